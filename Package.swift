@@ -1,0 +1,63 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Language settings shared by every Swift target of the house.
+let house: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+
+func floor(_ name: String, on dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: house)
+}
+
+func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)", resources: resources,
+        swiftSettings: house)
+}
+
+let package = Package(
+    name: "dep2p",
+    products: [
+        .library(name: "DeP2P", targets: ["DeP2P"]),
+        .executable(name: "dep2p", targets: ["CLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0")
+    ],
+    targets: [
+        .executableTarget(
+            name: "CLI", dependencies: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"],
+            swiftSettings: house),
+        floor("DeP2P", on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
+        floor("AppLayer", on: ["RealmLayer", "SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
+        floor("RealmLayer", on: ["SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
+        floor("SystemLayer", on: ["QUIC", "Wire", "Identity", protobuf]),
+        floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
+        floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
+        floor("Identity", on: ["COpenSSL", "CSodium", protobuf], exclude: ["Protos"]),
+        .target(name: "CQUICShim", dependencies: ["CNgtcp2", "CGnuTLS", "COpenSSL"]),
+        .systemLibrary(
+            name: "CNgtcp2", pkgConfig: "libngtcp2 libngtcp2_crypto_gnutls",
+            providers: [.apt(["libngtcp2-dev", "libngtcp2-crypto-gnutls-dev"])]),
+        .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+
+        .target(
+            name: "TestSupport", dependencies: ["QUIC", "Identity"], path: "Tests/TestSupport", swiftSettings: house),
+        tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
+        tests("WireTests", of: ["Wire"]),
+        tests("QUICTests", of: ["QUIC", "Identity"], resources: [.copy("Vectors")]),
+        tests("SystemLayerTests", of: ["SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests("RealmLayerTests", of: ["RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests("AppLayerTests", of: ["AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests("DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
+        tests("CLITests", of: ["CLI", "DeP2P", "Identity"], resources: [.copy("Transcripts")]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+print("dep2p: under construction")

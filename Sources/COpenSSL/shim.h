@@ -1,0 +1,12 @@
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <openssl/pem.h>
+#include <openssl/err.h>
+#include <openssl/kdf.h>
+#include <openssl/core_names.h>
+#include <openssl/sha.h>
+#include <openssl/ec.h>
+#include <openssl/rand.h>
+#include <openssl/hmac.h>
+#include <openssl/ssl.h>

@@ -1,0 +1,61 @@
+/// A one-shot promise on the network thread: one side waits, the other resumes it once.
+///
+/// Resuming before anyone waits is remembered. Cancelling the waiting task throws `CancellationError` from ``value()``.
+@NetworkActor
+public final class Waiter<Value: Sendable> {
+    private enum State {
+        case idle
+        case waiting(CheckedContinuation<Value, any Error>)
+        case resolved(Result<Value, any Error>)
+        case finished
+    }
+
+    private var state = State.idle
+
+    public init() {}
+
+    public var isResolved: Bool {
+        switch state {
+        case .resolved, .finished: true
+        case .idle, .waiting: false
+        }
+    }
+
+    public func resume(returning value: Value) { resume(with: .success(value)) }
+
+    public func resume(throwing error: any Error) { resume(with: .failure(error)) }
+
+    public func resume(with result: Result<Value, any Error>) {
+        switch state {
+        case .idle: state = .resolved(result)
+        case .waiting(let continuation):
+            state = .finished
+            continuation.resume(with: result)
+        case .resolved, .finished: break
+        }
+    }
+
+    /// Waits for the result. At most one task may wait, once.
+    public func value() async throws -> Value {
+        if case .resolved(let result) = state {
+            state = .finished
+            return try result.get()
+        }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                switch state {
+                case .idle where Task.isCancelled:
+                    state = .finished
+                    continuation.resume(throwing: CancellationError())
+                case .idle: state = .waiting(continuation)
+                case .resolved(let result):
+                    state = .finished
+                    continuation.resume(with: result)
+                case .waiting, .finished: preconditionFailure("a Waiter serves one waiting task, once")
+                }
+            }
+        } onCancel: {
+            Task { @NetworkActor in self.resume(throwing: CancellationError()) }
+        }
+    }
+}

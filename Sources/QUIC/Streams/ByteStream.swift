@@ -1,0 +1,64 @@
+/// A reliable, ordered, bidirectional stream of bytes: what every protocol above QUIC is written against.
+///
+/// Calling order: any number of `write` then one `finish` or `reset`; any number of `read` until it returns `nil` or
+/// throws, or one `stopReading`. Reading and writing are independent. At most one task reads and one writes at a time.
+@NetworkActor
+public protocol ByteStream: AnyObject, Sendable {
+    /// The next bytes, as many as have arrived; `nil` after the peer's last byte.
+    ///
+    /// - Throws: ``StreamError`` when the peer reset the stream or the connection ended.
+    func read() async throws -> Chunk?
+
+    /// Queues `chunk`, and waits while more than the stream's high-water mark is queued.
+    ///
+    /// The stream keeps a reference until the peer has acknowledged the bytes.
+    /// - Throws: ``StreamError`` when the peer stopped reading or the connection ended.
+    func write(_ chunk: Chunk) async throws
+
+    /// Ends the sending side after what is queued.
+    func finish()
+
+    /// Abandons both directions: the peer sees `code`.
+    func reset(_ code: UInt64)
+
+    /// Asks the peer to stop sending; what arrives is dropped.
+    func stopReading(_ code: UInt64)
+
+    /// Bytes written that the peer's transport has acknowledged. Delivery to the application needs a receipt.
+    var acknowledgedBytes: UInt64 { get }
+}
+
+/// Why a stream ended before its end.
+public struct StreamError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Code: Equatable, Sendable {
+        /// The peer reset its sending side.
+        case reset(UInt64)
+        /// The peer no longer reads.
+        case stopped(UInt64)
+        /// The connection ended.
+        case connectionClosed
+        /// This side finished or reset the stream already.
+        case alreadyClosed
+    }
+
+    public let code: Code
+    public let detail: String
+
+    public init(_ code: Code, detail: String = "") {
+        self.code = code
+        self.detail = detail
+    }
+
+    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+
+    public var description: String {
+        let text =
+            switch code {
+            case .reset(let value): "the peer reset the stream (code \(value))"
+            case .stopped(let value): "the peer stopped reading (code \(value))"
+            case .connectionClosed: "the connection ended"
+            case .alreadyClosed: "the stream is already closed on this side"
+            }
+        return detail.isEmpty ? text : "\(text): \(detail)"
+    }
+}

@@ -1,0 +1,116 @@
+import Glibc
+
+/// A reference-counted run of bytes at a fixed address.
+///
+/// QUIC keeps unacknowledged data by reference, so its address must not change while it waits; files are read into
+/// and written from the same memory. Fill a chunk before sharing it; it is read-only afterwards.
+public final class Chunk: @unchecked Sendable {
+    // Proof for @unchecked: `count` and the bytes change only through the filling methods below, which a creator
+    // calls before it hands the chunk on; everything later only reads.
+
+    /// The most bytes this chunk can hold.
+    public let capacity: Int
+    /// The bytes filled so far.
+    public private(set) var count: Int
+    let base: UnsafeMutableRawPointer
+
+    public init(capacity: Int) {
+        self.capacity = max(capacity, 1)
+        count = 0
+        base = .allocate(byteCount: self.capacity, alignment: 16)
+    }
+
+    public convenience init(_ bytes: some Collection<UInt8>) {
+        self.init(capacity: bytes.count)
+        append(bytes)
+    }
+
+    deinit {
+        base.deallocate()
+    }
+
+    public var available: Int { capacity - count }
+
+    /// Appends bytes; the caller has checked that ``available`` suffices.
+    public func append(_ bytes: some Collection<UInt8>) {
+        let length = bytes.count
+        precondition(length <= available, "a chunk of \(capacity) bytes cannot take \(length) more than \(count)")
+        let target = UnsafeMutableRawBufferPointer(start: base + count, count: length)
+        if bytes.withContiguousStorageIfAvailable({ target.copyMemory(from: UnsafeRawBufferPointer($0)) }) == nil {
+            target.copyBytes(from: bytes)
+        }
+        count += length
+    }
+
+    func append(_ bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count <= available)
+        guard let source = bytes.baseAddress else { return }
+        (base + count).copyMemory(from: source, byteCount: bytes.count)
+        count += bytes.count
+    }
+
+    /// Safe read access to the bytes for the duration of `body`.
+    public func withBytes<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
+        try body(RawSpan(_unsafeStart: base, byteCount: count))
+    }
+
+    /// A copy of `range` (all of it by default).
+    public func array(_ range: Range<Int>? = nil) -> [UInt8] {
+        let range = range ?? 0..<count
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        return Array(UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+    }
+
+    /// Byte `index` of those filled.
+    public subscript(index: Int) -> UInt8 {
+        precondition(index >= 0 && index < count)
+        return base.load(fromByteOffset: index, as: UInt8.self)
+    }
+
+    /// Appends up to `limit` bytes of the file `descriptor`, from `offset`, or from its current position when `nil`
+    /// (pipes).
+    ///
+    /// - Returns: the bytes read, 0 at the end of the file; or the `errno` of the failure.
+    public func read(from descriptor: Int32, at offset: UInt64?, limit: Int = .max) -> Result<Int, FileError> {
+        while true {
+            let length = min(limit, available)
+            let result =
+                offset.map { pread(descriptor, base + count, length, off_t(clamping: $0)) }
+                ?? Glibc.read(descriptor, base + count, length)
+            if result >= 0 {
+                count += result
+                return .success(result)
+            }
+            if errno != EINTR { return .failure(FileError(errno: errno)) }
+        }
+    }
+
+    /// Writes bytes `range` to the file `descriptor` at `offset`, or at its current position when `nil` (pipes).
+    public func write(to descriptor: Int32, at offset: UInt64?, range: Range<Int>? = nil) -> Result<Void, FileError> {
+        var range = range ?? 0..<count
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        var position = offset
+        while !range.isEmpty {
+            let start = base + range.lowerBound
+            let result =
+                position.map { pwrite(descriptor, start, range.count, off_t(clamping: $0)) }
+                ?? Glibc.write(descriptor, start, range.count)
+            if result < 0 {
+                if errno == EINTR { continue }
+                return .failure(FileError(errno: errno))
+            }
+            range = range.lowerBound + result..<range.upperBound
+            position = position.map { $0 + UInt64(result) }
+        }
+        return .success(())
+    }
+}
+
+/// A failed system call on a file.
+public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
+    public let errno: Int32
+
+    public init(errno: Int32) { self.errno = errno }
+
+    public var description: String { String(cString: strerror(errno)) }
+}
