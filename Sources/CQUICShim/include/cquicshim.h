@@ -1,9 +1,15 @@
 #ifndef DEP2P_CQUICSHIM_H
 #define DEP2P_CQUICSHIM_H
 
+// The one C shim of the house: what Swift cannot import of ngtcp2, GnuTLS, X.509 and the socket API, as flat
+// structures and functions that are the same for ngtcp2 0.12 and 1.x. Nothing here owns policy.
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/types.h>
+
+// ---- the network thread (poll.c) ----
 
 /// An event descriptor that wakes an epoll; -1 with errno on failure.
 int dep2p_wake_create(void);
@@ -14,5 +20,261 @@ void dep2p_name_thread(const char *name);
 
 /// epoll_pwait2 with a timeout in nanoseconds: negative waits for ever, 0 polls.
 int dep2p_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
+
+// ---- addresses ----
+
+/// An IP address and port in host order; family is 4 or 6; IPv4 sits in the low 32 bits of `low`.
+typedef struct {
+    uint64_t high;
+    uint64_t low;
+    uint32_t scope;
+    uint16_t port;
+    uint8_t family;
+} dep2p_address;
+
+// ---- UDP (udp.c) ----
+
+/// A bound, non-blocking UDP socket with GRO, ECN and packet info; -errno on failure.
+int dep2p_udp_open(const dep2p_address *bind_to, int buffer_bytes);
+/// The address the socket is bound to; 0 or -errno.
+int dep2p_udp_local_address(int descriptor, dep2p_address *result);
+
+typedef struct {
+    dep2p_address local;
+    dep2p_address remote;
+    uint32_t length;
+    /// The length of each datagram in the buffer but the last (GRO); equal to `length` for a single one.
+    uint32_t segment;
+    uint8_t ecn;
+} dep2p_received;
+
+/// One recvmmsg into `count` buffers of `size` bytes each, laid out one after the other.
+/// Returns the number of messages, 0 when none waits, or -errno.
+int dep2p_udp_receive(int descriptor, uint8_t *buffers, size_t size, dep2p_received *received, int count,
+                      uint16_t local_port);
+
+/// One sendmsg with UDP_SEGMENT when `segment` < `length`. 0, or -errno.
+int dep2p_udp_send(int descriptor, const dep2p_address *local, const dep2p_address *remote, const uint8_t *data,
+                   size_t length, size_t segment, uint8_t ecn);
+
+/// Takes one error off the socket's error queue (ICMP): its errno with the destination it concerns, or 0.
+int dep2p_udp_take_error(int descriptor, dep2p_address *destination);
+
+/// Whether `address` is one of this machine's own.
+int dep2p_address_is_local(const dep2p_address *address);
+
+// ---- certificates (certificate.c) ----
+
+/// Makes a P-256 key and a certificate of it, self-signed, carrying `extension` (the value's DER) under the libp2p
+/// object identifier. Buffers are the caller's to free with dep2p_free. 0 on success.
+///
+/// `spki_callback` is given the key's SubjectPublicKeyInfo and returns the extension for it.
+typedef struct dep2p_certificate_key dep2p_certificate_key;
+dep2p_certificate_key *dep2p_certificate_key_make(void);
+void dep2p_certificate_key_free(dep2p_certificate_key *key);
+/// Bytes of the DER SubjectPublicKeyInfo written to `result` (at most `capacity`), or -1.
+int dep2p_certificate_key_spki(dep2p_certificate_key *key, uint8_t *result, size_t capacity);
+/// Bytes of the DER private key (SEC 1), or -1.
+int dep2p_certificate_key_private(dep2p_certificate_key *key, uint8_t *result, size_t capacity);
+/// Bytes of the DER certificate with the libp2p extension, or -1.
+int dep2p_certificate_make(dep2p_certificate_key *key, const uint8_t *extension, size_t extension_length,
+                           int64_t not_before, int64_t not_after, uint8_t *result, size_t capacity);
+
+enum {
+    DEP2P_CERTIFICATE_OK = 0,
+    DEP2P_CERTIFICATE_MALFORMED = 1,
+    DEP2P_CERTIFICATE_NOT_YET_VALID = 2,
+    DEP2P_CERTIFICATE_EXPIRED = 3,
+    DEP2P_CERTIFICATE_BAD_SIGNATURE = 4,
+    DEP2P_CERTIFICATE_NO_EXTENSION = 5,
+    DEP2P_CERTIFICATE_UNKNOWN_CRITICAL = 6,
+    DEP2P_CERTIFICATE_DUPLICATE_EXTENSION = 7,
+    DEP2P_CERTIFICATE_TOO_LARGE = 8,
+};
+
+/// Checks one DER certificate as the libp2p TLS specification asks, but for the signature inside the extension:
+/// copies out the SubjectPublicKeyInfo and the extension's value. `now` is in seconds since 1970.
+int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, uint8_t *spki, size_t *spki_length,
+                              uint8_t *extension, size_t *extension_length);
+
+// ---- QUIC (quic.c) ----
+
+typedef struct {
+    uint8_t length;
+    uint8_t data[20];
+} dep2p_cid;
+
+typedef struct {
+    const uint8_t *base;
+    size_t length;
+} dep2p_vec;
+
+typedef struct dep2p_credentials dep2p_credentials;
+typedef struct dep2p_quic dep2p_quic;
+
+dep2p_credentials *dep2p_credentials_make(const uint8_t *certificate, size_t certificate_length, const uint8_t *key,
+                                          size_t key_length);
+void dep2p_credentials_free(dep2p_credentials *credentials);
+
+/// Called on the thread that calls into the connection, with the connection's `user`. Those that return int report
+/// 0, or non-zero to fail the connection. None may free the connection.
+typedef struct {
+    int (*stream_data)(void *user, int64_t stream, int fin, const uint8_t *data, size_t length);
+    void (*stream_acknowledged)(void *user, int64_t stream, uint64_t end);
+    int (*stream_opened)(void *user, int64_t stream);
+    void (*stream_closed)(void *user, int64_t stream);
+    void (*stream_reset)(void *user, int64_t stream, uint64_t code);
+    void (*stream_stopped)(void *user, int64_t stream, uint64_t code);
+    void (*stream_credit)(void *user, int64_t stream);
+    void (*streams_credit)(void *user);
+    void (*handshake_completed)(void *user);
+    void (*handshake_confirmed)(void *user);
+    /// Fills `cid` (its length is set) and the 16-byte reset token for it.
+    int (*new_cid)(void *user, dep2p_cid *cid, uint8_t *token);
+    void (*retire_cid)(void *user, const dep2p_cid *cid);
+    void (*path_validated)(void *user, const dep2p_address *local, const dep2p_address *remote, int succeeded);
+    /// The peer's certificates: DER of the first, and how many there are. 0 accepts.
+    int (*verify_peer)(void *user, const uint8_t *der, size_t length, unsigned count);
+    void (*stateless_reset)(void *user);
+} dep2p_quic_callbacks;
+
+typedef struct {
+    uint64_t initial_ts;
+    uint64_t initial_rtt;
+    uint64_t handshake_timeout;
+    uint64_t max_idle_timeout;
+    uint64_t initial_max_data;
+    uint64_t initial_max_stream_data;
+    uint64_t max_window;
+    uint64_t max_stream_window;
+    uint64_t max_streams_bidi;
+    uint64_t max_streams_uni;
+    uint64_t random_seed;
+    size_t datagram_size;
+    /// Start with datagram_size at once, without probing: for a path whose MTU is known.
+    int fixed_datagram_size;
+    int use_bbr;
+    int grease;
+} dep2p_quic_settings;
+
+/// One Initial packet that a server may accept.
+typedef struct {
+    dep2p_cid dcid;
+    dep2p_cid scid;
+    uint32_t version;
+    const uint8_t *token;
+    size_t token_length;
+} dep2p_initial;
+
+enum { DEP2P_PACKET_MALFORMED = 0, DEP2P_PACKET_LONG, DEP2P_PACKET_SHORT, DEP2P_PACKET_UNKNOWN_VERSION };
+/// Reads the version-independent part of a packet; `short_length` is the length of this endpoint's own IDs.
+int dep2p_packet_inspect(const uint8_t *data, size_t length, size_t short_length, dep2p_cid *dcid, dep2p_cid *scid,
+                         uint32_t *version);
+enum { DEP2P_ACCEPT_OK = 0, DEP2P_ACCEPT_RETRY = 1, DEP2P_ACCEPT_NO = 2 };
+int dep2p_initial_inspect(const uint8_t *data, size_t length, dep2p_initial *initial);
+
+ssize_t dep2p_write_version_negotiation(uint8_t *result, size_t capacity, const dep2p_cid *dcid, const dep2p_cid *scid,
+                                        uint8_t random);
+ssize_t dep2p_write_stateless_reset(uint8_t *result, size_t length, const uint8_t *token);
+ssize_t dep2p_write_retry(uint8_t *result, size_t capacity, const dep2p_initial *initial, const dep2p_address *remote,
+                          const dep2p_cid *new_scid, const uint8_t *secret, size_t secret_length, uint64_t ts);
+/// 0 when the token of `initial` was made by this endpoint for `remote`; `original` is then the client's first DCID.
+int dep2p_verify_retry(const dep2p_initial *initial, const dep2p_address *remote, const uint8_t *secret,
+                       size_t secret_length, uint64_t lifetime, uint64_t ts, dep2p_cid *original);
+/// A CONNECTION_CLOSE for an Initial that is refused without state.
+ssize_t dep2p_write_refusal(uint8_t *result, size_t capacity, const dep2p_initial *initial, uint64_t code);
+int dep2p_reset_token(uint8_t *token, const uint8_t *secret, size_t secret_length, const dep2p_cid *cid);
+
+dep2p_quic *dep2p_quic_client(const dep2p_quic_callbacks *callbacks, void *user, dep2p_credentials *credentials,
+                              const dep2p_quic_settings *settings, const dep2p_address *local,
+                              const dep2p_address *remote, const dep2p_cid *dcid, const dep2p_cid *scid);
+/// `original` is non-null after a Retry. `token` is the stateless reset token of `scid`.
+dep2p_quic *dep2p_quic_server(const dep2p_quic_callbacks *callbacks, void *user, dep2p_credentials *credentials,
+                              const dep2p_quic_settings *settings, const dep2p_address *local,
+                              const dep2p_address *remote, const dep2p_initial *initial, const dep2p_cid *scid,
+                              const dep2p_cid *original, const uint8_t *token);
+void dep2p_quic_free(dep2p_quic *connection);
+
+enum {
+    DEP2P_QUIC_OK = 0,
+    /// The peer closed; see dep2p_quic_peer_close.
+    DEP2P_QUIC_DRAINING = -1,
+    DEP2P_QUIC_CLOSING = -2,
+    /// Forget the connection at once, silently.
+    DEP2P_QUIC_DROP = -3,
+    DEP2P_QUIC_RETRY = -4,
+    DEP2P_QUIC_IDLE_TIMEOUT = -5,
+    DEP2P_QUIC_HANDSHAKE_TIMEOUT = -6,
+    /// A protocol or TLS failure: write a close with DEP2P_CLOSE_LIBRARY.
+    DEP2P_QUIC_FAILED = -7,
+    // From writing a stream only:
+    DEP2P_QUIC_STREAM_BLOCKED = -8,
+    DEP2P_QUIC_STREAM_GONE = -9,
+    DEP2P_QUIC_WRITE_MORE = -10,
+    DEP2P_QUIC_VERSION = -11,
+};
+
+int dep2p_quic_read(dep2p_quic *connection, const dep2p_address *local, const dep2p_address *remote, uint8_t ecn,
+                    const uint8_t *data, size_t length, uint64_t ts);
+
+enum { DEP2P_WRITE_MORE = 1, DEP2P_WRITE_FIN = 2 };
+/// Writes one datagram. `stream` is -1 for none. `accepted` is what of the vectors the packet took, -1 for none.
+/// Returns bytes, 0 when nothing may be sent now, or a DEP2P_QUIC code.
+ssize_t dep2p_quic_write(dep2p_quic *connection, dep2p_address *local, dep2p_address *remote, uint8_t *ecn,
+                         uint8_t *result, size_t capacity, ssize_t *accepted, uint32_t flags, int64_t stream,
+                         const dep2p_vec *vectors, size_t vector_count, uint64_t ts);
+void dep2p_quic_sent(dep2p_quic *connection, uint64_t ts);
+
+enum { DEP2P_CLOSE_APPLICATION, DEP2P_CLOSE_TRANSPORT, DEP2P_CLOSE_LIBRARY };
+ssize_t dep2p_quic_write_close(dep2p_quic *connection, dep2p_address *local, dep2p_address *remote, uint8_t *result,
+                               size_t capacity, int kind, uint64_t code, const uint8_t *reason, size_t reason_length,
+                               uint64_t ts);
+
+typedef struct {
+    uint64_t code;
+    int is_application;
+    size_t reason_length;
+    uint8_t reason[256];
+} dep2p_close;
+void dep2p_quic_peer_close(dep2p_quic *connection, dep2p_close *result);
+/// The library's last failure and the TLS alert with it (0 when none), as text.
+const char *dep2p_quic_failure(dep2p_quic *connection, uint8_t *alert);
+
+uint64_t dep2p_quic_expiry(dep2p_quic *connection);
+int dep2p_quic_handle_expiry(dep2p_quic *connection, uint64_t ts);
+int dep2p_quic_in_final_period(dep2p_quic *connection);
+uint64_t dep2p_quic_pto(dep2p_quic *connection);
+size_t dep2p_quic_datagram_size(dep2p_quic *connection);
+size_t dep2p_quic_path_datagram_size(dep2p_quic *connection);
+size_t dep2p_quic_send_quantum(dep2p_quic *connection);
+/// Bytes of stream data that the peer's connection-wide flow control still allows.
+uint64_t dep2p_quic_data_left(dep2p_quic *connection);
+void dep2p_quic_keep_alive(dep2p_quic *connection, uint64_t interval_ns);
+
+int64_t dep2p_quic_open_stream(dep2p_quic *connection);
+void dep2p_quic_reset_stream(dep2p_quic *connection, int64_t stream, uint64_t code);
+void dep2p_quic_stop_stream(dep2p_quic *connection, int64_t stream, uint64_t code);
+void dep2p_quic_consume(dep2p_quic *connection, int64_t stream, uint64_t bytes);
+void dep2p_quic_release_stream_credit(dep2p_quic *connection, size_t count);
+
+int dep2p_quic_migrate(dep2p_quic *connection, const dep2p_address *local, const dep2p_address *remote, uint64_t ts);
+void dep2p_quic_path(dep2p_quic *connection, dep2p_address *local, dep2p_address *remote);
+int dep2p_quic_update_key(dep2p_quic *connection, uint64_t ts);
+int dep2p_quic_export(dep2p_quic *connection, const char *label, size_t label_length, uint8_t *result, size_t length);
+/// Writes up to `capacity` IDs that packets to this connection may carry; returns how many there are.
+size_t dep2p_quic_cids(dep2p_quic *connection, dep2p_cid *result, size_t capacity);
+
+typedef struct {
+    uint64_t smoothed_rtt;
+    uint64_t min_rtt;
+    uint64_t latest_rtt;
+    uint64_t congestion_window;
+    uint64_t bytes_in_flight;
+} dep2p_quic_info;
+void dep2p_quic_info_get(dep2p_quic *connection, dep2p_quic_info *info);
+
+/// Cryptographically secure random bytes.
+void dep2p_random(uint8_t *result, size_t length);
+const char *dep2p_ngtcp2_version(void);
 
 #endif

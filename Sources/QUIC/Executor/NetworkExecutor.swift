@@ -26,7 +26,6 @@ final class NetworkExecutor: SerialExecutor, @unchecked Sendable {
     private var timers = TimerQueue<@NetworkActor () -> Void>()
     private var handlers: [Int32: @NetworkActor (PollEvents) -> Void] = [:]
     private var simulations: [ObjectIdentifier: any Simulation] = [:]
-    private(set) var now = NetworkExecutor.monotonicNow()
 
     init() {
         wakeDescriptor = dep2p_wake_create()
@@ -76,35 +75,39 @@ final class NetworkExecutor: SerialExecutor, @unchecked Sendable {
         thread = pthread_self()
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while true {
-            now = Self.monotonicNow()
-            runReadyWork()
+            runJobs()
+            runBeforeWaiting()
             let idleStep = externalWork == 0 && !waitingSimulations().isEmpty
-            let timeout = idleStep ? 0 : timeUntilNextTimer()
+            let mustPoll = idleStep || !beforeWaiting.isEmpty
+            let timeout = mustPoll ? 0 : timeUntilNextTimer()
             guard timeout == 0 || prepareToSleep() else { continue }
             let count = dep2p_epoll_wait(epoll, &events, Int32(events.count), timeout)
             inbox.withLock { $0.sleeping = false }
-            now = Self.monotonicNow()
             for event in events.prefix(Int(max(count, 0))) { dispatch(event) }
             runDueTimers()
-            if idleStep, count <= 0, !hasJobs() { advanceSimulations() }
+            if idleStep, count <= 0, beforeWaiting.isEmpty, !hasJobs() { advanceSimulations() }
         }
     }
 
-    private func runReadyWork() {
+    /// Runs jobs until none is ready: what one job makes ready runs before the thread looks at the network again.
+    private func runJobs() {
         while true {
             let jobs = inbox.withLock { inbox in
                 let jobs = inbox.jobs
                 inbox.jobs.removeAll(keepingCapacity: true)
                 return jobs
             }
+            if jobs.isEmpty { return }
             for job in jobs { job.runSynchronously(on: asUnownedSerialExecutor()) }
-            if !jobs.isEmpty { continue }
-            if beforeWaiting.isEmpty { return }
-            let actions = beforeWaiting
-            beforeWaiting.removeAll(keepingCapacity: true)
-            now = Self.monotonicNow()
-            NetworkActor.assumeIsolated { for action in actions { action() } }
         }
+    }
+
+    /// Runs the actions of this turn; what they add waits for the next, after a look at the network.
+    private func runBeforeWaiting() {
+        guard !beforeWaiting.isEmpty else { return }
+        let actions = beforeWaiting
+        beforeWaiting.removeAll(keepingCapacity: true)
+        NetworkActor.assumeIsolated { for action in actions { action() } }
     }
 
     private func hasJobs() -> Bool { inbox.withLock { !$0.jobs.isEmpty } }
@@ -134,6 +137,7 @@ final class NetworkExecutor: SerialExecutor, @unchecked Sendable {
     }
 
     private func runDueTimers() {
+        let now = Self.monotonicNow()
         while let action = timers.popDue(at: now) {
             NetworkActor.assumeIsolated { action() }
         }
@@ -183,6 +187,7 @@ struct PollEvents: OptionSet {
     let rawValue: UInt32
     static let readable = PollEvents(rawValue: EPOLLIN.rawValue)
     static let writable = PollEvents(rawValue: EPOLLOUT.rawValue)
+    static let failed = PollEvents(rawValue: EPOLLERR.rawValue)
 }
 
 /// A virtual network that runs when nothing real is ready.

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A reference-counted run of bytes at a fixed address.
 ///
@@ -14,10 +15,13 @@ public final class Chunk: @unchecked Sendable {
     public private(set) var count: Int
     let base: UnsafeMutableRawPointer
 
+    /// Chunks of this capacity come from a pool, so that a transfer's steady state allocates nothing.
+    public static let pooledCapacity = 256 * 1024
+
     public init(capacity: Int) {
         self.capacity = max(capacity, 1)
         count = 0
-        base = .allocate(byteCount: self.capacity, alignment: 16)
+        base = ChunkMemory.take(self.capacity)
     }
 
     public convenience init(_ bytes: some Collection<UInt8>) {
@@ -26,7 +30,7 @@ public final class Chunk: @unchecked Sendable {
     }
 
     deinit {
-        base.deallocate()
+        ChunkMemory.give(base, capacity)
     }
 
     public var available: Int { capacity - count }
@@ -103,6 +107,34 @@ public final class Chunk: @unchecked Sendable {
             position = position.map { $0 + UInt64(result) }
         }
         return .success(())
+    }
+}
+
+/// Memory for chunks; keeps a bounded number of blocks of the pooled size.
+private enum ChunkMemory {
+    static let maxPooled = 32  // 8 MiB
+    // Proof for unsafe: a block is in the list or owned by exactly one chunk, never both.
+    private static let pool = Mutex<[Block]>([])
+
+    private struct Block: @unchecked Sendable {  // an owned block of memory, moved between threads under the mutex
+        let base: UnsafeMutableRawPointer
+    }
+
+    static func take(_ capacity: Int) -> UnsafeMutableRawPointer {
+        if capacity == Chunk.pooledCapacity, let block = pool.withLock({ $0.popLast() }) { return block.base }
+        return .allocate(byteCount: capacity, alignment: 16)
+    }
+
+    static func give(_ base: UnsafeMutableRawPointer, _ capacity: Int) {
+        let block = Block(base: base)
+        let kept =
+            capacity == Chunk.pooledCapacity
+            && pool.withLock { pool in
+                guard pool.count < maxPooled else { return false }
+                pool.append(block)
+                return true
+            }
+        if !kept { base.deallocate() }
     }
 }
 

@@ -1,0 +1,147 @@
+#include "cquicshim.h"
+
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+/// libp2p TLS specification: the Public Key Extension.
+static const char libp2p_oid[] = "1.3.6.1.4.1.53594.1.1";
+enum { MAX_CERTIFICATE = 16384, MAX_FIELD = 4096 };
+
+struct dep2p_certificate_key {
+    EVP_PKEY *key;
+};
+
+dep2p_certificate_key *dep2p_certificate_key_make(void) {
+    dep2p_certificate_key *self = calloc(1, sizeof *self);
+    if (self && !(self->key = EVP_EC_gen("P-256"))) {
+        free(self);
+        return NULL;
+    }
+    return self;
+}
+
+void dep2p_certificate_key_free(dep2p_certificate_key *self) {
+    if (!self) return;
+    EVP_PKEY_free(self->key);
+    free(self);
+}
+
+static int copy_out(uint8_t *der, int length, uint8_t *result, size_t capacity) {
+    int fits = length > 0 && (size_t)length <= capacity;
+    if (fits) memcpy(result, der, (size_t)length);
+    OPENSSL_clear_free(der, length > 0 ? (size_t)length : 0);
+    return fits ? length : -1;
+}
+
+int dep2p_certificate_key_spki(dep2p_certificate_key *self, uint8_t *result, size_t capacity) {
+    uint8_t *der = NULL;
+    int length = i2d_PUBKEY(self->key, &der);
+    return copy_out(der, length, result, capacity);
+}
+
+int dep2p_certificate_key_private(dep2p_certificate_key *self, uint8_t *result, size_t capacity) {
+    uint8_t *der = NULL;
+    int length = i2d_PrivateKey(self->key, &der);
+    return copy_out(der, length, result, capacity);
+}
+
+static int add_extension(X509 *certificate, const uint8_t *value, size_t length) {
+    ASN1_OBJECT *object = OBJ_txt2obj(libp2p_oid, 1);
+    ASN1_OCTET_STRING *octets = ASN1_OCTET_STRING_new();
+    X509_EXTENSION *extension = NULL;
+    int done = object && octets && ASN1_OCTET_STRING_set(octets, value, (int)length) &&
+               (extension = X509_EXTENSION_create_by_OBJ(NULL, object, 0, octets)) &&
+               X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+    ASN1_OCTET_STRING_free(octets);
+    ASN1_OBJECT_free(object);
+    return done;
+}
+
+static int set_serial(X509 *certificate) {
+    uint8_t bytes[8];
+    uint64_t serial = 0;
+    if (RAND_bytes(bytes, sizeof bytes) != 1) return 0;
+    memcpy(&serial, bytes, sizeof serial);
+    return ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), (serial >> 1) | 1);
+}
+
+int dep2p_certificate_make(dep2p_certificate_key *self, const uint8_t *extension, size_t extension_length,
+                           int64_t not_before, int64_t not_after, uint8_t *result, size_t capacity) {
+    X509 *certificate = X509_new();
+    uint8_t *der = NULL;
+    int length = -1;
+    if (certificate && X509_set_version(certificate, 2) && set_serial(certificate) &&
+        ASN1_TIME_set(X509_getm_notBefore(certificate), (time_t)not_before) &&
+        ASN1_TIME_set(X509_getm_notAfter(certificate), (time_t)not_after) &&
+        X509_set_pubkey(certificate, self->key) && add_extension(certificate, extension, extension_length) &&
+        X509_sign(certificate, self->key, EVP_sha256()))
+        length = i2d_X509(certificate, &der);
+    X509_free(certificate);
+    return der ? copy_out(der, length, result, capacity) : -1;
+}
+
+static int check_validity(X509 *certificate, int64_t now) {
+    time_t moment = (time_t)now;
+    if (X509_cmp_time(X509_get0_notBefore(certificate), &moment) > 0) return DEP2P_CERTIFICATE_NOT_YET_VALID;
+    int after = X509_cmp_time(X509_get0_notAfter(certificate), &moment);
+    if (after == 0) return DEP2P_CERTIFICATE_MALFORMED;
+    return after < 0 ? DEP2P_CERTIFICATE_EXPIRED : DEP2P_CERTIFICATE_OK;
+}
+
+/// Finds the libp2p extension; any other critical one is refused, as the specification asks.
+static int find_extension(X509 *certificate, uint8_t *result, size_t *result_length) {
+    ASN1_OBJECT *wanted = OBJ_txt2obj(libp2p_oid, 1);
+    int status = DEP2P_CERTIFICATE_NO_EXTENSION;
+    int count = X509_get_ext_count(certificate);
+    for (int i = 0; wanted && i < count; i++) {
+        X509_EXTENSION *extension = X509_get_ext(certificate, i);
+        ASN1_OBJECT *object = X509_EXTENSION_get_object(extension);
+        if (OBJ_cmp(object, wanted) == 0) {
+            ASN1_OCTET_STRING *data = X509_EXTENSION_get_data(extension);
+            int length = ASN1_STRING_length(data);
+            if (status == DEP2P_CERTIFICATE_OK) status = DEP2P_CERTIFICATE_DUPLICATE_EXTENSION;
+            if (status != DEP2P_CERTIFICATE_NO_EXTENSION) break;
+            status = length > 0 && length <= MAX_FIELD ? DEP2P_CERTIFICATE_OK : DEP2P_CERTIFICATE_MALFORMED;
+            if (status != DEP2P_CERTIFICATE_OK) break;
+            memcpy(result, ASN1_STRING_get0_data(data), (size_t)length);
+            *result_length = (size_t)length;
+        } else if (X509_EXTENSION_get_critical(extension)) {
+            status = DEP2P_CERTIFICATE_UNKNOWN_CRITICAL;
+            break;
+        }
+    }
+    ASN1_OBJECT_free(wanted);
+    return status;
+}
+
+int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, uint8_t *spki, size_t *spki_length,
+                              uint8_t *extension, size_t *extension_length) {
+    if (length > MAX_CERTIFICATE) return DEP2P_CERTIFICATE_TOO_LARGE;
+    const uint8_t *cursor = der;
+    X509 *certificate = d2i_X509(NULL, &cursor, (long)length);
+    int status = DEP2P_CERTIFICATE_MALFORMED;
+    uint8_t *key_der = NULL;
+    EVP_PKEY *key = NULL;
+    if (!certificate || cursor != der + length) goto done;
+    if ((status = check_validity(certificate, now)) != DEP2P_CERTIFICATE_OK) goto done;
+    if ((status = find_extension(certificate, extension, extension_length)) != DEP2P_CERTIFICATE_OK) goto done;
+    status = DEP2P_CERTIFICATE_MALFORMED;
+    key = X509_get_pubkey(certificate);
+    if (!key) goto done;
+    int key_length = i2d_PUBKEY(key, &key_der);
+    if (key_length <= 0 || key_length > MAX_FIELD) goto done;
+    memcpy(spki, key_der, (size_t)key_length);
+    *spki_length = (size_t)key_length;
+    status = X509_verify(certificate, key) == 1 ? DEP2P_CERTIFICATE_OK : DEP2P_CERTIFICATE_BAD_SIGNATURE;
+done:
+    OPENSSL_free(key_der);
+    EVP_PKEY_free(key);
+    X509_free(certificate);
+    return status;
+}

@@ -1,0 +1,81 @@
+/// Why a connection ended, as both sides can tell it.
+public struct CloseReason: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Origin: Hashable, Sendable {
+        /// This side closed it.
+        case local
+        /// The peer closed it.
+        case peer
+        /// Nothing was heard for the idle timeout.
+        case idleTimeout
+        /// The handshake did not finish in time.
+        case handshakeTimeout
+        /// The peer no longer knows the connection (stateless reset).
+        case reset
+        /// The peer broke the protocol, or this side did.
+        case protocolViolation
+    }
+
+    public let origin: Origin
+    /// The application's close code, or the transport's when ``isApplication`` is false.
+    public let code: UInt64
+    public let isApplication: Bool
+    public let reason: String
+
+    public init(_ origin: Origin, code: UInt64 = 0, isApplication: Bool = false, reason: String = "") {
+        self.origin = origin
+        self.code = code
+        self.isApplication = isApplication
+        self.reason = reason
+    }
+
+    public var description: String {
+        let text =
+            switch origin {
+            case .local: "closed by this side"
+            case .peer: "closed by the peer"
+            case .idleTimeout: "the peer fell silent"
+            case .handshakeTimeout: "the handshake timed out"
+            case .reset: "the peer no longer knows the connection"
+            case .protocolViolation: "the QUIC protocol was broken"
+            }
+        return reason.isEmpty ? text : "\(text): \(reason)"
+    }
+}
+
+/// A connection that could not be made.
+public struct QUICError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// The peer proved another identity than the one that was dialled.
+        case wrongPeer
+        /// The peer's certificate does not prove an identity.
+        case badCertificate
+        case timeout
+        /// Nothing listens at that address.
+        case refused
+        /// No route to that address.
+        case unreachable
+        /// The peer closed the connection during the handshake.
+        case closedByPeer
+        /// The peer speaks another version of QUIC.
+        case versionMismatch
+        /// A limit of this endpoint.
+        case limit
+        case endpointClosed
+        case cancelled
+        case internalError
+    }
+
+    public let code: Code
+    public let message: String
+    public let closeReason: CloseReason?
+
+    public init(_ code: Code, _ message: String, closeReason: CloseReason? = nil) {
+        self.code = code
+        self.message = message
+        self.closeReason = closeReason
+    }
+
+    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+
+    public var description: String { message }
+}

@@ -1,0 +1,104 @@
+internal import CQUICShim
+
+extension Connection {
+    /// The connection behind a callback's `user` pointer.
+    ///
+    /// Proof: the pointer is `passUnretained(self)` of a connection that owns the ngtcp2 object which calls back, only
+    /// ever from within a call that this connection made on the network thread.
+    private nonisolated static func with<Result: Sendable>(
+        _ user: UnsafeMutableRawPointer?, _ body: @NetworkActor (Connection) -> Result
+    ) -> Result {
+        guard let user else { preconditionFailure("ngtcp2 calls back with the pointer it was given") }
+        let connection = Unmanaged<Connection>.fromOpaque(user).takeUnretainedValue()
+        return NetworkActor.assumeIsolated { body(connection) }
+    }
+
+    static var callbacks: dep2p_quic_callbacks {
+        dep2p_quic_callbacks(
+            stream_data: { user, id, isLast, data, length in
+                let bytes = UnsafeRawBufferPointer(start: data, count: length)
+                return with(user) { connection in
+                    connection.streams[id]?.received(bytes, isLast: isLast != 0)
+                    return 0
+                }
+            },
+            stream_acknowledged: { user, id, end in with(user) { $0.streams[id]?.acknowledged(upTo: end) } },
+            stream_opened: { user, id in
+                with(user) { $0.opened(id) }
+                return 0
+            },
+            stream_closed: { user, id in
+                with(user) { $0.streams.removeValue(forKey: id)?.closedByTransport() }
+            },
+            stream_reset: { user, id, code in with(user) { $0.streams[id]?.peerReset(code) } },
+            stream_stopped: { user, id, code in with(user) { $0.streams[id]?.peerStopped(code) } },
+            stream_credit: { user, id in
+                with(user) { connection in
+                    guard let stream = connection.streams[id], stream.sending.hasWork else { return }
+                    connection.enqueue(stream)
+                }
+            },
+            streams_credit: { user in with(user) { $0.streamCreditGrew() } },
+            handshake_completed: { user in with(user) { $0.state = .established } },
+            handshake_confirmed: { user in with(user) { $0.isConfirmed = true } },
+            new_cid: { user, cid, token in with(user) { $0.makeConnectionID(cid, token) } },
+            retire_cid: { user, cid in
+                guard let cid = cid?.pointee else { return }
+                with(user) { $0.retire(ConnectionID(cid)) }
+            },
+            path_validated: { user, local, remote, succeeded in
+                guard let local = local?.pointee, let remote = remote?.pointee else { return }
+                with(user) {
+                    $0.pathValidated(
+                        local: SocketAddress(local), remote: SocketAddress(remote), succeeded: succeeded != 0)
+                }
+            },
+            verify_peer: { user, der, length, count in
+                let bytes = Array(UnsafeBufferPointer(start: der, count: length))
+                return with(user) { $0.verifyPeer(bytes, certificates: Int(count)) ? 0 : 1 }
+            },
+            stateless_reset: { user in with(user) { $0.wasReset = true } })
+    }
+
+    private func opened(_ id: Int64) {
+        let stream = QUICStream(id: id, connection: self)
+        streams[id] = stream
+        openedStreams.append(stream)
+    }
+
+    private func streamCreditGrew() {
+        while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
+    }
+
+    private func makeConnectionID(
+        _ cid: UnsafeMutablePointer<dep2p_cid>?, _ token: UnsafeMutablePointer<UInt8>?
+    ) -> Int32 {
+        guard let cid, let token else { return -1 }
+        cid.pointee = ConnectionID.random(length: Int(cid.pointee.length))
+        endpoint.fillResetToken(token, for: cid.pointee)
+        let id = ConnectionID(cid.pointee)
+        connectionIDs.insert(id)
+        endpoint.route(id, to: self)
+        return 0
+    }
+
+    private func retire(_ id: ConnectionID) {
+        connectionIDs.remove(id)
+        endpoint.unroute(id)
+    }
+
+    private func verifyPeer(_ der: [UInt8], certificates: Int) -> Bool {
+        do throws(CertificateError) {
+            guard certificates == 1 else { throw .chain(certificates) }
+            let nodeID = try PeerCertificate(der: der, now: endpoint.wallClockSeconds()).nodeID
+            if let expectedNodeID, expectedNodeID != nodeID {
+                throw .wrongPeer(expected: expectedNodeID, actual: nodeID)
+            }
+            provenNodeID = nodeID
+            return true
+        } catch {
+            certificateError = error
+            return false
+        }
+    }
+}

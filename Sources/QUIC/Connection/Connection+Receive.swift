@@ -1,0 +1,87 @@
+internal import CQUICShim
+
+/// Datagrams and time, in.
+extension Connection {
+    func receive(_ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8) {
+        guard let quic else { return }
+        bytesReceived += UInt64(bytes.count)
+        var localRaw = local.raw
+        var remoteRaw = remote.raw
+        let status = dep2p_quic_read(
+            quic, &localRaw, &remoteRaw, ecn, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count,
+            endpoint.packetTime.nanoseconds)
+        afterCall(status)
+    }
+
+    func handleExpiry() {
+        guard let quic else { return }
+        afterCall(dep2p_quic_handle_expiry(quic, endpoint.clock.now.nanoseconds))
+    }
+
+    /// What follows from a call into ngtcp2, now that none of its callbacks is running.
+    private func afterCall(_ status: Int32) {
+        if case .established = state, !isAnnounced { announce() }
+        if !openedStreams.isEmpty {
+            let opened = openedStreams
+            openedStreams.removeAll(keepingCapacity: true)
+            for stream in opened {
+                if let onStream { onStream(stream) } else { stream.reset(0) }
+            }
+        }
+        if wasReset { return finish(CloseReason(.reset)) }
+        switch Int(status) {
+        case DEP2P_QUIC_OK: markDirty()
+        case DEP2P_QUIC_DRAINING: finish(peerCloseReason())
+        case DEP2P_QUIC_CLOSING, DEP2P_QUIC_DROP:
+            finish(CloseReason(.protocolViolation, reason: "the peer's handshake was unusable"))
+        case DEP2P_QUIC_IDLE_TIMEOUT: finish(CloseReason(.idleTimeout))
+        case DEP2P_QUIC_HANDSHAKE_TIMEOUT: finish(CloseReason(.handshakeTimeout))
+        case DEP2P_QUIC_VERSION:
+            finish(CloseReason(.protocolViolation, reason: "the peer speaks no QUIC version 1"))
+        default: fail()
+        }
+    }
+
+    /// A protocol or TLS failure that this side noticed: the peer is told.
+    func fail() {
+        guard let quic else { return }
+        var alert: UInt8 = 0
+        let text = dep2p_quic_failure(quic, &alert).map { String(cString: $0) } ?? "unknown failure"
+        sendClose(kind: DEP2P_CLOSE_LIBRARY, code: 0, reason: "")
+        finish(CloseReason(.protocolViolation, code: alert == 0 ? 0 : 0x100 + UInt64(alert), reason: text))
+    }
+
+    private func announce() {
+        isAnnounced = true
+        guard let quic else { return }
+        dep2p_quic_keep_alive(quic, endpoint.configuration.keepAlive.clampedNanoseconds)
+        endpoint.handshakeFinished(self)
+        established.resume(returning: ())
+    }
+
+    private func peerCloseReason() -> CloseReason {
+        guard let quic else { return CloseReason(.peer) }
+        var close = dep2p_close()
+        dep2p_quic_peer_close(quic, &close)
+        let reason = withUnsafeBytes(of: close.reason) { bytes in
+            String(decoding: bytes.prefix(close.reason_length), as: UTF8.self)
+        }
+        let text = reason.isEmpty && close.is_application == 0 ? Self.transportCloseText(close.code) : reason
+        return CloseReason(.peer, code: close.code, isApplication: close.is_application != 0, reason: text)
+    }
+
+    /// RFC 9000 20.1, and TLS alerts as RFC 9001 4.8 carries them.
+    static func transportCloseText(_ code: UInt64) -> String {
+        switch code {
+        case 0x00: "no error"
+        case 0x01: "internal error"
+        case 0x02: "it accepts no more connections"
+        case 0x0b: "invalid token"
+        case 0x12a, 0x12b, 0x12d, 0x12e, 0x130, 0x131, 0x133, 0x174:
+            "it did not accept this side's certificate (TLS alert \(code - 0x100))"
+        case 0x178: "it speaks another application protocol"
+        case 0x100..<0x200: "TLS alert \(code - 0x100)"
+        default: "transport error \(code)"
+        }
+    }
+}

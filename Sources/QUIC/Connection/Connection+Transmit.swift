@@ -1,0 +1,211 @@
+internal import CQUICShim
+
+/// Datagrams, out.
+extension Connection {
+    /// Vectors offered to ngtcp2 for one packet.
+    private static let vectorsPerWrite = 8
+    /// Bursts of one flush before received packets and other connections get their turn.
+    private static let burstsPerFlush = 4
+    /// The kernel takes at most this many segments in one burst (UDP_MAX_SEGMENTS of older kernels).
+    private static let segmentsPerBurst = 64
+
+    private struct Datagram {
+        let count: Int
+        let local: SocketAddress
+        let remote: SocketAddress
+        let ecn: UInt8
+
+        func follows(_ other: Datagram) -> Bool {
+            local == other.local && remote == other.remote && ecn == other.ecn && count <= other.count
+        }
+    }
+
+    /// Sends what may be sent now and sets the timer.
+    func flush() {
+        isDirty = false
+        var more = true
+        for _ in 0..<Self.burstsPerFlush where more && quic != nil { more = sendBurst() }
+        if more { markDirty() }
+        armTimer()
+    }
+
+    /// Fills the endpoint's buffer with datagrams of one path and length, and sends them at once.
+    ///
+    /// - Returns: whether there may be more to send now.
+    private func sendBurst() -> Bool {
+        guard let quic, let base = endpoint.sendBuffer.baseAddress else { return false }
+        guard endpoint.canSend else { return false }
+        let now = endpoint.clock.now.nanoseconds
+        let size = dep2p_quic_datagram_size(quic)
+        let limit = min(
+            endpoint.sendBuffer.count, Self.segmentsPerBurst * dep2p_quic_path_datagram_size(quic),
+            max(dep2p_quic_send_quantum(quic), size))
+        var start = 0
+        var end = 0
+        var first: Datagram?
+        var exhausted = false
+        while end + size <= max(limit, size), end + size <= endpoint.sendBuffer.count {
+            guard let next = writeDatagram(base + end, capacity: size, now: now) else {
+                exhausted = true
+                break
+            }
+            if let current = first, !next.follows(current) {
+                emit(start..<end, current)
+                start = end
+                first = next
+            } else if first == nil {
+                first = next
+            }
+            end += next.count
+            // A shorter datagram ends a GSO burst.
+            if let current = first, next.count < current.count { break }
+        }
+        if let first { emit(start..<end, first) }
+        if let quic = self.quic, first != nil { dep2p_quic_sent(quic, now) }
+        return first != nil && !exhausted
+    }
+
+    private func emit(_ range: Range<Int>, _ datagram: Datagram) {
+        bytesSent += UInt64(range.count)
+        endpoint.send(
+            PacketBurst(
+                bytes: UnsafeRawBufferPointer(rebasing: endpoint.sendBuffer[range]), segment: datagram.count,
+                local: datagram.local, remote: datagram.remote, ecn: datagram.ecn))
+    }
+
+    /// One datagram with as many streams' bytes as fit; `nil` when nothing may be sent.
+    private func writeDatagram(_ target: UnsafeMutableRawPointer, capacity: Int, now: UInt64) -> Datagram? {
+        guard let quic else { return nil }
+        let result = target.assumingMemoryBound(to: UInt8.self)
+        var local = dep2p_address()
+        var remote = dep2p_address()
+        var ecn: UInt8 = 0
+        var accepted = 0
+        while true {
+            let stream = dep2p_quic_data_left(quic) > 0 ? sendQueue.first : finishOnlyStream()
+            let written: Int
+            if let stream {
+                written = write(
+                    stream, quic, &local, &remote, &ecn, result, capacity: capacity, now: now)
+            } else {
+                written = dep2p_quic_write(
+                    quic, &local, &remote, &ecn, result, capacity, &accepted, 0, -1, nil, 0, now)
+            }
+            switch written {
+            case 0: return nil
+            case 1...:
+                return Datagram(
+                    count: written, local: SocketAddress(local), remote: SocketAddress(remote), ecn: ecn)
+            case Int(DEP2P_QUIC_STREAM_BLOCKED), Int(DEP2P_QUIC_STREAM_GONE), Int(DEP2P_QUIC_WRITE_MORE): continue
+            default:
+                endpoint.failAfterFlush(self)
+                return nil
+            }
+        }
+    }
+
+    /// The connection's flow control is used up: an end of stream without data may still go.
+    private func finishOnlyStream() -> QUICStream? {
+        guard let first = sendQueue.first, first.sending.unsent == 0 else { return nil }
+        return first
+    }
+
+    private func write(
+        _ stream: QUICStream, _ quic: OpaquePointer, _ local: inout dep2p_address, _ remote: inout dep2p_address,
+        _ ecn: inout UInt8, _ result: UnsafeMutablePointer<UInt8>, capacity: Int, now: UInt64
+    ) -> Int {
+        withUnsafeTemporaryAllocation(of: dep2p_vec.self, capacity: Self.vectorsPerWrite) { vectors in
+            let (count, bytes, isAll) = stream.sending.vectors(into: vectors)
+            let finishes = isAll && stream.sending.isFinished
+            var accepted = -1
+            let written = dep2p_quic_write(
+                quic, &local, &remote, &ecn, result, capacity, &accepted,
+                UInt32(DEP2P_WRITE_MORE) | (finishes ? UInt32(DEP2P_WRITE_FIN) : 0), stream.id, vectors.baseAddress,
+                count, now)
+            if accepted >= 0 { stream.advance(accepted, finished: finishes && accepted == bytes) }
+            switch written {
+            case Int(DEP2P_QUIC_STREAM_GONE):
+                dequeueFirst()
+            case Int(DEP2P_QUIC_STREAM_BLOCKED):
+                // Blocked by its own window: its credit callback brings it back. Blocked by the connection's: it stays.
+                if dep2p_quic_data_left(quic) > 0 { dequeueFirst() }
+            case Int(DEP2P_QUIC_WRITE_MORE), 1...:
+                if !stream.sending.hasWork {
+                    dequeueFirst()
+                } else if written > 0, sendQueue.count > 1 {
+                    dequeueFirst()
+                    stream.isQueued = true
+                    sendQueue.append(stream)
+                }
+            default: break
+            }
+            return written
+        }
+    }
+
+    private func dequeueFirst() {
+        sendQueue.removeFirst()?.isQueued = false
+    }
+
+    // MARK: Timer
+
+    /// Keeps one clock timer at or before ngtcp2's expiry; a timer that fires early is set again.
+    func armTimer() {
+        guard let quic else { return }
+        let expiry = NetworkInstant(nanoseconds: dep2p_quic_expiry(quic))
+        guard timer == nil || expiry < timerDeadline else { return }
+        if let timer { endpoint.clock.cancel(timer) }
+        timer = nil
+        timerDeadline = expiry
+        guard expiry != .distantFuture else { return }
+        timer = endpoint.clock.schedule(at: expiry) { [weak self] in self?.timerFired() }
+    }
+
+    private func timerFired() {
+        timer = nil
+        guard let quic else { return }
+        if dep2p_quic_expiry(quic) <= endpoint.clock.now.nanoseconds { handleExpiry() } else { armTimer() }
+    }
+
+    // MARK: Closing
+
+    /// Writes a CONNECTION_CLOSE, sends it, and leaves a copy with the endpoint for late packets of the peer.
+    func sendClose(kind: Int, code: UInt64, reason: String) {
+        guard let quic, let base = endpoint.sendBuffer.baseAddress else { return }
+        var local = dep2p_address()
+        var remote = dep2p_address()
+        let text = Array(reason.utf8.prefix(200))
+        let written = dep2p_quic_write_close(
+            quic, &local, &remote, base.assumingMemoryBound(to: UInt8.self), dep2p_quic_datagram_size(quic),
+            Int32(kind), code, text, text.count, endpoint.clock.now.nanoseconds)
+        guard written > 0 else { return }
+        let packet = UnsafeRawBufferPointer(rebasing: endpoint.sendBuffer[0..<written])
+        endpoint.send(
+            PacketBurst(
+                bytes: packet, segment: written, local: SocketAddress(local), remote: SocketAddress(remote), ecn: 0))
+        endpoint.keepClosePacket(
+            Array(packet), for: self, local: SocketAddress(local), remote: SocketAddress(remote),
+            lifetime: .nanoseconds(Int64(clamping: 3 &* min(dep2p_quic_pto(quic), 1_000_000_000))))
+    }
+
+    // MARK: Paths
+
+    /// Moves the connection to another path once that is validated (client only; RFC 9000 9).
+    ///
+    /// Rules: `local` differs from the current path's; the handshake is confirmed; none is under way.
+    public func migrate(local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+        guard let quic, isConfirmed, role == .client else { return false }
+        kindOfPath[local] = kind
+        var localRaw = local.raw
+        var remoteRaw = remote.raw
+        guard dep2p_quic_migrate(quic, &localRaw, &remoteRaw, endpoint.clock.now.nanoseconds) == 0 else {
+            return false
+        }
+        markDirty()
+        return true
+    }
+
+    func pathValidated(local: SocketAddress, remote: SocketAddress, succeeded: Bool) {
+        pathEvents.append((local, remote, succeeded))
+    }
+}

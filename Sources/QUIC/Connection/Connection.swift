@@ -1,0 +1,219 @@
+internal import CQUICShim
+public import Identity
+
+/// One authenticated QUIC connection: streams in both directions over a path that may change.
+///
+/// States: handshaking → established → closed. The peer's identity is known from `established` on and comes from its
+/// certificate alone. ngtcp2 owns the protocol; this type owns its streams, timer and place in the endpoint.
+@NetworkActor
+public final class Connection {
+    public enum Role: Sendable { case client, server }
+
+    enum State {
+        case handshaking
+        case established
+        case closed(CloseReason)
+    }
+
+    public let role: Role
+    /// Names the connection within this process.
+    public nonisolated let id: UInt64
+    /// What the peer's certificate proved; `nil` before the handshake got that far.
+    var provenNodeID: NodeID?
+    let expectedNodeID: NodeID?
+    var certificateError: CertificateError?
+    unowned let endpoint: Endpoint
+    var quic: OpaquePointer?
+    var state = State.handshaking
+    var isConfirmed = false
+    var wasReset = false
+    var isAnnounced = false
+    var pathEvents: [(local: SocketAddress, remote: SocketAddress, succeeded: Bool)] = []
+
+    var streams: [Int64: QUICStream] = [:]
+    var sendQueue = FIFO<QUICStream>()
+    var openedStreams: [QUICStream] = []
+    var streamCreditWaiters = FIFO<Waiter<Void>>()
+    var connectionIDs: Set<ConnectionID> = []
+    let established = Waiter<Void>()
+    private var closeWaiters: [Waiter<CloseReason>] = []
+
+    var isDirty = false
+    var timer: TimerToken?
+    var timerDeadline = NetworkInstant.distantFuture
+    var bytesSent: UInt64 = 0
+    var bytesReceived: UInt64 = 0
+    /// Where the relay of a relayed path is known; empty for direct ones.
+    var kindOfPath: [SocketAddress: ConnectionPath.Kind] = [:]
+    var reportedPath: ConnectionPath?
+
+    /// Called for each stream that the peer opens.
+    public var onStream: (@NetworkActor (QUICStream) -> Void)?
+    /// Called once when the connection ends.
+    public var onClose: [@NetworkActor (CloseReason) -> Void] = []
+    /// Called when the connection moved to another path.
+    public var onPathChange: (@NetworkActor (ConnectionPath) -> Void)?
+
+    init(endpoint: Endpoint, role: Role, id: UInt64, expecting: NodeID?) {
+        self.endpoint = endpoint
+        self.role = role
+        self.id = id
+        expectedNodeID = expecting
+    }
+
+    deinit {
+        // Nothing else refers to the connection any more, so no callback can be running.
+        dep2p_quic_free(quic)
+    }
+
+    // MARK: What applications use
+
+    /// The peer, as its certificate proves. Available once the connection is handed out.
+    public var remoteNodeID: NodeID {
+        guard let provenNodeID else { preconditionFailure("a connection is handed out after its peer is proven") }
+        return provenNodeID
+    }
+
+    public var closeReason: CloseReason? {
+        if case .closed(let reason) = state { reason } else { nil }
+    }
+
+    public var path: ConnectionPath {
+        guard let quic else { return reportedPath ?? ConnectionPath(kind: .direct, local: nil, remote: nil) }
+        var local = dep2p_address()
+        var remote = dep2p_address()
+        dep2p_quic_path(quic, &local, &remote)
+        let localAddress = SocketAddress(local)
+        return ConnectionPath(
+            kind: kindOfPath[localAddress] ?? .direct, local: localAddress, remote: SocketAddress(remote))
+    }
+
+    /// Opens a stream; waits while the peer allows no more.
+    public func openStream() async throws -> QUICStream {
+        while true {
+            guard let quic, case .established = state else {
+                throw StreamError(.connectionClosed, detail: closeReason?.description ?? "not established")
+            }
+            let id = dep2p_quic_open_stream(quic)
+            if id >= 0 {
+                let stream = QUICStream(id: id, connection: self)
+                streams[id] = stream
+                return stream
+            }
+            let waiter = Waiter<Void>()
+            streamCreditWaiters.append(waiter)
+            markDirty()
+            try await waiter.value()
+        }
+    }
+
+    /// Key material bound to this connection (RFC 8446 7.5): the same on both sides, and nowhere else.
+    public func exportKeyingMaterial(label: String, count: Int) throws(QUICError) -> [UInt8] {
+        guard let quic, case .established = state else { throw QUICError(.internalError, "the connection has ended") }
+        var result = [UInt8](repeating: 0, count: count)
+        guard dep2p_quic_export(quic, label, label.utf8.count, &result, count) == 0 else {
+            throw QUICError(.internalError, "the TLS exporter failed")
+        }
+        return result
+    }
+
+    /// Ends the connection; the peer sees `code` and `reason` (at most 200 bytes of it).
+    public func close(code: UInt64, reason: String = "") {
+        guard closeReason == nil else { return }
+        sendClose(kind: DEP2P_CLOSE_APPLICATION, code: code, reason: reason)
+        finish(CloseReason(.local, code: code, isApplication: true, reason: reason))
+    }
+
+    /// Waits until the connection has ended.
+    public func waitClosed() async throws -> CloseReason {
+        if let closeReason { return closeReason }
+        let waiter = Waiter<CloseReason>()
+        closeWaiters.append(waiter)
+        return try await waiter.value()
+    }
+
+    public var statistics: ConnectionStatistics {
+        var info = dep2p_quic_info()
+        if let quic { dep2p_quic_info_get(quic, &info) }
+        return ConnectionStatistics(
+            smoothedRTT: .nanoseconds(Int64(clamping: info.smoothed_rtt)),
+            minRTT: .nanoseconds(Int64(clamping: info.min_rtt)),
+            latestRTT: .nanoseconds(Int64(clamping: info.latest_rtt)), congestionWindow: info.congestion_window,
+            bytesInFlight: info.bytes_in_flight, bytesSent: bytesSent, bytesReceived: bytesReceived,
+            openStreams: streams.count,
+            datagramSize: quic.map { dep2p_quic_path_datagram_size($0) } ?? 0)
+    }
+
+    /// Starts a key update (RFC 9001 6). ngtcp2 also does so by itself before a key's limit is reached.
+    public func updateKeys() {
+        guard let quic else { return }
+        _ = dep2p_quic_update_key(quic, endpoint.clock.now.nanoseconds)
+        markDirty()
+    }
+
+    // MARK: Ending
+
+    /// Releases everything and tells everyone. Never called from inside an ngtcp2 callback.
+    func finish(_ reason: CloseReason) {
+        if case .closed = state { return }
+        reportedPath = path
+        let wasEstablished = if case .established = state { true } else { false }
+        state = .closed(reason)
+        if let timer { endpoint.clock.cancel(timer) }
+        timer = nil
+        for stream in streams.values { stream.connectionClosed(reason) }
+        streams.removeAll()
+        sendQueue.removeAll()
+        while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
+        endpoint.forget(self, established: wasEstablished)
+        dep2p_quic_free(quic)
+        quic = nil
+        established.resume(throwing: QUICError(ending: self, with: reason))
+        for waiter in closeWaiters { waiter.resume(returning: reason) }
+        closeWaiters.removeAll()
+        let observers = onClose
+        onClose.removeAll()
+        onStream = nil
+        onPathChange = nil
+        for observer in observers { observer(reason) }
+    }
+}
+
+/// Counters and estimates of one connection.
+public struct ConnectionStatistics: Equatable, Sendable {
+    public let smoothedRTT: Duration
+    public let minRTT: Duration
+    public let latestRTT: Duration
+    /// Bytes.
+    public let congestionWindow: UInt64
+    public let bytesInFlight: UInt64
+    /// UDP payload, this connection's whole life.
+    public let bytesSent: UInt64
+    public let bytesReceived: UInt64
+    public let openStreams: Int
+    /// The largest datagram the current path carries, as far as discovered.
+    public let datagramSize: Int
+}
+
+extension QUICError {
+    /// What a failed handshake means to whoever dialled.
+    @NetworkActor
+    init(ending connection: Connection, with reason: CloseReason) {
+        if let error = connection.certificateError {
+            if case .wrongPeer = error {
+                self.init(.wrongPeer, error.description, closeReason: reason)
+            } else {
+                self.init(.badCertificate, error.description, closeReason: reason)
+            }
+            return
+        }
+        switch reason.origin {
+        case .handshakeTimeout, .idleTimeout:
+            self.init(.timeout, "no answer before the handshake's deadline", closeReason: reason)
+        case .local: self.init(.cancelled, "the dial was cancelled", closeReason: reason)
+        case .peer, .reset:
+            self.init(.closedByPeer, "the peer refused the connection: \(reason)", closeReason: reason)
+        case .protocolViolation: self.init(.internalError, reason.description, closeReason: reason)
+        }
+    }
+}

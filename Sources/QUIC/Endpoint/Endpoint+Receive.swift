@@ -1,0 +1,215 @@
+internal import CQUICShim
+internal import Identity
+
+/// Datagrams that arrive: to their connection, to a new one, or answered without state.
+extension Endpoint {
+    /// A connection that ended: late packets of its peer are answered with the same close for a while.
+    struct Lingering {
+        let packet: [UInt8]
+        let local: SocketAddress
+        let remote: SocketAddress
+        var answersLeft: Int
+    }
+
+    /// How often a late packet is answered with the close, and how many closed connections are remembered.
+    private static let closeAnswers = 3
+    private static let maxLingering = 4_096
+    /// The lifetime of a Retry token.
+    private static let retryLifetime: UInt64 = 10_000_000_000
+    private static let connectionRefused: UInt64 = 0x02
+
+    public func receive(
+        _ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8
+    ) {
+        guard let first = bytes.first, remote.port != 0, !isClosed else { return }
+        guard first & 0xc0 != 0 else {
+            onForeignDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
+            return
+        }
+        packetTime = clock.now
+        var dcid = dep2p_cid()
+        var scid = dep2p_cid()
+        var version: UInt32 = 0
+        let data = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        let kind = dep2p_packet_inspect(data, bytes.count, ConnectionID.ownLength, &dcid, &scid, &version)
+        let id = ConnectionID(dcid)
+        if let connection = connection(for: id) {
+            connection.receive(bytes, local: local, remote: remote, ecn: ecn)
+        } else if lingering[id] != nil {
+            answerLate(id)
+        } else {
+            switch Int(kind) {
+            case DEP2P_PACKET_LONG: acceptInitial(bytes, local: local, remote: remote, ecn: ecn)
+            case DEP2P_PACKET_UNKNOWN_VERSION: negotiateVersion(dcid, scid, bytes.count, local, remote)
+            case DEP2P_PACKET_SHORT: resetUnknown(dcid, bytes.count, local, remote)
+            default: break
+            }
+        }
+    }
+
+    // MARK: New connections
+
+    private func acceptInitial(
+        _ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8
+    ) {
+        var initial = dep2p_initial()
+        let data = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        let verdict = dep2p_initial_inspect(data, bytes.count, &initial)
+        guard Int(verdict) != DEP2P_ACCEPT_NO, onConnection != nil else { return }
+        guard handshakes.count < configuration.maxHandshakes else { return }
+        var original: dep2p_cid?
+        if initial.token_length > 0 {
+            var found = dep2p_cid()
+            var raw = remote.raw
+            if dep2p_verify_retry(
+                &initial, &raw, retrySecret, retrySecret.count, Self.retryLifetime, packetTime.nanoseconds, &found)
+                == 0
+            {
+                original = found
+            }
+        }
+        if original == nil, handshakes.count >= configuration.retryThreshold {
+            return sendRetry(initial, local, remote)
+        }
+        guard connections.count < configuration.maxConnections else { return refuse(initial, local, remote) }
+        guard handshakesPerAddress[remote.ip, default: 0] < configuration.maxHandshakesPerAddress else { return }
+        accept(initial, original: original, local: local, remote: remote)?
+            .receive(bytes, local: local, remote: remote, ecn: ecn)
+    }
+
+    private func accept(
+        _ initial: dep2p_initial, original: dep2p_cid?, local: SocketAddress, remote: SocketAddress
+    ) -> Connection? {
+        let connection = makeConnection(role: .server, expecting: nil)
+        var scid = ConnectionID.random()
+        var token = [UInt8](repeating: 0, count: 16)
+        _ = dep2p_reset_token(&token, resetSecret, resetSecret.count, &scid)
+        var settings = quicSettings(remote: remote, local: local)
+        var callbacks = Connection.callbacks
+        var localRaw = local.raw
+        var remoteRaw = remote.raw
+        var initial = initial
+        let user = Unmanaged.passUnretained(connection).toOpaque()
+        if var original {
+            connection.quic = dep2p_quic_server(
+                &callbacks, user, credentials.pointer, &settings, &localRaw, &remoteRaw, &initial, &scid, &original,
+                token)
+        } else {
+            connection.quic = dep2p_quic_server(
+                &callbacks, user, credentials.pointer, &settings, &localRaw, &remoteRaw, &initial, &scid, nil, token)
+        }
+        guard connection.quic != nil else {
+            forget(connection, established: false)
+            return nil
+        }
+        handshakes[connection.id] = remote.ip
+        handshakesPerAddress[remote.ip, default: 0] += 1
+        // The client's packets carry its first choice of ID until it has heard from this side.
+        for id in [ConnectionID(scid), ConnectionID(initial.dcid)] {
+            connection.connectionIDs.insert(id)
+            route(id, to: connection)
+        }
+        return connection
+    }
+
+    // MARK: Answers without state
+
+    private func answer(
+        _ local: SocketAddress, _ remote: SocketAddress, capacity: Int,
+        _ write: (UnsafeMutablePointer<UInt8>?, Int) -> Int
+    ) {
+        withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 8) { buffer in
+            let length = write(buffer.baseAddress?.assumingMemoryBound(to: UInt8.self), capacity)
+            guard length > 0 else { return }
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<length])
+            send(PacketBurst(bytes: bytes, segment: length, local: local, remote: remote, ecn: 0))
+        }
+    }
+
+    private func sendRetry(_ initial: dep2p_initial, _ local: SocketAddress, _ remote: SocketAddress) {
+        var initial = initial
+        var raw = remote.raw
+        var scid = ConnectionID.random()
+        answer(local, remote, capacity: 512) { buffer, capacity in
+            dep2p_write_retry(
+                buffer, capacity, &initial, &raw, &scid, retrySecret, retrySecret.count, packetTime.nanoseconds)
+        }
+    }
+
+    private func refuse(_ initial: dep2p_initial, _ local: SocketAddress, _ remote: SocketAddress) {
+        guard resetBudget.take(now: packetTime) else { return }
+        var initial = initial
+        answer(local, remote, capacity: 256) { buffer, capacity in
+            dep2p_write_refusal(buffer, capacity, &initial, Self.connectionRefused)
+        }
+    }
+
+    private func negotiateVersion(
+        _ dcid: dep2p_cid, _ scid: dep2p_cid, _ received: Int, _ local: SocketAddress, _ remote: SocketAddress
+    ) {
+        // RFC 9000 6.1: only for datagrams large enough to be an Initial, so that nothing is amplified.
+        guard received >= 1200, onConnection != nil, resetBudget.take(now: packetTime) else { return }
+        var dcid = dcid
+        var scid = scid
+        answer(local, remote, capacity: 128) { buffer, capacity in
+            dep2p_write_version_negotiation(buffer, capacity, &dcid, &scid, UInt8.random(in: 0...255))
+        }
+    }
+
+    private func resetUnknown(_ dcid: dep2p_cid, _ received: Int, _ local: SocketAddress, _ remote: SocketAddress) {
+        // RFC 9000 10.3.3: smaller than what triggered it, so that two endpoints cannot reset each other for ever.
+        let length = min(received - 1, 43)
+        guard length >= 39, resetBudget.take(now: packetTime) else { return }
+        var dcid = dcid
+        var token = [UInt8](repeating: 0, count: 16)
+        guard dep2p_reset_token(&token, resetSecret, resetSecret.count, &dcid) == 0 else { return }
+        answer(local, remote, capacity: length) { buffer, capacity in
+            dep2p_write_stateless_reset(buffer, capacity, token)
+        }
+    }
+
+    // MARK: Closed connections
+
+    func keepClosePacket(
+        _ packet: [UInt8], for connection: Connection, local: SocketAddress, remote: SocketAddress, lifetime: Duration
+    ) {
+        let ids = connection.connectionIDs
+        guard !isClosed, lingering.count + ids.count <= Self.maxLingering else { return }
+        for id in ids {
+            lingering[id] = Lingering(packet: packet, local: local, remote: remote, answersLeft: Self.closeAnswers)
+        }
+        _ = clock.schedule(after: lifetime) { [weak self] in
+            for id in ids { self?.lingering[id] = nil }
+        }
+    }
+
+    private func answerLate(_ id: ConnectionID) {
+        guard var entry = lingering[id], entry.answersLeft > 0 else { return }
+        entry.answersLeft -= 1
+        lingering[id] = entry
+        entry.packet.withUnsafeBytes { bytes in
+            send(
+                PacketBurst(
+                    bytes: bytes, segment: bytes.count, local: entry.local, remote: entry.remote, ecn: 0))
+        }
+    }
+}
+
+extension Connection {
+    /// A dial of `remote` that has not received a single datagram.
+    func isWaitingForFirstAnswer(from remote: SocketAddress) -> Bool {
+        guard role == .client, case .handshaking = state, bytesReceived == 0 else { return false }
+        return path.remote == remote
+    }
+
+    func failDial(_ remote: SocketAddress, errno: Int32) {
+        guard isWaitingForFirstAnswer(from: remote) else { return }
+        let refused = errno == 111  // ECONNREFUSED
+        established.resume(
+            throwing: QUICError(
+                refused ? .refused : .unreachable,
+                refused
+                    ? "nothing listens at \(remote)" : "no route to \(remote): \(FileError(errno: errno).description)"))
+        finish(CloseReason(.local, reason: "unreachable"))
+    }
+}

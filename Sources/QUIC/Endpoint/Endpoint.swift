@@ -1,0 +1,306 @@
+internal import CQUICShim
+public import Identity
+import Glibc
+
+/// Makes and accepts connections over one packet driver.
+///
+/// Routes each datagram to its connection by connection ID, answers what belongs to none (Retry, version negotiation,
+/// stateless reset), and sends what connections have written once a turn. Calling order: set ``onConnection``, then
+/// ``start()``; ``connect(to:from:kind:expecting:)`` at will; ``close(code:reason:)`` last.
+@NetworkActor
+public final class Endpoint {
+    /// Kernel limit of one GSO send: 65,535 less IP and UDP headers, rounded down.
+    private static let sendBufferSize = 65_000
+    static let secretLength = 32
+
+    public let nodeID: NodeID
+    public let configuration: EndpointConfiguration
+    public let clock: any NetworkClock
+    let driver: any PacketDriver
+    let credentials: TLSCredentials
+    let retrySecret: [UInt8]
+    let resetSecret: [UInt8]
+
+    /// Called for each inbound connection once its peer is proven.
+    public var onConnection: (@NetworkActor (Connection) -> Void)?
+    /// Called for datagrams whose first byte says that they are not QUIC (RFC 9443): STUN, relay frames, probes.
+    public var onForeignDatagram: (@NetworkActor (ForeignDatagram) -> Void)?
+
+    private var routes: [ConnectionID: Connection] = [:]
+    private(set) var connections: [UInt64: Connection] = [:]
+    var lingering: [ConnectionID: Lingering] = [:]
+    /// Drivers of paths that are not UDP sockets of this machine, by their (fake) local address.
+    private var legs: [SocketAddress: any PacketDriver] = [:]
+    private var dirty: [Connection] = []
+    private var failed: [Connection] = []
+    private var flushScheduled = false
+    private var pending: PendingBurst?
+    private var nextID: UInt64 = 0
+    var handshakes: [UInt64: IPAddress] = [:]
+    var handshakesPerAddress: [IPAddress: Int] = [:]
+    var resetBudget = TokenBucket(capacity: 100, perSecond: 100)
+    private(set) var isClosed = false
+
+    let sendBuffer: UnsafeMutableRawBufferPointer
+    /// When the datagrams being handled were received.
+    var packetTime: NetworkInstant
+
+    private struct PendingBurst {
+        let bytes: [UInt8]
+        let segment: Int
+        let local: SocketAddress
+        let remote: SocketAddress
+        let ecn: UInt8
+    }
+
+    public init(
+        key: IdentityKey, driver: any PacketDriver, clock: any NetworkClock = SystemNetworkClock.shared,
+        configuration: EndpointConfiguration = EndpointConfiguration()
+    ) throws(QUICError) {
+        nodeID = key.nodeID
+        self.driver = driver
+        self.clock = clock
+        self.configuration = configuration
+        credentials = try TLSCredentials(identity: key)
+        retrySecret = SecureRandom.bytes(Self.secretLength)
+        // The same after a restart, so that a restarted node can reset connections it has forgotten (RFC 9000 10.3).
+        resetSecret = hkdfSHA256(
+            key: key.sign(Array("dep2p stateless reset v1".utf8)), salt: [], info: [], count: Self.secretLength)
+        sendBuffer = .allocate(byteCount: Self.sendBufferSize, alignment: 64)
+        packetTime = clock.now
+    }
+
+    deinit {
+        sendBuffer.deallocate()
+    }
+
+    public func start() { driver.start(self) }
+
+    public var localAddresses: [SocketAddress] { driver.localAddresses }
+
+    // MARK: Dialling
+
+    /// Dials `remote` and waits for the handshake.
+    ///
+    /// - Parameter expecting: the identity that must answer; `nil` accepts any and reports it.
+    /// - Throws: ``QUICError``; `.wrongPeer` names both identities.
+    public func connect(
+        to remote: SocketAddress, from local: SocketAddress? = nil, kind: ConnectionPath.Kind = .direct,
+        expecting: NodeID?
+    ) async throws -> Connection {
+        guard !isClosed else { throw QUICError(.endpointClosed, "this node has stopped") }
+        guard connections.count < configuration.maxConnections else {
+            throw QUICError(.limit, "\(configuration.maxConnections) connections are open, the most allowed")
+        }
+        guard let from = local ?? localAddress(for: remote) else {
+            throw QUICError(.unreachable, "no socket for \(remote.ip.family == .v4 ? "IPv4" : "IPv6")")
+        }
+        let connection = makeConnection(role: .client, expecting: expecting)
+        connection.kindOfPath[from] = kind
+        let dcid = ConnectionID.random(length: 18)
+        let scid = ConnectionID.random()
+        var settings = quicSettings(remote: remote, local: from)
+        var callbacks = Connection.callbacks
+        var localRaw = from.raw
+        var remoteRaw = remote.raw
+        var dcidRaw = dcid
+        var scidRaw = scid
+        connection.quic = dep2p_quic_client(
+            &callbacks, Unmanaged.passUnretained(connection).toOpaque(), credentials.pointer, &settings, &localRaw,
+            &remoteRaw, &dcidRaw, &scidRaw)
+        guard connection.quic != nil else {
+            connections[connection.id] = nil
+            throw QUICError(.internalError, "the connection could not be made")
+        }
+        let id = ConnectionID(scid)
+        connection.connectionIDs.insert(id)
+        route(id, to: connection)
+        connection.markDirty()
+        do {
+            try await connection.established.value()
+        } catch is CancellationError {
+            connection.close(code: 0)
+            throw QUICError(.cancelled, "the dial was cancelled")
+        }
+        return connection
+    }
+
+    /// The socket address that reaches `remote`'s family; the kernel picks the source of a wildcard one.
+    private func localAddress(for remote: SocketAddress) -> SocketAddress? {
+        driver.localAddresses.first { $0.ip.family == remote.ip.family }
+    }
+
+    func makeConnection(role: Connection.Role, expecting: NodeID?) -> Connection {
+        nextID += 1
+        let connection = Connection(endpoint: self, role: role, id: nextID, expecting: expecting)
+        connections[nextID] = connection
+        return connection
+    }
+
+    func quicSettings(remote: SocketAddress, local: SocketAddress) -> dep2p_quic_settings {
+        let known = legs[local] == nil ? driver.knownDatagramSize(to: remote) : nil
+        return dep2p_quic_settings(
+            initial_ts: clock.now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
+            handshake_timeout: configuration.handshakeTimeout.clampedNanoseconds,
+            max_idle_timeout: configuration.idleTimeout.clampedNanoseconds,
+            initial_max_data: configuration.connectionWindow, initial_max_stream_data: configuration.streamWindow,
+            max_window: configuration.maxConnectionWindow, max_stream_window: configuration.maxStreamWindow,
+            max_streams_bidi: UInt64(configuration.maxStreams), max_streams_uni: 0,
+            random_seed: configuration.randomSeed, datagram_size: known ?? configuration.maxDatagramSize,
+            fixed_datagram_size: known == nil ? 0 : 1, use_bbr: configuration.congestionControl == .bbr ? 1 : 0,
+            grease: 0)
+    }
+
+    // MARK: Routes
+
+    func route(_ id: ConnectionID, to connection: Connection) { routes[id] = connection }
+    func unroute(_ id: ConnectionID) { routes[id] = nil }
+    func connection(for id: ConnectionID) -> Connection? { routes[id] }
+
+    func forget(_ connection: Connection, established: Bool) {
+        for id in connection.connectionIDs { routes[id] = nil }
+        connections[connection.id] = nil
+        handshakeEnded(connection)
+    }
+
+    func handshakeFinished(_ connection: Connection) {
+        handshakeEnded(connection)
+        guard connection.role == .server else { return }
+        if let onConnection { onConnection(connection) } else { connection.close(code: 0, reason: "not accepting") }
+    }
+
+    private func handshakeEnded(_ connection: Connection) {
+        guard let address = handshakes.removeValue(forKey: connection.id) else { return }
+        let left = (handshakesPerAddress[address] ?? 1) - 1
+        handshakesPerAddress[address] = left > 0 ? left : nil
+    }
+
+    func fillResetToken(_ token: UnsafeMutablePointer<UInt8>, for cid: dep2p_cid) {
+        var cid = cid
+        _ = dep2p_reset_token(token, resetSecret, resetSecret.count, &cid)
+    }
+
+    func wallClockSeconds() -> Int64 { Int64(time(nil)) }
+
+    // MARK: Flushing
+
+    func needsFlush(_ connection: Connection) {
+        dirty.append(connection)
+        guard !flushScheduled else { return }
+        flushScheduled = true
+        NetworkActor.beforeWaiting { [weak self] in self?.flush() }
+    }
+
+    /// A connection that failed while it was writing is ended once the flush is over.
+    func failAfterFlush(_ connection: Connection) { failed.append(connection) }
+
+    private func flush() {
+        flushScheduled = false
+        let connections = dirty
+        dirty.removeAll(keepingCapacity: true)
+        for connection in connections { connection.flush() }
+        let broken = failed
+        failed.removeAll()
+        for connection in broken { connection.fail() }
+    }
+
+    /// False while a burst waits for room in the socket's buffer.
+    var canSend: Bool { pending == nil && !isClosed }
+
+    func send(_ burst: PacketBurst) {
+        if let leg = legs[burst.local] {
+            _ = leg.send(burst)
+            return
+        }
+        guard pending == nil else { return }  // a close packet while blocked: as if lost on the way
+        switch driver.send(burst) {
+        case .sent: break
+        case .failed(let error):
+            if error == ENETUNREACH || error == EHOSTUNREACH || error == EAFNOSUPPORT || error == EADDRNOTAVAIL {
+                driverReportsUnreachable(burst.remote, errno: error)
+            }
+        case .blocked:
+            pending = PendingBurst(
+                bytes: Array(burst.bytes), segment: burst.segment, local: burst.local, remote: burst.remote,
+                ecn: burst.ecn)
+        }
+    }
+
+    /// Sends a datagram that is not QUIC from the endpoint's own socket.
+    public func sendForeign(_ bytes: [UInt8], to remote: SocketAddress, from local: SocketAddress? = nil) {
+        guard let from = local ?? localAddress(for: remote) else { return }
+        bytes.withUnsafeBytes { bytes in
+            send(PacketBurst(bytes: bytes, segment: bytes.count, local: from, remote: remote, ecn: 0))
+        }
+    }
+
+    // MARK: Closing
+
+    /// Closes every connection with `code` and `reason`, then the driver.
+    public func close(code: UInt64 = 0, reason: String = "") {
+        guard !isClosed else { return }
+        for connection in Array(connections.values) { connection.close(code: code, reason: reason) }
+        isClosed = true
+        onConnection = nil
+        onForeignDatagram = nil
+        lingering.removeAll()
+        driver.close()
+    }
+
+    // MARK: Legs
+
+    /// Adds a driver whose paths start at the fake address `local` (a relay's leg).
+    public func addLeg(_ leg: any PacketDriver, local: SocketAddress) { legs[local] = leg }
+    public func removeLeg(local: SocketAddress) { legs[local] = nil }
+}
+
+/// A datagram that shares the socket with QUIC.
+public struct ForeignDatagram: Sendable {
+    public let bytes: [UInt8]
+    public let local: SocketAddress
+    public let remote: SocketAddress
+}
+
+extension Endpoint: PacketSink {
+    public func driverIsWritable() {
+        guard let burst = pending else { return }
+        pending = nil
+        burst.bytes.withUnsafeBytes { bytes in
+            send(
+                PacketBurst(
+                    bytes: bytes, segment: burst.segment, local: burst.local, remote: burst.remote, ecn: burst.ecn))
+        }
+        if pending == nil { for connection in connections.values { connection.markDirty() } }
+    }
+
+    public func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32) {
+        // Forgeable, so it only ends dials that nothing has answered yet.
+        let reached = connections.values.filter { $0.isWaitingForFirstAnswer(from: remote) }
+        guard !reached.isEmpty else { return }
+        NetworkActor.beforeWaiting {
+            for connection in reached { connection.failDial(remote, errno: errno) }
+        }
+    }
+}
+
+/// Allows `perSecond` events on average and `capacity` at once.
+struct TokenBucket {
+    let capacity: Double
+    let perSecond: Double
+    private var tokens: Double
+    private var last: NetworkInstant?
+
+    init(capacity: Double, perSecond: Double) {
+        self.capacity = capacity
+        self.perSecond = perSecond
+        tokens = capacity
+    }
+
+    mutating func take(now: NetworkInstant) -> Bool {
+        if let last { tokens = min(capacity, tokens + now.duration(since: last).seconds * perSecond) }
+        last = now
+        guard tokens >= 1 else { return false }
+        tokens -= 1
+        return true
+    }
+}

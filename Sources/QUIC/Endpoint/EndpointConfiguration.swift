@@ -1,0 +1,33 @@
+/// What an endpoint allows and how it paces itself. Every limit that a peer can push against is here.
+public struct EndpointConfiguration: Sendable {
+    public enum CongestionControl: Sendable { case cubic, bbr }
+
+    /// Connections held at once; further Initials are refused with CONNECTION_REFUSED.
+    public var maxConnections = 1_024
+    /// Handshakes under way; beyond it Initials are dropped.
+    public var maxHandshakes = 512
+    /// Handshakes under way beyond which a source has to prove its address first (Retry, RFC 9000 8.1.2).
+    public var retryThreshold = 128
+    /// Handshakes under way from one IP address.
+    public var maxHandshakesPerAddress = 64
+    /// Streams that a peer may have open at once on a connection.
+    public var maxStreams = 256
+    /// What a stream may have under way unread at first, and at most after auto-tuning.
+    public var streamWindow: UInt64 = 1 * 1024 * 1024
+    public var maxStreamWindow: UInt64 = 16 * 1024 * 1024
+    /// What a connection may have under way unread at first, and at most after auto-tuning.
+    public var connectionWindow: UInt64 = 2 * 1024 * 1024
+    public var maxConnectionWindow: UInt64 = 24 * 1024 * 1024
+    public var keepAlive: Duration = .seconds(3)
+    public var idleTimeout: Duration = .seconds(9)
+    public var handshakeTimeout: Duration = .seconds(10)
+    /// A long default would stall a dial over a lossy path: RFC 9002 allows a lower first guess.
+    public var initialRTT: Duration = .milliseconds(100)
+    public var congestionControl = CongestionControl.cubic
+    /// The largest datagram that path MTU discovery tries.
+    public var maxDatagramSize = 1_472
+    /// Seeds what is random in packet layout, so that simulations replay; 0 for real randomness.
+    public var randomSeed: UInt64 = 0
+
+    public init() {}
+}

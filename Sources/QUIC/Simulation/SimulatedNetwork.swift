@@ -1,0 +1,197 @@
+public import Identity
+
+/// A network in memory on virtual time: latency, jitter, loss, duplication, reordering and MTU, replayed from a seed.
+///
+/// It is also the clock of everything that runs on it. Time moves only inside ``run(_:)``, and only when nothing is
+/// left to do at the present instant, so an hour passes in as long as its events take to compute.
+@NetworkActor
+public final class SimulatedNetwork: NetworkClock {
+    /// How datagrams fare between two addresses.
+    public struct Link: Sendable {
+        /// One way.
+        public var latency: Duration = .milliseconds(20)
+        /// Added uniformly from zero to this.
+        public var jitter: Duration = .zero
+        /// Probabilities, 0 to 1.
+        public var loss = 0.0
+        public var duplication = 0.0
+        /// The probability of being delayed by another ``latency``, and so overtaken.
+        public var reordering = 0.0
+        /// The largest UDP payload that passes.
+        public var mtu = 1_472
+        /// Bits per second each way; `nil` is unlimited. A full queue of ``queue`` drops.
+        public var bandwidth: Double?
+        public var queue: Duration = .milliseconds(100)
+
+        public init() {}
+    }
+
+    private struct Packet {
+        let bytes: [UInt8]
+        let from: SocketAddress
+        let to: SocketAddress
+        let ecn: UInt8
+    }
+
+    public private(set) var now = NetworkInstant(nanoseconds: 1_000_000_000)
+    public var link = Link()
+    /// Overrides ``link`` for datagrams from the first address to the second.
+    public var links: [Route: Link] = [:]
+    /// Sees each datagram before it travels; `false` drops it.
+    public var filter: (@NetworkActor (_ bytes: [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Bool)?
+    public private(set) var delivered: UInt64 = 0
+    public private(set) var lost: UInt64 = 0
+
+    private var random: SplitMix64
+    private var timers = TimerQueue<@NetworkActor () -> Void>()
+    private var drivers: [SocketAddress: SimulatedDriver] = [:]
+    private var busyUntil: [Route: NetworkInstant] = [:]
+    private var running = 0
+
+    public struct Route: Hashable, Sendable {
+        let from: IPAddress
+        let to: IPAddress
+
+        public init(from: IPAddress, to: IPAddress) {
+            self.from = from
+            self.to = to
+        }
+    }
+
+    public init(seed: UInt64) {
+        random = SplitMix64(state: seed)
+    }
+
+    /// A host's socket at `address`.
+    public func makeDriver(address: SocketAddress) -> SimulatedDriver {
+        let driver = SimulatedDriver(network: self, address: address)
+        drivers[address] = driver
+        return driver
+    }
+
+    func remove(_ driver: SimulatedDriver) { drivers[driver.address] = nil }
+
+    /// Runs `body`, moving virtual time whenever it and everything else on the network thread waits.
+    public func run<Result: Sendable>(_ body: @NetworkActor @Sendable () async throws -> Result) async rethrows -> Result {
+        running += 1
+        if running == 1 { NetworkActor.executor.add(self) }
+        defer {
+            running -= 1
+            if running == 0 { NetworkActor.executor.remove(self) }
+        }
+        return try await body()
+    }
+
+    public func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
+        timers.insert(action, at: deadline)
+    }
+
+    public func cancel(_ token: TimerToken) { timers.remove(token) }
+
+    // MARK: Travel
+
+    func send(_ bytes: [UInt8], from: SocketAddress, to: SocketAddress, ecn: UInt8) {
+        let route = Route(from: from.ip, to: to.ip)
+        let link = links[route] ?? link
+        if let filter, !filter(bytes, from, to) { return lost += 1 }
+        guard bytes.count <= link.mtu, random.unit() >= link.loss else { return lost += 1 }
+        guard let delay = queueing(bytes.count, route, link) else { return lost += 1 }
+        deliver(Packet(bytes: bytes, from: from, to: to, ecn: ecn), after: delay + travelTime(link))
+        if random.unit() < link.duplication {
+            deliver(Packet(bytes: bytes, from: from, to: to, ecn: ecn), after: delay + travelTime(link))
+        }
+    }
+
+    private func travelTime(_ link: Link) -> Duration {
+        var time = link.latency
+        if link.jitter > .zero { time += link.jitter * random.unit() }
+        if link.reordering > 0, random.unit() < link.reordering { time += link.latency }
+        return time
+    }
+
+    private func queueing(_ count: Int, _ route: Route, _ link: Link) -> Duration? {
+        guard let bandwidth = link.bandwidth else { return .zero }
+        let start = max(busyUntil[route] ?? now, now)
+        let wait = start.duration(since: now)
+        guard wait <= link.queue else { return nil }
+        let finish = start.advanced(by: .seconds(Double(count * 8) / bandwidth))
+        busyUntil[route] = finish
+        return finish.duration(since: now)
+    }
+
+    private func deliver(_ packet: Packet, after delay: Duration) {
+        _ = timers.insert({ [weak self] in self?.arrive(packet) }, at: now.advanced(by: delay))
+    }
+
+    private func arrive(_ packet: Packet) {
+        guard let driver = drivers[packet.to] else { return lost += 1 }
+        delivered += 1
+        driver.arrive(packet.bytes, from: packet.from, ecn: packet.ecn)
+    }
+}
+
+extension SimulatedNetwork: Simulation {
+    var wantsToAdvance: Bool { running > 0 && timers.count > 0 }
+
+    /// Moves to the next instant at which something happens, and lets all of it happen.
+    func advance() {
+        guard let next = timers.earliest() else { return }
+        if next > now { now = next }
+        while let action = timers.popDue(at: now) { action() }
+    }
+}
+
+/// One host's socket on a ``SimulatedNetwork``.
+@NetworkActor
+public final class SimulatedDriver: PacketDriver {
+    public let address: SocketAddress
+    private let network: SimulatedNetwork
+    private weak var sink: (any PacketSink)?
+
+    init(network: SimulatedNetwork, address: SocketAddress) {
+        self.network = network
+        self.address = address
+    }
+
+    public var localAddresses: [SocketAddress] { [address] }
+    public func start(_ sink: any PacketSink) { self.sink = sink }
+    public func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
+
+    public func close() {
+        sink = nil
+        network.remove(self)
+    }
+
+    public func send(_ burst: PacketBurst) -> SendOutcome {
+        var offset = 0
+        while offset < burst.bytes.count {
+            let end = min(offset + burst.segment, burst.bytes.count)
+            network.send(Array(burst.bytes[offset..<end]), from: address, to: burst.remote, ecn: burst.ecn)
+            offset = end
+        }
+        return .sent
+    }
+
+    func arrive(_ bytes: [UInt8], from: SocketAddress, ecn: UInt8) {
+        var bytes = bytes
+        bytes.withUnsafeMutableBytes { sink?.receive($0, local: address, remote: from, ecn: ecn) }
+    }
+}
+
+/// A small deterministic generator (Steele, Lea and Flood 2014).
+public struct SplitMix64: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    public init(state: UInt64) { self.state = state }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+
+    /// Uniform in 0 ..< 1.
+    public mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
+}

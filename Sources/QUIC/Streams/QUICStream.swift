@@ -1,0 +1,168 @@
+/// One bidirectional QUIC stream. See ``ByteStream`` for the calling order.
+@NetworkActor
+public final class QUICStream: ByteStream {
+    /// Unsent bytes beyond which ``write(_:)`` waits.
+    static let unsentHighWater: UInt64 = 1 * 1024 * 1024
+    /// Bytes kept for retransmission beyond which ``write(_:)`` waits.
+    static let retainedHighWater: UInt64 = 24 * 1024 * 1024
+
+    public let id: Int64
+    let connection: Connection
+
+    private(set) var sending = SendBuffer()
+    private var receiving = ReceiveBuffer()
+    private var readFailure: StreamError?
+    private var writeFailure: StreamError?
+    private var readStopped = false
+    private var reader: Waiter<Void>?
+    private var writer: Waiter<Void>?
+    /// In the connection's queue of streams with something to send.
+    var isQueued = false
+    /// ngtcp2 has forgotten the stream: both directions are done.
+    private(set) var isClosedByTransport = false
+    private var creditReturned = false
+
+    init(id: Int64, connection: Connection) {
+        self.id = id
+        self.connection = connection
+    }
+
+    public var acknowledgedBytes: UInt64 { sending.acknowledged }
+
+    /// Whether the peer opened the stream.
+    public var isInbound: Bool { (id & 1 == 0) == (connection.role == .server) }
+
+    // MARK: ByteStream
+
+    public func read() async throws -> Chunk? {
+        while true {
+            if let chunk = receiving.take() {
+                connection.consumed(chunk.count, by: self)
+                returnCreditIfDone()
+                return chunk
+            }
+            if let readFailure { throw readFailure }
+            if receiving.isFinished { return nil }
+            precondition(reader == nil, "one task reads a stream at a time")
+            let waiter = Waiter<Void>()
+            reader = waiter
+            defer { reader = nil }
+            try await waiter.value()
+        }
+    }
+
+    public func write(_ chunk: Chunk) async throws {
+        if let writeFailure { throw writeFailure }
+        sending.append(chunk)
+        connection.enqueue(self)
+        while sending.unsent > Self.unsentHighWater || sending.retained > Self.retainedHighWater {
+            precondition(writer == nil, "one task writes a stream at a time")
+            let waiter = Waiter<Void>()
+            writer = waiter
+            defer { writer = nil }
+            try await waiter.value()
+            if let writeFailure { throw writeFailure }
+        }
+    }
+
+    public func finish() {
+        guard writeFailure == nil else { return }
+        writeFailure = StreamError(.alreadyClosed)
+        sending.finish()
+        connection.enqueue(self)
+    }
+
+    public func reset(_ code: UInt64) {
+        if !sending.finishSent { connection.resetSending(self, code: code) }
+        sending.discard()
+        fail(writing: StreamError(.alreadyClosed))
+        stopReading(code)
+    }
+
+    public func stopReading(_ code: UInt64) {
+        guard !readStopped else { return }
+        readStopped = true
+        if !receiving.isFinished, readFailure == nil { connection.stopReceiving(self, code: code) }
+        dropUnread()
+        fail(reading: StreamError(.alreadyClosed))
+        returnCreditIfDone()
+    }
+
+    // MARK: From the connection
+
+    func received(_ bytes: UnsafeRawBufferPointer, isLast: Bool) {
+        if readStopped {
+            connection.consumed(bytes.count, by: self)
+        } else {
+            receiving.append(bytes)
+        }
+        if isLast { receiving.isFinished = true }
+        reader?.resume(returning: ())
+    }
+
+    /// The next bytes to send as ngtcp2 wants them.
+    func advance(_ count: Int, finished: Bool) {
+        sending.advance(count, finished: finished)
+        wakeWriter()
+    }
+
+    func acknowledged(upTo end: UInt64) {
+        sending.acknowledge(upTo: end)
+        wakeWriter()
+    }
+
+    func peerReset(_ code: UInt64) {
+        dropUnread()
+        fail(reading: StreamError(.reset(code)))
+    }
+
+    func peerStopped(_ code: UInt64) {
+        sending.discard()
+        fail(writing: StreamError(.stopped(code)))
+    }
+
+    func closedByTransport() {
+        isClosedByTransport = true
+        if !sending.finishSent { fail(writing: StreamError(.alreadyClosed)) }
+        if sending.isFinished { sending.acknowledge(upTo: .max) }
+        returnCreditIfDone()
+    }
+
+    func connectionClosed(_ reason: CloseReason) {
+        let error = StreamError(.connectionClosed, detail: reason.description)
+        isClosedByTransport = true
+        creditReturned = true
+        sending.discard()
+        if writeFailure == nil || writer != nil { fail(writing: error) }
+        if !receiving.isFinished { fail(reading: error) }
+    }
+
+    // MARK: Helpers
+
+    private func fail(reading error: StreamError) {
+        readFailure = readFailure ?? error
+        reader?.resume(returning: ())
+    }
+
+    private func fail(writing error: StreamError) {
+        writeFailure = writeFailure ?? error
+        writer?.resume(returning: ())
+    }
+
+    private func wakeWriter() {
+        guard let writer, sending.unsent <= Self.unsentHighWater / 2 else { return }
+        if sending.retained <= Self.retainedHighWater { writer.resume(returning: ()) }
+    }
+
+    private func dropUnread() {
+        let dropped = receiving.discard()
+        if dropped > 0 { connection.consumed(dropped, by: self) }
+    }
+
+    /// A peer may open another stream only once the application is done with this one: what it has not read counts.
+    private func returnCreditIfDone() {
+        guard isClosedByTransport, isInbound, !creditReturned, receiving.count == 0 else { return }
+        creditReturned = true
+        connection.returnStreamCredit()
+    }
+}

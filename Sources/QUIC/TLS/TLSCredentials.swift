@@ -1,0 +1,47 @@
+internal import CQUICShim
+internal import Identity
+
+/// An endpoint's throw-away TLS key and the certificate by which its identity key vouches for it.
+///
+/// The TLS key is ECDSA P-256, which every libp2p implementation accepts; it lives as long as the endpoint.
+final class TLSCredentials {
+    /// Dates far apart: a certificate lives for one run, and a wrong clock must not lock anyone out.
+    private static let notBefore: Int64 = 946_684_800  // 2000-01-01
+    private static let notAfter: Int64 = 67_090_118_400  // 4096-01-01
+
+    let pointer: OpaquePointer
+    let certificate: [UInt8]
+
+    init(identity: IdentityKey) throws(QUICError) {
+        guard let key = dep2p_certificate_key_make() else { throw QUICError(.internalError, "no TLS key") }
+        defer { dep2p_certificate_key_free(key) }
+        let spki = try Self.read { dep2p_certificate_key_spki(key, $0, $1) }
+        var secret = try Self.read { dep2p_certificate_key_private(key, $0, $1) }
+        defer { for index in secret.indices { secret[index] = 0 } }
+        let signed = SignedKey(
+            publicKey: identity.publicKey.protobuf, signature: identity.sign(PeerCertificate.signaturePrefix + spki))
+        let value = signed.der
+        certificate = try Self.read {
+            dep2p_certificate_make(key, value, value.count, Self.notBefore, Self.notAfter, $0, $1)
+        }
+        guard let made = dep2p_credentials_make(certificate, certificate.count, secret, secret.count) else {
+            throw QUICError(.internalError, "no TLS credentials")
+        }
+        pointer = made
+    }
+
+    deinit {
+        dep2p_credentials_free(pointer)
+    }
+
+    private static func read(
+        _ body: (UnsafeMutablePointer<UInt8>?, Int) -> Int32
+    ) throws(QUICError) -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: 4096)
+        let capacity = result.count
+        let length = result.withUnsafeMutableBufferPointer { body($0.baseAddress, capacity) }
+        guard length > 0 else { throw QUICError(.internalError, "no TLS certificate") }
+        defer { for index in result.indices { result[index] = 0 } }
+        return Array(result[..<Int(length)])
+    }
+}
