@@ -5,7 +5,8 @@ extension Address: CustomStringConvertible {
     public init(_ text: String) throws(IdentityError) {
         guard text.utf8.count <= Self.maximumTextLength else {
             throw IdentityError(
-                .limitExceeded, "an address of \(text.utf8.count) characters is over the limit of \(Self.maximumTextLength)")
+                .limitExceeded,
+                "an address of \(text.utf8.count) characters is over the limit of \(Self.maximumTextLength)")
         }
         guard text.utf8.first == UInt8(ascii: "/") else {
             throw IdentityError(

@@ -38,7 +38,8 @@ public struct Address: Hashable, Sendable {
         guard !components.isEmpty else { throw IdentityError(.malformedAddress, "an address is empty") }
         guard components.count <= Self.maximumComponents else {
             throw IdentityError(
-                .limitExceeded, "an address of \(components.count) parts is over the limit of \(Self.maximumComponents)")
+                .limitExceeded, "an address of \(components.count) parts is over the limit of \(Self.maximumComponents)"
+            )
         }
         for component in components {
             switch component {

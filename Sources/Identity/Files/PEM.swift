@@ -16,7 +16,8 @@ enum PEM {
     /// The first block of a text, whatever stands before and after it. The caller wipes the contents.
     static func decode(_ text: [UInt8]) throws(Failure) -> (label: String, contents: [UInt8]) {
         let lines = text.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
-        guard let begin = lines.firstIndex(where: { label($0, "BEGIN") != nil }), let label = label(lines[begin], "BEGIN")
+        guard let begin = lines.firstIndex(where: { label($0, "BEGIN") != nil }),
+            let label = label(lines[begin], "BEGIN")
         else { throw .noBeginning }
         guard let end = lines[begin...].firstIndex(where: { self.label($0, "END") == label }) else { throw .truncated }
         var body = [UInt8](lines[(begin + 1)..<end].joined())

@@ -21,7 +21,8 @@ extension NodeID: CustomStringConvertible {
         let decoded = isMultihash ? Base58.decode(text) : Self.decodeCID(characters)
         guard let decoded else {
             throw IdentityError(
-                .malformedNodeID, "“\(text)” is not a node ID", hint: "a node ID looks like 12D3KooW… and has 52 characters")
+                .malformedNodeID, "“\(text)” is not a node ID",
+                hint: "a node ID looks like 12D3KooW… and has 52 characters")
         }
         do throws(IdentityError) {
             try self.init(bytes: decoded)

@@ -23,7 +23,8 @@ public struct PublicKey: Hashable, Sendable {
     ///   2048 to 8192 bits.
     public init(kind: KeyKind, data: [UInt8]) throws(IdentityError) {
         guard data.count <= Self.maximumDataLength else {
-            throw IdentityError(.malformedPublicKey, "a public key of \(data.count) bytes is longer than any known kind")
+            throw IdentityError(
+                .malformedPublicKey, "a public key of \(data.count) bytes is longer than any known kind")
         }
         try Self.check(kind, data)
         self.kind = kind

@@ -61,7 +61,8 @@ public struct Envelope: Hashable, Sendable {
         guard payloadType == expected else {
             throw IdentityError(
                 .malformedRecord,
-                "a signed envelope holds type \(Hex.encode([UInt8](payloadType.prefix(16)))), not \(Hex.encode(expected))")
+                "a signed envelope holds type \(Hex.encode([UInt8](payloadType.prefix(16)))), not \(Hex.encode(expected))"
+            )
         }
         let message = Self.signedBytes(domain: domain, payloadType: payloadType, payload: payload)
         guard publicKey.isValidSignature(signature, for: message) else {

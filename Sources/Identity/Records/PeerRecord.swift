@@ -89,7 +89,9 @@ public struct PeerRecord: Hashable, Sendable {
         while let field = reader.next() {
             if case (1, .bytes(let content)) = field { address = content }
         }
-        guard !reader.isMalformed else { throw IdentityError(.malformedRecord, "an address of a peer record is malformed") }
+        guard !reader.isMalformed else {
+            throw IdentityError(.malformedRecord, "an address of a peer record is malformed")
+        }
         return address
     }
 
