@@ -39,7 +39,7 @@ let package = Package(
         floor("SystemLayer", on: ["QUIC", "Wire", "Identity", protobuf]),
         floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
-        floor("Identity", on: ["COpenSSL", "CSodium", protobuf], exclude: ["Protos"]),
+        floor("Identity", on: ["COpenSSL", "CSodium"]),
         .target(name: "CQUICShim", dependencies: ["CNgtcp2", "CGnuTLS", "COpenSSL"]),
         .systemLibrary(
             name: "CNgtcp2", pkgConfig: "libngtcp2 libngtcp2_crypto_gnutls",

@@ -1,0 +1,102 @@
+internal import COpenSSL
+
+/// Incremental SHA-256 (FIPS 180-4): `update` any number of times, then `finalize` once.
+///
+/// It calls OpenSSL's low-level functions: the EVP interface of OpenSSL 3 looks the algorithm up at each start, which
+/// costs more than hashing a 16 KiB leaf of a transfer.
+public struct SHA256: Sendable {
+    private var context = SHA256_CTX()
+
+    public init() {
+        SHA256_Init(&context)
+    }
+
+    public mutating func update(_ bytes: RawSpan) {
+        bytes.withUnsafeBytes { buffer in
+            _ = SHA256_Update(&context, buffer.baseAddress, buffer.count)
+        }
+    }
+
+    public mutating func update(_ bytes: [UInt8]) {
+        update(bytes.span.bytes)
+    }
+
+    public mutating func update(_ digest: Digest) {
+        var words = digest.networkWords
+        withUnsafeBytes(of: &words) { buffer in
+            _ = SHA256_Update(&context, buffer.baseAddress, buffer.count)
+        }
+    }
+
+    /// The digest of everything given so far. The state is spent: start anew for the next digest.
+    public mutating func finalize() -> Digest {
+        var words: Digest.Words = (0, 0, 0, 0)
+        withUnsafeMutableBytes(of: &words) { buffer in
+            _ = SHA256_Final(buffer.baseAddress, &context)
+        }
+        return Digest(networkWords: words)
+    }
+
+    public static func hash(_ bytes: RawSpan) -> Digest {
+        var hasher = SHA256()
+        hasher.update(bytes)
+        return hasher.finalize()
+    }
+
+    public static func hash(_ bytes: [UInt8]) -> Digest {
+        hash(bytes.span.bytes)
+    }
+
+    /// The digest of two digests in a row, as an inner node of a Merkle tree (BEP 52). Allocates nothing.
+    public static func hash(_ left: Digest, _ right: Digest) -> Digest {
+        var hasher = SHA256()
+        hasher.update(left)
+        hasher.update(right)
+        return hasher.finalize()
+    }
+}
+
+extension SHA256 {
+    /// A SHA-256 value: 32 bytes, ordered as its bytes are.
+    public struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
+        typealias Words = (UInt64, UInt64, UInt64, UInt64)
+
+        /// The number of bytes of a digest.
+        public static let byteCount = 32
+        public static let zero = Digest(networkWords: (0, 0, 0, 0))
+
+        // Host order, most significant first, so that comparing words compares bytes.
+        private let first, second, third, fourth: UInt64
+
+        init(networkWords words: Words) {
+            first = UInt64(bigEndian: words.0)
+            second = UInt64(bigEndian: words.1)
+            third = UInt64(bigEndian: words.2)
+            fourth = UInt64(bigEndian: words.3)
+        }
+
+        var networkWords: Words { (first.bigEndian, second.bigEndian, third.bigEndian, fourth.bigEndian) }
+
+        /// Nil unless there are exactly 32 bytes.
+        public init?(bytes: some Collection<UInt8>) {
+            guard bytes.count == Self.byteCount else { return nil }
+            var words = [UInt64](repeating: 0, count: 4)
+            for (index, byte) in bytes.enumerated() {
+                words[index / 8] = words[index / 8] << 8 | UInt64(byte)
+            }
+            (first, second, third, fourth) = (words[0], words[1], words[2], words[3])
+        }
+
+        public var bytes: [UInt8] {
+            withUnsafeBytes(of: networkWords) { [UInt8]($0) }
+        }
+
+        /// 64 lower-case hexadecimal digits.
+        public var hex: String { Hex.encode(bytes) }
+        public var description: String { hex }
+
+        public static func < (left: Digest, right: Digest) -> Bool {
+            (left.first, left.second, left.third, left.fourth) < (right.first, right.second, right.third, right.fourth)
+        }
+    }
+}

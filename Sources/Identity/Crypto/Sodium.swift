@@ -1,0 +1,40 @@
+internal import CSodium
+
+/// libsodium asks to be initialised once before anything else; a `static let` runs once whatever the thread.
+enum Sodium {
+    static let isReady: Bool = sodium_init() >= 0
+
+    static func prepare() {
+        precondition(isReady, "libsodium found no source of randomness")
+    }
+}
+
+/// Compares without telling by its duration where two values differ. Their lengths are not secret.
+public func constantTimeEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+    left.count == right.count && sodium_memcmp(left, right, left.count) == 0
+}
+
+/// Overwrites bytes in a way the compiler can't leave out, then empties the array.
+func wipe(_ bytes: inout [UInt8]) {
+    bytes.withUnsafeMutableBytes { buffer in
+        if let start = buffer.baseAddress { sodium_memzero(start, buffer.count) }
+    }
+    bytes.removeAll()
+}
+
+/// Randomness of the operating system, by way of libsodium.
+public enum SecureRandom {
+    public static func bytes(_ count: Int) -> [UInt8] {
+        Sodium.prepare()
+        var bytes = [UInt8](repeating: 0, count: count)
+        if count > 0 { randombytes_buf(&bytes, count) }
+        return bytes
+    }
+
+    public static func uint64() -> UInt64 {
+        Sodium.prepare()
+        var value: UInt64 = 0
+        randombytes_buf(&value, MemoryLayout<UInt64>.size)
+        return value
+    }
+}

@@ -1,0 +1,63 @@
+internal import CSodium
+
+/// The textual encoding of keys (RFC 7468): one labelled block of base64.
+enum PEM {
+    enum Failure: Error, Equatable {
+        /// No `-----BEGIN …-----` line.
+        case noBeginning
+        /// A beginning without its end.
+        case truncated
+        /// Not base64 between the lines.
+        case damaged
+    }
+
+    private static let lineLength = 64
+
+    /// The first block of a text, whatever stands before and after it. The caller wipes the contents.
+    static func decode(_ text: [UInt8]) throws(Failure) -> (label: String, contents: [UInt8]) {
+        let lines = text.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+        guard let begin = lines.firstIndex(where: { label($0, "BEGIN") != nil }),
+            let label = label(lines[begin], "BEGIN")
+        else { throw .noBeginning }
+        guard let end = lines[begin...].firstIndex(where: { self.label($0, "END") == label }) else { throw .truncated }
+        var body = [UInt8](lines[(begin + 1)..<end].joined())
+        defer { wipe(&body) }
+        guard let contents = base64(body) else { throw .damaged }
+        return (label, contents)
+    }
+
+    static func encode(label: String, _ contents: [UInt8]) -> [UInt8] {
+        let variant = sodium_base64_VARIANT_ORIGINAL
+        let length = sodium_base64_encoded_len(contents.count, variant)
+        var digits = [CChar](repeating: 0, count: length)
+        sodium_bin2base64(&digits, length, contents, contents.count, variant)
+        var body = digits.dropLast().map(UInt8.init(bitPattern:))
+        defer { wipe(&body) }
+        var text = [UInt8]("-----BEGIN \(label)-----\n".utf8)
+        for start in stride(from: 0, to: body.count, by: lineLength) {
+            text += body[start..<min(start + lineLength, body.count)]
+            text.append(UInt8(ascii: "\n"))
+        }
+        return text + [UInt8]("-----END \(label)-----\n".utf8)
+    }
+
+    private static func label(_ line: ArraySlice<UInt8>, _ boundary: String) -> String? {
+        let (front, back) = ([UInt8]("-----\(boundary) ".utf8), [UInt8]("-----".utf8))
+        let line = line.prefix((line.lastIndex { $0 != UInt8(ascii: " ") } ?? line.startIndex) - line.startIndex + 1)
+        guard line.count > front.count + back.count, line.starts(with: front), line.suffix(5).elementsEqual(back)
+        else { return nil }
+        return String(decoding: line.dropFirst(front.count).dropLast(back.count), as: UTF8.self)
+    }
+
+    private static func base64(_ text: [UInt8]) -> [UInt8]? {
+        var contents = [UInt8](repeating: 0, count: text.count / 4 * 3 + 3)
+        var length = 0
+        let characters = text.map(CChar.init(bitPattern:))
+        let result = sodium_base642bin(
+            &contents, contents.count, characters, characters.count, " \t", &length, nil,
+            sodium_base64_VARIANT_ORIGINAL)
+        guard result == 0 else { return nil }
+        contents.removeLast(contents.count - length)
+        return contents
+    }
+}

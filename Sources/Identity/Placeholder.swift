@@ -1,1 +1,0 @@
-extension IPAddress: CustomStringConvertible { public var description: String { "" } }
