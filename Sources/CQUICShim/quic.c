@@ -203,7 +203,7 @@ static int new_cid(ngtcp2_conn *conn, ngtcp2_cid *cid, uint8_t *token, size_t le
 static int remove_cid(ngtcp2_conn *conn, const ngtcp2_cid *cid, void *user) {
     (void)conn;
     SELF;
-    dep2p_cid gone;
+    dep2p_cid gone = {0};
     cid_out(&gone, cid->data, cid->datalen);
     CALL(retire_cid, &gone);
     return 0;

@@ -1,18 +1,18 @@
 internal import CQUICShim
 
-extension Connection {
-    /// The connection behind a callback's `user` pointer.
-    ///
-    /// Proof: the pointer is `passUnretained(self)` of a connection that owns the ngtcp2 object which calls back, only
-    /// ever from within a call that this connection made on the network thread.
-    private nonisolated static func with<Result: Sendable>(
-        _ user: UnsafeMutableRawPointer?, _ body: @NetworkActor (Connection) -> Result
-    ) -> Result {
-        guard let user else { preconditionFailure("ngtcp2 calls back with the pointer it was given") }
-        let connection = Unmanaged<Connection>.fromOpaque(user).takeUnretainedValue()
-        return NetworkActor.assumeIsolated { body(connection) }
-    }
+/// The connection behind a callback's `user` pointer.
+///
+/// Proof: the pointer is `passUnretained(self)` of a connection that owns the ngtcp2 object which calls back, only
+/// ever from within a call that this connection made on the network thread.
+private func with<Result: Sendable>(
+    _ user: UnsafeMutableRawPointer?, _ body: @NetworkActor (Connection) -> Result
+) -> Result {
+    guard let user else { preconditionFailure("ngtcp2 calls back with the pointer it was given") }
+    let connection = Unmanaged<Connection>.fromOpaque(user).takeUnretainedValue()
+    return NetworkActor.assumeIsolated { body(connection) }
+}
 
+extension Connection {
     static var callbacks: dep2p_quic_callbacks {
         dep2p_quic_callbacks(
             stream_data: { user, id, isLast, data, length in
@@ -60,17 +60,17 @@ extension Connection {
             stateless_reset: { user in with(user) { $0.wasReset = true } })
     }
 
-    private func opened(_ id: Int64) {
+    fileprivate func opened(_ id: Int64) {
         let stream = QUICStream(id: id, connection: self)
         streams[id] = stream
         openedStreams.append(stream)
     }
 
-    private func streamCreditGrew() {
+    fileprivate func streamCreditGrew() {
         while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
     }
 
-    private func makeConnectionID(
+    fileprivate func makeConnectionID(
         _ cid: UnsafeMutablePointer<dep2p_cid>?, _ token: UnsafeMutablePointer<UInt8>?
     ) -> Int32 {
         guard let cid, let token else { return -1 }
@@ -82,12 +82,12 @@ extension Connection {
         return 0
     }
 
-    private func retire(_ id: ConnectionID) {
+    fileprivate func retire(_ id: ConnectionID) {
         connectionIDs.remove(id)
         endpoint.unroute(id)
     }
 
-    private func verifyPeer(_ der: [UInt8], certificates: Int) -> Bool {
+    fileprivate func verifyPeer(_ der: [UInt8], certificates: Int) -> Bool {
         do throws(CertificateError) {
             guard certificates == 1 else { throw .chain(certificates) }
             let nodeID = try PeerCertificate(der: der, now: endpoint.wallClockSeconds()).nodeID

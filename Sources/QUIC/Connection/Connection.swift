@@ -23,7 +23,7 @@ public final class Connection {
     let expectedNodeID: NodeID?
     var certificateError: CertificateError?
     unowned let endpoint: Endpoint
-    var quic: OpaquePointer?
+    private var handle: QUICHandle?
     var state = State.handshaking
     var isConfirmed = false
     var wasReset = false
@@ -61,9 +61,10 @@ public final class Connection {
         expectedNodeID = expecting
     }
 
-    deinit {
-        // Nothing else refers to the connection any more, so no callback can be running.
-        dep2p_quic_free(quic)
+    /// The ngtcp2 connection; `nil` before it is made and after it is released.
+    var quic: OpaquePointer? {
+        get { handle?.pointer }
+        set { handle = newValue.map { QUICHandle($0) } }
     }
 
     // MARK: What applications use
@@ -166,7 +167,6 @@ public final class Connection {
         sendQueue.removeAll()
         while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
         endpoint.forget(self, established: wasEstablished)
-        dep2p_quic_free(quic)
         quic = nil
         established.resume(throwing: QUICError(ending: self, with: reason))
         for waiter in closeWaiters { waiter.resume(returning: reason) }
@@ -177,6 +177,15 @@ public final class Connection {
         onPathChange = nil
         for observer in observers { observer(reason) }
     }
+}
+
+/// Owns the ngtcp2 connection: released with its last reference, when no callback of it can be running.
+private final class QUICHandle {
+    let pointer: OpaquePointer
+
+    init(_ pointer: OpaquePointer) { self.pointer = pointer }
+
+    deinit { dep2p_quic_free(pointer) }
 }
 
 /// Counters and estimates of one connection.

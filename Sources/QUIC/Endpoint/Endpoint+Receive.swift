@@ -22,10 +22,6 @@ extension Endpoint {
         _ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8
     ) {
         guard let first = bytes.first, remote.port != 0, !isClosed else { return }
-        guard first & 0xc0 != 0 else {
-            onForeignDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
-            return
-        }
         packetTime = clock.now
         var dcid = dep2p_cid()
         var scid = dep2p_cid()
@@ -35,6 +31,10 @@ extension Endpoint {
         let id = ConnectionID(dcid)
         if let connection = connection(for: id) {
             connection.receive(bytes, local: local, remote: remote, ecn: ecn)
+        } else if first & 0xc0 == 0 {
+            // Not QUIC (RFC 9443) unless its ID was known: ngtcp2 peers grease the fixed bit (RFC 9287), so the first
+            // byte alone does not tell. IDs are 64 random bits; STUN, relay frames and probes cannot meet one.
+            onForeignDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
         } else if lingering[id] != nil {
             answerLate(id)
         } else {

@@ -41,7 +41,8 @@ public final class Endpoint {
     var resetBudget = TokenBucket(capacity: 100, perSecond: 100)
     private(set) var isClosed = false
 
-    let sendBuffer: UnsafeMutableRawBufferPointer
+    private let sendMemory = Memory(byteCount: sendBufferSize)
+    var sendBuffer: UnsafeMutableRawBufferPointer { sendMemory.bytes }
     /// When the datagrams being handled were received.
     var packetTime: NetworkInstant
 
@@ -66,12 +67,7 @@ public final class Endpoint {
         // The same after a restart, so that a restarted node can reset connections it has forgotten (RFC 9000 10.3).
         resetSecret = hkdfSHA256(
             key: key.sign(Array("dep2p stateless reset v1".utf8)), salt: [], info: [], count: Self.secretLength)
-        sendBuffer = .allocate(byteCount: Self.sendBufferSize, alignment: 64)
         packetTime = clock.now
-    }
-
-    deinit {
-        sendBuffer.deallocate()
     }
 
     public func start() { driver.start(self) }

@@ -23,7 +23,8 @@ public final class UDPDriver: PacketDriver {
 
     private var sockets: [Socket]
     private weak var sink: (any PacketSink)?
-    private let buffers: UnsafeMutableRawBufferPointer
+    private let memory = Memory(byteCount: messagesPerRead * messageSize)
+    private var buffers: UnsafeMutableRawBufferPointer { memory.bytes }
     private var received = [dep2p_received](repeating: dep2p_received(), count: messagesPerRead)
     private var segmentationWorks = true
     private var sameHost: [IPAddress: Bool] = [:]
@@ -42,11 +43,6 @@ public final class UDPDriver: PacketDriver {
             }
             sockets.append(Socket(descriptor: descriptor, address: SocketAddress(raw)))
         }
-        buffers = .allocate(byteCount: Self.messagesPerRead * Self.messageSize, alignment: 64)
-    }
-
-    deinit {
-        buffers.deallocate()
     }
 
     public var localAddresses: [SocketAddress] { sockets.map(\.address) }
