@@ -22,9 +22,6 @@ extension Address: CustomStringConvertible {
             components.append(try Self.component(name, &parts))
         }
         try self.init(components: components)
-        guard bytes.count <= Self.maximumLength else {
-            throw IdentityError(.limitExceeded, "an address is over the limit of \(Self.maximumLength) bytes")
-        }
     }
 
     public var description: String {

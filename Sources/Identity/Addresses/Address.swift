@@ -32,7 +32,7 @@ public struct Address: Hashable, Sendable {
 
     public let components: [Component]
 
-    /// - Throws: `limitExceeded` for more than 16 components, `malformedAddress` for none or for a component whose
+    /// - Throws: `limitExceeded` for more than 16 components or 512 bytes, `malformedAddress` for none or for a component whose
     ///   name or zone is not one.
     public init(components: [Component]) throws(IdentityError) {
         guard !components.isEmpty else { throw IdentityError(.malformedAddress, "an address is empty") }
@@ -51,6 +51,9 @@ public struct Address: Hashable, Sendable {
             }
         }
         self.components = components
+        guard bytes.count <= Self.maximumLength else {
+            throw IdentityError(.limitExceeded, "an address is over the limit of \(Self.maximumLength) bytes")
+        }
     }
 
     /// For sequences built here, which are good by construction.

@@ -80,11 +80,11 @@ extension SHA256 {
         /// Nil unless there are exactly 32 bytes.
         public init?(bytes: some Collection<UInt8>) {
             guard bytes.count == Self.byteCount else { return nil }
-            var words = [UInt64](repeating: 0, count: 4)
-            for (index, byte) in bytes.enumerated() {
-                words[index / 8] = words[index / 8] << 8 | UInt64(byte)
+            var words: Words = (0, 0, 0, 0)
+            withUnsafeMutableBytes(of: &words) { buffer in
+                for (index, byte) in bytes.enumerated() { buffer[index] = byte }
             }
-            (first, second, third, fourth) = (words[0], words[1], words[2], words[3])
+            self.init(networkWords: words)
         }
 
         public var bytes: [UInt8] {

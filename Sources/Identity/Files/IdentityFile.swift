@@ -72,11 +72,7 @@ public enum IdentityFile {
         var (label, contents) = try block(text, name)
         defer { wipe(&contents) }
         do throws(PKCS8.Failure) {
-            switch label {
-            case PKCS8.plainLabel: return try PKCS8.decode(contents)
-            case PKCS8.encryptedLabel: break
-            default: throw .otherKey(label)
-            }
+            if label == PKCS8.plainLabel { return try PKCS8.decode(contents) }
         } catch {
             throw identityError(error, name)
         }
@@ -94,10 +90,11 @@ public enum IdentityFile {
 
     private static func block(_ text: [UInt8], _ name: String) throws(IdentityError) -> (String, [UInt8]) {
         do {
-            return try PEM.decode(text)
+            return try PEM.decode(text, labels: [PKCS8.plainLabel, PKCS8.encryptedLabel])
         } catch {
             switch error {
             case .noBeginning: throw IdentityError(.fileCorrupt, "\(name) is not a PEM private key")
+            case .otherLabel(let label): throw otherType(label, name)
             case .truncated: throw IdentityError(.fileTruncated, "\(name) is cut short: its END line is missing")
             case .damaged: throw IdentityError(.fileCorrupt, "\(name) is damaged: its base64 is not valid")
             }
@@ -107,13 +104,16 @@ public enum IdentityFile {
     private static func identityError(_ failure: PKCS8.Failure, _ name: String) -> IdentityError {
         switch failure {
         case .malformed: IdentityError(.fileCorrupt, "\(name) is damaged: it holds no PKCS#8 key")
-        case .otherKey(let kind):
-            IdentityError(
-                .fileOfOtherKeyType, "\(name) holds a key of another type (\(kind)), not Ed25519",
-                hint: "make one with dep2p keygen or openssl genpkey -algorithm ed25519")
+        case .otherKey(let kind): otherType(kind, name)
         case .wrongPassphrase: IdentityError(.wrongPassphrase, "the passphrase does not open \(name)")
         case .library: IdentityError(.systemCall, "OpenSSL could not read \(name)")
         }
+    }
+
+    private static func otherType(_ kind: String, _ name: String) -> IdentityError {
+        IdentityError(
+            .fileOfOtherKeyType, "\(name) holds another type of key (\(kind)), not an Ed25519 private key",
+            hint: "make one with dep2p keygen or openssl genpkey -algorithm ed25519")
     }
 
     private static func check(_ passphrase: [UInt8]) throws(IdentityError) {

@@ -5,6 +5,8 @@ enum PEM {
     enum Failure: Error, Equatable {
         /// No `-----BEGIN …-----` line.
         case noBeginning
+        /// Another kind of block than the ones asked for.
+        case otherLabel(String)
         /// A beginning without its end.
         case truncated
         /// Not base64 between the lines.
@@ -13,12 +15,14 @@ enum PEM {
 
     private static let lineLength = 64
 
-    /// The first block of a text, whatever stands before and after it. The caller wipes the contents.
-    static func decode(_ text: [UInt8]) throws(Failure) -> (label: String, contents: [UInt8]) {
+    /// The first block of a text, whatever stands before and after it, if it has one of `labels`. The caller wipes the
+    /// contents.
+    static func decode(_ text: [UInt8], labels: [String]) throws(Failure) -> (label: String, contents: [UInt8]) {
         let lines = text.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
         guard let begin = lines.firstIndex(where: { label($0, "BEGIN") != nil }),
             let label = label(lines[begin], "BEGIN")
         else { throw .noBeginning }
+        guard labels.contains(label) else { throw .otherLabel(label) }
         guard let end = lines[begin...].firstIndex(where: { self.label($0, "END") == label }) else { throw .truncated }
         var body = [UInt8](lines[(begin + 1)..<end].joined())
         defer { wipe(&body) }
@@ -52,9 +56,11 @@ enum PEM {
     private static func base64(_ text: [UInt8]) -> [UInt8]? {
         var contents = [UInt8](repeating: 0, count: text.count / 4 * 3 + 3)
         var length = 0
-        let characters = text.map(CChar.init(bitPattern:))
+        let isBlank = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+        var characters = text.filter { !isBlank($0) }
+        defer { wipe(&characters) }
         let result = sodium_base642bin(
-            &contents, contents.count, characters, characters.count, " \t", &length, nil,
+            &contents, contents.count, characters.map(CChar.init(bitPattern:)), characters.count, nil, &length, nil,
             sodium_base64_VARIANT_ORIGINAL)
         guard result == 0 else { return nil }
         contents.removeLast(contents.count - length)

@@ -31,28 +31,30 @@ enum PKCS8 {
     static func decode(_ der: [UInt8]) throws(Failure) -> IdentityKey {
         var der = der
         defer { wipe(&der) }
-        if der.count == prefix.count + IdentityKey.seedLength, der.starts(with: prefix) {
-            return try key(seed: [UInt8](der.dropFirst(prefix.count)))
+        if var seed = plainSeed(der) {
+            defer { wipe(&seed) }
+            return try key(seed: seed)
         }
         defer { ERR_clear_error() }
-        let information = der.withUnsafeBufferPointer { buffer in
-            var position = buffer.baseAddress
-            return d2i_PKCS8_PRIV_KEY_INFO(nil, &position, buffer.count)
-        }
-        guard let information else { throw .malformed }
+        guard let information = parse(der, d2i_PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free) else { throw .malformed }
         defer { PKCS8_PRIV_KEY_INFO_free(information) }
         return try key(information)
+    }
+
+    /// The seed of version 1, or of version 2, where attributes and the public key may follow (RFC 5958 section 2);
+    /// OpenSSL 3.0 does not read the latter.
+    private static func plainSeed(_ der: [UInt8]) -> [UInt8]? {
+        let end = prefix.count + IdentityKey.seedLength
+        guard der.count >= end, der[0] == 0x30, der[1] < 0x80, Int(der[1]) == der.count - 2 else { return nil }
+        guard der[2] == 2, der[3] == 1, der[4] == 1 || (der[4] == 0 && der.count == end) else { return nil }
+        return der[5..<prefix.count].elementsEqual(prefix[5...]) ? [UInt8](der[prefix.count..<end]) : nil
     }
 
     static func encrypt(_ key: IdentityKey, passphrase: [UInt8]) throws(Failure) -> [UInt8] {
         defer { ERR_clear_error() }
         var der = encode(key)
         defer { wipe(&der) }
-        let information = der.withUnsafeBufferPointer { buffer in
-            var position = buffer.baseAddress
-            return d2i_PKCS8_PRIV_KEY_INFO(nil, &position, buffer.count)
-        }
-        guard let information else { throw .library }
+        guard let information = parse(der, d2i_PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free) else { throw .library }
         defer { PKCS8_PRIV_KEY_INFO_free(information) }
         guard
             let algorithm = PKCS5_pbe2_set_scrypt(
@@ -73,11 +75,7 @@ enum PKCS8 {
 
     static func decrypt(_ der: [UInt8], passphrase: [UInt8]) throws(Failure) -> IdentityKey {
         defer { ERR_clear_error() }
-        let sealed = der.withUnsafeBufferPointer { buffer in
-            var position = buffer.baseAddress
-            return d2i_X509_SIG(nil, &position, buffer.count)
-        }
-        guard let sealed else { throw .malformed }
+        guard let sealed = parse(der, d2i_X509_SIG, X509_SIG_free) else { throw .malformed }
         defer { X509_SIG_free(sealed) }
         // A wrong passphrase shows as bad padding, or once in 256 times as plain text that is no key: both end here.
         guard let information = withCharacters(passphrase, { PKCS8_decrypt(sealed, $0, $1) }) else {
@@ -85,6 +83,22 @@ enum PKCS8 {
         }
         defer { PKCS8_PRIV_KEY_INFO_free(information) }
         return try key(information)
+    }
+
+    /// What one of OpenSSL's `d2i` functions makes of the whole of `der`, or nil.
+    private static func parse(
+        _ der: [UInt8],
+        _ decode: (UnsafeMutablePointer<OpaquePointer?>?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, Int) ->
+            OpaquePointer?,
+        _ free: (OpaquePointer?) -> Void
+    ) -> OpaquePointer? {
+        der.withUnsafeBufferPointer { buffer in
+            var position = buffer.baseAddress
+            guard let value = decode(nil, &position, buffer.count) else { return nil }
+            if position == buffer.baseAddress?.advanced(by: buffer.count) { return value }
+            free(value)
+            return nil
+        }
     }
 
     private static func key(_ information: OpaquePointer) throws(Failure) -> IdentityKey {

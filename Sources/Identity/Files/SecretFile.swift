@@ -15,6 +15,7 @@ enum SecretFile {
     /// - Parameter what: names the file in errors, as in “identity file”.
     static func read(_ path: [UInt8], what: String) throws(IdentityError) -> [UInt8] {
         let name = "\(what) \(shown(path))"
+        guard !path.contains(0) else { throw IdentityError(.fileMissing, "\(name) is not the name of a file") }
         // O_NONBLOCK: opening a FIFO must not wait for a writer.
         let descriptor = open(terminated(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw openError(errno, name) }
@@ -48,7 +49,7 @@ enum SecretFile {
         var filled = 0
         while filled < buffer.count {
             let count = buffer.withUnsafeMutableBytes {
-                Glibc.read(descriptor, $0.baseAddress! + filled, $0.count - filled)
+                Glibc.read(descriptor, $0.baseAddress?.advanced(by: filled), $0.count - filled)
             }
             if count == 0 { break }
             if count < 0 {
@@ -75,15 +76,24 @@ enum SecretFile {
         let directory = parent(of: path)
         try makeDirectories(directory)
         try checkTarget(path, replace: replace, name)
-        let temporary = path + [UInt8](".\(Hex.encode(SecureRandom.bytes(6))).tmp".utf8)
+        let temporary = directory + [UInt8]("/.dep2p-\(Hex.encode(SecureRandom.bytes(8))).tmp".utf8)
         defer { unlink(terminated(temporary)) }
         try write(contents, to: temporary, name)
-        // link() fails on an existing name, whatever it is, and never leaves a partial file behind.
-        let result =
-            replace
-            ? rename(terminated(temporary), terminated(path)) : link(terminated(temporary), terminated(path))
-        guard result == 0 else { throw createError(errno, name) }
+        try replace ? move(temporary, to: path, name) : moveToNew(temporary, path, name)
         syncDirectory(directory)
+    }
+
+    private static func move(_ source: [UInt8], to path: [UInt8], _ name: String) throws(IdentityError) {
+        guard rename(terminated(source), terminated(path)) == 0 else { throw createError(errno, name) }
+    }
+
+    /// link() fails on an existing name, whatever it is, and never leaves a partial file behind. A file system without
+    /// hard links gets the name reserved by O_EXCL first.
+    private static func moveToNew(_ source: [UInt8], _ path: [UInt8], _ name: String) throws(IdentityError) {
+        if link(terminated(source), terminated(path)) == 0 { return }
+        guard errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS else { throw createError(errno, name) }
+        try write([], to: path, name)
+        try move(source, to: path, name)
     }
 
     private static func checkTarget(_ path: [UInt8], replace: Bool, _ name: String) throws(IdentityError) {
@@ -107,7 +117,7 @@ enum SecretFile {
         var written = 0
         while written < contents.count {
             let count = contents.withUnsafeBytes {
-                Glibc.write(descriptor, $0.baseAddress! + written, $0.count - written)
+                Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written)
             }
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw createError(count == 0 ? EIO : errno, name) }

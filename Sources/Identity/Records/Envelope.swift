@@ -9,6 +9,13 @@ public struct Envelope: Hashable, Sendable {
     let payload: [UInt8]
     let signature: [UInt8]
 
+    init(publicKey: PublicKey, payloadType: [UInt8], payload: [UInt8], signature: [UInt8]) {
+        self.publicKey = publicKey
+        self.payloadType = payloadType
+        self.payload = payload
+        self.signature = signature
+    }
+
     /// Parses without checking the signature.
     ///
     /// - Throws: `limitExceeded` above 16 KiB, `malformedRecord`, or what ``PublicKey/init(protobuf:)`` throws.
@@ -29,10 +36,9 @@ public struct Envelope: Hashable, Sendable {
         guard !reader.isMalformed, let key = fields[1], let signature = fields[5] else {
             throw IdentityError(.malformedRecord, "a signed envelope is malformed")
         }
-        publicKey = try PublicKey(protobuf: key)
-        payloadType = fields[2] ?? []
-        payload = fields[3] ?? []
-        self.signature = signature
+        try self.init(
+            publicKey: PublicKey(protobuf: key), payloadType: fields[2] ?? [], payload: fields[3] ?? [],
+            signature: signature)
     }
 
     /// Signs `payload` for `domain` and encodes the envelope.
