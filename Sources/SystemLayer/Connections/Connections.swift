@@ -105,7 +105,8 @@ public final class Connections {
     ) throws(LimitExceeded) -> Session {
         nextID &+= 1
         let session = Session(
-            id: nextID, connection: connection, registry: registry, limits: limits, clock: clock)
+            id: nextID, localNodeID: localNodeID, connection: connection, registry: registry, limits: limits,
+            clock: clock)
         session.attempts = attempts
         let entry = SessionTable.Entry(
             id: session.id, nodeID: session.remoteNodeID, isInitiator: session.isInitiator, openedAt: session.openedAt)

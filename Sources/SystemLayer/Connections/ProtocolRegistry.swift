@@ -15,11 +15,11 @@ public typealias StreamHandler = @NetworkActor @Sendable (Session, NegotiatedStr
 @NetworkActor
 public final class ProtocolRegistry {
     /// The most protocols registered at once.
-    public static let protocolLimit = 1024
+    public nonisolated static let protocolLimit = 1024
     /// The names under which only members are served, whatever is registered below them.
-    static let memberPrefixes = ["/dep2p/app/", "/dep2p/realm/"]
+    nonisolated static let memberPrefixes = ["/dep2p/app/", "/dep2p/realm/"]
     /// The one realm protocol that those who are not members yet speak.
-    public static let admissionID = "/dep2p/realm/admission/1.0.0"
+    public nonisolated static let admissionID = "/dep2p/realm/admission/1.0.0"
 
     private var handlers: [String: StreamHandler] = [:]
 

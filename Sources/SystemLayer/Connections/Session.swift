@@ -16,6 +16,7 @@ public final class Session: Identifiable {
     }
 
     public nonisolated let id: UInt64
+    public nonisolated let localNodeID: NodeID
     public nonisolated let remoteNodeID: NodeID
     /// Whether this side dialled.
     public nonisolated let isInitiator: Bool
@@ -39,10 +40,11 @@ public final class Session: Identifiable {
     private var nextHandler: UInt64 = 0
 
     init(
-        id: UInt64, connection: any SecureConnection, registry: ProtocolRegistry, limits: ConnectionLimits,
-        clock: any NetworkClock
+        id: UInt64, localNodeID: NodeID, connection: any SecureConnection, registry: ProtocolRegistry,
+        limits: ConnectionLimits, clock: any NetworkClock
     ) {
         self.id = id
+        self.localNodeID = localNodeID
         self.connection = connection
         self.registry = registry
         self.limits = limits

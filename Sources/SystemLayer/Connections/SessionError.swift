@@ -1,4 +1,4 @@
-internal import QUIC
+public import QUIC
 internal import Wire
 
 /// Why a stream of a session could not be opened or used.
@@ -50,7 +50,9 @@ public struct SessionError: Error, Equatable, Sendable, CustomStringConvertible 
             switch StreamCode(rawValue: code) {
             case .notMember: self.init(.notMember, detail: "the peer does not hold this connection for a member's")
             case .busy: self.init(.busy, detail: "the peer serves no more streams at once")
-            case let code: self.init(.reset(code), detail: error.description)
+            case let code:
+                // A connection that ends takes its streams along.
+                self.init(session.end.map { .closed($0) } ?? .reset(code), detail: error.description)
             }
         case .connectionClosed, .alreadyClosed:
             if let end = session.end {

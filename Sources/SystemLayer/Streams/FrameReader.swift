@@ -1,5 +1,5 @@
 public import QUIC
-public import Wire
+internal import Wire
 
 /// Reads length-delimited frames from a stream, and hands on what follows them as raw bytes.
 ///
@@ -21,6 +21,9 @@ public final class FrameReader {
         get { decoder.limit }
         set { decoder.limit = newValue }
     }
+
+    /// Bytes that have arrived beyond the frames taken.
+    public var bufferedBytes: Int { decoder.bufferedBytes }
 
     /// The next frame; `nil` when the stream ended between frames.
     ///
