@@ -60,7 +60,7 @@ let package = Package(
         tests("RealmLayerTests", of: ["SessionTestSupport", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
         tests(
             "AppLayerTests",
-            of: ["SessionTestSupport", "AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
+            of: ["SessionTestSupport", "AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity", protobuf]),
         tests("DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
         tests("CLITests", of: ["CLI", "DeP2P", "Identity"], resources: [.copy("Transcripts")]),
     ],

@@ -148,7 +148,7 @@ public final class Messaging {
         case .tooLarge: throw MessagingError(.tooLarge(limit: header.limit), detail: "on the other node")
         case .replyTooLarge: throw MessagingError(.replyTooLarge(limit: header.limit))
         case .busy: throw MessagingError(.busy, detail: header.detail)
-        case .malformed, .UNRECOGNIZED: throw MessagingError(.violation, detail: header.detail)
+        case .unspecified, .UNRECOGNIZED: throw MessagingError(.violation, detail: header.detail)
         }
     }
 

@@ -80,7 +80,8 @@ public final class Connections {
 
     private func dial(_ target: DialTarget, timeout: Duration?) async throws -> Session {
         guard dialCount < limits.dials else {
-            throw limitError(LimitExceeded(name: "connects at once", value: dialCount, limit: limits.dials), target.nodeID)
+            throw limitError(
+                LimitExceeded(name: "connects at once", value: dialCount, limit: limits.dials), target.nodeID)
         }
         dialCount += 1
         defer { dialCount -= 1 }

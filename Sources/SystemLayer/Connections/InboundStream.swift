@@ -30,6 +30,7 @@ struct InboundStream {
         }
         defer { session.clock.cancel(deadline) }
         var listener = MultistreamListener()
+        var hasRefused = false
         while true {
             switch listener.next() {
             case .needMore:
@@ -40,10 +41,17 @@ struct InboundStream {
                     return nil
                 }
                 listener.receive(chunk.array())
+            case .failed where hasRefused:
+                // What follows a refused proposal is the data that rode along with it: the refusal has to arrive.
+                try await raw.write(Chunk(listener.takeOutput()))
+                raw.finish()
+                raw.stopReading(StreamCode.done.rawValue)
+                return nil
             case .failed(let error): throw error
             case .proposal(let name):
                 guard let handler = try await handler(for: name) else {
                     listener.refuse()
+                    hasRefused = true
                     continue
                 }
                 let data = listener.accept()

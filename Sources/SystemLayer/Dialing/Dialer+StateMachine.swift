@@ -57,7 +57,9 @@ struct DialMachine {
     }
 
     /// Notes something that ended outside the race, such as a name that did not resolve.
-    mutating func note(_ stage: ConnectAttempt.Stage, _ address: String, _ failure: TransportFailure, now: NetworkInstant) {
+    mutating func note(
+        _ stage: ConnectAttempt.Stage, _ address: String, _ failure: TransportFailure, now: NetworkInstant
+    ) {
         records.append(
             ConnectAttempt(
                 stage: stage, address: address, elapsed: now.duration(since: startedAt), outcome: failure.outcome,
@@ -75,7 +77,9 @@ struct DialMachine {
         guard !isDone, attempts[id].isRunning else { return [] }
         finish(id, TransportFailure(.connected, detail: ""), now: now)
         let others = attempts.indices.filter { attempts[$0].isRunning }
-        for other in others { finish(other, TransportFailure(.superseded, detail: "another address answered"), now: now) }
+        for other in others {
+            finish(other, TransportFailure(.superseded, detail: "another address answered"), now: now)
+        }
         isDone = true
         return [.connected(id, cancel: others)]
     }

@@ -148,7 +148,8 @@ private final class DialRace {
                     try await transport.connect(to: candidate.address, expecting: expected)
                 }
                 guard !Task.isCancelled, !result.isResolved else {
-                    return connection.close(code: CloseCode.duplicate.rawValue, reason: "another address answered first")
+                    return connection.close(
+                        code: CloseCode.duplicate.rawValue, reason: "another address answered first")
                 }
                 connections[id] = connection
                 carryOut(machine.attemptSucceeded(id, now: clock.now))
@@ -193,7 +194,8 @@ private final class DialRace {
                 throw TransportFailure(.unsupported, detail: "\(ip) is not the address of a host")
             }
             let scope = address.zone.map { UInt32($0) ?? if_nametoindex($0) } ?? 0
-            return .dial(DialMachine.Candidate(address: SocketAddress(ip, port: port, scope: scope), text: "\(address)"))
+            return .dial(
+                DialMachine.Candidate(address: SocketAddress(ip, port: port, scope: scope), text: "\(address)"))
         case .dns(let name, .dns): return .resolve(name, nil, port: port)
         case .dns(let name, .dns4): return .resolve(name, .v4, port: port)
         case .dns(let name, .dns6): return .resolve(name, .v6, port: port)

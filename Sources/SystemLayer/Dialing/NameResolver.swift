@@ -15,7 +15,8 @@ struct NameResolver {
 
     init(
         clock: any NetworkClock, deadline: Duration,
-        lookup: @escaping @Sendable (String, IPAddress.Family?) -> Result<[IPAddress], TransportFailure> = Self.systemLookup
+        lookup: @escaping @Sendable (String, IPAddress.Family?) -> Result<[IPAddress], TransportFailure> = Self
+            .systemLookup
     ) {
         self.clock = clock
         self.deadline = deadline
@@ -47,7 +48,9 @@ struct NameResolver {
         return try await waiter.value()
     }
 
-    nonisolated static func systemLookup(_ name: String, _ family: IPAddress.Family?) -> Result<[IPAddress], TransportFailure> {
+    nonisolated static func systemLookup(_ name: String, _ family: IPAddress.Family?) -> Result<
+        [IPAddress], TransportFailure
+    > {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
         hints.ai_family =
@@ -58,12 +61,16 @@ struct NameResolver {
             }
         var list: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(name, nil, &hints, &list)
-        guard status == 0 else { return .failure(TransportFailure(.nameUnknown, detail: String(cString: gai_strerror(status)))) }
+        guard status == 0 else {
+            return .failure(TransportFailure(.nameUnknown, detail: String(cString: gai_strerror(status))))
+        }
         defer { freeaddrinfo(list) }
         var addresses: [IPAddress] = []
         var next = list
         while let entry = next {
-            if let address = IPAddress(entry.pointee.ai_addr), !addresses.contains(address) { addresses.append(address) }
+            if let address = IPAddress(entry.pointee.ai_addr), !addresses.contains(address) {
+                addresses.append(address)
+            }
             next = entry.pointee.ai_next
         }
         return .success(addresses)

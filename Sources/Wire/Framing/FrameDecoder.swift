@@ -1,4 +1,4 @@
-public import Identity
+internal import Identity
 
 /// Cuts a byte stream into frames: an unsigned-varint length, then that many bytes (libp2p's delimited messages).
 ///

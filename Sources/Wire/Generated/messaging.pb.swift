@@ -44,7 +44,7 @@ public nonisolated struct Dep2p_Messaging_ReplyHeader: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var status: Dep2p_Messaging_ReplyHeader.Status = .receipt
+  public var status: Dep2p_Messaging_ReplyHeader.Status = .unspecified
 
   public var bodySize: UInt64 = 0
 
@@ -59,65 +59,66 @@ public nonisolated struct Dep2p_Messaging_ReplyHeader: Sendable {
   public nonisolated enum Status: SwiftProtobuf.Enum, Swift.CaseIterable {
     public typealias RawValue = Int
 
+    /// Never sent: an empty header is no receipt.
+    case unspecified // = 0
+
     /// The handler took the request and had nothing to say.
-    case receipt // = 0
+    case receipt // = 1
 
     /// The handler answered: the body follows.
-    case reply // = 1
+    case reply // = 2
 
     /// No handler has this protocol's name.
-    case unknownProtocol // = 2
+    case unknownProtocol // = 3
 
     /// The handler threw.
-    case handlerFailed // = 3
+    case handlerFailed // = 4
 
     /// The request's body exceeds what this node takes: limit says how much.
-    case tooLarge // = 4
+    case tooLarge // = 5
 
     /// The handler's reply exceeds what a reply may hold.
-    case replyTooLarge // = 5
+    case replyTooLarge // = 6
 
     /// More requests at once than this node serves: limit says how many.
-    case busy // = 6
-
-    /// The request cannot be read as one.
-    case malformed // = 7
+    case busy // = 7
     case UNRECOGNIZED(Int)
 
     public init() {
-      self = .receipt
+      self = .unspecified
     }
 
     public init?(rawValue: Int) {
       switch rawValue {
-      case 0: self = .receipt
-      case 1: self = .reply
-      case 2: self = .unknownProtocol
-      case 3: self = .handlerFailed
-      case 4: self = .tooLarge
-      case 5: self = .replyTooLarge
-      case 6: self = .busy
-      case 7: self = .malformed
+      case 0: self = .unspecified
+      case 1: self = .receipt
+      case 2: self = .reply
+      case 3: self = .unknownProtocol
+      case 4: self = .handlerFailed
+      case 5: self = .tooLarge
+      case 6: self = .replyTooLarge
+      case 7: self = .busy
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
 
     public var rawValue: Int {
       switch self {
-      case .receipt: return 0
-      case .reply: return 1
-      case .unknownProtocol: return 2
-      case .handlerFailed: return 3
-      case .tooLarge: return 4
-      case .replyTooLarge: return 5
-      case .busy: return 6
-      case .malformed: return 7
+      case .unspecified: return 0
+      case .receipt: return 1
+      case .reply: return 2
+      case .unknownProtocol: return 3
+      case .handlerFailed: return 4
+      case .tooLarge: return 5
+      case .replyTooLarge: return 6
+      case .busy: return 7
       case .UNRECOGNIZED(let i): return i
       }
     }
 
     // The compiler won't synthesize support with the UNRECOGNIZED case.
     public static let allCases: [Dep2p_Messaging_ReplyHeader.Status] = [
+      .unspecified,
       .receipt,
       .reply,
       .unknownProtocol,
@@ -125,7 +126,6 @@ public nonisolated struct Dep2p_Messaging_ReplyHeader: Sendable {
       .tooLarge,
       .replyTooLarge,
       .busy,
-      .malformed,
     ]
 
   }
@@ -192,7 +192,7 @@ nonisolated extension Dep2p_Messaging_ReplyHeader: SwiftProtobuf.Message, SwiftP
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.status != .receipt {
+    if self.status != .unspecified {
       try visitor.visitSingularEnumField(value: self.status, fieldNumber: 1)
     }
     if self.bodySize != 0 {
@@ -218,5 +218,5 @@ nonisolated extension Dep2p_Messaging_ReplyHeader: SwiftProtobuf.Message, SwiftP
 }
 
 nonisolated extension Dep2p_Messaging_ReplyHeader.Status: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RECEIPT\0\u{1}REPLY\0\u{1}UNKNOWN_PROTOCOL\0\u{1}HANDLER_FAILED\0\u{1}TOO_LARGE\0\u{1}REPLY_TOO_LARGE\0\u{1}BUSY\0\u{1}MALFORMED\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}RECEIPT\0\u{1}REPLY\0\u{1}UNKNOWN_PROTOCOL\0\u{1}HANDLER_FAILED\0\u{1}TOO_LARGE\0\u{1}REPLY_TOO_LARGE\0\u{1}BUSY\0")
 }

@@ -78,7 +78,8 @@ import Testing
             "/dnsaddr/example.org/udp/7/quic-v1", "/ip4/127.0.0.1/udp/7/quic-v1/p2p/\(relay)/p2p-circuit",
         ].map { text in try Address(text) }
         let error = await code {
-            try await left.connections.connect(to: DialTarget(nodeID: IdentityKey.generate().nodeID, addresses: addresses))
+            try await left.connections.connect(
+                to: DialTarget(nodeID: IdentityKey.generate().nodeID, addresses: addresses))
         }
         #expect(error?.code == .refused)
         #expect(error?.attempts.count { $0.outcome == .unsupported } == 4)
@@ -90,12 +91,14 @@ import Testing
         let key = IdentityKey.generate()
         let clock = SystemNetworkClock.shared
         let resolver = NameResolver(clock: clock, deadline: .seconds(1)) { name, _ in
-            name == "good.test" ? .success([.v4Loopback]) : .failure(TransportFailure(.nameUnknown, detail: "no such name"))
+            name == "good.test"
+                ? .success([.v4Loopback]) : .failure(TransportFailure(.nameUnknown, detail: "no such name"))
         }
         let connections = Connections(
             localNodeID: key.nodeID, transport: network.node(key.nodeID, at: SocketAddress(.v4Loopback, port: 1)),
             clock: clock, limits: ConnectionLimits(), resolver: resolver)
-        let names = try ["/dns/bad.test/udp/2/quic-v1", "/dns4/good.test/udp/2/quic-v1"].map { text in try Address(text) }
+        let names = try ["/dns/bad.test/udp/2/quic-v1", "/dns4/good.test/udp/2/quic-v1"].map { text in try Address(text)
+        }
         let session = try await connections.connect(to: DialTarget(nodeID: right.nodeID, addresses: names))
         #expect(session.remoteNodeID == right.nodeID)
         let error = await code { try await connections.connect(to: DialTarget(addresses: [names[0]])) }

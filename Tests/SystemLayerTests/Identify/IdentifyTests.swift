@@ -70,8 +70,12 @@ import Wire
         let far = try #require(right.connections.session(with: left.nodeID))
         let good = try service.message(for: far)
         for _ in 0..<2000 {
-            var bytes = Bool.random(using: &random) ? random.bytes(upTo: 200) : Array(good.prefix(.random(in: 0...good.count, using: &random)))
-            if !bytes.isEmpty { bytes[.random(in: bytes.indices, using: &random)] = .random(in: 0...255, using: &random) }
+            var bytes =
+                Bool.random(using: &random)
+                ? random.bytes(upTo: 200) : Array(good.prefix(.random(in: 0...good.count, using: &random)))
+            if !bytes.isEmpty {
+                bytes[.random(in: bytes.indices, using: &random)] = .random(in: 0...255, using: &random)
+            }
             _ = try? PeerInformation(decoding: bytes, of: right.nodeID)
         }
     }
