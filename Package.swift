@@ -50,12 +50,17 @@ let package = Package(
 
         .target(
             name: "TestSupport", dependencies: ["QUIC", "Identity"], path: "Tests/TestSupport", swiftSettings: house),
+        .target(
+            name: "SessionTestSupport", dependencies: ["TestSupport", "SystemLayer", "QUIC", "Identity"],
+            path: "Tests/SessionTestSupport", swiftSettings: house),
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
-        tests("WireTests", of: ["Wire"]),
+        tests("WireTests", of: ["SessionTestSupport", "Wire"]),
         tests("QUICTests", of: ["QUIC", "Identity"], resources: [.copy("Vectors")]),
-        tests("SystemLayerTests", of: ["SystemLayer", "Wire", "QUIC", "Identity"]),
-        tests("RealmLayerTests", of: ["RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
-        tests("AppLayerTests", of: ["AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests("SystemLayerTests", of: ["SessionTestSupport", "SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests("RealmLayerTests", of: ["SessionTestSupport", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests(
+            "AppLayerTests",
+            of: ["SessionTestSupport", "AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity", protobuf]),
         tests("DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
         tests("CLITests", of: ["CLI", "DeP2P", "Identity"], resources: [.copy("Transcripts")]),
     ],

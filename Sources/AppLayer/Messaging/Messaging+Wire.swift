@@ -1,0 +1,43 @@
+internal import QUIC
+internal import SwiftProtobuf
+internal import Wire
+
+typealias RequestHeader = Dep2p_Messaging_RequestHeader
+typealias ReplyHeader = Dep2p_Messaging_ReplyHeader
+
+extension RequestHeader {
+    /// The longest header taken, in bytes.
+    static let frameLimit = Messaging.nameLimit + 32
+
+    init(protocolName: String, bodySize: Int) {
+        self.init()
+        `protocol` = protocolName
+        self.bodySize = UInt64(bodySize)
+    }
+}
+
+extension ReplyHeader {
+    /// Bytes of detail sent and kept.
+    static let detailLimit = 512
+    /// The longest header taken, in bytes.
+    static let frameLimit = detailLimit + 64
+
+    init(_ status: Status, bodySize: Int = 0, detail: String = "", limit: UInt64 = 0) {
+        self.init()
+        self.status = status
+        self.bodySize = UInt64(bodySize)
+        self.detail = detail.utf8.count <= Self.detailLimit ? detail : String(detail.unicodeScalars.prefix(128))
+        self.limit = limit
+    }
+}
+
+extension Chunk {
+    /// A header frame and the raw body behind it, in one run of bytes: one write, one packet where it fits.
+    convenience init(header: some SwiftProtobuf.Message, body: [UInt8]) throws {
+        let header: [UInt8] = try header.serializedBytes()
+        let frame = Frame.encode(header)
+        self.init(capacity: frame.count + body.count)
+        append(frame)
+        append(body)
+    }
+}

@@ -1,0 +1,250 @@
+public import Identity
+public import QUIC
+public import RealmLayer
+internal import SwiftProtobuf
+public import SystemLayer
+internal import Wire
+
+/// One request as its handler sees it.
+public struct IncomingMessage: Sendable {
+    /// Who sent it: proven by the connection, not taken from the message.
+    public let from: NodeID
+    public let protocolName: String
+    public let body: [UInt8]
+    public let path: SessionPath
+}
+
+/// Takes one request; the bytes it returns are the reply, `nil` just confirms the receipt.
+///
+/// Runs on the network thread: what computes for long belongs in a task of its own.
+public typealias MessageHandler = @NetworkActor @Sendable (IncomingMessage) async throws -> [UInt8]?
+
+/// Messaging's limits, each with the desktop value.
+public struct MessagingLimits: Hashable, Sendable {
+    /// The longest body of a request or a reply, in bytes.
+    public var bodySize = 4 * 1024 * 1024
+    /// Bytes of request bodies that the node holds at once, from all peers.
+    public var bufferedBytes = 64 * 1024 * 1024
+    /// Requests served at once, from all peers.
+    public var concurrentRequests = 1024
+    /// Handlers registered at once.
+    public var handlers = 256
+    /// How long a peer may take to send a request's body.
+    public var receiveDeadline = Duration.seconds(60)
+    /// How long a request waits for its reply when the caller does not say.
+    public var requestTimeout = Duration.seconds(30)
+
+    public init() {}
+}
+
+/// `/dep2p/app/messaging/1.0.0`: a request by named protocol, answered with a reply or a receipt; a stream a request.
+@NetworkActor
+public final class Messaging {
+    public nonisolated static let protocolID = "/dep2p/app/messaging/1.0.0"
+    /// The longest name of a protocol, in bytes.
+    public nonisolated static let nameLimit = 256
+
+    private let clock: any NetworkClock
+    private let limits: MessagingLimits
+    private let realm: Realm
+    private var handlers: [String: MessageHandler] = [:]
+    private var serving = 0
+    private var bufferedBytes = 0
+
+    public init(connections: Connections, realm: Realm, limits: MessagingLimits) {
+        clock = connections.clock
+        self.limits = limits
+        self.realm = realm
+        connections.registry.register(Self.protocolID) { [weak self] session, stream in
+            guard let self else { throw SessionError(.busy) }
+            try await serve(stream, of: session)
+        }
+    }
+
+    // MARK: Handlers
+
+    /// Serves requests of the protocol `name`, instead of whoever served it before.
+    ///
+    /// - Throws: ``MessagingError`` `invalidName`; `LimitExceeded` for too many handlers.
+    public func register(_ name: String, handler: @escaping MessageHandler) throws {
+        try Self.check(name)
+        guard handlers[name] != nil || handlers.count < limits.handlers else {
+            throw LimitExceeded(name: "message handlers", value: handlers.count, limit: limits.handlers)
+        }
+        handlers[name] = handler
+    }
+
+    public func unregister(_ name: String) { handlers[name] = nil }
+
+    /// Printable ASCII without spaces, so that a name reads the same everywhere.
+    static func check(_ name: String) throws(MessagingError) {
+        guard (1...nameLimit).contains(name.utf8.count), name.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+            throw MessagingError(.invalidName, detail: "use 1 to \(nameLimit) printable ASCII characters")
+        }
+    }
+
+    // MARK: Requests
+
+    /// Sends `body` to the handler `name` of the session's peer and waits for what it says.
+    ///
+    /// - Parameter timeout: how long to wait; `nil` takes the limit's.
+    /// - Returns: the reply, or `nil` for a receipt: the handler has taken the message.
+    /// - Throws: ``MessagingError``.
+    public func request(
+        _ body: [UInt8], protocol name: String, on session: Session, timeout: Duration? = nil
+    ) async throws -> [UInt8]? {
+        try Self.check(name)
+        guard body.count <= limits.bodySize else {
+            throw MessagingError(.tooLarge(limit: UInt64(limits.bodySize)), detail: "it has \(body.count)")
+        }
+        guard realm.id != nil else { throw MessagingError(.notMember, detail: "join a realm first") }
+        var isExpired = false
+        do {
+            let stream = try await session.openStream(Self.protocolID)
+            let timer = clock.schedule(after: timeout ?? limits.requestTimeout) {
+                isExpired = true
+                stream.reset(StreamCode.timeout.rawValue)
+            }
+            defer { clock.cancel(timer) }
+            return try await exchange(body, protocol: name, over: stream)
+        } catch {
+            if isExpired { throw MessagingError(.timeout) }
+            throw Self.error(error, on: session)
+        }
+    }
+
+    private func exchange(
+        _ body: [UInt8], protocol name: String, over stream: NegotiatedStream
+    ) async throws -> [UInt8]? {
+        do {
+            let header = RequestHeader(protocolName: name, bodySize: body.count)
+            do {
+                try await stream.write(try Chunk(header: header, body: body))
+                stream.finish()
+            } catch let error as StreamError {
+                // A peer that wants no more of the request has said why on its own side of the stream.
+                guard case .stopped = error.code else { throw error }
+            }
+            return try await reply(on: stream)
+        } catch {
+            stream.reset(StreamCode.cancelled.rawValue)
+            throw error
+        }
+    }
+
+    private func reply(on stream: NegotiatedStream) async throws -> [UInt8]? {
+        let reader = FrameReader(stream, limit: ReplyHeader.frameLimit)
+        let header = try await Self.decode(ReplyHeader.self, reader.required())
+        switch header.status {
+        case .receipt, .reply:
+            guard header.bodySize <= UInt64(limits.bodySize) else {
+                throw MessagingError(.replyTooLarge(limit: UInt64(limits.bodySize)))
+            }
+            let body = try await reader.raw(count: Int(header.bodySize))
+            stream.stopReading(StreamCode.done.rawValue)
+            return header.status == .reply ? body : nil
+        case .unknownProtocol: throw MessagingError(.unknownProtocol)
+        case .handlerFailed: throw MessagingError(.handlerFailed, detail: header.detail)
+        case .tooLarge: throw MessagingError(.tooLarge(limit: header.limit), detail: "on the other node")
+        case .replyTooLarge: throw MessagingError(.replyTooLarge(limit: header.limit))
+        case .busy: throw MessagingError(.busy, detail: header.detail)
+        case .unspecified, .UNRECOGNIZED: throw MessagingError(.violation, detail: header.detail)
+        }
+    }
+
+    // MARK: Serving
+
+    private func serve(_ stream: NegotiatedStream, of session: Session) async throws {
+        let reader = FrameReader(stream, limit: RequestHeader.frameLimit)
+        let header = try await Self.decode(RequestHeader.self, reader.required())
+        if let refusal = refusal(of: header) {
+            try await stream.write(try Chunk(header: refusal, body: []))
+            stream.finish()
+            return stream.stopReading(StreamCode.done.rawValue)
+        }
+        // The size was checked against the limit in `refusal`.
+        let size = Int(header.bodySize)
+        serving += 1
+        bufferedBytes += size
+        defer {
+            serving -= 1
+            bufferedBytes -= size
+        }
+        let body = try await receive(size, from: reader)
+        let message = IncomingMessage(
+            from: session.remoteNodeID, protocolName: header.protocol, body: body, path: session.path)
+        try await stream.write(try await answer(to: message))
+        stream.finish()
+    }
+
+    private func refusal(of header: RequestHeader) -> ReplyHeader? {
+        if header.bodySize > UInt64(limits.bodySize) {
+            return ReplyHeader(.tooLarge, limit: UInt64(limits.bodySize))
+        }
+        if handlers[header.protocol] == nil { return ReplyHeader(.unknownProtocol) }
+        if serving >= limits.concurrentRequests {
+            let detail = "the limit of \(limits.concurrentRequests) requests at once is reached"
+            return ReplyHeader(.busy, detail: detail, limit: UInt64(limits.concurrentRequests))
+        }
+        if Int(header.bodySize) > limits.bufferedBytes - bufferedBytes {
+            let detail = "the limit of \(limits.bufferedBytes) bytes of requests at once is reached"
+            return ReplyHeader(.busy, detail: detail, limit: UInt64(limits.bufferedBytes))
+        }
+        return nil
+    }
+
+    /// What came with the header needs no timer.
+    private func receive(_ size: Int, from reader: FrameReader) async throws -> [UInt8] {
+        if reader.bufferedBytes >= size { return try await reader.raw(count: size) }
+        let timer = clock.schedule(after: limits.receiveDeadline) {
+            reader.stream.reset(StreamCode.timeout.rawValue)
+        }
+        defer { clock.cancel(timer) }
+        return try await reader.raw(count: size)
+    }
+
+    private func answer(to message: IncomingMessage) async throws -> Chunk {
+        guard let handler = handlers[message.protocolName] else {
+            return try Chunk(header: ReplyHeader(.unknownProtocol), body: [])
+        }
+        do {
+            guard let reply = try await handler(message) else {
+                return try Chunk(header: ReplyHeader(.receipt), body: [])
+            }
+            guard reply.count <= limits.bodySize else {
+                return try Chunk(header: ReplyHeader(.replyTooLarge, limit: UInt64(limits.bodySize)), body: [])
+            }
+            return try Chunk(header: ReplyHeader(.reply, bodySize: reply.count), body: reply)
+        } catch {
+            return try Chunk(header: ReplyHeader(.handlerFailed, detail: "\(error)"), body: [])
+        }
+    }
+
+    // MARK: Errors
+
+    private static func decode<Header: SwiftProtobuf.Message>(
+        _ type: Header.Type, _ frame: [UInt8]
+    ) throws -> Header {
+        guard let header = try? Header(serializedBytes: frame) else {
+            throw SessionError(.violation, detail: "a header is malformed")
+        }
+        return header
+    }
+
+    private static func error(_ error: any Error, on session: Session) -> any Error {
+        switch error {
+        case is MessagingError: return error
+        case is CancellationError: return MessagingError(.cancelled)
+        case is FrameError: return MessagingError(.violation, detail: "\(error)")
+        default: break
+        }
+        let error = SessionError(error, on: session)
+        return switch error.code {
+        case .closed(let end): MessagingError(.offline(end))
+        case .notMember: MessagingError(.notMember, detail: error.detail)
+        case .busy: MessagingError(.busy, detail: error.detail)
+        case .timeout: MessagingError(.timeout)
+        case .unsupported, .violation, .reset: MessagingError(.violation, detail: error.detail)
+        }
+    }
+}

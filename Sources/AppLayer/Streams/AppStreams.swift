@@ -1,0 +1,75 @@
+public import Identity
+public import QUIC
+public import RealmLayer
+public import SystemLayer
+
+/// A raw stream that an application opened, with its peer.
+public struct AppStream: Sendable {
+    /// Proven by the connection.
+    public let peer: NodeID
+    public let name: String
+    public let stream: any ByteStream
+}
+
+/// `/dep2p/app/streams/NAME/1.0.0`: raw bidirectional streams for applications, without any deadline of their own.
+@NetworkActor
+public final class AppStreams {
+    /// The longest name, in bytes.
+    public nonisolated static let nameLimit = 128
+
+    private let registry: ProtocolRegistry
+    private let realm: Realm
+
+    public init(connections: Connections, realm: Realm) {
+        registry = connections.registry
+        self.realm = realm
+    }
+
+    /// The protocol that streams called `name` speak.
+    ///
+    /// - Throws: ``MessagingError`` `invalidName` for anything but 1 to 128 letters, digits, `.`, `_` and `-`.
+    public nonisolated static func protocolID(_ name: String) throws(MessagingError) -> String {
+        let isValid = name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                true
+            default: false
+            }
+        }
+        guard isValid, (1...nameLimit).contains(name.utf8.count) else {
+            throw MessagingError(
+                .invalidName, detail: "use 1 to \(nameLimit) letters, digits, dots, underscores and hyphens")
+        }
+        return "/dep2p/app/streams/\(name)/1.0.0"
+    }
+
+    /// Serves streams called `name`. A stream lives until `handler` returns.
+    ///
+    /// - Throws: ``MessagingError`` `invalidName`; `LimitExceeded`.
+    public func register(
+        _ name: String, handler: @escaping @NetworkActor @Sendable (AppStream) async throws -> Void
+    ) throws {
+        let id = try Self.protocolID(name)
+        let isTaken = registry.register(id) { session, stream in
+            try await handler(AppStream(peer: session.remoteNodeID, name: name, stream: stream))
+        }
+        guard isTaken else {
+            let limit = ProtocolRegistry.protocolLimit
+            throw LimitExceeded(name: "protocols", value: limit, limit: limit)
+        }
+    }
+
+    public func unregister(_ name: String) {
+        if let id = try? Self.protocolID(name) { registry.unregister(id) }
+    }
+
+    /// Opens a stream called `name` to the session's peer.
+    ///
+    /// - Throws: ``MessagingError`` `invalidName` or `notMember`; ``SessionError``.
+    public func open(_ name: String, on session: Session) async throws -> AppStream {
+        let id = try Self.protocolID(name)
+        guard realm.id != nil else { throw MessagingError(.notMember, detail: "join a realm first") }
+        return AppStream(peer: session.remoteNodeID, name: name, stream: try await session.openStream(id))
+    }
+}

@@ -1,0 +1,144 @@
+internal import Identity
+internal import QUIC
+internal import SystemLayer
+internal import Wire
+
+/// `/dep2p/realm/admission/1.0.0`: each side proves the realm key to the other, once a connection.
+///
+/// Either side may open it; the side that dialled does so as soon as the connection stands.
+@NetworkActor
+final class Admission {
+    static let deadline = Duration.seconds(5)
+    /// Admissions that peers have under way at once; the next ones are told that the node is busy.
+    static let concurrencyLimit = 256
+
+    /// The admission key of the realm that the node is in.
+    private var key: [UInt8]?
+    private var backoff = AdmissionBackoff()
+    private var running: [UInt64: Task<Void, any Error>] = [:]
+    private var accepting = 0
+    private let connections: Connections
+    private let onAdmitted: @NetworkActor (Session) -> Void
+
+    init(_ connections: Connections, onAdmitted: @escaping @NetworkActor (Session) -> Void) {
+        self.connections = connections
+        self.onAdmitted = onAdmitted
+        connections.registry.register(ProtocolRegistry.admissionID) { [weak self] session, stream in
+            try await self?.accept(stream, on: session)
+        }
+    }
+
+    /// Sets the realm, or none: admissions under way for another end.
+    func use(_ realmKey: RealmKey?) {
+        key = realmKey?.derive(label: AdmissionContext.keyLabel)
+        for task in running.values { task.cancel() }
+        running = [:]
+    }
+
+    // MARK: Opening
+
+    /// Makes sure that the session is admitted; callers at the same time share one admission.
+    ///
+    /// - Throws: ``RealmError``.
+    func admit(_ session: Session) async throws {
+        if session.isAdmitted { return }
+        let task = start(session)
+        do {
+            try await task.value
+        } catch let error as RealmError {
+            // The peer may have admitted itself meanwhile from its side.
+            if !session.isAdmitted { throw error }
+        } catch {
+            if !session.isAdmitted { throw Self.realmError(error, on: session) }
+        }
+    }
+
+    /// Begins the admission without waiting for it.
+    @discardableResult
+    func start(_ session: Session) -> Task<Void, any Error> {
+        if let task = running[session.id] { return task }
+        guard let key else { return Task { throw RealmError(.notMember, detail: "join a realm first") } }
+        session.beginAdmission()
+        let task = Task { @NetworkActor [weak self, clock = connections.clock] in
+            var isAdmitted = false
+            defer {
+                session.endAdmission(admitted: isAdmitted)
+                if let self, self.key == key { self.running[session.id] = nil }
+            }
+            isAdmitted = try await clock.withDeadline(Self.deadline) { try await Self.prove(key, to: session) }
+            // The node may have left the realm while the answer travelled.
+            guard isAdmitted, let self, self.key == key else {
+                isAdmitted = false
+                throw RealmError(.refused)
+            }
+            session.endAdmission(admitted: true)
+            self.onAdmitted(session)
+        }
+        running[session.id] = task
+        return task
+    }
+
+    private static func prove(_ key: [UInt8], to session: Session) async throws -> Bool {
+        let exporter = try session.exportKeyingMaterial(
+            label: AdmissionContext.exporterLabel, count: AdmissionContext.exporterLength)
+        let context = AdmissionContext(
+            exporter: exporter, opener: session.localNodeID, acceptor: session.remoteNodeID)
+        let opener = AdmissionOpener(context: context, key: key)
+        let stream = try await session.openStream(ProtocolRegistry.admissionID)
+        defer { stream.stopReading(StreamCode.done.rawValue) }
+        try await stream.writeFrame(try AdmissionMessage.encode(proof: opener.proof))
+        stream.finish()
+        let answer = try await FrameReader(stream, limit: AdmissionMessage.limit).required()
+        return opener.receive(try AdmissionMessage.decode(answer)) == .admitted
+    }
+
+    private static func realmError(_ error: any Error, on session: Session) -> RealmError {
+        if error is FrameError { return RealmError(.violation, detail: "\(error)") }
+        let error = SessionError(error, on: session)
+        return switch error.code {
+        case .closed(let end): RealmError(.closed(end))
+        case .timeout: RealmError(.timeout)
+        case .notMember: RealmError(.refused)
+        case .busy, .reset: RealmError(.refused, detail: error.description)
+        case .unsupported, .violation: RealmError(.violation, detail: error.detail)
+        }
+    }
+
+    // MARK: Accepting
+
+    private func accept(_ stream: NegotiatedStream, on session: Session) async throws {
+        guard accepting < Self.concurrencyLimit else { throw SessionError(.busy) }
+        accepting += 1
+        defer { accepting -= 1 }
+        let timer = connections.clock.schedule(after: Self.deadline) { stream.reset(StreamCode.timeout.rawValue) }
+        defer { connections.clock.cancel(timer) }
+        let frame = try await FrameReader(stream, limit: AdmissionMessage.limit).required()
+        let proof = try AdmissionMessage.decode(frame)
+        let exporter = try session.exportKeyingMaterial(
+            label: AdmissionContext.exporterLabel, count: AdmissionContext.exporterLength)
+        let verdict = judge(proof, exporter: exporter, session)
+        let answer = try AdmissionMessage.encode(proof: verdict.answer)
+        if verdict.isAdmitted {
+            session.beginAdmission()
+            session.endAdmission(admitted: true)
+            onAdmitted(session)
+        }
+        try await stream.writeFrame(answer)
+    }
+
+    private func judge(_ proof: [UInt8], exporter: [UInt8], _ session: Session) -> AdmissionAcceptor.OnProof {
+        let now = connections.clock.now
+        let subjects = AdmissionBackoff.subjects(session.remoteNodeID, session.path.remote?.ip)
+        let isHeldOff = backoff.isHeldOff(subjects, now: now)
+        let context = AdmissionContext(
+            exporter: exporter, opener: session.remoteNodeID, acceptor: session.localNodeID)
+        let acceptor = AdmissionAcceptor(context: context, key: isHeldOff ? nil : key, standIn: SecureRandom.bytes(32))
+        let verdict = acceptor.receive(proof)
+        if verdict.isAdmitted {
+            backoff.succeeded(session.remoteNodeID)
+        } else if !isHeldOff {
+            backoff.failed(subjects, now: now)
+        }
+        return verdict
+    }
+}

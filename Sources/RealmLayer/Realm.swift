@@ -1,0 +1,86 @@
+public import Identity
+public import QUIC
+public import SystemLayer
+
+/// The node's membership: in one realm at a time, or in none.
+///
+/// States: outside → ``join(_:)`` → joined → ``leave()`` → outside, as often as wanted. While joined, every connection
+/// that this node dials is put to admission at once, and those of others are answered.
+@NetworkActor
+public final class Realm {
+    private let connections: Connections
+    private var members = Members()
+    private var observers: [@NetworkActor (MemberChange) -> Void] = []
+    private var admission: Admission?
+    /// The realm that the node is in.
+    public private(set) var id: RealmID?
+
+    public init(_ connections: Connections) {
+        self.connections = connections
+        admission = Admission(connections) { [weak self] session in self?.admitted(session) }
+        connections.onSession { [weak self] session in
+            guard let self, id != nil, session.isInitiator else { return }
+            admission?.start(session)
+        }
+    }
+
+    // MARK: Joining and leaving
+
+    /// Enters the realm of `key`: connections that stand are put to admission, new ones as they come.
+    ///
+    /// - Throws: ``RealmError`` `alreadyInRealm`.
+    public func join(_ key: RealmKey) throws(RealmError) {
+        guard id == nil else { throw RealmError(.alreadyInRealm, detail: "leave it before joining another") }
+        id = key.id
+        admission?.use(key)
+        for session in connections.sessions { admission?.start(session) }
+    }
+
+    /// Says goodbye to every member by closing the admitted connections, with the streams on them, and forgets the
+    /// members and the key.
+    ///
+    /// - Throws: ``RealmError`` `notMember` outside a realm.
+    public func leave() throws(RealmError) {
+        guard id != nil else { throw RealmError(.notMember, detail: "this node is in no realm") }
+        id = nil
+        admission?.use(nil)
+        for session in connections.sessions where session.membership != .outsider {
+            session.close(.leftRealm, reason: "left the realm")
+        }
+        members.forgetAll()
+    }
+
+    // MARK: Members
+
+    /// The nodes that proved the realm key on a connection with this one.
+    public var knownMembers: [Member] { Array(members.all.values) }
+
+    public func member(_ nodeID: NodeID) -> Member? { members.all[nodeID] }
+
+    /// Calls `observer` at every change of a member's state.
+    public func onMemberChange(_ observer: @escaping @NetworkActor (MemberChange) -> Void) {
+        observers.append(observer)
+    }
+
+    /// Makes sure that the session is admitted.
+    ///
+    /// - Throws: ``RealmError``: `notMember` when this node is in no realm, `refused` when the peer is not in this one.
+    public func admit(_ session: Session) async throws {
+        guard id != nil else { throw RealmError(.notMember, detail: "join a realm first") }
+        try await admission?.admit(session)
+    }
+
+    private func admitted(_ session: Session) {
+        let nodeID = session.remoteNodeID
+        if let member = members.opened(session.id, of: nodeID, now: connections.clock.now) { tell(.changed(member)) }
+        session.onEnd { [weak self] session, end in
+            guard let self else { return }
+            let now = connections.clock.now
+            if let change = members.closed(session.id, of: nodeID, end: end, now: now) { tell(change) }
+        }
+    }
+
+    private func tell(_ change: MemberChange) {
+        for observer in observers { observer(change) }
+    }
+}

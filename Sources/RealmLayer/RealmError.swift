@@ -1,0 +1,42 @@
+public import SystemLayer
+
+/// Why something that needs a realm did not work.
+public struct RealmError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// This node is in a realm already; it must leave that one first.
+        case alreadyInRealm
+        /// This node is in no realm, or the peer is no member of it.
+        case notMember
+        /// The peer did not prove this realm's key: it has another, or none. Which of the two is not to be known.
+        case refused
+        /// The peer did not answer in time.
+        case timeout
+        /// The connection ended meanwhile.
+        case closed(SessionEnd)
+        /// The peer does not speak admission, or not as it should.
+        case violation
+    }
+
+    public let code: Code
+    public let detail: String
+
+    public init(_ code: Code, detail: String = "") {
+        self.code = code
+        self.detail = detail
+    }
+
+    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+
+    public var description: String {
+        let text =
+            switch code {
+            case .alreadyInRealm: "this node is in a realm already"
+            case .notMember: "not a member of the realm"
+            case .refused: "the other node is not in this realm"
+            case .timeout: "the other node did not answer the realm admission in time"
+            case .closed(let end): "the connection ended during the realm admission: \(end)"
+            case .violation: "the other node does not speak realm admission"
+            }
+        return detail.isEmpty ? text : "\(text): \(detail)"
+    }
+}

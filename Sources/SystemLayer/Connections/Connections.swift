@@ -1,0 +1,177 @@
+public import Identity
+public import QUIC
+
+/// A node's sessions: dials them, accepts them, keeps their number within the limits.
+@NetworkActor
+public final class Connections {
+    /// How long a retired session stays at least: the peer may be about to open a stream on it.
+    static let retirement = Duration.seconds(2)
+
+    public nonisolated let localNodeID: NodeID
+    public let registry = ProtocolRegistry()
+    public let clock: any NetworkClock
+    public let limits: ConnectionLimits
+    private let transport: any Transport
+    private let dialer: Dialer
+    private var table: SessionTable
+    private var open: [UInt64: Session] = [:]
+    private var nextID: UInt64 = 0
+    private var dials: [NodeID: SharedDial] = [:]
+    private var dialCount = 0
+    private var observers: [@NetworkActor (Session) -> Void] = []
+    private var isStopped = false
+
+    public convenience init(
+        localNodeID: NodeID, transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits
+    ) {
+        self.init(localNodeID: localNodeID, transport: transport, clock: clock, limits: limits, resolver: nil)
+    }
+
+    init(
+        localNodeID: NodeID, transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits,
+        resolver: NameResolver?
+    ) {
+        self.localNodeID = localNodeID
+        self.transport = transport
+        self.clock = clock
+        self.limits = limits
+        dialer = Dialer(transport: transport, clock: clock, limits: limits, resolver: resolver)
+        table = SessionTable(localNodeID: localNodeID, limits: limits)
+        transport.setConnectionHandler { [weak self] connection in
+            guard let self else { return connection.close(code: CloseCode.goodbye.rawValue, reason: "stopping") }
+            _ = try? adopt(connection, attempts: [])
+        }
+    }
+
+    // MARK: Sessions
+
+    public var sessions: [Session] { Array(open.values) }
+
+    /// The session to use with `nodeID`, if one is open.
+    public func session(with nodeID: NodeID) -> Session? { table.preferred(nodeID).flatMap { open[$0] } }
+
+    /// Calls `observer` with every session as it opens, in or out, before its first stream is served.
+    public func onSession(_ observer: @escaping @NetworkActor (Session) -> Void) { observers.append(observer) }
+
+    /// The session with the target: one that is open, else a new one. Connects to one node share their dial.
+    ///
+    /// - Throws: ``ConnectError``.
+    public func connect(to target: DialTarget, timeout: Duration? = nil) async throws -> Session {
+        if target.nodeID == localNodeID {
+            throw ConnectError(
+                .dialledSelf, nodeID: localNodeID, reason: "\(localNodeID) is this node itself",
+                hint: "give another node's NodeID, or run the other side under its own identity")
+        }
+        guard let nodeID = target.nodeID else { return try await dial(target, timeout: timeout) }
+        if let session = session(with: nodeID), !session.isRetired { return session }
+        let shared: SharedDial
+        if let existing = dials[nodeID] {
+            shared = existing
+        } else {
+            shared = SharedDial(
+                Task { @NetworkActor [self] in
+                    defer { dials[nodeID] = nil }
+                    return try await dial(target, timeout: timeout)
+                })
+            dials[nodeID] = shared
+        }
+        return try await shared.value()
+    }
+
+    private func dial(_ target: DialTarget, timeout: Duration?) async throws -> Session {
+        guard dialCount < limits.dials else {
+            throw limitError(
+                LimitExceeded(name: "connects at once", value: dialCount, limit: limits.dials), target.nodeID)
+        }
+        dialCount += 1
+        defer { dialCount -= 1 }
+        let (connection, attempts) = try await dialer.dial(target, deadline: timeout ?? limits.connectDeadline)
+        do throws(LimitExceeded) {
+            return try adopt(connection, attempts: attempts)
+        } catch {
+            throw limitError(error, target.nodeID)
+        }
+    }
+
+    private func limitError(_ limit: LimitExceeded, _ nodeID: NodeID?) -> ConnectError {
+        ConnectError(
+            .limit, nodeID: nodeID, reason: limit.description,
+            hint: "close connections, or choose a larger preset with --preset")
+    }
+
+    // MARK: Opening and ending
+
+    private func adopt(
+        _ connection: any SecureConnection, attempts: [ConnectAttempt]
+    ) throws(LimitExceeded) -> Session {
+        nextID &+= 1
+        let session = Session(
+            id: nextID, localNodeID: localNodeID, connection: connection, registry: registry, limits: limits,
+            clock: clock)
+        session.attempts = attempts
+        let entry = SessionTable.Entry(
+            id: session.id, nodeID: session.remoteNodeID, isInitiator: session.isInitiator, openedAt: session.openedAt)
+        switch isStopped ? .refused(LimitExceeded(name: "connections", value: 0, limit: 0)) : table.open(entry) {
+        case .refused(let limit):
+            session.close(isStopped ? .goodbye : .limit, reason: isStopped ? "stopping" : limit.description)
+            throw limit
+        case .opened(let retired):
+            open[session.id] = session
+            session.onEnd { [weak self] session, _ in self?.ended(session) }
+            for observer in observers { observer(session) }
+            session.start()
+            for id in retired { open[id].map(retire) }
+            return session
+        }
+    }
+
+    private func ended(_ session: Session) {
+        table.close(session.id)
+        open[session.id] = nil
+    }
+
+    /// Closes the session once it has been idle for ``retirement``.
+    private func retire(_ session: Session) {
+        session.isRetired = true
+        _ = clock.schedule(after: Self.retirement) { [weak self, weak session] in
+            guard let session, session.isOpen else { return }
+            if session.openStreamCount == 0 {
+                session.close(.duplicate, reason: "another connection between the two nodes is used")
+            } else {
+                self?.retire(session)
+            }
+        }
+    }
+
+    /// Closes every session with `code` and takes no new ones.
+    public func stop(_ code: CloseCode = .goodbye, reason: String = "the node is stopping") {
+        isStopped = true
+        for dial in dials.values { dial.cancel() }
+        for session in sessions { session.close(code, reason: reason) }
+    }
+}
+
+/// One dial that several callers wait for; it is cancelled when the last of them is.
+@NetworkActor
+private final class SharedDial {
+    private let task: Task<Session, any Error>
+    private var waiting = 0
+
+    init(_ task: Task<Session, any Error>) {
+        self.task = task
+    }
+
+    func cancel() { task.cancel() }
+
+    func value() async throws -> Session {
+        waiting += 1
+        return try await withTaskCancellationHandler {
+            defer { waiting -= 1 }
+            return try await task.value
+        } onCancel: {
+            Task { @NetworkActor in
+                if self.waiting <= 1 { self.task.cancel() }
+            }
+        }
+    }
+}

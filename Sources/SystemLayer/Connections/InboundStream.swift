@@ -1,0 +1,86 @@
+internal import QUIC
+internal import Wire
+
+/// The pipeline of one stream that the peer opened: negotiate within the deadline, check the gate, run the handler.
+@NetworkActor
+struct InboundStream {
+    private let raw: any ByteStream
+    private let session: Session
+
+    init(_ raw: any ByteStream, of session: Session) {
+        self.raw = raw
+        self.session = session
+    }
+
+    func serve() async {
+        do {
+            guard let (stream, handler) = try await negotiate() else { return }
+            try await handler(session, stream)
+            stream.finish()
+            stream.stopReading(StreamCode.done.rawValue)
+        } catch {
+            raw.reset(Self.code(for: error).rawValue)
+        }
+    }
+
+    /// `nil` when the peer left without agreeing on anything.
+    private func negotiate() async throws -> (NegotiatedStream, StreamHandler)? {
+        let deadline = session.clock.schedule(after: session.limits.negotiationDeadline) { [raw] in
+            raw.reset(StreamCode.timeout.rawValue)
+        }
+        defer { session.clock.cancel(deadline) }
+        var listener = MultistreamListener()
+        var hasRefused = false
+        while true {
+            switch listener.next() {
+            case .needMore:
+                let output = listener.takeOutput()
+                if !output.isEmpty { try await raw.write(Chunk(output)) }
+                guard let chunk = try await raw.read() else {
+                    raw.finish()
+                    return nil
+                }
+                listener.receive(chunk.array())
+            case .failed where hasRefused:
+                // What follows a refused proposal is the data that rode along with it: the refusal has to arrive.
+                try await raw.write(Chunk(listener.takeOutput()))
+                raw.finish()
+                raw.stopReading(StreamCode.done.rawValue)
+                return nil
+            case .failed(let error): throw error
+            case .proposal(let name):
+                guard let handler = try await handler(for: name) else {
+                    listener.refuse()
+                    hasRefused = true
+                    continue
+                }
+                let data = listener.accept()
+                return (NegotiatedStream(name, over: raw, output: listener.takeOutput(), leftover: data), handler)
+            }
+        }
+    }
+
+    private func handler(for name: String) async throws -> StreamHandler? {
+        if ProtocolRegistry.gate(of: name) == .members, !session.isAdmitted {
+            guard await session.waitForMembership() else { throw SessionError(.notMember) }
+        }
+        return session.registry.handler(for: name)
+    }
+
+    private static func code(for error: any Error) -> StreamCode {
+        switch error {
+        case is FrameError, is MultistreamError: .violation
+        case is CancellationError: .cancelled
+        case is DeadlineExceeded: .timeout
+        case let error as SessionError:
+            switch error.code {
+            case .notMember: .notMember
+            case .busy: .busy
+            case .violation: .violation
+            case .timeout: .timeout
+            case .closed, .unsupported, .reset: .cancelled
+            }
+        default: .failed
+        }
+    }
+}

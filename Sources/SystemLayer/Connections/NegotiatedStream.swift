@@ -1,0 +1,120 @@
+internal import Identity
+public import QUIC
+internal import Wire
+
+/// A stream that speaks one protocol, over one whose ends have still to say so.
+///
+/// The negotiation costs no round trip: a dialer's proposal rides in front of its first data and the listener's echo
+/// in front of the first answer; reading flushes what is still due. The echo is checked before any byte is delivered,
+/// so data of another protocol is never taken for this one's.
+@NetworkActor
+public final class NegotiatedStream: ByteStream {
+    /// The negotiation joins the first data in one buffer up to this size, in bytes.
+    private static let joinLimit = 16 * 1024
+
+    public let protocolID: String
+    private let raw: any ByteStream
+    private var output: [UInt8]
+    private var leftover: Chunk?
+    /// What the listener answers when it agrees; `nil` once it did, and on the listening side.
+    private var expectedEcho: [UInt8]?
+    private var dialer: MultistreamDialer?
+
+    /// The dialing side, proposing `protocolID` with its first flight.
+    init(proposing protocolID: String, over raw: any ByteStream) {
+        self.protocolID = protocolID
+        self.raw = raw
+        output = MultistreamDialer([protocolID]).firstFlight
+        expectedEcho = output
+    }
+
+    /// Either side of a finished negotiation: `output` has still to be sent, `leftover` has already arrived.
+    init(_ protocolID: String, over raw: any ByteStream, output: [UInt8], leftover: [UInt8]) {
+        self.protocolID = protocolID
+        self.raw = raw
+        self.output = output
+        self.leftover = leftover.isEmpty ? nil : Chunk(leftover)
+    }
+
+    public var acknowledgedBytes: UInt64 { raw.acknowledgedBytes }
+
+    /// - Throws: also ``SessionError`` `unsupported` when the listener does not speak the protocol.
+    public func read() async throws -> Chunk? {
+        if let chunk = leftover {
+            leftover = nil
+            return chunk
+        }
+        try await flush()
+        while expectedEcho != nil {
+            guard let chunk = try await raw.read() else {
+                throw SessionError(.violation, detail: "the stream ended during protocol negotiation")
+            }
+            if let data = try settle(chunk) { return data }
+        }
+        return try await raw.read()
+    }
+
+    public func write(_ chunk: Chunk) async throws {
+        guard !output.isEmpty else { return try await raw.write(chunk) }
+        guard chunk.count <= Self.joinLimit else {
+            try await flush()
+            return try await raw.write(chunk)
+        }
+        let joined = Chunk(capacity: output.count + chunk.count)
+        joined.append(output)
+        output = []
+        joined.append(chunk.array())
+        try await raw.write(joined)
+    }
+
+    /// Sends what the negotiation still owes, for a side that has nothing to say yet.
+    public func flush() async throws {
+        guard !output.isEmpty else { return }
+        let chunk = Chunk(output)
+        output = []
+        try await raw.write(chunk)
+    }
+
+    public func finish() {
+        guard !output.isEmpty else { return raw.finish() }
+        let chunk = Chunk(output)
+        output = []
+        Task { @NetworkActor [raw] in
+            // A stream that ended meanwhile needs no finish either.
+            try? await raw.write(chunk)
+            raw.finish()
+        }
+    }
+
+    public func reset(_ code: UInt64) { raw.reset(code) }
+
+    public func stopReading(_ code: UInt64) { raw.stopReading(code) }
+
+    /// Takes the listener's answer; returns the data behind it, if any.
+    private func settle(_ chunk: Chunk) throws -> Chunk? {
+        guard let echo = expectedEcho else { return chunk }
+        if dialer == nil, chunk.count >= echo.count, chunk.hasPrefix(echo) {
+            expectedEcho = nil
+            return chunk.count == echo.count ? nil : Chunk(chunk.array(echo.count..<chunk.count))
+        }
+        var negotiation = dialer ?? MultistreamDialer([protocolID])
+        defer { dialer = negotiation }
+        switch negotiation.receive(chunk.array()) {
+        case .needMore: return nil
+        case .selected(_, let data):
+            expectedEcho = nil
+            return data.isEmpty ? nil : Chunk(data)
+        case .propose: throw SessionError(.violation, detail: "the peer answered a proposal that was not made")
+        case .failed(let error):
+            raw.reset(StreamCode.cancelled.rawValue)
+            throw SessionError(error)
+        }
+    }
+}
+
+extension Chunk {
+    fileprivate func hasPrefix(_ prefix: [UInt8]) -> Bool {
+        for index in prefix.indices where self[index] != prefix[index] { return false }
+        return true
+    }
+}

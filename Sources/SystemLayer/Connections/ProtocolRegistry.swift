@@ -1,0 +1,52 @@
+public import QUIC
+
+/// Who may open a protocol's streams.
+public enum Gate: Hashable, Sendable {
+    /// Any authenticated node.
+    case open
+    /// Nodes whose connection was admitted to the realm.
+    case members
+}
+
+/// Serves one inbound stream. When it returns, the stream is finished; when it throws, the stream is reset.
+public typealias StreamHandler = @NetworkActor @Sendable (Session, NegotiatedStream) async throws -> Void
+
+/// The protocols that a node serves, by their multistream names.
+@NetworkActor
+public final class ProtocolRegistry {
+    /// The most protocols registered at once.
+    public nonisolated static let protocolLimit = 1024
+    /// The names under which only members are served, whatever is registered below them.
+    nonisolated static let memberPrefixes = ["/dep2p/app/", "/dep2p/realm/"]
+    /// The one realm protocol that those who are not members yet speak.
+    public nonisolated static let admissionID = "/dep2p/realm/admission/1.0.0"
+
+    private var handlers: [String: StreamHandler] = [:]
+
+    public init() {}
+
+    /// Serves `protocolID` with `handler`, instead of what was registered before.
+    ///
+    /// - Returns: false when ``protocolLimit`` is reached.
+    @discardableResult
+    public func register(_ protocolID: String, handler: @escaping StreamHandler) -> Bool {
+        guard handlers[protocolID] != nil || handlers.count < Self.protocolLimit else { return false }
+        handlers[protocolID] = handler
+        return true
+    }
+
+    public func unregister(_ protocolID: String) { handlers[protocolID] = nil }
+
+    public func handler(for protocolID: String) -> StreamHandler? { handlers[protocolID] }
+
+    /// The gate follows from the name alone, so that a stranger cannot learn what is registered behind it.
+    public nonisolated static func gate(of protocolID: String) -> Gate {
+        guard protocolID != admissionID else { return .open }
+        return memberPrefixes.contains { protocolID.hasPrefix($0) } ? .members : .open
+    }
+
+    /// The names registered that `gate` lets through, sorted.
+    public func names(for gate: Gate) -> [String] {
+        handlers.keys.filter { gate == .members || Self.gate(of: $0) == .open }.sorted()
+    }
+}

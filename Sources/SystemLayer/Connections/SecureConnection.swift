@@ -1,0 +1,116 @@
+public import Identity
+public import QUIC
+
+/// What the floors above QUIC need of an authenticated connection.
+///
+/// `remoteNodeID` has been proven by the handshake before a value of this type exists.
+@NetworkActor
+public protocol SecureConnection: AnyObject, Sendable {
+    var remoteNodeID: NodeID { get }
+    /// Whether this side dialled.
+    var isInitiator: Bool { get }
+    var path: SessionPath { get }
+    /// The smoothed round-trip time, once there is a sample.
+    var roundTripTime: Duration? { get }
+    /// Streams of either side that have not ended in both directions.
+    var openStreamCount: Int { get }
+
+    /// Opens a stream; waits while the peer grants no more.
+    func openStream() async throws -> any ByteStream
+
+    /// Hands every stream that the peer opens to `handler`, those already waiting first.
+    func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void)
+
+    /// Calls `handler` once when the connection has ended; at once when it already has.
+    func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void)
+
+    /// The TLS exporter (RFC 8446 section 7.5) with an empty context.
+    func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8]
+
+    /// Ends the connection; the peer sees `code` and `reason`.
+    func close(code: UInt64, reason: String)
+}
+
+/// The way a connection's packets take now.
+public enum SessionPath: Hashable, Sendable, CustomStringConvertible {
+    case direct(local: SocketAddress, remote: SocketAddress)
+    case punched(local: SocketAddress, remote: SocketAddress)
+    case relay(NodeID)
+
+    /// The peer's address, where the path has one.
+    public var remote: SocketAddress? {
+        switch self {
+        case .direct(_, let remote), .punched(_, let remote): remote
+        case .relay: nil
+        }
+    }
+
+    /// `direct`, `punched` or `relay(ID)`.
+    public var description: String {
+        switch self {
+        case .direct: "direct"
+        case .punched: "punched"
+        case .relay(let relay): "relay(\(relay))"
+        }
+    }
+}
+
+/// How a connection ended.
+public struct SessionEnd: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Cause: Hashable, Sendable {
+        /// The peer closed with a code of its own.
+        case closedByPeer(CloseCode)
+        /// This side closed.
+        case closedLocally(CloseCode)
+        /// Nothing arrived for the idle timeout.
+        case timeout
+        /// The transport failed: a protocol error, a stateless reset, the endpoint closing.
+        case transport
+    }
+
+    public let cause: Cause
+    /// What the closing side said, or the transport's own words. Remote text: escape it before it meets a terminal.
+    public let reason: String
+
+    public init(_ cause: Cause, reason: String = "") {
+        self.cause = cause
+        self.reason = reason
+    }
+
+    public var description: String {
+        let text =
+            switch cause {
+            case .closedByPeer(let code): "closed by the peer (\(code))"
+            case .closedLocally(let code): "closed on this side (\(code))"
+            case .timeout: "timed out"
+            case .transport: "lost"
+            }
+        return reason.isEmpty ? text : "\(text): \(reason)"
+    }
+}
+
+/// What dials and accepts authenticated connections: QUIC's endpoint, or a double in tests.
+@NetworkActor
+public protocol Transport: AnyObject, Sendable {
+    /// - Parameter nodeID: who must answer; `nil` takes anyone.
+    /// - Throws: ``TransportFailure``, or `CancellationError`.
+    func connect(to address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection
+
+    func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void)
+
+    /// The bound addresses; wildcards stay wildcards.
+    var localAddresses: [SocketAddress] { get }
+}
+
+/// Why one address did not lead to the node.
+public struct TransportFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    public let outcome: ConnectAttempt.Outcome
+    public let detail: String
+
+    public init(_ outcome: ConnectAttempt.Outcome, detail: String) {
+        self.outcome = outcome
+        self.detail = detail
+    }
+
+    public var description: String { detail.isEmpty ? outcome.rawValue : "\(outcome.rawValue): \(detail)" }
+}

@@ -1,0 +1,205 @@
+public import Identity
+public import QUIC
+internal import Wire
+
+/// One authenticated connection to one node, as the protocols see it.
+///
+/// Membership: `outsider` → `pending` (admission under way) → `admitted`, or back to `outsider`. Streams for members
+/// that the peer opens while admission is pending wait for its outcome: streams are not ordered among each other, so the
+/// peer's first may overtake its proof.
+@NetworkActor
+public final class Session: Identifiable {
+    public enum Membership: Hashable, Sendable {
+        case outsider
+        case pending
+        case admitted
+    }
+
+    public nonisolated let id: UInt64
+    public nonisolated let localNodeID: NodeID
+    public nonisolated let remoteNodeID: NodeID
+    /// Whether this side dialled.
+    public nonisolated let isInitiator: Bool
+    public nonisolated let openedAt: NetworkInstant
+    /// What it took to connect; empty for inbound sessions.
+    public internal(set) var attempts: [ConnectAttempt] = []
+    public private(set) var membership = Membership.outsider
+    /// How the connection ended; `nil` while it lives.
+    public private(set) var end: SessionEnd?
+    /// Whether another session with the same node is used for new streams instead.
+    public internal(set) var isRetired = false
+
+    let clock: any NetworkClock
+    let limits: ConnectionLimits
+    let registry: ProtocolRegistry
+    private let connection: any SecureConnection
+    private var membershipWaiters: [Waiter<Void>] = []
+    private var endWaiters: [Waiter<SessionEnd>] = []
+    private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []
+    private var handlers: [UInt64: Task<Void, Never>] = [:]
+    private var nextHandler: UInt64 = 0
+
+    init(
+        id: UInt64, localNodeID: NodeID, connection: any SecureConnection, registry: ProtocolRegistry,
+        limits: ConnectionLimits, clock: any NetworkClock
+    ) {
+        self.id = id
+        self.localNodeID = localNodeID
+        self.connection = connection
+        self.registry = registry
+        self.limits = limits
+        self.clock = clock
+        remoteNodeID = connection.remoteNodeID
+        isInitiator = connection.isInitiator
+        openedAt = clock.now
+    }
+
+    /// Starts serving what the peer opens; the connection keeps no strong reference back.
+    func start() {
+        connection.setCloseHandler { [weak self] end in self?.ended(end) }
+        connection.setStreamHandler { [weak self] stream in
+            guard let self else { return stream.reset(StreamCode.cancelled.rawValue) }
+            serve(stream)
+        }
+    }
+
+    // MARK: What it is
+
+    public var isAdmitted: Bool { membership == .admitted }
+    public var isOpen: Bool { end == nil }
+    public var path: SessionPath { connection.path }
+    /// The smoothed round-trip time, once there is a sample.
+    public var roundTripTime: Duration? { connection.roundTripTime }
+    /// Streams of either side that have not ended in both directions.
+    public var openStreamCount: Int { connection.openStreamCount }
+    /// Inbound streams being served now.
+    public var servedStreamCount: Int { handlers.count }
+
+    public func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] {
+        try connection.exportKeyingMaterial(label: label, count: count)
+    }
+
+    // MARK: Streams
+
+    /// Opens a stream that speaks `protocolID`; the proposal rides in front of the first data written.
+    ///
+    /// A peer that does not speak it shows at the first read, as ``SessionError`` `unsupported`.
+    /// - Throws: ``SessionError`` `notMember`, before anything is sent, for a members' protocol on a session that is not
+    ///   admitted; `closed`.
+    public func openStream(_ protocolID: String) async throws -> NegotiatedStream {
+        NegotiatedStream(proposing: protocolID, over: try await openRaw(for: protocolID))
+    }
+
+    /// Opens a stream that speaks the first of `protocolIDs` that the peer knows; costs a round trip.
+    public func openStream(anyOf protocolIDs: [String]) async throws -> NegotiatedStream {
+        guard let first = protocolIDs.first else { throw SessionError(.unsupported) }
+        let raw = try await openRaw(for: first)
+        do {
+            return try await clock.withDeadline(limits.negotiationDeadline) {
+                var dialer = MultistreamDialer(protocolIDs)
+                try await raw.write(Chunk(dialer.firstFlight))
+                while let chunk = try await raw.read() {
+                    switch dialer.receive(chunk.array()) {
+                    case .needMore: continue
+                    case .propose(let bytes): try await raw.write(Chunk(bytes))
+                    case .selected(let name, let data):
+                        return NegotiatedStream(name, over: raw, output: [], leftover: data)
+                    case .failed(let error): throw SessionError(error)
+                    }
+                }
+                throw SessionError(.violation, detail: "the stream ended during protocol negotiation")
+            }
+        } catch {
+            raw.reset(StreamCode.cancelled.rawValue)
+            throw SessionError(error, on: self)
+        }
+    }
+
+    private func openRaw(for protocolID: String) async throws -> any ByteStream {
+        if let end { throw SessionError(.closed(end)) }
+        guard membership == .admitted || ProtocolRegistry.gate(of: protocolID) == .open else {
+            throw SessionError(.notMember, detail: "this connection is not admitted to the realm")
+        }
+        do {
+            return try await connection.openStream()
+        } catch {
+            throw SessionError(error, on: self)
+        }
+    }
+
+    private func serve(_ stream: any ByteStream) {
+        guard end == nil, handlers.count < limits.handlersPerSession else {
+            stream.reset(StreamCode.busy.rawValue)
+            return
+        }
+        nextHandler &+= 1
+        let key = nextHandler
+        handlers[key] = Task { @NetworkActor in
+            await InboundStream(stream, of: self).serve()
+            handlers[key] = nil
+        }
+    }
+
+    // MARK: Membership
+
+    /// Marks the session as proving its membership; streams for members wait meanwhile.
+    public func beginAdmission() {
+        if membership == .outsider { membership = .pending }
+    }
+
+    /// Ends the admission that is under way; an admitted session stays so.
+    public func endAdmission(admitted: Bool) {
+        if membership != .admitted { membership = admitted && end == nil ? .admitted : .outsider }
+        let waiters = membershipWaiters
+        membershipWaiters = []
+        for waiter in waiters { waiter.resume(returning: ()) }
+    }
+
+    /// Whether the peer may use members' streams, once an admission under way is over.
+    func waitForMembership() async -> Bool {
+        guard membership == .pending else { return isAdmitted }
+        let waiter = Waiter<Void>()
+        let token = clock.schedule(after: limits.admissionWait) { waiter.resume(returning: ()) }
+        defer { clock.cancel(token) }
+        membershipWaiters.append(waiter)
+        try? await waiter.value()
+        return isAdmitted
+    }
+
+    // MARK: The end
+
+    /// Closes the connection; the peer sees `code` and `reason` (at most a few hundred bytes of it).
+    public func close(_ code: CloseCode, reason: String = "") {
+        guard end == nil else { return }
+        connection.close(code: code.rawValue, reason: reason)
+        ended(SessionEnd(.closedLocally(code), reason: reason))
+    }
+
+    /// Waits for the end of the connection.
+    public func waitClosed() async throws -> SessionEnd {
+        if let end { return end }
+        let waiter = Waiter<SessionEnd>()
+        endWaiters.append(waiter)
+        return try await waiter.value()
+    }
+
+    /// Calls `handler` once at the end; at once when it has come already.
+    public func onEnd(_ handler: @escaping @NetworkActor (Session, SessionEnd) -> Void) {
+        if let end { return handler(self, end) }
+        endHandlers.append(handler)
+    }
+
+    private func ended(_ end: SessionEnd) {
+        guard self.end == nil else { return }
+        self.end = end
+        membership = .outsider
+        endAdmission(admitted: false)
+        for task in handlers.values { task.cancel() }
+        let waiters = endWaiters
+        let observers = endHandlers
+        endWaiters = []
+        endHandlers = []
+        for waiter in waiters { waiter.resume(returning: end) }
+        for observer in observers { observer(self, end) }
+    }
+}

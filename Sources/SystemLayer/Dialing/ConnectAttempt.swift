@@ -1,0 +1,53 @@
+/// One thing tried on the way to a node, as it is shown to the user.
+public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
+    public enum Stage: String, Sendable {
+        /// Turning a name into addresses.
+        case resolve
+        /// A QUIC handshake with an address of the node itself.
+        case direct
+        /// A path through a relay.
+        case relay
+    }
+
+    public enum Outcome: String, Sendable {
+        case connected
+        /// Nothing answered in time.
+        case timeout
+        /// The host said that nothing listens there.
+        case refused
+        /// This machine has no route there.
+        case unreachable
+        /// Another node than the one expected answered.
+        case wrongPeer
+        /// Something answered, but the handshake failed.
+        case handshakeFailed
+        /// The peer closed the connection at once: its limit, or it does not want this node.
+        case closed
+        /// The name has no address.
+        case nameUnknown
+        /// The address is not one that can be dialled.
+        case unsupported
+        /// Another attempt succeeded first, or the whole connect was over.
+        case superseded
+    }
+
+    public let stage: Stage
+    /// The address as text, as it was given or resolved.
+    public let address: String
+    /// From the start of the whole connect until this attempt was over.
+    public let elapsed: Duration
+    public let outcome: Outcome
+    public let detail: String
+
+    public init(stage: Stage, address: String, elapsed: Duration, outcome: Outcome, detail: String = "") {
+        self.stage = stage
+        self.address = address
+        self.elapsed = elapsed
+        self.outcome = outcome
+        self.detail = detail
+    }
+
+    public var description: String {
+        "\(stage.rawValue) \(address): \(outcome.rawValue)\(detail.isEmpty ? "" : " (\(detail))")"
+    }
+}

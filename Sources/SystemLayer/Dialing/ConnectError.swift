@@ -1,0 +1,95 @@
+public import Identity
+
+/// Why a node could not be reached: one sentence why, one what to do, and every attempt.
+public struct ConnectError: Error, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// No address of the node is known.
+        case noAddress
+        /// No host name given could be resolved.
+        case nameUnknown
+        /// Nothing answered at any address.
+        case timeout
+        /// The hosts answered that nothing listens there.
+        case refused
+        /// No route to any address.
+        case unreachable
+        /// Another node answered.
+        case wrongPeer
+        /// The handshake failed.
+        case handshakeFailed
+        /// The peer closed the connection.
+        case closed
+        /// A limit of this node.
+        case limit
+        /// The node is this one.
+        case dialledSelf
+        case cancelled
+    }
+
+    public let code: Code
+    /// Who was dialled, where that is known.
+    public let nodeID: NodeID?
+    /// One sentence why, without a full stop.
+    public let reason: String
+    /// What to do about it.
+    public let hint: String
+    public let attempts: [ConnectAttempt]
+
+    public init(_ code: Code, nodeID: NodeID?, reason: String, hint: String, attempts: [ConnectAttempt] = []) {
+        self.code = code
+        self.nodeID = nodeID
+        self.reason = reason
+        self.hint = hint
+        self.attempts = attempts
+    }
+
+    public var description: String { reason }
+}
+
+extension ConnectError {
+    /// What to make of attempts none of which connected.
+    ///
+    /// The most telling outcome wins: that something answered says more than that nothing did.
+    static func summary(of attempts: [ConnectAttempt], nodeID: NodeID?) -> ConnectError {
+        let order: [ConnectAttempt.Outcome] = [
+            .wrongPeer, .closed, .handshakeFailed, .refused, .timeout, .unreachable, .nameUnknown, .unsupported,
+        ]
+        let telling = order.lazy.compactMap { outcome in attempts.last { $0.outcome == outcome } }.first
+        let name = nodeID.map { "node \($0)" } ?? "the node"
+        guard let telling else {
+            return ConnectError(
+                .noAddress, nodeID: nodeID, reason: "no address of \(name) is known",
+                hint: "give its address as the other side prints it, with /p2p/ and its NodeID", attempts: attempts)
+        }
+        let text = words(for: telling, name: name)
+        return ConnectError(text.code, nodeID: nodeID, reason: text.reason, hint: text.hint, attempts: attempts)
+    }
+
+    private static func words(for attempt: ConnectAttempt, name: String) -> (code: Code, reason: String, hint: String) {
+        let (address, detail) = (attempt.address, attempt.detail)
+        return switch attempt.outcome {
+        case .wrongPeer:
+            (.wrongPeer, detail, "check the NodeID; the other node may have a new identity, or the address a new owner")
+        case .closed:
+            (.closed, "\(name) closed the connection: \(detail)", "ask its owner, or try again later")
+        case .handshakeFailed:
+            (
+                .handshakeFailed, "the handshake with \(address) failed: \(detail)",
+                "check that a dep2p or libp2p QUIC node listens there"
+            )
+        case .refused:
+            (.refused, "nothing listens at \(address)", "start the other side, and check the port")
+        case .timeout:
+            (
+                .timeout, "nothing answered at \(address)",
+                "check that the other side runs and that no firewall drops UDP to it"
+            )
+        case .unreachable:
+            (.unreachable, "no route to \(address): \(detail)", "check this machine's network")
+        case .nameUnknown:
+            (.nameUnknown, "cannot resolve \(address): \(detail)", "check the name, or give an IP address")
+        case .unsupported, .connected, .superseded:
+            (.noAddress, "no address of \(name) can be dialled: \(address): \(detail)", "give an address with /quic-v1")
+        }
+    }
+}

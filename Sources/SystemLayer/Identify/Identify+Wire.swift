@@ -1,0 +1,70 @@
+internal import FoundationEssentials
+public import Identity
+internal import SwiftProtobuf
+internal import Wire
+
+/// What a peer says of itself, as far as it could be checked.
+public struct PeerInformation: Hashable, Sendable {
+    /// Protocols and addresses kept of one answer.
+    public static let entryLimit = 256
+    /// Bytes kept of one text.
+    public static let textLimit = 256
+
+    /// The key that the NodeID is made of.
+    public let publicKey: PublicKey
+    /// Where the peer says it listens: unsigned, a hint.
+    public let listenAddresses: [Address]
+    public let protocols: [String]
+    /// Where the peer sees this node.
+    public let observedAddress: Address?
+    public let protocolVersion: String
+    public let agentVersion: String
+    /// The peer's own signed record, when it sent a valid one.
+    public let record: PeerRecord?
+}
+
+extension PeerInformation {
+    func encoded(signedRecord: [UInt8]) throws -> [UInt8] {
+        var message = Dep2p_Identify_Identify()
+        message.publicKey = Data(publicKey.protobuf)
+        message.listenAddrs = listenAddresses.map { Data($0.bytes) }
+        message.protocols = protocols
+        if let observedAddress { message.observedAddr = Data(observedAddress.bytes) }
+        message.protocolVersion = protocolVersion
+        message.agentVersion = agentVersion
+        message.signedPeerRecord = Data(signedRecord)
+        return try message.serializedBytes()
+    }
+
+    /// - Throws: ``SessionError`` `violation` for a malformed message, or a key or record of another node.
+    init(decoding bytes: [UInt8], of nodeID: NodeID) throws {
+        guard let message = try? Dep2p_Identify_Identify(serializedBytes: bytes) else {
+            throw SessionError(.violation, detail: "the identify message is malformed")
+        }
+        guard let key = message.hasPublicKey ? try? PublicKey(protobuf: [UInt8](message.publicKey)) : nodeID.publicKey,
+            key.nodeID == nodeID
+        else { throw SessionError(.violation, detail: "the identify message is of another node") }
+        publicKey = key
+        // Addresses of transports that are unknown here are no fault of the peer's.
+        listenAddresses = message.listenAddrs.prefix(Self.entryLimit).compactMap { try? Address(bytes: [UInt8]($0)) }
+        protocols = message.protocols.prefix(Self.entryLimit).map(Self.clipped)
+        observedAddress = message.hasObservedAddr ? try? Address(bytes: [UInt8](message.observedAddr)) : nil
+        protocolVersion = Self.clipped(message.protocolVersion)
+        agentVersion = Self.clipped(message.agentVersion)
+        record = try Self.record(in: message, of: nodeID)
+    }
+
+    private static func record(in message: Dep2p_Identify_Identify, of nodeID: NodeID) throws -> PeerRecord? {
+        guard message.hasSignedPeerRecord, let record = try? PeerRecord.open([UInt8](message.signedPeerRecord)) else {
+            return nil
+        }
+        guard record.nodeID == nodeID else {
+            throw SessionError(.violation, detail: "the identify message holds the record of another node")
+        }
+        return record
+    }
+
+    private static func clipped(_ text: String) -> String {
+        text.utf8.count <= textLimit ? text : String(text.prefix(textLimit))
+    }
+}

@@ -1,0 +1,80 @@
+public import Identity
+public import QUIC
+internal import Wire
+
+/// libp2p identify: who the peer is, what it speaks and how it sees us (libp2p/specs identify).
+@NetworkActor
+public final class Identify {
+    public nonisolated static let protocolIDs = ["/dep2p/sys/identify/1.0.0", "/ipfs/id/1.0.0"]
+    public nonisolated static let protocolVersion = "dep2p/1.0.0"
+    /// The longest message taken, in bytes.
+    public nonisolated static let messageLimit = 16 * 1024
+    /// Messages that one answer may be split into.
+    public nonisolated static let messageCount = 10
+    public nonisolated static let deadline = Duration.seconds(5)
+
+    private let key: IdentityKey
+    private let agent: String
+    private let addresses: @NetworkActor () -> [Address]
+    private let sequence: @NetworkActor () -> UInt64
+    private weak var connections: Connections?
+
+    /// - Parameters:
+    ///   - agent: the software's name and version.
+    ///   - addresses: this node's own addresses at the time of asking.
+    ///   - sequence: the record's sequence number: milliseconds since 1970.
+    public init(
+        key: IdentityKey, agent: String, connections: Connections, addresses: @escaping @NetworkActor () -> [Address],
+        sequence: @escaping @NetworkActor () -> UInt64
+    ) {
+        self.key = key
+        self.agent = agent
+        self.connections = connections
+        self.addresses = addresses
+        self.sequence = sequence
+    }
+
+    /// Answers under both names.
+    public func serve() {
+        for name in Self.protocolIDs {
+            connections?.registry.register(name) { [weak self] session, stream in
+                guard let self else { return }
+                try await stream.writeFrame(try message(for: session))
+            }
+        }
+    }
+
+    /// What this node says of itself to the peer of `session`.
+    func message(for session: Session) throws -> [UInt8] {
+        let own = Array(addresses().prefix(PeerRecord.maximumAddresses))
+        let record = try PeerRecord(nodeID: key.nodeID, seq: sequence(), addresses: own.compactMap(\.withoutNodeID))
+        let information = PeerInformation(
+            publicKey: key.publicKey, listenAddresses: own.compactMap(\.withoutNodeID),
+            protocols: connections?.registry.names(for: session.isAdmitted ? .members : .open) ?? [],
+            observedAddress: session.path.remote.map { .quic($0.ip, port: $0.port) },
+            protocolVersion: Self.protocolVersion, agentVersion: agent, record: nil)
+        return try information.encoded(signedRecord: try record.sealed(by: key))
+    }
+
+    /// Asks the peer of `session`.
+    ///
+    /// - Throws: ``SessionError``: `violation` when the answer is malformed, or of another node than the connection's.
+    public static func ask(_ session: Session) async throws -> PeerInformation {
+        do {
+            return try await session.clock.withDeadline(deadline) {
+                let stream = try await session.openStream(anyOf: protocolIDs)
+                stream.finish()
+                let reader = FrameReader(stream, limit: messageLimit)
+                var merged: [UInt8] = []
+                for _ in 0..<messageCount {
+                    guard let frame = try await reader.next() else { break }
+                    merged += frame
+                }
+                stream.stopReading(StreamCode.done.rawValue)
+                return try PeerInformation(decoding: merged, of: session.remoteNodeID)
+            }
+        } catch {
+            throw SessionError(error, on: session)
+        }
+    }
+}

@@ -1,0 +1,111 @@
+public import QUIC
+
+/// libp2p ping: 32 random bytes echoed, repeatedly on one stream (libp2p/specs ping).
+@NetworkActor
+public enum Ping {
+    public nonisolated static let protocolIDs = ["/dep2p/sys/ping/1.0.0", "/ipfs/ping/1.0.0"]
+    /// Bytes of one ping.
+    public nonisolated static let payloadSize = 32
+    /// Pings echoed at once, and refilled per second: what a stream asks beyond waits.
+    public nonisolated static let burst = 64
+    public nonisolated static let ratePerSecond = 100
+    /// How long a stream may stay silent between two pings.
+    public nonisolated static let idleLimit = Duration.seconds(120)
+
+    /// Serves ping under both of its names.
+    public static func serve(on connections: Connections) {
+        for name in protocolIDs {
+            connections.registry.register(name) { session, stream in
+                try await PingResponder(stream, clock: session.clock).run()
+            }
+        }
+    }
+
+    /// Opens a stream to ping the session's peer on, under whichever name it knows.
+    ///
+    /// - Throws: ``SessionError``.
+    public static func open(_ session: Session) async throws -> Pinger {
+        Pinger(try await session.openStream(anyOf: protocolIDs), session: session)
+    }
+}
+
+/// Pings over one stream.
+@NetworkActor
+public final class Pinger {
+    private let stream: NegotiatedStream
+    private let session: Session
+    private var received: [UInt8] = []
+
+    init(_ stream: NegotiatedStream, session: Session) {
+        self.stream = stream
+        self.session = session
+    }
+
+    /// One round trip.
+    ///
+    /// - Returns: how long it took.
+    /// - Throws: ``SessionError`` `timeout`, or `violation` when the echo differs; `CancellationError`.
+    public func ping(timeout: Duration?) async throws -> Duration {
+        do {
+            return try await session.clock.withDeadline(timeout) { [self] in try await roundTrip() }
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw SessionError(error, on: session)
+        }
+    }
+
+    /// Ends the stream.
+    public func close() {
+        stream.finish()
+        stream.stopReading(StreamCode.done.rawValue)
+    }
+
+    private func roundTrip() async throws -> Duration {
+        let payload = PingPayload.random()
+        let start = session.clock.now
+        try await stream.write(Chunk(payload))
+        while received.count < payload.count {
+            guard let chunk = try await stream.read() else {
+                throw SessionError(.violation, detail: "the ping stream ended")
+            }
+            received.append(contentsOf: chunk.array())
+        }
+        let elapsed = session.clock.now.duration(since: start)
+        guard received == payload else {
+            throw SessionError(.violation, detail: "the echo differs from the ping")
+        }
+        received = []
+        return elapsed
+    }
+}
+
+/// Echoes pings of one stream, no faster than the rate.
+@NetworkActor
+private struct PingResponder {
+    private let stream: NegotiatedStream
+    private let clock: any NetworkClock
+
+    init(_ stream: NegotiatedStream, clock: any NetworkClock) {
+        self.stream = stream
+        self.clock = clock
+    }
+
+    func run() async throws {
+        var bucket = TokenBucket(rate: Ping.ratePerSecond, burst: Ping.burst, now: clock.now)
+        var pending: [UInt8] = []
+        let idle = IdleTimer(stream, clock: clock, limit: Ping.idleLimit)
+        defer { idle.stop() }
+        while let chunk = try await stream.read() {
+            idle.restart()
+            pending.append(contentsOf: chunk.array())
+            while pending.count >= Ping.payloadSize {
+                let wait = bucket.take(now: clock.now)
+                if wait > .zero { try await clock.sleep(for: wait) }
+                try await stream.write(Chunk(pending.prefix(Ping.payloadSize)))
+                pending.removeFirst(Ping.payloadSize)
+            }
+        }
+        guard pending.isEmpty else { throw SessionError(.violation, detail: "a ping is cut short") }
+    }
+}

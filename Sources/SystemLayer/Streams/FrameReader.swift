@@ -1,0 +1,85 @@
+public import QUIC
+internal import Wire
+
+/// Reads length-delimited frames from a stream, and hands on what follows them as raw bytes.
+///
+/// Calling order: ``next()`` as often as the protocol has frames, then, where it switches to raw data,
+/// ``nextRaw()`` until `nil`. One reader a stream: it keeps what arrived beyond the frame asked for.
+@NetworkActor
+public final class FrameReader {
+    public let stream: any ByteStream
+    private var decoder: FrameDecoder
+
+    /// - Parameter limit: the longest frame taken, in bytes.
+    public init(_ stream: any ByteStream, limit: Int) {
+        self.stream = stream
+        decoder = FrameDecoder(limit: limit)
+    }
+
+    /// The longest frame taken, in bytes; protocols may change it between frames.
+    public var limit: Int {
+        get { decoder.limit }
+        set { decoder.limit = newValue }
+    }
+
+    /// Bytes that have arrived beyond the frames taken.
+    public var bufferedBytes: Int { decoder.bufferedBytes }
+
+    /// The next frame; `nil` when the stream ended between frames.
+    ///
+    /// - Throws: ``FrameError`` for an oversized or malformed length or an end inside a frame; `StreamError` as the
+    ///   stream does.
+    public func next() async throws -> [UInt8]? {
+        while true {
+            if let frame = try decoder.next() { return frame }
+            guard let chunk = try await stream.read() else {
+                if decoder.isEmpty { return nil }
+                throw FrameError(.truncated)
+            }
+            decoder.append(chunk.array())
+        }
+    }
+
+    /// The next frame, where the protocol requires one.
+    ///
+    /// - Throws: as ``next()``, and `truncated` when the stream ended instead.
+    public func required() async throws -> [UInt8] {
+        guard let frame = try await next() else { throw FrameError(.truncated) }
+        return frame
+    }
+
+    /// The next bytes outside any frame: first what is already here, then as the stream delivers them; `nil` at the
+    /// end.
+    public func nextRaw() async throws -> Chunk? {
+        guard decoder.isEmpty else { return Chunk(decoder.takeRemaining()) }
+        return try await stream.read()
+    }
+
+    /// Exactly `count` raw bytes.
+    ///
+    /// - Throws: `truncated` when the stream ended before, `oversized` when more than `count` bytes followed in what
+    ///   arrived.
+    public func raw(count: Int) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            guard let chunk = try await nextRaw() else { throw FrameError(.truncated) }
+            guard chunk.count <= count - bytes.count else {
+                throw FrameError(.oversized(length: UInt64(bytes.count + chunk.count), limit: count))
+            }
+            if bytes.isEmpty {
+                bytes = chunk.array()
+                if bytes.count < count { bytes.reserveCapacity(min(count, 2 * bytes.count)) }
+            } else {
+                bytes.append(contentsOf: chunk.array())
+            }
+        }
+        return bytes
+    }
+}
+
+extension ByteStream {
+    /// Writes `body` as one frame.
+    public func writeFrame(_ body: [UInt8]) async throws {
+        try await write(Chunk(Frame.encode(body)))
+    }
+}

@@ -1,0 +1,113 @@
+internal import Identity
+
+/// Cuts a byte stream into frames: an unsigned-varint length, then that many bytes (libp2p's delimited messages).
+///
+/// Calling order: ``append(_:)`` what has arrived, then ``next()`` until it returns `nil`; ``takeRemaining()`` when the
+/// stream switches from frames to raw data. A length above the limit is refused before anything is kept for it, so a
+/// peer pays for memory with bytes it really sent.
+public struct FrameDecoder: Sendable {
+    /// The longest frame taken, in bytes, without its length prefix.
+    public var limit: Int
+    private var buffer: [UInt8] = []
+    private var position = 0
+
+    public init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Whether every byte appended has been taken out again.
+    public var isEmpty: Bool { position == buffer.count }
+
+    /// The bytes kept.
+    public var bufferedBytes: Int { buffer.count - position }
+
+    public mutating func append(_ bytes: [UInt8]) {
+        if isEmpty {
+            buffer = bytes
+            position = 0
+        } else {
+            compact()
+            buffer.append(contentsOf: bytes)
+        }
+    }
+
+    /// The next whole frame, or `nil` when more bytes are needed.
+    ///
+    /// - Throws: ``FrameError`` `oversized` or `malformedLength`; the stream cannot be read as frames any further.
+    public mutating func next() throws(FrameError) -> [UInt8]? {
+        guard let (start, length) = try peekLength() else { return nil }
+        guard buffer.count - start >= length else { return nil }
+        let frame = Array(buffer[start..<start + length])
+        position = start + length
+        return frame
+    }
+
+    /// Everything after the last frame taken; the decoder is empty afterwards.
+    public mutating func takeRemaining() -> [UInt8] {
+        defer {
+            buffer = []
+            position = 0
+        }
+        return position == 0 ? buffer : Array(buffer[position...])
+    }
+
+    private func peekLength() throws(FrameError) -> (start: Int, length: Int)? {
+        if isEmpty { return nil }
+        switch Varint.decode(buffer[position...]) {
+        case .needMore: return nil
+        case .malformed: throw FrameError(.malformedLength)
+        case .value(let length, let size):
+            guard length <= UInt64(limit) else { throw FrameError(.oversized(length: length, limit: limit)) }
+            return (position + size, Int(length))
+        }
+    }
+
+    /// Drops what was taken once it is the larger part, so that appending stays linear in the bytes received.
+    private mutating func compact() {
+        guard position > 0, position >= buffer.count / 2 else { return }
+        buffer.removeFirst(position)
+        position = 0
+    }
+}
+
+/// The other direction: a frame is its length and its bytes.
+public enum Frame {
+    /// `body` behind its length.
+    public static func encode(_ body: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(body.count + 3)
+        append(body, to: &bytes)
+        return bytes
+    }
+
+    public static func append(_ body: [UInt8], to bytes: inout [UInt8]) {
+        Varint.append(UInt64(body.count), to: &bytes)
+        bytes.append(contentsOf: body)
+    }
+}
+
+/// Why bytes are not the frames that they should be.
+public struct FrameError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Code: Equatable, Sendable {
+        /// The announced length exceeds what this protocol takes.
+        case oversized(length: UInt64, limit: Int)
+        /// The length is no minimal unsigned varint of at most nine bytes.
+        case malformedLength
+        /// The stream ended inside a frame, or where one was required.
+        case truncated
+    }
+
+    public let code: Code
+
+    public init(_ code: Code) {
+        self.code = code
+    }
+
+    public var description: String {
+        switch code {
+        case .oversized(let length, let limit): "a frame of \(length) bytes exceeds this protocol's limit of \(limit)"
+        case .malformedLength: "a frame's length is malformed"
+        case .truncated: "the stream ended inside a frame"
+        }
+    }
+}

@@ -1,0 +1,96 @@
+internal import Identity
+
+/// multistream-select 1.0: how the two ends of a stream agree on the protocol it speaks.
+///
+/// Each message is a line ending in a newline behind its unsigned-varint length (the newline counted). Each side sends
+/// ``header`` first; the dialer proposes a protocol; the listener echoes it or answers ``notAvailable``.
+public enum Multistream {
+    public static let header = "/multistream/1.0.0"
+    public static let notAvailable = "na"
+    /// The longest line taken, newline included, in bytes.
+    public static let lineLimit = 1024
+    /// The most proposals a listener answers, and a dialer makes, on one stream.
+    public static let attemptLimit = 16
+
+    /// `text` as a message.
+    public static func line(_ text: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count + 3)
+        appendLine(text, to: &bytes)
+        return bytes
+    }
+
+    static func appendLine(_ text: String, to bytes: inout [UInt8]) {
+        Varint.append(UInt64(text.utf8.count + 1), to: &bytes)
+        bytes.append(contentsOf: text.utf8)
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
+    /// The text of a received line.
+    static func text(of frame: [UInt8]) throws(MultistreamError) -> String {
+        guard frame.last == UInt8(ascii: "\n"), let text = String(validating: frame.dropLast(), as: UTF8.self) else {
+            throw MultistreamError(.malformed)
+        }
+        return text
+    }
+}
+
+/// Why two ends did not agree on a protocol.
+public struct MultistreamError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Code: Equatable, Sendable {
+        /// The listener speaks none of the protocols proposed.
+        case notAvailable
+        /// A line that the specification does not allow here.
+        case malformed
+        /// A line above ``Multistream/lineLimit``.
+        case lineTooLong
+        /// More proposals than ``Multistream/attemptLimit``.
+        case tooManyAttempts
+        /// The stream ended before an agreement.
+        case truncated
+    }
+
+    public let code: Code
+    /// What was proposed, where that helps.
+    public let protocols: [String]
+
+    public init(_ code: Code, protocols: [String] = []) {
+        self.code = code
+        self.protocols = protocols
+    }
+
+    public var description: String {
+        let names = protocols.joined(separator: ", ")
+        return switch code {
+        case .notAvailable: "the peer does not speak \(names.isEmpty ? "the protocol asked for" : names)"
+        case .malformed: "the peer's protocol negotiation is malformed"
+        case .lineTooLong: "a line of the protocol negotiation exceeds \(Multistream.lineLimit) bytes"
+        case .tooManyAttempts: "more than \(Multistream.attemptLimit) protocols were proposed on one stream"
+        case .truncated: "the stream ended during protocol negotiation"
+        }
+    }
+}
+
+/// Reads lines: frames bounded by ``Multistream/lineLimit``.
+struct MultistreamLines: Sendable {
+    private var frames = FrameDecoder(limit: Multistream.lineLimit)
+
+    mutating func append(_ bytes: [UInt8]) { frames.append(bytes) }
+
+    mutating func next() throws(MultistreamError) -> String? {
+        do throws(FrameError) {
+            guard let frame = try frames.next() else { return nil }
+            return try Self.text(frame)
+        } catch {
+            if case .oversized = error.code { throw MultistreamError(.lineTooLong) }
+            throw MultistreamError(.malformed)
+        }
+    }
+
+    private static func text(_ frame: [UInt8]) throws(FrameError) -> String {
+        guard let text = try? Multistream.text(of: frame) else { throw FrameError(.malformedLength) }
+        return text
+    }
+
+    mutating func takeRemaining() -> [UInt8] { frames.takeRemaining() }
+}

@@ -1,0 +1,73 @@
+/// The side of multistream-select that the stream was opened to.
+///
+/// States: `header` → `proposals` (waiting for one, or for the verdict on one) → `settled`.
+/// Calling order: ``receive(_:)`` what arrived, ``next()`` until `needMore`; answer a `proposal` with ``accept()`` or
+/// ``refuse()`` before asking for the next; send ``takeOutput()`` whenever it is not empty.
+public struct MultistreamListener: Sendable {
+    private enum State {
+        case header
+        case proposals(count: Int)
+        case settled
+    }
+
+    public enum OnNext: Equatable, Sendable {
+        case needMore
+        case proposal(String)
+        case failed(MultistreamError)
+    }
+
+    private var state = State.header
+    private var lines = MultistreamLines()
+    private var output: [UInt8] = []
+    private var proposal: String?
+
+    public init() {}
+
+    public mutating func receive(_ bytes: [UInt8]) { lines.append(bytes) }
+
+    public mutating func next() -> OnNext {
+        do throws(MultistreamError) {
+            while let line = try lines.next() {
+                switch state {
+                case .header:
+                    guard line == Multistream.header else { throw MultistreamError(.malformed) }
+                    Multistream.appendLine(Multistream.header, to: &output)
+                    state = .proposals(count: 0)
+                case .proposals(let count):
+                    guard count < Multistream.attemptLimit else { throw MultistreamError(.tooManyAttempts) }
+                    state = .proposals(count: count + 1)
+                    proposal = line
+                    return .proposal(line)
+                case .settled:
+                    throw MultistreamError(.malformed)
+                }
+            }
+            return .needMore
+        } catch {
+            state = .settled
+            return .failed(error)
+        }
+    }
+
+    /// Agrees to the proposal; returns the bytes that already belong to the protocol.
+    public mutating func accept() -> [UInt8] {
+        guard let proposal else { return [] }
+        Multistream.appendLine(proposal, to: &output)
+        self.proposal = nil
+        state = .settled
+        return lines.takeRemaining()
+    }
+
+    /// Answers that the proposal is not spoken here. The specification's `ls` is answered so too: a list of protocols
+    /// would tell a stranger what this node does.
+    public mutating func refuse() {
+        proposal = nil
+        Multistream.appendLine(Multistream.notAvailable, to: &output)
+    }
+
+    /// What is to be sent now.
+    public mutating func takeOutput() -> [UInt8] {
+        defer { output = [] }
+        return output
+    }
+}

@@ -1,0 +1,83 @@
+import Identity
+import SessionTestSupport
+import Testing
+
+@testable import RealmLayer
+
+@Suite struct AdmissionStateMachineTests {
+    private let nodes = (0..<3).map { _ in IdentityKey.generate().nodeID }
+    private let key = SecureRandom.bytes(32)
+    private let standIn = SecureRandom.bytes(32)
+    private let exporter = SecureRandom.bytes(32)
+
+    private func context(exporter: [UInt8]? = nil, opener: Int = 0, acceptor: Int = 1) -> AdmissionContext {
+        AdmissionContext(exporter: exporter ?? self.exporter, opener: nodes[opener], acceptor: nodes[acceptor])
+    }
+
+    private func acceptor(_ context: AdmissionContext, key: [UInt8]?) -> AdmissionAcceptor {
+        AdmissionAcceptor(context: context, key: key, standIn: standIn)
+    }
+
+    @Test func theSameKeyAdmitsBothWays() {
+        let opener = AdmissionOpener(context: context(), key: key)
+        let verdict = acceptor(context(), key: key).receive(opener.proof)
+        #expect(verdict.isAdmitted)
+        #expect(opener.receive(verdict.answer) == .admitted)
+    }
+
+    @Test func anotherKeyAndNoKeyAnswerAlike() {
+        let opener = AdmissionOpener(context: context(), key: key)
+        let other = acceptor(context(), key: SecureRandom.bytes(32)).receive(opener.proof)
+        let none = acceptor(context(), key: nil).receive(opener.proof)
+        #expect(other == none)
+        #expect(!none.isAdmitted && none.answer.count == AdmissionContext.proofLength)
+        #expect(opener.receive(none.answer) == .refused)
+    }
+
+    /// A node outside a realm is not entered by whoever guesses the key it stands in with.
+    @Test func noKeyAdmitsNobodyEvenWithTheStandIn() {
+        let opener = AdmissionOpener(context: context(), key: standIn)
+        #expect(!acceptor(context(), key: nil).receive(opener.proof).isAdmitted)
+    }
+
+    @Test func aProofIsGoodForOneConnectionOnly() {
+        let proof = AdmissionOpener(context: context(), key: key).proof
+        let replayed = acceptor(context(exporter: SecureRandom.bytes(32)), key: key)
+        #expect(!replayed.receive(proof).isAdmitted)
+    }
+
+    @Test func aProofIsGoodForItsTwoNodesOnly() {
+        let proof = AdmissionOpener(context: context(), key: key).proof
+        for (opener, acceptor) in [(2, 1), (0, 2), (1, 0), (2, 0)] {
+            let relayed = self.acceptor(context(opener: opener, acceptor: acceptor), key: key)
+            #expect(!relayed.receive(proof).isAdmitted)
+        }
+    }
+
+    @Test func aProofReflectedProvesNothing() {
+        let opener = AdmissionOpener(context: context(), key: key)
+        #expect(opener.receive(opener.proof) == .refused)
+        // The peer opens an admission of its own with what it was just sent.
+        #expect(!acceptor(context(opener: 1, acceptor: 0), key: key).receive(opener.proof).isAdmitted)
+    }
+
+    @Test func partsCannotBeShiftedIntoOneAnother() {
+        let one = AdmissionContext(exporter: [1, 2, 3], opener: nodes[0], acceptor: nodes[1])
+        let two = AdmissionContext(exporter: [1, 2], opener: nodes[0], acceptor: nodes[1])
+        #expect(one.proof(of: .opener, key: key) != two.proof(of: .opener, key: key))
+        #expect(one.proof(of: .opener, key: key) != one.proof(of: .acceptor, key: key))
+    }
+
+    @Test func wrongLengthsAndRandomBytesAreRefused() {
+        var random = SeededRandom(seed: 6)
+        let acceptor = acceptor(context(), key: key)
+        let proof = AdmissionOpener(context: context(), key: key).proof
+        for _ in 0..<500 {
+            let bytes = random.bytes(upTo: 64)
+            if let decoded = try? AdmissionMessage.decode(bytes) { #expect(!acceptor.receive(decoded).isAdmitted) }
+            #expect(!acceptor.receive(bytes).isAdmitted)
+            #expect(!acceptor.receive(Array(proof.prefix(bytes.count % 32))).isAdmitted)
+        }
+        #expect(!acceptor.receive(proof + [0]).isAdmitted)
+    }
+}

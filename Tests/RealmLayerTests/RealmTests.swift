@@ -1,0 +1,210 @@
+import Identity
+import QUIC
+import SessionTestSupport
+import SystemLayer
+import Testing
+import Wire
+
+@testable import RealmLayer
+
+@NetworkActor
+private struct RealmNode {
+    let node: MemoryNode
+    let realm: Realm
+
+    init(in network: MemoryNetwork, port: UInt16, key: RealmKey? = nil) throws {
+        node = MemoryNode(in: network, port: port)
+        realm = Realm(node.connections)
+        if let key { try realm.join(key) }
+    }
+
+    func session(with other: RealmNode) throws -> Session {
+        try #require(node.connections.session(with: other.node.nodeID))
+    }
+}
+
+@Suite @NetworkActor struct RealmTests {
+    private let network = MemoryNetwork()
+    private let key = RealmKey.generate()
+
+    private func settle() async { for _ in 0..<50 { await Task.yield() } }
+
+    @Test func membersAdmitEachOther() async throws {
+        let left = try RealmNode(in: network, port: 1, key: key)
+        let right = try RealmNode(in: network, port: 2, key: key)
+        let session = try await left.node.connect(to: right.node)
+        try await left.realm.admit(session)
+        #expect(session.isAdmitted)
+        #expect(try right.session(with: left).isAdmitted)
+        #expect(left.realm.member(right.node.nodeID)?.state == .online)
+        #expect(right.realm.member(left.node.nodeID)?.state == .online)
+        // Started by the connect itself, not a second time by the caller.
+        #expect(left.node.transport.connections[0].openedStreams == 1)
+    }
+
+    @Test func aWrongKeyAndNoRealmAreRefusedAlike() async throws {
+        let left = try RealmNode(in: network, port: 1, key: key)
+        let wrong = try RealmNode(in: network, port: 2, key: .generate())
+        let none = try RealmNode(in: network, port: 3)
+        for other in [wrong, none] {
+            let session = try await left.node.connect(to: other.node)
+            await #expect(throws: RealmError(.refused)) { try await left.realm.admit(session) }
+            #expect(session.membership == .outsider && session.isOpen)
+            #expect(try other.session(with: left).membership == .outsider)
+            #expect(left.realm.knownMembers.isEmpty && other.realm.knownMembers.isEmpty)
+        }
+    }
+
+    /// What is on the wire differs in the 32 bytes of the proof alone.
+    @Test func theirAnswersHaveOneShape() async throws {
+        let left = try RealmNode(in: network, port: 1)
+        var answers: [[UInt8]] = []
+        for (port, key) in [(UInt16(2), RealmKey.generate()), (3, nil)] {
+            let other = try RealmNode(in: network, port: port, key: key)
+            _ = try await left.node.connect(to: other.node)
+            let connection = try #require(left.node.transport.connections.last)
+            for proof in [SecureRandom.bytes(32), [], SecureRandom.bytes(7)] {
+                let raw = try await connection.openStream()
+                let message = try AdmissionMessage.encode(proof: proof)
+                let flight = MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight
+                try await raw.write(Chunk(flight + Frame.encode(message)))
+                raw.finish()
+                var answer: [UInt8] = []
+                while let chunk = try await raw.read() { answer += chunk.array() }
+                answers.append(answer)
+            }
+        }
+        #expect(Set(answers.map(\.count)).count == 1)
+        #expect(Set(answers.map { $0.dropLast(32) }).count == 1)
+        #expect(Set(answers).count == answers.count)
+    }
+
+    /// A man in the middle forwards both proofs, and even shares one exporter value with both of his connections.
+    @Test func aRelayedProofIsRefused() async throws {
+        let left = try RealmNode(in: network, port: 1, key: key)
+        let right = try RealmNode(in: network, port: 2, key: key)
+        let middle = MemoryNode(in: network, port: 3)
+        _ = try await middle.connect(to: right.node)
+        let onward = try #require(middle.transport.connections.first)
+        let atRight = try #require(right.node.transport.connections.first)
+        middle.connections.registry.register(ProtocolRegistry.admissionID) { _, stream in
+            middle.transport.connections[1].exporterSecret = onward.exporterSecret
+            let proof = try await FrameReader(stream, limit: 128).required()
+            let raw = try await onward.openStream()
+            try await raw.write(
+                Chunk(MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight + Frame.encode(proof)))
+            raw.finish()
+            var answer: [UInt8] = []
+            while let chunk = try await raw.read() { answer += chunk.array() }
+            try await stream.write(Chunk(answer.suffix(35)))
+        }
+        atRight.exporterSecret = onward.exporterSecret
+        let session = try await left.node.connect(to: middle)
+        left.node.transport.connections[0].exporterSecret = onward.exporterSecret
+        await #expect(throws: RealmError(.refused)) { try await left.realm.admit(session) }
+        #expect(right.realm.knownMembers.isEmpty && left.realm.knownMembers.isEmpty)
+    }
+
+    @Test func oneRealmAtATime() throws {
+        let node = try RealmNode(in: network, port: 1, key: key)
+        #expect(throws: RealmError(.alreadyInRealm)) { try node.realm.join(.generate()) }
+        #expect(throws: RealmError(.alreadyInRealm)) { try node.realm.join(key) }
+        #expect(node.realm.id == key.id)
+        try node.realm.leave()
+        #expect(throws: RealmError(.notMember)) { try node.realm.leave() }
+        try node.realm.join(.generate())
+    }
+
+    @Test func leavingSaysGoodbyeForgetsAndAllowsReturning() async throws {
+        let left = try RealmNode(in: network, port: 1, key: key)
+        let right = try RealmNode(in: network, port: 2, key: key)
+        var changes: [MemberChange] = []
+        right.realm.onMemberChange { changes.append($0) }
+        right.node.connections.registry.register("/dep2p/app/x/1.0.0") { _, stream in
+            while let chunk = try await stream.read() { try await stream.write(chunk) }
+        }
+        let session = try await left.node.connect(to: right.node)
+        try await left.realm.admit(session)
+        let stream = try await session.openStream("/dep2p/app/x/1.0.0")
+        try await stream.write(Chunk([1]))
+        _ = try await stream.read()
+        let far = try right.session(with: left)
+        try left.realm.leave()
+        #expect(far.end?.cause == .closedByPeer(.leftRealm))
+        await #expect(throws: (any Error).self) { try await stream.read() }
+        #expect(left.realm.knownMembers.isEmpty && right.realm.knownMembers.isEmpty)
+        #expect(changes.last == .left(left.node.nodeID))
+        await #expect(throws: RealmError(.notMember)) { try await left.realm.admit(session) }
+        try left.realm.join(key)
+        let again = try await left.node.connect(to: right.node)
+        try await left.realm.admit(again)
+        #expect(again.isAdmitted && right.realm.member(left.node.nodeID)?.state == .online)
+    }
+
+    @Test func joiningLaterAdmitsTheConnectionsThatStand() async throws {
+        let left = try RealmNode(in: network, port: 1, key: key)
+        let right = try RealmNode(in: network, port: 2)
+        let session = try await left.node.connect(to: right.node)
+        await #expect(throws: RealmError(.refused)) { try await left.realm.admit(session) }
+        try right.realm.join(key)
+        let far = try right.session(with: left)
+        try await right.realm.admit(far)
+        #expect(session.isAdmitted && far.isAdmitted)
+    }
+
+    @Test func offlineMembersHaveAReason() async throws {
+        let left = try RealmNode(in: network, port: 1, key: key)
+        let right = try RealmNode(in: network, port: 2, key: key)
+        try await left.realm.admit(left.node.connect(to: right.node))
+        left.node.transport.connections[0].timeOut()
+        #expect(left.realm.member(right.node.nodeID)?.state == .offline(.timeout))
+        try await left.realm.admit(left.node.connect(to: right.node))
+        #expect(left.realm.member(right.node.nodeID)?.state == .online)
+        right.node.connections.stop()
+        #expect(left.realm.member(right.node.nodeID)?.state == .offline(.goodbye))
+    }
+
+    @Test func aNodeWithoutAdmissionIsNoMember() async throws {
+        let left = try RealmNode(in: network, port: 1, key: key)
+        let stranger = MemoryNode(in: network, port: 2)
+        let session = try await left.node.connect(to: stranger)
+        await #expect(throws: RealmError(.violation)) { try await left.realm.admit(session) }
+        #expect(session.isOpen)
+    }
+
+    @Test func repeatedFailuresAreHeldOffWithTheSameAnswer() async throws {
+        let left = try RealmNode(in: network, port: 1, key: .generate())
+        let right = try RealmNode(in: network, port: 2, key: key)
+        let session = try await left.node.connect(to: right.node)
+        for _ in 0...AdmissionBackoff.freeFailuresPerNode {
+            await #expect(throws: RealmError(.refused)) { try await left.realm.admit(session) }
+        }
+        try left.realm.leave()
+        try left.realm.join(key)
+        // Now with the right key, but too soon.
+        await #expect(throws: RealmError(.refused)) { try await left.realm.admit(session) }
+    }
+
+    @Test func hostileAdmissionStreamsNeitherTrapNorAdmit() async throws {
+        let right = try RealmNode(in: network, port: 2, key: key)
+        let stranger = MemoryNode(in: network, port: 1)
+        _ = try await stranger.connect(to: right.node)
+        let connection = try #require(stranger.transport.connections.first)
+        var random = SeededRandom(seed: 7)
+        let flight = MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight
+        for round in 0..<500 {
+            let raw = try await connection.openStream()
+            let body =
+                switch round % 3 {
+                case 0: Frame.encode(random.bytes(upTo: 120))
+                case 1: random.bytes(upTo: 200)
+                default: Varint.encode(UInt64.random(in: 0..<1 << 62, using: &random)) + random.bytes(upTo: 20)
+                }
+            try await raw.write(Chunk(flight + body))
+            raw.finish()
+            while let chunk = try? await raw.read() { _ = chunk }
+        }
+        let session = try #require(right.node.connections.session(with: stranger.nodeID))
+        #expect(session.isOpen && !session.isAdmitted && right.realm.knownMembers.isEmpty)
+    }
+}

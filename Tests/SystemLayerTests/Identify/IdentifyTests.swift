@@ -1,0 +1,82 @@
+import Identity
+import QUIC
+import SessionTestSupport
+import Testing
+import Wire
+
+@testable import SystemLayer
+
+@Suite @NetworkActor struct IdentifyTests {
+    private let network = MemoryNetwork()
+
+    private func serve(_ node: MemoryNode) -> Identify {
+        let identify = Identify(
+            key: node.key, agent: "dep2p/test", connections: node.connections, addresses: { [node.address] },
+            sequence: { 7 })
+        identify.serve()
+        return identify
+    }
+
+    @Test func tellsKeyAddressesAndASignedRecord() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let service = serve(right)
+        let information = try await Identify.ask(left.connect(to: right))
+        #expect(information.publicKey == right.key.publicKey)
+        #expect(information.listenAddresses == [right.address.withoutNodeID])
+        #expect(information.observedAddress == left.address.withoutNodeID)
+        #expect(information.agentVersion == "dep2p/test")
+        #expect(information.record?.nodeID == right.nodeID && information.record?.seq == 7)
+        withExtendedLifetime(service) {}
+    }
+
+    @Test func strangersAreNotToldWhatMembersUse() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let service = serve(right)
+        for name in ["/dep2p/app/messaging/1.0.0", "/dep2p/realm/x/1.0.0"] {
+            right.connections.registry.register(name) { _, _ in }
+        }
+        let session = try await left.connect(to: right)
+        let told = try await Identify.ask(session).protocols
+        #expect(told.contains("/ipfs/id/1.0.0"))
+        #expect(!told.contains { $0.hasPrefix("/dep2p/app/") || $0.hasPrefix("/dep2p/realm/") })
+        let far = try #require(right.connections.session(with: left.nodeID))
+        far.beginAdmission()
+        far.endAdmission(admitted: true)
+        #expect(try await Identify.ask(session).protocols.contains("/dep2p/app/messaging/1.0.0"))
+        withExtendedLifetime(service) {}
+    }
+
+    @Test func anotherNodesAnswerIsRefused() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let other = MemoryNode(in: network, port: 3)
+        let service = serve(other)
+        let far = try await right.connect(to: other)
+        right.connections.registry.register("/ipfs/id/1.0.0") { _, stream in
+            try await stream.writeFrame(try service.message(for: far))
+        }
+        let session = try await left.connect(to: right)
+        await #expect(throws: SessionError(.violation)) { try await Identify.ask(session) }
+    }
+
+    @Test func oversizedAndRandomAnswersAreViolations() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let session = try await left.connect(to: right)
+        right.connections.registry.register("/ipfs/id/1.0.0") { _, stream in
+            try await stream.write(Chunk(Varint.encode(UInt64(Identify.messageLimit) + 1)))
+        }
+        await #expect(throws: SessionError(.violation)) { try await Identify.ask(session) }
+        var random = SeededRandom(seed: 5)
+        let service = serve(right)
+        let far = try #require(right.connections.session(with: left.nodeID))
+        let good = try service.message(for: far)
+        for _ in 0..<2000 {
+            var bytes =
+                Bool.random(using: &random)
+                ? random.bytes(upTo: 200) : Array(good.prefix(.random(in: 0...good.count, using: &random)))
+            if !bytes.isEmpty {
+                bytes[.random(in: bytes.indices, using: &random)] = .random(in: 0...255, using: &random)
+            }
+            _ = try? PeerInformation(decoding: bytes, of: right.nodeID)
+        }
+    }
+}
