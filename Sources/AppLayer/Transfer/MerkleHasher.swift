@@ -1,0 +1,126 @@
+public import Identity
+
+/// The SHA-256 Merkle tree of BitTorrent v2 (BEP 52), computed while the bytes stream by.
+///
+/// Leaves are the hashes of 16 KiB blocks (the last one shorter, not padded). The leaf layer is padded with zero
+/// hashes to a power of two; a node is the hash of its two children. Calling order: `init`, then `update` with the
+/// bytes in order or `append` with whole subtrees, then `root()`.
+///
+/// Memory: one node a level, so 48 nodes are enough for any file.
+public struct MerkleHasher: Sendable {
+    /// Bytes under one leaf.
+    public static let blockSize = 16 * 1024
+
+    private struct Node: Sendable {
+        let level: Int
+        let digest: SHA256.Digest
+    }
+
+    /// Complete subtrees from left to right, their levels strictly falling: the binary digits of the leaf count.
+    private var nodes: [Node] = []
+    private var block = SHA256()
+    private var blockFill = 0
+
+    /// Bytes seen, those under appended subtrees included.
+    public private(set) var byteCount: UInt64 = 0
+
+    public init() {}
+
+    /// Continues after `pieces`: whole subtrees of height `level` (0 is a leaf).
+    public init(pieces: some Collection<SHA256.Digest>, level: Int) {
+        for piece in pieces { append(piece, level: level) }
+    }
+
+    public mutating func update(_ bytes: RawSpan) {
+        var position = 0
+        while position < bytes.byteCount {
+            let length = min(Self.blockSize - blockFill, bytes.byteCount - position)
+            block.update(bytes.extracting(position..<position + length))
+            position += length
+            blockFill += length
+            if blockFill == Self.blockSize { finishBlock() }
+        }
+        byteCount += UInt64(bytes.byteCount)
+    }
+
+    /// Appends a whole subtree of height `level`.
+    ///
+    /// - Precondition: what came before ends on a multiple of the subtree's size.
+    public mutating func append(_ subtree: SHA256.Digest, level: Int) {
+        precondition(blockFill == 0 && level < 48, "a subtree starts where the one before it ends")
+        byteCount += UInt64(Self.blockSize) << UInt64(level)
+        push(Node(level: level, digest: subtree))
+    }
+
+    /// BEP 52 `pieces root`: the root over everything so far; all zeros for no bytes (the BEP gives those no root).
+    public func root() -> SHA256.Digest {
+        closed(atLeast: 0)
+    }
+
+    /// The root of a subtree exactly `level` high that holds what came so far, the rest of it zero leaves: an entry
+    /// of BEP 52's piece layer.
+    public func subtreeRoot(level: Int) -> SHA256.Digest {
+        closed(atLeast: level)
+    }
+
+    private mutating func finishBlock() {
+        push(Node(level: 0, digest: block.finalize()))
+        block = SHA256()
+        blockFill = 0
+    }
+
+    private mutating func push(_ node: Node) {
+        var node = node
+        while let left = nodes.last, left.level == node.level {
+            nodes.removeLast()
+            node = Node(level: node.level + 1, digest: SHA256.hash(left.digest, node.digest))
+        }
+        nodes.append(node)
+    }
+
+    private func closed(atLeast level: Int) -> SHA256.Digest {
+        var copy = self
+        if copy.blockFill > 0 { copy.finishBlock() }
+        guard var node = copy.nodes.popLast() else { return MerkleTree.padding(level: level) }
+        while let left = copy.nodes.popLast() {
+            node = Self.raise(node, to: left.level)
+            node = Node(level: left.level + 1, digest: SHA256.hash(left.digest, node.digest))
+        }
+        return Self.raise(node, to: level).digest
+    }
+
+    /// Pads with zero leaves on the right.
+    private static func raise(_ node: Node, to level: Int) -> Node {
+        var node = node
+        while node.level < level {
+            let padded = SHA256.hash(node.digest, MerkleTree.padding(level: node.level))
+            node = Node(level: node.level + 1, digest: padded)
+        }
+        return node
+    }
+}
+
+/// Facts of BEP 52 trees that need no bytes.
+public enum MerkleTree {
+    /// The root of `1 << level` zero leaves; 32 zero bytes for one.
+    static func padding(level: Int) -> SHA256.Digest {
+        level < paddings.count ? paddings[level] : .zero
+    }
+
+    private static let paddings: [SHA256.Digest] = {
+        var all = [SHA256.Digest.zero]
+        for _ in 1..<49 { all.append(SHA256.hash(all[all.count - 1], all[all.count - 1])) }
+        return all
+    }()
+
+    /// The height of a piece of `1 << exponent` bytes above the leaves.
+    static func level(pieceExponent exponent: Int) -> Int { exponent - 14 }
+
+    /// log2 of the piece size in which the two sides compare a partial file of `size` bytes: at least 1 MiB, and at
+    /// most ``TransferLimits/piecesPerFile`` pieces.
+    static func pieceExponent(size: UInt64) -> Int {
+        var exponent = TransferLimits.leastPieceExponent
+        while size >> UInt64(exponent) >= UInt64(TransferLimits.piecesPerFile) { exponent += 1 }
+        return exponent
+    }
+}

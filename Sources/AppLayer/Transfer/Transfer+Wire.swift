@@ -1,0 +1,328 @@
+internal import FoundationEssentials  // the generated code's `bytes` are its Data; the runtime links it anyway
+internal import Identity
+internal import SwiftProtobuf
+internal import Wire
+
+/// What a sender says. Raw bytes of a file follow each ``data(_:)``.
+enum TransferSenderFrame: Equatable {
+    case offer(OfferPage)
+    case start(index: Int, offset: UInt64)
+    /// This many raw bytes follow: 1 … ``TransferLimits/frame``.
+    case data(Int)
+    case end(index: Int, size: UInt64, root: MerkleRoot)
+    case failed(index: Int, TransferError)
+    case cancel(TransferError)
+    case working
+}
+
+/// What a receiver says.
+enum TransferReceiverFrame: Equatable {
+    case accept(HeldPage)
+    case refuse(TransferError)
+    case receipt(index: Int, root: MerkleRoot, path: [String])
+    case mismatch(index: Int, root: MerkleRoot)
+    case done(files: Int)
+    case cancel(TransferError)
+    case working
+}
+
+/// Part of an offer.
+struct OfferPage: Equatable {
+    var entries: [TransferEntry]
+    /// Entries over all pages.
+    var count: Int
+    var totalSize: UInt64
+    var more: Bool
+}
+
+/// Part of what a receiver holds.
+struct HeldPage: Equatable {
+    var files: [HeldFile]
+    var more: Bool
+}
+
+/// What a receiver holds of one file.
+struct HeldFile: Equatable {
+    enum Content: Equatable {
+        /// The beginning: roots of its pieces of `1 << exponent` bytes; the last one may be the file's short tail.
+        case pieces(exponent: Int, [MerkleRoot])
+        /// All of it, under its final name.
+        case whole(MerkleRoot)
+    }
+
+    var index: Int
+    var content: Content
+}
+
+// MARK: Encoding
+
+extension TransferSenderFrame {
+    /// Length prefix and message.
+    func encoded() throws(TransferError) -> [UInt8] {
+        var frame = Dep2p_Transfer_SenderFrame()
+        switch self {
+        case .offer(let page): frame.offer = Self.message(page)
+        case .start(let index, let offset):
+            frame.start = .with {
+                $0.index = UInt64(index)
+                $0.offset = offset
+            }
+        case .data(let length): frame.data = UInt64(length)
+        case .end(let index, let size, let root):
+            frame.end = .with {
+                $0.index = UInt64(index)
+                $0.size = size
+                $0.root = Data(root.bytes)
+            }
+        case .failed(let index, let error):
+            frame.failed = .with {
+                $0.index = UInt64(index)
+                $0.code = error.code.number
+                $0.reason = error.wireReason
+            }
+        case .cancel(let error): frame.cancel = error.stop
+        case .working: frame.working = .init()
+        }
+        return try prefixed(frame)
+    }
+
+    private static func message(_ page: OfferPage) -> Dep2p_Transfer_Offer {
+        .with {
+            $0.entries = page.entries.map(\.message)
+            $0.count = UInt64(page.count)
+            $0.totalSize = page.totalSize
+            $0.more = page.more
+        }
+    }
+}
+
+extension TransferReceiverFrame {
+    /// Length prefix and message.
+    func encoded() throws(TransferError) -> [UInt8] {
+        var frame = Dep2p_Transfer_ReceiverFrame()
+        switch self {
+        case .accept(let page):
+            frame.accept = .with {
+                $0.held = page.files.map(\.message)
+                $0.more = page.more
+            }
+        case .refuse(let error): frame.refuse = error.stop
+        case .receipt(let index, let root, let path):
+            frame.receipt = .with {
+                $0.index = UInt64(index)
+                $0.root = Data(root.bytes)
+                $0.path = path
+            }
+        case .mismatch(let index, let root):
+            frame.mismatch = .with {
+                $0.index = UInt64(index)
+                $0.root = Data(root.bytes)
+            }
+        case .done(let files): frame.done = .with { $0.files = UInt64(files) }
+        case .cancel(let error): frame.cancel = error.stop
+        case .working: frame.working = .init()
+        }
+        return try prefixed(frame)
+    }
+}
+
+private func prefixed(_ message: some Message) throws(TransferError) -> [UInt8] {
+    guard let body: [UInt8] = try? message.serializedBytes(), body.count <= TransferLimits.frame else {
+        throw TransferError(.badOffer, "a frame of a transfer would exceed \(TransferLimits.frame) bytes")
+    }
+    var bytes = Varint.encode(UInt64(body.count))
+    bytes += body
+    return bytes
+}
+
+extension TransferEntry {
+    fileprivate var message: Dep2p_Transfer_Entry {
+        .with {
+            $0.kind =
+                switch kind {
+                case .file: .file
+                case .directory: .directory
+                case .stream: .stream
+                }
+            $0.path = path
+            if kind == .file, let size { $0.size = size }
+            $0.executable = isExecutable
+            if let modified { $0.modified = modified }
+        }
+    }
+
+    /// What the entry takes in a page, a little rounded up.
+    var encodedSize: Int {
+        path.reduce(48) { $0 + $1.utf8.count + 4 }
+    }
+}
+
+extension HeldFile {
+    fileprivate var message: Dep2p_Transfer_Held {
+        .with {
+            $0.index = UInt64(index)
+            switch content {
+            case .pieces(let exponent, let roots):
+                $0.pieceExponent = UInt32(exponent)
+                $0.pieces = Data(roots.flatMap(\.bytes))
+            case .whole(let root): $0.root = Data(root.bytes)
+            }
+        }
+    }
+
+    /// What the file takes in a page, a little rounded up.
+    var encodedSize: Int {
+        switch content {
+        case .pieces(_, let roots): 24 + 32 * roots.count
+        case .whole: 56
+        }
+    }
+}
+
+extension TransferError {
+    fileprivate var stop: Dep2p_Transfer_Stop {
+        .with {
+            $0.code = code.number
+            $0.reason = wireReason
+            $0.limit = limit ?? 0
+            $0.available = available ?? 0
+        }
+    }
+
+    fileprivate var wireReason: String { Self.bounded(message) }
+
+    /// Cut to the limit at a character's boundary.
+    static func bounded(_ text: String) -> String {
+        guard text.utf8.count > TransferLimits.reasonBytes else { return text }
+        var short = text.prefix(TransferLimits.reasonBytes)
+        while short.utf8.count > TransferLimits.reasonBytes { short.removeLast() }
+        return String(short)
+    }
+}
+
+// MARK: Decoding
+
+extension TransferSenderFrame {
+    /// - Throws: ``TransferError`` `.protocolViolation`, or `.badOffer` for an entry beyond the limits.
+    init(message bytes: [UInt8]) throws(TransferError) {
+        guard let frame = (try? Dep2p_Transfer_SenderFrame(serializedBytes: bytes))?.frame else {
+            throw .violation("a frame of the sender cannot be read")
+        }
+        switch frame {
+        case .offer(let offer): self = .offer(try OfferPage(offer))
+        case .start(let start): self = .start(index: try entryIndex(start.index), offset: start.offset)
+        case .data(let length):
+            guard length > 0, length <= UInt64(TransferLimits.frame) else {
+                throw .violation("\(length) bytes of data in one frame; the limit is \(TransferLimits.frame)")
+            }
+            self = .data(Int(length))
+        case .end(let end):
+            self = .end(index: try entryIndex(end.index), size: end.size, root: try root(end.root))
+        case .failed(let failed):
+            let error = TransferError(
+                .init(number: failed.code), TransferError.bounded(failed.reason), isFromPeer: true)
+            self = .failed(index: try entryIndex(failed.index), error)
+        case .cancel(let stop): self = .cancel(TransferError(stop))
+        case .working: self = .working
+        }
+    }
+}
+
+extension TransferReceiverFrame {
+    /// - Throws: ``TransferError`` `.protocolViolation`.
+    init(message bytes: [UInt8]) throws(TransferError) {
+        guard let frame = (try? Dep2p_Transfer_ReceiverFrame(serializedBytes: bytes))?.frame else {
+            throw .violation("a frame of the receiver cannot be read")
+        }
+        switch frame {
+        case .accept(let accept):
+            var files: [HeldFile] = []
+            for held in accept.held { files.append(try HeldFile(held)) }
+            self = .accept(HeldPage(files: files, more: accept.more))
+        case .refuse(let stop): self = .refuse(TransferError(stop))
+        case .receipt(let receipt):
+            self = .receipt(
+                index: try entryIndex(receipt.index), root: try root(receipt.root), path: receipt.path)
+        case .mismatch(let mismatch):
+            self = .mismatch(index: try entryIndex(mismatch.index), root: try root(mismatch.root))
+        case .done(let done): self = .done(files: try entryIndex(done.files))
+        case .cancel(let stop): self = .cancel(TransferError(stop))
+        case .working: self = .working
+        }
+    }
+}
+
+extension OfferPage {
+    fileprivate init(_ message: Dep2p_Transfer_Offer) throws(TransferError) {
+        guard message.count <= UInt64(TransferLimits.entries) else {
+            throw TransferError(
+                .badOffer, "\(message.count) files and folders; one transfer takes \(TransferLimits.entries)")
+        }
+        var entries: [TransferEntry] = []
+        for entry in message.entries { entries.append(try TransferEntry(entry)) }
+        self.init(entries: entries, count: Int(message.count), totalSize: message.totalSize, more: message.more)
+    }
+}
+
+extension TransferEntry {
+    fileprivate init(_ message: Dep2p_Transfer_Entry) throws(TransferError) {
+        let kind: Kind
+        switch message.kind {
+        case .file: kind = .file
+        case .directory: kind = .directory
+        case .stream: kind = .stream
+        case .UNRECOGNIZED(let number): throw .violation("an offered entry has the unknown kind \(number)")
+        }
+        guard message.hasSize == (kind == .file), message.size <= TransferLimits.fileSize else {
+            throw TransferError(.badOffer, "an offered entry has a size that its kind cannot have")
+        }
+        self.init(
+            kind: kind, path: message.path, size: kind == .stream ? nil : message.size,
+            isExecutable: message.executable, modified: message.hasModified ? message.modified : nil)
+    }
+}
+
+extension HeldFile {
+    fileprivate init(_ message: Dep2p_Transfer_Held) throws(TransferError) {
+        let index = try entryIndex(message.index)
+        guard message.root.isEmpty else {
+            self.init(index: index, content: .whole(try root(message.root)))
+            return
+        }
+        let bytes = [UInt8](message.pieces)
+        guard !bytes.isEmpty, bytes.count % 32 == 0, message.pieceExponent < 64 else {
+            throw .violation("a list of piece hashes has \(bytes.count) bytes")
+        }
+        var roots: [MerkleRoot] = []
+        for start in stride(from: 0, to: bytes.count, by: 32) {
+            if let root = MerkleRoot(bytes: bytes[start..<start + 32]) { roots.append(root) }
+        }
+        self.init(index: index, content: .pieces(exponent: Int(message.pieceExponent), roots))
+    }
+}
+
+extension TransferError {
+    fileprivate init(_ stop: Dep2p_Transfer_Stop) {
+        let code = Code(number: stop.code)
+        self.init(
+            code, Self.bounded(stop.reason), isFromPeer: true,
+            limit: [.tooLarge, .noSpace].contains(code) ? stop.limit : nil,
+            available: code == .noSpace ? stop.available : nil)
+    }
+
+    static func violation(_ message: String) -> TransferError { TransferError(.protocolViolation, message) }
+}
+
+private func entryIndex(_ number: UInt64) throws(TransferError) -> Int {
+    guard number <= UInt64(TransferLimits.entries) else {
+        throw .violation("an index of \(number) in a transfer of at most \(TransferLimits.entries) files")
+    }
+    return Int(number)
+}
+
+private func root(_ bytes: Data) throws(TransferError) -> MerkleRoot {
+    guard let root = MerkleRoot(bytes: [UInt8](bytes)) else {
+        throw .violation("a root of \(bytes.count) bytes")
+    }
+    return root
+}

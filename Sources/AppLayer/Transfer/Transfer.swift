@@ -1,0 +1,203 @@
+public import Identity
+
+/// `/dep2p/app/transfer/1.0.0`: files, folders and streams, one bidirectional stream of the connection a transfer.
+///
+/// ```
+/// sender                                          receiver
+///   offer (pages: names, sizes)            →
+///                                          ←      accept (pages: what is held already) | refuse
+///   per file: start, data…, end(root)      →
+///                                          ←      receipt(root, stored name) | mismatch, as each is on the disk
+///                                          ←      done
+///   end of stream once every receipt fits  →
+///                                          ←      end of stream
+/// ```
+/// The receiver claims what it holds as hashes of pieces; the sender compares them with its own file and starts at the
+/// first difference, so a partial file that is damaged or of another version costs no more than being sent again.
+///
+/// The root of a file travels behind its bytes and not in the offer: hashing then runs in the one pass that reads the
+/// file for sending, where a pass beforehand would cost half a second a GiB.
+public enum Transfer {
+    public static let protocolID = "/dep2p/app/transfer/1.0.0"
+}
+
+/// Limits of a transfer, each with what exceeding it means for the user.
+public enum TransferLimits {
+    /// Bytes of one frame, raw data included.
+    public static let frame = 1 << 20
+    /// Files and folders in one transfer.
+    public static let entries = 100_000
+    /// UTF-8 bytes of all paths of one transfer: what the receiver keeps in memory of an offer.
+    public static let offerBytes = 16 << 20
+    /// Folders above a file.
+    public static let depth = 64
+    /// UTF-8 bytes of a file's name (NAME_MAX).
+    public static let nameBytes = 255
+    /// UTF-8 bytes of a path (PATH_MAX).
+    public static let pathBytes = 4096
+    /// The largest offset that a file can have.
+    public static let fileSize = UInt64(Int64.max)
+    /// UTF-8 bytes of a reason in words.
+    public static let reasonBytes = 1024
+
+    /// log2 of the smallest piece in which partial files are compared.
+    static let leastPieceExponent = 20
+    /// Pieces claimed of one file, unless it is a stream.
+    static let piecesPerFile = 4096
+    /// Piece hashes claimed in one transfer.
+    static let pieces = 1 << 18
+    /// Partial files claimed, and held open, in one transfer.
+    static let partials = 64
+
+    /// Bytes of one chunk that files are read into.
+    static let chunk = 256 * 1024
+    /// Bytes read before they cross to the network thread.
+    static let batch = 1 << 20
+    /// Bytes read ahead of the network.
+    static let readAhead = 4 << 20
+    /// Bytes that wait for the disk before the network must wait.
+    static let writeBehind = 8 << 20
+    /// Bytes that arrive before they cross to the disk's thread, unless time presses.
+    static let writeBatch = 512 * 1024
+    /// Bytes hashed of a partial file before the thread looks up again.
+    static let hashSlice = 32 << 20
+    /// Files that wait for fsync and rename, each with an open descriptor.
+    static let commitBacklog = 128
+    /// Files made durable in one go of one worker.
+    static let commitBatch = 32
+    /// Workers that fsync side by side.
+    static let commitWorkers = 4
+    /// Numbered names tried before giving up: `disk (1).img` and so on.
+    static let numberedNames = 10_000
+}
+
+/// One file, folder or stream of a transfer. Its index is its position in the offer.
+public struct TransferEntry: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable {
+        case file
+        case directory
+        /// Bytes of unknown number: standard input.
+        case stream
+    }
+
+    public let kind: Kind
+    /// Components of the relative path.
+    public let path: [String]
+    /// Bytes; `nil` for a stream, 0 for a folder.
+    public let size: UInt64?
+    public let isExecutable: Bool
+    /// Nanoseconds since 1970.
+    public let modified: Int64?
+
+    public init(kind: Kind, path: [String], size: UInt64?, isExecutable: Bool = false, modified: Int64? = nil) {
+        self.kind = kind
+        self.path = path
+        self.size = size
+        self.isExecutable = isExecutable
+        self.modified = modified
+    }
+
+    /// The path with slashes; a peer may have chosen it, so escape it before it reaches a terminal.
+    public var name: String { path.joined(separator: "/") }
+}
+
+/// What a sender wants to send.
+public struct TransferOffer: Hashable, Sendable {
+    public let entries: [TransferEntry]
+    /// Bytes of all entries whose size is known.
+    public let totalSize: UInt64
+
+    /// - Throws: ``TransferError`` `.badOffer` when a limit is exceeded: entries, path bytes, or a sum of sizes beyond
+    ///   what 64 bits and a file can hold.
+    public init(entries: [TransferEntry]) throws(TransferError) {
+        guard entries.count <= TransferLimits.entries else {
+            throw TransferError(
+                .badOffer, "\(entries.count) files and folders; one transfer takes \(TransferLimits.entries)")
+        }
+        var total: UInt64 = 0
+        var bytes = 0
+        for entry in entries {
+            let (sum, overflow) = total.addingReportingOverflow(entry.size ?? 0)
+            guard !overflow, sum <= TransferLimits.fileSize else {
+                throw TransferError(.badOffer, "the sizes add up to more than 2^63 bytes")
+            }
+            guard (entry.size == nil) == (entry.kind == .stream) else {
+                throw TransferError(.badOffer, "only a stream has no size")
+            }
+            total = sum
+            for component in entry.path { bytes += component.utf8.count + 1 }
+        }
+        guard bytes <= TransferLimits.offerBytes else {
+            throw TransferError(.badOffer, "\(bytes) bytes of names; one transfer takes \(TransferLimits.offerBytes)")
+        }
+        self.entries = entries
+        totalSize = total
+    }
+
+    /// Whether the number of bytes is known beforehand.
+    public var hasStream: Bool { entries.contains { $0.kind == .stream } }
+
+    /// Entries that carry bytes.
+    var fileCount: Int { entries.count { $0.kind != .directory } }
+}
+
+/// How a sent or received file ended up.
+public struct TransferredFile: Equatable, Sendable {
+    public let index: Int
+    /// The path that was offered.
+    public let path: [String]
+    /// The path it is stored under, which differs when the offered name was taken.
+    public let storedPath: [String]
+    public let size: UInt64
+    /// BEP 52 `pieces root`, verified by the receiver.
+    public let root: MerkleRoot
+}
+
+/// The outcome of a transfer.
+public struct TransferSummary: Equatable, Sendable {
+    /// Files that the receiver verified and made durable.
+    public var files: [TransferredFile] = []
+    /// Bytes of those files, resumed ones included.
+    public var bytes: UInt64 = 0
+    /// Bytes that were not sent because the receiver held them already.
+    public var resumedBytes: UInt64 = 0
+    /// Folders made or found.
+    public var directories = 0
+    /// Files that the sender could not read to their end, or that changed meanwhile.
+    public var failed: [TransferFailure] = []
+    /// Sender only: what lies in the folders but is not sent (symlinks, devices, unusable names).
+    public var skipped: [SkippedFile] = []
+
+    /// The root of the only file; of several, the Merkle root over their roots in the order of the offer.
+    public var root: MerkleRoot? {
+        guard files.count != 1 else { return files[0].root }
+        guard !files.isEmpty else { return nil }
+        return MerkleHasher(pieces: files.sorted { $0.index < $1.index }.map(\.root), level: 0).root()
+    }
+}
+
+/// A file that was offered and not transferred.
+public struct TransferFailure: Equatable, Sendable {
+    public let index: Int
+    public let path: [String]
+    public let error: TransferError
+}
+
+/// Something in a folder that is not sent.
+public struct SkippedFile: Equatable, Sendable {
+    /// The path with slashes, invalid UTF-8 repaired.
+    public let path: String
+    public let reason: String
+}
+
+public typealias MerkleRoot = SHA256.Digest
+
+/// Codes with which a stream of this protocol is reset or stopped. The frame beside it, when it gets through, says
+/// more.
+public enum TransferStreamCode {
+    public static let cancelled: UInt64 = 0x100
+    public static let refused: UInt64 = 0x101
+    public static let stalled: UInt64 = 0x102
+    public static let protocolViolation: UInt64 = 0x103
+    public static let failed: UInt64 = 0x104
+}

@@ -1,0 +1,271 @@
+/// The receiver's side of one transfer, without time, files or network.
+///
+/// States: `receivingOffer` → (last page) → `deciding` → (`handleAccepted`) → `receiving` → (every file ended and
+/// stored) → `done` → (end of the sender's stream) → `finished`. `cancel` and any violation end in `failed` from
+/// everywhere.
+///
+/// Files come in the order of the offer; each is started or reported as failed, none is left out.
+struct TransferReceiverStateMachine {
+    private struct Current {
+        let index: Int
+        let offset: UInt64
+        var end: UInt64
+    }
+
+    private struct Receiving {
+        let offer: TransferOffer
+        let held: [Int: HeldFile.Content]
+        /// Indices of entries with bytes, in order; `next` of them have been started or failed.
+        let files: [Int]
+        var next = 0
+        var current: Current?
+        /// Ended by the sender and not stored yet.
+        var unstored: [Int: UInt64] = [:]
+        var streamBytes: UInt64 = 0
+        var summary = TransferSummary()
+
+        var isComplete: Bool { next == files.count && current == nil && unstored.isEmpty }
+    }
+
+    private enum State {
+        case receivingOffer([TransferEntry], nameBytes: Int)
+        case deciding(TransferOffer)
+        case receiving(Receiving)
+        case done(TransferSummary)
+        case finished
+        case failed(TransferError)
+    }
+
+    private let maximumSize: UInt64
+    private var state = State.receivingOffer([], nameBytes: 0)
+
+    /// - Parameter maximumSize: the most bytes that the whole transfer may have.
+    init(maximumSize: UInt64 = TransferLimits.fileSize) {
+        self.maximumSize = maximumSize
+    }
+
+    enum OnFrame: Equatable {
+        case none
+        case decide(TransferOffer)
+        case start(index: Int, offset: UInt64)
+        case expectData(Int)
+        case end(index: Int, size: UInt64, root: MerkleRoot)
+        /// The sender gave this file up; `started` when part of it has come.
+        case skip(TransferFailure, started: Bool)
+        /// Nothing is left to come or to store: say so.
+        case done(TransferSummary)
+        case fail(TransferError)
+    }
+
+    mutating func handle(_ frame: TransferSenderFrame) -> OnFrame {
+        switch frame {
+        case .working: return .none
+        case .cancel(let error): return fail(error)
+        case .offer(let page): return handleOffer(page)
+        case .start(let index, let offset): return change { $0.start(index, offset) }
+        case .data(let length):
+            let maximumSize = maximumSize
+            return change { $0.data(length, maximumSize: maximumSize) }
+        case .end(let index, let size, let root): return change { $0.end(index, size, root) }
+        case .failed(let index, let error): return completing { $0.failed(index, error) }
+        }
+    }
+
+    /// The receiver's owner accepts the offer, holding `held` of it.
+    ///
+    /// - Returns: `.done` when there is nothing to come (folders only).
+    mutating func handleAccepted(held: [HeldFile]) -> OnFrame {
+        guard case .deciding(let offer) = state else { return .none }
+        var receiving = Receiving(
+            offer: offer, held: Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first }),
+            files: offer.entries.indices.filter { offer.entries[$0].kind != .directory })
+        receiving.summary.directories = offer.entries.count - receiving.files.count
+        state = .receiving(receiving)
+        return completing { _ in .none }
+    }
+
+    /// A file is verified, durable and under its final name.
+    mutating func handleStored(_ file: TransferredFile, resumedFrom offset: UInt64) -> OnFrame {
+        completing { receiving in
+            guard receiving.unstored.removeValue(forKey: file.index) != nil else { return .none }
+            receiving.summary.files.append(file)
+            receiving.summary.bytes += file.size
+            receiving.summary.resumedBytes += offset
+            return .none
+        }
+    }
+
+    /// A file's bytes do not have the root that the sender gave.
+    mutating func handleMismatch(index: Int) -> OnFrame {
+        completing { receiving in
+            guard receiving.unstored.removeValue(forKey: index) != nil else { return .none }
+            let error = TransferError(.hashMismatch, "what arrived is not what the sender read")
+            receiving.summary.failed.append(
+                TransferFailure(index: index, path: receiving.offer.entries[index].path, error: error))
+            return .none
+        }
+    }
+
+    enum OnEnd: Equatable {
+        /// The sender has every receipt.
+        case complete
+        case fail(TransferError)
+    }
+
+    /// The sender's side of the stream ended.
+    mutating func handleEndOfStream() -> OnEnd {
+        switch state {
+        case .done, .finished:
+            state = .finished
+            return .complete
+        case .failed(let error): return .fail(error)
+        case .receivingOffer, .deciding, .receiving:
+            let error = TransferError(.connectionLost, "the sender ended the stream in the middle of the transfer")
+            state = .failed(error)
+            return .fail(error)
+        }
+    }
+
+    // MARK: The offer
+
+    private mutating func handleOffer(_ page: OfferPage) -> OnFrame {
+        guard case .receivingOffer(var entries, var nameBytes) = state else { return violation("a second offer") }
+        state = .receivingOffer([], nameBytes: 0)
+        entries += page.entries
+        for entry in page.entries {
+            guard entry.path.count <= TransferLimits.depth else {
+                return fail(TransferError(.badOffer, "a path more than \(TransferLimits.depth) folders deep"))
+            }
+            nameBytes += entry.path.reduce(0) { $0 + $1.utf8.count + 1 }
+        }
+        guard entries.count <= page.count, nameBytes <= TransferLimits.offerBytes else {
+            return fail(TransferError(.badOffer, "an offer beyond \(TransferLimits.offerBytes) bytes of names"))
+        }
+        if page.more {
+            guard !page.entries.isEmpty else { return violation("an empty page of an offer") }
+            state = .receivingOffer(entries, nameBytes: nameBytes)
+            return .none
+        }
+        guard entries.count == page.count, !entries.isEmpty else {
+            return violation("an offer of \(page.count) entries with \(entries.count) of them")
+        }
+        do throws(TransferError) {
+            let offer = try TransferOffer(entries: entries)
+            guard offer.totalSize == page.totalSize else { return violation("a total that its sizes do not add up to") }
+            state = .deciding(offer)
+            return .decide(offer)
+        } catch {
+            return fail(error)
+        }
+    }
+
+    // MARK: Steps
+
+    private mutating func change(_ body: (inout Receiving) -> OnFrame) -> OnFrame {
+        guard case .receiving(var receiving) = state else {
+            return violation("a file before the offer was accepted or after the end")
+        }
+        state = .finished  // gives up the reference, so that `receiving` changes in place
+        let action = body(&receiving)
+        state = .receiving(receiving)
+        if case .fail(let error) = action { return fail(error) }
+        return action
+    }
+
+    /// A change after which nothing may be left to do.
+    private mutating func completing(_ body: (inout Receiving) -> OnFrame) -> OnFrame {
+        let action = change(body)
+        guard case .receiving(let receiving) = state, receiving.isComplete, action == .none else { return action }
+        state = .done(receiving.summary)
+        return .done(receiving.summary)
+    }
+
+    /// Whether everything has come and is stored; after an action other than `none`, which ``completing`` kept.
+    mutating func handleIdle() -> OnFrame {
+        guard case .receiving = state else { return .none }
+        return completing { _ in .none }
+    }
+
+    private mutating func violation(_ message: String) -> OnFrame { fail(.violation("the sender sent \(message)")) }
+
+    private mutating func fail(_ error: TransferError) -> OnFrame {
+        if case .failed(let first) = state { return .fail(first) }
+        state = .failed(error)
+        return .fail(error)
+    }
+}
+
+extension TransferReceiverStateMachine.Receiving {
+    fileprivate typealias OnFrame = TransferReceiverStateMachine.OnFrame
+
+    fileprivate mutating func start(_ index: Int, _ offset: UInt64) -> OnFrame {
+        guard current == nil, next < files.count, files[next] == index else {
+            return .fail(.violation("the sender started a file out of order"))
+        }
+        guard isAllowed(offset, of: index) else {
+            return .fail(.violation("the sender skipped bytes that the receiver does not hold"))
+        }
+        current = .init(index: index, offset: offset, end: offset)
+        next += 1
+        return .start(index: index, offset: offset)
+    }
+
+    private func isAllowed(_ offset: UInt64, of index: Int) -> Bool {
+        guard offset > 0 else { return true }
+        switch held[index] {
+        case nil: return false
+        case .whole: return offset == offer.entries[index].size
+        case .pieces(let exponent, let roots):
+            let (end, overflow) = UInt64(roots.count).multipliedReportingOverflow(by: 1 << UInt64(exponent))
+            guard !overflow else { return false }
+            let size = offer.entries[index].size ?? .max
+            if offset == size { return end >= size }
+            return offset <= min(end, size) && offset.isMultiple(of: 1 << UInt64(exponent))
+        }
+    }
+
+    fileprivate mutating func data(_ length: Int, maximumSize: UInt64) -> OnFrame {
+        guard var file = current else { return .fail(.violation("the sender sent data outside of a file")) }
+        let (end, overflow) = file.end.addingReportingOverflow(UInt64(length))
+        let size = offer.entries[file.index].size
+        guard !overflow, end <= size ?? TransferLimits.fileSize else {
+            return .fail(.violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
+        }
+        if size == nil {
+            streamBytes += UInt64(length)
+            // What a stream resumes at counts too: the limit is on what ends up on the disk.
+            guard end <= maximumSize, offer.totalSize <= maximumSize - end else {
+                return .fail(
+                    TransferError(
+                        .tooLarge, "more than the \(maximumSize) bytes that the receiver takes", limit: maximumSize))
+            }
+        }
+        file.end = end
+        current = file
+        return .expectData(length)
+    }
+
+    fileprivate mutating func end(_ index: Int, _ size: UInt64, _ root: MerkleRoot) -> OnFrame {
+        guard let file = current, file.index == index, file.end == size,
+            offer.entries[index].size.map({ $0 == size }) ?? true
+        else { return .fail(.violation("the sender ended a file at another size than it has")) }
+        current = nil
+        unstored[index] = size
+        return .end(index: index, size: size, root: root)
+    }
+
+    fileprivate mutating func failed(_ index: Int, _ error: TransferError) -> OnFrame {
+        let started = current?.index == index
+        if started {
+            current = nil
+        } else {
+            guard current == nil, next < files.count, files[next] == index else {
+                return .fail(.violation("the sender gave up a file out of order"))
+            }
+            next += 1
+        }
+        let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
+        summary.failed.append(failure)
+        return .skip(failure, started: started)
+    }
+}

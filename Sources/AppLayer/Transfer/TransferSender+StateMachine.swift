@@ -1,0 +1,209 @@
+/// The sender's side of one transfer, without time, files or network.
+///
+/// States: `offering` → (`handleOfferSent`) → `awaitingAccept` → (`accept` frame without `more`) → `sending` →
+/// (`handleSourceEnd`) → `awaitingReceipts` → (`done` frame, everything accounted for) → `finished`. `refuse`,
+/// `cancel` and any violation end in `failed` from everywhere.
+struct TransferSenderStateMachine {
+    /// What the receiver claims to hold, by entry.
+    typealias Held = [Int: HeldFile.Content]
+
+    private struct Files {
+        /// Sent to the end and without a receipt yet.
+        var unconfirmed: [Int: (size: UInt64, root: MerkleRoot)] = [:]
+        var summary = TransferSummary()
+    }
+
+    private enum State {
+        case offering
+        case awaitingAccept(Held, pieces: Int)
+        case sending(Files)
+        case awaitingReceipts(Files)
+        case finished
+        case failed(TransferError)
+    }
+
+    private let offer: TransferOffer
+    private var state = State.offering
+
+    init(offer: TransferOffer) {
+        self.offer = offer
+    }
+
+    mutating func handleOfferSent() {
+        guard case .offering = state else { return }
+        state = .awaitingAccept([:], pieces: 0)
+    }
+
+    enum OnFrame: Equatable {
+        case none
+        /// The receiver is at work: the stall clock starts anew.
+        case progress
+        case startSending(Held)
+        case stored(TransferredFile)
+        case fileFailed(TransferFailure)
+        /// Everything is accounted for: end the stream.
+        case finish(TransferSummary)
+        case fail(TransferError)
+    }
+
+    mutating func handle(_ frame: TransferReceiverFrame) -> OnFrame {
+        switch frame {
+        case .working: return .progress
+        case .cancel(let error): return fail(error)
+        case .refuse(let error):
+            guard case .awaitingAccept = state else { return violation("a refusal in the middle of a transfer") }
+            return fail(error)
+        case .accept(let page): return handleAccept(page)
+        case .receipt(let index, let root, let path): return handleReceipt(index, root, path)
+        case .mismatch(let index, _): return handleMismatch(index)
+        case .done(let count): return handleDone(count)
+        }
+    }
+
+    /// The source read a file to its end and the bytes are on their way.
+    mutating func handleSent(index: Int, size: UInt64, root: MerkleRoot, resumedFrom offset: UInt64) {
+        guard case .sending(var files) = state else { return }
+        files.unconfirmed[index] = (size, root)
+        files.summary.resumedBytes += offset
+        state = .sending(files)
+    }
+
+    /// The source could not read a file to its end; the receiver has been told.
+    mutating func handleUnsent(index: Int, error: TransferError) -> TransferFailure? {
+        guard case .sending(var files) = state else { return nil }
+        let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
+        files.summary.failed.append(failure)
+        state = .sending(files)
+        return failure
+    }
+
+    /// Everything has been written.
+    mutating func handleSourceEnd() {
+        guard case .sending(let files) = state else { return }
+        state = .awaitingReceipts(files)
+    }
+
+    enum OnEnd: Equatable {
+        case none
+        case fail(TransferError)
+    }
+
+    /// The receiver's side of the stream ended.
+    mutating func handleEndOfStream() -> OnEnd {
+        switch state {
+        case .finished: return .none
+        case .failed(let error): return .fail(error)
+        case .offering, .awaitingAccept, .sending, .awaitingReceipts:
+            let error = TransferError(.connectionLost, "the receiver ended the transfer without a receipt")
+            state = .failed(error)
+            return .fail(error)
+        }
+    }
+
+    // MARK: Frames
+
+    private mutating func handleAccept(_ page: HeldPage) -> OnFrame {
+        guard case .awaitingAccept(var held, var pieces) = state else { return violation("an unexpected accept") }
+        for file in page.files {
+            guard offer.entries.indices.contains(file.index), held[file.index] == nil,
+                let count = pieceCount(of: file)
+            else { return violation("a claim to hold what was not offered") }
+            pieces += count
+            held[file.index] = file.content
+        }
+        guard pieces <= TransferLimits.pieces else { return violation("claims of \(pieces) pieces") }
+        if page.more {
+            state = .awaitingAccept(held, pieces: pieces)
+            return .progress
+        }
+        var files = Files()
+        files.summary.directories = offer.entries.count - offer.fileCount
+        state = .sending(files)
+        return .startSending(held)
+    }
+
+    /// `nil` when the claim does not fit the entry.
+    private func pieceCount(of file: HeldFile) -> Int? {
+        let entry = offer.entries[file.index]
+        switch (entry.kind, file.content) {
+        case (.directory, _), (.stream, .whole): return nil
+        case (.file, .whole): return 1
+        case (.file, .pieces(let exponent, let roots)):
+            let size = entry.size ?? 0
+            guard exponent == MerkleTree.pieceExponent(size: size) else { return nil }
+            let most = (size >> UInt64(exponent)) + (size.isMultiple(of: 1 << UInt64(exponent)) ? 0 : 1)
+            return UInt64(roots.count) <= most ? roots.count : nil
+        case (.stream, .pieces(let exponent, let roots)):
+            let fits = exponent == TransferLimits.leastPieceExponent && roots.count <= TransferLimits.piecesPerFile
+            return fits ? roots.count : nil
+        }
+    }
+
+    private mutating func handleReceipt(_ index: Int, _ root: MerkleRoot, _ path: [String]) -> OnFrame {
+        change { files, offer in
+            guard let sent = files.unconfirmed.removeValue(forKey: index) else {
+                return .fail(.violation("a receipt for what was not sent"))
+            }
+            guard sent.root == root else {
+                return .fail(TransferError(.hashMismatch, "the receipt's root is not the file's"))
+            }
+            guard path.reduce(0, { $0 + $1.utf8.count + 1 }) <= TransferLimits.pathBytes else {
+                return .fail(.violation("a stored name beyond \(TransferLimits.pathBytes) bytes"))
+            }
+            let file = TransferredFile(
+                index: index, path: offer.entries[index].path, storedPath: path, size: sent.size, root: root)
+            files.summary.files.append(file)
+            files.summary.bytes += sent.size
+            return .stored(file)
+        }
+    }
+
+    private mutating func handleMismatch(_ index: Int) -> OnFrame {
+        change { files, offer in
+            guard files.unconfirmed.removeValue(forKey: index) != nil else {
+                return .fail(.violation("a mismatch of what was not sent"))
+            }
+            let path = offer.entries[index].path
+            let error = TransferError(
+                .hashMismatch, "what arrived is not what was read: the file changed, or a disk fails", isFromPeer: true)
+            let failure = TransferFailure(index: index, path: path, error: error)
+            files.summary.failed.append(failure)
+            return .fileFailed(failure)
+        }
+    }
+
+    private mutating func handleDone(_ count: Int) -> OnFrame {
+        guard case .awaitingReceipts(let files) = state else { return violation("the end before everything was sent") }
+        guard files.unconfirmed.isEmpty, count == files.summary.files.count else {
+            return violation("the end with \(files.unconfirmed.count) receipts missing")
+        }
+        state = .finished
+        return .finish(files.summary)
+    }
+
+    private mutating func change(_ body: (inout Files, TransferOffer) -> OnFrame) -> OnFrame {
+        let action: OnFrame
+        switch state {
+        case .sending(var files):
+            state = .offering  // gives up the reference, so that `files` changes in place
+            action = body(&files, offer)
+            state = .sending(files)
+        case .awaitingReceipts(var files):
+            state = .offering
+            action = body(&files, offer)
+            state = .awaitingReceipts(files)
+        case .offering, .awaitingAccept, .finished, .failed:
+            return violation("a receipt before the transfer began or after its end")
+        }
+        if case .fail(let error) = action { return fail(error) }
+        return action
+    }
+
+    private mutating func violation(_ message: String) -> OnFrame { fail(.violation("the receiver sent \(message)")) }
+
+    private mutating func fail(_ error: TransferError) -> OnFrame {
+        if case .failed(let first) = state { return .fail(first) }
+        state = .failed(error)
+        return .fail(error)
+    }
+}
