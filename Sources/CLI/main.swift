@@ -1,1 +1,10 @@
-print("dep2p: under construction")
+import Glibc
+
+StandardStream.openClosedOnes()
+signal(SIGPIPE, SIG_IGN)
+// The system passes as many arguments as argc says, each ended by a zero byte (execve(2)).
+let arguments = (1..<max(1, Int(CommandLine.argc))).compactMap { index in
+    CommandLine.unsafeArgv[index].map { Argument(bytes: Array(UnsafeRawBufferPointer(start: $0, count: strlen($0)))) }
+}
+let status = await Program.run(arguments, .ofProcess())
+exit(Int32(status.rawValue))

@@ -1,0 +1,40 @@
+import Identity
+
+/// Whom a command is to reach: a NodeID whose address is known otherwise, an address that names the node, or an address
+/// alone, where whoever answers will do.
+enum Target: Hashable, Sendable {
+    case nodeID(NodeID)
+    case address(Address)
+
+    init(_ argument: Argument) throws(CLIError) {
+        let bytes = argument.bytes
+        if bytes.first == UInt8(ascii: "/") || bytes.contains(UInt8(ascii: ":")) {
+            self = .address(try ArgumentValue.address(argument))
+        } else {
+            self = .nodeID(try ArgumentValue.nodeID(argument))
+        }
+    }
+
+    /// The node to be reached, when the target names one.
+    var nodeID: NodeID? {
+        switch self {
+        case .nodeID(let id): id
+        case .address(let address): address.nodeID
+        }
+    }
+}
+
+/// Where to listen: a multiaddr or `HOST:PORT`, where `:PORT` is every local address of both families.
+enum ListenAddress: Hashable, Sendable {
+    case address(Address)
+    case anyHost(port: UInt16)
+
+    init(_ argument: Argument) throws(CLIError) {
+        let text = try ArgumentValue.text(argument)
+        if text.utf8.first == UInt8(ascii: ":"), let hostPort = try? HostPort(text), hostPort.host == nil {
+            self = .anyHost(port: hostPort.port)
+        } else {
+            self = .address(try ArgumentValue.address(argument))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+/// The options that mean the same in every command that takes them. Each list is sorted by long name.
+enum CommonOptions {
+    /// Taken by every command.
+    static let general: [OptionEntry] = [.config, .help, .json, .noColor, .quiet, .verbose, .version]
+
+    /// Taken by the commands that run a node.
+    static let identity: [OptionEntry] = [.ephemeral, .identity, .realmKey]
+    static let network: [OptionEntry] = [
+        .listen, .noDHT, .noDirect, .noMDNS, .noRelay, .peer, .preset, .stateDir, .timeout,
+    ]
+
+    static let node: [OptionEntry] = identity + network
+}
+
+extension OptionEntry {
+    static let config = OptionEntry(
+        "config", value: .file, heading: .general,
+        summary: "read settings from FILE instead of the usual places",
+        paragraphs: [
+            "Read settings from FILE and from no other configuration file. See FILES for the usual places and the form."
+        ])
+    static let help = OptionEntry(
+        "help", short: "h", heading: .general, summary: "show this help",
+        paragraphs: ["Show help on standard output and exit 0, whatever else stands on the line."])
+    static let json = OptionEntry(
+        "json", heading: .general, summary: "write events and the result as JSON lines",
+        paragraphs: [
+            "Write one JSON object a line on standard output: first `hello`, then events, last `result` with the fields "
+                + "`ok`, `code` and `exit`. Byte counts are integers, times are RFC 3339 in UTC, NodeIDs are strings."
+        ])
+    static let noColor = OptionEntry(
+        "no-color", heading: .general, variable: "DEP2P_NO_COLOR", summary: "never use colour",
+        paragraphs: [
+            "Never use colour. Colour is only ever used on a terminal, and not when `NO_COLOR` is set or `TERM` is dumb."
+        ])
+    static let quiet = OptionEntry(
+        "quiet", short: "q", heading: .general, summary: "no notes and no progress, only results and errors",
+        paragraphs: [
+            "Write no notes and no progress to standard error, only errors; with `--json` not even those, since the result "
+                + "carries them."
+        ])
+    static let verbose = OptionEntry(
+        "verbose", short: "v", repeats: true, heading: .general, summary: "say more; twice says still more",
+        paragraphs: ["Say more on standard error: where settings come from, every attempt to connect. Twice says still more."])
+    static let version = OptionEntry(
+        "version", heading: .general, summary: "show the version",
+        paragraphs: ["Show the version on standard output and exit 0."])
+
+    static let ephemeral = OptionEntry(
+        "ephemeral", heading: .identity, variable: "DEP2P_EPHEMERAL", summary: "use a new identity and forget it afterwards",
+        paragraphs: ["Use an identity made for this run alone, and write it nowhere."])
+    static let identity = OptionEntry(
+        "identity", value: .file, heading: .identity, variable: "DEP2P_IDENTITY_FILE",
+        summary: "the identity file (made on first use at the usual place)",
+        paragraphs: [
+            "Use the identity in FILE (PKCS#8 PEM, as `dep2p keygen` makes it). Without this option the identity in the "
+                + "data folder is used, and made there on first use. See FILES."
+        ])
+    static let realmKey = OptionEntry(
+        "realm-key", value: .file, heading: .identity, variable: "DEP2P_REALM_KEY_FILE",
+        summary: "the file with the realm key; - is standard input",
+        paragraphs: [
+            "Join the realm whose key (64 hexadecimal digits, as `dep2p realm-key` makes it) is in FILE, or on standard "
+                + "input for `-`. The file must be readable by its owner alone. The key itself is never an argument."
+        ])
+
+    static let listen = OptionEntry(
+        "listen", value: .address, repeats: true, heading: .network, variable: "DEP2P_LISTEN",
+        summary: "address to listen on: HOST:PORT or a multiaddr",
+        paragraphs: [
+            "Listen on this address: `HOST:PORT`, `[IPV6]:PORT`, `:PORT` for both families, or a multiaddr such as "
+                + "`/ip4/0.0.0.0/udp/4001/quic-v1`. The default is both families and a free port. Can be given repeatedly."
+        ])
+    static let noDHT = OptionEntry(
+        "no-dht", heading: .network, variable: "DEP2P_NO_DHT", summary: "do not look for peers in the DHT",
+        paragraphs: ["Neither ask the DHT for addresses nor publish any there."])
+    static let noDirect = OptionEntry(
+        "no-direct", heading: .network, variable: "DEP2P_NO_DIRECT", summary: "do not connect directly",
+        paragraphs: ["Leave out direct paths to the peer."])
+    static let noMDNS = OptionEntry(
+        "no-mdns", heading: .network, variable: "DEP2P_NO_MDNS", summary: "do not look for peers on the local network",
+        paragraphs: ["Neither look for peers nor answer by multicast on the local network."])
+    static let noRelay = OptionEntry(
+        "no-relay", heading: .network, variable: "DEP2P_NO_RELAY", summary: "do not connect through relays",
+        paragraphs: ["Leave out paths through relays."])
+    static let peer = OptionEntry(
+        "peer", value: .address, repeats: true, heading: .network, variable: "DEP2P_PEER",
+        summary: "address of a known peer, ending in /p2p/NODEID",
+        paragraphs: [
+            "The address of a known peer, as a multiaddr that ends in `/p2p/NODEID`. A target that is given as a bare "
+                + "NodeID is looked up among these. Can be given repeatedly."
+        ])
+    static let preset = OptionEntry(
+        "preset", value: .choice("NAME", ["desktop", "minimal", "mobile", "server"]), heading: .network,
+        variable: "DEP2P_PRESET", summary: "limits for a kind of machine (default desktop)",
+        paragraphs: [
+            "Limits for a kind of machine: `minimal`, `mobile`, `desktop` (the default) or `server`. Every other setting "
+                + "takes precedence."
+        ])
+    static let stateDir = OptionEntry(
+        "state-dir", value: .directory, heading: .network, variable: "DEP2P_STATE_DIR",
+        summary: "folder for what the node remembers",
+        paragraphs: ["Keep what the node remembers between runs in DIR. See FILES for the default."])
+    static let timeout = OptionEntry(
+        "timeout", value: .duration, heading: .network, variable: "DEP2P_TIMEOUT",
+        summary: "how long to wait for the other side (0: for ever)",
+        paragraphs: [
+            "How long to wait for the other side: `500ms`, `30s`, `5m` or `2h`. `0` waits for ever. The time passed ends "
+                + "the command with status 75."
+        ])
+}

@@ -1,0 +1,117 @@
+import Identity
+
+extension CommandEntry {
+    static let listen = CommandEntry(
+        name: "listen",
+        summary: "receive files and messages from members of the realm",
+        synopses: ["[-o DIR | --stdout] [--once] [OPTION]..."],
+        description: [
+            "Prints this node's NodeID, its addresses and the `dep2p send` line to paste on another machine, then receives "
+                + "until a signal ends it, with status 0.",
+            "Messages are printed. Files are accepted only when there is somewhere to put them: `-o` or `--stdout`. A file "
+                + "appears under its name when its content is verified and safe on disk, never before, and an existing file "
+                + "is never overwritten: the new one gets a number. What was received of an interrupted transfer stays in a "
+                + "partial file and is not sent again.",
+            "Only members of the realm get this far, and only those named by `--allow` when it is given.",
+        ],
+        operands: .none,
+        options: [
+            .listenAllow, .listenMaxSize, .listenOnce, .listenOutput, .listenReply, .listenStdout,
+        ],
+        common: CommonOptions.node,
+        examples: [
+            .init(
+                says: "receive into inbox; prints the send line to paste",
+                line: "dep2p listen --realm-key realm.key -o inbox"),
+            .init(
+                says: "receive one stream and unpack it",
+                line: "dep2p listen --realm-key realm.key --once --stdout | tar x"),
+        ],
+        statuses: [.badData, .inputMissing, .cannotCreate, .tryAgain, .permission],
+        events: [
+            .init("listening", "`node_id`, `addresses` and `send`, the line to paste."),
+            .init("offer", "A transfer begins: `from`, `name`, `files`, `bytes`, `accepted` and, if not, `reason`."),
+            .init("progress", "At most twice a second: `from`, `bytes`, `total`, `rate`."),
+            .init("file", "A file is complete: `path`, `bytes`, `root`, `from`."),
+            .init("message", "`from`, `protocol`, and `text`, or `base64` when it is not UTF-8."),
+            .init("result", "Adds `files`, `bytes` and `messages`, all that was received."),
+        ],
+        notes: [
+            "The command speaks sd_notify(3): it tells a service manager when its sockets are bound and when it stops."
+        ],
+        plan: { options throws(CLIError) in try ListenPlan(options) })
+}
+
+extension OptionEntry {
+    static let listenAllow = OptionEntry(
+        "allow", value: .nodeID, repeats: true, summary: "receive from this node only; can be given repeatedly",
+        paragraphs: ["Receive from this node and those of further `--allow` only. Every other member is refused."])
+    static let listenMaxSize = OptionEntry(
+        "max-size", value: .size, summary: "refuse what is larger, as in 10MiB",
+        paragraphs: [
+            "Refuse a transfer of more than SIZE bytes: a number with nothing or B, kB, MB, GB, TB (1000s) or KiB, MiB, GiB, "
+                + "TiB (1024s)."
+        ])
+    static let listenOnce = OptionEntry(
+        "once", summary: "end after the first transfer or message",
+        paragraphs: [
+            "End after the first transfer or message that was received whole. `--timeout` then says how long to wait for it."
+        ])
+    static let listenOutput = OptionEntry(
+        "output", short: "o", value: .directory, summary: "put files into DIR, made when missing; - as --stdout",
+        paragraphs: [
+            "Put received files into DIR, which is made when it is missing. `-` is the same as `--stdout`, and allows a "
+                + "terminal."
+        ])
+    static let listenReply = OptionEntry(
+        "reply", value: .text, summary: "answer every message with TEXT",
+        paragraphs: ["Answer every message with TEXT."])
+    static let listenStdout = OptionEntry(
+        "stdout", summary: "write received content to standard output",
+        paragraphs: [
+            "Write the content of what is received to standard output, and notes to standard error. Refused when standard "
+                + "output is a terminal."
+        ])
+}
+
+struct ListenPlan: CommandPlan, Equatable {
+    enum Destination: Equatable, Sendable {
+        /// Messages only.
+        case nowhere
+        case directory([UInt8])
+        /// To a terminal only when the user named it with `-`.
+        case standardOutput(named: Bool)
+    }
+
+    let destination: Destination
+    let once: Bool
+    /// Empty: every member.
+    let allowed: Set<NodeID>
+    let maximumBytes: UInt64?
+    let reply: [UInt8]?
+    let node: NodePlan
+
+    init(_ options: ResolvedOptions) throws(CLIError) {
+        destination = try Self.destination(options)
+        once = options.isSet(.listenOnce)
+        allowed = Set(try options.values(.listenAllow, as: ArgumentValue.nodeID))
+        maximumBytes = try options.value(.listenMaxSize, as: ArgumentValue.size)
+        reply = options.path(.listenReply)
+        node = try NodePlan(options, defaultTimeout: nil)
+    }
+
+    private static func destination(_ options: ResolvedOptions) throws(CLIError) -> Destination {
+        let output = options.path(.listenOutput)
+        let isDash = output == [UInt8(ascii: "-")]
+        guard options.isSet(.listenStdout) || isDash else { return output.map(Destination.directory) ?? .nowhere }
+        guard output == nil || isDash else { throw CLIError(.usage, "--stdout and --output exclude each other") }
+        guard !options.isSet(.json) else {
+            throw CLIError(.usage, "--json and received content can't share standard output", hint: "use -o DIR")
+        }
+        return .standardOutput(named: isDash)
+    }
+
+    func run(in context: RunContext) async throws(CLIError) -> CommandResult {
+        throw CLIError(.internalError, "listen is not wired yet")
+    }
+}

@@ -1,0 +1,100 @@
+extension CommandEntry {
+    static let send = CommandEntry(
+        name: "send",
+        summary: "send files, folders, a message or standard input to a node",
+        synopses: ["--to TARGET FILE...", "--to TARGET -m TEXT", "--to TARGET -"],
+        description: [
+            "Sends to the node that listens as TARGET: a NodeID, or an address that ends in `/p2p/NODEID`, such as "
+                + "`dep2p listen` prints. Both nodes need the same realm key.",
+            "Files and folders arrive under their own names in the receiver's folder. `-` sends standard input. Symbolic "
+                + "links and device files are not sent.",
+            "The command succeeds only when the receiver has verified everything and said so. A transfer that was "
+                + "interrupted, by whatever and at whatever byte, resumes when the same line runs again. When the receiver "
+                + "acknowledges nothing for 30 s the command gives up with status 75.",
+        ],
+        operands: .files,
+        options: [.sendMessage, .sendTo],
+        common: CommonOptions.node,
+        examples: [
+            .init(
+                says: "send a file and a folder, to the address that dep2p listen printed",
+                line: "dep2p send --realm-key realm.key --to ADDR disk.img notes/"),
+            .init(says: "send a message", line: "dep2p send --realm-key realm.key --to ADDR -m 'build 512 is green'"),
+            .init(says: "send what a program writes", line: "pg_dump db | dep2p send --realm-key realm.key --to ADDR -"),
+        ],
+        statuses: [
+            .badData, .inputMissing, .unknownPeer, .unavailable, .tryAgain, .protocolViolation, .permission,
+        ],
+        events: [
+            .init("path", "The path to the peer, now and at each change: `path` is `direct`, `punched` or `relay(NODEID)`."),
+            .init("progress", "At most twice a second: `bytes` acknowledged, `total`, `rate` in bytes a second."),
+            .init(
+                "result",
+                "Adds `bytes`, `seconds`, `files`, `root` (the Merkle root in hexadecimal), `path`, `resumed_bytes` and, "
+                    + "for a message, `reply`. When no connection came about, `attempts` tells each attempt's `stage`, "
+                    + "`address`, `elapsed_ms`, `outcome` and `detail`."),
+        ],
+        plan: { options throws(CLIError) in try SendPlan(options) })
+}
+
+extension OptionEntry {
+    static let sendMessage = OptionEntry(
+        "message", short: "m", value: .text, summary: "send TEXT as a message instead of files",
+        paragraphs: ["Send TEXT as a message instead of files. A reply is written to standard output."])
+    static let sendTo = OptionEntry(
+        "to", value: .init(placeholder: "TARGET", completion: .nothing),
+        summary: "the receiver: a NodeID, or an address with /p2p/NODEID",
+        paragraphs: [
+            "The receiver: an address that ends in `/p2p/NODEID`, or a NodeID whose address `--peer` tells. Another node at "
+                + "that address is refused."
+        ])
+}
+
+struct SendPlan: CommandPlan, Equatable {
+    enum Payload: Equatable, Sendable {
+        /// Files and folders, as typed.
+        case paths([[UInt8]])
+        case message([UInt8])
+        case standardInput
+    }
+
+    static let defaultTimeout = Duration.seconds(30)
+
+    let target: Target
+    let payload: Payload
+    let node: NodePlan
+
+    init(_ options: ResolvedOptions) throws(CLIError) {
+        guard let target = try options.value(.sendTo, as: { argument throws(CLIError) in try Target(argument) }) else {
+            throw CLIError(.usage, "--to is missing: whom to send to")
+        }
+        guard target.nodeID != nil else {
+            throw CLIError(.badAddress, "--to: the address names no node", hint: "add /p2p/NODEID to it")
+        }
+        self.target = target
+        payload = try Self.payload(options)
+        node = try NodePlan(options, defaultTimeout: Self.defaultTimeout)
+        if payload == .standardInput, node.realmKey == .standardInput {
+            throw CLIError(.usage, "- and --realm-key can't both read standard input")
+        }
+    }
+
+    private static func payload(_ options: ResolvedOptions) throws(CLIError) -> Payload {
+        let operands = options.operands
+        if let message = options.path(.sendMessage) {
+            guard operands.isEmpty else { throw CLIError(.usage, "--message excludes files: \(operands[0].quoted)") }
+            return .message(message)
+        }
+        guard !operands.isEmpty else { throw CLIError(.usage, "nothing to send: no FILE, no -m TEXT and no -") }
+        if let empty = operands.first(where: \.bytes.isEmpty) { throw CLIError(.usage, "an empty name: \(empty.quoted)") }
+        if operands.contains(where: \.isDash) {
+            guard operands.count == 1 else { throw CLIError(.usage, "- excludes files: standard input is sent alone") }
+            return .standardInput
+        }
+        return .paths(operands.map(\.bytes))
+    }
+
+    func run(in context: RunContext) async throws(CLIError) -> CommandResult {
+        throw CLIError(.internalError, "send is not wired yet")
+    }
+}

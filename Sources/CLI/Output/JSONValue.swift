@@ -1,0 +1,99 @@
+/// A JSON value, written by hand: a command of a few milliseconds has no time to load an encoder.
+enum JSONValue: Equatable, Sendable {
+    case null
+    case bool(Bool)
+    case int(Int64)
+    /// A number with `decimals` digits after the point: `value / 10^decimals`.
+    case fixed(Int64, decimals: Int)
+    case string(String)
+    case array([JSONValue])
+    case object([JSONField])
+
+    /// The value on one line (RFC 8259). Beside what JSON demands, everything is escaped that a terminal could act
+    /// on, so that the output can be looked at safely; a decoder gets the very string either way.
+    var encoded: String {
+        var text = ""
+        write(to: &text)
+        return text
+    }
+
+    private func write(to text: inout String) {
+        switch self {
+        case .null: text += "null"
+        case .bool(let value): text += value ? "true" : "false"
+        case .int(let value): text += String(value)
+        case .fixed(let value, let decimals): text += FixedPoint.text(value, decimals: decimals)
+        case .string(let value): Self.write(string: value, to: &text)
+        case .array(let values): Self.write(values, between: "[", "]", to: &text) { $0.write(to: &$1) }
+        case .object(let fields):
+            Self.write(fields, between: "{", "}", to: &text) { field, text in
+                Self.write(string: field.name, to: &text)
+                text += ":"
+                field.value.write(to: &text)
+            }
+        }
+    }
+
+    private static func write<Element>(
+        _ elements: [Element], between open: String, _ close: String, to text: inout String,
+        _ body: (Element, inout String) -> Void
+    ) {
+        text += open
+        for (index, element) in elements.enumerated() {
+            if index > 0 { text += "," }
+            body(element, &text)
+        }
+        text += close
+    }
+
+    private static func write(string: String, to text: inout String) {
+        text += "\""
+        for scalar in string.unicodeScalars {
+            switch scalar {
+            case "\"": text += "\\\""
+            case "\\": text += "\\\\"
+            case "\n": text += "\\n"
+            case "\r": text += "\\r"
+            case "\t": text += "\\t"
+            case let scalar where TerminalText.isUnsafe(scalar):
+                for unit in String(scalar).utf16 { text += "\\u" + TerminalText.hex(UInt32(unit), digits: 4) }
+            case let scalar: text.unicodeScalars.append(scalar)
+            }
+        }
+        text += "\""
+    }
+}
+
+/// A named value of a JSON object; the order is kept.
+struct JSONField: Equatable, Sendable {
+    let name: String
+    let value: JSONValue
+
+    init(_ name: String, _ value: JSONValue) {
+        self.name = name
+        self.value = value
+    }
+
+    static func string(_ name: String, _ value: String?) -> Self { Self(name, value.map(JSONValue.string) ?? .null) }
+    static func int(_ name: String, _ value: some BinaryInteger) -> Self {
+        Self(name, .int(Int64(clamping: value)))
+    }
+    static func bool(_ name: String, _ value: Bool) -> Self { Self(name, .bool(value)) }
+
+    /// A duration in seconds or milliseconds, to the microsecond.
+    static func seconds(_ name: String, _ value: Duration?) -> Self {
+        Self(name, value.map { .fixed($0.wholeMilliseconds, decimals: 3) } ?? .null)
+    }
+    static func milliseconds(_ name: String, _ value: Duration?) -> Self {
+        Self(name, value.map { .fixed($0.wholeMicroseconds, decimals: 3) } ?? .null)
+    }
+
+    /// A path: `name` when it is UTF-8, otherwise `name_base64`.
+    static func path(_ name: String, _ bytes: [UInt8]) -> Self { text(bytes, named: name, orBase64: name + "_base64") }
+
+    /// Content: under `name` when it is UTF-8, otherwise in base64 under `other`.
+    static func text(_ bytes: [UInt8], named name: String, orBase64 other: String) -> Self {
+        if let text = String(validating: bytes, as: UTF8.self) { return Self(name, .string(text)) }
+        return Self(other, .string(Base64.encode(bytes)))
+    }
+}

@@ -1,0 +1,83 @@
+/// Text that somebody else chose, made safe for a terminal and for a log.
+enum TerminalText {
+    /// `bytes` with everything escaped that could move the cursor, reorder, hide or break a line: control characters
+    /// (C0, DEL, C1), format characters (bidi controls, zero-width ones), line separators, and bytes that are not
+    /// UTF-8. A backslash is doubled, so that no two inputs give the same output.
+    static func escape(_ bytes: some Sequence<UInt8>) -> String {
+        var result = ""
+        var decoder = UTF8Scanner(Array(bytes))
+        while let piece = decoder.next() {
+            switch piece {
+            case .invalid(let byte): result += "\\x" + hex(UInt32(byte), digits: 2)
+            case .scalar("\\"): result += "\\\\"
+            case .scalar("\n"): result += "\\n"
+            case .scalar("\t"): result += "\\t"
+            case .scalar("\r"): result += "\\r"
+            case .scalar(let scalar) where isUnsafe(scalar):
+                result += "\\u{" + hex(scalar.value, digits: 1) + "}"
+            case .scalar(let scalar): result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+
+    static func escape(_ text: String) -> String { escape(text.utf8) }
+
+    /// As ``escape(_:)``, but line feeds and tabs stay: for a message's text, which may have several lines.
+    static func escapeLines(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { line in
+                line.split(separator: "\t", omittingEmptySubsequences: false).map { escape(String($0)) }
+                    .joined(separator: "\t")
+            }
+            .joined(separator: "\n")
+    }
+
+    /// Whether the scalar acts on the text around it rather than showing something.
+    static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: true
+        default: scalar.properties.isDefaultIgnorableCodePoint
+        }
+    }
+
+    static func hex(_ value: UInt32, digits: Int) -> String {
+        let text = String(value, radix: 16)
+        return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text
+    }
+}
+
+/// Walks bytes as UTF-8, giving each byte that is part of no scalar by itself.
+struct UTF8Scanner {
+    enum Piece: Equatable {
+        case scalar(Unicode.Scalar)
+        case invalid(UInt8)
+    }
+
+    private let bytes: [UInt8]
+    private var position = 0
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    mutating func next() -> Piece? {
+        guard position < bytes.count else { return nil }
+        let first = bytes[position]
+        let length = Self.length(ofSequenceStartingWith: first)
+        let end = min(position + length, bytes.count)
+        if let text = String(validating: bytes[position..<end], as: UTF8.self), let scalar = text.unicodeScalars.first {
+            position = end
+            return .scalar(scalar)
+        }
+        position += 1
+        return .invalid(first)
+    }
+
+    private static func length(ofSequenceStartingWith byte: UInt8) -> Int {
+        switch byte {
+        case 0xc2...0xdf: 2
+        case 0xe0...0xef: 3
+        case 0xf0...0xf4: 4
+        default: 1
+        }
+    }
+}

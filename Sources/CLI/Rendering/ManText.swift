@@ -1,0 +1,41 @@
+/// The prose of the manual that belongs to no command.
+enum ManText {
+    static let configuration = CommandEntry.Term(
+        "$XDG_CONFIG_HOME/dep2p/config, /etc/dep2p/config",
+        "Settings: lines `key = value`, where the key is the long name of an option that has a variable in ENVIRONMENT. "
+            + "Lines that start with # are comments. An unknown key is an error. XDG_CONFIG_HOME is ~/.config when unset.")
+
+    static let files: [CommandEntry.Term] = [
+        .init(
+            "$XDG_DATA_HOME/dep2p/identity.pem",
+            "The identity: a PKCS#8 PEM file of mode 0600, made on first use. XDG_DATA_HOME is ~/.local/share when unset. "
+                + "An identity.pem in `$CREDENTIALS_DIRECTORY` goes before it."),
+        .init(
+            "$XDG_DATA_HOME/dep2p/realm.key",
+            "The realm key, when no other is named. A realm.key in `$CREDENTIALS_DIRECTORY` goes before it."),
+        .init(
+            "$XDG_STATE_HOME/dep2p",
+            "What the node remembers. XDG_STATE_HOME is ~/.local/state when unset; under systemd `$STATE_DIRECTORY` is used."),
+        configuration,
+    ]
+
+    static let environment: [CommandEntry.Term] = [
+        .init("DEP2P_CONFIG", "The same as `--config`."),
+        .init("NO_COLOR", "When set and not empty: no colour."),
+        .init("XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME", "See FILES. Empty and relative values are ignored."),
+    ]
+
+    static let settings: [String] = [
+        "What the command line says goes before variables, variables before the user's configuration file, that before the "
+            + "system's, and all of them before the preset. `-v` tells where a setting comes from.",
+        "A switch is `true` or `false` in a variable or a configuration file. An empty variable counts as unset.",
+    ]
+
+    static let json: [String] = [
+        "With `--json` standard output carries one object a line, written at once. Every object has `v` (1) and `type`. The "
+            + "first is `hello` with `command`, `node_id` and `version`. The last is `result` with `ok`, `code` and `exit`, "
+            + "the exit status; after a failure also with `message` and `hint`. Objects and fields may be added, never "
+            + "changed or removed. A path that is not UTF-8 stands in base64 in a field whose name ends in `_base64`.",
+        "The values of `code` beside `ok`:",
+    ]
+}

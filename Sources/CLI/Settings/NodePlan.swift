@@ -1,0 +1,74 @@
+import Identity
+
+/// The part of a plan that every command with a node shares: who it is, its realm, and its ways into the network.
+struct NodePlan: Equatable, Sendable {
+    enum IdentitySource: Equatable, Sendable {
+        /// Made for this run, written nowhere.
+        case ephemeral
+        /// A file that must exist.
+        case file([UInt8])
+        /// The first of these that exists, or else the last one, made now.
+        case standard([[UInt8]])
+    }
+
+    enum RealmKeySource: Equatable, Sendable {
+        case standardInput
+        case file([UInt8])
+        /// The first of these that exists; none is no realm.
+        case standard([[UInt8]])
+    }
+
+    let identity: IdentitySource
+    let realmKey: RealmKeySource
+    /// Empty: both families, a free port.
+    let listen: [ListenAddress]
+    let peers: [Address]
+    let usesDHT: Bool
+    let usesDirect: Bool
+    let usesMDNS: Bool
+    let usesRelay: Bool
+    let preset: String
+    let stateDirectory: [UInt8]?
+    /// Nil: for ever.
+    let timeout: Duration?
+
+    /// - Parameter defaultTimeout: nil for a command that by itself waits for ever.
+    init(_ options: ResolvedOptions, defaultTimeout: Duration?) throws(CLIError) {
+        identity = try Self.identity(options)
+        realmKey = Self.realmKey(options)
+        listen = try options.values(.listen) { argument throws(CLIError) in try ListenAddress(argument) }
+        peers = try options.values(.peer, as: ArgumentValue.peerAddress)
+        usesDHT = !options.isSet(.noDHT)
+        usesDirect = !options.isSet(.noDirect)
+        usesMDNS = !options.isSet(.noMDNS)
+        usesRelay = !options.isSet(.noRelay)
+        preset = try options.value(.preset) { argument throws(CLIError) in try Self.preset(argument) } ?? "desktop"
+        stateDirectory = options.path(.stateDir) ?? options.paths.state
+        timeout = try options.value(.timeout, as: ArgumentValue.timeout) ?? defaultTimeout
+    }
+
+    private static func identity(_ options: ResolvedOptions) throws(CLIError) -> IdentitySource {
+        if options.isSet(.ephemeral), options.isSet(.identity) {
+            let ranks = (options.source(.ephemeral)?.rank ?? 0, options.source(.identity)?.rank ?? 0)
+            guard ranks.0 != ranks.1 else { throw CLIError(.usage, "--ephemeral and --identity exclude each other") }
+            if ranks.0 < ranks.1 { return .ephemeral }
+        } else if options.isSet(.ephemeral) {
+            return .ephemeral
+        }
+        return options.path(.identity).map(IdentitySource.file) ?? .standard(options.paths.identityFiles)
+    }
+
+    private static func realmKey(_ options: ResolvedOptions) -> RealmKeySource {
+        guard let path = options.path(.realmKey) else { return .standard(options.paths.realmKeyFiles) }
+        return path == [UInt8(ascii: "-")] ? .standardInput : .file(path)
+    }
+
+    private static func preset(_ argument: Argument) throws(CLIError) -> String {
+        guard case .choices(let names) = OptionEntry.preset.value?.completion else { return "" }
+        if let name = argument.text, names.contains(name) { return name }
+        let near = argument.text.flatMap { NameSuggestion.nearest(to: $0, among: names) }
+        throw CLIError(
+            .badValue, "no such preset: \(argument.quoted)",
+            hint: near.map { "did you mean \($0)?" } ?? "one of \(names.joined(separator: ", "))")
+    }
+}
