@@ -3,7 +3,7 @@
 // usage: tlsloop throughput MIB        one way, 256 KiB writes        -> seconds, CPU of each side
 //        tlsloop latency ROUNDS        1 KiB request, 1 KiB reply     -> median and p99 in microseconds
 //        tlsloop pipelined REQUESTS    the same, 64 requests in flight -> requests a second
-//        tlsloop handshake ROUNDS      connect + mutual handshake      -> median in microseconds
+//        tlsloop handshake ROUNDS      connect, mutual handshake, echo -> median in microseconds
 //        tlsloop idle CONNECTIONS      that many idle connections      -> KiB of the server a connection
 //
 // Two processes, TLS_AES_128_GCM_SHA256, certificates on both sides (Ed25519, made at start), TCP_NODELAY.
@@ -150,7 +150,8 @@ static void serve(int listener, const char *mode, long count) {
             }
             write_all(ssl, bytes, 1);
         } else if (strcmp(mode, "handshake") == 0) {
-            write_all(ssl, bytes, 1);  // the client knows only then that its certificate was accepted
+            read_all(ssl, bytes, 1);  // the client knows by the echo that its certificate was accepted
+            write_all(ssl, bytes, 1);
         } else {
             for (long request = 0; request < count; request++) {
                 read_all(ssl, bytes, message);
@@ -209,12 +210,13 @@ static void run_requests(SSL *ssl, const char *mode, long count) {
 }
 
 static void run_handshakes(SSL_CTX *context, const struct sockaddr_in *address, long count) {
-    unsigned char byte;
+    unsigned char byte = 0;
     double *samples = calloc(count, sizeof *samples);
     for (long index = 0; index < count; index++) {
         double started = now();
         int socket = dial(address);
         SSL *ssl = start(context, socket, 0);
+        write_all(ssl, &byte, 1);
         read_all(ssl, &byte, 1);
         samples[index] = now() - started;
         SSL_shutdown(ssl);
