@@ -21,7 +21,9 @@ func run(_ arguments: [String]) async throws -> Bool {
     case ("serve", 1): try await serve()
     case ("codecs", 1): codecReport().show()
     case (let mode?, 3):
-        guard let measurement = Client.measurements[mode], let count = Int(arguments[2]), count > 0 else { return false }
+        guard let measurement = Client.measurements[mode], let count = Int(arguments[2]), count > 0 else {
+            return false
+        }
         let client = try await Client(address: Address(arguments[1]))
         try await measurement(client)(count).show()
     default: return false
