@@ -32,11 +32,18 @@ install_packages() {
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing: ${missing[*]}"
-    as_root apt-get -q -o DPkg::Lock::Timeout=300 update >/dev/null ||
-        fail "apt-get update failed" "check the network and /etc/apt/sources.list, then run this again"
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" >/dev/null ||
+    apt update || fail "apt-get update failed" "check the network and /etc/apt/sources.list, then run this again"
+    apt install --no-install-recommends "${missing[@]}" ||
         fail "apt-get could not install: ${missing[*]}" "its messages above say why"
+}
+
+# apt-get without questions; what it says is shown when it fails.
+apt() {
+    local said
+    said=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" 2>&1) || {
+        printf '%s\n' "$said" | tail -n 20 >&2
+        return 1
+    }
 }
 
 # What every build needs beside the Swift toolchain.
@@ -57,8 +64,7 @@ check_ngtcp2() {
     if ngtcp2_is_mended "$version"; then return 0; fi
     case "$version" in
     0.12.1*+deb12u* | 0.12.1+dfsg-1)
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --only-upgrade \
-            libngtcp2-dev libngtcp2-crypto-gnutls-dev >/dev/null || true
+        { apt update && apt install --only-upgrade libngtcp2-dev libngtcp2-crypto-gnutls-dev; } || true
         version=$(dpkg-query -W -f='${Version}' libngtcp2-dev)
         ngtcp2_is_mended "$version" ||
             fail "libngtcp2 $version is older than 0.12.1+dfsg-1+deb12u1 (CVE-2026-40170)" \
@@ -86,6 +92,9 @@ find_swift() {
     fi
     command -v swift >/dev/null ||
         fail "no Swift toolchain found" "install Swift 6.2 or later from https://www.swift.org/install/linux and put it on PATH"
+    # A toolchain unpacked on a bare system lacks the libraries that it links with.
+    swift --version >/dev/null 2>&1 || install_packages libncurses-dev libcurl4-openssl-dev libedit-dev libxml2-dev \
+        libsqlite3-dev libz3-dev zlib1g-dev tzdata ca-certificates git binutils
     version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -n 1)
     [ -n "$version" ] || fail "swift --version does not run" "the toolchain's own packages may be missing: see its install page"
     dpkg --compare-versions "$version" ge 6.2 ||

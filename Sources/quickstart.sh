@@ -42,8 +42,8 @@ build() {
     local log=$work/build.log flags=(-c release --package-path "$top" --product dep2p --static-swift-stdlib)
     say "building the release binary (the first time takes some minutes) …"
     swift build "${flags[@]}" >"$log" 2>&1 || {
-        tail -n 40 "$log" >&2
-        fail "the build failed" "its last lines are above; a clean start: rm -rf '$top/.build' and run this again"
+        grep -m 20 'error:' "$log" >&2 || tail -n 20 "$log" >&2
+        fail "the build failed" "its errors are above; a clean start: rm -rf '$top/.build' and run this again"
     }
     binary=$(swift build "${flags[@]}" --show-bin-path)/dep2p
     "$binary" --version

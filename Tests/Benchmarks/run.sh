@@ -18,8 +18,8 @@ cc -O2 -Wall -Wextra -Werror -o "$out/tlsloop" "$here/Baselines/tlsloop.c" -lssl
 flags=(-c release --package-path "$top" --static-swift-stdlib)
 for product in dep2p Benchmarks; do
     swift build "${flags[@]}" --product "$product" >"$out/build.log" 2>&1 || {
-        tail -n 40 "$out/build.log" >&2
-        fail "the release build of $product failed" "its last lines are above"
+        grep -m 20 'error:' "$out/build.log" >&2 || tail -n 20 "$out/build.log" >&2
+        fail "the release build of $product failed" "its errors are above"
     }
 done
 binaries=$(swift build "${flags[@]}" --show-bin-path)
