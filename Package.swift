@@ -48,6 +48,9 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["QUIC", "Identity"], path: "Tests/Benchmarks/Engine",
+            swiftSettings: house),
         .target(
             name: "TestSupport", dependencies: ["QUIC", "Identity"], path: "Tests/TestSupport", swiftSettings: house),
         .target(

@@ -1,0 +1,133 @@
+import Glibc
+import Identity
+import QUIC
+
+/// The measuring side of one benchmark. Each measurement returns one report.
+@NetworkActor
+final class Client {
+    typealias Measurement = @Sendable (Client) -> (@NetworkActor (Int) async throws -> Report)
+
+    nonisolated static let measurements: [String: Measurement] = [
+        "throughput": { client in { try await client.throughput(mebibytes: $0) } },
+        "latency": { client in { try await client.latency(rounds: $0) } },
+        "pipelined": { client in { try await client.pipelined(requests: $0) } },
+        "handshake": { client in { try await client.handshake(rounds: $0) } },
+        "idle": { client in { try await client.idle(connections: $0) } },
+    ]
+
+    private static let messageSize = 1_024
+    private static let depth = 64
+    private static let blockSize = 256 * 1_024
+
+    private let endpoint: Endpoint
+    private let remote: SocketAddress
+    private let nodeID: NodeID
+
+    init(address: Address) throws {
+        guard case .ip(let ip)? = address.host, case .quic(let port)? = address.transport, let nodeID = address.nodeID
+        else { throw BenchmarkError("not the address that serve printed: \(address)") }
+        remote = SocketAddress(ip, port: port)
+        self.nodeID = nodeID
+        endpoint = try Endpoint(
+            key: .generate(), driver: UDPDriver(bind: [SocketAddress(IPAddress(v4: 0x7F00_0001), port: 0)]),
+            configuration: configuration())
+        endpoint.start()
+    }
+
+    private func connect() async throws -> Connection {
+        try await endpoint.connect(to: remote, expecting: nodeID)
+    }
+
+    private func throughput(mebibytes: Int) async throws -> Report {
+        let stream = try await connect().openStream()
+        let block = Chunk([UInt8](repeating: Request.sink, count: Self.blockSize))
+        let started = ContinuousClock.now
+        for _ in 0..<mebibytes * 1_024 * 1_024 / Self.blockSize { try await stream.write(block) }
+        stream.finish()
+        _ = try await stream.read()
+        let elapsed = seconds(.now - started)
+        var report = Report()
+        report.add("mode", "throughput")
+        report.add("mib", mebibytes)
+        report.add("seconds", elapsed)
+        report.add("mib_per_second", Double(mebibytes) / elapsed)
+        report.add("sender_cpu", processorSeconds())
+        return report
+    }
+
+    private let message = Chunk([UInt8](repeating: Request.echo, count: messageSize))
+
+    /// One request on a stream of its own, as messaging does it.
+    private func request(_ connection: Connection) async throws {
+        let stream = try await connection.openStream()
+        try await stream.write(message)
+        stream.finish()
+        var received = 0
+        while let chunk = try await stream.read() { received += chunk.count }
+        guard received == Self.messageSize else { throw BenchmarkError("a reply of \(received) bytes") }
+    }
+
+    private func latency(rounds: Int) async throws -> Report {
+        let connection = try await connect()
+        var samples: [Duration] = []
+        samples.reserveCapacity(rounds)
+        for _ in 0..<rounds {
+            let started = ContinuousClock.now
+            try await request(connection)
+            samples.append(.now - started)
+        }
+        return summary("latency", samples)
+    }
+
+    private func pipelined(requests: Int) async throws -> Report {
+        let connection = try await connect()
+        let started = ContinuousClock.now
+        var left = requests
+        let workers = (0..<Self.depth).map { _ in
+            Task { @NetworkActor in
+                while left > 0 {
+                    left -= 1
+                    try await request(connection)
+                }
+            }
+        }
+        for worker in workers { try await worker.value }
+        var report = Report()
+        report.add("mode", "pipelined")
+        report.add("count", requests)
+        report.add("per_second", Double(requests) / seconds(.now - started))
+        return report
+    }
+
+    private func handshake(rounds: Int) async throws -> Report {
+        let byte = Chunk([Request.echo])
+        var samples: [Duration] = []
+        for _ in 0..<rounds {
+            let started = ContinuousClock.now
+            let connection = try await connect()
+            let stream = try await connection.openStream()
+            try await stream.write(byte)
+            stream.finish()
+            _ = try await stream.read()
+            samples.append(.now - started)
+            connection.close(code: 0)
+        }
+        return summary("handshake", samples)
+    }
+
+    private func idle(connections: Int) async throws -> Report {
+        for _ in 0..<connections { _ = try await connect() }
+        // Session tickets, new connection IDs and path-MTU probes are over by then.
+        try await endpoint.clock.sleep(for: .seconds(2))
+        var report = Report()
+        report.add("mode", "idle")
+        report.add("connections", connections)
+        return report
+    }
+}
+
+struct BenchmarkError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}

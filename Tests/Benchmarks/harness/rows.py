@@ -1,0 +1,223 @@
+"""The rows: what each measures, beside which baseline, and the figure it has to reach."""
+
+import json
+import os
+import pathlib
+import resource
+import subprocess
+
+from copies import DeP2P, OpenSSL, SecureCopy, free_port, wait_for_port
+from measure import Failure, Process, alternate, median, run_json, status_kib
+from table import Row
+
+MEBIBYTE = 1024 * 1024
+
+
+class Bench:
+    """Where the rows run: the folder on tmpfs, the programs, how much and how often."""
+
+    def __init__(self, folder, binary, engine, loop, runs, smoke):
+        self.folder, self.runs, self.smoke = pathlib.Path(folder), runs, smoke
+        self.binary, self.engine_binary, self.loop_binary = binary, engine, loop
+        self._made = {}
+
+    def once(self, make):
+        if make not in self._made:
+            self._made[make] = make()
+        return self._made[make]
+
+    def openssl(self):
+        return self.once(self._openssl)
+
+    def _openssl(self):
+        return OpenSSL(self.folder)
+
+    def scp(self):
+        return self.once(self._scp)
+
+    def _scp(self):
+        return SecureCopy(self.folder)
+
+    def dep2p(self):
+        return self.once(self._dep2p)
+
+    def _dep2p(self):
+        if not self.binary:
+            raise Failure("no dep2p binary (--dep2p)")
+        return DeP2P(self.binary, self.folder)
+
+    def source(self, mebibytes):
+        path = self.folder / f"source-{mebibytes}"
+        if not path.exists():
+            with open(path, "wb") as file:
+                for _ in range(mebibytes):
+                    file.write(os.urandom(MEBIBYTE))
+        return path
+
+    def loop(self, mode, count):
+        return run_json([self.loop_binary, mode, str(count)])
+
+    def engine(self, mode, count):
+        """Runs one mode of the engine's benchmark program: a server process and a client process."""
+        if not self.engine_binary:
+            raise Failure("no engine benchmark program (--engine)")
+        server = Process([self.engine_binary, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            hello = json.loads(server.child.stdout.readline() or "{}")
+            if "address" not in hello:
+                raise Failure("the engine's server printed no address")
+            before = status_kib(server.pid, "VmRSS")
+            result = run_json([self.engine_binary, mode, hello["address"], str(count)])
+            result["server_kib"] = status_kib(server.pid, "VmRSS") - before
+            server.child.stdin.close()
+            result["receiver_cpu"] = server.wait(timeout=20).cpu
+            return result
+        finally:
+            server.stop()
+
+
+def copy_rows(bench):
+    """(a) One file, whole commands."""
+    size = 64 if bench.smoke else 1024
+    source, gibibytes = bench.source(size), size / 1024
+    ours, openssl, scp = alternate(
+        bench.runs, lambda: bench.dep2p().copy(source), lambda: bench.openssl().copy(source),
+        lambda: bench.scp().copy(source))
+
+    def rate(copies):
+        return median([size / copy.wall for copy in copies])
+
+    def cpu(copies):
+        return median([copy.cpu / gibibytes for copy in copies])
+
+    def peak(copies):
+        return max(max(copy.sender_peak_kib, copy.receiver_peak_kib) for copy in copies) / 1024
+
+    beside = rate(ours) / rate(openssl)
+    yield Row("send", f"send {size} MiB, tmpfs", rate(ours), "MiB/s", OpenSSL.name, rate(openssl), True,
+              ">= 1.2 x openssl", beside >= 1.2)
+    yield Row("send", "", rate(ours), "MiB/s", SecureCopy.name, rate(scp), True)
+    yield Row("send", "CPU, both sides", cpu(ours), "s/GiB", OpenSSL.name, cpu(openssl), False, "<= 3.6 s/GiB",
+              cpu(ours) <= 3.6)
+    yield Row("send", "", cpu(ours), "s/GiB", SecureCopy.name, cpu(scp))
+    yield Row("send", "peak memory of a side", peak(ours), "MiB", OpenSSL.name, peak(openssl), False, "<= 64 MiB",
+              peak(ours) <= 64)
+
+
+def stream_rows(bench):
+    """(b) Bytes of one stream, no disk."""
+    size = 256 if bench.smoke else 4096
+    ours, loop = alternate(
+        bench.runs, lambda: bench.engine("throughput", size), lambda: bench.loop("throughput", size))
+
+    def rate(results):
+        return median([result["mib_per_second"] for result in results])
+
+    def cpu(results):
+        return median([(result["sender_cpu"] + result["receiver_cpu"]) * 1024 / size for result in results])
+
+    yield Row("stream", f"one stream, {size} MiB, no disk", rate(ours), "MiB/s", "TLS 1.3/TCP loop", rate(loop), True,
+              ">= 0.8 x loop", rate(ours) / rate(loop) >= 0.8)
+    yield Row("stream", "CPU, both sides", cpu(ours), "s/GiB", "TLS 1.3/TCP loop", cpu(loop))
+
+
+def request_rows(bench):
+    """(c) 1 KiB requests and replies."""
+    rounds, many = (1000, 10_000) if bench.smoke else (20_000, 200_000)
+    ours, loop = alternate(bench.runs, lambda: bench.engine("latency", rounds), lambda: bench.loop("latency", rounds))
+    value, other = (median([result["median_us"] for result in results]) / 1000 for results in (ours, loop))
+    yield Row("request", "1 KiB request/response, median", value, "ms", "TLS 1.3/TCP loop", other, False, "<= 0.2 ms",
+              value <= 0.2)
+    ours, loop = alternate(bench.runs, lambda: bench.engine("pipelined", many), lambda: bench.loop("pipelined", many))
+    value, other = (median([result["per_second"] for result in results]) for results in (ours, loop))
+    yield Row("request", "the same, 64 in flight", value, "1/s", "TLS 1.3/TCP loop", other, True, ">= 40,000/s",
+              value >= 40_000)
+
+
+def handshake_rows(bench):
+    """(d) Handshake, and handshake with realm admission."""
+    rounds = 50 if bench.smoke else 500
+    ours, admitted, loop = alternate(
+        bench.runs, lambda: bench.engine("handshake", rounds), lambda: bench.engine("admission", rounds),
+        lambda: bench.loop("handshake", rounds))
+    value, both, other = (median([result["median_us"] for result in results]) / 1000 for results in (ours, admitted, loop))
+    yield Row("handshake", "mutual handshake, median", value, "ms", "TLS 1.3/TCP loop", other)
+    yield Row("handshake", "with realm admission, median", both, "ms", "TLS 1.3/TCP loop", other, False, "<= 1.5 ms",
+              both <= 1.5)
+
+
+def start_rows(bench):
+    """(e) Whole processes against a listener that runs."""
+    rounds = 3 if bench.smoke else 15 * bench.runs
+    note = bench.folder / "note"
+    note.write_text("build 512 is green\n")
+    port = free_port()
+    dep2p, openssl = bench.dep2p(), bench.openssl()
+    inbox = bench.folder / "start-inbox"
+    inbox.mkdir(exist_ok=True)
+    with open(os.devnull, "wb") as nowhere:
+        server = openssl.serve(port, nowhere, accepts=1_000_000)
+        listener, address = dep2p.listen("-o", inbox, "-q")
+        try:
+            message, ping, other = alternate(
+                rounds, lambda: dep2p.message(address), lambda: dep2p.ping(address), lambda: openssl.message(port, note))
+        finally:
+            listener.stop()
+            openssl.close_input()
+            server.stop()
+    value, other = median(message) * 1000, median(other) * 1000
+    yield Row("start", "send -m, whole process", value, "ms", "openssl s_client, one line", other, False, "<= 50 ms",
+              value <= 50)
+    yield Row("start", "ping -c 1, whole process", median(ping) * 1000, "ms", "openssl s_client, one line", other)
+
+
+def memory_rows(bench):
+    """(f) Peak memory while a large file moves."""
+    size = 256 if bench.smoke else 8192
+    source = bench.folder / f"sparse-{size}"
+    with open(source, "wb") as file:
+        file.truncate(size * MEBIBYTE)
+    try:
+        ours, other = bench.dep2p().copy(source, compare=False), bench.openssl().copy(source)
+    finally:
+        source.unlink()
+    for side, value, beside in (
+            ("sender", ours.sender_peak_kib, other.sender_peak_kib),
+            ("receiver", ours.receiver_peak_kib, other.receiver_peak_kib)):
+        yield Row("memory", f"peak of the {side}, {size // 1024 or size} {'GiB' if size >= 1024 else 'MiB'} sent",
+                  value / 1024, "MiB", OpenSSL.name, beside / 1024, False, "<= 64 MiB", value <= 64 * 1024)
+
+
+def idle_rows(bench):
+    """(g) Memory of a listener's idle connections."""
+    count = 100 if bench.smoke else 1000
+    ours, loop = bench.engine("idle", count), bench.loop("idle", count)
+    value = ours["server_kib"] / count
+    yield Row("idle", f"memory a connection, {count} idle", value, "KiB", "TLS 1.3/TCP loop", loop["kib_per_connection"],
+              False, "<= 100 KiB", value <= 100)
+
+
+def codec_rows(bench):
+    """Micro-benchmarks of the hot codecs; the hashes beside `openssl speed`."""
+    if not bench.engine_binary:
+        raise Failure("no engine benchmark program (--engine)")
+    seconds = "1"
+    speed = subprocess.run(["openssl", "speed", "-mr", "-seconds", seconds, "-bytes", "16384", "-evp", "sha256"],
+                           check=True, capture_output=True, text=True).stdout
+    hashing = float(next(line for line in speed.splitlines() if line.startswith("+F")).split(":")[-1]) / MEBIBYTE
+    for result in run_json([bench.engine_binary, "codecs"])["codecs"]:
+        if result["unit"] == "MiB/s":
+            yield Row("codec", result["what"], result["value"], "MiB/s", "openssl speed sha256", hashing, True)
+        else:
+            yield Row("codec", result["what"], result["value"], result["unit"])
+
+
+GROUPS = {
+    "send": copy_rows, "stream": stream_rows, "request": request_rows, "handshake": handshake_rows,
+    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "codec": codec_rows,
+}
+
+
+def raise_descriptor_limit():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16384)), hard))

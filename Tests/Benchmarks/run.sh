@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Builds what the benchmarks need and runs them: Tests/Benchmarks/run.sh [ROW…] [--runs N] [--json FILE] [--smoke]
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+# shellcheck source=Sources/packages.sh
+. "$top/Sources/packages.sh"
+
+find_swift
+install_build_packages
+install_packages gcc openssl openssh-client openssh-server python3
+
+out=$top/.build-benchmarks
+mkdir -p "$out"
+cc -O2 -Wall -Wextra -Werror -o "$out/tlsloop" "$here/Baselines/tlsloop.c" -lssl -lcrypto
+
+flags=(-c release --package-path "$top" --static-swift-stdlib)
+for product in dep2p Benchmarks; do
+    swift build "${flags[@]}" --product "$product" >"$out/build.log" 2>&1 || {
+        grep -m 20 'error:' "$out/build.log" >&2 || tail -n 20 "$out/build.log" >&2
+        fail "the release build of $product failed" "its errors are above"
+    }
+done
+binaries=$(swift build "${flags[@]}" --show-bin-path)
+
+exec python3 -B "$here/harness" --dep2p "$binaries/dep2p" --engine "$binaries/Benchmarks" --loop "$out/tlsloop" "$@"

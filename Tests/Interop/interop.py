@@ -1,0 +1,200 @@
+"""Holds the dep2p binary against libp2p for Python (quic-v1) and libtorrent (BEP 52).
+
+usage: interop.py BINARY [--control]     --control runs the other implementation against itself only
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+PEER = [sys.executable, "-B", str(pathlib.Path(__file__).with_name("peer.py"))]
+TIMEOUT = 60
+
+
+class Node:
+    """A child that prints JSON lines, and ends when its standard input does (the peer) or on a signal (dep2p)."""
+
+    def __init__(self, argv, environment=None):
+        self.child = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        self.child.communicate(timeout=20)
+
+    def events(self):
+        for line in self.child.stdout:
+            yield json.loads(line)
+
+    def until(self, kind):
+        for event in self.events():
+            if event.get("type") == kind:
+                return event
+        raise AssertionError(f"no event {kind}; stderr: {self.child.stderr.read().decode(errors='replace')}")
+
+
+class Interop:
+    def __init__(self, binary, folder):
+        self.binary, self.folder = binary, pathlib.Path(folder)
+        self.realm_key = self.folder / "realm.key"
+
+    def environment(self, home):
+        path = self.folder / home
+        path.mkdir(exist_ok=True)
+        return {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8"}
+
+    def dep2p(self, *arguments, home="dialler"):
+        done = subprocess.run([self.binary, *map(str, arguments)], capture_output=True, timeout=TIMEOUT,
+                              env=self.environment(home), stdin=subprocess.DEVNULL)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
+        return done.returncode, lines, done.stderr.decode(errors="replace")
+
+    def make_realm(self):
+        if not self.realm_key.exists():
+            status, _, errors = self.dep2p("realm-key", "-o", self.realm_key)
+            assert status == 0, errors
+
+    def listener(self, *arguments):
+        self.make_realm()
+        return Node([self.binary, "listen", "--realm-key", str(self.realm_key), "--json", "--listen", "127.0.0.1:0",
+                     "-o", str(self.folder / "inbox"), *arguments], self.environment("listener"))
+
+    def peer(self, *arguments):
+        return Node(PEER + list(arguments))
+
+    def peer_dials(self, address, key="ed25519", check=True):
+        done = subprocess.run([*PEER, "dial", address, "--key", key], capture_output=True, timeout=TIMEOUT,
+                              stdin=subprocess.DEVNULL)
+        if check:
+            assert done.returncode == 0, done.stderr.decode(errors="replace")
+            return json.loads(done.stdout)
+        return done
+
+    # The tests. Each is one sentence about the wire.
+
+    def control_the_other_implementation_reaches_itself(self):
+        with self.peer("listen") as node:
+            address = next(node.events())["address"]
+            seen = self.peer_dials(address)
+            assert seen["identify"]["record"]["peer_id"] == seen["peer_id"], seen
+            assert len(seen["ping_ms"]) == 5
+
+    def it_dials_us_identifies_and_pings(self):
+        with self.listener() as node:
+            address = loopback(node)
+            for key in ("ed25519", "secp256k1", "rsa"):
+                seen = self.peer_dials(address, key)
+                assert len(seen["ping_ms"]) == 5, seen
+                check_identify(seen)
+
+    def it_refuses_us_under_another_node_id(self):
+        with self.listener() as node, self.peer("listen") as other:
+            address = loopback(node)
+            wrong = address.rsplit("/", 1)[0] + "/" + next(other.events())["peer_id"]
+            done = self.peer_dials(wrong, check=False)
+            assert done.returncode != 0, "a dial with the wrong NodeID went through"
+
+    def we_dial_it_over_both_families_and_every_key_kind(self):
+        for key, host in (("ed25519", "127.0.0.1"), ("secp256k1", "127.0.0.1"), ("rsa", "127.0.0.1"), ("ed25519", "::1")):
+            with self.peer("listen", "--key", key, "--host", host) as node:
+                hello = next(node.events())
+                status, lines, errors = self.dep2p("ping", "--json", "-c", "5", "-i", "10ms", hello["address"])
+                assert status == 0, f"{key} {host}: {errors}"
+                result = lines[-1]
+                assert (result["sent"], result["received"]) == (5, 5), result
+                assert "py-libp2p" in (result.get("agent") or ""), result
+
+    def we_refuse_it_under_another_node_id(self):
+        with self.peer("listen") as node, self.peer("listen") as other:
+            right, wrong = next(node.events()), next(other.events())
+            address = right["address"].rsplit("/", 1)[0] + "/" + wrong["peer_id"]
+            status, _, errors = self.dep2p("ping", "--json", "-c", "1", address)
+            assert status != 0, "a dial with the wrong NodeID went through"
+            assert right["peer_id"] in errors and wrong["peer_id"] in errors, errors
+
+    def the_merkle_roots_are_those_of_libtorrent(self):
+        sizes = (0, 1, 16383, 16384, 16385, 3 * 16384 + 7, 65536, 1 << 20, (1 << 20) + 1, 5_000_000)
+        sources = self.folder / "sources"
+        sources.mkdir()
+        wanted = {}
+        for size in sizes:
+            (sources / f"file-{size}").write_bytes(os.urandom(size))
+            if size > 0:
+                wanted[f"file-{size}"] = merkle_root(sources / f"file-{size}")
+        with self.listener() as node:
+            address = loopback(node)
+            status, _, errors = self.dep2p("send", "--json", "--realm-key", self.realm_key, "--to", address,
+                                           *sorted(sources.iterdir()))
+            assert status == 0, errors
+            seen = {}
+            while len(seen) < len(sizes):
+                event = node.until("file")
+                seen[pathlib.Path(event["path"]).name] = event["root"]
+        for name, root in wanted.items():
+            assert seen[name] == root, f"{name}: {seen[name]} instead of {root}"
+
+
+def loopback(node):
+    """The address a dep2p listener prints first."""
+    address = node.until("listening")["addresses"][0]
+    assert address.startswith("/ip4/127.0.0.1/udp/"), address
+    assert "/quic-v1/p2p/" in address, address
+    return address
+
+
+def check_identify(seen):
+    identify = seen["identify"]
+    assert "dep2p" in identify["agent"], identify
+    for wanted in ("/ipfs/id/1.0.0", "/ipfs/ping/1.0.0"):
+        assert wanted in identify["protocols"], identify
+    # A stranger learns nothing of realms and applications (design: identify).
+    hidden = [name for name in identify["protocols"] if name.startswith(("/dep2p/app/", "/dep2p/realm/"))]
+    assert not hidden, hidden
+    record = identify["record"]
+    assert record and record["signer"] == record["peer_id"] == seen["peer_id"], identify
+    assert record["seq"] > 0
+    assert identify["observed"].startswith("/ip4/127.0.0.1/udp/"), identify
+
+
+def merkle_root(path):
+    """The BEP 52 root of one file as libtorrent computes it, in hex."""
+    import libtorrent
+    storage = libtorrent.file_storage()
+    libtorrent.add_files(storage, str(path))
+    torrent = libtorrent.create_torrent(storage, 16384, libtorrent.create_torrent.v2_only)
+    libtorrent.set_piece_hashes(torrent, str(path.parent))
+    tree = torrent.generate()[b"info"][b"file tree"]
+    return tree[path.name.encode()][b""][b"pieces root"].hex()
+
+
+def main():
+    if len(sys.argv) < 2:
+        print(__doc__, file=sys.stderr)
+        return 64
+    names = [name for name in vars(Interop) if name.split("_")[0] in ("control", "it", "we", "the")]
+    if "--control" in sys.argv:
+        names = [name for name in names if name.startswith("control")]
+    passed = failed = 0
+    for name in names:
+        folder = tempfile.mkdtemp(prefix="dep2p-interop-")
+        try:
+            getattr(Interop(sys.argv[1], folder), name)()
+            passed += 1
+            print(f"ok      {name.replace('_', ' ')}", flush=True)
+        except Exception as failure:
+            failed += 1
+            print(f"FAILED  {name.replace('_', ' ')}\n  {type(failure).__name__}: {failure}", flush=True)
+        finally:
+            shutil.rmtree(folder)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,141 @@
+"""A libp2p node of another implementation (libp2p for Python) over quic-v1.
+
+usage: peer.py listen [--key KIND] [--host IP]   prints {"address": …}, serves identify and ping until stdin ends
+       peer.py dial ADDRESS [--key KIND]         connects, identifies, pings; prints what it saw as one JSON object
+"""
+
+import argparse
+import json
+import logging
+import sys
+
+import multiaddr
+import trio
+from cryptography.hazmat.primitives import serialization
+from libp2p import new_host
+from libp2p.crypto import ed25519, rsa, secp256k1
+from libp2p.custom_types import TProtocol
+from libp2p.host.ping import perform_ping_roundtrip
+from libp2p.identity.identify.identify import parse_identify_response
+from libp2p.peer.envelope import consume_envelope
+from libp2p.peer.id import ID
+from libp2p.peer.peerinfo import info_from_p2p_addr
+
+KEYS = {
+    "ed25519": ed25519.create_new_key_pair,
+    "secp256k1": secp256k1.create_new_key_pair,
+    "rsa": rsa.create_new_key_pair,
+}
+IDENTIFY, PING = TProtocol("/ipfs/id/1.0.0"), TProtocol("/ipfs/ping/1.0.0")
+LARGEST_IDENTIFY = 64 * 1024
+
+
+def make_host(kind):
+    return new_host(key_pair=KEYS[kind](), enable_quic=True)
+
+
+async def listen(options):
+    host = make_host(options.key)
+    family = "ip6" if ":" in options.host else "ip4"
+    address = multiaddr.Multiaddr(f"/{family}/{options.host}/udp/0/quic-v1")
+    async with host.run(listen_addrs=[address]):
+        own = str(host.get_addrs()[0])
+        if "/p2p/" not in own:
+            own += f"/p2p/{host.get_id()}"
+        print(json.dumps({"address": own, "peer_id": str(host.get_id())}), flush=True)
+        await trio.to_thread.run_sync(sys.stdin.buffer.read)
+
+
+async def read_to_end(stream, limit):
+    received = b""
+    while len(received) <= limit:
+        try:
+            part = await stream.read(4096)
+        except Exception as failure:  # the library ends a read after FIN with an exception of its own
+            if received:
+                return received
+            raise failure
+        if not part:
+            break
+        received += part
+    return received
+
+
+async def identify(host, peer):
+    """What the identify protocol says about the peer, its signed record opened and checked."""
+    stream = await host.new_stream(peer, [IDENTIFY])
+    message = parse_identify_response(await read_to_end(stream, LARGEST_IDENTIFY))
+    result = {
+        "protocol_version": message.protocol_version,
+        "agent": message.agent_version,
+        "protocols": list(message.protocols),
+        "listen": [str(multiaddr.Multiaddr(raw)) for raw in message.listen_addrs],
+        "observed": str(multiaddr.Multiaddr(message.observed_addr)) if message.observed_addr else None,
+        "public_key": message.public_key.hex(),
+        "record": None,
+    }
+    if message.HasField("signedPeerRecord"):
+        envelope, record = consume_envelope(message.signedPeerRecord, "libp2p-peer-record")
+        result["record"] = {
+            "signer": str(ID.from_pubkey(envelope.public_key)), "peer_id": str(record.peer_id), "seq": record.seq,
+            "addresses": [str(address) for address in record.addrs]}
+    return result
+
+
+def certificate_facts(host, peer):
+    """The TLS certificate that the peer showed, as far as a connection of this library keeps it."""
+    for connection in host.get_network().connections.get(peer, []):
+        muxed = getattr(connection, "muxed_conn", connection)
+        certificate = getattr(muxed, "_peer_certificate", None)
+        if certificate is None:
+            tls = getattr(getattr(muxed, "_quic", None), "tls", None)
+            certificate = getattr(tls, "_peer_certificate", None)
+        if certificate is None:
+            continue
+        extension = next(
+            item for item in certificate.extensions if item.oid.dotted_string == "1.3.6.1.4.1.53594.1.1")
+        return {
+            "key": type(certificate.public_key()).__name__,
+            "spki_bytes": len(certificate.public_key().public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)),
+            "not_before": certificate.not_valid_before_utc.isoformat(),
+            "not_after": certificate.not_valid_after_utc.isoformat(),
+            "extension_critical": extension.critical, "serial": certificate.serial_number,
+            "subject": certificate.subject.rfc4514_string(), "signature": certificate.signature_algorithm_oid._name}
+    return None
+
+
+async def dial(options):
+    host = make_host(options.key)
+    info = info_from_p2p_addr(multiaddr.Multiaddr(options.address))
+    async with host.run(listen_addrs=[]):
+        with trio.fail_after(20):
+            await host.connect(info)
+            result = {"peer_id": str(info.peer_id), "own_id": str(host.get_id())}
+            result["certificate"] = certificate_facts(host, info.peer_id)
+            result["identify"] = await identify(host, info.peer_id)
+            stream = await host.new_stream(info.peer_id, [PING])
+            result["ping_ms"] = [await perform_ping_roundtrip(stream) for _ in range(options.count)]
+            await stream.close()
+        print(json.dumps(result), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--verbose", action="store_true")
+    commands = parser.add_subparsers(required=True)
+    listening = commands.add_parser("listen")
+    listening.add_argument("--host", default="127.0.0.1")
+    listening.set_defaults(run=listen)
+    dialling = commands.add_parser("dial")
+    dialling.add_argument("address")
+    dialling.add_argument("-c", "--count", type=int, default=5)
+    dialling.set_defaults(run=dial)
+    for command in (listening, dialling):
+        command.add_argument("--key", choices=KEYS, default="ed25519")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.DEBUG if options.verbose else logging.CRITICAL)
+    trio.run(options.run, options)
+
+
+main()

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Holds dep2p against independent implementations: Tests/Interop/run.sh BINARY [--control]
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+if [ $# -lt 1 ]; then
+    echo "usage: Tests/Interop/run.sh BINARY [--control]" >&2
+    exit 64
+fi
+"$here/setup.sh"
+exec "$here/../../.build-interop/venv/bin/python" -B "$here/interop.py" "$@"

@@ -1,0 +1,64 @@
+"""Whole dep2p processes under stress, held to what the command line promises.
+
+The seed decides every random moment and byte; it is printed, and DEP2P_SEED or --seed repeats a run.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+
+import interrupted
+import received
+import refused
+from nodes import House
+
+TESTS = refused.TESTS + received.TESTS + interrupted.TESTS
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="Tests/Torture", description=__doc__)
+    parser.add_argument("tests", nargs="*", help="part of the name of those to run (all)")
+    parser.add_argument("--dep2p", required=True, metavar="FILE", help="the binary")
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("DEP2P_SEED") or time.time_ns() % 1_000_000))
+    parser.add_argument("--rounds", type=int, default=int(os.environ.get("DEP2P_ROUNDS") or 4),
+                        help="how often a transfer is killed before it may finish (4)")
+    parser.add_argument("--tmp", default=None, help="folder for the files")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    print(f"seed {options.seed}, {options.rounds} rounds", flush=True)
+    chosen = [test for test in TESTS if not options.tests or any(part in test.__name__ for part in options.tests)]
+    passed = failed = 0
+    for test in chosen:
+        folder = tempfile.mkdtemp(prefix="dep2p-torture-", dir=options.tmp)
+        started, house = time.monotonic(), None
+        try:
+            house = House(os.path.abspath(options.dep2p), folder, random.Random(f"{options.seed} {test.__name__}"),
+                          options.rounds)
+            test(house)
+            passed += 1
+            verdict = "ok    "
+        except Exception as failure:
+            failed += 1
+            verdict = "FAILED"
+            where = traceback.extract_tb(failure.__traceback__)[-1]
+            detail = f"  {type(failure).__name__}: {failure} ({os.path.basename(where.filename)}:{where.lineno})"
+        finally:
+            if house is not None:
+                house.close()
+            shutil.rmtree(folder, ignore_errors=True)
+        print(f"{verdict}  {test.__name__.replace('_', ' ')} ({time.monotonic() - started:.1f} s)", flush=True)
+        if verdict == "FAILED":
+            print(detail, flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+sys.exit(main())
