@@ -53,7 +53,7 @@ let package = Package(
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
         tests("WireTests", of: ["Wire"]),
         tests("QUICTests", of: ["QUIC", "Identity"], resources: [.copy("Vectors")]),
-        tests("SystemLayerTests", of: ["SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests("SystemLayerTests", of: ["SystemLayer", "Wire", "QUIC", "Identity"], resources: [.copy("Vectors")]),
         tests("RealmLayerTests", of: ["RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
         tests("AppLayerTests", of: ["AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
         tests("DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
