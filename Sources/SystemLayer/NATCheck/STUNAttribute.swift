@@ -95,7 +95,8 @@ public enum STUNAttribute: Equatable, Sendable {
         case .xorMappedAddress(let address): Self.bytes(address, mask: Self.mask(transaction))
         case .changeRequest(let address, let port): [0, 0, 0, (address ? 0x04 : 0) | (port ? 0x02 : 0)]
         case .errorCode(let code, let reason):
-            [0, 0, UInt8(clamping: code / 100), UInt8(clamping: code % 100)] + reason.utf8.prefix(Self.maximumTextLength)
+            [0, 0, UInt8(clamping: code / 100), UInt8(clamping: code % 100)]
+                + reason.utf8.prefix(Self.maximumTextLength)
         case .unknownAttributes(let types): types.flatMap(\.bigEndianBytes)
         case .padding(let count): [UInt8](repeating: 0, count: min(max(count, 0), STUNMessage.maximumLength))
         case .responsePort(let port): port.bigEndianBytes + [0, 0]

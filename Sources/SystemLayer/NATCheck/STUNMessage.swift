@@ -1,4 +1,3 @@
-
 /// A STUN message (RFC 8489 section 5): what is on the wire, checked and bounded.
 public struct STUNMessage: Equatable, Sendable {
     public enum Class: UInt8, Sendable { case request, indication, success, failure }

@@ -78,7 +78,8 @@ public struct STUNTransaction: Sendable {
     }
 
     /// - Parameter source: where the message came from; RFC 5780's tests expect other sources than the one asked.
-    public mutating func handle(_ message: STUNMessage, from source: SocketAddress, now: NetworkInstant) -> MessageAction
+    public mutating func handle(_ message: STUNMessage, from source: SocketAddress, now: NetworkInstant)
+        -> MessageAction
     {
         guard state != .finished, message.transaction == request.transaction, message.method == request.method else {
             return .ignore

@@ -41,7 +41,8 @@ import Testing
     @Test("what is written is read back, whatever the attribute")
     func roundTrip() throws {
         let attributes: [STUNAttribute] = [
-            .mappedAddress(v4(1, 2, 3, 4, 5)), .xorMappedAddress(v6(1, 2, 3)), .changeRequest(address: true, port: false),
+            .mappedAddress(v4(1, 2, 3, 4, 5)), .xorMappedAddress(v6(1, 2, 3)),
+            .changeRequest(address: true, port: false),
             .errorCode(420, reason: "Unknown Attribute"), .unknownAttributes([0x0003, 0x7fff]), .padding(33),
             .responsePort(65535), .software("é"), .responseOrigin(v4(255, 255, 255, 255, 0)),
             .otherAddress(v6(.max, .max, 1)), .other(0x0024, [1, 2, 3]),
