@@ -42,7 +42,7 @@ public struct STUNMessage: Equatable, Sendable {
         guard datagram.count >= Self.headerLength else { throw STUNError(.truncated) }
         guard datagram.count <= Self.maximumLength else { throw STUNError(.tooLong) }
         guard Self.isLikely(datagram) else { throw STUNError(.notSTUN) }
-        var reader = STUNReader(datagram)
+        var reader = NetworkOrderReader(datagram)
         let type = reader.uint16()
         guard Int(reader.uint16()) == datagram.count - Self.headerLength, datagram.count % 4 == 0 else {
             throw STUNError(.wrongLength)
@@ -72,7 +72,7 @@ public struct STUNMessage: Equatable, Sendable {
     }
 
     private static func attributes(
-        from reader: inout STUNReader, of datagram: [UInt8], transaction: STUNTransactionID
+        from reader: inout NetworkOrderReader, of datagram: [UInt8], transaction: STUNTransactionID
     ) throws(STUNError) -> [STUNAttribute] {
         var attributes: [STUNAttribute] = []
         var isProtected = false
