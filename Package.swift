@@ -36,11 +36,13 @@ let package = Package(
         floor("DeP2P", on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
         floor("AppLayer", on: ["RealmLayer", "SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
         floor("RealmLayer", on: ["SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
-        floor("SystemLayer", on: ["QUIC", "Wire", "Identity", protobuf]),
+        floor("SystemLayer", on: ["QUIC", "Wire", "Identity", "CMiniUPnPc", protobuf]),
         floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
         floor("Identity", on: ["COpenSSL", "CSodium"]),
         .target(name: "CQUICShim", dependencies: ["CNgtcp2", "CGnuTLS", "COpenSSL"]),
+        // libminiupnpc-dev: UPnP port mapping.
+        .target(name: "CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
         .systemLibrary(
             name: "CNgtcp2", pkgConfig: "libngtcp2 libngtcp2_crypto_gnutls",
             providers: [.apt(["libngtcp2-dev", "libngtcp2-crypto-gnutls-dev"])]),
@@ -59,7 +61,9 @@ let package = Package(
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
         tests("WireTests", of: ["SessionTestSupport", "Wire"]),
         tests("QUICTests", of: ["QUIC", "Identity"], resources: [.copy("Vectors")]),
-        tests("SystemLayerTests", of: ["SessionTestSupport", "SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests(
+            "SystemLayerTests", of: ["SessionTestSupport", "SystemLayer", "Wire", "QUIC", "Identity"],
+            resources: [.copy("Vectors")]),
         tests("RealmLayerTests", of: ["SessionTestSupport", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
         tests(
             "AppLayerTests",

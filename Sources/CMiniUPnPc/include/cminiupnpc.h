@@ -1,0 +1,25 @@
+#ifndef DEP2P_CMINIUPNPC_H
+#define DEP2P_CMINIUPNPC_H
+
+// The door to miniupnpc: an Internet gateway found by SSDP, and port mappings on it. Every call blocks.
+
+/// A gateway that said it is connected.
+typedef struct dep2p_upnp_gateway dep2p_upnp_gateway;
+
+/// Waits up to `delay_ms` for gateways on the local network, and asks the first that is connected for its external
+/// address. NULL when there is none. Free it with dep2p_upnp_free.
+dep2p_upnp_gateway *dep2p_upnp_discover(int delay_ms);
+void dep2p_upnp_free(dep2p_upnp_gateway *gateway);
+
+/// This machine's address as the gateway's local network knows it, and the gateway's external one; never NULL.
+const char *dep2p_upnp_local_address(const dep2p_upnp_gateway *gateway);
+const char *dep2p_upnp_external_address(const dep2p_upnp_gateway *gateway);
+
+/// Maps UDP `external_port` (any free one if it is taken and the gateway can choose) to `internal_port` here.
+/// Returns the external port; 0 or less is UPnP's error code, negated, or miniupnpc's own.
+int dep2p_upnp_add(const dep2p_upnp_gateway *gateway, int external_port, int internal_port, int lifetime_seconds,
+                   const char *description);
+/// 0, or an error as above.
+int dep2p_upnp_remove(const dep2p_upnp_gateway *gateway, int external_port);
+
+#endif

@@ -1,0 +1,52 @@
+internal import Identity
+internal import QUIC
+
+/// What observations say about a NAT: pure functions, each `nil` where they do not suffice.
+enum NATBehaviour {
+    struct Sample: Equatable {
+        let destination: SocketAddress
+        let mapped: SocketAddress
+    }
+
+    /// The largest step between successive ports that still counts as allocation in sequence.
+    static let maximumStep = 32
+
+    /// RFC 5780 section 4.3, over any set of observers: `samples` are one socket's mappings.
+    static func mapping(_ samples: [Sample]) -> NATMapping? {
+        var (addresses, ports) = (Comparison(), Comparison())
+        for (index, left) in samples.enumerated() {
+            for right in samples[(index + 1)...] where left.destination != right.destination {
+                let isEqual = left.mapped == right.mapped
+                if left.destination.ip == right.destination.ip { ports.add(isEqual) } else { addresses.add(isEqual) }
+            }
+        }
+        if ports.differs { return .addressAndPortDependent }
+        if addresses.differs { return ports.isKnown ? .addressDependent : .endpointDependent }
+        return addresses.isKnown ? .endpointIndependent : nil
+    }
+
+    private struct Comparison {
+        var isKnown = false
+        var differs = false
+
+        mutating func add(_ isEqual: Bool) {
+            isKnown = true
+            if !isEqual { differs = true }
+        }
+    }
+
+    /// How ports are chosen, from mappings in the order in which they were made.
+    ///
+    /// - Parameter local: the socket's own port.
+    static func allocation(_ samples: [Sample], local: UInt16, mapping: NATMapping?) -> NATPortAllocation? {
+        guard !samples.isEmpty else { return nil }
+        if samples.allSatisfy({ $0.mapped.port == local }) { return .preserving }
+        // One mapping for all says nothing about the next; two could be near each other by chance.
+        guard let mapping, mapping != .endpointIndependent, samples.count >= 3 else { return nil }
+        let steps = zip(samples.dropFirst(), samples).map { Int($0.mapped.port) - Int($1.mapped.port) }
+            .filter { $0 != 0 }
+        guard steps.count >= 2 else { return nil }
+        let isSequential = steps.allSatisfy { abs($0) <= maximumStep && ($0 > 0) == (steps[0] > 0) }
+        return isSequential ? .sequential(step: steps.sorted()[steps.count / 2]) : .random
+    }
+}

@@ -1,0 +1,294 @@
+internal import Identity
+public import QUIC
+
+/// The tests of RFC 5780 over one address family, with any number of observers.
+///
+/// Two sockets take part. The second surveys all observers, which shows the mapping behaviour; the first is kept
+/// fresh: until the filtering tests it has sent to one observer only. A classic RFC 5780 server proves filtering by
+/// answering a CHANGE-REQUEST from elsewhere; two plain observers do it together: the second socket asks one that the
+/// first never wrote to for a response to the first one's external port (RESPONSE-PORT).
+///
+/// States, in order: survey → alternates → baseline → filtering by address → filtering by port → hairpin → packet
+/// sizes → finished; a test that the observers do not allow is passed over. Calling order: `start(now:)`, then
+/// `handle(_:on:from:now:)` for every datagram and `handleTimer(now:)` at ``deadline``, until ``isFinished``; each
+/// returns the datagrams to send.
+public struct NATCheckStateMachine: Sendable {
+    public enum Socket: Hashable, Sendable { case first, second }
+
+    public struct Transmission: Equatable, Sendable {
+        public let bytes: [UInt8]
+        public let socket: Socket
+        public let destination: SocketAddress
+    }
+
+    /// Most observers asked.
+    public static let maximumObservers = 8
+    /// Silence for 1 s means no.
+    static let timing = STUNTransaction.Timing(initialTimeout: .milliseconds(200), transmissions: 3, finalFactor: 2)
+    /// IP packet sizes tried: Ethernet, common tunnels, and the least that IPv6 allows.
+    static let packetSizes = [1500, 1420, 1280]
+
+    enum Stage: Int { case survey, alternates, baseline, filteringByAddress, filteringByPort, hairpin, sizes, finished }
+
+    enum Outcome: Equatable {
+        case pending
+        case answered(STUNBinding)
+        case refused
+        case silent
+    }
+
+    struct Probe {
+        let socket: Socket
+        let destination: SocketAddress
+        var transaction: STUNTransaction
+        /// Where the response has to arrive, and from where, for the test to count.
+        var receiver: Socket
+        var changesAddress = false
+        var changesPort = false
+        var outcome = Outcome.pending
+        /// The packet's whole size, when that is what is tested.
+        var packetSize = 0
+    }
+
+    public private(set) var report = NATFamilyReport()
+    let observers: [SocketAddress]
+    private let secondPort: UInt16
+    private var random: any RandomNumberGenerator & Sendable
+    private(set) var stage = Stage.survey
+    private var probes: [Probe] = []
+    private var samples: [NATBehaviour.Sample] = []
+    private var others: [SocketAddress: SocketAddress] = [:]
+    private var hairpinSeen = false
+    /// False once a retransmitted request may have made its mapping out of order.
+    private var samplesAreInOrder = true
+
+    /// - Parameters:
+    ///   - observers: addresses of one family; two different IP addresses at least for the mapping, two ports of one
+    ///     address for what depends on ports.
+    ///   - first, second: the sockets' own addresses, as an observer would see them without translation.
+    public init(
+        observers: [SocketAddress], first: SocketAddress, second: SocketAddress,
+        random: any RandomNumberGenerator & Sendable
+    ) {
+        var seen: Set<SocketAddress> = []
+        self.observers = Array(observers.filter { seen.insert($0).inserted }.prefix(Self.maximumObservers))
+        secondPort = second.port
+        self.random = random
+        report.asked = self.observers.count
+        report.local = first
+    }
+
+    public var isFinished: Bool { stage == .finished }
+
+    public var deadline: NetworkInstant? { probes.compactMap(\.transaction.deadline).min() }
+
+    public mutating func start(now: NetworkInstant) -> [Transmission] {
+        probes = observers.map { probe(.second, $0, now: now) }
+        return advanceIfDone(sending: transmissions(probes), now: now)
+    }
+
+    public mutating func handle(
+        _ datagram: [UInt8], on socket: Socket, from source: SocketAddress, now: NetworkInstant
+    ) -> [Transmission] {
+        guard !isFinished, let message = try? STUNMessage(datagram) else { return [] }
+        if message.kind == .request {
+            // Our own request, come back through the NAT.
+            let isOwn = probes.contains { $0.transaction.request.transaction == message.transaction }
+            guard stage == .hairpin, isOwn else { return [] }
+            hairpinSeen = true
+            return advance(now: now)
+        }
+        for index in probes.indices where probes[index].outcome == .pending {
+            switch probes[index].transaction.handle(message, from: source, now: now) {
+            case .ignore: continue
+            case .succeeded(let binding):
+                probes[index].outcome = probes[index].accepts(source, on: socket) ? .answered(binding) : .refused
+            case .failed: probes[index].outcome = .refused
+            }
+            return advanceIfDone(sending: [], now: now)
+        }
+        return []
+    }
+
+    public mutating func handleTimer(now: NetworkInstant) -> [Transmission] {
+        var resent: [Probe] = []
+        for index in probes.indices where probes[index].outcome == .pending {
+            switch probes[index].transaction.handleTimer(now: now) {
+            case .wait: break
+            case .retransmit: resent.append(probes[index])
+            case .timedOut: probes[index].outcome = .silent
+            }
+        }
+        return advanceIfDone(sending: transmissions(resent), now: now)
+    }
+
+    // MARK: From test to test
+
+    private mutating func advanceIfDone(sending: [Transmission], now: NetworkInstant) -> [Transmission] {
+        guard !isFinished, probes.allSatisfy({ $0.outcome != .pending }) else { return sending }
+        return sending + advance(now: now)
+    }
+
+    /// Ends the stage, and begins the next one that has something to send.
+    private mutating func advance(now: NetworkInstant) -> [Transmission] {
+        while true {
+            conclude()
+            stage = Stage(rawValue: stage.rawValue + 1) ?? .finished
+            probes = stage == .finished ? [] : nextProbes(now: now)
+            if stage == .finished || !probes.isEmpty { return transmissions(probes) }
+        }
+    }
+
+    private mutating func conclude() {
+        switch stage {
+        case .survey, .alternates: concludeSurvey()
+        case .baseline: concludeBaseline()
+        case .filteringByAddress: concludeFiltering(.endpointIndependent, otherwise: .endpointDependent)
+        case .filteringByPort: concludeFiltering(.addressDependent, otherwise: .addressAndPortDependent)
+        case .hairpin: report.hairpin = probes.isEmpty ? nil : hairpinSeen
+        case .sizes: report.mtu = probes.filter(\.isDelivered).map(\.packetSize).max()
+        case .finished: break
+        }
+    }
+
+    private mutating func concludeSurvey() {
+        for case (let probe, let binding?) in probes.map({ ($0, $0.binding) }) {
+            samples.append(NATBehaviour.Sample(destination: probe.destination, mapped: binding.mapped))
+            if stage == .survey {
+                report.observations.append(
+                    .init(observer: probe.destination, mapped: binding.mapped, roundTrip: binding.elapsed))
+                if let other = binding.other, other.ip.family == probe.destination.ip.family {
+                    others[probe.destination] = other
+                }
+            }
+        }
+        report.mapping = NATBehaviour.mapping(samples)
+        if probes.contains(where: { ($0.binding?.elapsed ?? .zero) >= Self.timing.initialTimeout }) {
+            samplesAreInOrder = false
+        }
+        let allocation = NATBehaviour.allocation(samples, local: secondPort, mapping: report.mapping)
+        report.allocation = samplesAreInOrder ? allocation : nil
+    }
+
+    private mutating func concludeBaseline() {
+        report.mapped = probes.first?.binding?.mapped
+        guard report.isTranslated == false else { return }
+        report.allocation = nil
+    }
+
+    private mutating func concludeFiltering(_ open: NATFiltering, otherwise closed: NATFiltering) {
+        guard let probe = probes.first else { return }
+        switch probe.outcome {
+        case .answered: report.filtering = open
+        case .silent: report.filtering = closed
+        case .refused, .pending: break
+        }
+    }
+
+    // MARK: What each test sends
+
+    private mutating func nextProbes(now: NetworkInstant) -> [Probe] {
+        guard !report.observations.isEmpty else { return [] }
+        switch stage {
+        case .survey, .finished: return []
+        case .alternates: return alternates().map { probe(.second, $0, now: now) }
+        case .baseline: return [probe(.first, base, now: now)]
+        case .filteringByAddress: return filteringProbe(changesAddress: true, now: now)
+        case .filteringByPort:
+            // Only when strangers are kept out; an address that is let in may still depend on its port.
+            return report.filtering == .endpointDependent ? filteringProbe(changesAddress: false, now: now) : []
+        case .hairpin: return hairpinProbes(now: now)
+        case .sizes: return report.mapped == nil ? [] : Self.packetSizes.map { sizeProbe($0, now: now) }
+        }
+    }
+
+    /// The observer that the first socket writes to: one that can test filtering alone, else one with a second port.
+    private var base: SocketAddress {
+        let answered = report.observations.map(\.observer)
+        return answered.first { others[$0] != nil }
+            ?? answered.first { one in answered.contains { $0.ip == one.ip && $0.port != one.port } }
+            ?? answered[0]
+    }
+
+    /// The other three sockets of each RFC 5780 server.
+    private func alternates() -> [SocketAddress] {
+        var targets: [SocketAddress] = []
+        for (observer, other) in others.sorted(by: { $0.key.description < $1.key.description }) {
+            let corners = [
+                SocketAddress(observer.ip, port: other.port), SocketAddress(other.ip, port: observer.port), other,
+            ]
+            for corner in corners where !observers.contains(corner) && !targets.contains(corner) {
+                targets.append(corner)
+            }
+        }
+        return Array(targets.prefix(Self.maximumObservers))
+    }
+
+    private mutating func filteringProbe(changesAddress: Bool, now: NetworkInstant) -> [Probe] {
+        guard let mapped = report.mapped else { return [] }
+        if others[base] != nil {
+            let change = STUNAttribute.changeRequest(address: changesAddress, port: true)
+            var probe = probe(.first, base, [change], now: now)
+            (probe.changesAddress, probe.changesPort) = (changesAddress, true)
+            return [probe]
+        }
+        let helper = report.observations.first { observation in
+            let observer = observation.observer
+            let isStranger =
+                changesAddress ? observer.ip != base.ip : observer.ip == base.ip && observer.port != base.port
+            // RESPONSE-PORT reaches the first socket only where both share an external address.
+            return isStranger && observation.mapped.ip == mapped.ip
+        }
+        guard let helper else { return [] }
+        var probe = probe(.second, helper.observer, [.responsePort(mapped.port)], now: now)
+        probe.receiver = .first
+        return [probe]
+    }
+
+    /// Both sockets write to each other's external address, so that filtering does not hide hairpinning.
+    private mutating func hairpinProbes(now: NetworkInstant) -> [Probe] {
+        guard report.isTranslated == true, report.mapping == .endpointIndependent, let mapped = report.mapped,
+            let second = report.observations.first?.mapped
+        else { return [] }
+        return [probe(.first, second, now: now), probe(.second, mapped, now: now)]
+    }
+
+    private mutating func sizeProbe(_ size: Int, now: NetworkInstant) -> Probe {
+        let headers = base.ip.family == .v4 ? 28 : 48
+        // Message header, padding's own header, FINGERPRINT.
+        let padding = size - headers - STUNMessage.headerLength - 4 - STUNFingerprint.attributeLength
+        var probe = probe(.first, base, [.padding(padding & ~3)], now: now)
+        probe.packetSize = size
+        return probe
+    }
+
+    private mutating func probe(
+        _ socket: Socket, _ destination: SocketAddress, _ attributes: [STUNAttribute] = [], now: NetworkInstant
+    ) -> Probe {
+        let id = STUNTransactionID(high: UInt32(truncatingIfNeeded: random.next()), low: random.next())
+        let request = STUNMessage(.request, transaction: id, attributes: attributes)
+        let transaction = STUNTransaction(request, timing: Self.timing, now: now)
+        return Probe(socket: socket, destination: destination, transaction: transaction, receiver: socket)
+    }
+
+    private func transmissions(_ probes: [Probe]) -> [Transmission] {
+        probes.map {
+            Transmission(bytes: $0.transaction.request.bytes, socket: $0.socket, destination: $0.destination)
+        }
+    }
+}
+
+extension NATCheckStateMachine.Probe {
+    var binding: STUNBinding? {
+        if case .answered(let binding) = outcome { binding } else { nil }
+    }
+
+    /// Whether the observer did as asked; one that ignores an attribute answers from and to the usual place.
+    func accepts(_ source: SocketAddress, on socket: NATCheckStateMachine.Socket) -> Bool {
+        socket == receiver && (source.ip != destination.ip) == changesAddress
+            && (source.port != destination.port) == changesPort
+    }
+
+    /// Whether the request arrived: an observer that refuses padding has still received it.
+    var isDelivered: Bool { binding != nil || outcome == .refused }
+}

@@ -1,0 +1,79 @@
+extension NATReport {
+    /// One sentence: who will reach whom, and how.
+    public var verdict: String {
+        guard observers > 0 else { return silence }
+        if let type = natType { return sentence(type) + remark }
+        return undetermined + remark
+    }
+
+    private var silence: String {
+        switch (observersAsked, udp) {
+        case (0, _): "no observer to ask: give one with --server"
+        case (_, false?): "UDP is blocked here: connections run through a relay over TCP"
+        default:
+            "none of \(observersAsked) observers answered over UDP: whether UDP is blocked here or they are down"
+                + " is not determined"
+        }
+    }
+
+    private func sentence(_ type: NATType) -> String {
+        switch type {
+        case .open: "no NAT: anyone reaches this node directly"
+        case .firewall:
+            "no NAT, but a firewall lets in only replies: peers connect directly by hole punching"
+        case .fullCone: "behind a full cone NAT: anyone reaches this node directly through its observed address"
+        case .addressRestricted:
+            "behind an address-restricted cone NAT: peers connect directly by hole punching, whatever their NAT"
+        case .portRestricted:
+            "behind a port-restricted cone NAT: peers connect directly by hole punching, those behind a symmetric NAT"
+                + " through a relay"
+        case .symmetric: symmetric
+        }
+    }
+
+    private var symmetric: String {
+        let start =
+            "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric or port-restricted"
+        return if case .sequential(let step)? = decisive.allocation {
+            "\(start) NAT unless hole punching predicts its ports (steps of \(step)), all others connect directly"
+        } else {
+            "\(start) NAT, all others connect directly"
+        }
+    }
+
+    private var undetermined: String {
+        let answered = "\(observers) of \(observersAsked) observers answered"
+        let family = decisive
+        switch (family.isTranslated, family.mapping, family.filtering) {
+        case (nil, _, _): return "\(answered): whether there is a NAT is not determined"
+        case (false?, _, _):
+            return "no NAT: peers connect directly; \(answered), so whether a firewall keeps strangers out"
+                + " is not determined"
+        case (true?, nil, _):
+            return "behind a NAT; \(answered), so whether its mapping varies is not determined: ask two observers at"
+                + " different addresses"
+        case (true?, _, .endpointDependent?):
+            return
+                "behind a NAT with a stable mapping that keeps strangers out: peers connect directly by hole punching"
+        case (true?, _, _):
+            return
+                "behind a NAT with a stable mapping: peers connect directly by hole punching; \(answered), so whether"
+                + " it lets strangers in is not determined"
+        }
+    }
+
+    /// What changes the sentence before it.
+    private var remark: String {
+        let mapped = portMapping.filter(\.value).keys.map(\.name).sorted()
+        if decisive.isTranslated == true, !mapped.isEmpty {
+            return "; the gateway offers \(mapped.joined(separator: ", ")), so a port can be opened for everyone"
+        }
+        let reachable: [NATType] = [.open, .firewall]
+        if decisive.isTranslated == true, ipv6Family.works == true, let type = ipv6Family.natType,
+            reachable.contains(type)
+        {
+            return "; peers with IPv6 connect directly over it"
+        }
+        return ""
+    }
+}

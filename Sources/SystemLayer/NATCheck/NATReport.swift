@@ -1,0 +1,134 @@
+public import QUIC
+
+/// What a network allows, as far as its observers could tell. Plain data: `nil` is "not determined", never a guess.
+public struct NATReport: Equatable, Sendable {
+    public var ipv4Family = NATFamilyReport()
+    public var ipv6Family = NATFamilyReport()
+    /// Port mapping protocols that the gateway answered (`true`) or not (`false`); absent ones were not asked.
+    public var portMapping: [PortMappingProtocol: Bool] = [:]
+    /// Whether anything could be reached over TCP: what tells "UDP is blocked" from "there is no network".
+    public var tcp: Bool?
+
+    public init() {}
+
+    /// Whether UDP passes. False only when nobody answered over UDP while TCP worked.
+    public var udp: Bool? {
+        if observers > 0 { return true }
+        return tcp == true && observersAsked > 0 ? false : nil
+    }
+
+    public var ipv4: Bool? { ipv4Family.works }
+    public var ipv6: Bool? { ipv6Family.works }
+
+    /// Observers that were asked and that answered, a node's two families counted apart.
+    public var observersAsked: Int { ipv4Family.asked + ipv6Family.asked }
+    public var observers: Int { ipv4Family.observations.count + ipv6Family.observations.count }
+
+    /// The family whose translation decides what others must do: IPv4 where it works, because there the NATs are.
+    public var decisive: NATFamilyReport { ipv4Family.works == true ? ipv4Family : ipv6Family }
+
+    public var mapping: NATMapping? { decisive.mapping }
+    public var filtering: NATFiltering? { decisive.filtering }
+    public var natType: NATType? { decisive.natType }
+    /// This node's addresses as the observers saw them, each once.
+    public var observed: [SocketAddress] {
+        var seen: Set<SocketAddress> = []
+        return (ipv4Family.observations + ipv6Family.observations).map(\.mapped).filter { seen.insert($0).inserted }
+    }
+}
+
+/// One address family's part of a ``NATReport``.
+public struct NATFamilyReport: Equatable, Sendable {
+    public struct Observation: Equatable, Sendable {
+        public let observer: SocketAddress
+        /// The second socket's address as this observer saw it.
+        public let mapped: SocketAddress
+        public let roundTrip: Duration
+    }
+
+    /// Observers asked.
+    public var asked = 0
+    /// True when this machine has no address or route of the family.
+    public var isUnavailable = false
+    public var observations: [Observation] = []
+    /// The first socket's address here, and as an observer saw it.
+    public var local: SocketAddress?
+    public var mapped: SocketAddress?
+    public var mapping: NATMapping?
+    public var filtering: NATFiltering?
+    public var hairpin: Bool?
+    public var allocation: NATPortAllocation?
+    /// Bytes of the largest IP packet that an observer answered, of the sizes tried.
+    public var mtu: Int?
+
+    public init() {}
+
+    public var works: Bool? {
+        if !observations.isEmpty { return true }
+        return isUnavailable ? false : nil
+    }
+
+    /// Whether an address translation lies between: the observed address is not this machine's own.
+    public var isTranslated: Bool? {
+        guard let local, let mapped else { return nil }
+        return local.ip != mapped.ip || local.port != mapped.port
+    }
+
+    public var natType: NATType? {
+        switch (isTranslated, mapping, filtering) {
+        case (false?, _, .endpointIndependent?): .open
+        case (false?, _, _?): .firewall
+        case (true?, .endpointIndependent?, .endpointIndependent?): .fullCone
+        case (true?, .endpointIndependent?, .addressDependent?): .addressRestricted
+        case (true?, .endpointIndependent?, .addressAndPortDependent?): .portRestricted
+        case (true?, .addressDependent?, _), (true?, .addressAndPortDependent?, _), (true?, .endpointDependent?, _):
+            .symmetric
+        default: nil
+        }
+    }
+}
+
+/// On what of the destination an external port depends (RFC 4787 section 4.1).
+public enum NATMapping: String, Sendable {
+    case endpointIndependent = "endpoint-independent"
+    case addressDependent = "address-dependent"
+    case addressAndPortDependent = "address-and-port-dependent"
+    /// On the address, or on address and port: no observer had two ports to tell.
+    case endpointDependent = "endpoint-dependent"
+}
+
+/// Whose packets come in through a mapping (RFC 4787 section 5).
+public enum NATFiltering: String, Sendable {
+    case endpointIndependent = "endpoint-independent"
+    case addressDependent = "address-dependent"
+    case addressAndPortDependent = "address-and-port-dependent"
+    /// Not everybody's: no observer had two ports to tell the rest.
+    case endpointDependent = "endpoint-dependent"
+}
+
+/// The names that RFC 3489 made familiar, and the two cases without translation.
+public enum NATType: String, Sendable {
+    case open = "none"
+    case firewall = "firewall"
+    case fullCone = "full cone"
+    case addressRestricted = "address-restricted cone"
+    case portRestricted = "port-restricted cone"
+    case symmetric = "symmetric"
+}
+
+/// How external ports are chosen: whether the next one can be predicted.
+public enum NATPortAllocation: Equatable, Sendable, CustomStringConvertible {
+    /// The internal port is kept.
+    case preserving
+    /// Each new mapping's port is about that much above (below, when negative) the last one's.
+    case sequential(step: Int)
+    case random
+
+    public var description: String {
+        switch self {
+        case .preserving: "preserving"
+        case .sequential(let step): "sequential \(step > 0 ? "+" : "")\(step)"
+        case .random: "random"
+        }
+    }
+}

@@ -1,0 +1,128 @@
+internal import Identity
+public import QUIC
+
+/// A STUN attribute: those of RFC 8489 and RFC 5780 that a Binding needs, every other one as raw bytes.
+public enum STUNAttribute: Equatable, Sendable {
+    /// Attribute types (RFC 8489 section 18.3, RFC 5780 section 10).
+    public enum Code {
+        public static let mappedAddress: UInt16 = 0x0001
+        public static let changeRequest: UInt16 = 0x0003
+        public static let username: UInt16 = 0x0006
+        public static let messageIntegrity: UInt16 = 0x0008
+        public static let errorCode: UInt16 = 0x0009
+        public static let unknownAttributes: UInt16 = 0x000a
+        public static let realm: UInt16 = 0x0014
+        public static let nonce: UInt16 = 0x0015
+        public static let messageIntegritySHA256: UInt16 = 0x001c
+        public static let xorMappedAddress: UInt16 = 0x0020
+        public static let padding: UInt16 = 0x0026
+        public static let responsePort: UInt16 = 0x0027
+        public static let software: UInt16 = 0x8022
+        public static let fingerprint: UInt16 = 0x8028
+        public static let responseOrigin: UInt16 = 0x802b
+        public static let otherAddress: UInt16 = 0x802c
+    }
+
+    /// Longest SOFTWARE and reason phrase: fewer than 128 characters of at most 6 bytes (RFC 8489 section 14.14).
+    public static let maximumTextLength = 763
+
+    case mappedAddress(SocketAddress)
+    case xorMappedAddress(SocketAddress)
+    case changeRequest(address: Bool, port: Bool)
+    case errorCode(Int, reason: String)
+    case unknownAttributes([UInt16])
+    /// That many bytes of zeros (RFC 5780 section 7.6).
+    case padding(Int)
+    case responsePort(UInt16)
+    case software(String)
+    case responseOrigin(SocketAddress)
+    case otherAddress(SocketAddress)
+    case other(UInt16, [UInt8])
+
+    public var type: UInt16 {
+        switch self {
+        case .mappedAddress: Code.mappedAddress
+        case .xorMappedAddress: Code.xorMappedAddress
+        case .changeRequest: Code.changeRequest
+        case .errorCode: Code.errorCode
+        case .unknownAttributes: Code.unknownAttributes
+        case .padding: Code.padding
+        case .responsePort: Code.responsePort
+        case .software: Code.software
+        case .responseOrigin: Code.responseOrigin
+        case .otherAddress: Code.otherAddress
+        case .other(let type, _): type
+        }
+    }
+
+    init(type: UInt16, value: [UInt8], transaction: STUNTransactionID) throws(STUNError) {
+        guard let attribute = Self.parse(type, value, transaction) else { throw STUNError(.malformed(type)) }
+        self = attribute
+    }
+
+    private static func parse(_ type: UInt16, _ value: [UInt8], _ transaction: STUNTransactionID) -> Self? {
+        switch type {
+        case Code.mappedAddress: address(value).map(mappedAddress)
+        case Code.xorMappedAddress: address(value, mask: mask(transaction)).map(xorMappedAddress)
+        case Code.responseOrigin: address(value).map(responseOrigin)
+        case Code.otherAddress: address(value).map(otherAddress)
+        case Code.changeRequest where value.count == 4:
+            .changeRequest(address: value[3] & 0x04 != 0, port: value[3] & 0x02 != 0)
+        case Code.responsePort where value.count == 4: .responsePort(UInt16(value[0]) << 8 | UInt16(value[1]))
+        case Code.padding: .padding(value.count)
+        case Code.errorCode: error(value)
+        case Code.unknownAttributes where value.count % 2 == 0:
+            .unknownAttributes(
+                stride(from: 0, to: value.count, by: 2).map { UInt16(value[$0]) << 8 | UInt16(value[$0 + 1]) })
+        case Code.software where value.count <= maximumTextLength: .software(String(decoding: value, as: UTF8.self))
+        case Code.changeRequest, Code.responsePort, Code.unknownAttributes, Code.software: nil
+        default: .other(type, value)
+        }
+    }
+
+    /// RFC 8489 section 14.8: class 3 to 6, number 0 to 99.
+    private static func error(_ value: [UInt8]) -> Self? {
+        guard value.count >= 4, value.count <= 4 + maximumTextLength else { return nil }
+        let (hundreds, number) = (Int(value[2] & 0x07), Int(value[3]))
+        guard (3...6).contains(hundreds), number < 100 else { return nil }
+        return .errorCode(hundreds * 100 + number, reason: String(decoding: value[4...], as: UTF8.self))
+    }
+
+    func value(transaction: STUNTransactionID) -> [UInt8] {
+        switch self {
+        case .mappedAddress(let address), .responseOrigin(let address), .otherAddress(let address):
+            Self.bytes(address)
+        case .xorMappedAddress(let address): Self.bytes(address, mask: Self.mask(transaction))
+        case .changeRequest(let address, let port): [0, 0, 0, (address ? 0x04 : 0) | (port ? 0x02 : 0)]
+        case .errorCode(let code, let reason):
+            [0, 0, UInt8(clamping: code / 100), UInt8(clamping: code % 100)]
+                + reason.utf8.prefix(Self.maximumTextLength)
+        case .unknownAttributes(let types): types.flatMap(\.bigEndianBytes)
+        case .padding(let count): [UInt8](repeating: 0, count: min(max(count, 0), STUNMessage.maximumLength))
+        case .responsePort(let port): port.bigEndianBytes + [0, 0]
+        case .software(let text): Array(text.utf8.prefix(Self.maximumTextLength))
+        case .other(_, let value): Array(value.prefix(STUNMessage.maximumLength))
+        }
+    }
+
+    // MARK: Addresses (RFC 8489 sections 14.1 and 14.2)
+
+    private static func mask(_ transaction: STUNTransactionID) -> [UInt8] {
+        STUNMessage.magicCookie.bigEndianBytes + transaction.bytes
+    }
+
+    private static func address(_ value: [UInt8], mask: [UInt8] = [UInt8](repeating: 0, count: 16)) -> SocketAddress? {
+        guard value.count == 8 && value[1] == 1 || value.count == 20 && value[1] == 2 else { return nil }
+        let port = UInt16(value[2] ^ mask[0]) << 8 | UInt16(value[3] ^ mask[1])
+        guard let ip = IPAddress(bytes: zip(value[4...], mask).map { $0 ^ $1 }) else { return nil }
+        return SocketAddress(ip, port: port)
+    }
+
+    private static func bytes(
+        _ address: SocketAddress, mask: [UInt8] = [UInt8](repeating: 0, count: 16)
+    ) -> [UInt8] {
+        let port = address.port.bigEndianBytes
+        return [0, address.ip.family == .v4 ? 1 : 2, port[0] ^ mask[0], port[1] ^ mask[1]]
+            + zip(address.ip.bytes, mask).map { $0 ^ $1 }
+    }
+}

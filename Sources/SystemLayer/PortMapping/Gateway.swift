@@ -1,0 +1,50 @@
+public import Identity
+internal import QUIC
+
+/// The router that this machine sends everything else to, read from the kernel's tables.
+public struct Gateway: Hashable, Sendable {
+    public let address: IPAddress
+    /// The network interface's name.
+    public let interface: String
+    let metric: UInt32
+
+    /// Most table lines looked at.
+    static let maximumLines = 4096
+
+    private static let up: UInt32 = 0x1
+    private static let viaGateway: UInt32 = 0x2
+
+    /// The best IPv4 default route of `/proc/net/route`.
+    public static func ipv4(inRoutes text: String) -> Gateway? {
+        best(in: text) { fields in
+            guard fields.count >= 8, number(fields[1]) == 0, number(fields[7]) == 0, let flags = number(fields[3]),
+                flags & up != 0, flags & viaGateway != 0, let bits = number(fields[2]), bits != 0
+            else { return nil }
+            // The kernel prints the four bytes as one number of the machine's own byte order.
+            let address = IPAddress(v4: UInt32(bigEndian: bits))
+            return Gateway(address: address, interface: String(fields[0]), metric: UInt32(fields[6]) ?? .max)
+        }
+    }
+
+    /// The best IPv6 default route of `/proc/net/ipv6_route`.
+    public static func ipv6(inRoutes text: String) -> Gateway? {
+        best(in: text) { fields in
+            guard fields.count >= 10, fields[0].allSatisfy({ $0 == "0" }), number(fields[1]) == 0,
+                let flags = number(fields[8]), flags & up != 0, flags & viaGateway != 0, fields[4].utf8.count == 32,
+                let high = UInt64(fields[4].prefix(16), radix: 16), let low = UInt64(fields[4].suffix(16), radix: 16),
+                high != 0 || low != 0
+            else { return nil }
+            return Gateway(
+                address: IPAddress(v6High: high, low: low), interface: String(fields[9]),
+                metric: number(fields[5]) ?? .max)
+        }
+    }
+
+    private static func best(in text: String, _ parse: ([Substring]) -> Gateway?) -> Gateway? {
+        text.split(separator: "\n").prefix(maximumLines)
+            .compactMap { parse($0.split(whereSeparator: \.isWhitespace)) }
+            .min { $0.metric < $1.metric }
+    }
+
+    private static func number(_ field: Substring) -> UInt32? { UInt32(field, radix: 16) }
+}

@@ -1,0 +1,190 @@
+import QUIC
+import Testing
+
+@testable import SystemLayer
+
+@Suite struct NATCheckStateMachineTests {
+    typealias Observer = SimulatedNAT.Observer
+
+    /// Two nodes, each on two ports.
+    static let nodes = [
+        Observer(address: v4(198, 51, 100, 1, 4001)), Observer(address: v4(198, 51, 100, 1, 443)),
+        Observer(address: v4(198, 51, 100, 2, 4001)), Observer(address: v4(198, 51, 100, 2, 443)),
+    ]
+    static let plainPair = [nodes[0], nodes[2]]
+    /// One server as RFC 5780 describes it.
+    static let server = [
+        Observer(address: v4(198, 51, 100, 1, 3478), alternate: v4(198, 51, 100, 2, 3479))
+    ]
+
+    static let cells: [(SimulatedNAT.Rule, SimulatedNAT.Rule, NATMapping, NATFiltering, NATType)] = [
+        (.none, .none, .endpointIndependent, .endpointIndependent, .fullCone),
+        (.none, .address, .endpointIndependent, .addressDependent, .addressRestricted),
+        (.none, .addressAndPort, .endpointIndependent, .addressAndPortDependent, .portRestricted),
+        (.address, .none, .addressDependent, .endpointIndependent, .symmetric),
+        (.address, .address, .addressDependent, .addressDependent, .symmetric),
+        (.address, .addressAndPort, .addressDependent, .addressAndPortDependent, .symmetric),
+        (.addressAndPort, .none, .addressAndPortDependent, .endpointIndependent, .symmetric),
+        (.addressAndPort, .address, .addressAndPortDependent, .addressDependent, .symmetric),
+        (.addressAndPort, .addressAndPort, .addressAndPortDependent, .addressAndPortDependent, .symmetric),
+    ]
+
+    @Test("every mapping and filtering behaviour is told apart, by nodes and by a classic server", arguments: 0..<9)
+    func matrix(cell: Int) {
+        let (mapping, filtering, expectedMapping, expectedFiltering, type) = Self.cells[cell]
+        for observers in [Self.nodes, Self.server] {
+            var nat = SimulatedNAT(observers, mapping: mapping, filtering: filtering)
+            nat.ports = mapping == .none ? .preserving : .random
+            let (report, elapsed) = nat.run()
+            #expect(report.mapping == expectedMapping)
+            #expect(report.filtering == expectedFiltering)
+            #expect(report.natType == type)
+            #expect(report.isTranslated == true)
+            #expect(report.observations.count == observers.count)
+            #expect(elapsed < .seconds(4))
+        }
+    }
+
+    @Test("two observers with one port each: what depends on ports stays open")
+    func twoPlainObservers() {
+        var restricted = SimulatedNAT(Self.plainPair, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        let first = restricted.run().report
+        #expect(first.mapping == .endpointIndependent)
+        #expect(first.filtering == .endpointDependent)
+        #expect(first.natType == nil)
+
+        var symmetric = SimulatedNAT(Self.plainPair, mapping: .address, filtering: .none)
+        symmetric.ports = .random
+        let second = symmetric.run().report
+        #expect(second.mapping == .endpointDependent)
+        #expect(second.filtering == .endpointIndependent)
+        #expect(second.natType == .symmetric)
+    }
+
+    @Test("one plain observer determines that there is a NAT, and nothing else")
+    func oneObserver() {
+        var nat = SimulatedNAT([Self.nodes[0]], mapping: SimulatedNAT.Rule.none, filtering: .none)
+        let report = nat.run().report
+        #expect(report.works == true)
+        #expect(report.isTranslated == true)
+        #expect(report.mapping == nil)
+        #expect(report.filtering == nil)
+        #expect(report.natType == nil)
+        #expect(report.hairpin == nil)
+    }
+
+    @Test("no translation: open, or behind a firewall")
+    func untranslated() {
+        var open = SimulatedNAT(Self.nodes, mapping: nil, filtering: .none)
+        #expect(open.run().report.natType == .open)
+        var firewall = SimulatedNAT(Self.nodes, mapping: nil, filtering: .addressAndPort)
+        let report = firewall.run().report
+        #expect(report.natType == .firewall)
+        #expect(report.isTranslated == false)
+        #expect(report.hairpin == nil)
+        #expect(report.allocation == nil)
+    }
+
+    @Test("silence says nothing about the NAT")
+    func silence() {
+        let silent = Self.nodes.map { Observer(address: $0.address, isSilent: true) }
+        var nat = SimulatedNAT(silent, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        let (report, elapsed) = nat.run()
+        #expect(report.works == nil)
+        #expect(report.asked == 4)
+        #expect(report.observations.isEmpty)
+        #expect(report.isTranslated == nil && report.mapping == nil && report.filtering == nil && report.mtu == nil)
+        #expect(elapsed == .seconds(1))
+    }
+
+    @Test("one dead observer of several costs a second and changes nothing")
+    func deadObserver() {
+        var observers = Self.nodes
+        observers[0].isSilent = true
+        var nat = SimulatedNAT(observers, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        let report = nat.run().report
+        #expect(report.asked == 4)
+        #expect(report.observations.count == 3)
+        #expect(report.natType == .portRestricted)
+    }
+
+    @Test("observers that ignore RESPONSE-PORT or CHANGE-REQUEST prove no filtering")
+    func ignorantObservers() {
+        for observers in [Self.nodes, Self.server] {
+            let ignorant = observers.map {
+                Observer(address: $0.address, alternate: $0.alternate, ignoresRequests: true)
+            }
+            var nat = SimulatedNAT(ignorant, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+            #expect(nat.run().report.filtering == nil)
+        }
+    }
+
+    @Test("hairpinning is found whatever the filtering", arguments: [true, false])
+    func hairpin(hairpins: Bool) {
+        for filtering in [SimulatedNAT.Rule.none, .address, .addressAndPort] {
+            var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+            nat.hairpins = hairpins
+            #expect(nat.run().report.hairpin == hairpins)
+        }
+    }
+
+    @Test("port allocation: kept, in sequence, random")
+    func allocation() {
+        var nat = SimulatedNAT(Self.nodes, mapping: .addressAndPort, filtering: .addressAndPort)
+        #expect(nat.run().report.allocation == .preserving)
+        nat.ports = .sequential(2)
+        #expect(nat.run().report.allocation == .sequential(step: 2))
+        nat.ports = .random
+        #expect(nat.run().report.allocation == .random)
+        var few = SimulatedNAT(Self.plainPair, mapping: .addressAndPort, filtering: .none)
+        few.ports = .sequential(1)
+        #expect(few.run().report.allocation == nil)
+    }
+
+    @Test("the largest packet that passes", arguments: [(1500, 1500), (1499, 1420), (1400, 1280), (1279, nil)])
+    func packetSize(limit: Int, expected: Int?) {
+        var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        nat.maximumPacket = limit
+        #expect(nat.run().report.mtu == expected)
+    }
+
+    @Test("a tenth of the packets lost: never a wrong answer about the mapping, filtering rarely stricter than it is")
+    func loss() {
+        var wrong = 0
+        for seed in 1...200 {
+            var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+            nat.loss = 0.1
+            let report = nat.run(seed: UInt64(seed)).report
+            #expect(report.mapping == .endpointIndependent)
+            if report.filtering != .endpointIndependent { wrong += 1 }
+        }
+        // Both ways of three transmissions lost: 0.19³ = 0.7 %.
+        #expect(wrong <= 6)
+    }
+
+    @Test("answers from nowhere, noise and foreign requests do not disturb it")
+    func noise() {
+        var machine = NATCheckStateMachine(
+            observers: Self.nodes.map(\.address), first: SimulatedNAT.first, second: SimulatedNAT.second,
+            random: SeededBytes(seed: 9))
+        let now = NetworkInstant.milliseconds(0)
+        let request = machine.start(now: now)[0].bytes
+        for datagram in mutations(of: request, rounds: 2000, seed: 4) {
+            _ = machine.handle(datagram, on: .first, from: Self.nodes[0].address, now: now)
+        }
+        #expect(machine.report.observations.isEmpty)
+        #expect(machine.report.hairpin == nil)
+    }
+
+    @Test("no observer: nothing is sent and it ends at once; many: no more than the limit are asked")
+    func bounds() {
+        var none = NATCheckStateMachine(
+            observers: [], first: SimulatedNAT.first, second: SimulatedNAT.second, random: SeededBytes(seed: 9))
+        #expect(none.start(now: .milliseconds(0)).isEmpty)
+        #expect(none.isFinished)
+        let many = (1...100).map { v4(198, 51, 100, $0, 4001) } + (1...100).map { v4(198, 51, 100, $0, 4001) }
+        var machine = NATCheckStateMachine(
+            observers: many, first: SimulatedNAT.first, second: SimulatedNAT.second, random: SeededBytes(seed: 9))
+        #expect(machine.start(now: .milliseconds(0)).count == NATCheckStateMachine.maximumObservers)
+    }
+}

@@ -1,0 +1,108 @@
+import QUIC
+import Testing
+
+@testable import SystemLayer
+
+@Suite struct STUNResponderTests {
+    let client = v4(203, 0, 113, 9, 40_000)
+    let local = v4(198, 51, 100, 1, 4001)
+    let alternate = v4(198, 51, 100, 2, 4002)
+    let now = NetworkInstant.milliseconds(0)
+
+    func request(_ attributes: [STUNAttribute] = []) -> [UInt8] {
+        STUNMessage(.request, transaction: STUNTransactionID(high: 1, low: 2), attributes: attributes).bytes
+    }
+
+    func answer(_ responder: inout STUNResponder, _ datagram: [UInt8]) throws -> STUNResponder.Response {
+        let response = responder.respond(to: datagram, from: client, on: local, now: now)
+        return try #require(response)
+    }
+
+    @Test("a Binding request is answered with where it came from")
+    func answers() throws {
+        var responder = STUNResponder()
+        let response = try answer(&responder, request())
+        let message = try STUNMessage(response.bytes)
+        #expect(response.destination == client)
+        #expect(response.origin == .same)
+        #expect(message.kind == .success)
+        #expect(message.transaction == STUNTransactionID(high: 1, low: 2))
+        #expect(message.attributes == [.xorMappedAddress(client), .responseOrigin(local)])
+    }
+
+    @Test("responses, indications, other methods, noise and port 0 are left alone")
+    func ignores() throws {
+        var responder = STUNResponder()
+        let id = STUNTransactionID(high: 1, low: 2)
+        let others = [
+            STUNMessage(.success, transaction: id), STUNMessage(.indication, transaction: id),
+            STUNMessage(.failure, transaction: id), STUNMessage(.request, method: 3, transaction: id),
+        ]
+        for message in others {
+            #expect(responder.respond(to: message.bytes, from: client, on: local, now: now) == nil)
+        }
+        #expect(responder.respond(to: request(), from: v4(1, 1, 1, 1, 0), on: local, now: now) == nil)
+        for noise in mutations(of: request([.software("x")]), rounds: 500, seed: 7) {
+            let response = responder.respond(to: noise, from: client, on: local, now: now)
+            #expect(response == nil || response?.destination.ip == client.ip)
+        }
+    }
+
+    @Test("an unknown attribute that must be understood is named in a 420 (RFC 8489 section 6.3.1)")
+    func unknownAttribute() throws {
+        var responder = STUNResponder()
+        let bytes = try stunVector("rfc5769-request")
+        let response = try answer(&responder, bytes)
+        let message = try STUNMessage(response.bytes)
+        #expect(message.errorCode == 420)
+        #expect(message.attributes.contains(.unknownAttributes([0x0024])))
+    }
+
+    @Test("CHANGE-REQUEST needs an alternate address; RESPONSE-ORIGIN tells the socket that answers")
+    func changeRequest() throws {
+        let change = request([.changeRequest(address: true, port: true)])
+        var plain = STUNResponder()
+        let refused = try answer(&plain, change)
+        #expect(try STUNMessage(refused.bytes).errorCode == 420)
+
+        var rich = STUNResponder(alternate: alternate)
+        let response = try answer(&rich, change)
+        #expect(response.origin == STUNResponder.Origin(changesAddress: true, changesPort: true))
+        let message = try STUNMessage(response.bytes)
+        #expect(message.attributes.contains(.responseOrigin(alternate)))
+        #expect(message.attributes.contains(.otherAddress(alternate)))
+    }
+
+    @Test("RESPONSE-PORT moves the response to another port of the asker's own address, and nowhere else")
+    func responsePort() throws {
+        var responder = STUNResponder()
+        let response = try answer(&responder, request([.responsePort(7777)]))
+        #expect(response.destination == v4(203, 0, 113, 9, 7777))
+        let zero = try answer(&responder, request([.responsePort(0)]))
+        #expect(try STUNMessage(zero.bytes).errorCode == 400)
+        #expect(zero.destination == client)
+    }
+
+    @Test("a response is at most three times its request, padded requests are not echoed")
+    func amplification() throws {
+        var responder = STUNResponder(alternate: alternate)
+        let response = try answer(&responder, request())
+        #expect(response.bytes.count <= 3 * request().count)
+        let padded = request([.padding(1200)])
+        let short = try answer(&responder, padded)
+        #expect(short.bytes.count < 100)
+    }
+
+    @Test("the rate limits hold and refill with time")
+    func rates() {
+        var responder = STUNResponder()
+        func answered(_ count: Int, _ bytes: [UInt8], at time: NetworkInstant) -> Int {
+            (0..<count).count { _ in responder.respond(to: bytes, from: client, on: nil, now: time) != nil }
+        }
+        let redirect = request([.responsePort(9)])
+        #expect(answered(200, redirect, at: now) == STUNResponder.redirectedPerSecond)
+        #expect(answered(5000, request(), at: now) == STUNResponder.responsesPerSecond - 200)
+        #expect(answered(5000, request(), at: now.advanced(by: .milliseconds(500))) == 1000)
+        #expect(answered(5000, request(), at: now.advanced(by: .seconds(3600))) == STUNResponder.responsesPerSecond)
+    }
+}
