@@ -34,7 +34,8 @@ let package = Package(
             name: "CLI", dependencies: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"],
             swiftSettings: house),
         floor("DeP2P", on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
-        floor("AppLayer", on: ["RealmLayer", "SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
+        floor(
+            "AppLayer", on: ["RealmLayer", "SystemLayer", "QUIC", "Wire", "Identity", protobuf], exclude: ["Transfer"]),
         floor("RealmLayer", on: ["SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
         floor("SystemLayer", on: ["QUIC", "Wire", "Identity", "CMiniUPnPc", protobuf]),
         floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),

@@ -137,7 +137,7 @@ extension Endpoint {
     }
 
     private func refuse(_ initial: dep2p_initial, _ local: SocketAddress, _ remote: SocketAddress) {
-        guard resetBudget.take(now: packetTime) else { return }
+        guard resetBudget.takeNow(now: packetTime) else { return }
         var initial = initial
         answer(local, remote, capacity: 256) { buffer, capacity in
             dep2p_write_refusal(buffer, capacity, &initial, Self.connectionRefused)
@@ -148,7 +148,7 @@ extension Endpoint {
         _ dcid: dep2p_cid, _ scid: dep2p_cid, _ received: Int, _ local: SocketAddress, _ remote: SocketAddress
     ) {
         // RFC 9000 6.1: only for datagrams large enough to be an Initial, so that nothing is amplified.
-        guard received >= 1200, onConnection != nil, resetBudget.take(now: packetTime) else { return }
+        guard received >= 1200, onConnection != nil, resetBudget.takeNow(now: packetTime) else { return }
         var dcid = dcid
         var scid = scid
         answer(local, remote, capacity: 128) { buffer, capacity in
@@ -159,7 +159,7 @@ extension Endpoint {
     private func resetUnknown(_ dcid: dep2p_cid, _ received: Int, _ local: SocketAddress, _ remote: SocketAddress) {
         // RFC 9000 10.3.3: smaller than what triggered it, so that two endpoints cannot reset each other for ever.
         let length = min(received - 1, 43)
-        guard length >= 39, resetBudget.take(now: packetTime) else { return }
+        guard length >= 39, resetBudget.takeNow(now: packetTime) else { return }
         var dcid = dcid
         var token = [UInt8](repeating: 0, count: 16)
         guard dep2p_reset_token(&token, resetSecret, resetSecret.count, &dcid) == 0 else { return }

@@ -38,7 +38,7 @@ public final class Endpoint {
     private var nextID: UInt64 = 0
     var handshakes: [UInt64: IPAddress] = [:]
     var handshakesPerAddress: [IPAddress: Int] = [:]
-    var resetBudget = TokenBucket(capacity: 100, perSecond: 100)
+    var resetBudget = TokenBucket(rate: 100, burst: 100)
     private(set) var isClosed = false
 
     private let sendMemory = Memory(byteCount: sendBufferSize)
@@ -276,27 +276,5 @@ extension Endpoint: PacketSink {
         NetworkActor.beforeWaiting {
             for connection in reached { connection.failDial(remote, errno: errno) }
         }
-    }
-}
-
-/// Allows `perSecond` events on average and `capacity` at once.
-struct TokenBucket {
-    let capacity: Double
-    let perSecond: Double
-    private var tokens: Double
-    private var last: NetworkInstant?
-
-    init(capacity: Double, perSecond: Double) {
-        self.capacity = capacity
-        self.perSecond = perSecond
-        tokens = capacity
-    }
-
-    mutating func take(now: NetworkInstant) -> Bool {
-        if let last { tokens = min(capacity, tokens + now.duration(since: last).seconds * perSecond) }
-        last = now
-        guard tokens >= 1 else { return false }
-        tokens -= 1
-        return true
     }
 }

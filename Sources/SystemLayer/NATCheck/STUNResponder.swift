@@ -29,8 +29,8 @@ public struct STUNResponder: Sendable {
     public static let redirectedPerSecond = 50
 
     private let alternate: SocketAddress?
-    private var responses = TokenBucket(rate: Self.responsesPerSecond)
-    private var redirected = TokenBucket(rate: Self.redirectedPerSecond)
+    private var responses = TokenBucket(rate: Self.responsesPerSecond, burst: Self.responsesPerSecond)
+    private var redirected = TokenBucket(rate: Self.redirectedPerSecond, burst: Self.redirectedPerSecond)
 
     /// - Parameter alternate: the observer's other address and other port, when it has sockets at all four
     ///   combinations. Without it a CHANGE-REQUEST that changes anything is refused (RFC 5780 section 6.1).
@@ -47,7 +47,7 @@ public struct STUNResponder: Sendable {
         to datagram: [UInt8], from source: SocketAddress, on local: SocketAddress?, now: NetworkInstant
     ) -> Response? {
         guard let request = try? STUNMessage(datagram), request.kind == .request,
-            request.method == STUNMessage.binding, source.port != 0, responses.take(at: now)
+            request.method == STUNMessage.binding, source.port != 0, responses.takeNow(now: now)
         else { return nil }
         let unknown = unknownAttributes(of: request)
         if !unknown.isEmpty {
@@ -62,7 +62,7 @@ public struct STUNResponder: Sendable {
             }
         }
         guard port != 0 else { return failure(400, "Bad Request", to: request, [], source) }
-        if port != source.port, !redirected.take(at: now) { return nil }
+        if port != source.port, !redirected.takeNow(now: now) { return nil }
         let destination = SocketAddress(source.ip, port: port, scope: source.scope)
         return success(to: request, from: source, destination: destination, origin: origin, local: local)
     }
@@ -114,31 +114,5 @@ public struct STUNResponder: Sendable {
             ].contains(type)
         default: false
         }
-    }
-}
-
-/// A rate with a burst of one second's worth.
-struct TokenBucket: Sendable {
-    private let rate: UInt64
-    private var tokens: UInt64
-    private var refilled: NetworkInstant?
-
-    init(rate: Int) {
-        self.rate = UInt64(max(rate, 1))
-        tokens = self.rate
-    }
-
-    /// False when the rate is spent.
-    mutating func take(at now: NetworkInstant) -> Bool {
-        let start = refilled ?? now
-        let elapsed = min(now.duration(since: start).clampedNanoseconds, 1_000_000_000)
-        let earned = elapsed * rate / 1_000_000_000
-        if earned > 0 || refilled == nil {
-            tokens = min(rate, tokens + earned)
-            refilled = now
-        }
-        guard tokens > 0 else { return false }
-        tokens -= 1
-        return true
     }
 }

@@ -14,15 +14,24 @@ struct Report {
     var text: String { "{\(fields.joined(separator: ","))}" }
 
     func show() {
-        print(text)
-        fflush(stdout)
+        writeAll(text + "\n", to: STDOUT_FILENO)
+    }
+}
+
+/// Unbuffered: the other side of a pair waits for the line.
+func writeAll(_ text: String, to descriptor: Int32) {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        guard count > 0 else { return }
+        rest = rest.dropFirst(count)
     }
 }
 
 /// User and system seconds of this process so far.
 func processorSeconds() -> Double {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     let microseconds = usage.ru_utime.tv_usec + usage.ru_stime.tv_usec
     return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(microseconds) / 1e6
 }

@@ -33,10 +33,10 @@ func run(_ arguments: [String]) async throws -> Bool {
 
 do {
     guard try await run(Array(CommandLine.arguments.dropFirst())) else {
-        fputs(usage, stderr)
+        writeAll(usage, to: STDERR_FILENO)
         exit(64)
     }
 } catch {
-    fputs("Benchmarks: \(error)\n", stderr)
+    writeAll("Benchmarks: \(error)\n", to: STDERR_FILENO)
     exit(1)
 }

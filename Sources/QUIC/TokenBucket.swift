@@ -1,5 +1,3 @@
-public import QUIC
-
 /// A rate limit: `burst` at once, refilled at `rate` a second. Pure.
 public struct TokenBucket: Sendable {
     private let interval: UInt64
@@ -10,7 +8,7 @@ public struct TokenBucket: Sendable {
     /// - Parameters:
     ///   - rate: tokens a second, at least 1.
     ///   - burst: tokens in a full bucket, at least 1.
-    public init(rate: Int, burst: Int, now: NetworkInstant) {
+    public init(rate: Int, burst: Int, now: NetworkInstant = NetworkInstant(nanoseconds: 0)) {
         interval = 1_000_000_000 / UInt64(max(rate, 1))
         tolerance = interval * UInt64(max(burst, 1) - 1)
         fullAt = now.nanoseconds
