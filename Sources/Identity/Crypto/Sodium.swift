@@ -15,11 +15,11 @@ public func constantTimeEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
 }
 
 /// Overwrites bytes in a way the compiler can't leave out, then empties the array.
-func wipe(_ bytes: inout [UInt8]) {
-    bytes.withUnsafeMutableBytes { buffer in
+func wipe<Element: BitwiseCopyable>(_ elements: inout [Element]) {
+    elements.withUnsafeMutableBytes { buffer in
         if let start = buffer.baseAddress { sodium_memzero(start, buffer.count) }
     }
-    bytes.removeAll()
+    elements.removeAll()
 }
 
 /// Randomness of the operating system, by way of libsodium.

@@ -35,14 +35,20 @@ enum PEM {
         let length = sodium_base64_encoded_len(contents.count, variant)
         var digits = [CChar](repeating: 0, count: length)
         sodium_bin2base64(&digits, length, contents, contents.count, variant)
+        // The last one is C's zero.
         var body = digits.dropLast().map(UInt8.init(bitPattern:))
-        defer { wipe(&body) }
+        defer {
+            wipe(&digits)
+            wipe(&body)
+        }
         var text = [UInt8]("-----BEGIN \(label)-----\n".utf8)
+        text.reserveCapacity(body.count * 2 + 128)
         for start in stride(from: 0, to: body.count, by: lineLength) {
             text += body[start..<min(start + lineLength, body.count)]
             text.append(UInt8(ascii: "\n"))
         }
-        return text + [UInt8]("-----END \(label)-----\n".utf8)
+        text += "-----END \(label)-----\n".utf8
+        return text
     }
 
     private static func label(_ line: ArraySlice<UInt8>, _ boundary: String) -> String? {
@@ -59,9 +65,12 @@ enum PEM {
         let isBlank = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
         var characters = text.filter { !isBlank($0) }
         defer { wipe(&characters) }
-        let result = sodium_base642bin(
-            &contents, contents.count, characters.map(CChar.init(bitPattern:)), characters.count, nil, &length, nil,
-            sodium_base64_VARIANT_ORIGINAL)
+        let result = characters.withUnsafeBytes { buffer in
+            let digits = buffer.bindMemory(to: CChar.self)
+            return sodium_base642bin(
+                &contents, contents.count, digits.baseAddress, digits.count, nil, &length, nil,
+                sodium_base64_VARIANT_ORIGINAL)
+        }
         guard result == 0 else { return nil }
         contents.removeLast(contents.count - length)
         return contents

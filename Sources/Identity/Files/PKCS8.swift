@@ -28,9 +28,8 @@ enum PKCS8 {
         key.withSeed { prefix + $0 }
     }
 
+    /// The caller wipes `der`.
     static func decode(_ der: [UInt8]) throws(Failure) -> IdentityKey {
-        var der = der
-        defer { wipe(&der) }
         if var seed = plainSeed(der) {
             defer { wipe(&seed) }
             return try key(seed: seed)
@@ -68,7 +67,7 @@ enum PKCS8 {
         defer { X509_SIG_free(sealed) }
         var encoded: UnsafeMutablePointer<UInt8>?
         let length = i2d_X509_SIG(sealed, &encoded)
-        defer { CRYPTO_free(encoded, #file, #line) }
+        defer { CRYPTO_free(encoded, nil, 0) }
         guard length > 0 else { throw .library }
         return [UInt8](UnsafeBufferPointer(start: encoded, count: Int(length)))
     }
@@ -109,14 +108,13 @@ enum PKCS8 {
             throw .otherKey(name ?? "unknown")
         }
         var seed = [UInt8](repeating: 0, count: IdentityKey.seedLength)
+        defer { wipe(&seed) }
         var length = seed.count
         guard EVP_PKEY_get_raw_private_key(key, &seed, &length) == 1, length == seed.count else { throw .library }
         return try self.key(seed: seed)
     }
 
     private static func key(seed: [UInt8]) throws(Failure) -> IdentityKey {
-        var seed = seed
-        defer { wipe(&seed) }
         do {
             return try IdentityKey(seed: seed)
         } catch {

@@ -90,7 +90,7 @@ extension PublicKey {
             guard let key = d2i_PUBKEY(nil, &position, buffer.count) else { return nil }
             var encoded: UnsafeMutablePointer<UInt8>?
             let length = i2d_PUBKEY(key, &encoded)
-            defer { CRYPTO_free(encoded, #file, #line) }
+            defer { CRYPTO_free(encoded, nil, 0) }
             // BER and trailing bytes would give one key several NodeIDs.
             guard length > 0, UnsafeBufferPointer(start: encoded, count: Int(length)).elementsEqual(buffer) else {
                 EVP_PKEY_free(key)

@@ -22,6 +22,16 @@ import Testing
         #expect(throws: IdentityError(.emptyPassphrase, "")) { try IdentityFile.key(pem: pem, passphrase: []) }
     }
 
+    /// One wrong passphrase in 256 leaves good padding around noise: that must read as wrong too.
+    @Test func everyWrongPassphraseIsCalledWrong() throws {
+        let pem = try Vectors.contents("keys/openssl-pbkdf2.pem")
+        for number in 0..<800 {
+            #expect(throws: IdentityError(.wrongPassphrase, ""), "\(number)") {
+                try IdentityFile.key(pem: pem, passphrase: [UInt8]("\(number)".utf8))
+            }
+        }
+    }
+
     @Test(arguments: [
         "rsa.pem", "ec.pem", "x25519.pem", "ed448.pem", "rsa-traditional.pem", "rsa-encrypted.pem", "public.pem",
         "openssh.pem",
@@ -57,8 +67,8 @@ import Testing
         let directory = try TemporaryDirectory()
         _ = try openssl("genpkey", "-algorithm", "ed25519", "-out", directory.file("key.pem"))
         let key = try IdentityFile.load(path: directory.file("key.pem"))
-        let public_ = try openssl("pkey", "-in", directory.file("key.pem"), "-pubout", "-outform", "DER")
-        #expect(key.publicKey.data == [UInt8](public_.suffix(32)))
+        let encoded = try openssl("pkey", "-in", directory.file("key.pem"), "-pubout", "-outform", "DER")
+        #expect(key.publicKey.data == [UInt8](encoded.suffix(32)))
     }
 
     @Test func roundTripThroughFiles() throws {
