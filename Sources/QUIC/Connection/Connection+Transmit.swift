@@ -9,6 +9,9 @@ extension Connection {
     /// The kernel takes at most this many segments in one burst (UDP_MAX_SEGMENTS of older kernels).
     private static let segmentsPerBurst = 64
 
+    /// RFC 9000 14.1: the size that every path must carry.
+    private static let handshakeDatagram = 1_200
+
     private struct Datagram {
         let count: Int
         let local: SocketAddress
@@ -36,7 +39,8 @@ extension Connection {
         guard let quic, let base = endpoint.sendBuffer.baseAddress else { return false }
         guard endpoint.canSend else { return false }
         let now = endpoint.clock.now.nanoseconds
-        let size = dep2p_quic_datagram_size(quic)
+        // Larger datagrams wait for the handshake: ngtcp2 would pad each Initial to the full size.
+        let size = isAnnounced ? dep2p_quic_datagram_size(quic) : Self.handshakeDatagram
         let limit = min(
             endpoint.sendBuffer.count, Self.segmentsPerBurst * dep2p_quic_path_datagram_size(quic),
             max(dep2p_quic_send_quantum(quic), size))
@@ -61,7 +65,9 @@ extension Connection {
             if let current = first, next.count < current.count { break }
         }
         if let first { emit(start..<end, first) }
-        if let quic = self.quic, first != nil { dep2p_quic_sent(quic, now) }
+        // Pacing starts after the handshake: before an RTT sample it would spread a flight of a few packets over the
+        // guessed RTT, and RFC 9002 7.7 allows the initial window at once.
+        if let quic = self.quic, first != nil, isAnnounced { dep2p_quic_sent(quic, now) }
         return first != nil && !exhausted
     }
 

@@ -22,7 +22,8 @@ public final class Connection {
     var provenNodeID: NodeID?
     let expectedNodeID: NodeID?
     var certificateError: CertificateError?
-    unowned let endpoint: Endpoint
+    /// Kept alive by its connections; the cycle ends when each ends, at the latest in `Endpoint.close`.
+    let endpoint: Endpoint
     private var handle: QUICHandle?
     var state = State.handshaking
     var isConfirmed = false

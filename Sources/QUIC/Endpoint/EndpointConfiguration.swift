@@ -21,8 +21,9 @@ public struct EndpointConfiguration: Sendable {
     public var keepAlive: Duration = .seconds(3)
     public var idleTimeout: Duration = .seconds(9)
     public var handshakeTimeout: Duration = .seconds(10)
-    /// A long default would stall a dial over a lossy path: RFC 9002 allows a lower first guess.
-    public var initialRTT: Duration = .milliseconds(100)
+    /// The guess before the first sample. Low, since a path change starts from it again: the old path's validation
+    /// lasts three times the timeout that follows from it, and a lost Initial is repeated after as long.
+    public var initialRTT: Duration = .milliseconds(30)
     public var congestionControl = CongestionControl.cubic
     /// The largest datagram that path MTU discovery tries.
     public var maxDatagramSize = 1_472
