@@ -11,7 +11,7 @@ public struct IncomingMessage: Sendable {
     public let from: NodeID
     public let protocolName: String
     public let body: [UInt8]
-    public let path: SessionPath
+    public let path: ConnectionPath
 }
 
 /// Takes one request; the bytes it returns are the reply, `nil` just confirms the receipt.
