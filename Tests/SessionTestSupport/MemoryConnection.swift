@@ -67,6 +67,9 @@ public final class MemoryConnection: SecureConnection {
         closeHandler = handler
     }
 
+    /// The path of a connection in memory never changes.
+    public func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {}
+
     public func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] {
         hkdfSHA256(key: exporterSecret, salt: [], info: Array(label.utf8), count: count)
     }

@@ -49,6 +49,10 @@ extension Connection: SecureConnection {
         onStream = { handler($0) }
     }
 
+    public func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
+        onPathChange = handler
+    }
+
     public func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void) {
         if let closeReason { return handler(SessionEnd(closeReason)) }
         onClose.append { handler(SessionEnd($0)) }

@@ -24,6 +24,9 @@ public protocol SecureConnection: AnyObject, Sendable {
     /// Calls `handler` once when the connection has ended; at once when it already has.
     func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void)
 
+    /// Calls `handler` whenever the connection has moved to another path.
+    func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void)
+
     /// The TLS exporter (RFC 8446 section 7.5) with an empty context.
     func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8]
 

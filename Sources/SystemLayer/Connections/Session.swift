@@ -79,6 +79,11 @@ public final class Session: Identifiable {
         try connection.exportKeyingMaterial(label: label, count: count)
     }
 
+    /// Calls `handler` whenever the connection has moved to another path, instead of whoever was told before.
+    public func onPathChange(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
+        connection.setPathHandler(handler)
+    }
+
     // MARK: Streams
 
     /// Opens a stream that speaks `protocolID`; the proposal rides in front of the first data written.
