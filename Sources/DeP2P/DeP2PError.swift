@@ -1,7 +1,7 @@
-public import AppLayer
-public import Identity
-public import QUIC
-public import RealmLayer
+internal import AppLayer
+internal import Identity
+internal import QUIC
+internal import RealmLayer
 public import SystemLayer
 
 /// What went wrong, for an application: a code to act on, a sentence why, what to do, and every attempt to connect.

@@ -1,5 +1,5 @@
 public import AppLayer
-public import QUIC
+internal import QUIC
 public import SystemLayer
 
 extension Node {

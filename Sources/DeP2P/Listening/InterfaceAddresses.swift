@@ -17,7 +17,7 @@ enum InterfaceAddresses {
         var next = list
         while let entry = next?.pointee, found.count < limit {
             next = entry.ifa_next
-            let isUp = entry.ifa_flags & UInt32(IFF_UP.rawValue) != 0
+            let isUp = entry.ifa_flags & UInt32(IFF_UP) != 0
             guard isUp, let address = ip(entry.ifa_addr), !address.isLinkLocal, !found.contains(address) else { continue }
             found.append(address)
         }

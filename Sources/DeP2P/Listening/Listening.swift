@@ -8,7 +8,7 @@ enum Listening {
     /// Free ports tried until one is free in both families.
     static let portAttempts = 16
 
-    /// - Throws: `BindError`.
+    /// - Throws: `BindError`, or ``DeP2PError`` `addressInUse`.
     @NetworkActor
     static func open(_ addresses: [SocketAddress]) throws -> UDPDriver {
         if addresses.isEmpty { return try openAnywhere() }
@@ -19,7 +19,6 @@ enum Listening {
     /// One port for both families, as firewalls and people like it; IPv4 alone where there is no IPv6.
     @NetworkActor
     private static func openAnywhere() throws -> UDPDriver {
-        var failure: BindError?
         for _ in 0..<portAttempts {
             let probe = try UDPDriver(bind: [SocketAddress(.v4Any, port: 0)])
             let port = probe.localAddresses[0].port
@@ -27,13 +26,12 @@ enum Listening {
             do throws(BindError) {
                 return try UDPDriver(bind: NodeConfiguration.anyAddress(port: port))
             } catch {
-                failure = error
                 if error.address.ip.family == .v6, error.errno != EADDRINUSE {
                     return try UDPDriver(bind: [SocketAddress(.v4Any, port: port)])
                 }
             }
         }
-        throw failure ?? BindError(address: SocketAddress(.v4Any, port: 0), errno: EADDRINUSE)
+        throw DeP2PError(.addressInUse, "no port is free in both address families")
     }
 
     /// The addresses at which others may reach sockets bound to `bound`, best first, without the NodeID.
