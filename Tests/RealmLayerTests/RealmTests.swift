@@ -64,7 +64,7 @@ private struct RealmNode {
             _ = try await left.node.connect(to: other.node)
             let connection = try #require(left.node.transport.connections.last)
             for proof in [SecureRandom.bytes(32), [], SecureRandom.bytes(7)] {
-                let raw = try await connection.openStream()
+                let raw = try await connection.openByteStream()
                 let message = try AdmissionMessage.encode(proof: proof)
                 let flight = MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight
                 try await raw.write(Chunk(flight + Frame.encode(message)))
@@ -90,7 +90,7 @@ private struct RealmNode {
         middle.connections.registry.register(ProtocolRegistry.admissionID) { _, stream in
             middle.transport.connections[1].exporterSecret = onward.exporterSecret
             let proof = try await FrameReader(stream, limit: 128).required()
-            let raw = try await onward.openStream()
+            let raw = try await onward.openByteStream()
             try await raw.write(
                 Chunk(MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight + Frame.encode(proof)))
             raw.finish()
@@ -193,7 +193,7 @@ private struct RealmNode {
         var random = SeededRandom(seed: 7)
         let flight = MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight
         for round in 0..<500 {
-            let raw = try await connection.openStream()
+            let raw = try await connection.openByteStream()
             let body =
                 switch round % 3 {
                 case 0: Frame.encode(random.bytes(upTo: 120))

@@ -8,7 +8,7 @@ import TestSupport
 public final class MemoryConnection: SecureConnection {
     public let remoteNodeID: NodeID
     public let isInitiator: Bool
-    public let path: SessionPath
+    public let path: ConnectionPath
     public var roundTripTime: Duration? { .milliseconds(1) }
     /// Both ends export the same value; set another on one to have two connections look like one man's in the middle.
     public var exporterSecret: [UInt8]
@@ -20,7 +20,7 @@ public final class MemoryConnection: SecureConnection {
     private var closeHandler: (@NetworkActor (SessionEnd) -> Void)?
     public private(set) var end: SessionEnd?
 
-    private init(remoteNodeID: NodeID, isInitiator: Bool, path: SessionPath, secret: [UInt8]) {
+    private init(remoteNodeID: NodeID, isInitiator: Bool, path: ConnectionPath, secret: [UInt8]) {
         self.remoteNodeID = remoteNodeID
         self.isInitiator = isInitiator
         self.path = path
@@ -34,10 +34,10 @@ public final class MemoryConnection: SecureConnection {
         let secret = SecureRandom.bytes(32)
         let left = MemoryConnection(
             remoteNodeID: acceptor, isInitiator: true,
-            path: .direct(local: initiatorAddress, remote: acceptorAddress), secret: secret)
+            path: ConnectionPath(kind: .direct, local: initiatorAddress, remote: acceptorAddress), secret: secret)
         let right = MemoryConnection(
             remoteNodeID: initiator, isInitiator: false,
-            path: .direct(local: acceptorAddress, remote: initiatorAddress), secret: secret)
+            path: ConnectionPath(kind: .direct, local: acceptorAddress, remote: initiatorAddress), secret: secret)
         left.other = right
         right.other = left
         return (left, right)
@@ -45,7 +45,7 @@ public final class MemoryConnection: SecureConnection {
 
     public var openStreamCount: Int { 0 }
 
-    public func openStream() async throws -> any ByteStream {
+    public func openByteStream() async throws -> any ByteStream {
         guard end == nil, let other else { throw StreamError(.connectionClosed) }
         let (mine, theirs) = PipeStream.pair()
         openedStreams += 1
@@ -66,6 +66,9 @@ public final class MemoryConnection: SecureConnection {
         if let end { return handler(end) }
         closeHandler = handler
     }
+
+    /// The path of a connection in memory never changes.
+    public func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {}
 
     public func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] {
         hkdfSHA256(key: exporterSecret, salt: [], info: Array(label.utf8), count: count)

@@ -11,7 +11,7 @@ public struct IncomingMessage: Sendable {
     public let from: NodeID
     public let protocolName: String
     public let body: [UInt8]
-    public let path: SessionPath
+    public let path: ConnectionPath
 }
 
 /// Takes one request; the bytes it returns are the reply, `nil` just confirms the receipt.
@@ -48,6 +48,7 @@ public final class Messaging {
     private let limits: MessagingLimits
     private let realm: Realm
     private var handlers: [String: MessageHandler] = [:]
+    private var fallback: MessageHandler?
     private var serving = 0
     private var bufferedBytes = 0
 
@@ -75,6 +76,9 @@ public final class Messaging {
     }
 
     public func unregister(_ name: String) { handlers[name] = nil }
+
+    /// Serves requests of every protocol that has no handler of its own; `nil` serves them no more.
+    public func registerFallback(_ handler: MessageHandler?) { fallback = handler }
 
     /// Printable ASCII without spaces, so that a name reads the same everywhere.
     static func check(_ name: String) throws(MessagingError) {
@@ -181,7 +185,7 @@ public final class Messaging {
         if header.bodySize > UInt64(limits.bodySize) {
             return ReplyHeader(.tooLarge, limit: UInt64(limits.bodySize))
         }
-        if handlers[header.protocol] == nil { return ReplyHeader(.unknownProtocol) }
+        if handlers[header.protocol] == nil, fallback == nil { return ReplyHeader(.unknownProtocol) }
         if serving >= limits.concurrentRequests {
             let detail = "the limit of \(limits.concurrentRequests) requests at once is reached"
             return ReplyHeader(.busy, detail: detail, limit: UInt64(limits.concurrentRequests))
@@ -204,7 +208,7 @@ public final class Messaging {
     }
 
     private func answer(to message: IncomingMessage) async throws -> Chunk {
-        guard let handler = handlers[message.protocolName] else {
+        guard let handler = handlers[message.protocolName] ?? fallback else {
             return try Chunk(header: ReplyHeader(.unknownProtocol), body: [])
         }
         do {

@@ -128,7 +128,7 @@ final class Admission {
 
     private func judge(_ proof: [UInt8], exporter: [UInt8], _ session: Session) -> AdmissionAcceptor.OnProof {
         let now = connections.clock.now
-        let subjects = AdmissionBackoff.subjects(session.remoteNodeID, session.path.remote?.ip)
+        let subjects = AdmissionBackoff.subjects(session.remoteNodeID, session.path.peerAddress?.ip)
         let isHeldOff = backoff.isHeldOff(subjects, now: now)
         let context = AdmissionContext(
             exporter: exporter, opener: session.remoteNodeID, acceptor: session.localNodeID)

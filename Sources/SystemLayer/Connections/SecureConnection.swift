@@ -9,20 +9,23 @@ public protocol SecureConnection: AnyObject, Sendable {
     var remoteNodeID: NodeID { get }
     /// Whether this side dialled.
     var isInitiator: Bool { get }
-    var path: SessionPath { get }
+    var path: ConnectionPath { get }
     /// The smoothed round-trip time, once there is a sample.
     var roundTripTime: Duration? { get }
     /// Streams of either side that have not ended in both directions.
     var openStreamCount: Int { get }
 
     /// Opens a stream; waits while the peer grants no more.
-    func openStream() async throws -> any ByteStream
+    func openByteStream() async throws -> any ByteStream
 
     /// Hands every stream that the peer opens to `handler`, those already waiting first.
     func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void)
 
     /// Calls `handler` once when the connection has ended; at once when it already has.
     func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void)
+
+    /// Calls `handler` whenever the connection has moved to another path.
+    func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void)
 
     /// The TLS exporter (RFC 8446 section 7.5) with an empty context.
     func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8]
@@ -31,26 +34,12 @@ public protocol SecureConnection: AnyObject, Sendable {
     func close(code: UInt64, reason: String)
 }
 
-/// The way a connection's packets take now.
-public enum SessionPath: Hashable, Sendable, CustomStringConvertible {
-    case direct(local: SocketAddress, remote: SocketAddress)
-    case punched(local: SocketAddress, remote: SocketAddress)
-    case relay(NodeID)
-
-    /// The peer's address, where the path has one.
-    public var remote: SocketAddress? {
-        switch self {
-        case .direct(_, let remote), .punched(_, let remote): remote
+extension ConnectionPath {
+    /// The peer's own address, where packets go straight to it; a relayed path has none.
+    public var peerAddress: SocketAddress? {
+        switch kind {
+        case .direct, .punched: remote
         case .relay: nil
-        }
-    }
-
-    /// `direct`, `punched` or `relay(ID)`.
-    public var description: String {
-        switch self {
-        case .direct: "direct"
-        case .punched: "punched"
-        case .relay(let relay): "relay(\(relay))"
         }
     }
 }

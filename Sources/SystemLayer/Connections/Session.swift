@@ -67,7 +67,7 @@ public final class Session: Identifiable {
 
     public var isAdmitted: Bool { membership == .admitted }
     public var isOpen: Bool { end == nil }
-    public var path: SessionPath { connection.path }
+    public var path: ConnectionPath { connection.path }
     /// The smoothed round-trip time, once there is a sample.
     public var roundTripTime: Duration? { connection.roundTripTime }
     /// Streams of either side that have not ended in both directions.
@@ -77,6 +77,11 @@ public final class Session: Identifiable {
 
     public func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] {
         try connection.exportKeyingMaterial(label: label, count: count)
+    }
+
+    /// Calls `handler` whenever the connection has moved to another path, instead of whoever was told before.
+    public func onPathChange(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
+        connection.setPathHandler(handler)
     }
 
     // MARK: Streams
@@ -121,7 +126,7 @@ public final class Session: Identifiable {
             throw SessionError(.notMember, detail: "this connection is not admitted to the realm")
         }
         do {
-            return try await connection.openStream()
+            return try await connection.openByteStream()
         } catch {
             throw SessionError(error, on: self)
         }

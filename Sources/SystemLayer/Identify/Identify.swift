@@ -51,7 +51,7 @@ public final class Identify {
         let information = PeerInformation(
             publicKey: key.publicKey, listenAddresses: own.compactMap(\.withoutNodeID),
             protocols: connections?.registry.names(for: session.isAdmitted ? .members : .open) ?? [],
-            observedAddress: session.path.remote.map { .quic($0.ip, port: $0.port) },
+            observedAddress: session.path.peerAddress.map { .quic($0.ip, port: $0.port) },
             protocolVersion: Self.protocolVersion, agentVersion: agent, record: nil)
         return try information.encoded(signedRecord: try record.sealed(by: key))
     }

@@ -92,7 +92,7 @@ private struct PingResponder {
     }
 
     func run() async throws {
-        var bucket = TokenBucket(rate: Ping.ratePerSecond, burst: Ping.burst, now: clock.now)
+        var bucket = TokenBucket(rate: Ping.ratePerSecond, burst: Ping.burst)
         var pending: [UInt8] = []
         let idle = IdleTimer(stream, clock: clock, limit: Ping.idleLimit)
         defer { idle.stop() }

@@ -224,7 +224,7 @@ private struct Broken: Error, CustomStringConvertible {
                 case 1: Array(Frame.encode(good).prefix(.random(in: 0...good.count, using: &random)))
                 default: random.bytes(upTo: 100)
                 }
-            let raw = try await connection.openStream()
+            let raw = try await connection.openByteStream()
             try await raw.write(Chunk(flight + body))
             raw.finish()
             while let chunk = try? await raw.read() { _ = chunk }

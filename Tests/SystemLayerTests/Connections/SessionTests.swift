@@ -48,7 +48,7 @@ import Wire
         await #expect(throws: SessionError(.notMember)) { try await session.openStream("/dep2p/app/echo/1.0.0") }
         for name in ["/dep2p/app/echo/1.0.0", "/dep2p/app/none/1.0.0", "/dep2p/realm/none/1.0.0"] {
             // What a peer without our manners would send.
-            let raw = try await left.transport.connections[0].openStream()
+            let raw = try await left.transport.connections[0].openByteStream()
             try await raw.write(Chunk(MultistreamDialer([name]).firstFlight))
             await #expect(throws: StreamError(.reset(StreamCode.notMember.rawValue))) { try await raw.read() }
         }
@@ -100,7 +100,7 @@ import Wire
         limits.negotiationDeadline = .milliseconds(10)
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2, limits: limits))
         _ = try await left.connect(to: right)
-        let raw = try await left.transport.connections[0].openStream()
+        let raw = try await left.transport.connections[0].openByteStream()
         try await raw.write(Chunk([0x13]))
         await #expect(throws: StreamError(.reset(StreamCode.timeout.rawValue))) { try await raw.read() }
     }
@@ -143,7 +143,7 @@ import Wire
         _ = try await left.connect(to: right)
         var random = SeededRandom(seed: 4)
         for round in 0..<500 {
-            let raw = try await left.transport.connections[0].openStream()
+            let raw = try await left.transport.connections[0].openByteStream()
             let prefix = round % 2 == 0 ? MultistreamDialer([Ping.protocolIDs[0]]).firstFlight : []
             try await raw.write(Chunk(prefix + random.bytes(upTo: 100)))
             raw.finish()

@@ -46,7 +46,7 @@ import Wire
     }
 
     @Test func theBucketHoldsItsRate() {
-        var bucket = TokenBucket(rate: 100, burst: 4, now: NetworkInstant(nanoseconds: 0))
+        var bucket = TokenBucket(rate: 100, burst: 4)
         let start = NetworkInstant(nanoseconds: 0)
         #expect((0..<4).allSatisfy { _ in bucket.take(now: start) == .zero })
         #expect(bucket.take(now: start) == .milliseconds(10))

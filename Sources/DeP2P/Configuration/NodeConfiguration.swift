@@ -1,0 +1,37 @@
+public import Identity
+public import QUIC
+
+/// How a node is to be started.
+public struct NodeConfiguration: Sendable {
+    /// The node's identity; `nil` makes one for this run.
+    public var identity: IdentityKey?
+    /// Where to listen: at most one address a family; port 0 is a free one. Empty: every address of both families, one
+    /// free port.
+    public var listen: [SocketAddress] = []
+    /// Where nodes are known to be: multiaddrs that end in `/p2p/ID`.
+    public var knownPeers: [Address] = []
+    public var preset = Preset.desktop
+    /// What the node calls itself to others.
+    public var agent = "dep2p/0.1.0"
+
+    public init(identity: IdentityKey? = nil) {
+        self.identity = identity
+    }
+
+    /// Every address of both families, at `port`.
+    public static func anyAddress(port: UInt16) -> [SocketAddress] {
+        [SocketAddress(.v4Any, port: port), SocketAddress(.v6Any, port: port)]
+    }
+
+    /// Adds a listen address.
+    ///
+    /// - Throws: ``DeP2PError`` `cannotListen` when it is not `/ip4|ip6/IP/udp/PORT/quic-v1`.
+    public mutating func listen(on address: Address) throws(DeP2PError) {
+        guard case .quic(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
+            throw DeP2PError(
+                .cannotListen, "cannot listen on \(address)", hint: "give an IP address and port, or /ip4/…/udp/…/quic-v1")
+        }
+        let scope = address.zone.map(InterfaceAddresses.index) ?? 0
+        listen.append(SocketAddress(ip, port: port, scope: scope))
+    }
+}

@@ -1,0 +1,50 @@
+public import AppLayer
+public import QUIC
+public import SystemLayer
+
+/// Every limit of a node under one name, as plain data: take one, change what must differ.
+public struct Preset: Sendable {
+    public var name: String
+    /// Connections down to which, and above which, unprotected ones are closed.
+    public var lowWatermark: Int
+    public var highWatermark: Int
+    /// Handshakes in flight, streams, windows, keep-alive and idle timeout.
+    public var quic: EndpointConfiguration
+    public var connections: ConnectionLimits
+    public var messaging: MessagingLimits
+
+    /// For phones: few connections, long silences.
+    public static let mobile = Preset(
+        "mobile", low: 20, high: 100, bufferedMiB: 16, keepAlive: .seconds(20), idleTimeout: .seconds(60))
+    /// The default.
+    public static let desktop = Preset(
+        "desktop", low: 100, high: 400, bufferedMiB: 64, keepAlive: .seconds(3), idleTimeout: .seconds(9))
+    /// For machines that serve many.
+    public static let server = Preset(
+        "server", low: 500, high: 2000, bufferedMiB: 256, keepAlive: .seconds(3), idleTimeout: .seconds(9))
+    /// For tests and small devices.
+    public static let minimal = Preset(
+        "minimal", low: 10, high: 50, bufferedMiB: 8, keepAlive: .seconds(3), idleTimeout: .seconds(9))
+
+    public static let all = [mobile, desktop, server, minimal]
+
+    /// The preset called `name`.
+    public static func named(_ name: String) -> Preset? { all.first { $0.name == name } }
+
+    private init(
+        _ name: String, low: Int, high: Int, bufferedMiB: Int, keepAlive: Duration, idleTimeout: Duration
+    ) {
+        self.name = name
+        lowWatermark = low
+        highWatermark = high
+        quic = EndpointConfiguration()
+        quic.maxConnections = high + high / 4
+        quic.keepAlive = keepAlive
+        quic.idleTimeout = idleTimeout
+        connections = ConnectionLimits()
+        connections.sessions = high
+        connections.handlersPerSession = quic.maxStreams
+        messaging = MessagingLimits()
+        messaging.bufferedBytes = bufferedMiB * 1024 * 1024
+    }
+}

@@ -1,0 +1,162 @@
+internal import AppLayer
+internal import Identity
+internal import QUIC
+internal import RealmLayer
+public import SystemLayer
+
+/// What went wrong, for an application: a code to act on, a sentence why, what to do, and every attempt to connect.
+public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
+    public struct Code: RawRepresentable, Hashable, Sendable {
+        public let rawValue: String
+
+        public init(rawValue: String) {
+            self.rawValue = rawValue
+        }
+    }
+
+    public let code: Code
+    /// One sentence, lower case, without a full stop. May quote remote text: escape it before it meets a terminal.
+    public let message: String
+    public let hint: String?
+    public let attempts: [ConnectAttempt]
+    public let underlying: (any Error)?
+
+    public init(
+        _ code: Code, _ message: String, hint: String? = nil, attempts: [ConnectAttempt] = [],
+        underlying: (any Error)? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.attempts = attempts
+        self.underlying = underlying
+    }
+
+    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+
+    public var description: String { message }
+}
+
+extension DeP2PError.Code {
+    // Connecting
+    public static let noAddress = Self(rawValue: "noAddress")
+    public static let nameUnknown = Self(rawValue: "nameUnknown")
+    public static let timeout = Self(rawValue: "timeout")
+    public static let refused = Self(rawValue: "refused")
+    public static let unreachable = Self(rawValue: "unreachable")
+    public static let wrongPeer = Self(rawValue: "wrongPeer")
+    public static let handshakeFailed = Self(rawValue: "handshakeFailed")
+    public static let dialledSelf = Self(rawValue: "dialledSelf")
+    public static let peerOffline = Self(rawValue: "peerOffline")
+    // Realm
+    public static let notMember = Self(rawValue: "notMember")
+    public static let alreadyInRealm = Self(rawValue: "alreadyInRealm")
+    public static let realmRefused = Self(rawValue: "realmRefused")
+    // Messages and streams
+    public static let tooLarge = Self(rawValue: "tooLarge")
+    public static let unknownProtocol = Self(rawValue: "unknownProtocol")
+    public static let handlerFailed = Self(rawValue: "handlerFailed")
+    public static let invalidName = Self(rawValue: "invalidName")
+    public static let busy = Self(rawValue: "busy")
+    public static let protocolViolation = Self(rawValue: "protocolViolation")
+    public static let unsupported = Self(rawValue: "unsupported")
+    // This node
+    public static let addressInUse = Self(rawValue: "addressInUse")
+    public static let cannotListen = Self(rawValue: "cannotListen")
+    public static let limit = Self(rawValue: "limit")
+    public static let cancelled = Self(rawValue: "cancelled")
+    public static let internalError = Self(rawValue: "internalError")
+}
+
+extension DeP2PError {
+    /// The one place where the floors' errors become the façade's.
+    public init(_ error: any Error) {
+        switch error {
+        case let error as DeP2PError: self = error
+        case let error as ConnectError: self.init(error)
+        case let error as RealmError: self.init(error)
+        case let error as MessagingError: self.init(error)
+        case let error as SessionError: self.init(error)
+        case let error as LimitExceeded:
+            self.init(.limit, error.description, hint: "choose a larger preset with --preset", underlying: error)
+        case let error as BindError: self.init(error)
+        case is CancellationError: self.init(.cancelled, "it was cancelled")
+        case is DeadlineExceeded: self.init(.timeout, "no answer in time", underlying: error)
+        default: self.init(.internalError, "\(error)", underlying: error)
+        }
+    }
+
+    private init(_ error: ConnectError) {
+        let code: Code =
+            switch error.code {
+            case .noAddress: .noAddress
+            case .nameUnknown: .nameUnknown
+            case .timeout: .timeout
+            case .refused: .refused
+            case .unreachable: .unreachable
+            case .wrongPeer: .wrongPeer
+            case .handshakeFailed: .handshakeFailed
+            case .closed: .peerOffline
+            case .limit: .limit
+            case .dialledSelf: .dialledSelf
+            case .cancelled: .cancelled
+            }
+        self.init(
+            code, error.reason, hint: error.hint.isEmpty ? nil : error.hint, attempts: error.attempts,
+            underlying: error)
+    }
+
+    private init(_ error: RealmError) {
+        switch error.code {
+        case .alreadyInRealm:
+            self.init(.alreadyInRealm, error.description, hint: "leave the realm first", underlying: error)
+        case .notMember:
+            self.init(.notMember, error.description, hint: "join a realm with its key", underlying: error)
+        case .refused:
+            self.init(
+                .realmRefused, error.description, hint: "both nodes need the same realm key", underlying: error)
+        case .timeout: self.init(.timeout, error.description, hint: "try again", underlying: error)
+        case .closed: self.init(.peerOffline, error.description, hint: "try again", underlying: error)
+        case .violation:
+            self.init(.protocolViolation, error.description, hint: "is it a dep2p node?", underlying: error)
+        }
+    }
+
+    private init(_ error: MessagingError) {
+        let (code, hint): (Code, String?) =
+            switch error.code {
+            case .notMember: (.notMember, "join a realm with its key")
+            case .invalidName: (.invalidName, nil)
+            case .tooLarge, .replyTooLarge: (.tooLarge, "send it as a file instead")
+            case .unknownProtocol: (.unknownProtocol, "the other side has to handle this protocol")
+            case .handlerFailed: (.handlerFailed, nil)
+            case .busy: (.busy, "try again later")
+            case .offline: (.peerOffline, "try again when the other side is up")
+            case .timeout: (.timeout, "try again, or wait longer with --timeout")
+            case .violation: (.protocolViolation, "check the other side's version")
+            case .cancelled: (.cancelled, nil)
+            }
+        self.init(code, error.description, hint: hint, underlying: error)
+    }
+
+    private init(_ error: SessionError) {
+        let code: Code =
+            switch error.code {
+            case .closed: .peerOffline
+            case .notMember: .notMember
+            case .unsupported: .unsupported
+            case .busy: .busy
+            case .reset, .violation: .protocolViolation
+            case .timeout: .timeout
+            }
+        self.init(code, error.description, underlying: error)
+    }
+
+    private init(_ error: BindError) {
+        let isTaken = error.errno == Listening.addressInUse
+        self.init(
+            isTaken ? .addressInUse : .cannotListen, error.description,
+            hint: isTaken ? "another program uses this port: choose another with --listen, or 0 for a free one" : nil,
+            underlying: error)
+    }
+}

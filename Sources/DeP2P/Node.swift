@@ -1,0 +1,172 @@
+public import AppLayer
+internal import Glibc
+public import Identity
+public import QUIC
+public import RealmLayer
+public import SystemLayer
+
+/// A node: it has an identity, listens, joins a realm, and reaches other nodes by their NodeID.
+///
+/// ```swift
+/// let node = try await Node.start()
+/// try await node.join(realmKey)
+/// try await node.send("build 512 is green", to: DialTarget(addresses: [address]))
+/// ```
+///
+/// States: started → stopped. Every method may be called from any task; they run on the network thread.
+@NetworkActor
+public final class Node {
+    /// How long a stopping node waits for streams to end.
+    public nonisolated static let defaultGrace = Duration.seconds(2)
+
+    public nonisolated let nodeID: NodeID
+    public let realm: Realm
+    public let connections: Connections
+    public let messaging: Messaging
+    public let streams: AppStreams
+    public let clock: any NetworkClock
+    private let identity: IdentityKey
+    private let endpoint: Endpoint
+    private let identify: Identify
+    private var knownPeers: [NodeID: [Address]] = [:]
+    private var isStopped = false
+
+    /// Starts a node: its sockets are bound when this returns.
+    ///
+    /// - Throws: ``DeP2PError`` `addressInUse` or `cannotListen`.
+    public static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node {
+        do {
+            let driver = try Listening.open(configuration.listen)
+            return try Node(configuration, driver: driver, clock: SystemNetworkClock.shared)
+        } catch {
+            throw DeP2PError(error)
+        }
+    }
+
+    /// Starts a node over any packet driver and clock: a simulated network's, in tests.
+    ///
+    /// - Throws: `QUICError` when the identity yields no certificate.
+    public init(_ configuration: NodeConfiguration, driver: any PacketDriver, clock: any NetworkClock) throws {
+        let key = configuration.identity ?? IdentityKey.generate()
+        identity = key
+        nodeID = key.nodeID
+        self.clock = clock
+        let endpoint = try Endpoint(key: key, driver: driver, clock: clock, configuration: configuration.preset.quic)
+        self.endpoint = endpoint
+        connections = Connections(
+            localNodeID: key.nodeID, transport: QUICTransport(endpoint), clock: clock,
+            limits: configuration.preset.connections)
+        realm = Realm(connections)
+        messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
+        streams = AppStreams(connections: connections, realm: realm)
+        identify = Identify(
+            key: key, agent: configuration.agent, connections: connections,
+            addresses: { [weak endpoint] in Listening.shareable(endpoint?.localAddresses ?? []) },
+            sequence: { Self.wallClockMilliseconds() })
+        identify.serve()
+        Ping.serve(on: connections)
+        for address in configuration.knownPeers { learn(address) }
+        endpoint.start()
+    }
+
+    // MARK: Addresses
+
+    /// Where others may reach this node, best first, each with `/p2p/` and its NodeID.
+    public var addresses: [Address] {
+        Listening.shareable(endpoint.localAddresses).map { $0.with(nodeID: nodeID) }
+    }
+
+    /// The bound sockets; wildcards stay wildcards.
+    public var localAddresses: [SocketAddress] { endpoint.localAddresses }
+
+    /// Remembers where a node is: a multiaddr that ends in `/p2p/ID`.
+    public func learn(_ address: Address) {
+        guard let nodeID = address.nodeID else { return }
+        var known = knownPeers[nodeID] ?? []
+        guard !known.contains(address), known.count < connections.limits.candidates else { return }
+        known.append(address)
+        knownPeers[nodeID] = known
+    }
+
+    // MARK: Realm
+
+    /// The realm that the node is in.
+    public var realmID: RealmID? { realm.id }
+
+    /// Enters a realm.
+    ///
+    /// - Throws: ``DeP2PError`` `alreadyInRealm`.
+    public func join(_ key: RealmKey) throws(DeP2PError) {
+        do throws(RealmError) { try realm.join(key) } catch { throw DeP2PError(error) }
+    }
+
+    /// Leaves the realm: says goodbye to its members, closes their streams, forgets them.
+    ///
+    /// - Throws: ``DeP2PError`` `notMember`.
+    public func leaveRealm() throws(DeP2PError) {
+        do throws(RealmError) { try realm.leave() } catch { throw DeP2PError(error) }
+    }
+
+    // MARK: Connecting
+
+    /// The session with a node: one that is open, else a new one over the target's and the known addresses.
+    ///
+    /// - Parameter timeout: for the whole connect; `nil` takes the preset's.
+    /// - Throws: ``DeP2PError`` with every attempt.
+    public func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
+        let known = target.nodeID.flatMap { knownPeers[$0] } ?? []
+        let target = DialTarget(nodeID: target.nodeID, addresses: target.addresses + known)
+        do { return try await connections.connect(to: target, timeout: timeout) } catch { throw DeP2PError(error) }
+    }
+
+    /// As ``connect(to:timeout:)``, and both nodes have proven the realm key to each other.
+    ///
+    /// - Throws: ``DeP2PError``; `realmRefused` when the other node is not in this realm.
+    public func connectMember(_ target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
+        guard realmID != nil else {
+            throw DeP2PError(.notMember, "this node is in no realm", hint: "join a realm with its key")
+        }
+        let session = try await connect(to: target, timeout: timeout)
+        do { try await realm.admit(session) } catch { throw DeP2PError(error) }
+        return session
+    }
+
+    /// Opens a stream to ping a session's peer on; dep2p and libp2p nodes answer.
+    ///
+    /// - Throws: ``DeP2PError`` `unsupported` when it knows no ping.
+    public func ping(_ session: Session) async throws(DeP2PError) -> Pinger {
+        do { return try await Ping.open(session) } catch { throw DeP2PError(error) }
+    }
+
+    /// Asks a session's peer who it is.
+    ///
+    /// - Throws: ``DeP2PError``.
+    public func identify(_ session: Session) async throws(DeP2PError) -> PeerInformation {
+        do { return try await Identify.ask(session) } catch { throw DeP2PError(error) }
+    }
+
+    // MARK: The end
+
+    /// Stops the node: lets streams end within `grace`, says goodbye on every connection, closes the sockets.
+    public func stop(grace: Duration = Node.defaultGrace) async {
+        guard !isStopped else { return }
+        isStopped = true
+        await drain(within: grace)
+        connections.stop()
+        endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
+    }
+
+    /// A receipt just written has to arrive before the connection closes over it.
+    private func drain(within grace: Duration) async {
+        let deadline = clock.now.advanced(by: grace)
+        while clock.now < deadline, connections.sessions.contains(where: { $0.openStreamCount > 0 }) {
+            do { try await clock.sleep(for: .milliseconds(1)) } catch { return }
+        }
+    }
+
+    nonisolated static func wallClockMilliseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(clamping: time.tv_sec) &* 1000 &+ UInt64(clamping: time.tv_nsec) / 1_000_000
+    }
+}
