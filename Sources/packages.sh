@@ -49,7 +49,7 @@ apt() {
 # What every build needs beside the Swift toolchain.
 install_build_packages() {
     local packages=(ca-certificates git pkg-config binutils libc6-dev
-        libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libssl-dev libsodium-dev)
+        libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libssl-dev libsodium-dev libminiupnpc-dev)
     # The Swift toolchain links with the C++ library of whichever gcc the system has.
     compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || packages+=(g++)
     install_packages "${packages[@]}"
