@@ -41,13 +41,16 @@ extension OptionEntry {
         ])
     static let verbose = OptionEntry(
         "verbose", short: "v", repeats: true, heading: .general, summary: "say more; twice says still more",
-        paragraphs: ["Say more on standard error: where settings come from, every attempt to connect. Twice says still more."])
+        paragraphs: [
+            "Say more on standard error: where settings come from, every attempt to connect. Twice says still more."
+        ])
     static let version = OptionEntry(
         "version", heading: .general, summary: "show the version",
         paragraphs: ["Show the version on standard output and exit 0."])
 
     static let ephemeral = OptionEntry(
-        "ephemeral", heading: .identity, variable: "DEP2P_EPHEMERAL", summary: "use a new identity and forget it afterwards",
+        "ephemeral", heading: .identity, variable: "DEP2P_EPHEMERAL",
+        summary: "use a new identity and forget it afterwards",
         paragraphs: ["Use an identity made for this run alone, and write it nowhere."])
     static let identity = OptionEntry(
         "identity", value: .file, heading: .identity, variable: "DEP2P_IDENTITY_FILE",
