@@ -4,7 +4,7 @@ enum CommonOptions {
     static let general: [OptionEntry] = [.config, .help, .json, .noColor, .quiet, .verbose, .version]
 
     /// Taken by the commands that run a node.
-    static let identity: [OptionEntry] = [.ephemeral, .identity, .realmKey]
+    static let identity: [OptionEntry] = [.ephemeral, .identity, .passphraseFile, .realmKey]
     static let network: [OptionEntry] = [
         .listen, .noDHT, .noDirect, .noMDNS, .noRelay, .peer, .preset, .stateDir, .timeout,
     ]
@@ -58,6 +58,12 @@ extension OptionEntry {
         paragraphs: [
             "Use the identity in FILE (PKCS#8 PEM, as `dep2p keygen` makes it). Without this option the identity in the "
                 + "data folder is used, and made there on first use. See FILES."
+        ])
+    static let passphraseFile = OptionEntry(
+        "passphrase-file", value: .file, heading: .identity, variable: "DEP2P_PASSPHRASE_FILE",
+        summary: "the identity's passphrase is the first line of FILE",
+        paragraphs: [
+            "The identity is encrypted, and the first line of FILE is its passphrase; `-` is standard input."
         ])
     static let realmKey = OptionEntry(
         "realm-key", value: .file, heading: .identity, variable: "DEP2P_REALM_KEY_FILE",

@@ -77,8 +77,8 @@ struct SendPlan: CommandPlan, Equatable {
         self.target = target
         payload = try Self.payload(options)
         node = try NodePlan(options, defaultTimeout: Self.defaultTimeout)
-        if payload == .standardInput, node.realmKey == .standardInput {
-            throw CLIError(.usage, "- and --realm-key can't both read standard input")
+        if payload == .standardInput, node.readsStandardInput {
+            throw CLIError(.usage, "standard input is what is sent: no key or passphrase can come from it")
         }
     }
 
