@@ -5,6 +5,11 @@ enum Program {
     /// - Parameter arguments: without the program's name.
     static func run(_ arguments: [Argument], _ environment: Environment) async -> ExitStatus {
         if let status = Rendering.runHidden(arguments) { return status }
+        if arguments.isEmpty {
+            // Nobody asked for help, so it is no result.
+            _ = StandardStream.error.write(Array(HelpText.render(nil).utf8))
+            return .usage
+        }
         let parsed = ArgumentParser.parse(arguments)
         let interruption = Interruption()
         let style = style(parsed, arguments, environment)

@@ -134,7 +134,9 @@ struct ArgumentParser {
         guard let value = attached ?? remaining.popFirst() else {
             throw CLIError(.usage, "\(shown) needs a value: \(placeholder)")
         }
-        guard !value.bytes.isEmpty else { throw CLIError(.usage, "\(shown) has an empty value: it needs \(placeholder)") }
+        guard !value.bytes.isEmpty else {
+            throw CLIError(.usage, "\(shown) has an empty value: it needs \(placeholder)")
+        }
         record(option, value)
     }
 

@@ -42,7 +42,8 @@ enum ArgumentValue {
         ]
         guard let (number, unit) = numberAndUnit(argument), let factor = units.first(where: { $0.0 == unit })?.1 else {
             throw CLIError(
-                .badValue, "not a size: \(argument.quoted)", hint: "write a number of bytes, or with a unit as in 10MiB")
+                .badValue, "not a size: \(argument.quoted)", hint: "write a number of bytes, or with a unit as in 10MiB"
+            )
         }
         let (bytes, overflow) = UInt64(number).multipliedReportingOverflow(by: factor)
         guard !overflow, bytes <= UInt64(Int64.max) else {

@@ -11,7 +11,20 @@ enum Target: Hashable, Sendable {
         if bytes.first == UInt8(ascii: "/") || bytes.contains(UInt8(ascii: ":")) {
             self = .address(try ArgumentValue.address(argument))
         } else {
-            self = .nodeID(try ArgumentValue.nodeID(argument))
+            self = .nodeID(try Self.nodeID(argument))
+        }
+    }
+
+    /// A word that does not even look like a NodeID may have been meant as a host.
+    private static func nodeID(_ argument: Argument) throws(CLIError) -> NodeID {
+        do {
+            return try ArgumentValue.nodeID(argument)
+        } catch {
+            let looksLikeOne = argument.text.map { $0.hasPrefix("12D3") || $0.hasPrefix("Qm") } ?? false
+            if looksLikeOne { throw error }
+            throw CLIError(
+                error.code, "neither a NodeID nor an address: \(argument.quoted)",
+                hint: "write a NodeID, HOST:PORT, or an address as in /ip4/192.0.2.7/udp/4001/quic-v1")
         }
     }
 

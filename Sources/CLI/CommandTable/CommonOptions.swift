@@ -4,7 +4,7 @@ enum CommonOptions {
     static let general: [OptionEntry] = [.config, .help, .json, .noColor, .quiet, .verbose, .version]
 
     /// Taken by the commands that run a node.
-    static let identity: [OptionEntry] = [.ephemeral, .identity, .realmKey]
+    static let identity: [OptionEntry] = [.ephemeral, .identity, .passphraseFile, .realmKey]
     static let network: [OptionEntry] = [
         .listen, .noDHT, .noDirect, .noMDNS, .noRelay, .peer, .preset, .stateDir, .timeout,
     ]
@@ -41,13 +41,16 @@ extension OptionEntry {
         ])
     static let verbose = OptionEntry(
         "verbose", short: "v", repeats: true, heading: .general, summary: "say more; twice says still more",
-        paragraphs: ["Say more on standard error: where settings come from, every attempt to connect. Twice says still more."])
+        paragraphs: [
+            "Say more on standard error: where settings come from, every attempt to connect. Twice says still more."
+        ])
     static let version = OptionEntry(
         "version", heading: .general, summary: "show the version",
         paragraphs: ["Show the version on standard output and exit 0."])
 
     static let ephemeral = OptionEntry(
-        "ephemeral", heading: .identity, variable: "DEP2P_EPHEMERAL", summary: "use a new identity and forget it afterwards",
+        "ephemeral", heading: .identity, variable: "DEP2P_EPHEMERAL",
+        summary: "use a new identity and forget it afterwards",
         paragraphs: ["Use an identity made for this run alone, and write it nowhere."])
     static let identity = OptionEntry(
         "identity", value: .file, heading: .identity, variable: "DEP2P_IDENTITY_FILE",
@@ -55,6 +58,12 @@ extension OptionEntry {
         paragraphs: [
             "Use the identity in FILE (PKCS#8 PEM, as `dep2p keygen` makes it). Without this option the identity in the "
                 + "data folder is used, and made there on first use. See FILES."
+        ])
+    static let passphraseFile = OptionEntry(
+        "passphrase-file", value: .file, heading: .identity, variable: "DEP2P_PASSPHRASE_FILE",
+        summary: "the identity's passphrase is the first line of FILE",
+        paragraphs: [
+            "The identity is encrypted, and the first line of FILE is its passphrase; `-` is standard input."
         ])
     static let realmKey = OptionEntry(
         "realm-key", value: .file, heading: .identity, variable: "DEP2P_REALM_KEY_FILE",

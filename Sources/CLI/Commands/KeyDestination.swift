@@ -11,7 +11,8 @@ enum KeyDestination: Equatable, Sendable {
             self = .file(path)
         } else {
             guard !isJSON else {
-                throw CLIError(.usage, "--json and the key can't share standard output", hint: "write the key with -o FILE")
+                throw CLIError(
+                    .usage, "--json and the key can't share standard output", hint: "write the key with -o FILE")
             }
             self = .standardOutput(named: isDash)
         }

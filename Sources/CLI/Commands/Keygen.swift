@@ -13,7 +13,8 @@ extension CommandEntry {
                 + "encrypted, or beforehand.",
         ],
         operands: .none,
-        options: [.keygenForce, .keygenOutput, .keygenPassphraseFile, .keygenShow],
+        options: [.keygenForce, .keygenOutput, .keygenShow],
+        common: [.passphraseFile],
         examples: [
             .init(says: "make an identity; prints its NodeID", line: "dep2p keygen -o node.pem"),
             .init(says: "show the NodeID of an identity", line: "dep2p keygen --show node.pem"),
@@ -37,11 +38,6 @@ extension OptionEntry {
             "Write the identity to FILE, with mode 0600; the file appears whole or not at all. With `-` write it to standard "
                 + "output even when that is a terminal."
         ])
-    static let keygenPassphraseFile = OptionEntry(
-        "passphrase-file", value: .file, summary: "the first line of FILE encrypts or decrypts the identity",
-        paragraphs: [
-            "Encrypt the new identity, or decrypt the one shown, with the first line of FILE; `-` is standard input."
-        ])
     static let keygenShow = OptionEntry(
         "show", value: .file, summary: "show the NodeID of the identity in FILE",
         paragraphs: ["Make nothing; show the NodeID of the identity in FILE, or on standard input for `-`."])
@@ -57,12 +53,10 @@ struct KeygenPlan: CommandPlan, Equatable {
     let action: Action
     let passphraseFile: [UInt8]?
 
-    /// The longest passphrase file that is read.
-    static let maximumPassphraseFile = 4096
     private static let maximumIdentityFile = 16 * 1024
 
     init(_ options: ResolvedOptions) throws(CLIError) {
-        passphraseFile = options.path(.keygenPassphraseFile)
+        passphraseFile = options.path(.passphraseFile)
         let output = options.path(.keygenOutput)
         if let shown = options.path(.keygenShow) {
             guard output == nil, !options.isSet(.keygenForce) else {
@@ -80,10 +74,10 @@ struct KeygenPlan: CommandPlan, Equatable {
         switch action {
         case .make(let destination, let replace):
             try destination.check(context.output, what: "the identity")
-            let passphrase = try passphrase()
+            let passphrase = try PassphraseFile.load(passphraseFile)
             return try make(destination, replace, passphrase, context.output)
         case .show(let path):
-            let key = try Self.load(path, passphrase: try passphrase())
+            let key = try Self.load(path, passphrase: try PassphraseFile.load(passphraseFile))
             context.output.result(key.nodeID.description)
             return CommandResult(fields: Self.fields(key, path))
         }
@@ -123,20 +117,6 @@ struct KeygenPlan: CommandPlan, Equatable {
         } catch {
             throw CLIError(reading: error)
         }
-    }
-
-    /// The first line of the passphrase file, which says something.
-    private func passphrase() throws(CLIError) -> [UInt8]? {
-        guard let passphraseFile else { return nil }
-        let content = try FileReading.read(
-            passphraseFile, limit: Self.maximumPassphraseFile, what: "passphrase file")
-        var line = Array(content.prefix { $0 != UInt8(ascii: "\n") })
-        if line.last == UInt8(ascii: "\r") { line.removeLast() }
-        guard !line.isEmpty else {
-            throw CLIError(
-                .badPassphrase, "passphrase file '\(TerminalText.escape(passphraseFile))' has an empty first line")
-        }
-        return line
     }
 
     private static func fields(_ key: IdentityKey, _ path: [UInt8]) -> [JSONField] {

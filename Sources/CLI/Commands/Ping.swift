@@ -30,7 +30,9 @@ extension CommandEntry {
 extension OptionEntry {
     static let pingCount = OptionEntry(
         "count", short: "c", value: .count, summary: "end after N round trips (default 4)",
-        paragraphs: ["End after N round trips. The default is 4; with `--until-direct` there is no end but the timeout."])
+        paragraphs: [
+            "End after N round trips. The default is 4; with `--until-direct` there is no end but the timeout."
+        ])
     static let pingInterval = OptionEntry(
         "interval", short: "i", value: .duration, summary: "time between round trips (default 1s)",
         paragraphs: ["The time from one round trip's start to the next. The default is `1s`."])

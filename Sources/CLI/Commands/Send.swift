@@ -20,13 +20,16 @@ extension CommandEntry {
                 says: "send a file and a folder, to the address that dep2p listen printed",
                 line: "dep2p send --realm-key realm.key --to ADDR disk.img notes/"),
             .init(says: "send a message", line: "dep2p send --realm-key realm.key --to ADDR -m 'build 512 is green'"),
-            .init(says: "send what a program writes", line: "pg_dump db | dep2p send --realm-key realm.key --to ADDR -"),
+            .init(
+                says: "send what a program writes", line: "pg_dump db | dep2p send --realm-key realm.key --to ADDR -"),
         ],
         statuses: [
             .badData, .inputMissing, .unknownPeer, .unavailable, .tryAgain, .protocolViolation, .permission,
         ],
         events: [
-            .init("path", "The path to the peer, now and at each change: `path` is `direct`, `punched` or `relay(NODEID)`."),
+            .init(
+                "path",
+                "The path to the peer, now and at each change: `path` is `direct`, `punched` or `relay(NODEID)`."),
             .init("progress", "At most twice a second: `bytes` acknowledged, `total`, `rate` in bytes a second."),
             .init(
                 "result",
@@ -74,8 +77,8 @@ struct SendPlan: CommandPlan, Equatable {
         self.target = target
         payload = try Self.payload(options)
         node = try NodePlan(options, defaultTimeout: Self.defaultTimeout)
-        if payload == .standardInput, node.realmKey == .standardInput {
-            throw CLIError(.usage, "- and --realm-key can't both read standard input")
+        if payload == .standardInput, node.readsStandardInput {
+            throw CLIError(.usage, "standard input is what is sent: no key or passphrase can come from it")
         }
     }
 
@@ -86,7 +89,9 @@ struct SendPlan: CommandPlan, Equatable {
             return .message(message)
         }
         guard !operands.isEmpty else { throw CLIError(.usage, "nothing to send: no FILE, no -m TEXT and no -") }
-        if let empty = operands.first(where: \.bytes.isEmpty) { throw CLIError(.usage, "an empty name: \(empty.quoted)") }
+        if let empty = operands.first(where: \.bytes.isEmpty) {
+            throw CLIError(.usage, "an empty name: \(empty.quoted)")
+        }
         if operands.contains(where: \.isDash) {
             guard operands.count == 1 else { throw CLIError(.usage, "- excludes files: standard input is sent alone") }
             return .standardInput

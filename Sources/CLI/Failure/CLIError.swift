@@ -42,6 +42,8 @@ extension CLIError.Code {
         name: "hashMismatch", status: .badData, meaning: "Content does not match its hash.")
     static let tooLarge = Self(
         name: "tooLarge", status: .badData, meaning: "A message or name is larger than the protocol allows.")
+    static let badName = Self(
+        name: "badName", status: .badData, meaning: "A file name that the receiver can't safely create.")
     static let inputMissing = Self(
         name: "inputMissing", status: .inputMissing, meaning: "An input file is missing or cannot be read.")
     static let unknownPeer = Self(
@@ -71,6 +73,10 @@ extension CLIError.Code {
     static let peerOffline = Self(
         name: "peerOffline", status: .tryAgain, meaning: "The peer is not there, or went away.")
     static let busy = Self(name: "busy", status: .tryAgain, meaning: "A limit is reached at the moment.")
+    static let peerFailed = Self(
+        name: "peerFailed", status: .tryAgain, meaning: "The peer gave up, or failed on its side.")
+    static let changed = Self(
+        name: "changed", status: .tryAgain, meaning: "A file changed while it was sent.")
     static let protocolViolation = Self(
         name: "protocolViolation", status: .protocolViolation, meaning: "The peer broke the protocol.")
     static let wrongPeer = Self(
@@ -88,9 +94,11 @@ extension CLIError.Code {
 
     /// Every code a result can carry besides `ok`, in the order of the man page.
     static let all: [Self] = [
-        .usage, .badValue, .badNodeID, .badAddress, .badKey, .badPassphrase, .hashMismatch, .tooLarge, .inputMissing,
+        .usage, .badValue, .badNodeID, .badAddress, .badKey, .badPassphrase, .hashMismatch, .tooLarge, .badName,
+        .inputMissing,
         .unknownPeer, .unknownHost, .noPath, .udpBlocked, .notDirect, .internalError, .osError, .addressInUse,
-        .cannotCreate, .exists, .noSpace, .ioError, .timeout, .stalled, .peerOffline, .busy, .protocolViolation,
+        .cannotCreate, .exists, .noSpace, .ioError, .timeout, .stalled, .peerOffline, .busy, .peerFailed, .changed,
+        .protocolViolation,
         .wrongPeer, .notMember, .refused, .keyFileTooOpen, .configuration, .interrupted, .terminated,
     ]
 }

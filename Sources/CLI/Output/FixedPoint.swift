@@ -15,13 +15,10 @@ enum FixedPoint {
     static func bytes(_ count: UInt64) -> String {
         let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
         guard count >= 1024 else { return "\(count) B" }
-        var tenths = count > UInt64.max / 10 ? UInt64.max : count * 10
-        var unit = -1
-        while tenths >= 10240, unit < units.count - 1 {
-            tenths /= 1024
-            unit += 1
-        }
-        return (tenths < 1000 ? text(Int64(tenths), decimals: 1) : String(tenths / 10)) + " " + units[unit]
+        let unit = min(units.count, (63 - count.leadingZeroBitCount) / 10)
+        let shift = UInt64(10 * unit)
+        let tenths = (count >> shift) * 10 + ((count & (1 << shift - 1)) * 10) >> shift
+        return (tenths < 1000 ? text(Int64(tenths), decimals: 1) : String(tenths / 10)) + " " + units[unit - 1]
     }
 
     /// A time for people: `0.4 ms`, `31 ms`, `2.4 s`, `3:07`, `1:02:09`.

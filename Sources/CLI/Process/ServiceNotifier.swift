@@ -39,7 +39,7 @@ struct ServiceNotifier: Sendable {
         let length = socklen_t(MemoryLayout<sa_family_t>.size + socketName.count)
         let sent = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL.rawValue), $0, length)
+                sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL), $0, length)
             }
         }
         return sent == message.count

@@ -2,7 +2,7 @@
 enum HelpText {
     static let width = 79
     /// Where the second column starts.
-    private static let column = 25
+    private static let column = 28
 
     /// Help on a command, or on the program.
     static func render(_ command: CommandEntry?) -> String {
@@ -18,9 +18,8 @@ enum HelpText {
             lines += options(CommandTable.commonOptions)
         }
         let page = [Release.program, command?.name].compactMap(\.self).joined(separator: "-")
-        lines += Markup.wrap(
-            "\(page)(1) tells more: exit statuses, JSON output, files. Report problems to \(Release.reportProblems).",
-            width: width)
+        lines += ["\(page)(1) tells more: exit statuses, JSON output, files."]
+        lines += ["Report problems to \(Release.reportProblems)."]
         return lines.joined(separator: "\n") + "\n"
     }
 

@@ -51,7 +51,7 @@ struct ManPage {
         roff.options(command.allOptions)
         roff.statuses(command.allStatuses)
         roff.environment(command.allOptions.filter(\.isSetting))
-        roff.files(command.files + (command.common.isEmpty ? [ManText.configuration] : ManText.files))
+        roff.files(command.files + (command.common.contains(.identity) ? ManText.files : [ManText.configuration]))
         roff.section("NOTES")
         roff.paragraphs(command.notes)
         roff.subsection("JSON output")

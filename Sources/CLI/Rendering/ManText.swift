@@ -3,7 +3,8 @@ enum ManText {
     static let configuration = CommandEntry.Term(
         "$XDG_CONFIG_HOME/dep2p/config, /etc/dep2p/config",
         "Settings: lines `key = value`, where the key is the long name of an option that has a variable in ENVIRONMENT. "
-            + "Lines that start with # are comments. An unknown key is an error. XDG_CONFIG_HOME is ~/.config when unset.")
+            + "Lines that start with # are comments. An unknown key is an error. XDG_CONFIG_HOME is ~/.config when unset."
+    )
 
     static let files: [CommandEntry.Term] = [
         .init(
@@ -15,7 +16,8 @@ enum ManText {
             "The realm key, when no other is named. A realm.key in `$CREDENTIALS_DIRECTORY` goes before it."),
         .init(
             "$XDG_STATE_HOME/dep2p",
-            "What the node remembers. XDG_STATE_HOME is ~/.local/state when unset; under systemd `$STATE_DIRECTORY` is used."),
+            "What the node remembers. XDG_STATE_HOME is ~/.local/state when unset; under systemd `$STATE_DIRECTORY` is used."
+        ),
         configuration,
     ]
 

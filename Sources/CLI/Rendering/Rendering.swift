@@ -20,7 +20,9 @@ enum Rendering {
     ///
     /// - Returns: nil when the arguments say something else.
     static func runHidden(_ arguments: [Argument]) -> ExitStatus? {
-        guard arguments.first?.text == "__render", arguments.count == 2, let root = arguments[1].text else { return nil }
+        guard arguments.first?.text == "__render", arguments.count == 2, let root = arguments[1].text else {
+            return nil
+        }
         for folder in ["man", "completions"] { mkdir("\(root)/\(folder)", 0o755) }
         for file in files {
             let descriptor = open("\(root)/\(file.path)", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)

@@ -47,12 +47,8 @@ enum ZshCompletion {
     }
 
     private static func arguments(_ command: CommandEntry) -> String {
-        let operands: String
-        switch command.operands {
-        case .none: operands = ""
-        case .files: operands = " \\\n                '*:file:_files'"
-        case .other: operands = " \\\n                '*: :'"
-        }
+        // An operand without completions is left out: its message would keep zsh from inserting an option.
+        let operands = command.operands == .files ? " \\\n                '*:file:_files'" : ""
         // The last line of the options ends the command unless operands follow.
         let lines = specifications(command.allOptions, indent: 16).dropLast(2)
         return """

@@ -16,7 +16,8 @@ struct ConfigurationFile: Sendable, Equatable {
     init(path: [UInt8], content: [UInt8], keys: [String]) throws(CLIError) {
         self.path = path
         var lines: [Line] = []
-        for (index, raw) in content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        for (index, raw) in content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
+        {
             let text = Self.trimmed(raw)
             if text.isEmpty || text.first == UInt8(ascii: "#") { continue }
             lines.append(try Self.line(number: index + 1, text: text, path: path, keys: keys))

@@ -14,7 +14,7 @@ struct Environment: Sendable {
     /// The variables of this process.
     static func ofProcess() -> Self {
         var variables: [[UInt8]: [UInt8]] = [:]
-        guard var entry = environ else { return Self([[UInt8]: [UInt8]]()) }
+        var entry = environ
         while let text = entry.pointee {
             // The system ends every string with a zero byte and the list with a null pointer (environ(7)).
             let bytes = UnsafeRawBufferPointer(start: text, count: strlen(text))

@@ -19,6 +19,7 @@ struct NodePlan: Equatable, Sendable {
     }
 
     let identity: IdentitySource
+    let passphraseFile: [UInt8]?
     let realmKey: RealmKeySource
     /// Empty: both families, a free port.
     let listen: [ListenAddress]
@@ -35,7 +36,11 @@ struct NodePlan: Equatable, Sendable {
     /// - Parameter defaultTimeout: nil for a command that by itself waits for ever.
     init(_ options: ResolvedOptions, defaultTimeout: Duration?) throws(CLIError) {
         identity = try Self.identity(options)
+        passphraseFile = options.path(.passphraseFile)
         realmKey = Self.realmKey(options)
+        try StandardInput.checkSingleReader([
+            ("--passphrase-file", passphraseFile), ("--realm-key", options.path(.realmKey)),
+        ])
         listen = try options.values(.listen) { argument throws(CLIError) in try ListenAddress(argument) }
         peers = try options.values(.peer, as: ArgumentValue.peerAddress)
         usesDHT = !options.isSet(.noDHT)
@@ -46,6 +51,9 @@ struct NodePlan: Equatable, Sendable {
         stateDirectory = options.path(.stateDir) ?? options.paths.state
         timeout = try options.value(.timeout, as: ArgumentValue.timeout) ?? defaultTimeout
     }
+
+    /// Whether one of the files is standard input, so that nothing else can read it.
+    var readsStandardInput: Bool { realmKey == .standardInput || passphraseFile == [UInt8(ascii: "-")] }
 
     private static func identity(_ options: ResolvedOptions) throws(CLIError) -> IdentitySource {
         if options.isSet(.ephemeral), options.isSet(.identity) {

@@ -53,7 +53,8 @@ struct ResolvedOptions: Sendable {
         if let name = option.variable, let value = environment[name] {
             let values =
                 option.repeats
-                ? value.split(separator: UInt8(ascii: ",")).map { Argument(bytes: Array($0)) } : [Argument(bytes: value)]
+                ? value.split(separator: UInt8(ascii: ",")).map { Argument(bytes: Array($0)) }
+                : [Argument(bytes: value)]
             return try checked(Chosen(values: values, source: .variable(name)), option)
         }
         for file in files {
@@ -73,7 +74,8 @@ struct ResolvedOptions: Sendable {
         case "false", "no", "off", "0": return Chosen(values: [], source: chosen.source)
         default:
             throw CLIError(
-                .configuration, "\(chosen.source.description): \(option.long) is neither true nor false: \(word.quoted)")
+                .configuration, "\(chosen.source.description): \(option.long) is neither true nor false: \(word.quoted)"
+            )
         }
     }
 

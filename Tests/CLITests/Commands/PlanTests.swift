@@ -1,0 +1,87 @@
+import Identity
+import Testing
+
+@testable import CLI
+
+@Suite struct PlanTests {
+    private static let node = IdentityKey.generate().nodeID
+    private static let address = "/ip4/192.0.2.7/udp/4001/quic-v1/p2p/\(node)"
+
+    private func options(_ words: [String]) throws -> ResolvedOptions {
+        guard case .run(let invocation) = ArgumentParser.parse(words.map { Argument($0) }) else {
+            throw Sandbox.Failure(message: "not taken: \(words)")
+        }
+        return try ResolvedOptions(invocation, environment: Environment(["HOME": "/h"]))
+    }
+
+    private func send(_ words: String...) throws -> SendPlan {
+        try SendPlan(options(["send", "--to", Self.address] + words))
+    }
+
+    @Test func sendTakesOneKindOfThing() throws {
+        #expect(try send("a", "b/").payload == .paths([Array("a".utf8), Array("b/".utf8)]))
+        #expect(try send("-m", "hi").payload == .message(Array("hi".utf8)))
+        #expect(try send("-").payload == .standardInput)
+        #expect(try send("--", "-m").payload == .paths([Array("-m".utf8)]))
+        #expect(try send("./-").payload == .paths([Array("./-".utf8)]))
+        for words in [["-", "a"], ["-m", "x", "a"], [], [""]] {
+            #expect(throws: CLIError.self) { try SendPlan(options(["send", "--to", Self.address] + words)) }
+        }
+    }
+
+    @Test func sendNeedsToKnowWhom() throws {
+        #expect(try send("a").target.nodeID == Self.node)
+        #expect(try SendPlan(options(["send", "--to", "\(Self.node)", "a"])).target == .nodeID(Self.node))
+        #expect(throws: CLIError.self) { try SendPlan(options(["send", "--to", "192.0.2.7:1", "a"])) }
+        #expect(throws: CLIError.self) { try SendPlan(options(["send", "a"])) }
+        #expect(try send("a").node.timeout == SendPlan.defaultTimeout)
+    }
+
+    @Test func listenKnowsWhereThingsGo() throws {
+        func destination(_ words: String...) throws -> ListenPlan.Destination {
+            try ListenPlan(options(["listen"] + words)).destination
+        }
+        #expect(try destination() == .nowhere)
+        #expect(try destination("-o", "inbox") == .directory(Array("inbox".utf8)))
+        #expect(try destination("--stdout") == .standardOutput(named: false))
+        #expect(try destination("-o", "-") == .standardOutput(named: true))
+        for words in [["--stdout", "-o", "x"], ["--stdout", "--json"], ["-o", "-", "--json"]] {
+            #expect(throws: CLIError.self) { try ListenPlan(options(["listen"] + words)) }
+        }
+        let plan = try ListenPlan(
+            options(["listen", "--allow", "\(Self.node)", "--max-size", "1KiB", "--reply", "ok"]))
+        #expect(plan.allowed == [Self.node])
+        #expect(plan.maximumBytes == 1024)
+        #expect(plan.reply == Array("ok".utf8))
+        #expect(plan.node.timeout == nil)
+    }
+
+    @Test func pingEndsUnlessItWaitsForADirectPath() throws {
+        func plan(_ words: String...) throws -> PingPlan { try PingPlan(options(["ping", "host:1"] + words)) }
+        #expect(try plan().count == 4)
+        #expect(try plan("--until-direct").count == nil)
+        #expect(try plan("--until-direct", "-c", "9").count == 9)
+        #expect(try plan("-i200ms").interval == .milliseconds(200))
+        #expect(throws: CLIError.self) { try plan("other") }
+    }
+
+    @Test func keygenWritesOrShows() throws {
+        func action(_ words: String...) throws -> KeygenPlan.Action {
+            try KeygenPlan(options(["keygen"] + words)).action
+        }
+        #expect(try action() == .make(.standardOutput(named: false), replace: false))
+        #expect(try action("-o", "-") == .make(.standardOutput(named: true), replace: false))
+        #expect(try action("-fo", "f") == .make(.file(Array("f".utf8)), replace: true))
+        #expect(try action("--show", "f") == .show(Array("f".utf8)))
+        #expect(throws: CLIError.self) { try action("--show", "f", "--force") }
+    }
+
+    @Test func aSecretIsNotShownToATerminalUnasked() throws {
+        let terminal = OutputTests.Recorder().sink(isTerminal: true)
+        let output = Output(.init(), standardOutput: terminal, standardError: terminal)
+        #expect(throws: CLIError.self) {
+            try KeyDestination.standardOutput(named: false).check(output, what: "the identity")
+        }
+        try KeyDestination.standardOutput(named: true).check(output, what: "the identity")
+    }
+}

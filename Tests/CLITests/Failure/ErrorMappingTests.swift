@@ -1,0 +1,33 @@
+import Glibc
+import Identity
+import Testing
+
+@testable import CLI
+
+@Suite struct ErrorMappingTests {
+    @Test(arguments: IdentityError.Code.allCases)
+    func everyIdentityErrorHasACodeOfTheTable(_ code: IdentityError.Code) {
+        let error = IdentityError(code, "what \u{1b}[31m it says", hint: "a hint")
+        for mapped in [CLIError(reading: error), CLIError(writing: error)] {
+            #expect(CLIError.Code.all.contains(mapped.code))
+            #expect(mapped.code.status != .internalError && mapped.code.status != .ok)
+            #expect(mapped.message == "what \\u{1b}[31m it says")
+            #expect(mapped.hint == "a hint")
+        }
+    }
+
+    @Test(arguments: [
+        (IdentityError.Code.malformedNodeID, CLI.ExitStatus.badData), (.fileCorrupt, .badData),
+        (.wrongPassphrase, .badData),
+        (.fileMissing, .inputMissing), (.fileUnreadable, .inputMissing), (.fileTooOpen, .permission),
+        (.fileExists, .cannotCreate), (.badSignature, .protocolViolation), (.systemCall, .osError),
+    ])
+    func statuses(_ code: IdentityError.Code, _ status: CLI.ExitStatus) {
+        #expect(CLIError(reading: IdentityError(code, "")).code.status == status)
+    }
+
+    @Test func aFullDiskCannotCreate() {
+        let error = IdentityError(.cannotCreate, "", systemError: ENOSPC)
+        #expect(CLIError(writing: error).code == .noSpace)
+    }
+}

@@ -1,0 +1,77 @@
+# Completion of dep2p for bash. Rendered from the command table; edit that.
+
+_dep2p() {
+    local cur prev word command='' skip='' only='' kind='' words='' i
+    cur=${COMP_WORDS[COMP_CWORD]}
+    prev=${COMP_WORDS[COMP_CWORD-1]}
+    # bash splits --option=value into three words.
+    if [[ $cur == '=' ]]; then
+        cur=''
+    elif [[ $prev == '=' && COMP_CWORD -gt 2 ]]; then
+        prev=${COMP_WORDS[COMP_CWORD-2]}
+    fi
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ $word == '=' ]]; then
+            skip=1
+        elif [[ -n $skip ]]; then
+            skip=''
+        elif [[ -z $only && $word == -- ]]; then
+            only=1
+        elif [[ -z $only && $word == -?* ]]; then
+            case $word in
+            --allow | --config | --count | --identity | --interval | --listen | --max-size | --message | --output | --passphrase-file | --peer | --preset | --realm-key | --reply | --show | --state-dir | --timeout | --to | -c | -i | -m | -o) skip=1 ;;
+            esac
+        elif [[ -z $command ]]; then
+            command=$word
+        fi
+    done
+    COMPREPLY=()
+
+    if [[ -n $skip ]]; then
+        case "$command $prev" in
+        'keygen '-o | 'keygen '--output) kind=file ;;
+        'keygen '--passphrase-file) kind=file ;;
+        'keygen '--show) kind=file ;;
+        'realm-key '-o | 'realm-key '--output) kind=file ;;
+        'realm-key '--show) kind=file ;;
+        'listen '-o | 'listen '--output) kind=directory ;;
+        *' '--identity) kind=file ;;
+        *' '--realm-key) kind=file ;;
+        *' '--preset) words='desktop minimal mobile server' ;;
+        *' '--state-dir) kind=directory ;;
+        *' '--config) kind=file ;;
+        esac
+    elif [[ -z $only && $cur == -* ]]; then
+        case $command in
+        keygen) words='-f --force -o --output --passphrase-file --show --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        realm-key) words='-o --output --show --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        send) words='-m --message --to --ephemeral --identity --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        listen) words='--allow --max-size --once -o --output --reply --stdout --ephemeral --identity --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        ping) words='-c --count -i --interval --require-direct --until-direct --ephemeral --identity --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        *) words='--ephemeral --identity --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        esac
+    else
+        case $command in
+        '') words='keygen realm-key send listen ping help' ;;
+        send) kind=file ;;
+        help) words='keygen realm-key send listen ping' ;;
+        esac
+    fi
+
+    case $kind in
+    file)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        ;;
+    directory)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        ;;
+    *)
+        [[ -n $words ]] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+        ;;
+    esac
+}
+
+complete -F _dep2p dep2p
