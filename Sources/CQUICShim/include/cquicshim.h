@@ -63,6 +63,9 @@ int dep2p_udp_take_error(int descriptor, dep2p_address *destination);
 /// Whether `address` is one of this machine's own.
 int dep2p_address_is_local(const dep2p_address *address);
 
+/// The address of this machine that datagrams to `destination` carry; 0, or -errno when there is no route (route.c).
+int dep2p_route_source(const dep2p_address *destination, dep2p_address *result);
+
 // ---- certificates (certificate.c) ----
 
 /// Makes a P-256 key and a certificate of it, self-signed, carrying `extension` (the value's DER) under the libp2p

@@ -1,0 +1,72 @@
+internal import CQUICShim
+import Glibc
+public import Identity
+
+/// A socket for protocols that speak in single datagrams (STUN, PCP): a driver's own, or the one QUIC uses.
+@NetworkActor
+public protocol DatagramChannel: AnyObject, Sendable {
+    /// The address it receives on; the wildcard address with its real port unless it was bound to another.
+    var localAddress: SocketAddress { get }
+    var onDatagram: (@NetworkActor (ForeignDatagram) -> Void)? { get set }
+    /// The network reported that datagrams to this address do not arrive (ICMP). Forgeable: a hint.
+    var onUnreachable: (@NetworkActor (SocketAddress) -> Void)? { get set }
+    /// Sends, or loses, one datagram: what the kernel does not take at once is lost as if on the way.
+    func send(_ bytes: [UInt8], to remote: SocketAddress)
+    func close()
+}
+
+/// A datagram channel over a driver of its own.
+@NetworkActor
+public final class DatagramSocket: DatagramChannel {
+    private let driver: any PacketDriver
+    public let localAddress: SocketAddress
+    public var onDatagram: (@NetworkActor (ForeignDatagram) -> Void)?
+    public var onUnreachable: (@NetworkActor (SocketAddress) -> Void)?
+
+    /// - Parameter driver: not started yet, with one local address.
+    public init(_ driver: any PacketDriver) {
+        self.driver = driver
+        localAddress = driver.localAddresses.first ?? SocketAddress(.v4Any, port: 0)
+        driver.start(self)
+    }
+
+    /// A UDP socket on a free port of every address of `family`.
+    public convenience init(_ family: IPAddress.Family) throws(BindError) {
+        let any = SocketAddress(family == .v4 ? .v4Any : .v6Any, port: 0)
+        self.init(try UDPDriver(bind: [any]))
+    }
+
+    public func send(_ bytes: [UInt8], to remote: SocketAddress) {
+        bytes.withUnsafeBytes { bytes in
+            let burst = PacketBurst(bytes: bytes, segment: bytes.count, local: localAddress, remote: remote, ecn: 0)
+            // Too large for the path says nothing about who listens at its end.
+            if case .failed(let error) = driver.send(burst), error != EMSGSIZE { onUnreachable?(remote) }
+        }
+    }
+
+    public func close() {
+        onDatagram = nil
+        onUnreachable = nil
+        driver.close()
+    }
+}
+
+extension DatagramSocket: PacketSink {
+    public func receive(
+        _ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8
+    ) {
+        onDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
+    }
+
+    public func driverIsWritable() {}
+
+    public func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32) { onUnreachable?(remote) }
+}
+
+extension IPAddress {
+    /// The address of this machine that datagrams to `destination` carry; `nil` when there is no route.
+    public static func source(toward destination: SocketAddress) -> IPAddress? {
+        var (raw, result) = (destination.raw, dep2p_address())
+        return dep2p_route_source(&raw, &result) == 0 ? SocketAddress(result).ip : nil
+    }
+}

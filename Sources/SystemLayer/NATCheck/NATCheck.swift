@@ -1,0 +1,95 @@
+public import Identity
+public import QUIC
+
+/// Asks observers what this network allows: the shell around ``NATCheckStateMachine``, one for each address family.
+@NetworkActor
+public final class NATCheck {
+    public typealias OpenSocket = @NetworkActor (IPAddress.Family) throws -> any DatagramChannel
+
+    private let clock: any NetworkClock
+    private let open: OpenSocket
+
+    /// - Parameter open: gives a channel for tests in one family; closed at their end. By default a UDP socket.
+    public init(
+        clock: any NetworkClock = SystemNetworkClock.shared,
+        open: @escaping OpenSocket = { try DatagramSocket($0) }
+    ) {
+        self.clock = clock
+        self.open = open
+    }
+
+    /// Runs all tests that the observers allow, both families at once; within about five seconds.
+    ///
+    /// - Parameter observers: dep2p nodes or STUN servers; two IP addresses a family for the mapping behaviour, two
+    ///   ports of one of them for the rest.
+    /// - Throws: `CancellationError`.
+    public func run(observers: [SocketAddress]) async throws -> NATReport {
+        async let ipv4 = check(observers.filter { $0.ip.family == .v4 }, .v4)
+        async let ipv6 = check(observers.filter { $0.ip.family == .v6 }, .v6)
+        var report = NATReport()
+        report.ipv4Family = try await ipv4
+        report.ipv6Family = try await ipv6
+        return report
+    }
+
+    private func check(_ observers: [SocketAddress], _ family: IPAddress.Family) async throws -> NATFamilyReport {
+        var unavailable = NATFamilyReport()
+        unavailable.asked = observers.count
+        guard let observer = observers.first else { return unavailable }
+        unavailable.isUnavailable = true
+        guard let local = IPAddress.source(toward: observer), let first = try? open(family),
+            let second = try? open(family)
+        else { return unavailable }
+        let run = NATCheckRun(
+            NATCheckStateMachine(
+                observers: observers, first: SocketAddress(local, port: first.localAddress.port),
+                second: SocketAddress(local, port: second.localAddress.port), random: SystemRandomNumberGenerator()),
+            sockets: [.first: first, .second: second], clock: clock)
+        defer { run.close() }
+        return try await run.result()
+    }
+}
+
+/// One family's machine with its sockets and its timer.
+@NetworkActor
+private final class NATCheckRun {
+    private var machine: NATCheckStateMachine
+    private let sockets: [NATCheckStateMachine.Socket: any DatagramChannel]
+    private let clock: any NetworkClock
+    private let finished = Waiter<NATFamilyReport>()
+    private var timer: TimerToken?
+
+    init(
+        _ machine: NATCheckStateMachine, sockets: [NATCheckStateMachine.Socket: any DatagramChannel],
+        clock: any NetworkClock
+    ) {
+        (self.machine, self.sockets, self.clock) = (machine, sockets, clock)
+    }
+
+    func result() async throws -> NATFamilyReport {
+        for (name, socket) in sockets {
+            socket.onDatagram = { [weak self] datagram in
+                guard let self else { return }
+                perform(self.machine.handle(datagram.bytes, on: name, from: datagram.remote, now: clock.now))
+            }
+        }
+        perform(machine.start(now: clock.now))
+        return try await finished.value()
+    }
+
+    func close() {
+        if let timer { clock.cancel(timer) }
+        for socket in sockets.values { socket.close() }
+    }
+
+    private func perform(_ transmissions: [NATCheckStateMachine.Transmission]) {
+        for item in transmissions { sockets[item.socket]?.send(item.bytes, to: item.destination) }
+        if let timer { clock.cancel(timer) }
+        guard !machine.isFinished else { return finished.resume(returning: machine.report) }
+        guard let deadline = machine.deadline else { return }
+        timer = clock.schedule(at: deadline) { [weak self] in
+            guard let self else { return }
+            perform(machine.handleTimer(now: clock.now))
+        }
+    }
+}

@@ -1,0 +1,158 @@
+internal import Glibc
+public import Identity
+public import QUIC
+
+/// Keeps one UDP port open on this network's gateway: the shell around ``PortMappingStateMachine``.
+///
+/// Calling order: set ``onChange``, ``start()``, and ``stop()`` at the end, which removes the mapping.
+@NetworkActor
+public final class PortMapper {
+    /// How long a removal may hold up an exit.
+    public static let removalLimit = Duration.seconds(3)
+
+    /// The mapping, or that there is none any more.
+    public var onChange: (@NetworkActor (PortMapping?) -> Void)?
+
+    private let clock: any NetworkClock
+    private let gateway: SocketAddress
+    private let socket: any DatagramChannel
+    private var machine: PortMappingStateMachine
+    private var timer: TimerToken?
+    private var stopped: Waiter<Void>?
+    /// Found at the first request by UPnP; another gateway is looked for when this one refuses.
+    private var upnp: UPnPGateway?
+
+    /// `nil` when the family has no gateway, or no socket is left.
+    ///
+    /// - Parameter family: over IPv6 the gateway's firewall is opened, by PCP only.
+    public convenience init?(
+        internalPort: UInt16, family: IPAddress.Family = .v4, clock: any NetworkClock = SystemNetworkClock.shared
+    ) {
+        guard let gateway = Gateway.current(family)?.socketAddress, let client = IPAddress.source(toward: gateway),
+            let socket = try? DatagramSocket(family)
+        else { return nil }
+        self.init(internalPort: internalPort, gateway: gateway, client: client, socket: socket, clock: clock)
+    }
+
+    init(
+        internalPort: UInt16, gateway: SocketAddress, client: IPAddress, socket: any DatagramChannel,
+        clock: any NetworkClock
+    ) {
+        (self.gateway, self.socket, self.clock) = (gateway, socket, clock)
+        machine = PortMappingStateMachine(
+            client: client, internalPort: internalPort, nonce: SecureRandom.bytes(PCP.nonceLength))
+    }
+
+    public var mapping: PortMapping? { machine.mapping }
+
+    public func start() {
+        socket.onDatagram = { [weak self] datagram in
+            // RFC 6887 section 8.3, RFC 6886 section 3.1: only the gateway's own answers count.
+            guard let self, datagram.remote.ip == gateway.ip, datagram.remote.port == gateway.port else { return }
+            perform(machine.handle(datagram.bytes, now: clock.now))
+        }
+        socket.onUnreachable = { [weak self] _ in
+            guard let self else { return }
+            perform(machine.handleUnreachable(now: clock.now))
+        }
+        perform(machine.start(now: clock.now))
+    }
+
+    /// Removes the mapping and returns when the gateway confirmed, or after ``removalLimit``.
+    public func stop() async {
+        perform(machine.stop(now: clock.now))
+        if !machine.isStopped {
+            let waiter = Waiter<Void>()
+            stopped = waiter
+            try? await clock.withDeadline(Self.removalLimit) { try await waiter.value() }
+        }
+        if let timer { clock.cancel(timer) }
+        socket.close()
+    }
+
+    private func perform(_ actions: [PortMappingStateMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .send(let bytes): socket.send(bytes, to: gateway)
+            case .changed(let mapping): onChange?(mapping)
+            case .addByUPnP(let externalPort, let internalPort, let lifetime):
+                addByUPnP(externalPort: externalPort, internalPort: internalPort, lifetime: lifetime)
+            case .removeByUPnP(let externalPort): removeByUPnP(externalPort: externalPort)
+            }
+        }
+        if machine.isStopped { stopped?.resume(returning: ()) }
+        if let timer { clock.cancel(timer) }
+        guard let deadline = machine.deadline else { return }
+        timer = clock.schedule(at: deadline) { [weak self] in
+            guard let self else { return }
+            perform(machine.handleTimer(now: clock.now))
+        }
+    }
+
+    // MARK: UPnP, which blocks
+
+    private func addByUPnP(externalPort: UInt16, internalPort: UInt16, lifetime: UInt32) {
+        guard gateway.ip.family == .v4 else { return finishUPnP(.noGateway) }
+        let known = upnp
+        Task { @NetworkActor in
+            let outcome = try? await offload { () -> (UPnPGateway?, PortMappingStateMachine.UPnPResult) in
+                guard let found = known ?? UPnPGateway.discover() else { return (nil, .noGateway) }
+                return (
+                    found, found.add(externalPort: externalPort, internalPort: internalPort, lifetime: lifetime)
+                )
+            }
+            let (found, result) = outcome ?? (nil, .noGateway)
+            if case .mapped(let port, _) = result {
+                upnp = found
+                // Stopped meanwhile: nobody else would remove it.
+                if machine.isStopped { return removeByUPnP(externalPort: port) }
+            } else {
+                upnp = nil
+            }
+            finishUPnP(result)
+        }
+    }
+
+    private func removeByUPnP(externalPort: UInt16) {
+        guard let upnp else { return finishUPnP(.noGateway) }
+        Task { @NetworkActor in
+            _ = try? await offload { upnp.remove(externalPort: externalPort) }
+            finishUPnP(.noGateway)
+        }
+    }
+
+    private func finishUPnP(_ result: PortMappingStateMachine.UPnPResult) {
+        perform(machine.handleUPnP(result, now: clock.now))
+    }
+}
+
+extension Gateway {
+    /// The gateway of this machine's default route; `nil` when there is none.
+    public static func current(_ family: IPAddress.Family) -> Gateway? {
+        switch family {
+        case .v4: readSmallFile("/proc/net/route").flatMap(ipv4(inRoutes:))
+        case .v6: readSmallFile("/proc/net/ipv6_route").flatMap(ipv6(inRoutes:))
+        }
+    }
+
+    /// Where PCP and NAT-PMP are spoken. A link-local address needs its interface.
+    public var socketAddress: SocketAddress {
+        SocketAddress(address, port: PCP.port, scope: address.isLinkLocal ? if_nametoindex(interface) : 0)
+    }
+
+    /// Longest route table read: ``maximumLines`` lines of at most 160 bytes.
+    private static let maximumFile = maximumLines * 160
+
+    private static func readSmallFile(_ path: String) -> String? {
+        guard let file = fopen(path, "re") else { return nil }
+        defer { fclose(file) }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while bytes.count < maximumFile {
+            let count = fread(&buffer, 1, buffer.count, file)
+            if count == 0 { break }
+            bytes += buffer.prefix(count)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

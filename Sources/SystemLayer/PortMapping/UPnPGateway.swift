@@ -1,0 +1,41 @@
+internal import CMiniUPnPc
+public import Identity
+
+/// An Internet gateway that speaks UPnP, through miniupnpc. Every call blocks: call through `offload`.
+public final class UPnPGateway: @unchecked Sendable {
+    // Proof for @unchecked: the gateway is written once, before it is shared; miniupnpc's commands only read it, and
+    // each opens a connection of its own.
+
+    /// What gateways show their owners.
+    static let description = "dep2p"
+
+    private let pointer: OpaquePointer
+
+    private init(_ pointer: OpaquePointer) { self.pointer = pointer }
+
+    deinit { dep2p_upnp_free(pointer) }
+
+    /// Looks for a connected gateway on the local network for `milliseconds`.
+    public static func discover(milliseconds: Int32 = 2000) -> UPnPGateway? {
+        dep2p_upnp_discover(milliseconds).map(UPnPGateway.init)
+    }
+
+    /// The gateway's external address; `nil` when it did not tell one.
+    public var externalAddress: IPAddress? {
+        let text = String(cString: dep2p_upnp_external_address(pointer))
+        guard let address = IPAddress(text), !address.isUnspecified else { return nil }
+        return address
+    }
+
+    /// Maps a UDP port; `lifetime` in seconds.
+    public func add(
+        externalPort: UInt16, internalPort: UInt16, lifetime: UInt32
+    ) -> PortMappingStateMachine.UPnPResult {
+        let result = dep2p_upnp_add(
+            pointer, Int32(externalPort), Int32(internalPort), Int32(clamping: lifetime), Self.description)
+        guard let port = UInt16(exactly: result), port != 0 else { return .refused(Int(-result)) }
+        return .mapped(externalPort: port, address: externalAddress)
+    }
+
+    public func remove(externalPort: UInt16) { _ = dep2p_upnp_remove(pointer, Int32(externalPort)) }
+}
