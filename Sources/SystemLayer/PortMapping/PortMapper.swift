@@ -24,23 +24,29 @@ public final class PortMapper {
 
     /// `nil` when the family has no gateway, or no socket is left.
     ///
-    /// - Parameter family: over IPv6 the gateway's firewall is opened, by PCP only.
+    /// - Parameters:
+    ///   - family: over IPv6 the gateway's firewall is opened, by PCP only.
+    ///   - preferred: the first protocol tried.
     public convenience init?(
-        internalPort: UInt16, family: IPAddress.Family = .v4, clock: any NetworkClock = SystemNetworkClock.shared
+        internalPort: UInt16, family: IPAddress.Family = .v4, preferred: PortMappingProtocol = .pcp,
+        clock: any NetworkClock = SystemNetworkClock.shared
     ) {
         guard let gateway = Gateway.current(family)?.socketAddress, let client = IPAddress.source(toward: gateway),
             let socket = try? DatagramSocket(family)
         else { return nil }
-        self.init(internalPort: internalPort, gateway: gateway, client: client, socket: socket, clock: clock)
+        self.init(
+            internalPort: internalPort, gateway: gateway, client: client, socket: socket, preferred: preferred,
+            clock: clock)
     }
 
     init(
         internalPort: UInt16, gateway: SocketAddress, client: IPAddress, socket: any DatagramChannel,
-        clock: any NetworkClock
+        preferred: PortMappingProtocol = .pcp, clock: any NetworkClock
     ) {
         (self.gateway, self.socket, self.clock) = (gateway, socket, clock)
         machine = PortMappingStateMachine(
-            client: client, internalPort: internalPort, nonce: SecureRandom.bytes(PCP.nonceLength))
+            client: client, internalPort: internalPort, nonce: SecureRandom.bytes(PCP.nonceLength),
+            preferred: preferred)
     }
 
     public var mapping: PortMapping? { machine.mapping }

@@ -74,6 +74,7 @@ public struct PortMappingStateMachine: Sendable {
     private let client: IPAddress
     private let internalPort: UInt16
     private let nonce: [UInt8]
+    private let preferred: PortMappingProtocol
     private var epoch = GatewayEpoch()
     private var natPMPAddress: IPAddress?
     private var nextRest = Self.firstRest
@@ -81,7 +82,11 @@ public struct PortMappingStateMachine: Sendable {
     /// - Parameters:
     ///   - client: this machine's address towards the gateway.
     ///   - nonce: ``PCP/nonceLength`` unpredictable bytes.
-    public init(client: IPAddress, internalPort: UInt16, nonce: [UInt8]) {
+    ///   - preferred: the first protocol tried; those better than it are not.
+    public init(
+        client: IPAddress, internalPort: UInt16, nonce: [UInt8], preferred: PortMappingProtocol = .pcp
+    ) {
+        self.preferred = preferred
         self.client = client
         self.internalPort = internalPort
         self.nonce = Array((nonce + [UInt8](repeating: 0, count: PCP.nonceLength)).prefix(PCP.nonceLength))
@@ -110,7 +115,7 @@ public struct PortMappingStateMachine: Sendable {
 
     public mutating func start(now: NetworkInstant) -> [Action] {
         guard state == .idle else { return [] }
-        return ask(by: .pcp, held: nil, now: now)
+        return ask(by: preferred, held: nil, now: now)
     }
 
     /// Removes the mapping, if there is one. ``isStopped`` once the gateway confirmed or did not answer.
@@ -161,7 +166,7 @@ public struct PortMappingStateMachine: Sendable {
         switch state {
         case .idle, .stopped: return []
         case .mapped(let held): return ask(by: held.mapping.kind, held: held, now: now)
-        case .resting: return ask(by: .pcp, held: nil, now: now)
+        case .resting: return ask(by: preferred, held: nil, now: now)
         case .asking(var attempt, let held):
             guard attempt.kind != .upnp, attempt.transmissions < Self.transmissions else {
                 return giveUp(attempt, held, now: now)

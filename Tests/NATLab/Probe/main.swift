@@ -8,11 +8,11 @@ import SystemLayer
 //     NATProbe observe ADDRESS:PORT…     answers STUN until standard input ends
 //     NATProbe check ADDRESS:PORT…       what this network does, as the observers see it
 //     NATProbe protocols                 which port mapping protocols the gateway speaks
-//     NATProbe map PORT                  keeps PORT mapped until standard input ends
+//     NATProbe map PORT [PROTOCOL]       keeps PORT mapped until standard input ends, first by PROTOCOL
 
 func emit(_ fields: [(String, String)]) {
     print("{" + fields.map { "\"\($0.0)\": \($0.1)" }.joined(separator: ", ") + "}")
-    fflush(stdout)
+    fflush(nil)
 }
 
 func quoted(_ text: (some CustomStringConvertible)?) -> String { text.map { "\"\($0)\"" } ?? "null" }
@@ -69,8 +69,8 @@ func protocols() async throws {
 }
 
 @NetworkActor
-func map(_ port: UInt16) async {
-    guard let mapper = PortMapper(internalPort: port) else { return emit([("error", quoted("no gateway"))]) }
+func map(_ port: UInt16, _ preferred: PortMappingProtocol) async {
+    guard let mapper = PortMapper(internalPort: port, preferred: preferred) else { return emit([("error", quoted("no gateway"))]) }
     mapper.onChange = { mapping in
         emit([
             ("protocol", quoted(mapping?.kind.rawValue)), ("port", plain(mapping?.externalPort)),
@@ -89,6 +89,7 @@ switch arguments.first {
 case "observe": try await observe(addresses)
 case "check": try await check(addresses)
 case "protocols": try await protocols()
-case "map": await map(arguments.dropFirst().first.flatMap { UInt16($0) } ?? 0)
+case "map" where arguments.count >= 2:
+    await map(UInt16(arguments[1]) ?? 0, arguments.dropFirst(2).first.flatMap(PortMappingProtocol.init) ?? .pcp)
 default: exit(64)
 }
