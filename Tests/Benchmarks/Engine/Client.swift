@@ -34,6 +34,8 @@ final class Client {
         endpoint.start()
     }
 
+    func close() { endpoint.close() }
+
     private func connect() async throws -> Connection {
         try await endpoint.connect(to: remote, expecting: nodeID)
     }

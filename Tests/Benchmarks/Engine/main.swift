@@ -10,7 +10,6 @@ let usage = """
            Benchmarks latency ADDRESS ROUNDS         1 KiB request and reply, a stream each
            Benchmarks pipelined ADDRESS REQUESTS     the same, 64 in flight
            Benchmarks handshake ADDRESS ROUNDS       new connection, first byte echoed
-           Benchmarks admission ADDRESS ROUNDS       new connection, realm admission
            Benchmarks idle ADDRESS CONNECTIONS       that many idle connections
            Benchmarks codecs                         the hot codecs, one thread
 
@@ -25,7 +24,9 @@ func run(_ arguments: [String]) async throws -> Bool {
             return false
         }
         let client = try await Client(address: Address(arguments[1]))
-        try await measurement(client)(count).show()
+        let report = try await measurement(client)(count)
+        await client.close()
+        report.show()
     default: return false
     }
     return true
