@@ -34,8 +34,7 @@ let package = Package(
             name: "CLI", dependencies: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"],
             swiftSettings: house),
         floor("DeP2P", on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
-        floor(
-            "AppLayer", on: ["RealmLayer", "SystemLayer", "QUIC", "Wire", "Identity", protobuf], exclude: ["Transfer"]),
+        floor("AppLayer", on: ["RealmLayer", "SystemLayer", "QUIC", "Wire", "Identity", "CQUICShim", protobuf]),
         floor("RealmLayer", on: ["SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
         floor("SystemLayer", on: ["QUIC", "Wire", "Identity", "CMiniUPnPc", protobuf]),
         floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
@@ -71,7 +70,8 @@ let package = Package(
         tests("RealmLayerTests", of: ["SessionTestSupport", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
         tests(
             "AppLayerTests",
-            of: ["SessionTestSupport", "AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity", protobuf]),
+            of: ["SessionTestSupport", "AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity", protobuf],
+            resources: [.copy("Vectors")]),
         tests("DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
         tests("CLITests", of: ["CLI", "DeP2P", "Identity"], resources: [.copy("Transcripts")]),
     ],

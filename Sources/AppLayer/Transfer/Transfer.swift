@@ -130,6 +130,9 @@ public struct TransferOffer: Hashable, Sendable {
         guard bytes <= TransferLimits.offerBytes else {
             throw TransferError(.badOffer, "\(bytes) bytes of names; one transfer takes \(TransferLimits.offerBytes)")
         }
+        guard entries.count(where: { $0.kind == .stream }) <= 1 else {
+            throw TransferError(.badOffer, "more than one stream")
+        }
         self.entries = entries
         totalSize = total
     }

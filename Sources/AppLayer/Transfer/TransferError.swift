@@ -3,7 +3,7 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
     /// Open: more codes may come.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         public let name: String
-        /// On the wire; 0 for those that never travel.
+        /// On the wire.
         let number: UInt32
 
         public var description: String { name }
@@ -40,6 +40,11 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
         public static let connectionLost = Code(name: "connectionLost", number: 15)
         /// Neither a file nor a folder: a symlink, device, pipe or socket.
         public static let notAFile = Code(name: "notAFile", number: 16)
+
+        private init(name: String, number: UInt32) {
+            self.name = name
+            self.number = number
+        }
 
         private static let all: [Code] = [
             notAllowed, tooLarge, noSpace, badName, busy, cancelled, oneFileOnly, badOffer, fileAccess,

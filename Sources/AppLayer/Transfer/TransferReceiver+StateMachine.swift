@@ -6,13 +6,13 @@
 ///
 /// Files come in the order of the offer; each is started or reported as failed, none is left out.
 struct TransferReceiverStateMachine {
-    private struct Current {
+    fileprivate struct Current {
         let index: Int
         let offset: UInt64
         var end: UInt64
     }
 
-    private struct Receiving {
+    fileprivate struct Receiving {
         let offer: TransferOffer
         let held: [Int: HeldFile.Content]
         /// Indices of entries with bytes, in order; `next` of them have been started or failed.
@@ -21,7 +21,6 @@ struct TransferReceiverStateMachine {
         var current: Current?
         /// Ended by the sender and not stored yet.
         var unstored: [Int: UInt64] = [:]
-        var streamBytes: UInt64 = 0
         var summary = TransferSummary()
 
         var isComplete: Bool { next == files.count && current == nil && unstored.isEmpty }
@@ -77,7 +76,8 @@ struct TransferReceiverStateMachine {
     mutating func handleAccepted(held: [HeldFile]) -> OnFrame {
         guard case .deciding(let offer) = state else { return .none }
         var receiving = Receiving(
-            offer: offer, held: Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first }),
+            offer: offer,
+            held: Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first }),
             files: offer.entries.indices.filter { offer.entries[$0].kind != .directory })
         receiving.summary.directories = offer.entries.count - receiving.files.count
         state = .receiving(receiving)
@@ -229,10 +229,10 @@ extension TransferReceiverStateMachine.Receiving {
         let (end, overflow) = file.end.addingReportingOverflow(UInt64(length))
         let size = offer.entries[file.index].size
         guard !overflow, end <= size ?? TransferLimits.fileSize else {
-            return .fail(.violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
+            return .fail(
+                .violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
         }
         if size == nil {
-            streamBytes += UInt64(length)
             // What a stream resumes at counts too: the limit is on what ends up on the disk.
             guard end <= maximumSize, offer.totalSize <= maximumSize - end else {
                 return .fail(

@@ -1,8 +1,8 @@
 /// The sender's side of one transfer, without time, files or network.
 ///
-/// States: `offering` → (`handleOfferSent`) → `awaitingAccept` → (`accept` frame without `more`) → `sending` →
-/// (`handleSourceEnd`) → `awaitingReceipts` → (`done` frame, everything accounted for) → `finished`. `refuse`,
-/// `cancel` and any violation end in `failed` from everywhere.
+/// States: `awaitingAccept` → (`accept` frame without `more`) → `sending` → (`handleSourceEnd`) → `awaitingReceipts` →
+/// (`done` frame, everything accounted for) → `finished`. `refuse`, `cancel` and any violation end in `failed` from
+/// everywhere.
 struct TransferSenderStateMachine {
     /// What the receiver claims to hold, by entry.
     typealias Held = [Int: HeldFile.Content]
@@ -14,7 +14,6 @@ struct TransferSenderStateMachine {
     }
 
     private enum State {
-        case offering
         case awaitingAccept(Held, pieces: Int)
         case sending(Files)
         case awaitingReceipts(Files)
@@ -23,15 +22,10 @@ struct TransferSenderStateMachine {
     }
 
     private let offer: TransferOffer
-    private var state = State.offering
+    private var state = State.awaitingAccept([:], pieces: 0)
 
     init(offer: TransferOffer) {
         self.offer = offer
-    }
-
-    mutating func handleOfferSent() {
-        guard case .offering = state else { return }
-        state = .awaitingAccept([:], pieces: 0)
     }
 
     enum OnFrame: Equatable {
@@ -93,7 +87,7 @@ struct TransferSenderStateMachine {
         switch state {
         case .finished: return .none
         case .failed(let error): return .fail(error)
-        case .offering, .awaitingAccept, .sending, .awaitingReceipts:
+        case .awaitingAccept, .sending, .awaitingReceipts:
             let error = TransferError(.connectionLost, "the receiver ended the transfer without a receipt")
             state = .failed(error)
             return .fail(error)
@@ -185,14 +179,14 @@ struct TransferSenderStateMachine {
         let action: OnFrame
         switch state {
         case .sending(var files):
-            state = .offering  // gives up the reference, so that `files` changes in place
+            state = .finished  // gives up the reference, so that `files` changes in place
             action = body(&files, offer)
             state = .sending(files)
         case .awaitingReceipts(var files):
-            state = .offering
+            state = .finished
             action = body(&files, offer)
             state = .awaitingReceipts(files)
-        case .offering, .awaitingAccept, .finished, .failed:
+        case .awaitingAccept, .finished, .failed:
             return violation("a receipt before the transfer began or after its end")
         }
         if case .fail(let error) = action { return fail(error) }

@@ -1,0 +1,124 @@
+internal import Glibc
+internal import QUIC
+
+/// An open file that closes itself.
+final class Descriptor: Sendable {
+    let number: Int32
+
+    /// Takes ownership of `number`.
+    init(owning number: Int32) {
+        self.number = number
+    }
+
+    deinit {
+        close(number)
+    }
+
+    /// Opens `path` (one component, unless `directory` is `nil`) relative to `directory`.
+    static func open(
+        _ path: [UInt8], in directory: Descriptor?, flags: Int32, mode: mode_t = 0
+    ) -> Result<Descriptor, FileError> {
+        path.withCString { path in
+            while true {
+                let number = openat(directory?.number ?? AT_FDCWD, path, flags | O_CLOEXEC | O_NOCTTY, mode)
+                if number >= 0 { return .success(Descriptor(owning: number)) }
+                if errno != EINTR { return .failure(FileError(errno: errno)) }
+            }
+        }
+    }
+
+    /// Opens the folder `path`; not through a symlink in its last component.
+    static func openDirectory(_ path: [UInt8], in directory: Descriptor?) -> Result<Descriptor, FileError> {
+        open(path, in: directory, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    }
+
+    func status() -> Result<FileStatus, FileError> {
+        var status = stat()
+        return fstat(number, &status) == 0 ? .success(FileStatus(status)) : .failure(FileError(errno: errno))
+    }
+
+    /// The status of `name` in this folder; of a symlink itself, not of what it points to.
+    func status(of name: [UInt8]) -> Result<FileStatus, FileError> {
+        var status = stat()
+        let result = name.withCString { fstatat(number, $0, &status, AT_SYMLINK_NOFOLLOW) }
+        return result == 0 ? .success(FileStatus(status)) : .failure(FileError(errno: errno))
+    }
+
+    /// Removes `name` from this folder; a failure leaves it there.
+    func remove(_ name: [UInt8]) {
+        _ = name.withCString { unlinkat(number, $0, 0) }
+    }
+
+    func synchronize() -> Result<Void, FileError> {
+        while fsync(number) != 0 {
+            if errno != EINTR { return .failure(FileError(errno: errno)) }
+        }
+        return .success(())
+    }
+
+    /// False when another process or descriptor holds the lock.
+    func lock() -> Bool { flock(number, LOCK_EX | LOCK_NB) == 0 }
+}
+
+/// What `stat` says of a file, as far as transfers care.
+struct FileStatus: Equatable, Sendable {
+    enum Kind: Sendable {
+        case file
+        case directory
+        case symlink
+        case device
+        case pipe
+        case socket
+    }
+
+    let kind: Kind
+    let size: UInt64
+    let isExecutable: Bool
+    /// Nanoseconds since 1970.
+    let modified: Int64
+    let changed: Int64
+    let device: UInt64
+    let inode: UInt64
+    let links: UInt64
+    let owner: UInt32
+
+    init(_ status: stat) {
+        kind =
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: .file
+            case S_IFDIR: .directory
+            case S_IFLNK: .symlink
+            case S_IFIFO: .pipe
+            case S_IFSOCK: .socket
+            default: .device
+            }
+        size = UInt64(max(status.st_size, 0))
+        isExecutable = status.st_mode & S_IXUSR != 0
+        modified = Self.nanoseconds(status.st_mtim)
+        changed = Self.nanoseconds(status.st_ctim)
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+        links = UInt64(status.st_nlink)
+        owner = status.st_uid
+    }
+
+    /// Whether the same file still has the bytes it had, as far as its times tell.
+    func isUnchanged(since earlier: FileStatus) -> Bool {
+        (device, inode, size, modified) == (earlier.device, earlier.inode, earlier.size, earlier.modified)
+    }
+
+    private static func nanoseconds(_ time: timespec) -> Int64 {
+        let (product, overflow) = Int64(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? 0 : product &+ Int64(time.tv_nsec)
+    }
+}
+
+extension [UInt8] {
+    /// Calls `body` with the bytes and a terminating zero; bytes behind a zero inside are cut off.
+    func withCString<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result {
+        (map(CChar.init(bitPattern:)) + [0]).withUnsafeBufferPointer { buffer in
+            // Not nil: the buffer holds at least the zero.
+            buffer.baseAddress.map(body) ?? body("")
+        }
+    }
+}

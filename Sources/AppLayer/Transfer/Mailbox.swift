@@ -1,0 +1,83 @@
+internal import QUIC
+
+/// A bounded hand-over between tasks on the network thread: one side pushes, the other takes everything there is.
+///
+/// Weight counts from `push` until the taker gives it back with `release`, so what is being worked on counts too.
+@NetworkActor
+final class Mailbox<Element: Sendable> {
+    private var elements: [Element] = []
+    private var queuedWeight = 0
+    private var isClosed = false
+    private var isFlushing = false
+    private var takers: [Waiter<Void>] = []
+    private var pusher: Waiter<Void>?
+
+    /// Weight pushed and not released.
+    private(set) var weight = 0
+
+    func push(_ element: Element, weight: Int = 1) {
+        elements.append(element)
+        queuedWeight += weight
+        self.weight += weight
+        wakeTaker()
+    }
+
+    /// Waits until less than `limit` is pushed and not released.
+    func waitForRoom(below limit: Int) async throws {
+        while weight >= limit {
+            let waiter = Waiter<Void>()
+            pusher = waiter
+            flush()
+            try await waiter.value()
+        }
+    }
+
+    /// Everything there is, once it weighs at least `least`, or at ``flush()`` or ``close()``; `nil` after the end.
+    func take(atLeast least: Int = 1, atMost count: Int = .max) async throws -> [Element]? {
+        while elements.isEmpty || (queuedWeight < least && !isFlushing && !isClosed) {
+            if isClosed { return nil }
+            if isFlushing {
+                isFlushing = false
+                return []
+            }
+            let waiter = Waiter<Void>()
+            threshold = least
+            takers.append(waiter)
+            try await waiter.value()
+        }
+        guard count < elements.count else {
+            defer { elements = [] }
+            (queuedWeight, isFlushing) = (0, false)
+            return elements
+        }
+        let taken = Array(elements.prefix(count))
+        elements.removeFirst(count)
+        queuedWeight -= count
+        return taken
+    }
+
+    func release(_ weight: Int) {
+        self.weight -= weight
+        pusher?.resume(returning: ())
+        pusher = nil
+    }
+
+    /// Lets a taker have what there is, even nothing.
+    func flush() {
+        isFlushing = true
+        wakeTaker()
+    }
+
+    func close() {
+        isClosed = true
+        for taker in takers { taker.resume(returning: ()) }
+        takers = []
+    }
+
+    private var threshold = 1
+
+    private func wakeTaker() {
+        guard !takers.isEmpty, isFlushing || queuedWeight >= threshold else { return }
+        takers.removeFirst().resume(returning: ())
+    }
+}

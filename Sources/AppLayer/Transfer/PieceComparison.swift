@@ -1,0 +1,104 @@
+internal import QUIC
+
+/// Finds how much of a file the receiver really holds: hashes the sender's own bytes piece by piece until one differs
+/// from the receiver's claim.
+struct PieceComparison {
+    private let claim: HeldFile.Content
+    private let size: UInt64?
+    private var matched: [MerkleRoot] = []
+    private var piece = MerkleHasher()
+    private(set) var isDecided = false
+    /// The bytes of the piece at hand, where they cannot be read again.
+    private(set) var kept: [Chunk] = []
+
+    init(claim: HeldFile.Content, size: UInt64?) {
+        self.claim = claim
+        self.size = size
+    }
+
+    private var pieceSize: UInt64 {
+        switch claim {
+        case .pieces(let exponent, _): 1 << UInt64(exponent)
+        case .whole: size ?? 0
+        }
+    }
+
+    private var roots: [MerkleRoot] {
+        switch claim {
+        case .pieces(_, let roots): roots
+        case .whole(let root): [root]
+        }
+    }
+
+    /// The bytes to add next, having read `position`; `nil` when none are.
+    func wanted(at position: UInt64) -> Int? {
+        guard !isDecided, pieceSize > 0 else { return nil }
+        let inPiece = pieceSize - piece.byteCount
+        let inFile = size.map { $0 - min(position, $0) } ?? .max
+        let wanted = min(inPiece, inFile, UInt64(Chunk.pooledCapacity))
+        return wanted == 0 ? nil : Int(wanted)
+    }
+
+    /// Adds what was wanted, or less.
+    mutating func add(_ chunk: Chunk, keep: Bool) {
+        chunk.withBytes { piece.update($0) }
+        if keep, chunk.count > 0 { kept.append(chunk) }
+        let end = UInt64(matched.count) * pieceSize + piece.byteCount
+        guard piece.byteCount == pieceSize || end == size else { return }
+        guard roots[matched.count] == pieceRoot() else {
+            isDecided = true
+            return
+        }
+        matched.append(roots[matched.count])
+        piece = MerkleHasher()
+        kept = []
+        isDecided = matched.count == roots.count
+    }
+
+    /// Where sending starts, and the tree over what comes before. A piece that was not compared to its end counts as
+    /// different.
+    var outcome: (offset: UInt64, hasher: MerkleHasher) {
+        HeldPrefix.tree(of: claim, pieces: matched.count, size: size)
+    }
+
+    private func pieceRoot() -> MerkleRoot {
+        guard case .pieces(let exponent, _) = claim else { return piece.root() }
+        return HeldPrefix.pieceRoot(piece, exponent: exponent, size: size)
+    }
+}
+
+/// The arithmetic of claimed pieces, the same on both sides.
+enum HeldPrefix {
+    /// The root with which a piece is claimed: a subtree of its full height; of a file that fits into one piece, the
+    /// file's own root (BEP 52 has no piece layer for those).
+    static func pieceRoot(_ piece: MerkleHasher, exponent: Int, size: UInt64?) -> MerkleRoot {
+        if let size, size <= 1 << UInt64(exponent) { return piece.root() }
+        return piece.subtreeRoot(level: MerkleTree.level(pieceExponent: exponent))
+    }
+
+    /// The offset behind the first `count` claimed pieces, and the tree over them.
+    static func tree(
+        of claim: HeldFile.Content, pieces count: Int, size: UInt64?
+    ) -> (offset: UInt64, hasher: MerkleHasher) {
+        guard count > 0 else { return (0, MerkleHasher()) }
+        switch claim {
+        case .whole(let root): return (size ?? 0, MerkleHasher(pieces: [root], level: 0))
+        case .pieces(let exponent, let roots):
+            let end = UInt64(count) << UInt64(exponent)
+            let level = MerkleTree.level(pieceExponent: exponent)
+            return (min(end, size ?? .max), MerkleHasher(pieces: roots.prefix(count), level: level))
+        }
+    }
+
+    /// The tree over the first `offset` bytes of what is claimed.
+    static func tree(of claim: HeldFile.Content?, offset: UInt64, size: UInt64?) -> MerkleHasher {
+        guard let claim, offset > 0 else { return MerkleHasher() }
+        switch claim {
+        case .whole: return tree(of: claim, pieces: 1, size: size).hasher
+        case .pieces(let exponent, let roots):
+            let full = offset >> UInt64(exponent)
+            let count = offset.isMultiple(of: 1 << UInt64(exponent)) ? full : full + 1
+            return tree(of: claim, pieces: Int(min(count, UInt64(roots.count))), size: size).hasher
+        }
+    }
+}

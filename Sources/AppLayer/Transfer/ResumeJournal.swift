@@ -1,0 +1,91 @@
+internal import Glibc
+internal import Identity
+internal import QUIC
+
+/// Remembers which files of an unfinished transfer are already stored, so that sending the same again neither repeats
+/// nor duplicates them.
+///
+/// A file `.dep2p-resume-<16 hex>` in the receiving folder, one line a stored file; it exists while a transfer runs
+/// and after one that was interrupted. A line counts only while the stored file still is the one that was stored
+/// (inode, size, time of modification).
+final class ResumeJournal: Sendable {
+    struct Line: Equatable {
+        let path: [String]
+        let storedPath: [String]
+        let size: UInt64
+        let root: MerkleRoot
+        let inode: UInt64
+        let modified: Int64
+    }
+
+    /// Bytes of a journal that are read; more is not believed.
+    static let maximumBytes = 64 << 20
+
+    private let directory: Descriptor
+    private let descriptor: Descriptor
+    private let name: [UInt8]
+
+    /// `nil` when another transfer of the same things is under way, or the folder cannot be written.
+    init?(folder: Descriptor, tag: String) {
+        directory = folder
+        name = Array((TransferName.resumePrefix + tag).utf8)
+        let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK
+        guard case .success(let opened) = Descriptor.open(name, in: folder, flags: flags, mode: 0o600), opened.lock(),
+            case .success(let status) = opened.status(), status.kind == .file, status.owner == geteuid(),
+            case .success(let named) = folder.status(of: name), named.inode == status.inode
+        else { return nil }
+        descriptor = opened
+    }
+
+    func lines() -> [Line] {
+        var bytes: [UInt8] = []
+        while bytes.count < Self.maximumBytes {
+            let chunk = Chunk(capacity: Chunk.pooledCapacity)
+            guard case .success(let count) = chunk.read(from: descriptor.number, at: UInt64(bytes.count)), count > 0
+            else { break }
+            bytes += chunk.array()
+        }
+        // What follows the last newline was cut off by a crash.
+        return bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast().compactMap(
+            Line.init)
+    }
+
+    func append(_ lines: [Line]) {
+        guard !lines.isEmpty else { return }
+        // A journal that cannot be written costs a duplicate after an interruption, no more.
+        _ = Chunk(Array(lines.map(\.text).joined().utf8)).write(to: descriptor.number, at: nil)
+    }
+
+    /// Removes the journal, unless it holds something that a later transfer needs.
+    func close(confirmed: Bool) {
+        guard !confirmed, case .success(let status) = descriptor.status(), status.size > 0 else {
+            return directory.remove(name)
+        }
+    }
+}
+
+extension ResumeJournal.Line {
+    fileprivate var text: String {
+        let fields = [
+            String(size), root.hex, String(inode), String(modified), path.joined(separator: "/"),
+            storedPath.joined(separator: "/"),
+        ]
+        return fields.joined(separator: "\t") + "\n"
+    }
+
+    fileprivate init?(_ line: ArraySlice<UInt8>) {
+        guard let text = String(validating: line, as: UTF8.self) else { return nil }
+        let fields = text.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+        guard fields.count == 6, let size = UInt64(fields[0]), let hash = Hex.decode(fields[1]),
+            let root = MerkleRoot(bytes: hash), let inode = UInt64(fields[2]), let modified = Int64(fields[3]),
+            let path = Self.components(fields[4]), let storedPath = Self.components(fields[5])
+        else { return nil }
+        self.init(path: path, storedPath: storedPath, size: size, root: root, inode: inode, modified: modified)
+    }
+
+    /// Whoever can write the folder can write the journal: its names are checked like a peer's.
+    private static func components(_ text: String) -> [String]? {
+        let path = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        return try? TransferName.checked(path: path)
+    }
+}

@@ -1,0 +1,318 @@
+internal import Glibc
+internal import QUIC
+
+/// What one turn of a ``SourceReader`` produced.
+struct SourceBatch: Sendable {
+    /// Bytes for the stream, in order: frames and data.
+    var chunks: [Chunk] = []
+    var events: [SourceEvent] = []
+    /// Bytes of files among them.
+    var payload: UInt64 = 0
+    /// Bytes that need not be sent because the receiver holds them.
+    var resumed: UInt64 = 0
+    /// Nothing follows.
+    var isLast = false
+}
+
+enum SourceEvent: Sendable {
+    case sent(index: Int, size: UInt64, root: MerkleRoot, resumedFrom: UInt64)
+    case unsent(index: Int, TransferError)
+}
+
+/// Reads the files of a ``SendSource`` once, hashes them on the way and lays them out for the wire.
+///
+/// Runs in ``offload(_:)``: call ``nextBatch()`` there until a batch says that it is the last. A batch may be empty:
+/// standard input had nothing, or the beginning that the receiver holds is still being hashed.
+final class SourceReader: @unchecked Sendable {
+    // Proof for @unchecked: its owner awaits each call of nextBatch before the next, so calls never overlap.
+
+    private enum Stage {
+        case betweenFiles
+        /// Hashing what the receiver claims to hold.
+        case comparing(SourceFile, PieceComparison)
+        case sending(SourceFile)
+    }
+
+    private let source: SendSource
+    private let held: TransferSenderStateMachine.Held
+    private var stage = Stage.betweenFiles
+    private var next = 0
+    private var output = WireWriter()
+    private var batch = SourceBatch()
+    /// Bytes hashed in this turn.
+    private var hashed = 0
+
+    init(source: SendSource, held: TransferSenderStateMachine.Held) {
+        self.source = source
+        self.held = held
+    }
+
+    /// Reads about ``TransferLimits/batch`` bytes, or compares about ``TransferLimits/hashSlice``.
+    ///
+    /// - Throws: ``TransferError`` only where a frame cannot be encoded; trouble with a file is an event.
+    func nextBatch() throws(TransferError) -> SourceBatch {
+        batch = SourceBatch()
+        hashed = 0
+        var isIdle = false
+        while !isIdle, output.count < TransferLimits.batch, hashed < TransferLimits.hashSlice, !batch.isLast {
+            isIdle = try step()
+        }
+        batch.chunks = output.take()
+        return batch
+    }
+
+    /// - Returns: whether there is nothing to do until more bytes arrive.
+    private func step() throws(TransferError) -> Bool {
+        switch stage {
+        case .betweenFiles:
+            while next < source.offer.entries.count, source.offer.entries[next].kind == .directory { next += 1 }
+            guard next < source.offer.entries.count else {
+                batch.isLast = true
+                return false
+            }
+            next += 1
+            try begin(next - 1)
+            return false
+        case .comparing(let file, let comparison): return try compare(file, comparison)
+        case .sending(let file): return try send(file)
+        }
+    }
+
+    private func begin(_ index: Int) throws(TransferError) {
+        let file: SourceFile
+        do throws(TransferError) {
+            file = try SourceFile(source: source, index: index)
+        } catch {
+            return try giveUp(index, error)
+        }
+        if let claim = held[index] {
+            stage = .comparing(file, PieceComparison(claim: claim, size: file.size))
+        } else {
+            try start(file, at: 0, hasher: MerkleHasher())
+        }
+    }
+
+    private func start(_ file: SourceFile, at offset: UInt64, hasher: MerkleHasher) throws(TransferError) {
+        var file = file
+        file.offset = offset
+        file.position = offset
+        file.hasher = hasher
+        try output.append(.start(index: file.index, offset: offset))
+        batch.resumed += offset
+        stage = .sending(file)
+    }
+
+    private func giveUp(_ index: Int, _ error: TransferError) throws(TransferError) {
+        try output.append(.failed(index: index, error))
+        batch.events.append(.unsent(index: index, error))
+        stage = .betweenFiles
+    }
+
+    // MARK: Comparing
+
+    private func compare(_ file: SourceFile, _ comparison: PieceComparison) throws(TransferError) -> Bool {
+        var (file, comparison) = (file, comparison)
+        let isEnd: Bool
+        if let wanted = comparison.wanted(at: file.position) {
+            let chunk = Chunk(capacity: Chunk.pooledCapacity)
+            switch file.read(into: chunk, limit: wanted, waiting: batchIsEmpty) {
+            case .failure(let error): return try fail(file, error)
+            case .success(nil):
+                stage = .comparing(file, comparison)
+                return true
+            case .success(let count?):
+                isEnd = count == 0
+                hashed += count
+                comparison.add(chunk, keep: file.isStream)
+                if isEnd, !file.isStream { return try fail(file, SourceFile.changed(source.offer.entries[file.index])) }
+            }
+        } else {
+            isEnd = true
+        }
+        guard isEnd || comparison.isDecided else {
+            stage = .comparing(file, comparison)
+            return false
+        }
+        let (offset, hasher) = comparison.outcome
+        try start(file, at: offset, hasher: hasher)
+        // A pipe cannot be read again: the piece that did not match is sent from memory.
+        guard case .sending(var started) = stage else { return false }
+        for chunk in comparison.kept { try append(chunk, of: &started) }
+        stage = .sending(started)
+        return false
+    }
+
+    private var batchIsEmpty: Bool { output.count == 0 && batch.events.isEmpty }
+
+    // MARK: Sending
+
+    private func send(_ file: SourceFile) throws(TransferError) -> Bool {
+        file.isStream ? try sendStream(file) : try sendFile(file)
+    }
+
+    private func sendFile(_ file: SourceFile) throws(TransferError) -> Bool {
+        var file = file
+        let remaining = (file.size ?? 0) - min(file.position, file.size ?? 0)
+        guard remaining > 0 else {
+            try end(file)
+            return false
+        }
+        let length = output.reserveData(remaining: remaining)
+        let chunk = output.chunk
+        let start = chunk.count
+        var failure: TransferError?
+        while chunk.count - start < length, failure == nil {
+            let before = chunk.count
+            switch file.read(into: chunk, limit: length - (before - start), waiting: false) {
+            case .success(let count?) where count > 0:
+                chunk.withBytes { file.hasher.update($0.extracting(before..<chunk.count)) }
+            case .success: failure = SourceFile.changed(source.offer.entries[file.index])
+            case .failure(let error): failure = error
+            }
+        }
+        if let failure {
+            // The announced bytes are owed: zeros, which the receiver's next comparison finds.
+            chunk.append(repeatElement(0, count: length - (chunk.count - start)))
+            return try fail(file, failure)
+        }
+        batch.payload += UInt64(length)
+        stage = .sending(file)
+        return false
+    }
+
+    private func sendStream(_ file: SourceFile) throws(TransferError) -> Bool {
+        var file = file
+        let chunk = Chunk(capacity: Chunk.pooledCapacity)
+        var isEnd = false
+        var isIdle = false
+        while chunk.available > 0, !isEnd, !isIdle {
+            switch file.read(into: chunk, limit: .max, waiting: chunk.count == 0 && batchIsEmpty) {
+            case .success(nil): isIdle = true
+            case .success(let count?): isEnd = count == 0
+            case .failure(let error):
+                try append(chunk, of: &file)
+                return try fail(file, error)
+            }
+        }
+        try append(chunk, of: &file)
+        stage = .sending(file)
+        if isEnd { try end(file) }
+        return isIdle
+    }
+
+    private func append(_ chunk: Chunk, of file: inout SourceFile) throws(TransferError) {
+        guard chunk.count > 0 else { return }
+        chunk.withBytes { file.hasher.update($0) }
+        output.append(data: chunk)
+        file.sent += UInt64(chunk.count)
+        batch.payload += UInt64(chunk.count)
+    }
+
+    private func end(_ file: SourceFile) throws(TransferError) {
+        if let error = file.changeSinceOpening(source.offer.entries[file.index]) {
+            return try giveUp(file.index, error)
+        }
+        let size = file.size ?? file.offset + file.sent
+        let root = file.hasher.root()
+        try output.append(.end(index: file.index, size: size, root: root))
+        batch.events.append(.sent(index: file.index, size: size, root: root, resumedFrom: file.offset))
+        stage = .betweenFiles
+    }
+
+    private func fail(_ file: SourceFile, _ error: TransferError) throws(TransferError) -> Bool {
+        try giveUp(file.index, error)
+        return false
+    }
+}
+
+/// A file or stream while it is read.
+struct SourceFile {
+    let index: Int
+    /// `nil` for a stream.
+    let size: UInt64?
+    private let descriptor: Descriptor?
+    private let stream: Int32
+    private let opened: FileStatus?
+    /// Where reading continues; of a stream, the bytes read.
+    var position: UInt64 = 0
+    /// Where sending began.
+    var offset: UInt64 = 0
+    /// Bytes of a stream that were sent.
+    var sent: UInt64 = 0
+    var hasher = MerkleHasher()
+
+    var isStream: Bool { size == nil }
+
+    /// Milliseconds to wait for a stream's bytes before looking up.
+    private static let patience: Int32 = 200
+
+    init(source: SendSource, index: Int) throws(TransferError) {
+        self.index = index
+        let entry = source.offer.entries[index]
+        if case .stream(let number) = source.origins[index] {
+            (size, descriptor, stream, opened) = (nil, nil, number, nil)
+            return
+        }
+        let descriptor = try Self.open(source.origins[index], entry)
+        guard case .success(let status) = descriptor.status(), status.kind == .file else {
+            throw TransferError(.notAFile, "\(entry.name) is no longer a file")
+        }
+        guard status.size == entry.size else { throw Self.changed(entry) }
+        (size, self.descriptor, stream, opened) = (entry.size, descriptor, descriptor.number, status)
+        _ = posix_fadvise(descriptor.number, 0, 0, POSIX_FADV_SEQUENTIAL)
+    }
+
+    private static func open(_ origin: SendSource.Origin, _ entry: TransferEntry) throws(TransferError) -> Descriptor {
+        // Without O_NONBLOCK, opening what has become a pipe meanwhile would hang.
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+        let result: Result<Descriptor, FileError>
+        switch origin {
+        case .path(let path): result = Descriptor.open(path, in: nil, flags: flags)
+        case .member(let root, let components):
+            var folder = Result<Descriptor, FileError>.success(root)
+            for component in components.dropLast() {
+                folder = folder.flatMap { Descriptor.openDirectory(Array(component.utf8), in: $0) }
+            }
+            let name = Array((components.last ?? "").utf8)
+            result = folder.flatMap { Descriptor.open(name, in: $0, flags: flags) }
+        case .stream, .none: result = .failure(FileError(errno: EINVAL))
+        }
+        switch result {
+        case .success(let descriptor): return descriptor
+        case .failure(let error):
+            throw TransferError(.fileAccess, "\(entry.name): \(error)", underlying: error)
+        }
+    }
+
+    static func changed(_ entry: TransferEntry) -> TransferError {
+        TransferError(.changedWhileSending, "\(entry.name) changed while being sent")
+    }
+
+    /// An error when the file is not the one that was opened any more.
+    func changeSinceOpening(_ entry: TransferEntry) -> TransferError? {
+        guard let descriptor, let opened else { return nil }
+        guard case .success(let now) = descriptor.status(), now.isUnchanged(since: opened) else {
+            return Self.changed(entry)
+        }
+        return nil
+    }
+
+    /// Reads up to `limit` bytes behind what `chunk` holds.
+    ///
+    /// - Returns: the bytes read, 0 at the end; `nil` when a stream has none now (after a little patience, if
+    ///   `waiting`).
+    mutating func read(into chunk: Chunk, limit: Int, waiting: Bool) -> Result<Int?, TransferError> {
+        if isStream {
+            var poll = pollfd(fd: stream, events: Int16(POLLIN), revents: 0)
+            guard Glibc.poll(&poll, 1, waiting ? Self.patience : 0) > 0 else { return .success(nil) }
+        }
+        switch chunk.read(from: stream, at: isStream ? nil : position, limit: limit) {
+        case .success(let count):
+            position += UInt64(count)
+            return .success(count)
+        case .failure(let error) where error.errno == EAGAIN: return .success(nil)
+        case .failure(let error):
+            return .failure(TransferError(.fileAccess, "reading failed: \(error)", underlying: error))
+        }
+    }
+}

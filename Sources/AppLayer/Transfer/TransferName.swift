@@ -1,0 +1,120 @@
+internal import Identity
+@_spi(_Unicode) internal import Swift
+
+/// Which names may be sent and made: relative paths of plain components.
+///
+/// A receiver must be able to print a name, to find it again and to own it; so no component is empty, `.` or `..`, none
+/// holds `/`, control characters, bidirectional controls or line separators, and none looks like a file of our own.
+/// Names are made in Unicode normal form C: what macOS sends decomposed ends up under the name that a keyboard types.
+enum TransferName {
+    static let partialMark = ".dep2p-partial-"
+    static let resumePrefix = ".dep2p-resume-"
+
+    /// The path in normal form C.
+    ///
+    /// - Throws: `.badName` with the rule it breaks.
+    static func checked(path: [String]) throws(TransferError) -> [String] {
+        guard !path.isEmpty, path.count <= TransferLimits.depth else {
+            throw bad(path, path.isEmpty ? "it is empty" : "it is more than \(TransferLimits.depth) folders deep")
+        }
+        var checked: [String] = []
+        var bytes = 0
+        for component in path {
+            let normal = normalFormC(component)
+            if let reason = objection(to: normal) { throw bad(path, reason) }
+            bytes += normal.utf8.count + 1
+            checked.append(normal)
+        }
+        guard bytes <= TransferLimits.pathBytes else {
+            throw bad(path, "it is longer than \(TransferLimits.pathBytes) bytes")
+        }
+        return checked
+    }
+
+    /// Why a component cannot be a file's name; `nil` when it can.
+    static func objection(to component: String) -> String? {
+        if component.isEmpty { return "a part of it is empty" }
+        if component == "." || component == ".." { return "it has a part \"\(component)\"" }
+        if component.utf8.count > TransferLimits.nameBytes {
+            return "a part is longer than \(TransferLimits.nameBytes) bytes"
+        }
+        if component.utf8.contains(UInt8(ascii: "/")) { return "a part has a slash in it" }
+        for scalar in component.unicodeScalars where isForbidden(scalar) {
+            return "it has the control character U+\(hexadecimal(scalar.value))"
+        }
+        return isReserved(component) ? "the name is reserved for partial files" : nil
+    }
+
+    /// Whether the name is of a kind that a receiver makes for itself.
+    static func isReserved(_ component: String) -> Bool {
+        guard component.hasPrefix(".") else { return false }
+        if component.hasPrefix(resumePrefix) { return true }
+        let tail = component.utf8.suffix(partialMark.utf8.count + 16)
+        return tail.starts(with: partialMark.utf8) && tail.suffix(16).allSatisfy(isHexadecimalDigit)
+    }
+
+    /// Sixteen hexadecimal digits that tell this file of this sender from others.
+    static func tag(_ parts: [[UInt8]]) -> String {
+        var hasher = SHA256()
+        for part in parts {
+            hasher.update(Varint.encode(UInt64(part.count)))
+            hasher.update(part)
+        }
+        return String(hasher.finalize().hex.prefix(16))
+    }
+
+    /// `name` shortened at a character's boundary to `limit` bytes.
+    static func shortened(_ name: String, to limit: Int) -> String {
+        var short = name
+        while short.utf8.count > limit { short.removeLast() }
+        return short
+    }
+
+    /// `disk.img` → `disk (1).img`; for a number of 0 the name itself.
+    static func numbered(_ name: String, _ number: Int) -> String {
+        guard number > 0 else { return name }
+        let suffix = " (\(number))"
+        let (stem, ending) = split(name)
+        let room = TransferLimits.nameBytes - suffix.utf8.count - ending.utf8.count
+        return shortened(stem, to: max(room, 0)) + suffix + ending
+    }
+
+    /// Stem and ending with its dot; `archive.tar.gz` has the ending `.tar.gz`, `.profile` none.
+    private static func split(_ name: String) -> (String, String) {
+        guard let dot = name.lastIndex(of: "."), dot > name.startIndex, name.distance(from: dot, to: name.endIndex) < 16
+        else { return (name, "") }
+        let stem = name[..<dot]
+        if stem.hasSuffix(".tar"), stem.count > 4 { return (String(stem.dropLast(4)), ".tar" + name[dot...]) }
+        return (String(stem), String(name[dot...]))
+    }
+
+    private static func normalFormC(_ text: String) -> String {
+        if text.utf8.allSatisfy({ $0 < 0x80 }) { return text }
+        var scalars = String.UnicodeScalarView()
+        scalars.append(contentsOf: text._nfc)
+        return String(scalars)
+    }
+
+    private static func isForbidden(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x00...0x1f, 0x7f...0x9f: true  // C0, DEL, C1
+        case 0x061c, 0x200e, 0x200f, 0x202a...0x202e, 0x2066...0x2069: true  // Unicode Bidi_Control
+        case 0x2028, 0x2029: true  // line and paragraph separators
+        case 0xfff9...0xfffb, 0xe0000...0xe007f: true  // interlinear annotation, tags: invisible
+        default: false
+        }
+    }
+
+    private static func isHexadecimalDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+    }
+
+    private static func hexadecimal(_ value: UInt32) -> String {
+        let digits = String(value, radix: 16, uppercase: true)
+        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+
+    private static func bad(_ path: [String], _ reason: String) -> TransferError {
+        TransferError(.badName, "the name \"\(path.joined(separator: "/"))\" cannot be used: \(reason)")
+    }
+}

@@ -1,0 +1,68 @@
+public import Identity
+public import QUIC
+
+/// Whether and how much a receiver takes.
+public struct ReceivePolicy: Sendable {
+    public enum Decision: Sendable {
+        case accept
+        /// A code such as `.notAllowed`, `.busy` or `.cancelled`, and why in words.
+        case refuse(TransferError.Code, String)
+    }
+
+    /// The most bytes of one transfer.
+    public var maximumSize: UInt64?
+    /// Asked once the names and the size have passed; may take its time.
+    public var decide: @Sendable (TransferOffer, NodeID) async -> Decision
+
+    public init(
+        maximumSize: UInt64? = nil,
+        decide: @escaping @Sendable (TransferOffer, NodeID) async -> Decision = { _, _ in .accept }
+    ) {
+        self.maximumSize = maximumSize
+        self.decide = decide
+    }
+}
+
+/// Receives one transfer at a time into a folder or a descriptor; several may run side by side.
+@NetworkActor
+public final class TransferReceiver {
+    public enum Destination: Sendable {
+        case folder(ReceiveFolder)
+        /// One file or stream, written as it comes: its root is known only at the end.
+        case descriptor(Int32)
+    }
+
+    private let destination: Destination
+    private let policy: ReceivePolicy
+    private let timing: TransferTiming
+
+    public init(
+        destination: Destination, policy: ReceivePolicy = ReceivePolicy(), timing: TransferTiming = TransferTiming()
+    ) {
+        self.destination = destination
+        self.policy = policy
+        self.timing = timing
+    }
+
+    /// Runs the transfer that `sender` offers on `stream`; the stream is finished or reset when this returns.
+    ///
+    /// Files that the sender could not read, or whose bytes did not have its root, are in the summary's `failed`.
+    /// - Throws: ``TransferError``: what the policy refused, what the sender cancelled with, `.noSpace`, `.fileAccess`,
+    ///   `.stalled`, `.connectionLost`, `.cancelled` when the task is cancelled, `.protocolViolation`. What came so far
+    ///   is kept and continues when the sender tries again.
+    public func run(
+        over stream: any ByteStream, from sender: NodeID, clock: any NetworkClock,
+        events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
+    ) async throws -> TransferSummary {
+        let run = ReceiverRun(
+            destination: destination, policy: policy, sender: sender, stream: stream, clock: clock, timing: timing,
+            events: events)
+        do {
+            return try await run.transfer()
+        } catch {
+            let cancelled = Task.isCancelled
+            // Saying goodbye must not be cancelled itself.
+            throw await Task { @NetworkActor in await run.giveUp(error, cancelled: cancelled) }.value
+        }
+    }
+}

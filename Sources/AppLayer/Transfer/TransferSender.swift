@@ -1,0 +1,269 @@
+public import QUIC
+
+/// Sends files, folders or a stream over one stream of a connection, and ends when the receiver has verified all.
+@NetworkActor
+public final class TransferSender {
+    private let source: SendSource
+    private let timing: TransferTiming
+
+    public init(source: SendSource, timing: TransferTiming = TransferTiming()) {
+        self.source = source
+        self.timing = timing
+    }
+
+    /// Runs the transfer; the stream is finished or reset when this returns.
+    ///
+    /// Files that could not be read or that changed meanwhile are in the summary's `failed`; the others arrived.
+    /// - Throws: ``TransferError``: what the receiver refused or cancelled with, `.stalled`, `.connectionLost`,
+    ///   `.cancelled` when the task is cancelled, `.protocolViolation`.
+    public func run(
+        over stream: any ByteStream, clock: any NetworkClock,
+        events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
+    ) async throws -> TransferSummary {
+        let run = SenderRun(source: source, stream: stream, clock: clock, timing: timing, events: events)
+        do {
+            return try await run.transfer()
+        } catch {
+            let cancelled = Task.isCancelled
+            // Saying goodbye must not be cancelled itself.
+            throw await Task { @NetworkActor in await run.giveUp(error, cancelled: cancelled) }.value
+        }
+    }
+}
+
+/// One transfer of a ``TransferSender``. Four tasks: frames from the receiver, reading ahead, writing, the clock.
+@NetworkActor
+private final class SenderRun {
+    private let source: SendSource
+    private let stream: any ByteStream
+    private let clock: any NetworkClock
+    private let timing: TransferTiming
+    private let events: @NetworkActor @Sendable (TransferEvent) -> Void
+
+    private var machine: TransferSenderStateMachine
+    private var splitter = FrameSplitter()
+    private let accepted = Waiter<TransferSenderStateMachine.Held>()
+    private let batches = Mailbox<SourceBatch>()
+    private var monitor: SendMonitor
+    private var isWriting = false
+    private var isAwaitingReceiver = true
+
+    init(
+        source: SendSource, stream: any ByteStream, clock: any NetworkClock, timing: TransferTiming,
+        events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void
+    ) {
+        (self.source, self.stream, self.clock, self.timing, self.events) = (source, stream, clock, timing, events)
+        machine = TransferSenderStateMachine(offer: source.offer)
+        monitor = SendMonitor(
+            acknowledgedBefore: stream.acknowledgedBytes, now: clock.now, stall: timing.stall,
+            total: source.offer.hasStream ? nil : source.offer.totalSize)
+    }
+
+    func transfer() async throws -> TransferSummary {
+        let outcome: TransferSummary? = try await concurrently([
+            { try await self.readFrames() },
+            {
+                try await self.writeAll()
+                return nil
+            },
+            { try await self.watch() },
+        ])
+        guard let summary = outcome else { throw CancellationError() }
+        report()
+        stream.finish()
+        // The receiver ends its side once it knows that we know; waiting for that keeps the connection open so long.
+        _ = try? await clock.withDeadline(timing.farewell) { [stream] in
+            while try await stream.read() != nil {}
+        }
+        return summary
+    }
+
+    // MARK: From the receiver
+
+    private func readFrames() async throws -> TransferSummary {
+        while let chunk = try await stream.read() {
+            var position = 0
+            while let piece = try splitter.next(in: chunk, from: &position) {
+                guard case .frame(let bytes) = piece else { continue }
+                if let summary = try handle(try TransferReceiverFrame(message: bytes)) { return summary }
+            }
+        }
+        switch machine.handleEndOfStream() {
+        case .none: throw TransferError(.connectionLost, "the receiver ended the transfer")
+        case .fail(let error): throw error
+        }
+    }
+
+    private func handle(_ frame: TransferReceiverFrame) throws -> TransferSummary? {
+        let action = machine.handle(frame)
+        monitor.handleFrame(isWorking: frame == .working, now: clock.now)
+        switch action {
+        case .none, .progress: break
+        case .startSending(let held):
+            isAwaitingReceiver = false
+            events(.accepted)
+            accepted.resume(returning: held)
+        case .stored(let file): events(.stored(file))
+        case .fileFailed(let failure): events(.failed(failure))
+        case .finish(var summary):
+            summary.skipped = source.skipped
+            monitor.handleFinished(summary)
+            return summary
+        case .fail(let error): throw error
+        }
+        return nil
+    }
+
+    // MARK: To the receiver
+
+    private func writeAll() async throws {
+        for page in source.offer.pages() { try await write(Chunk(TransferSenderFrame.offer(page).encoded())) }
+        let reader = SourceReader(source: source, held: try await accepted.value())
+        let _: Never? = try await concurrently([
+            {
+                try await self.readAhead(reader)
+                return nil
+            },
+            {
+                try await self.writeBatches()
+                return nil
+            },
+        ])
+        machine.handleSourceEnd()
+        isAwaitingReceiver = true
+    }
+
+    private func readAhead(_ reader: SourceReader) async throws {
+        defer { batches.close() }
+        while true {
+            let batch = try await offload { try reader.nextBatch() }
+            try Task.checkCancellation()
+            batches.push(batch, weight: max(batch.chunks.reduce(0) { $0 + $1.count }, 1))
+            if batch.isLast { return }
+            try await batches.waitForRoom(below: TransferLimits.readAhead)
+        }
+    }
+
+    private func writeBatches() async throws {
+        while let taken = try await batches.take() {
+            // Something silent takes long (a slow disk, an idle pipe, a comparison): the receiver should know.
+            if taken.allSatisfy(\.chunks.isEmpty), monitor.silence(at: clock.now) >= timing.working {
+                try await write(Chunk(TransferSenderFrame.working.encoded()))
+            }
+            for batch in taken {
+                monitor.resumed += batch.resumed
+                for event in batch.events { handle(event) }
+                for chunk in batch.chunks { try await write(chunk) }
+                batches.release(max(batch.chunks.reduce(0) { $0 + $1.count }, 1))
+            }
+        }
+    }
+
+    private func handle(_ event: SourceEvent) {
+        switch event {
+        case .sent(let index, let size, let root, let offset):
+            machine.handleSent(index: index, size: size, root: root, resumedFrom: offset)
+        case .unsent(let index, let error):
+            if let failure = machine.handleUnsent(index: index, error: error) { events(.failed(failure)) }
+        }
+    }
+
+    private func write(_ chunk: Chunk) async throws {
+        monitor.handleWrite(chunk.count, now: clock.now)
+        isWriting = true
+        try await stream.write(chunk)
+        isWriting = false
+    }
+
+    // MARK: The clock
+
+    private func watch() async throws -> TransferSummary? {
+        while true {
+            try await clock.sleep(for: timing.tick)
+            report()
+            if monitor.silence(at: clock.now) >= timing.working { batches.flush() }
+            if monitor.isStalled(
+                acknowledged: stream.acknowledgedBytes, now: clock.now, isAwaitingReceiver: isAwaitingReceiver)
+            {
+                throw TransferError(.stalled, "no byte was acknowledged for \(Int(timing.stall.seconds)) s")
+            }
+        }
+    }
+
+    private func report() {
+        if let progress = monitor.progress(acknowledged: stream.acknowledgedBytes) { events(.progress(progress)) }
+    }
+
+    // MARK: The end
+
+    /// Tells the receiver, as far as that is possible, and returns what to tell the caller.
+    func giveUp(_ error: any Error, cancelled: Bool) async -> TransferError {
+        if let error = error as? StreamError {
+            // The receiver says why before it stops reading.
+            let word = await lastWord()
+            if let word, word.code != .connectionLost { return close(word) }
+            return close(TransferError(.connectionLost, "\(error)", underlying: error))
+        }
+        let reason =
+            cancelled
+            ? TransferError(.cancelled, "the sender cancelled the transfer")
+            : error as? TransferError ?? TransferError(.cancelled, "\(error)", underlying: error)
+        if reason.isFromPeer || reason.code == .connectionLost { return close(reason) }
+        if !isWriting, let frame = try? TransferSenderFrame.cancel(reason).encoded() {
+            _ = try? await clock.withDeadline(timing.farewell) { [stream] in
+                try await stream.write(Chunk(frame))
+                stream.finish()
+                while try await stream.read() != nil {}
+            }
+        }
+        return close(reason)
+    }
+
+    private func lastWord() async -> TransferError? {
+        do {
+            _ = try await clock.withDeadline(timing.farewell) { try await self.readFrames() }
+            return nil
+        } catch {
+            return error as? TransferError
+        }
+    }
+
+    private func close(_ error: TransferError) -> TransferError {
+        stream.reset(error.streamCode)
+        return error
+    }
+}
+
+extension TransferError {
+    /// What a stream is reset with.
+    var streamCode: UInt64 {
+        switch code {
+        case .cancelled: TransferStreamCode.cancelled
+        case .stalled: TransferStreamCode.stalled
+        case .protocolViolation: TransferStreamCode.protocolViolation
+        case .notAllowed, .tooLarge, .badName, .busy, .oneFileOnly, .badOffer: TransferStreamCode.refused
+        default: TransferStreamCode.failed
+        }
+    }
+}
+
+extension TransferOffer {
+    /// The offer in frames.
+    func pages() -> [OfferPage] {
+        var pages: [OfferPage] = []
+        var page = OfferPage(entries: [], count: entries.count, totalSize: totalSize, more: true)
+        var bytes = 0
+        for entry in entries {
+            bytes += entry.encodedSize
+            if bytes > TransferLimits.frame / 4, !page.entries.isEmpty {
+                pages.append(page)
+                page.entries = []
+                bytes = entry.encodedSize
+            }
+            page.entries.append(entry)
+        }
+        page.more = false
+        pages.append(page)
+        return pages
+    }
+}

@@ -1,0 +1,84 @@
+internal import Glibc
+internal import QUIC
+
+/// Where received bytes go. All methods block: they run in ``offload(_:)``, `write` and the preparing ones one call at
+/// a time, `commit` beside them and beside itself.
+///
+/// Calling order: `prepare`; `hashHeld` until it says there is no more; `claims`; then `write` and `commit`; at last
+/// `finish`.
+protocol TransferSink: AnyObject, Sendable {
+    /// Looks at what is held already, and whether there is room.
+    ///
+    /// - Throws: ``TransferError`` `.busy` when another transfer has a file open (worth trying again), `.noSpace`,
+    ///   `.badName`, `.oneFileOnly`.
+    func prepare() throws(TransferError)
+
+    /// Hashes some of what is held; false when there is nothing left to hash.
+    func hashHeld() throws(TransferError) -> Bool
+
+    /// What is held. Valid after ``hashHeld()`` said so.
+    var claims: [HeldFile] { get }
+
+    func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult]
+
+    /// Makes files durable and gives them their names.
+    func commit(_ files: [WrittenFile]) throws(TransferError) -> [TransferredFile]
+
+    /// The transfer is over; `confirmed` when the sender has every receipt.
+    func finish(confirmed: Bool)
+}
+
+/// One step of a received file, in the order of the stream.
+enum WriteOperation: Sendable {
+    case start(index: Int, offset: UInt64)
+    case data(Chunk, Range<Int>)
+    case end(index: Int, root: MerkleRoot)
+    /// The sender gives up the file that was started.
+    case abandon
+}
+
+enum WriteResult: Sendable {
+    case written(WrittenFile)
+    case mismatch(index: Int, root: MerkleRoot)
+}
+
+/// A file that came whole and has the sender's root.
+struct WrittenFile: Sendable {
+    /// An open partial file and the folder it lies in.
+    struct Partial: Sendable {
+        let descriptor: Descriptor
+        let directory: Descriptor
+        let name: String
+    }
+
+    let index: Int
+    let size: UInt64
+    let root: MerkleRoot
+    let resumedFrom: UInt64
+    /// `nil` when nothing is left to do: it lies under its final name, or went to a pipe.
+    let partial: Partial?
+    /// Known when there is no partial file.
+    let storedPath: [String]
+}
+
+/// The file that a sink is writing.
+struct IncomingFile {
+    let index: Int
+    let offset: UInt64
+    var position: UInt64
+    var hasher: MerkleHasher
+    let descriptor: Descriptor?
+    let partial: WrittenFile.Partial?
+}
+
+extension TransferError {
+    /// What a failed write or fsync means.
+    static func writing(_ name: String, _ error: FileError) -> TransferError {
+        switch error.errno {
+        case ENOSPC, EDQUOT:
+            TransferError(.noSpace, "\(name): \(error); what came so far is kept", underlying: error)
+        case EFBIG: TransferError(.noSpace, "\(name): the file would be too large here", underlying: error)
+        default: TransferError(.fileAccess, "\(name): \(error)", underlying: error)
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import Foundation
+import Glibc
+import Identity
+import QUIC
+import Testing
+
+@testable import AppLayer
+
+@Suite struct MerkleHasherTests {
+    /// `Vectors/bep52.txt`: made with libtorrent by the script beside it.
+    private struct Vector {
+        let size: Int
+        let root: String
+        let layer: [String]
+    }
+
+    private static func vectors() throws -> [Vector] {
+        let path = try #require(Bundle.module.path(forResource: "bep52", ofType: "txt", inDirectory: "Vectors"))
+        return String(decoding: try read(path), as: UTF8.self).split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ").map(String.init)
+            guard fields.count >= 2, let size = Int(fields[0]) else { return nil }
+            return Vector(size: size, root: fields[1], layer: Array(fields.dropFirst(2)))
+        }
+    }
+
+    private static func content(_ size: Int) -> [UInt8] {
+        (0..<UInt64(size)).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 13) }
+    }
+
+    private static func hash(_ bytes: ArraySlice<UInt8>, step: Int = .max) -> MerkleHasher {
+        var hasher = MerkleHasher()
+        var rest = bytes
+        while !rest.isEmpty {
+            Chunk(rest.prefix(step)).withBytes { hasher.update($0) }
+            rest = rest.dropFirst(step)
+        }
+        return hasher
+    }
+
+    @Test func rootsAndPieceLayersAreThoseOfLibtorrent() throws {
+        let vectors = try Self.vectors()
+        #expect(vectors.count == 18)
+        let content = Self.content(vectors.map(\.size).max() ?? 0)
+        for vector in vectors {
+            let bytes = content[..<vector.size]
+            #expect(Self.hash(bytes).root().hex == vector.root, "\(vector.size) bytes")
+            guard vector.size > 1 << 20 else { continue }
+            let layer = stride(from: 0, to: vector.size, by: 1 << 20).map { start in
+                Self.hash(bytes[start..<min(start + 1 << 20, vector.size)]).subtreeRoot(level: 6)
+            }
+            #expect(layer.map(\.hex) == vector.layer, "\(vector.size) bytes")
+            #expect(MerkleHasher(pieces: layer, level: 6).root().hex == vector.root, "\(vector.size) bytes")
+        }
+    }
+
+    @Test func anySplittingGivesTheSameRoot() {
+        var generator = SeededGenerator(seed: 1)
+        for _ in 0..<20 {
+            let bytes = generator.bytes(Int.random(in: 1...200_000, using: &generator))
+            let step = Int.random(in: 1...70_000, using: &generator)
+            #expect(Self.hash(bytes[...], step: step).root() == Self.hash(bytes[...]).root())
+        }
+    }
+
+    @Test func continuingBehindHeldPiecesGivesTheSameRoot() {
+        var generator = SeededGenerator(seed: 2)
+        for pieces in 1...5 {
+            let bytes = generator.bytes(pieces << 20 + Int.random(in: 0...1 << 20, using: &generator))
+            let roots = (0..<pieces).map { Self.hash(bytes[$0 << 20..<($0 + 1) << 20]).subtreeRoot(level: 6) }
+            var hasher = MerkleHasher(pieces: roots, level: 6)
+            Chunk(bytes[(pieces << 20)...]).withBytes { hasher.update($0) }
+            #expect(hasher.root() == Self.hash(bytes[...]).root())
+            #expect(hasher.byteCount == UInt64(bytes.count))
+        }
+    }
+
+    @Test func nothingHasTheZeroRoot() {
+        #expect(MerkleHasher().root() == .zero)
+    }
+
+    @Test func pieceSizesKeepClaimsShort() {
+        #expect(MerkleTree.pieceExponent(size: 0) == 20)
+        #expect(MerkleTree.pieceExponent(size: 4 << 30 - 1) == 20)
+        for size in [1, 1 << 20, 4 << 30, 1 << 40, TransferLimits.fileSize, .max] as [UInt64] {
+            let exponent = MerkleTree.pieceExponent(size: size)
+            #expect((size - 1) >> UInt64(exponent) < UInt64(TransferLimits.piecesPerFile))
+        }
+    }
+}

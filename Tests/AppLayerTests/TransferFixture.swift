@@ -1,0 +1,163 @@
+import Glibc
+import Identity
+import QUIC
+import TestSupport
+import Testing
+
+@testable import AppLayer
+
+/// A folder of its own for one test.
+final class Scratch: Sendable {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/dep2p-transfer-XXXXXX".utf8CString)
+        path = try #require(mkdtemp(&template).map { String(cString: $0) })
+    }
+
+    deinit {
+        Self.remove(path)
+    }
+
+    private static func remove(_ path: String) {
+        if unlink(path) == 0 { return }
+        for name in names(in: path) { remove(path + "/" + name) }
+        rmdir(path)
+    }
+
+    func folder(_ name: String) throws -> String {
+        let folder = path + "/" + name
+        try #require(mkdir(folder, 0o700) == 0 || errno == EEXIST)
+        return folder
+    }
+
+    @discardableResult
+    func file(_ name: String, _ bytes: [UInt8]) throws -> String {
+        let file = path + "/" + name
+        try write(bytes, to: file)
+        return file
+    }
+
+    static func names(in folder: String) -> [String] {
+        guard let listing = opendir(folder) else { return [] }
+        defer { closedir(listing) }
+        var names: [String] = []
+        while let entry = readdir(listing) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+}
+
+func write(_ bytes: [UInt8], to path: String) throws {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+    try #require(descriptor >= 0, "\(path): \(String(cString: strerror(errno)))")
+    defer { close(descriptor) }
+    try Chunk(bytes).write(to: descriptor, at: 0, range: 0..<bytes.count).get()
+}
+
+func read(_ path: String) throws -> [UInt8] {
+    let descriptor = open(path, O_RDONLY)
+    try #require(descriptor >= 0, "\(path): \(String(cString: strerror(errno)))")
+    defer { close(descriptor) }
+    var status = stat()
+    fstat(descriptor, &status)
+    let chunk = Chunk(capacity: Int(status.st_size))
+    while case .success(let count) = chunk.read(from: descriptor, at: UInt64(chunk.count)), count > 0 {}
+    return chunk.array()
+}
+
+/// SplitMix64: the same numbers from the same seed everywhere.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
+        return value ^ (value >> 31)
+    }
+
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count + 8)
+        while bytes.count < count { withUnsafeBytes(of: next()) { bytes += $0 } }
+        return Array(bytes.prefix(count))
+    }
+}
+
+/// Counts what is read and breaks the connection after so many bytes, in both directions.
+@NetworkActor
+final class CutStream: ByteStream {
+    private let inner: PipeStream
+    private var remaining: Int
+    private(set) var bytesRead = 0
+
+    init(_ inner: PipeStream, after bytes: Int = .max) {
+        self.inner = inner
+        remaining = bytes
+    }
+
+    func read() async throws -> Chunk? {
+        guard let chunk = try await inner.read() else { return nil }
+        guard chunk.count <= remaining else {
+            defer { inner.reset(0) }
+            guard remaining > 0 else { throw StreamError(.connectionClosed) }
+            defer { remaining = 0 }
+            return Chunk(chunk.array(0..<remaining))
+        }
+        remaining -= chunk.count
+        bytesRead += chunk.count
+        return chunk
+    }
+
+    func write(_ chunk: Chunk) async throws { try await inner.write(chunk) }
+    func finish() { inner.finish() }
+    func reset(_ code: UInt64) { inner.reset(code) }
+    func stopReading(_ code: UInt64) { inner.stopReading(code) }
+    var acknowledgedBytes: UInt64 { inner.acknowledgedBytes }
+}
+
+/// Both sides of one transfer.
+struct TransferOutcome: Sendable {
+    let sent: Result<TransferSummary, any Error>
+    let received: Result<TransferSummary, any Error>
+    let bytesOnTheWire: Int
+
+    var sendError: TransferError? { Self.error(sent) }
+    var receiveError: TransferError? { Self.error(received) }
+
+    private static func error(_ result: Result<TransferSummary, any Error>) -> TransferError? {
+        guard case .failure(let error) = result else { return nil }
+        return error as? TransferError
+    }
+}
+
+let testSender = try? NodeID("12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")
+
+@NetworkActor
+func transfer(
+    _ source: SendSource, to destination: TransferReceiver.Destination, policy: ReceivePolicy = ReceivePolicy(),
+    from sender: NodeID? = testSender, timing: TransferTiming = TransferTiming(), cutAfter: Int = .max,
+    senderEvents: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in },
+    receiverEvents: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
+) async throws -> TransferOutcome {
+    let (left, right) = PipeStream.pair()
+    let cut = CutStream(right, after: cutAfter)
+    let sender = try #require(sender)
+    let clock = SystemNetworkClock.shared
+    async let sent = Task { @NetworkActor in
+        try await TransferSender(source: source, timing: timing).run(over: left, clock: clock, events: senderEvents)
+    }.result
+    async let received = Task { @NetworkActor in
+        try await TransferReceiver(destination: destination, policy: policy, timing: timing)
+            .run(over: cut, from: sender, clock: clock, events: receiverEvents)
+    }.result
+    return TransferOutcome(sent: await sent, received: await received, bytesOnTheWire: cut.bytesRead)
+}

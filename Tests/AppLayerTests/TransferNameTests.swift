@@ -1,0 +1,48 @@
+import Testing
+
+@testable import AppLayer
+
+@Suite struct TransferNameTests {
+    @Test(arguments: [
+        [], [""], ["."], [".."], ["a", "..", "b"], ["..", "..", ".ssh", "authorized_keys"], ["/etc/passwd"],
+        ["a/b"], ["a", ""], ["", "a"], ["a\u{0}b"], ["a\nb"], ["a\rb"], ["\u{1b}[31mred"], ["a\u{7f}"],
+        ["a\u{85}b"], ["a\u{9b}31m"], ["gpj\u{202e}exe"], ["a\u{2066}b\u{2069}"], ["a\u{200f}b"], ["a\u{61c}"],
+        ["a\u{2028}b"], ["a\u{e0041}"], [String(repeating: "x", count: 256)],
+        [String(repeating: "é", count: 128)], Array(repeating: "d", count: 65),
+        [".disk.img.dep2p-partial-0123456789abcdef"], [".dep2p-resume-0123456789abcdef"],
+    ])
+    func hostileNamesAreRefused(path: [String]) {
+        #expect(throws: TransferError(.badName, "")) { try TransferName.checked(path: path) }
+    }
+
+    @Test(arguments: [
+        ["a"], ["disk.img"], ["..."], ["..a"], [".hidden"], ["notes", "día", "日本語.txt"], ["a b (1).txt"], ["-rf"],
+        ["~"], ["$(reboot)"], ["C:\\Windows"], ["👩‍👩‍👧.png"], [String(repeating: "x", count: 255)],
+        Array(repeating: "d", count: 64), ["CON"], ["a.dep2p-partial-0123456789abcdef"], [" "],
+    ])
+    func harmlessNamesPass(path: [String]) throws {
+        #expect(try TransferName.checked(path: path).map { Array($0.utf8) } == path.map { Array($0.utf8) })
+    }
+
+    @Test func decomposedNamesAreComposed() throws {
+        let checked = try TransferName.checked(path: ["e\u{301}tude.txt", "\u{1112}\u{1161}\u{11ab}"])
+        #expect(checked.map { Array($0.unicodeScalars) } == [Array("étude.txt".unicodeScalars), ["\u{d55c}"]])
+    }
+
+    @Test func numbersStandBeforeTheEnding() {
+        #expect(TransferName.numbered("disk.img", 0) == "disk.img")
+        #expect(TransferName.numbered("disk.img", 1) == "disk (1).img")
+        #expect(TransferName.numbered("disk", 12) == "disk (12)")
+        #expect(TransferName.numbered("a.tar.gz", 2) == "a (2).tar.gz")
+        #expect(TransferName.numbered(".profile", 1) == ".profile (1)")
+        #expect(TransferName.numbered("a. long sentence, not an ending", 1) == "a. long sentence, not an ending (1)")
+        let long = String(repeating: "é", count: 125) + ".img"
+        #expect(TransferName.numbered(long, 10_000).utf8.count <= 255)
+        #expect(TransferName.numbered(long, 10_000).hasSuffix(" (10000).img"))
+    }
+
+    @Test func twoEntriesOfOneNameAreRefused() throws {
+        let entries = ["é", "e\u{301}"].map { TransferEntry(kind: .file, path: [$0], size: 0) }
+        #expect(throws: TransferError(.badName, "")) { try TransferOffer(entries: entries).withCheckedNames() }
+    }
+}
