@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "cfiles.h"
+#include "cquicshim.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -21,6 +21,11 @@ void dep2p_name_thread(const char *name);
 /// epoll_pwait2 with a timeout in nanoseconds: negative waits for ever, 0 polls.
 int dep2p_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
 
+// ---- files (files.c) ----
+
+/// renameat2 with RENAME_NOREPLACE within one directory: 0 or the errno.
+int dep2p_rename_noreplace(int directory, const char *from, const char *to);
+
 // ---- addresses ----
 
 /// An IP address and port in host order; family is 4 or 6; IPv4 sits in the low 32 bits of `low`.
