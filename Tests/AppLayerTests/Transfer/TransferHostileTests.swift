@@ -1,0 +1,200 @@
+import Glibc
+import Identity
+import QUIC
+import TestSupport
+import Testing
+
+@testable import AppLayer
+
+/// A receiver whose sender is not ours, and a folder that holds traps.
+@Suite struct TransferHostileTests {
+    private let scratch: Scratch
+    private let inbox: String
+    private let folder: ReceiveFolder
+
+    init() throws {
+        scratch = try Scratch()
+        inbox = scratch.path + "/inbox"
+        folder = try ReceiveFolder(path: inbox)
+    }
+
+    /// Sends raw bytes to a receiver and gives back how it ended and what it answered.
+    @NetworkActor
+    private static func receive(
+        _ bytes: [UInt8], into folder: ReceiveFolder
+    ) async throws -> (error: TransferError?, frames: [TransferReceiverFrame]) {
+        let (left, right) = PipeStream.pair()
+        let sender = try #require(testSender)
+        var timing = TransferTiming()
+        timing.farewell = .milliseconds(200)
+        let receiving = Task { @NetworkActor in
+            try await TransferReceiver(destination: .folder(folder), timing: timing)
+                .run(over: right, from: sender, clock: SystemNetworkClock.shared)
+        }
+        let answers = Task { @NetworkActor in
+            var splitter = FrameSplitter()
+            var frames: [TransferReceiverFrame] = []
+            while let chunk = try? await left.read() {
+                var position = 0
+                while case .frame(let bytes)? = try splitter.next(in: chunk, from: &position) {
+                    frames.append(try TransferReceiverFrame(message: bytes))
+                }
+            }
+            return frames
+        }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            guard (try? await left.write(Chunk(rest.prefix(100_000)))) != nil else { break }
+            rest = rest.dropFirst(100_000)
+        }
+        left.finish()
+        let result = await receiving.result
+        left.reset(0)
+        let frames = (try? await answers.value) ?? []
+        guard case .failure(let error) = result else { return (nil, frames) }
+        return (error as? TransferError, frames)
+    }
+
+    private static func offer(_ entries: [TransferEntry]) throws -> [UInt8] {
+        let total = entries.reduce(0 as UInt64) { $0 &+ ($1.size ?? 0) }
+        return try TransferSenderFrame.offer(
+            OfferPage(entries: entries, count: entries.count, totalSize: total, more: false)
+        ).encoded()
+    }
+
+    private static func file(_ path: [String], size: UInt64 = 1) -> TransferEntry {
+        TransferEntry(kind: .file, path: path, size: size)
+    }
+
+    @Test(arguments: [
+        ["..", "escaped"], ["/tmp/escaped"], ["a", "..", "..", "escaped"], [".ssh\u{0}x"], ["\u{202e}gpj.exe"],
+        [".x.dep2p-partial-0123456789abcdef"],
+    ])
+    func hostileNamesAreRefusedBeforeAnythingIsMade(path: [String]) async throws {
+        let outcome = try await Self.receive(try Self.offer([Self.file(path)]), into: folder)
+        #expect(outcome.error?.code == .badName)
+        guard case .refuse(let error)? = outcome.frames.first else {
+            Issue.record("no refusal: \(outcome.frames)")
+            return
+        }
+        #expect(error.code == .badName)
+        #expect(Scratch.names(in: inbox).isEmpty)
+    }
+
+    @Test func aSymlinkedFolderIsNotEntered() async throws {
+        let outside = try scratch.folder("outside")
+        symlink(outside, inbox + "/notes")
+        let notes = try scratch.folder("notes")
+        try scratch.file("notes/a", [1])
+        let outcome = try await transfer(try SendSource(paths: [notes]), to: .folder(folder))
+        #expect(outcome.sendError?.code == .badName)
+        #expect(Scratch.names(in: outside).isEmpty)
+    }
+
+    @Test func aSymlinkInTheWayOfAFileIsLeftAlone() async throws {
+        let victim = try scratch.file("victim", Array("mine".utf8))
+        symlink(victim, inbox + "/x")
+        let path = try scratch.file("x", Array("theirs".utf8))
+        let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder))
+        #expect(try outcome.sent.get().files.first?.storedPath == ["x (1)"])
+        #expect(try read(victim) == Array("mine".utf8))
+    }
+
+    @Test func aSymlinkInPlaceOfThePartialFileIsNotFollowed() async throws {
+        let victim = try scratch.file("victim", Array("mine".utf8))
+        let sender = try #require(testSender)
+        let tag = TransferName.tag([sender.bytes, Array("x".utf8), Array("6".utf8)])
+        symlink(victim, inbox + "/.x\(TransferName.partialMark)\(tag)")
+        let path = try scratch.file("x", Array("theirs".utf8))
+        let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder))
+        #expect(outcome.sendError?.code == .badName)
+        #expect(try read(victim) == Array("mine".utf8))
+        unlink(inbox + "/.x\(TransferName.partialMark)\(tag)")
+        link(victim, inbox + "/.x\(TransferName.partialMark)\(tag)")
+        let hardLinked = try await transfer(try SendSource(paths: [path]), to: .folder(folder))
+        #expect(hardLinked.sendError?.code == .badName)
+        #expect(try read(victim) == Array("mine".utf8))
+    }
+
+    @Test func sizesThatOverflowAreRefused() async throws {
+        for sizes in [[UInt64.max], [1 << 63], [1 << 62, 1 << 62], [UInt64.max, 2]] {
+            let entries = sizes.enumerated().map { Self.file(["f\($0)"], size: $1) }
+            let outcome = try await Self.receive(try Self.offer(entries), into: folder)
+            #expect([.badOffer, .noSpace].contains(outcome.error?.code), "\(sizes)")
+        }
+        #expect(Scratch.names(in: inbox).isEmpty)
+    }
+
+    @Test func stepsOutOfOrderAreViolations() async throws {
+        let offer = try Self.offer([Self.file(["a"], size: 4), Self.file(["b"], size: 4)])
+        let data = try TransferSenderFrame.data(4).encoded() + [1, 2, 3, 4]
+        let long = try TransferSenderFrame.data(5).encoded() + [1, 2, 3, 4, 5]
+        let start = try TransferSenderFrame.start(index: 0, offset: 0).encoded()
+        let wrongRoot = try TransferSenderFrame.end(index: 0, size: 4, root: .zero).encoded()
+        let sequences: [[UInt8]] = [
+            data, start, offer + data, offer + offer, offer + start + start, offer + start + long,
+            try offer + TransferSenderFrame.start(index: 1, offset: 0).encoded(),
+            try offer + TransferSenderFrame.start(index: 7, offset: 0).encoded(),
+            try offer + TransferSenderFrame.start(index: 0, offset: 4).encoded(),
+            try offer + start + data + TransferSenderFrame.end(index: 1, size: 4, root: .zero).encoded(),
+            try offer + start + data + TransferSenderFrame.end(index: 0, size: 3, root: .zero).encoded(),
+            offer + start + wrongRoot, [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80],
+            [0xff, 0xff, 0xff, 0x7f], [0x80, 0x00], [3, 1, 2, 3], [0],
+        ]
+        for (number, sequence) in sequences.enumerated() {
+            let outcome = try await Self.receive(sequence, into: folder)
+            #expect(outcome.error?.code == .protocolViolation, "sequence \(number): \(String(describing: outcome.error))")
+        }
+        #expect(Scratch.names(in: inbox).allSatisfy { $0.hasPrefix(".") })
+    }
+
+    @Test func bytesWithoutTheRootAreNotKeptUnderTheName() async throws {
+        let bytes =
+            try Self.offer([Self.file(["a"], size: 4)])
+            + TransferSenderFrame.start(index: 0, offset: 0).encoded() + TransferSenderFrame.data(4).encoded()
+            + [1, 2, 3, 4] + TransferSenderFrame.end(index: 0, size: 4, root: .zero).encoded()
+        let outcome = try await Self.receive(bytes, into: folder)
+        #expect(outcome.frames.contains { if case .mismatch(0, _) = $0 { true } else { false } })
+        #expect(!Scratch.names(in: inbox).contains("a"))
+    }
+
+    @Test func truncatedAtEveryByteNothingIsMade() async throws {
+        let bytes =
+            try Self.offer([Self.file(["a"], size: 4)])
+            + TransferSenderFrame.start(index: 0, offset: 0).encoded() + TransferSenderFrame.data(4).encoded()
+            + [1, 2, 3, 4]
+        for length in 0..<bytes.count {
+            let outcome = try await Self.receive(Array(bytes.prefix(length)), into: folder)
+            #expect(outcome.error?.code == .connectionLost, "\(length) bytes")
+        }
+        #expect(!Scratch.names(in: inbox).contains("a"))
+    }
+
+    @Test func randomBytesEndInAnError() async throws {
+        var generator = SeededGenerator(seed: 21)
+        let offer = try Self.offer([Self.file(["a"], size: 1 << 20)])
+        for round in 0..<60 {
+            let noise = generator.bytes(Int.random(in: 1...4000, using: &generator))
+            let outcome = try await Self.receive(round.isMultiple(of: 2) ? noise : offer + noise, into: folder)
+            #expect(outcome.error != nil, "round \(round)")
+        }
+        #expect(!Scratch.names(in: inbox).contains("a"))
+    }
+
+    @Test func anUnboundedOfferIsRefused() throws {
+        var machine = TransferReceiverStateMachine()
+        let name = String(repeating: "x", count: 250)
+        var refused: TransferError?
+        for page in 0..<100 where refused == nil {
+            let entries = (0..<1000).map { Self.file(["\(page)-\($0)-\(name)"], size: 0) }
+            let frame = TransferSenderFrame.offer(OfferPage(entries: entries, count: 100_000, totalSize: 0, more: true))
+            if case .fail(let error) = machine.handle(frame) { refused = error }
+        }
+        #expect(refused?.code == .badOffer)
+        var deep = TransferReceiverStateMachine()
+        let path = Array(repeating: "d", count: 65)
+        #expect(
+            deep.handle(.offer(OfferPage(entries: [Self.file(path)], count: 1, totalSize: 1, more: false)))
+                == .fail(TransferError(.badOffer, "")))
+    }
+}

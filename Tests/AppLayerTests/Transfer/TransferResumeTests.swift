@@ -1,0 +1,220 @@
+import Glibc
+import Identity
+import QUIC
+import TestSupport
+import Testing
+
+@testable import AppLayer
+
+/// Interrupted transfers, continued by sending the same again.
+@Suite struct TransferResumeTests {
+    private let scratch: Scratch
+    private let inbox: String
+    private let folder: ReceiveFolder
+
+    init() throws {
+        scratch = try Scratch()
+        inbox = scratch.path + "/inbox"
+        folder = try ReceiveFolder(path: inbox)
+    }
+
+    private func partial(_ name: String = "disk.img", in folder: String? = nil) throws -> String {
+        let folder = folder ?? inbox
+        let found = Scratch.names(in: folder).filter { $0.hasPrefix(".\(name)\(TransferName.partialMark)") }
+        return folder + "/" + (try #require(found.first, "no partial file of \(name)"))
+    }
+
+    /// Leaves about `bytes` of `path` in the inbox.
+    private func interrupt(_ path: String, after bytes: Int) async throws {
+        let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder), cutAfter: bytes)
+        #expect(outcome.sendError?.code == .connectionLost)
+        #expect(outcome.receiveError?.code == .connectionLost)
+    }
+
+    private func complete(_ path: String) async throws -> (summary: TransferSummary, wire: Int) {
+        let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder))
+        #expect(try outcome.sent.get() == outcome.received.get())
+        return (try outcome.sent.get(), outcome.bytesOnTheWire)
+    }
+
+    @Test func aCutAnywhereResumesAndLosesLessThanAPiece() async throws {
+        var generator = SeededGenerator(seed: 11)
+        for round in 0..<12 {
+            let size = 5 << 20 + Int.random(in: 0..<1 << 20, using: &generator)
+            let bytes = generator.bytes(size)
+            let path = try scratch.file("disk \(round)", bytes)
+            let cut = Int.random(in: 0..<size, using: &generator)
+            try await interrupt(path, after: cut)
+            #expect(!Scratch.names(in: inbox).contains("disk \(round)"))
+            let (summary, wire) = try await complete(path)
+            #expect(try read(inbox + "/disk \(round)") == bytes, "cut at \(cut) of \(size)")
+            // Before the cut there were the offer, and what the disk had not taken yet when the stream broke.
+            #expect(Int(summary.resumedBytes) <= cut && wire < size - Int(summary.resumedBytes) + 4096)
+        }
+        #expect(Scratch.names(in: inbox).allSatisfy { !$0.hasPrefix(".") })
+    }
+
+    @Test func repeatedCutsGetThereInTheEnd() async throws {
+        var generator = SeededGenerator(seed: 12)
+        let bytes = generator.bytes(12 << 20)
+        let path = try scratch.file("disk.img", bytes)
+        var rounds = 0
+        while !Scratch.names(in: inbox).contains("disk.img") {
+            rounds += 1
+            try #require(rounds < 40)
+            _ = try await transfer(
+                try SendSource(paths: [path]), to: .folder(folder),
+                cutAfter: Int.random(in: 1 << 20..<4 << 20, using: &generator))
+        }
+        #expect(rounds > 3)
+        #expect(try read(inbox + "/disk.img") == bytes)
+    }
+
+    enum Damage: CaseIterable, Sendable {
+        case flippedByte
+        case truncated
+        case garbageAppended
+        case longerThanTheFile
+        case zeroed
+        case emptied
+    }
+
+    @Test(arguments: Damage.allCases)
+    func aDamagedPartialFileCostsNoMoreThanItself(damage: Damage) async throws {
+        var generator = SeededGenerator(seed: 13)
+        let bytes = generator.bytes(6 << 20 + 77)
+        let path = try scratch.file("disk.img", bytes)
+        try await interrupt(path, after: 5 << 20)
+        let held = try partial()
+        var content = try read(held)
+        switch damage {
+        case .flippedByte: content[2 << 20 + 5] ^= 1
+        case .truncated: content = Array(content.prefix(1 << 20 + 3))
+        case .garbageAppended: content = content.prefix(2 << 20) + generator.bytes(1 << 20)
+        case .longerThanTheFile: content = bytes + generator.bytes(1 << 20)
+        case .zeroed: content = Array(repeating: 0, count: content.count)
+        case .emptied: content = []
+        }
+        try write(content, to: held)
+        let summary = try await complete(path).summary
+        #expect(try read(inbox + "/disk.img") == bytes)
+        switch damage {
+        case .flippedByte, .garbageAppended: #expect(summary.resumedBytes == 2 << 20)
+        case .truncated: #expect(summary.resumedBytes == 1 << 20)
+        case .longerThanTheFile: #expect(summary.resumedBytes == UInt64(bytes.count))
+        case .zeroed, .emptied: #expect(summary.resumedBytes == 0)
+        }
+    }
+
+    @Test func anotherVersionOfTheFileReplacesWhatIsHeld() async throws {
+        var generator = SeededGenerator(seed: 14)
+        var bytes = generator.bytes(4 << 20)
+        let path = try scratch.file("disk.img", bytes)
+        try await interrupt(path, after: 3 << 20)
+        bytes.replaceSubrange(1 << 20..<1 << 20 + 4, with: [1, 2, 3, 4])
+        try write(bytes, to: path)
+        let summary = try await complete(path).summary
+        #expect(summary.resumedBytes == 1 << 20)
+        #expect(try read(inbox + "/disk.img") == bytes)
+    }
+
+    @Test func whatOneSenderLeftIsNotShownToAnother() async throws {
+        var generator = SeededGenerator(seed: 15)
+        let path = try scratch.file("disk.img", generator.bytes(4 << 20))
+        try await interrupt(path, after: 3 << 20)
+        let other = IdentityKey.generate().nodeID
+        let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder), from: other)
+        #expect(try outcome.sent.get().resumedBytes == 0)
+        _ = try partial()
+    }
+
+    @Test func aFolderContinuesWithoutDuplicates() async throws {
+        var generator = SeededGenerator(seed: 16)
+        let all = try scratch.folder("all")
+        for number in 0..<6 { try scratch.file("all/\(number)", generator.bytes(1 << 20)) }
+        try scratch.file("all/empty", [])
+        let first = try await transfer(try SendSource(paths: [all]), to: .folder(folder), cutAfter: 9 << 19)
+        #expect(first.receiveError?.code == .connectionLost)
+        let stored = Scratch.names(in: inbox + "/all").filter { !$0.hasPrefix(".") }
+        #expect((1...5).contains(stored.count))
+        let outcome = try await transfer(try SendSource(paths: [all]), to: .folder(folder))
+        #expect(try outcome.sent.get().resumedBytes >= UInt64(stored.count) << 20)
+        #expect(outcome.bytesOnTheWire < (7 - stored.count) << 20)
+        #expect(Scratch.names(in: inbox + "/all") == ["0", "1", "2", "3", "4", "5", "empty"])
+        #expect(Scratch.names(in: inbox) == ["all"])
+        for number in 0..<6 { #expect(try read(inbox + "/all/\(number)") == read(all + "/\(number)")) }
+    }
+
+    @Test func aStoredFileThatChangedSinceIsNotTakenForTheSame() async throws {
+        var generator = SeededGenerator(seed: 17)
+        let all = try scratch.folder("all")
+        for number in 0..<3 { try scratch.file("all/\(number)", generator.bytes(1 << 20)) }
+        _ = try await transfer(try SendSource(paths: [all]), to: .folder(folder), cutAfter: 5 << 19)
+        let stored = inbox + "/all/0"
+        let mine = generator.bytes(1 << 20)
+        try write(mine, to: stored)
+        _ = try await transfer(try SendSource(paths: [all]), to: .folder(folder))
+        #expect(try read(stored) == mine)
+        #expect(try read(inbox + "/all/0 (1)") == read(all + "/0"))
+    }
+
+    @Test func aStreamContinuesToo() async throws {
+        var generator = SeededGenerator(seed: 18)
+        let bytes = generator.bytes(5 << 20 + 9)
+        let path = try scratch.file("content", bytes)
+        func send(cutAfter: Int) async throws -> TransferOutcome {
+            let input = open(path, O_RDONLY)
+            defer { close(input) }
+            return try await transfer(try SendSource(stream: input), to: .folder(folder), cutAfter: cutAfter)
+        }
+        _ = try await send(cutAfter: 4 << 20)
+        let outcome = try await send(cutAfter: .max)
+        #expect(try read(inbox + "/stdin") == bytes)
+        #expect(try outcome.sent.get().resumedBytes >= 1 << 20)
+        #expect(outcome.bytesOnTheWire < 4 << 20 + 9)
+    }
+
+    @Test func aSparePartialLongerThanAStreamIsCutOff() async throws {
+        var generator = SeededGenerator(seed: 19)
+        let bytes = generator.bytes(3 << 20)
+        let path = try scratch.file("content", bytes)
+        let cut = open(path, O_RDONLY)
+        _ = try await transfer(try SendSource(stream: cut), to: .folder(folder), cutAfter: 5 << 19)
+        close(cut)
+        try write(Array(bytes.prefix(1 << 20 + 4)), to: path)
+        let input = open(path, O_RDONLY)
+        defer { close(input) }
+        let outcome = try await transfer(try SendSource(stream: input), to: .folder(folder))
+        #expect(try outcome.sent.get().bytes == 1 << 20 + 4)
+        #expect(try read(inbox + "/stdin") == Array(bytes.prefix(1 << 20 + 4)))
+    }
+
+    /// The disk takes no more bytes in the middle: a clear error on both sides, and the rest later.
+    @Test func aFullDiskKeepsWhatCame() async throws {
+        let mount = try scratch.folder("small")
+        guard Glibc.mount("tmpfs", mount, "tmpfs", 0, "size=8m") == 0 else {
+            Issue.record("mounting a small tmpfs failed (\(String(cString: strerror(errno)))): run this test as root")
+            return
+        }
+        defer { umount2(mount, Int32(MNT_DETACH)) }
+        let small = try ReceiveFolder(path: mount)
+        var generator = SeededGenerator(seed: 20)
+        let bytes = generator.bytes(6 << 20)
+        let path = try scratch.file("disk.img", bytes)
+        // Room there is when the offer comes, and gone while the bytes arrive.
+        let filler = mount + "/filler"
+        let outcome = try await transfer(
+            try SendSource(paths: [path]), to: .folder(small),
+            policy: ReceivePolicy(),
+            receiverEvents: { event in
+                if case .accepted = event { try? write(Array(repeating: 1, count: 5 << 20), to: filler) }
+            })
+        #expect(outcome.sendError?.code == .noSpace)
+        #expect(outcome.receiveError?.code == .noSpace)
+        #expect(!Scratch.names(in: mount).contains("disk.img"))
+        unlink(filler)
+        let again = try await transfer(try SendSource(paths: [path]), to: .folder(small))
+        #expect(try again.sent.get().resumedBytes >= 1 << 20)
+        #expect(try read(mount + "/disk.img") == bytes)
+    }
+}

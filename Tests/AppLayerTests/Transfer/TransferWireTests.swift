@@ -1,0 +1,130 @@
+import Identity
+import QUIC
+import Testing
+
+@testable import AppLayer
+
+@Suite struct TransferWireTests {
+    private static let root = SHA256.hash(Array("root".utf8))
+
+    private static let senderFrames: [TransferSenderFrame] = [
+        .offer(
+            OfferPage(
+                entries: [
+                    TransferEntry(kind: .file, path: ["a", "é"], size: 0, isExecutable: true, modified: -5),
+                    TransferEntry(kind: .file, path: ["b"], size: TransferLimits.fileSize),
+                    TransferEntry(kind: .directory, path: ["d"], size: 0),
+                    TransferEntry(kind: .stream, path: ["stdin"], size: nil),
+                ], count: 4, totalSize: TransferLimits.fileSize, more: true)),
+        .start(index: 99_999, offset: .max), .data(1), .data(TransferLimits.frame),
+        .end(index: 3, size: .max, root: root), .failed(index: 1, TransferError(.changedWhileSending, "changed")),
+        .cancel(TransferError(.noSpace, "full", limit: 5, available: 4)), .working,
+    ]
+
+    private static let receiverFrames: [TransferReceiverFrame] = [
+        .accept(HeldPage(files: [], more: false)),
+        .accept(
+            HeldPage(
+                files: [
+                    HeldFile(index: 0, content: .pieces(exponent: 20, [root, .zero])),
+                    HeldFile(index: 7, content: .whole(root)),
+                ], more: true)),
+        .refuse(TransferError(.tooLarge, "too large", limit: 1000)), .receipt(index: 0, root: root, path: ["a", "b (1)"]),
+        .mismatch(index: 1, root: .zero), .done(files: 3), .cancel(TransferError(.cancelled, "")), .working,
+    ]
+
+    private static func body(_ frame: [UInt8]) throws -> [UInt8] {
+        guard case .value(let length, let prefix) = Varint.decode(frame) else { return [] }
+        try #require(Int(length) == frame.count - prefix)
+        return Array(frame.dropFirst(prefix))
+    }
+
+    @Test(arguments: senderFrames.indices)
+    func senderFramesComeBack(index: Int) throws {
+        let frame = Self.senderFrames[index]
+        #expect(try TransferSenderFrame(message: Self.body(frame.encoded())) == frame)
+    }
+
+    @Test(arguments: receiverFrames.indices)
+    func receiverFramesComeBack(index: Int) throws {
+        let frame = Self.receiverFrames[index]
+        #expect(try TransferReceiverFrame(message: Self.body(frame.encoded())) == frame)
+    }
+
+    @Test func limitsTravelWithTheirErrors() throws {
+        let frame = TransferReceiverFrame.refuse(TransferError(.noSpace, "full", limit: 10, available: 3))
+        guard case .refuse(let error) = try TransferReceiverFrame(message: Self.body(frame.encoded())) else { return }
+        #expect(error.isFromPeer && error.limit == 10 && error.available == 3 && error.message == "full")
+    }
+
+    @Test func longReasonsAreCutAtACharacter() throws {
+        let frame = TransferSenderFrame.cancel(TransferError(.cancelled, String(repeating: "é", count: 5000)))
+        guard case .cancel(let error) = try TransferSenderFrame(message: Self.body(frame.encoded())) else { return }
+        #expect(error.message == String(repeating: "é", count: TransferLimits.reasonBytes / 2))
+    }
+
+    /// Every prefix and every changed byte either reads or throws; none traps.
+    @Test func damagedFramesNeverTrap() throws {
+        var generator = SeededGenerator(seed: 31)
+        let bodies =
+            try Self.senderFrames.map { try Self.body($0.encoded()) }
+            + Self.receiverFrames.map { try Self.body($0.encoded()) }
+        for body in bodies {
+            for length in 0..<body.count {
+                _ = try? TransferSenderFrame(message: Array(body.prefix(length)))
+                _ = try? TransferReceiverFrame(message: Array(body.prefix(length)))
+            }
+            for _ in 0..<2000 {
+                var damaged = body
+                for _ in 0..<Int.random(in: 1...3, using: &generator) where !damaged.isEmpty {
+                    damaged[Int.random(in: damaged.indices, using: &generator)] = .random(in: 0...255, using: &generator)
+                }
+                _ = try? TransferSenderFrame(message: damaged)
+                _ = try? TransferReceiverFrame(message: damaged)
+            }
+        }
+    }
+
+    @Test func theSplitterDoesNotCareWhereChunksEnd() throws {
+        var generator = SeededGenerator(seed: 32)
+        let frames: [TransferSenderFrame] = [.working, .start(index: 1, offset: 70_000), .working]
+        var stream: [UInt8] = []
+        var payload: [UInt8] = []
+        for frame in frames {
+            stream += try frame.encoded()
+            let data = generator.bytes(Int.random(in: 1...5000, using: &generator))
+            stream += try TransferSenderFrame.data(data.count).encoded() + data
+            payload += data
+        }
+        for _ in 0..<200 {
+            var splitter = FrameSplitter()
+            var (seen, data): ([TransferSenderFrame], [UInt8]) = ([], [])
+            var rest = stream[...]
+            while !rest.isEmpty {
+                let chunk = Chunk(rest.prefix(Int.random(in: 1...700, using: &generator)))
+                rest = rest.dropFirst(chunk.count)
+                var position = 0
+                while let piece = try splitter.next(in: chunk, from: &position) {
+                    switch piece {
+                    case .data(let range): data += chunk.array(range)
+                    case .frame(let bytes):
+                        let frame = try TransferSenderFrame(message: bytes)
+                        if case .data(let length) = frame { splitter.expectData(length) } else { seen.append(frame) }
+                    }
+                }
+            }
+            #expect(seen == frames && data == payload && splitter.isBetweenFrames)
+        }
+    }
+
+    @Test func theSplitterRefusesLongFramesAtOnce() {
+        for prefix in [[0x81, 0x80, 0x40], [0x80, 0x80, 0x80, 0x80], [0x80, 0x00], [0xff, 0xff, 0xff, 0xff, 0x7f]] as [[UInt8]] {
+            var splitter = FrameSplitter()
+            var position = 0
+            let chunk = Chunk(prefix + Array(repeating: 0x80, count: 12))
+            #expect(throws: TransferError(.protocolViolation, "")) {
+                while try splitter.next(in: chunk, from: &position) != nil {}
+            }
+        }
+    }
+}
