@@ -3,7 +3,9 @@ import Glibc
 /// The program from its arguments to its exit status.
 enum Program {
     /// - Parameter arguments: without the program's name.
-    static func run(_ arguments: [Argument], _ environment: Environment) async -> ExitStatus {
+    static func run(
+        _ arguments: [Argument], _ environment: Environment, _ interruption: Interruption
+    ) async -> ExitStatus {
         if let status = Rendering.runHidden(arguments) { return status }
         if arguments.isEmpty {
             // Nobody asked for help, so it is no result.
@@ -11,7 +13,6 @@ enum Program {
             return .usage
         }
         let parsed = ArgumentParser.parse(arguments)
-        let interruption = Interruption()
         let style = style(parsed, arguments, environment)
         let output = Output(
             style, standardOutput: .stream(.output), standardError: .stream(.error),

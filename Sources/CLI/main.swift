@@ -6,5 +6,7 @@ signal(SIGPIPE, SIG_IGN)
 let arguments = (1..<max(1, Int(CommandLine.argc))).compactMap { index in
     CommandLine.unsafeArgv[index].map { Argument(bytes: Array(UnsafeRawBufferPointer(start: $0, count: strlen($0)))) }
 }
-let status = await Program.run(arguments, .ofProcess())
+let interruption = Interruption()
+interruption.takeSignals()
+let status = await Program.run(arguments, .ofProcess(), interruption)
 exit(Int32(status.rawValue))

@@ -1,3 +1,8 @@
+import DeP2P
+import Identity
+import QUIC
+import SystemLayer
+
 extension CommandEntry {
     static let ping = CommandEntry(
         name: "ping",
@@ -72,6 +77,95 @@ struct PingPlan: CommandPlan, Equatable {
     }
 
     func run(in context: RunContext) async throws(CLIError) -> CommandResult {
-        throw CLIError(.internalError, "ping is not wired yet")
+        let run = try NodeRun(node, needsRealm: false, in: context)
+        let state = PingState()
+        let outcome = try await run.run { node in
+            do {
+                try await exchange(node, run, state)
+            } catch  where state.roundTrips.received > 0 && !(error is CancellationError) {
+                // There were replies, so the ping is a success that ended early.
+                context.output.note("stopped: \(CLIError(error).message)")
+            }
+        }
+        return try await result(outcome, state, context.output)
+    }
+}
+
+/// What a ping has seen, also of one that was stopped.
+@NetworkActor
+private final class PingState {
+    nonisolated init() {}
+
+    var roundTrips = RoundTrips()
+    var session: Session?
+    var agent: String?
+
+    var fields: [JSONField] {
+        [
+            .string("node_id", session?.remoteNodeID.description)
+        ] + roundTrips.fields + [.string("path", session?.path.description), .string("agent", agent)]
+    }
+}
+
+extension PingPlan {
+    @NetworkActor
+    private func exchange(_ node: Node, _ run: NodeRun, _ state: PingState) async throws {
+        let output = run.context.output
+        let session = try await node.connect(to: target.dialTarget, timeout: run.timeout)
+        state.session = session
+        for line in AttemptTable.lines(session.attempts) { output.detail(line) }
+        let pinger = try await node.ping(session)
+        defer { pinger.close() }
+        var sequence = 0
+        while count.map({ sequence < $0 }) ?? true {
+            if sequence > 0 { try await node.clock.sleep(for: interval) }
+            sequence += 1
+            try await once(sequence, pinger, session, run.timeout, state, output)
+            if untilDirect, isDirect(session) { break }
+        }
+        // Who it is says a node that knows identify; an answer that fails to come is no failure of the ping.
+        state.agent = (try? await node.identify(session))?.agentVersion
+    }
+
+    @NetworkActor
+    private func once(
+        _ sequence: Int, _ pinger: Pinger, _ session: Session, _ timeout: Duration, _ state: PingState,
+        _ output: Output
+    ) async throws {
+        state.roundTrips.recordSent()
+        let time: Duration
+        do {
+            time = try await pinger.ping(timeout: timeout)
+        } catch let error as SessionError where error.code == .timeout {
+            return output.note("no reply to \(sequence) in \(FixedPoint.duration(timeout))")
+        }
+        state.roundTrips.record(time)
+        let path = session.path.description
+        output.event("reply", [.int("seq", sequence), .milliseconds("rtt_ms", time), .string("path", path)])
+        output.result("reply \(sequence)  \(FixedPoint.duration(time))  \(path)")
+    }
+
+    @NetworkActor
+    private func isDirect(_ session: Session) -> Bool { session.path.remote != nil }
+
+    @NetworkActor
+    private func result(
+        _ outcome: NodeRun.Outcome<Void>, _ state: PingState, _ output: Output
+    ) throws(CLIError) -> CommandResult {
+        let peer = state.session.map { " from \($0.remoteNodeID) over \($0.path)" } ?? ""
+        let agent = state.agent.map { " (\(TerminalText.escape($0)))" } ?? ""
+        if state.roundTrips.sent > 0 { output.result(state.roundTrips.summary + peer + agent) }
+        if case .interrupted(let reason) = outcome {
+            return CommandResult(fields: state.fields, status: reason.status)
+        }
+        guard state.roundTrips.received > 0 else {
+            throw CLIError(.timeout, "no reply", hint: "--timeout sets how long to wait", fields: state.fields)
+        }
+        if requiresDirect, let session = state.session, !isDirect(session) {
+            throw CLIError(
+                .notDirect, "the path is \(session.path), not direct",
+                hint: "--until-direct waits for a direct path", fields: state.fields)
+        }
+        return CommandResult(fields: state.fields)
     }
 }

@@ -1,3 +1,8 @@
+import DeP2P
+import Identity
+import QUIC
+import SystemLayer
+
 extension CommandEntry {
     static let send = CommandEntry(
         name: "send",
@@ -100,6 +105,45 @@ struct SendPlan: CommandPlan, Equatable {
     }
 
     func run(in context: RunContext) async throws(CLIError) -> CommandResult {
-        throw CLIError(.internalError, "send is not wired yet")
+        let run = try NodeRun(node, needsRealm: true, in: context)
+        let outcome = try await run.run { node in try await deliver(node, run) }
+        switch outcome {
+        case .finished(let result): return result
+        case .interrupted(let reason):
+            context.output.note("stopped; run the same line again to resume")
+            return CommandResult(status: reason.status)
+        }
+    }
+}
+
+extension SendPlan {
+    @NetworkActor
+    private func deliver(_ node: Node, _ run: NodeRun) async throws -> CommandResult {
+        let output = run.context.output
+        let start = node.clock.now
+        let session = try await node.connectMember(target.dialTarget, timeout: run.timeout)
+        for line in AttemptTable.lines(session.attempts) { output.detail(line) }
+        output.event("path", [.string("path", session.path.description)])
+        switch payload {
+        case .message(let body):
+            let reply = try await node.send(body, on: session, timeout: run.timeout)
+            return finish(body, reply, session, node.clock.now.duration(since: start), output)
+        case .paths, .standardInput:
+            throw CLIError(.internalError, "files can't be sent yet")
+        }
+    }
+
+    @NetworkActor
+    private func finish(
+        _ body: [UInt8], _ reply: [UInt8]?, _ session: Session, _ elapsed: Duration, _ output: Output
+    ) -> CommandResult {
+        let path = session.path.description
+        output.note("delivered to \(session.remoteNodeID) in \(FixedPoint.duration(elapsed)), \(path)")
+        if let reply { output.reply(reply) }
+        return CommandResult(fields: [
+            .int("bytes", body.count), .seconds("seconds", elapsed), .int("files", 0), .string("root", nil),
+            .string("path", path), .int("resumed_bytes", 0),
+            reply.map { .text($0, named: "reply", orBase64: "reply_base64") } ?? .string("reply", nil),
+        ])
     }
 }

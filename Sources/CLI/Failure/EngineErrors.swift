@@ -1,7 +1,6 @@
 import AppLayer
+import DeP2P
 import Identity
-import QUIC
-import RealmLayer
 import SystemLayer
 
 extension CLIError {
@@ -10,92 +9,61 @@ extension CLIError {
         switch error {
         case let error as CLIError: self = error
         case let error as IdentityError: self.init(reading: error)
-        case let error as ConnectError: self.init(connecting: error)
-        case let error as RealmError: self.init(realm: error)
-        case let error as MessagingError: self.init(messaging: error)
-        case let error as SessionError: self.init(session: error)
-        case let error as SessionEnd: self.init(Self.code(error), Self.text(error))
-        case is DeadlineExceeded: self.init(.timeout, "no answer in time", hint: "--timeout sets how long to wait")
-        case is CancellationError: self.init(.interrupted, "stopped")
-        default:
-            self.init(
-                .internalError, "unexpected: \(Self.text("\(error)"))", hint: "report it to \(Release.reportProblems)")
+        default: self.init(node: DeP2PError(error))
         }
     }
 
-    private init(connecting error: ConnectError) {
-        let code: Code =
-            switch error.code {
-            case .noAddress: .unknownPeer
-            case .nameUnknown: .unknownHost
-            case .timeout: .timeout
-            case .refused, .closed: .peerOffline
-            case .unreachable: .noPath
-            case .wrongPeer: .wrongPeer
-            case .handshakeFailed: .protocolViolation
-            case .limit: .busy
-            case .dialledSelf: .usage
-            case .cancelled: .interrupted
-            }
+    private init(node error: DeP2PError) {
+        let end = Self.end(error.underlying)
+        let code = end.flatMap(Self.code(end:)) ?? Self.code(error.code)
+        let isBug = code == .internalError
+        let attempts = error.attempts
         self.init(
-            code, Self.text(error.reason), hint: Self.text(error.hint),
-            details: error.attempts.count > 1 ? AttemptTable.lines(error.attempts) : [],
-            fields: [AttemptTable.field(error.attempts)])
+            code, (isBug ? "unexpected: " : "") + TerminalText.escape(error.message),
+            hint: isBug ? "report it to \(Release.reportProblems)" : error.hint.map { TerminalText.escape($0) },
+            details: attempts.count > 1 ? AttemptTable.lines(attempts) : [],
+            fields: attempts.isEmpty ? [] : [AttemptTable.field(attempts)])
     }
 
-    private init(realm error: RealmError) {
-        switch error.code {
-        case .notMember, .refused:
-            self.init(.notMember, Self.text(error), hint: "both sides need the same realm key; compare their RealmIDs")
-        case .timeout: self.init(.timeout, Self.text(error))
-        case .closed(let end): self.init(Self.code(end), Self.text(error))
-        case .violation: self.init(.protocolViolation, Self.text(error), hint: "is the other side a dep2p node?")
-        case .alreadyInRealm: self.init(.internalError, Self.text(error))
+    private static func code(_ code: DeP2PError.Code) -> Code {
+        switch code {
+        case .noAddress: .unknownPeer
+        case .nameUnknown: .unknownHost
+        case .timeout: .timeout
+        case .refused, .peerOffline: .peerOffline
+        case .unreachable: .noPath
+        case .wrongPeer: .wrongPeer
+        case .handshakeFailed, .protocolViolation, .unsupported: .protocolViolation
+        case .dialledSelf, .invalidName: .usage
+        case .notMember, .realmRefused: .notMember
+        case .tooLarge: .tooLarge
+        case .unknownProtocol: .refused
+        case .handlerFailed: .peerFailed
+        case .busy, .limit: .busy
+        case .addressInUse: .addressInUse
+        case .cannotListen: .osError
+        case .cancelled: .interrupted
+        default: .internalError
         }
     }
 
-    private init(messaging error: MessagingError) {
-        let code: Code =
-            switch error.code {
-            case .notMember: .notMember
-            case .invalidName: .usage
-            case .tooLarge, .replyTooLarge: .tooLarge
-            case .unknownProtocol: .refused
-            case .handlerFailed: .peerFailed
-            case .busy: .busy
-            case .offline(let end): end.map(Self.code) ?? .peerOffline
-            case .timeout: .timeout
-            case .violation: .protocolViolation
-            case .cancelled: .interrupted
-            }
-        self.init(code, Self.text(error))
-    }
-
-    private init(session error: SessionError) {
-        let code: Code =
-            switch error.code {
-            case .closed(let end): Self.code(end)
-            case .notMember: .notMember
-            case .unsupported, .violation: .protocolViolation
-            case .busy: .busy
-            case .reset: .peerFailed
-            case .timeout: .timeout
-            }
-        self.init(code, Self.text(error))
-    }
-
-    private static func code(_ end: SessionEnd) -> Code {
+    /// A close code says more about the reason than that the peer is gone.
+    private static func code(end: SessionEnd) -> Code? {
         switch end.cause {
         case .closedByPeer(.notAllowed): .refused
         case .closedByPeer(.leftRealm): .notMember
         case .closedByPeer(.limit): .busy
         case .closedByPeer(.violation), .closedLocally(.violation): .protocolViolation
-        default: .peerOffline
+        default: nil
         }
     }
 
-    /// Words of the engine, in which a peer's may be quoted.
-    private static func text(_ description: some CustomStringConvertible) -> String {
-        TerminalText.escape(description.description)
+    private static func end(_ error: (any Error)?) -> SessionEnd? {
+        switch error {
+        case let end as SessionEnd: end
+        case let error as SessionError: if case .closed(let end) = error.code { end } else { nil }
+        case let error as MessagingError: if case .offline(let end) = error.code { end } else { nil }
+        default: nil
+        }
     }
 }

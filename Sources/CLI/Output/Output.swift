@@ -70,6 +70,16 @@ final class Output: Sendable {
     /// Content itself, such as received data: only in the human form.
     func content(_ bytes: [UInt8]) { writeOutput(bytes) }
 
+    /// What a peer answered: as it is for a program, escaped for a terminal.
+    func reply(_ bytes: [UInt8]) {
+        guard style.form == .human else { return }
+        if standardOutput.isTerminal {
+            writeOutput(Array((TerminalText.escapeLines(bytes) + "\n").utf8))
+        } else {
+            writeOutput(bytes.last == UInt8(ascii: "\n") ? bytes : bytes + [UInt8(ascii: "\n")])
+        }
+    }
+
     /// A line that is no result, on standard error, unless quiet.
     func note(_ line: String) { message(line, from: 0) }
 

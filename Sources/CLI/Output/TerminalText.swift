@@ -24,10 +24,10 @@ enum TerminalText {
     static func escape(_ text: String) -> String { escape(text.utf8) }
 
     /// As ``escape(_:)``, but line feeds and tabs stay: for a message's text, which may have several lines.
-    static func escapeLines(_ text: String) -> String {
-        text.split(separator: "\n", omittingEmptySubsequences: false)
+    static func escapeLines(_ bytes: [UInt8]) -> String {
+        bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             .map { line in
-                line.split(separator: "\t", omittingEmptySubsequences: false).map { escape(String($0)) }
+                line.split(separator: UInt8(ascii: "\t"), omittingEmptySubsequences: false).map { escape($0) }
                     .joined(separator: "\t")
             }
             .joined(separator: "\n")

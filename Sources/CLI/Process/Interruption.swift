@@ -3,8 +3,9 @@ import Synchronization
 
 /// The wish that the command end: from SIGINT or SIGTERM, or because nobody reads standard output any more.
 ///
-/// The first wish is handed to whoever waits, who ends gracefully. The second signal ends the process at once.
-/// Commands that do not wait are not given one of these and keep the system's handling of signals.
+/// Calling order: ``takeSignals()`` once, before other threads run; ``becomeGraceful()`` by a command that has something
+/// to end in order. From then on the first wish is handed to whoever waits, and the second signal ends the process at
+/// once. Before, the first signal does.
 final class Interruption: Sendable {
     enum Reason: Sendable, Equatable {
         case signal(Int32)
@@ -21,6 +22,7 @@ final class Interruption: Sendable {
     }
 
     private struct State {
+        var isGraceful = false
         var reason: Reason?
         var nextWaiter = 0
         var waiters: [Int: CheckedContinuation<Reason?, Never>] = [:]
@@ -31,7 +33,7 @@ final class Interruption: Sendable {
     /// Why the command is to end, once it is.
     var reason: Reason? { state.withLock { $0.reason } }
 
-    /// Takes SIGINT and SIGTERM from now on. Call it before other threads run, which inherit the mask.
+    /// Takes SIGINT and SIGTERM from now on, from this thread and those it starts.
     func takeSignals() {
         var set = sigset_t()
         sigemptyset(&set)
@@ -40,8 +42,24 @@ final class Interruption: Sendable {
         // A thread of its own, so that nothing that blocks or hangs elsewhere can hold a signal up.
         pthread_sigmask(SIG_BLOCK, &set, nil)
         SignalThread.start(set) { [self] signal in
-            if !trigger(.signal(signal)) { _exit(128 + signal) }
+            if !isGraceful || !trigger(.signal(signal)) { Self.die(of: signal) }
         }
+    }
+
+    /// From now on somebody waits, or will.
+    func becomeGraceful() { state.withLock { $0.isGraceful = true } }
+
+    private var isGraceful: Bool { state.withLock { $0.isGraceful } }
+
+    /// Ends the process as the system would have, so that a shell sees the signal.
+    private static func die(of number: Int32) {
+        signal(number, SIG_DFL)
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, number)
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
+        raise(number)
+        _exit(128 + number)
     }
 
     /// Wishes for the end.

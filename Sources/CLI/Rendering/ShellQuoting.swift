@@ -5,6 +5,15 @@ enum ShellQuoting {
         "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 
+    /// As ``posix(_:)`` only where it is needed, for lines that people read.
+    static func word(_ text: String) -> String {
+        let isPlain = { (byte: UInt8) in
+            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || "/._-:".utf8.contains(byte)
+                || (0x61...0x7a).contains(byte)
+        }
+        return !text.isEmpty && text.utf8.allSatisfy(isPlain) ? text : posix(text)
+    }
+
     static func fish(_ text: String) -> String {
         var result = "'"
         for character in text {

@@ -38,6 +38,6 @@ import Testing
     }
 
     @Test func linesStayLines() {
-        #expect(TerminalText.escapeLines("a\nb\t\u{1b}c\n") == "a\nb\t\\u{1b}c\n")
+        #expect(TerminalText.escapeLines(Array("a\nb\t\u{1b}c\n".utf8)) == "a\nb\t\\u{1b}c\n")
     }
 }

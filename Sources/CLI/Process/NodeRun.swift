@@ -1,0 +1,85 @@
+import DeP2P
+import Identity
+import QUIC
+import SystemLayer
+
+/// Runs a node for a command: keys, start, realm, the command's own work, an orderly end.
+struct NodeRun: Sendable {
+    enum Outcome<Value: Sendable>: Sendable {
+        case finished(Value)
+        case interrupted(Interruption.Reason)
+    }
+
+    let plan: NodePlan
+    let context: RunContext
+    let keys: NodeKeys
+
+    /// Reads the keys and says hello.
+    init(_ plan: NodePlan, needsRealm: Bool, in context: RunContext) throws(CLIError) {
+        self.plan = plan
+        self.context = context
+        keys = try NodeKeys.load(plan, needsRealm: needsRealm, context.output)
+        context.output.hello(nodeID: keys.identity.nodeID.description)
+    }
+
+    /// Starts the node, does the work, and stops the node whatever came of it.
+    ///
+    /// - Returns: what the work gave, or why it was stopped.
+    func run<Value: Sendable>(
+        _ work: @escaping @NetworkActor @Sendable (Node) async throws -> Value
+    ) async throws(CLIError) -> Outcome<Value> {
+        context.interruption.becomeGraceful()
+        do {
+            let node = try await Node.start(try configuration())
+            if let key = keys.realm { try await node.join(key) }
+            let outcome: Result<Outcome<Value>, any Error>
+            do { outcome = .success(try await race(node, work)) } catch { outcome = .failure(error) }
+            await node.stop()
+            return try outcome.get()
+        } catch {
+            if let reason = context.interruption.reason, error is CancellationError { return .interrupted(reason) }
+            throw CLIError(error)
+        }
+    }
+
+    /// The wish to end cancels the work, which then has the time that the node's stop takes.
+    private func race<Value: Sendable>(
+        _ node: Node, _ work: @escaping @NetworkActor @Sendable (Node) async throws -> Value
+    ) async throws -> Outcome<Value> {
+        try await withThrowingTaskGroup(of: Outcome<Value>?.self) { group in
+            group.addTask { .finished(try await work(node)) }
+            group.addTask { [context] in await context.interruption.wait().map { .interrupted($0) } }
+            defer { group.cancelAll() }
+            while let outcome = try await group.next() {
+                if let outcome { return outcome }
+            }
+            throw CancellationError()
+        }
+    }
+
+    private func configuration() throws(DeP2PError) -> NodeConfiguration {
+        var configuration = NodeConfiguration(identity: keys.identity)
+        configuration.knownPeers = plan.peers
+        configuration.agent = "\(Release.program)/\(Release.version)"
+        if let preset = Preset.named(plan.preset) { configuration.preset = preset }
+        for address in plan.listen {
+            switch address {
+            case .anyHost(let port): configuration.listen += NodeConfiguration.anyAddress(port: port)
+            case .address(let address): try configuration.listen(on: address)
+            }
+        }
+        return configuration
+    }
+
+    /// The timeout as the engine takes it, where nil would mean its own default.
+    var timeout: Duration { plan.timeout ?? ArgumentValue.longestDuration }
+}
+
+extension Target {
+    var dialTarget: DialTarget {
+        switch self {
+        case .nodeID(let id): DialTarget(nodeID: id, addresses: [])
+        case .address(let address): DialTarget(addresses: [address])
+        }
+    }
+}
