@@ -16,6 +16,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import threading
 
 from . import nat
 from .system import LabError, Process, run
@@ -254,15 +255,17 @@ def is_hex(text):
 
 
 _binary = None
+_compiling = threading.Lock()
 
 
 def compiled_internet():
     """internet.c, compiled once a run."""
     global _binary
-    if _binary is None:
-        folder = tempfile.mkdtemp(prefix="natlab-")
-        _binary = os.path.join(folder, "internet")
-        run("cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", _binary, str(FOLDER / "internet.c"))
+    with _compiling:
+        if _binary is None:
+            path = os.path.join(tempfile.mkdtemp(prefix="natlab-"), "internet")
+            run("cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", path, str(FOLDER / "internet.c"))
+            _binary = path
     return _binary
 
 

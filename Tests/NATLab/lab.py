@@ -1,0 +1,105 @@
+"""The NAT lab: real networks on this machine, and whether dep2p finds the best path through them. See --help."""
+
+import argparse
+import json
+import signal
+import sys
+
+from natlab import drivers, faults, gateway, matrix, nat, natcheck, selftest, topology
+from natlab.system import LabError
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="Tests/NATLab/run.sh", description=__doc__)
+    what = parser.add_argument_group("what to run (default: --self-test and --pairs ci)")
+    what.add_argument("--self-test", action="store_true", help="show that each network behaves as its name says")
+    what.add_argument("--nat-check", action="store_true", help="compare dep2p's NAT check with what the networks are")
+    what.add_argument("--gateway", action="store_true", help="port mapping against miniupnpd")
+    what.add_argument("--fault-test", action="store_true", help="show that each fault does what it says")
+    what.add_argument("--faults", metavar="WHICH", help="all, or names: a transfer through each (with --binary)")
+    what.add_argument("--pairs", metavar="WHICH", help=f"all, ci, or KIND:KIND,… (second may be '{matrix.SAME}')")
+    how = parser.add_argument_group("how")
+    how.add_argument("--kinds", default=",".join(nat.KINDS), help="networks of --self-test and --nat-check")
+    how.add_argument("--runs", type=int, default=5, help="connections of each pair (default 5)")
+    how.add_argument("--size", type=int, default=256 << 20, help="bytes of each transfer (default 256 MiB)")
+    how.add_argument("--jobs", type=int, default=2, help="pairs at once (default 2)")
+    how.add_argument("--binary", help="the dep2p to try; without it a stand-in shows that the harness works")
+    how.add_argument("--probe", help="NATProbe, for --nat-check and --gateway")
+    how.add_argument("--json", action="store_true", help="NDJSON instead of a table")
+    return parser.parse_args()
+
+
+def reporter(as_json):
+    def report(item):
+        if as_json:
+            print(json.dumps(item), flush=True)
+        elif item["type"] == "pair":
+            print(matrix.text(item), flush=True)
+        else:
+            name = " ".join(str(item[key]) for key in ("kind", "host", "family", "protocol", "check", "fault", "paths", "seconds", "error") if key in item)
+            print(f"{'ok    ' if item['ok'] else 'FAILED'} {item['type']} {name} {item.get('differences') or ''}",
+                  flush=True)
+    return report
+
+
+def run(options):
+    """Returns the number of failures."""
+    report = reporter(options.json)
+    kinds = options.kinds.split(",")
+    nothing_chosen = not (options.self_test or options.nat_check or options.gateway or options.pairs
+                          or options.fault_test or options.faults)
+    failed = 0
+    if options.self_test or nothing_chosen:
+        failed += selftest.check(kinds, report)
+    if options.nat_check:
+        failed += natcheck.check(needed(options.probe), kinds, report)
+    if options.gateway:
+        failed += gateway.check(needed(options.probe), report)
+    if options.fault_test:
+        failed += faults.test(report)
+    if options.faults:
+        failed += run_faults(options, report)
+    pairs = options.pairs or ("ci" if nothing_chosen else None)
+    if pairs:
+        drivers.DeP2P.binary = options.binary or ""
+        make = drivers.DeP2P if options.binary else drivers.StandIn
+        if not options.json:
+            print(matrix.HEADER)
+        wrong, late = matrix.run(make, matrix.parse(pairs), options.runs, options.jobs, report)
+        failed += wrong + late
+    return failed
+
+
+def run_faults(options, report):
+    names = list(faults.FAULTS) if options.faults == "all" else options.faults.split(",")
+    unknown = [name for name in names if name not in faults.FAULTS]
+    if unknown or not options.binary:
+        raise SystemExit(f"--faults needs --binary, and names of {', '.join(faults.FAULTS)}")
+    drivers.DeP2P.binary = options.binary
+    return faults.run(drivers.DeP2P, names, options.size, report)
+
+
+def needed(probe):
+    if not probe:
+        raise SystemExit("--probe FILE is needed: swift build --product NATProbe")
+    return probe
+
+
+def main():
+    # A signal must unwind the stack, so that every lab takes its namespaces down.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
+    try:
+        failed = run(arguments())
+    except LabError as error:
+        sys.exit(f"lab: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        topology.remove_binary()
+    print(f"{failed} failures" if failed else "all as expected", file=sys.stderr)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

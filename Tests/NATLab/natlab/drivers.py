@@ -1,0 +1,154 @@
+"""The programs that the harness runs in the hosts: how they are started, and what they print."""
+
+import json
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+import time
+
+from .system import LabError
+from .topology import FOLDER
+
+START_LIMIT = 10
+
+
+class Events:
+    """A program's NDJSON with the times at which its lines came, in seconds since the program was started."""
+
+    def __init__(self, process):
+        self.process = process
+        self.started = time.monotonic()
+        self.seen = []
+        self.queue = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        try:
+            for line in self.process.child.stdout:
+                try:
+                    self.queue.put((time.monotonic() - self.started, json.loads(line)))
+                except json.JSONDecodeError:
+                    continue
+        except ValueError:
+            pass  # closed while reading, at the end
+        self.queue.put(None)
+
+    def next(self, kind, limit):
+        """(time, object) of the next object of a kind; None when the program ends or the time is up."""
+        end = time.monotonic() + limit
+        while True:
+            try:
+                item = self.queue.get(timeout=max(end - time.monotonic(), 0))
+            except queue.Empty:
+                return None
+            if item is None:
+                return None
+            self.seen.append(item)
+            if item[1].get("type") in kind:
+                return item
+
+    def errors(self):
+        """What it said on standard error, once it has ended."""
+        return self.process.child.stderr.read().decode(errors="replace").strip()[-400:]
+
+
+class Driver:
+    """Starts relays, listeners and pingers in namespaces of one lab."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.relays = []
+
+    def start(self, namespace, *arguments, **options):
+        return Events(self.lab.start(namespace, *arguments, **options))
+
+    def ready(self, events, what):
+        found = events.next({"listening"}, START_LIMIT)
+        if not found:
+            self.lab.end(events.process)
+            raise LabError(f"{what} does not listen")
+        return found[1]
+
+    def end(self, events):
+        self.lab.end(events.process)
+
+
+class StandIn(Driver):
+    PROGRAM = ("python3", FOLDER / "natlab/standin.py")
+
+    def start_relays(self):
+        for index, relay in enumerate(self.lab.relays):
+            self.relays.append(self.start(relay, *self.PROGRAM, "relay", *self.lab.relay_addresses[index]))
+            self.ready(self.relays[-1], "relay")
+
+    def addresses(self):
+        return [address for pair in self.lab.relay_addresses for address in pair]
+
+    def listen(self, host):
+        """(events, target): the target is what `ping` is given."""
+        identifier = os.urandom(4).hex()
+        events = self.start(host, *self.PROGRAM, "listen", identifier, *self.addresses())
+        return events, self.ready(events, "listener")["addresses"]
+
+    def ping(self, host, target, limit):
+        return self.start(host, *self.PROGRAM, "ping", "pinger", target[0], *self.addresses())
+
+
+class DeP2P(Driver):
+    """The real program, by its command line (cli.md)."""
+
+    binary = "dep2p"
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        # Removed with the driver; the lab's processes have ended by then.
+        self.folder = tempfile.TemporaryDirectory(prefix="natlab-")
+        self.count = 0
+        self.options = []
+        self.realm = os.path.join(self.folder.name, "realm.key")
+        subprocess.run([self.binary, "realm-key", "-o", self.realm], check=True, capture_output=True, timeout=10)
+
+    def path(self, name):
+        self.count += 1
+        return os.path.join(self.folder.name, f"{name}{self.count}")
+
+    def dep2p(self, namespace, command, *arguments):
+        state = self.path("state")
+        return self.start(namespace, self.binary, command, "--json", "--state-dir", state, "--identity",
+                          f"{state}.pem", *arguments, environment={"XDG_DATA_HOME": f"{state}.data"})
+
+    def start_relays(self):
+        for index, relay in enumerate(self.lab.relays):
+            self.relays.append(self.start_relay(index, relay, self.path("relay")))
+
+    def start_relay(self, index, namespace, state):
+        v4, v6 = self.lab.relay_addresses[index]
+        events = self.start(
+            namespace, self.binary, "relay", "--json", "--state-dir", state, "--identity", f"{state}.pem",
+            "--listen", f"{v4}:4001", "--listen", f"[{v6}]:4001", "--tcp-listen", f"{v4}:443",
+            "--tcp-listen", f"[{v6}]:443")
+        for address in self.ready(events, "relay")["addresses"]:
+            self.options += ["--relay", address]
+        return events
+
+    def listen(self, host):
+        folder = self.path("inbox")
+        events = self.dep2p(host, "listen", "--realm-key", self.realm, "-o", folder, *self.options)
+        return events, self.ready(events, "listener")["addresses"]
+
+    def target(self, addresses):
+        """The relayed address, which carries every way in; the others as hints."""
+        relayed = [address for address in addresses if "/p2p-circuit/" in address]
+        hints = [option for address in addresses if address not in relayed for option in ("--peer", address)]
+        return hints, (relayed or addresses)[0]
+
+    def ping(self, host, target, limit):
+        hints, address = self.target(target)
+        return self.dep2p(host, "ping", "--until-direct", "-c", "1000", "-i", "50ms", "--timeout", f"{limit}s",
+                          *self.options, *hints, address)
+
+    def send(self, host, target, path):
+        hints, address = self.target(target)
+        return self.dep2p(host, "send", "--realm-key", self.realm, "--to", address, *self.options, *hints, path)

@@ -1,0 +1,265 @@
+"""What goes wrong on real networks, done to a lab: and that a transfer survives it.
+
+`test` shows with an instrument of its own that each fault does what it says; `run` sends a file through each.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+from . import nat, selftest, topology
+from .system import LabError, run as command
+from .topology import FOLDER, Lab
+
+TRANSFER_LIMIT = 180
+# The part of a transfer after which things go wrong.
+STRIKES_AT = 0.3
+
+
+def forget_mappings(router):
+    command("ip", "netns", "exec", router, "python3", str(FOLDER / "natlab/conntrack.py"))
+    tables = command("ip", "netns", "exec", router, "nft", "list", "tables")
+    if "lab_nat" in tables and "map cone" in command("ip", "netns", "exec", router, "nft", "list", "table", "ip", "lab_nat"):
+        topology.nft(router, "flush map ip lab_nat cone\nflush set ip lab_nat seen_address\nflush set ip lab_nat seen\n")
+
+
+def nat_reboot(lab, site):
+    """The router's mappings are gone; a random NAT gives others next time."""
+    forget_mappings(site.routers[0])
+
+
+def black_hole(lab, site):
+    """Nothing passes directly between this site and other sites any more; relays stay reachable."""
+    for other in lab.sites:
+        if other is not site:
+            lab.command(f"block {site.port} {other.port}")
+
+
+def new_external_address(lab, site):
+    """The provider gives the router another address."""
+    router, old = site.routers[0], site.wan4
+    site.wan4 = old.rsplit(".", 1)[0] + ".2"
+    lab.command(f"route {site.wan4}/32 {site.port}")
+    # In this order: with its last address a device loses its routes.
+    topology.address(router, "wan0", f"{site.wan4}/32")
+    topology.ip(router, "address", "del", f"{old}/32", "dev", "wan0")
+    topology.nft(router, "delete table ip lab_nat\ndelete table inet lab_filter\n"
+                 + nat.table(site.kind, "br0", "wan0", site.wan4))
+    forget_mappings(router)
+
+
+def roaming(lab, site):
+    """The first host gets another private address, as on another access point."""
+    host = site.hosts[0]
+    topology.ip(host, "address", "del", "192.168.1.10/24", "dev", "eth0")
+    topology.address(host, "eth0", "192.168.1.20/24")
+    topology.ip(host, "route", "replace", "default", "via", "192.168.1.1")
+
+
+def loss(lab, site):
+    """Every tenth packet is lost, in each direction."""
+    topology.nft(site.routers[0], """
+table inet lab_loss {
+    chain lose { type filter hook forward priority filter - 5; numgen random mod 100 < 10 drop; }
+}
+""")
+
+
+def small_link(lab, site):
+    """A link of 1280 bytes, which says so (ICMP)."""
+    topology.ip(site.routers[0], "link", "set", "wan0", "mtu", "1280")
+
+
+def silent_small_link(lab, site):
+    """A link that drops packets of more than 1280 bytes and says nothing."""
+    lab.command(f"size {site.port} 1280")
+
+
+def relay_killed(lab, site):
+    """Done by `strike`, which knows the relay that is used."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    do: Callable
+    # The kinds of the sender's and the receiver's site; the fault is done to the sender's.
+    sites: tuple = ("port-restricted", "port-restricted")
+    relayed: bool = False
+    from_start: bool = False
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in [
+        Fault("relay-killed", relay_killed, ("symmetric", "symmetric"), relayed=True),
+        Fault("black-hole", black_hole),
+        Fault("nat-reboot", nat_reboot, ("symmetric", "full-cone")),
+        Fault("nat-reboot-relayed", nat_reboot, ("symmetric", "symmetric"), relayed=True),
+        Fault("new-external-address", new_external_address),
+        Fault("roaming", roaming),
+        Fault("loss", loss),
+        Fault("mtu", small_link),
+        Fault("mtu-silent", silent_small_link),
+        Fault("mtu-silent-from-start", silent_small_link, from_start=True),
+    ]
+}
+
+
+# A transfer through each fault
+
+
+def run(make_driver, names, size, report):
+    """Returns the number of transfers that did not arrive."""
+    failed = 0
+    for name in names:
+        fault = FAULTS[name]
+        row = {"type": "fault", "fault": name, "sites": fault.sites, "bytes": size}
+        try:
+            with Lab() as lab:
+                row |= transfer(make_driver(lab), lab, fault, size)
+        except (LabError, OSError) as error:
+            row |= {"ok": False, "error": str(error)}
+        failed += not row["ok"]
+        report(row)
+    return failed
+
+
+def transfer(driver, lab, fault, size):
+    driver.start_relays()
+    sender_site, receiver_site = (lab.add_site(kind) for kind in fault.sites)
+    if fault.from_start:
+        fault.do(lab, sender_site)
+    with tempfile.NamedTemporaryFile(prefix="natlab-") as file:
+        write_random(file, size)
+        receiver, target = driver.listen(receiver_site.hosts[0])
+        sender = driver.send(sender_site.hosts[0], target, file.name)
+        struck, result, paths = fault.from_start, None, []
+        end = time.monotonic() + TRANSFER_LIMIT
+        while (item := sender.next({"path", "progress", "result"}, end - time.monotonic())) is not None:
+            event = item[1]
+            if event["type"] == "path":
+                paths.append(event["path"])
+            elif event["type"] == "result":
+                result = event
+                break
+            elif not struck and event["bytes"] >= size * STRIKES_AT:
+                struck = True
+                strike(driver, lab, fault, sender_site, paths)
+        arrived = receiver.next({"file"}, 10) if result and result["ok"] else None
+        driver.end(sender)
+        driver.end(receiver)
+    ok = bool(result and result["ok"] and struck and arrived and arrived[1]["bytes"] == size
+              and arrived[1]["root"] == result["root"])
+    return {"ok": ok, "struck": struck, "paths": paths, "seconds": result and result.get("seconds"), "result": result}
+
+
+def strike(driver, lab, fault, site, paths):
+    if fault.name == "relay-killed":
+        # The path says which relay carries it.
+        used = [index for index, relay in enumerate(driver.relays) if paths and relay.seen
+                and str(relay.seen[0][1].get("node_id")) in paths[-1]]
+        driver.relays[used[0] if used else 0].process.signal(signal.SIGKILL)
+    else:
+        fault.do(lab, site)
+
+
+def write_random(file, size):
+    block = os.urandom(1 << 20)
+    for offset in range(0, size, len(block)):
+        # Each block differs, so that one in another's place is noticed.
+        file.write((offset.to_bytes(8, "big") + block[8:])[: size - offset])
+    file.flush()
+
+
+# What the faults themselves do
+
+
+class Asker:
+    def __init__(self, lab, host):
+        self.process = lab.start(host, "python3", FOLDER / "natlab/asker.py", stdin=subprocess.PIPE)
+
+    def __call__(self, address, size=100, count=3):
+        self.process.child.stdin.write(f"{address} {selftest.PORTS[0]} {size} {count}\n".encode())
+        self.process.child.stdin.flush()
+        return json.loads(self.process.child.stdout.readline())
+
+
+def test(report):
+    """Returns the number of faults that do not do what they say."""
+    wrong = 0
+    for name, check in TESTS.items():
+        with Lab(delay=1) as lab:
+            selftest.observers(lab)
+            site = lab.add_site(FAULTS[name].sites[0])
+            seen = check(lab, site, Asker(lab, site.hosts[0]))
+        wrong += not seen["ok"]
+        report({"type": "fault-test", "check": name, **seen})
+    return wrong
+
+
+def test_reboot(lab, site, ask):
+    relay = lab.relay_addresses[0][0]
+    before, again = ask(relay)["mapped"], ask(relay)["mapped"]
+    nat_reboot(lab, site)
+    after = ask(relay)["mapped"]
+    return {"ok": before == again and after is not None and after[1] != before[1], "seen": [before, again, after]}
+
+
+def test_black_hole(lab, site, ask):
+    other = lab.add_site("public")
+    address = other.addresses[0][0]
+    process = lab.start(other.hosts[0], "python3", FOLDER / "natlab/stun.py", address, *selftest.PORTS)
+    process.child.stdout.readline()
+    before = ask(address)["answered"]
+    black_hole(lab, site)
+    direct, relay = ask(address)["answered"], ask(lab.relay_addresses[0][0])["answered"]
+    return {"ok": (before, direct, relay) == (3, 0, 3), "seen": [before, direct, relay]}
+
+
+def test_new_address(lab, site, ask):
+    relay = lab.relay_addresses[0][0]
+    before = ask(relay)["mapped"]
+    new_external_address(lab, site)
+    after = ask(relay)["mapped"]
+    return {"ok": after is not None and after[0] == site.wan4 != before[0], "seen": [before, after]}
+
+
+def test_roaming(lab, site, ask):
+    relay = lab.relay_addresses[0][0]
+    before = ask(relay)["answered"]
+    roaming(lab, site)
+    # The socket is bound to no address, so it goes on from the new one; the old one is gone.
+    after, fresh = ask(relay)["answered"], Asker(lab, site.hosts[0])(relay)["answered"]
+    return {"ok": (before, after, fresh) == (3, 3, 3), "seen": [before, after, fresh]}
+
+
+def test_loss(lab, site, ask):
+    count = 600
+    loss(lab, site)
+    answered = ask(lab.relay_addresses[0][0], count=count)["answered"]
+    # Both ways: 0.9² = 81 %; four standard deviations are 6.4 %.
+    return {"ok": 0.74 < answered / count < 0.88, "seen": answered / count}
+
+
+def test_size(do):
+    def check(lab, site, ask):
+        relay = lab.relay_addresses[0][0]
+        before = ask(relay, size=1400)["answered"]
+        do(lab, site)
+        large, small = ask(relay, size=1400)["answered"], ask(relay, size=1200)["answered"]
+        return {"ok": (before, large, small) == (3, 0, 3), "seen": [before, large, small]}
+
+    return check
+
+
+TESTS = {
+    "nat-reboot": test_reboot, "black-hole": test_black_hole, "new-external-address": test_new_address,
+    "roaming": test_roaming, "loss": test_loss, "mtu": test_size(small_link),
+    "mtu-silent": test_size(silent_small_link),
+}
