@@ -30,6 +30,9 @@ extension Endpoint {
         let kind = dep2p_packet_inspect(data, bytes.count, ConnectionID.ownLength, &dcid, &scid, &version)
         let id = ConnectionID(dcid)
         if let connection = connection(for: id) {
+            // ngtcp2 compares a client's packets with the path that it dialled on, whose local side is the bound address
+            // (a wildcard, mostly) and not the one that the kernel chose.
+            let local = connection.role == .client ? boundAddress(for: local) : local
             connection.receive(bytes, local: local, remote: remote, ecn: ecn)
         } else if first & 0xc0 == 0 {
             // Not QUIC (RFC 9443) unless its ID was known: ngtcp2 peers grease the fixed bit (RFC 9287), so the first

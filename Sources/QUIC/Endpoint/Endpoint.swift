@@ -126,6 +126,12 @@ public final class Endpoint {
         driver.localAddresses.first { $0.ip.family == remote.ip.family }
     }
 
+    /// The bound address of the socket that a datagram to `local` came in by; a leg's address stays as it is.
+    func boundAddress(for local: SocketAddress) -> SocketAddress {
+        guard legs[local] == nil else { return local }
+        return driver.localAddresses.first { $0.ip.family == local.ip.family && $0.port == local.port } ?? local
+    }
+
     func makeConnection(role: Connection.Role, expecting: NodeID?) -> Connection {
         nextID += 1
         let connection = Connection(endpoint: self, role: role, id: nextID, expecting: expecting)
