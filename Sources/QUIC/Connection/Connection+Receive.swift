@@ -28,6 +28,7 @@ extension Connection {
                 if let onStream { onStream(stream) } else { stream.reset(0) }
             }
         }
+        if pathMayHaveChanged { reportPath() }
         if wasReset { return finish(CloseReason(.reset)) }
         switch Int(status) {
         case DEP2P_QUIC_OK: markDirty()
@@ -51,8 +52,18 @@ extension Connection {
         finish(CloseReason(.protocolViolation, code: alert == 0 ? 0 : 0x100 + UInt64(alert), reason: text))
     }
 
+    /// Tells the observer when the path is another than the last reported one.
+    private func reportPath() {
+        pathMayHaveChanged = false
+        let current = path
+        guard current != reportedPath else { return }
+        reportedPath = current
+        onPathChange?(current)
+    }
+
     private func announce() {
         isAnnounced = true
+        reportedPath = path
         guard let quic else { return }
         dep2p_quic_keep_alive(quic, endpoint.configuration.keepAlive.clampedNanoseconds)
         endpoint.handshakeFinished(self)

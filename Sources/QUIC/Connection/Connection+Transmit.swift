@@ -200,18 +200,21 @@ extension Connection {
     ///
     /// Rules: `local` differs from the current path's; the handshake is confirmed; none is under way.
     public func migrate(local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
-        guard let quic, isConfirmed, role == .client else { return false }
+        guard let quic, isConfirmed, role == .client, pendingMigration == nil else { return false }
         kindOfPath[local] = kind
         var localRaw = local.raw
         var remoteRaw = remote.raw
         guard dep2p_quic_migrate(quic, &localRaw, &remoteRaw, endpoint.clock.now.nanoseconds) == 0 else {
             return false
         }
+        pendingMigration = (local, remote)
         markDirty()
         return true
     }
 
     func pathValidated(local: SocketAddress, remote: SocketAddress, succeeded: Bool) {
-        pathEvents.append((local, remote, succeeded))
+        pathMayHaveChanged = true
+        // An attempt that failed is over: another may start.
+        if pendingMigration?.local == local { pendingMigration = nil }
     }
 }

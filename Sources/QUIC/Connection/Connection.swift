@@ -29,7 +29,9 @@ public final class Connection {
     var isConfirmed = false
     var wasReset = false
     var isAnnounced = false
-    var pathEvents: [(local: SocketAddress, remote: SocketAddress, succeeded: Bool)] = []
+    var pathMayHaveChanged = false
+    /// The path under validation; only one at a time.
+    var pendingMigration: (local: SocketAddress, remote: SocketAddress)?
 
     var streams: [Int64: QUICStream] = [:]
     var sendQueue = FIFO<QUICStream>()
