@@ -18,10 +18,11 @@ import Testing
         folder = try ReceiveFolder(path: inbox)
     }
 
-    /// Sends raw bytes to a receiver and gives back how it ended and what it answered.
+    /// Sends raw bytes to a receiver, `rest` of them once it has accepted, and gives back how it ended and what it
+    /// answered. The sending side ends at once with `ending`, otherwise when the receiver has had its last word.
     @NetworkActor
     private static func receive(
-        _ bytes: [UInt8], into folder: ReceiveFolder
+        _ bytes: [UInt8], then rest: [UInt8]? = nil, ending: Bool = false, into folder: ReceiveFolder
     ) async throws -> (error: TransferError?, frames: [TransferReceiverFrame]) {
         let (left, right) = PipeStream.pair()
         let sender = try #require(testSender)
@@ -31,6 +32,7 @@ import Testing
             try await TransferReceiver(destination: .folder(folder), timing: timing)
                 .run(over: right, from: sender, clock: SystemNetworkClock.shared)
         }
+        let accepted = Waiter<Void>()
         let answers = Task { @NetworkActor in
             var splitter = FrameSplitter()
             var frames: [TransferReceiverFrame] = []
@@ -38,16 +40,22 @@ import Testing
                 var position = 0
                 while case .frame(let bytes)? = try splitter.next(in: chunk, from: &position) {
                     frames.append(try TransferReceiverFrame(message: bytes))
+                    switch frames[frames.count - 1] {
+                    case .refuse, .cancel, .done: left.finish()
+                    case .accept: accepted.resume(returning: ())
+                    case .receipt, .mismatch, .working: break
+                    }
                 }
             }
+            accepted.resume(returning: ())
             return frames
         }
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            guard (try? await left.write(Chunk(rest.prefix(100_000)))) != nil else { break }
-            rest = rest.dropFirst(100_000)
+        try await left.write(Chunk(bytes))
+        if let rest {
+            try await accepted.value()
+            _ = try? await left.write(Chunk(rest))
         }
-        left.finish()
+        if ending { left.finish() }
         let result = await receiving.result
         left.reset(0)
         let frames = (try? await answers.value) ?? []
@@ -125,47 +133,62 @@ import Testing
         #expect(Scratch.names(in: inbox).isEmpty)
     }
 
-    @Test func stepsOutOfOrderAreViolations() async throws {
-        let offer = try Self.offer([Self.file(["a"], size: 4), Self.file(["b"], size: 4)])
-        let data = try TransferSenderFrame.data(4).encoded() + [1, 2, 3, 4]
-        let long = try TransferSenderFrame.data(5).encoded() + [1, 2, 3, 4, 5]
-        let start = try TransferSenderFrame.start(index: 0, offset: 0).encoded()
-        let wrongRoot = try TransferSenderFrame.end(index: 0, size: 4, root: .zero).encoded()
+    private static let start = try? TransferSenderFrame.start(index: 0, offset: 0).encoded()
+    private static let data = try? TransferSenderFrame.data(4).encoded() + [1, 2, 3, 4]
+
+    @Test func stepsBeforeTheOfferAreViolations() async throws {
+        let (start, data) = (try #require(Self.start), try #require(Self.data))
+        let offer = try Self.offer([Self.file(["a"], size: 4)])
         let sequences: [[UInt8]] = [
-            data, start, offer + data, offer + offer, offer + start + start, offer + start + long,
-            try offer + TransferSenderFrame.start(index: 1, offset: 0).encoded(),
-            try offer + TransferSenderFrame.start(index: 7, offset: 0).encoded(),
-            try offer + TransferSenderFrame.start(index: 0, offset: 4).encoded(),
-            try offer + start + data + TransferSenderFrame.end(index: 1, size: 4, root: .zero).encoded(),
-            try offer + start + data + TransferSenderFrame.end(index: 0, size: 3, root: .zero).encoded(),
-            offer + start + wrongRoot, [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80],
+            start, data, offer + offer, offer + start, [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80],
             [0xff, 0xff, 0xff, 0x7f], [0x80, 0x00], [3, 1, 2, 3], [0],
         ]
         for (number, sequence) in sequences.enumerated() {
             let outcome = try await Self.receive(sequence, into: folder)
-            #expect(outcome.error?.code == .protocolViolation, "sequence \(number): \(String(describing: outcome.error))")
+            #expect(outcome.error?.code == .protocolViolation, "sequence \(number): \(outcome)")
+        }
+        #expect(Scratch.names(in: inbox).isEmpty)
+    }
+
+    @Test func stepsOutOfOrderAreViolations() async throws {
+        let (start, data) = (try #require(Self.start), try #require(Self.data))
+        let offer = try Self.offer([Self.file(["a"], size: 4), Self.file(["b"], size: 4)])
+        let sequences: [[UInt8]] = [
+            data, start + start, try start + TransferSenderFrame.data(5).encoded() + [1, 2, 3, 4, 5],
+            try TransferSenderFrame.start(index: 1, offset: 0).encoded(),
+            try TransferSenderFrame.start(index: 7, offset: 0).encoded(),
+            try TransferSenderFrame.start(index: 0, offset: 4).encoded(),
+            try start + data + TransferSenderFrame.end(index: 1, size: 4, root: .zero).encoded(),
+            try start + data + TransferSenderFrame.end(index: 0, size: 3, root: .zero).encoded(),
+            start + data + start, start + data + [0xff, 0xff, 0xff, 0x7f],
+        ]
+        for (number, sequence) in sequences.enumerated() {
+            let outcome = try await Self.receive(offer, then: sequence, into: folder)
+            #expect(outcome.error?.code == .protocolViolation, "sequence \(number): \(outcome)")
         }
         #expect(Scratch.names(in: inbox).allSatisfy { $0.hasPrefix(".") })
     }
 
     @Test func bytesWithoutTheRootAreNotKeptUnderTheName() async throws {
-        let bytes =
-            try Self.offer([Self.file(["a"], size: 4)])
-            + TransferSenderFrame.start(index: 0, offset: 0).encoded() + TransferSenderFrame.data(4).encoded()
-            + [1, 2, 3, 4] + TransferSenderFrame.end(index: 0, size: 4, root: .zero).encoded()
-        let outcome = try await Self.receive(bytes, into: folder)
+        let outcome = try await Self.receive(
+            try Self.offer([Self.file(["a"], size: 4)]),
+            then: try #require(Self.start) + #require(Self.data)
+                + TransferSenderFrame.end(index: 0, size: 4, root: .zero).encoded(), into: folder)
         #expect(outcome.frames.contains { if case .mismatch(0, _) = $0 { true } else { false } })
+        #expect(outcome.error == nil)
         #expect(!Scratch.names(in: inbox).contains("a"))
     }
 
     @Test func truncatedAtEveryByteNothingIsMade() async throws {
-        let bytes =
-            try Self.offer([Self.file(["a"], size: 4)])
-            + TransferSenderFrame.start(index: 0, offset: 0).encoded() + TransferSenderFrame.data(4).encoded()
-            + [1, 2, 3, 4]
-        for length in 0..<bytes.count {
-            let outcome = try await Self.receive(Array(bytes.prefix(length)), into: folder)
-            #expect(outcome.error?.code == .connectionLost, "\(length) bytes")
+        let offer = try Self.offer([Self.file(["a"], size: 4)])
+        let rest = try #require(Self.start) + #require(Self.data)
+        for length in 0..<offer.count {
+            let outcome = try await Self.receive(Array(offer.prefix(length)), ending: true, into: folder)
+            #expect(outcome.error?.code == .connectionLost, "\(length) bytes of the offer")
+        }
+        for length in 0...rest.count {
+            let outcome = try await Self.receive(offer, then: Array(rest.prefix(length)), ending: true, into: folder)
+            #expect(outcome.error?.code == .connectionLost, "\(length) bytes behind the offer")
         }
         #expect(!Scratch.names(in: inbox).contains("a"))
     }
@@ -175,7 +198,9 @@ import Testing
         let offer = try Self.offer([Self.file(["a"], size: 1 << 20)])
         for round in 0..<60 {
             let noise = generator.bytes(Int.random(in: 1...4000, using: &generator))
-            let outcome = try await Self.receive(round.isMultiple(of: 2) ? noise : offer + noise, into: folder)
+            let first = round.isMultiple(of: 2) ? noise : offer
+            let outcome = try await Self.receive(
+                first, then: round.isMultiple(of: 2) ? nil : noise, ending: true, into: folder)
             #expect(outcome.error != nil, "round \(round)")
         }
         #expect(!Scratch.names(in: inbox).contains("a"))

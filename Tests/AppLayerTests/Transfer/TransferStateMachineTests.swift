@@ -113,7 +113,9 @@ import Testing
 
     @Test func anOfferInPagesIsCountedToItsEnd() throws {
         let entry = TransferEntry(kind: .file, path: ["a"], size: 1)
-        for (count, total, valid) in [(2, 2, true), (3, 2, false), (1, 2, false), (2, 3, false)] as [(Int, UInt64, Bool)] {
+        for (count, total, valid) in [(2, 2, true), (3, 2, false), (1, 2, false), (2, 3, false)]
+            as [(Int, UInt64, Bool)]
+        {
             var machine = TransferReceiverStateMachine()
             let first = machine.handle(.offer(OfferPage(entries: [entry], count: count, totalSize: total, more: true)))
             let last = machine.handle(.offer(OfferPage(entries: [entry], count: count, totalSize: total, more: false)))
@@ -137,7 +139,8 @@ import Testing
                 if failed { #expect({ if case .fail = action { true } else { action == .none } }()) }
                 if case .fail = action { failed = true }
                 _ = sender.handle(Self.receiverFrame(&generator))
-                sender.handleSent(index: .random(in: 0...2, using: &generator), size: 5, root: Self.root, resumedFrom: 0)
+                sender.handleSent(
+                    index: .random(in: 0...2, using: &generator), size: 5, root: Self.root, resumedFrom: 0)
             }
             _ = receiver.handleEndOfStream()
             _ = sender.handleEndOfStream()

@@ -29,7 +29,8 @@ import Testing
                     HeldFile(index: 0, content: .pieces(exponent: 20, [root, .zero])),
                     HeldFile(index: 7, content: .whole(root)),
                 ], more: true)),
-        .refuse(TransferError(.tooLarge, "too large", limit: 1000)), .receipt(index: 0, root: root, path: ["a", "b (1)"]),
+        .refuse(TransferError(.tooLarge, "too large", limit: 1000)),
+        .receipt(index: 0, root: root, path: ["a", "b (1)"]),
         .mismatch(index: 1, root: .zero), .done(files: 3), .cancel(TransferError(.cancelled, "")), .working,
     ]
 
@@ -77,7 +78,8 @@ import Testing
             for _ in 0..<2000 {
                 var damaged = body
                 for _ in 0..<Int.random(in: 1...3, using: &generator) where !damaged.isEmpty {
-                    damaged[Int.random(in: damaged.indices, using: &generator)] = .random(in: 0...255, using: &generator)
+                    damaged[Int.random(in: damaged.indices, using: &generator)] = .random(
+                        in: 0...255, using: &generator)
                 }
                 _ = try? TransferSenderFrame(message: damaged)
                 _ = try? TransferReceiverFrame(message: damaged)
@@ -118,7 +120,9 @@ import Testing
     }
 
     @Test func theSplitterRefusesLongFramesAtOnce() {
-        for prefix in [[0x81, 0x80, 0x40], [0x80, 0x80, 0x80, 0x80], [0x80, 0x00], [0xff, 0xff, 0xff, 0xff, 0x7f]] as [[UInt8]] {
+        for prefix in [[0x81, 0x80, 0x40], [0x80, 0x80, 0x80, 0x80], [0x80, 0x00], [0xff, 0xff, 0xff, 0xff, 0x7f]]
+            as [[UInt8]]
+        {
             var splitter = FrameSplitter()
             var position = 0
             let chunk = Chunk(prefix + Array(repeating: 0x80, count: 12))
