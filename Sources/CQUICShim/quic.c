@@ -156,13 +156,6 @@ static int stream_reset(ngtcp2_conn *conn, int64_t stream, uint64_t size, uint64
     return 0;
 }
 
-static int stop_sending(ngtcp2_conn *conn, int64_t stream, uint64_t code, void *user, void *su) {
-    (void)conn, (void)su;
-    SELF;
-    CALL(stream_stopped, stream, code);
-    return 0;
-}
-
 static int stream_credit(ngtcp2_conn *conn, int64_t stream, uint64_t max, void *user, void *su) {
     (void)conn, (void)max, (void)su;
     SELF;
@@ -246,7 +239,6 @@ static const ngtcp2_callbacks table = {
     .stream_open = stream_open,
     .stream_close = stream_close,
     .stream_reset = stream_reset,
-    .stream_stop_sending = stop_sending,
     .extend_max_stream_data = stream_credit,
     .extend_max_local_streams_bidi = streams_credit,
     .recv_retry = ngtcp2_crypto_recv_retry_cb,

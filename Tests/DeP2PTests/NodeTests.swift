@@ -40,8 +40,15 @@ import Testing
         #expect(!addresses.isEmpty)
         #expect(addresses.allSatisfy { $0.nodeID == node.nodeID })
         let other = try await Node.start()
-        let session = try await other.connect(to: DialTarget(addresses: addresses))
-        #expect(session.remoteNodeID == node.nodeID)
+        for address in addresses {
+            do {
+                let session = try await other.connect(to: DialTarget(addresses: [address]), timeout: .seconds(2))
+                #expect(session.remoteNodeID == node.nodeID)
+                await session.close(.normal)
+            } catch {
+                Issue.record("\(error.attempts)")
+            }
+        }
         await other.stop()
         await node.stop()
     }
@@ -100,6 +107,7 @@ import Testing
         let session = try await left.connect(to: DialTarget(addresses: right.addresses))
         let pinger = try await left.ping(session)
         for _ in 0..<10 { #expect(try await pinger.ping(timeout: .seconds(5)) > .zero) }
+        await pinger.close()
         let information = try await left.identify(session)
         #expect(information.agentVersion == "dep2p/0.1.0" && information.record?.nodeID == right.nodeID)
         await left.stop()

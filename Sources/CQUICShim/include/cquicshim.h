@@ -132,7 +132,6 @@ typedef struct {
     int (*stream_opened)(void *user, int64_t stream);
     void (*stream_closed)(void *user, int64_t stream);
     void (*stream_reset)(void *user, int64_t stream, uint64_t code);
-    void (*stream_stopped)(void *user, int64_t stream, uint64_t code);
     void (*stream_credit)(void *user, int64_t stream);
     void (*streams_credit)(void *user);
     void (*handshake_completed)(void *user);

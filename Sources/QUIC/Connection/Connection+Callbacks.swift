@@ -31,7 +31,6 @@ extension Connection {
                 with(user) { $0.streams.removeValue(forKey: id)?.closedByTransport() }
             },
             stream_reset: { user, id, code in with(user) { $0.streams[id]?.peerReset(code) } },
-            stream_stopped: { user, id, code in with(user) { $0.streams[id]?.peerStopped(code) } },
             stream_credit: { user, id in
                 with(user) { connection in
                     guard let stream = connection.streams[id], stream.sending.hasWork else { return }

@@ -132,6 +132,8 @@ extension Connection {
             switch written {
             case Int(DEP2P_QUIC_STREAM_GONE):
                 dequeueFirst()
+                // How ngtcp2 tells that the peer stopped reading; its stream_stop_sending callback is about this side.
+                stream.peerStopped()
             case Int(DEP2P_QUIC_STREAM_BLOCKED):
                 // Blocked by its own window: its credit callback brings it back. Blocked by the connection's: it stays.
                 if dep2p_quic_data_left(quic) > 0 { dequeueFirst() }

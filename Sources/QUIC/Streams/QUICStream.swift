@@ -116,9 +116,10 @@ public final class QUICStream: ByteStream {
         fail(reading: StreamError(.reset(code)))
     }
 
-    func peerStopped(_ code: UInt64) {
+    /// The peer stopped reading; ngtcp2 has answered with a reset and does not tell the code.
+    func peerStopped() {
         sending.discard()
-        fail(writing: StreamError(.stopped(code)))
+        fail(writing: StreamError(.stopped(0)))
     }
 
     func closedByTransport() {
