@@ -51,8 +51,8 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
         .executableTarget(
-            name: "Benchmarks", dependencies: ["QUIC", "Identity"], path: "Tests/Benchmarks/Engine",
-            swiftSettings: house),
+            name: "Benchmarks", dependencies: ["DeP2P", "AppLayer", "SystemLayer", "QUIC", "Identity"],
+            path: "Tests/Benchmarks/Engine", swiftSettings: house),
         .executableTarget(
             name: "NATProbe", dependencies: ["SystemLayer", "QUIC", "Identity"], path: "Tests/NATLab/Probe",
             swiftSettings: house),

@@ -12,7 +12,6 @@ final class Client {
         "latency": { client in { try await client.latency(rounds: $0) } },
         "pipelined": { client in { try await client.pipelined(requests: $0) } },
         "handshake": { client in { try await client.handshake(rounds: $0) } },
-        "idle": { client in { try await client.idle(connections: $0) } },
     ]
 
     private static let messageSize = 1_024
@@ -115,16 +114,6 @@ final class Client {
             connection.close(code: 0)
         }
         return summary("handshake", samples)
-    }
-
-    private func idle(connections: Int) async throws -> Report {
-        for _ in 0..<connections { _ = try await connect() }
-        // Session tickets, new connection IDs and path-MTU probes are over by then.
-        try await endpoint.clock.sleep(for: .seconds(2))
-        var report = Report()
-        report.add("mode", "idle")
-        report.add("connections", connections)
-        return report
     }
 }
 

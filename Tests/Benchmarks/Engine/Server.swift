@@ -37,7 +37,7 @@ func serve() async throws {
         "address",
         Address.quic(loopback.ip, port: endpoint.localAddresses[0].port, nodeID: endpoint.nodeID).description)
     hello.show()
-    try await untilInputEnds()
+    await untilInputEnds()
     endpoint.close()
 }
 
@@ -55,7 +55,7 @@ private func answer(_ stream: QUICStream) async throws {
     stream.finish()
 }
 
-private func untilInputEnds() async throws {
+func untilInputEnds() async {
     await withCheckedContinuation { continuation in
         DispatchQueue.global().async {
             var byte: UInt8 = 0

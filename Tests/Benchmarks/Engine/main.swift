@@ -10,7 +10,11 @@ let usage = """
            Benchmarks latency ADDRESS ROUNDS         1 KiB request and reply, a stream each
            Benchmarks pipelined ADDRESS REQUESTS     the same, 64 in flight
            Benchmarks handshake ADDRESS ROUNDS       new connection, first byte echoed
-           Benchmarks idle ADDRESS CONNECTIONS       that many idle connections
+           Benchmarks serve-members                  as serve, a node in a realm
+           Benchmarks messages ADDRESS ROUNDS        1 KiB message and reply
+           Benchmarks messages-pipelined ADDRESS N   the same, 64 in flight
+           Benchmarks admission ADDRESS ROUNDS       new connection, realm admission
+           Benchmarks members-idle ADDRESS N         that many idle connections, each of a node of its own
            Benchmarks codecs                         the hot codecs, one thread
 
     """
@@ -18,15 +22,21 @@ let usage = """
 func run(_ arguments: [String]) async throws -> Bool {
     switch (arguments.first, arguments.count) {
     case ("serve", 1): try await serve()
+    case ("serve-members", 1): try await Members.serve()
     case ("codecs", 1): codecReport().show()
     case (let mode?, 3):
-        guard let measurement = Client.measurements[mode], let count = Int(arguments[2]), count > 0 else {
+        guard let count = Int(arguments[2]), count > 0 else { return false }
+        let address = try Address(arguments[1])
+        if let measurement = Client.measurements[mode] {
+            let client = try await Client(address: address)
+            let report = try await measurement(client)(count)
+            await client.close()
+            report.show()
+        } else if let measurement = Members.measurements[mode] {
+            try await measurement(Members(address: address))(count).show()
+        } else {
             return false
         }
-        let client = try await Client(address: Address(arguments[1]))
-        let report = try await measurement(client)(count)
-        await client.close()
-        report.show()
     default: return false
     }
     return true
