@@ -30,6 +30,8 @@ public final class Node {
     private let identify: Identify
     private var knownPeers: [NodeID: [Address]] = [:]
     private var isStopped = false
+    /// Transfers received at once.
+    let maximumTransfers: Int
 
     /// Starts a node: its sockets are bound when this returns.
     ///
@@ -49,6 +51,7 @@ public final class Node {
     public init(_ configuration: NodeConfiguration, driver: any PacketDriver, clock: any NetworkClock) throws {
         let key = configuration.identity ?? IdentityKey.generate()
         identity = key
+        maximumTransfers = configuration.preset.transfers
         nodeID = key.nodeID
         self.clock = clock
         let endpoint = try Endpoint(key: key, driver: driver, clock: clock, configuration: configuration.preset.quic)

@@ -12,6 +12,8 @@ public struct Preset: Sendable {
     public var quic: EndpointConfiguration
     public var connections: ConnectionLimits
     public var messaging: MessagingLimits
+    /// Transfers received at once.
+    public var transfers = 16
 
     /// For phones: few connections, long silences.
     public static let mobile = Preset(
