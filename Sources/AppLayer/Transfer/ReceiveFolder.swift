@@ -86,9 +86,14 @@ extension WrittenFile.Partial {
             }
             guard descriptor.lock() else { return .busy }
             guard case .success(let status) = descriptor.status() else { continue }
-            guard status.kind == .file, status.owner == geteuid(), status.links <= 1 else {
-                // A finished file has two links for a moment where renaming needs linking; then it is another's too.
+            guard status.kind == .file, status.owner == geteuid() else {
                 throw TransferError(.badName, "\(name): exists and is not a partial file of ours")
+            }
+            guard status.links <= 1 else {
+                // A second name is another's file, or ours that was cut off between linking and unlinking: this name
+                // goes, the bytes stay.
+                directory.remove(bytes)
+                continue
             }
             // Whoever held the lock before may have renamed the file: then it is finished, and not ours to write.
             guard case .success(let named) = directory.status(of: bytes), named.inode == status.inode else { continue }

@@ -57,6 +57,7 @@ struct TransferSenderStateMachine {
     /// The source read a file to its end and the bytes are on their way.
     mutating func handleSent(index: Int, size: UInt64, root: MerkleRoot, resumedFrom offset: UInt64) {
         guard case .sending(var files) = state else { return }
+        state = .finished  // gives up the reference, so that `files` changes in place
         files.unconfirmed[index] = (size, root)
         files.summary.resumedBytes += offset
         state = .sending(files)
@@ -65,6 +66,7 @@ struct TransferSenderStateMachine {
     /// The source could not read a file to its end; the receiver has been told.
     mutating func handleUnsent(index: Int, error: TransferError) -> TransferFailure? {
         guard case .sending(var files) = state else { return nil }
+        state = .finished
         let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
         files.summary.failed.append(failure)
         state = .sending(files)
