@@ -31,12 +31,12 @@ _dep2p() {
     if [[ -n $skip ]]; then
         case "$command $prev" in
         'keygen '-o | 'keygen '--output) kind=file ;;
-        'keygen '--passphrase-file) kind=file ;;
         'keygen '--show) kind=file ;;
         'realm-key '-o | 'realm-key '--output) kind=file ;;
         'realm-key '--show) kind=file ;;
         'listen '-o | 'listen '--output) kind=directory ;;
         *' '--identity) kind=file ;;
+        *' '--passphrase-file) kind=file ;;
         *' '--realm-key) kind=file ;;
         *' '--preset) words='desktop minimal mobile server' ;;
         *' '--state-dir) kind=directory ;;
@@ -44,12 +44,12 @@ _dep2p() {
         esac
     elif [[ -z $only && $cur == -* ]]; then
         case $command in
-        keygen) words='-f --force -o --output --passphrase-file --show --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        keygen) words='-f --force -o --output --show --passphrase-file --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         realm-key) words='-o --output --show --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
-        send) words='-m --message --to --ephemeral --identity --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
-        listen) words='--allow --max-size --once -o --output --reply --stdout --ephemeral --identity --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
-        ping) words='-c --count -i --interval --require-direct --until-direct --ephemeral --identity --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
-        *) words='--ephemeral --identity --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        send) words='-m --message --to --ephemeral --identity --passphrase-file --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        listen) words='--allow --max-size --once -o --output --reply --stdout --ephemeral --identity --passphrase-file --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        ping) words='-c --count -i --interval --require-direct --until-direct --ephemeral --identity --passphrase-file --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        *) words='--ephemeral --identity --passphrase-file --realm-key --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         esac
     else
         case $command in

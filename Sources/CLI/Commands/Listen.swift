@@ -120,75 +120,34 @@ struct ListenPlan: CommandPlan, Equatable {
             throw CLIError(
                 .usage, "standard output is a terminal", hint: "redirect it, or use -o - to write there anyway")
         }
+        let receiving = try openDestination()
         let run = try NodeRun(node, needsRealm: true, in: context)
-        let ledger = await ListenLedger(once: once)
-        let outcome = try await run.run { node in try await receive(node, run, ledger) }
+        let reception = await Reception(self, context.output)
+        let outcome = try await run.run { node in
+            try reception.begin(on: node, receiving)
+            announce(node, run)
+            try await reception.wait(on: node, timeout: once ? self.node.timeout : nil)
+        }
         ServiceNotifier(context.environment).send(.stopping)
-        let fields = await ledger.fields
+        let fields = await reception.fields
         switch outcome {
         case .finished: return CommandResult(fields: fields)
         // A listener that was to run for ever was ended as it should; one that waited for something was not.
         case .interrupted(let reason): return CommandResult(fields: fields, status: once ? reason.status : .ok)
         }
     }
-}
 
-/// What a listener has received, and whether it takes more.
-@NetworkActor
-final class ListenLedger {
-    private let once: Bool
-    private var taken = 0
-    private let done = Waiter<Void>()
-    private(set) var files = 0
-    private(set) var bytes: UInt64 = 0
-    private(set) var messages = 0
-
-    init(once: Bool) { self.once = once }
-
-    /// Takes a place for something that begins to arrive; with `--once` there is one.
-    func begin() -> Bool {
-        guard !once || taken == 0 else { return false }
-        taken += 1
-        return true
-    }
-
-    /// Gives the place back: it came to nothing.
-    func abandon() { taken -= 1 }
-
-    func finishMessage(bytes count: Int) {
-        messages += 1
-        bytes += UInt64(count)
-        if once { done.resume(returning: ()) }
-    }
-
-    /// Waits until the one thing has arrived; without `--once`, for ever.
-    func waitUntilDone() async throws { try await done.value() }
-
-    var fields: [JSONField] {
-        [.int("files", files), .int("bytes", bytes), .int("messages", messages)]
-    }
-}
-
-extension ListenPlan {
-    @NetworkActor
-    private func receive(_ node: Node, _ run: NodeRun, _ ledger: ListenLedger) async throws {
-        let output = run.context.output
-        if !allowed.isEmpty {
-            node.connections.onSession { [allowed] session in
-                if !allowed.contains(session.remoteNodeID) {
-                    session.close(.notAllowed, reason: "this node does not receive from you")
-                }
+    private func openDestination() throws(CLIError) -> TransferReceiver.Destination? {
+        switch destination {
+        case .nowhere: return nil
+        case .standardOutput: return .descriptor(StandardStream.output.rawValue)
+        case .directory(let path):
+            do {
+                return .folder(try ReceiveFolder(path: path))
+            } catch {
+                throw CLIError(.cannotCreate, "can't open the folder \(TerminalText.escape(error.message))")
             }
         }
-        node.onAnyMessage { message in
-            guard await ledger.begin() else { throw CLIError(.busy, "one message was wanted, and it came") }
-            show(message, output)
-            await ledger.finishMessage(bytes: message.body.count)
-            return reply
-        }
-        announce(node, run)
-        guard once, let timeout = self.node.timeout else { return try await ledger.waitUntilDone() }
-        try await node.clock.withDeadline(timeout) { try await ledger.waitUntilDone() }
     }
 
     @NetworkActor
@@ -214,21 +173,7 @@ extension ListenPlan {
         let key: String
         if case .file(let path) = plan.realmKey { key = TerminalText.escape(path) } else { key = "realm.key" }
         let what = destination == .nowhere ? "-m TEXT" : "FILE..."
-        return
-            "\(Release.program) send --realm-key \(ShellQuoting.word(key)) --to \(ShellQuoting.word(address)) \(what)"
-    }
-
-    private func show(_ message: IncomingMessage, _ output: Output) {
-        output.event(
-            "message",
-            [
-                .string("from", message.from.description), .string("protocol", message.protocolName),
-                .text(message.body, named: "text", orBase64: "base64"),
-            ])
-        if case .standardOutput = destination {
-            output.content(message.body)
-        } else {
-            output.result("\(message.from): \(TerminalText.escapeLines(message.body))")
-        }
+        let words = [key, address].map(ShellQuoting.word)
+        return "\(Release.program) send --realm-key \(words[0]) --to \(words[1]) \(what)"
     }
 }

@@ -1,7 +1,4 @@
-import DeP2P
-import Identity
-import QUIC
-import SystemLayer
+import AppLayer
 
 extension CommandEntry {
     static let send = CommandEntry(
@@ -105,45 +102,36 @@ struct SendPlan: CommandPlan, Equatable {
     }
 
     func run(in context: RunContext) async throws(CLIError) -> CommandResult {
+        if payload == .standardInput, StandardStream.input.isTerminal {
+            context.output.note("reading from the terminal; end with Ctrl-D")
+        }
+        let source = try source()
         let run = try NodeRun(node, needsRealm: true, in: context)
-        let outcome = try await run.run { node in try await deliver(node, run) }
-        switch outcome {
-        case .finished(let result): return result
-        case .interrupted(let reason):
-            context.output.note("stopped; run the same line again to resume")
-            return CommandResult(status: reason.status)
+        let delivery = await Delivery(run, target: target)
+        let outcome = try await run.run { node in
+            if case .message(let body) = payload {
+                try await delivery.send(message: body, over: node)
+            } else if let source {
+                try await delivery.send(source, over: node)
+            }
         }
-    }
-}
-
-extension SendPlan {
-    @NetworkActor
-    private func deliver(_ node: Node, _ run: NodeRun) async throws -> CommandResult {
-        let output = run.context.output
-        let start = node.clock.now
-        let session = try await node.connectMember(target.dialTarget, timeout: run.timeout)
-        for line in AttemptTable.lines(session.attempts) { output.detail(line) }
-        output.event("path", [.string("path", session.path.description)])
-        switch payload {
-        case .message(let body):
-            let reply = try await node.send(body, on: session, timeout: run.timeout)
-            return finish(body, reply, session, node.clock.now.duration(since: start), output)
-        case .paths, .standardInput:
-            throw CLIError(.internalError, "files can't be sent yet")
+        if case .interrupted(let reason) = outcome {
+            if source != nil { context.output.note("stopped; run the same line again to resume") }
+            return CommandResult(fields: await delivery.fields, status: reason.status)
         }
+        return CommandResult(fields: await delivery.fields)
     }
 
-    @NetworkActor
-    private func finish(
-        _ body: [UInt8], _ reply: [UInt8]?, _ session: Session, _ elapsed: Duration, _ output: Output
-    ) -> CommandResult {
-        let path = session.path.description
-        output.note("delivered to \(session.remoteNodeID) in \(FixedPoint.duration(elapsed)), \(path)")
-        if let reply { output.reply(reply) }
-        return CommandResult(fields: [
-            .int("bytes", body.count), .seconds("seconds", elapsed), .int("files", 0), .string("root", nil),
-            .string("path", path), .int("resumed_bytes", 0),
-            reply.map { .text($0, named: "reply", orBase64: "reply_base64") } ?? .string("reply", nil),
-        ])
+    /// What is found before anything is sent; nil for a message.
+    private func source() throws(CLIError) -> SendSource? {
+        do {
+            switch payload {
+            case .message: return nil
+            case .paths(let paths): return try SendSource(paths: paths)
+            case .standardInput: return try SendSource(stream: StandardStream.input.rawValue)
+            }
+        } catch {
+            throw CLIError(transfer: error)
+        }
     }
 }

@@ -9,11 +9,16 @@ extension CLIError {
         switch error {
         case let error as CLIError: self = error
         case let error as IdentityError: self.init(reading: error)
+        case let error as TransferError: self.init(transfer: error)
         default: self.init(node: DeP2PError(error))
         }
     }
 
     private init(node error: DeP2PError) {
+        if let transfer = error.underlying as? TransferError {
+            self.init(transfer: transfer)
+            return
+        }
         let end = Self.end(error.underlying)
         let code = end.flatMap(Self.code(end:)) ?? Self.code(error.code)
         let isBug = code == .internalError

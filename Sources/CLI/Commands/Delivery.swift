@@ -1,0 +1,152 @@
+import AppLayer
+import DeP2P
+import Identity
+import QUIC
+import SystemLayer
+
+/// One run of `dep2p send`: connects, sends, and keeps what is known of it for the result, however it ends.
+@NetworkActor
+final class Delivery {
+    private let run: NodeRun
+    private let target: Target
+    private var session: Session?
+    private var start: NetworkInstant?
+    private var elapsed: Duration?
+    private var bytes: UInt64 = 0
+    private var resumedBytes: UInt64 = 0
+    private var files = 0
+    private var root: MerkleRoot?
+    private var reply: [UInt8]?
+    private var failed: [TransferFailure] = []
+    private var skipped: [SkippedFile] = []
+
+    init(_ run: NodeRun, target: Target) {
+        self.run = run
+        self.target = target
+    }
+
+    /// The fields of the result.
+    var fields: [JSONField] {
+        [
+            .int("bytes", bytes), .seconds("seconds", elapsed), .int("files", files), .string("root", root?.hex),
+            .string("path", session?.path.description), .int("resumed_bytes", resumedBytes),
+            reply.map { .text($0, named: "reply", orBase64: "reply_base64") } ?? .string("reply", nil),
+        ] + listFields
+    }
+
+    private var listFields: [JSONField] {
+        let failures = failed.map { failure -> JSONValue in
+            let error = CLIError(transfer: failure.error)
+            return .object([
+                .string("path", failure.path.joined(separator: "/")), .string("code", error.code.name),
+                .string("message", error.message),
+            ])
+        }
+        let skips = skipped.map { JSONValue.object([.string("path", $0.path), .string("reason", $0.reason)]) }
+        return [JSONField("failed", .array(failures)), JSONField("skipped", .array(skips))]
+    }
+
+    private var output: Output { run.context.output }
+
+    private func connect(over node: Node) async throws -> Session {
+        start = node.clock.now
+        let session = try await node.connectMember(target.dialTarget, timeout: run.timeout)
+        self.session = session
+        for line in AttemptTable.lines(session.attempts) { output.detail(line) }
+        output.event("path", [.string("path", session.path.description)])
+        return session
+    }
+
+    private func stopClock(_ node: Node) -> Duration {
+        let duration = start.map { node.clock.now.duration(since: $0) } ?? .zero
+        elapsed = duration
+        return duration
+    }
+
+    // MARK: Messages
+
+    func send(message body: [UInt8], over node: Node) async throws {
+        let session = try await connect(over: node)
+        reply = try await node.send(body, on: session, timeout: run.timeout)
+        bytes = UInt64(body.count)
+        let duration = FixedPoint.duration(stopClock(node))
+        output.note("delivered to \(session.remoteNodeID) in \(duration), \(session.path)")
+        if let reply { output.reply(reply) }
+    }
+
+    // MARK: Files
+
+    func send(_ source: SendSource, over node: Node) async throws {
+        let session = try await connect(over: node)
+        for skip in source.skipped {
+            output.note("not sent: \(TerminalText.escape(skip.path)): \(TerminalText.escape(skip.reason))")
+        }
+        let offer = source.offer
+        var meter = ProgressMeter(
+            name: Self.name(of: offer), total: offer.hasStream ? nil : offer.totalSize, path: session.path.description)
+        do {
+            let summary = try await node.send(source, on: session) { [self] event in
+                handle(event, &meter, session, node.clock.now)
+            }
+            try finish(summary, stopClock(node), session)
+        } catch let error as CLIError {
+            throw error
+        } catch {
+            _ = stopClock(node)
+            if Task.isCancelled { throw CancellationError() }
+            throw CLIError(error).adding(fields)
+        }
+    }
+
+    private func handle(_ event: TransferEvent, _ meter: inout ProgressMeter, _ session: Session, _ now: NetworkInstant)
+    {
+        switch event {
+        case .progress(let progress):
+            bytes = progress.bytes
+            resumedBytes = progress.resumedBytes
+            meter.path = session.path.description
+            let due = meter.update(bytes: progress.bytes, at: start.map { now.duration(since: $0) } ?? .zero)
+            if let line = due.line { output.progress(line) }
+            if let fields = due.event { output.event("progress", fields) }
+        case .failed(let failure):
+            let name = TerminalText.escape(failure.path.joined(separator: "/"))
+            output.note("not sent: \(name): \(TerminalText.escape(failure.error.message))")
+        case .offered, .accepted, .stored: break
+        }
+    }
+
+    private func finish(_ summary: TransferSummary, _ duration: Duration, _ session: Session) throws(CLIError) {
+        bytes = summary.bytes
+        resumedBytes = summary.resumedBytes
+        files = summary.files.count
+        root = summary.root
+        failed = summary.failed
+        skipped = summary.skipped
+        if let first = summary.failed.first {
+            let error = CLIError(transfer: first.error)
+            let count = summary.failed.count
+            let message = count == 1 ? error.message : "\(count) files were not sent; the first: \(error.message)"
+            throw CLIError(error.code, message, hint: error.hint, fields: fields)
+        }
+        let resumed = resumedBytes > 0 ? ", \(FixedPoint.bytes(resumedBytes)) were there already" : ""
+        output.note(
+            "sent \(FixedPoint.bytes(bytes)) in \(FixedPoint.duration(duration)) to \(session.remoteNodeID), "
+                + "\(session.path)\(resumed)")
+    }
+
+    static func name(of offer: TransferOffer) -> String {
+        guard let first = offer.entries.first else { return "" }
+        let name = TerminalText.escape(first.path.first ?? "")
+        let tops = Set(offer.entries.map { $0.path.first ?? "" }).count
+        return tops == 1 ? name : "\(name) and \(tops - 1) more"
+    }
+}
+
+extension CLIError {
+    /// The error with more fields in the JSON result; those it has already stay.
+    func adding(_ more: [JSONField]) -> CLIError {
+        let names = Set(fields.map(\.name))
+        return CLIError(
+            code, message, hint: hint, details: details, fields: fields + more.filter { !names.contains($0.name) })
+    }
+}

@@ -1,0 +1,40 @@
+import AppLayer
+
+extension CLIError {
+    /// What a transfer, or one file of it, failed with.
+    init(transfer error: TransferError) {
+        let code = Self.code(error)
+        var fields: [JSONField] = []
+        if let limit = error.limit { fields.append(.int("limit", limit)) }
+        if let available = error.available { fields.append(.int("available", available)) }
+        self.init(code, TerminalText.escape(error.message), hint: Self.hint(for: code, error), fields: fields)
+    }
+
+    private static func code(_ error: TransferError) -> Code {
+        switch error.code {
+        case .notAllowed, .tooLarge, .oneFileOnly: .refused
+        case .noSpace: .noSpace
+        case .badName: .badName
+        case .busy: .busy
+        case .badOffer: .tooLarge
+        case .fileAccess: .ioError
+        case .changedWhileSending: .changed
+        case .hashMismatch: .hashMismatch
+        case .protocolViolation: .protocolViolation
+        case .stalled: .stalled
+        case .notFound, .notAFile: .inputMissing
+        case .connectionLost: .peerOffline
+        case .cancelled where !error.isFromPeer: .interrupted
+        default: .peerFailed
+        }
+    }
+
+    private static func hint(for code: Code, _ error: TransferError) -> String? {
+        switch (code, error.code) {
+        case (.stalled, _), (.peerOffline, _), (.peerFailed, _), (.interrupted, _): "run the same line again to resume"
+        case (_, .tooLarge): "the receiver sets its limit with --max-size"
+        case (_, .oneFileOnly): "the receiver writes to standard output, which takes one file"
+        default: nil
+        }
+    }
+}
