@@ -29,6 +29,7 @@ extension Connection {
             }
         }
         if wasReset { return finish(CloseReason(.reset)) }
+        if pathMayHaveChanged { reportPath() }
         switch Int(status) {
         case DEP2P_QUIC_OK: markDirty()
         case DEP2P_QUIC_DRAINING: finish(peerCloseReason())
@@ -37,6 +38,7 @@ extension Connection {
         case DEP2P_QUIC_IDLE_TIMEOUT: finish(CloseReason(.idleTimeout))
         case DEP2P_QUIC_HANDSHAKE_TIMEOUT: finish(CloseReason(.handshakeTimeout))
         case DEP2P_QUIC_VERSION:
+            versionMismatched = true
             finish(CloseReason(.protocolViolation, reason: "the peer speaks no QUIC version 1"))
         default: fail()
         }
@@ -53,10 +55,19 @@ extension Connection {
 
     private func announce() {
         isAnnounced = true
+        reportedPath = path
         guard let quic else { return }
         dep2p_quic_keep_alive(quic, endpoint.configuration.keepAlive.clampedNanoseconds)
         endpoint.handshakeFinished(self)
         established.resume(returning: ())
+    }
+
+    private func reportPath() {
+        pathMayHaveChanged = false
+        let current = path
+        guard let reportedPath, reportedPath != current else { return }
+        self.reportedPath = current
+        onPathChange?(current)
     }
 
     private func peerCloseReason() -> CloseReason {

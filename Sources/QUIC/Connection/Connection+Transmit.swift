@@ -212,6 +212,6 @@ extension Connection {
     }
 
     func pathValidated(local: SocketAddress, remote: SocketAddress, succeeded: Bool) {
-        pathEvents.append((local, remote, succeeded))
+        if succeeded { pathMayHaveChanged = true }
     }
 }

@@ -28,14 +28,17 @@ public final class Connection {
     var state = State.handshaking
     var isConfirmed = false
     var wasReset = false
+    var versionMismatched = false
     var isAnnounced = false
-    var pathEvents: [(local: SocketAddress, remote: SocketAddress, succeeded: Bool)] = []
+    /// A path was validated during the present call into ngtcp2.
+    var pathMayHaveChanged = false
 
     var streams: [Int64: QUICStream] = [:]
     var sendQueue = FIFO<QUICStream>()
     var openedStreams: [QUICStream] = []
     var streamCreditWaiters = FIFO<Waiter<Void>>()
     var connectionIDs: Set<ConnectionID> = []
+    var resetTokens: Set<ResetToken> = []
     let established = Waiter<Void>()
     private var closeWaiters: [Waiter<CloseReason>] = []
 
@@ -105,6 +108,8 @@ public final class Connection {
             let waiter = Waiter<Void>()
             streamCreditWaiters.append(waiter)
             markDirty()
+            // A cancelled waiter must not stay behind; resumed ones have left the queue already.
+            defer { streamCreditWaiters.removeAll { $0 === waiter } }
             try await waiter.value()
         }
     }
@@ -131,6 +136,7 @@ public final class Connection {
         if let closeReason { return closeReason }
         let waiter = Waiter<CloseReason>()
         closeWaiters.append(waiter)
+        defer { closeWaiters.removeAll { $0 === waiter } }
         return try await waiter.value()
     }
 
@@ -223,6 +229,8 @@ extension QUICError {
         case .local: self.init(.cancelled, "the dial was cancelled", closeReason: reason)
         case .peer, .reset:
             self.init(.closedByPeer, "the peer refused the connection: \(reason)", closeReason: reason)
+        case .protocolViolation where connection.versionMismatched:
+            self.init(.versionMismatch, reason.reason, closeReason: reason)
         case .protocolViolation: self.init(.internalError, reason.description, closeReason: reason)
         }
     }
