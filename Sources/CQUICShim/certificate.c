@@ -88,9 +88,10 @@ int dep2p_certificate_make(dep2p_certificate_key *self, const uint8_t *extension
 
 static int check_validity(X509 *certificate, int64_t now) {
     time_t moment = (time_t)now;
-    if (X509_cmp_time(X509_get0_notBefore(certificate), &moment) > 0) return DEP2P_CERTIFICATE_NOT_YET_VALID;
+    int before = X509_cmp_time(X509_get0_notBefore(certificate), &moment);
     int after = X509_cmp_time(X509_get0_notAfter(certificate), &moment);
-    if (after == 0) return DEP2P_CERTIFICATE_MALFORMED;
+    if (before > 0) return DEP2P_CERTIFICATE_NOT_YET_VALID;
+    if (before == 0 || after == 0) return DEP2P_CERTIFICATE_MALFORMED;
     return after < 0 ? DEP2P_CERTIFICATE_EXPIRED : DEP2P_CERTIFICATE_OK;
 }
 

@@ -16,6 +16,7 @@
 typedef ngtcp2_ccerr dep2p_ccerr;
 typedef ngtcp2_conn_info dep2p_stat;
 typedef ngtcp2_encryption_level dep2p_level;
+typedef ngtcp2_connection_id_status_type dep2p_cid_status;
 #define ccerr_application ngtcp2_ccerr_set_application_error
 #define ccerr_transport ngtcp2_ccerr_set_transport_error
 #define ccerr_library ngtcp2_ccerr_set_liberr
@@ -32,6 +33,7 @@ typedef ngtcp2_encryption_level dep2p_level;
 typedef ngtcp2_connection_close_error dep2p_ccerr;
 typedef ngtcp2_conn_stat dep2p_stat;
 typedef ngtcp2_crypto_level dep2p_level;
+typedef int dep2p_cid_status;
 #define ccerr_application ngtcp2_connection_close_error_set_application_error
 #define ccerr_transport ngtcp2_connection_close_error_set_transport_error
 #define ccerr_library ngtcp2_connection_close_error_set_transport_error_liberr
@@ -48,6 +50,7 @@ typedef ngtcp2_crypto_level dep2p_level;
 struct dep2p_credentials {
     gnutls_certificate_credentials_t certificate;
     gnutls_priority_t priority;
+    char protocol[32];
 };
 
 struct dep2p_quic {
@@ -58,6 +61,7 @@ struct dep2p_quic {
     void *user;
     uint64_t random_state;
     int last_failure;
+    int wants_protocol;
 };
 
 static void cid_in(ngtcp2_cid *to, const dep2p_cid *from) { ngtcp2_cid_init(to, from->data, from->length); }
@@ -99,6 +103,12 @@ const char *dep2p_ngtcp2_version(void) { return ngtcp2_version(0)->version_str; 
 
 static void rand_callback(uint8_t *dest, size_t length, const ngtcp2_rand_ctx *context) {
     uint64_t *state = context ? context->native_handle : NULL;
+    // The one byte that ngtcp2 asks for at creation decides whether it clears the fixed bit of every packet. Ours stays
+    // set: a peer that has restarted could not tell such packets from STUN (RFC 9443), and would not reset them.
+    if (length == 1) {
+        *dest = 0;
+        return;
+    }
     if (!state || !*state) {
         dep2p_random(dest, length);
         return;
@@ -225,6 +235,14 @@ static int stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_reset *
     return 0;
 }
 
+static int dcid_status(ngtcp2_conn *conn, dep2p_cid_status type, uint64_t seq, const ngtcp2_cid *cid,
+                       const uint8_t *token, void *user) {
+    (void)conn, (void)seq, (void)cid;
+    SELF;
+    if (token) CALL(reset_token, token, type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE);
+    return 0;
+}
+
 static const ngtcp2_callbacks table = {
     .client_initial = ngtcp2_crypto_client_initial_cb,
     .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
@@ -248,6 +266,7 @@ static const ngtcp2_callbacks table = {
     .update_key = ngtcp2_crypto_update_key_cb,
     .path_validation = path_validated,
     .recv_stateless_reset = stateless_reset,
+    .dcid_status = dcid_status,
     .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
     .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
     .get_path_challenge_data = challenge_callback,
@@ -262,13 +281,17 @@ static const char priorities[] =
     "+GROUP-SECP256R1:+GROUP-SECP384R1:%DISABLE_TLS13_COMPAT_MODE";
 
 dep2p_credentials *dep2p_credentials_make(const uint8_t *certificate, size_t certificate_length, const uint8_t *key,
-                                          size_t key_length) {
+                                          size_t key_length, const char *protocol) {
     dep2p_credentials *self = calloc(1, sizeof *self);
     if (!self) return NULL;
     gnutls_datum_t cert = {(unsigned char *)certificate, (unsigned)certificate_length};
     gnutls_datum_t secret = {(unsigned char *)key, (unsigned)key_length};
+    gnutls_x509_crt_fmt_t format =
+        certificate_length > 0 && certificate[0] == '-' ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER;
+    strncpy(self->protocol, protocol, sizeof self->protocol - 1);
     if (gnutls_certificate_allocate_credentials(&self->certificate) == 0 &&
-        gnutls_certificate_set_x509_key_mem(self->certificate, &cert, &secret, GNUTLS_X509_FMT_DER) == 0 &&
+        (certificate_length == 0 ||
+         gnutls_certificate_set_x509_key_mem(self->certificate, &cert, &secret, format) == 0) &&
         gnutls_priority_init(&self->priority, priorities, NULL) == 0)
         return self;
     dep2p_credentials_free(self);
@@ -286,6 +309,10 @@ static int verify_peer(gnutls_session_t session) {
     ngtcp2_crypto_conn_ref *reference = gnutls_session_get_ptr(session);
     dep2p_quic *self = reference->user_data;
     unsigned count = 0;
+    gnutls_datum_t protocol;
+    // GnuTLS refuses a wrong protocol but lets a missing one pass; RFC 9001 8.1 wants that refused too.
+    if (self->wants_protocol && gnutls_alpn_get_selected_protocol(session, &protocol) != 0)
+        return GNUTLS_E_NO_APPLICATION_PROTOCOL;
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
     if (!chain || count == 0) return GNUTLS_E_CERTIFICATE_ERROR;
     return CALL(verify_peer, chain[0].data, chain[0].size, count) ? GNUTLS_E_CERTIFICATE_ERROR : 0;
@@ -298,11 +325,12 @@ static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *reference) {
 
 static int session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_server) {
     unsigned flags = GNUTLS_NO_TICKETS | GNUTLS_NO_AUTO_SEND_TICKET | GNUTLS_NONBLOCK | GNUTLS_FORCE_CLIENT_CERT;
-    gnutls_datum_t alpn = {(unsigned char *)"libp2p", 6};
+    gnutls_datum_t alpn = {(unsigned char *)credentials->protocol, (unsigned)strlen(credentials->protocol)};
     if (gnutls_init(&self->session, flags | (is_server ? GNUTLS_SERVER : GNUTLS_CLIENT)) != 0) return -1;
     if (gnutls_priority_set(self->session, credentials->priority) != 0) return -1;
     if (gnutls_credentials_set(self->session, GNUTLS_CRD_CERTIFICATE, credentials->certificate) != 0) return -1;
-    if (gnutls_alpn_set_protocols(self->session, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0) return -1;
+    self->wants_protocol = alpn.size > 0;
+    if (alpn.size > 0 && gnutls_alpn_set_protocols(self->session, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0) return -1;
     if (is_server) gnutls_certificate_server_set_request(self->session, GNUTLS_CERT_REQUIRE);
     gnutls_session_set_verify_function(self->session, verify_peer);
     self->reference.get_conn = get_conn;
@@ -388,12 +416,14 @@ int dep2p_verify_retry(const dep2p_initial *initial, const dep2p_address *remote
     socklen_t address_length = dep2p_sockaddr(&address, remote);
     ngtcp2_cid odcid, dcid;
     cid_in(&dcid, &initial->dcid);
-    if (initial->token_length == 0 || initial->token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY) return -1;
+    if (initial->token_length == 0 || initial->token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY)
+        return DEP2P_TOKEN_OTHER;
     int status = ngtcp2_crypto_verify_retry_token(&odcid, initial->token, initial->token_length, secret, secret_length,
                                                   initial->version, (ngtcp2_sockaddr *)&address, address_length, &dcid,
                                                   lifetime, ts);
-    if (status == 0) cid_out(original, odcid.data, odcid.datalen);
-    return status;
+    if (status != 0) return DEP2P_TOKEN_INVALID;
+    cid_out(original, odcid.data, odcid.datalen);
+    return 0;
 }
 
 ssize_t dep2p_write_refusal(uint8_t *result, size_t capacity, const dep2p_initial *initial, uint64_t code) {
@@ -573,6 +603,9 @@ ssize_t dep2p_quic_write(dep2p_quic *self, dep2p_address *local, dep2p_address *
     return written;
 }
 
+/// RFC 9000 16: what a variable-length integer holds; ngtcp2 aborts beyond.
+static uint64_t code_in(uint64_t code) { return code > NGTCP2_MAX_VARINT ? NGTCP2_MAX_VARINT : code; }
+
 void dep2p_quic_sent(dep2p_quic *self, uint64_t ts) { ngtcp2_conn_update_pkt_tx_time(self->conn, ts); }
 
 ssize_t dep2p_quic_write_close(dep2p_quic *self, dep2p_address *local, dep2p_address *remote, uint8_t *result,
@@ -581,7 +614,7 @@ ssize_t dep2p_quic_write_close(dep2p_quic *self, dep2p_address *local, dep2p_add
     dep2p_ccerr error;
     ccerr_default(&error);
     if (kind == DEP2P_CLOSE_APPLICATION) {
-        ccerr_application(&error, code, reason, reason_length);
+        ccerr_application(&error, code_in(code), reason, reason_length);
     } else if (kind == DEP2P_CLOSE_TRANSPORT) {
         ccerr_transport(&error, code, reason, reason_length);
     } else if (self->last_failure == NGTCP2_ERR_CRYPTO) {
@@ -638,11 +671,11 @@ int64_t dep2p_quic_open_stream(dep2p_quic *self) {
 }
 
 void dep2p_quic_reset_stream(dep2p_quic *self, int64_t stream, uint64_t code) {
-    shutdown_write(self->conn, stream, code);
+    shutdown_write(self->conn, stream, code_in(code));
 }
 
 void dep2p_quic_stop_stream(dep2p_quic *self, int64_t stream, uint64_t code) {
-    shutdown_read(self->conn, stream, code);
+    shutdown_read(self->conn, stream, code_in(code));
 }
 
 void dep2p_quic_consume(dep2p_quic *self, int64_t stream, uint64_t bytes) {

@@ -120,8 +120,10 @@ typedef struct {
 typedef struct dep2p_credentials dep2p_credentials;
 typedef struct dep2p_quic dep2p_quic;
 
+/// `protocol` is the one application protocol (ALPN) offered or accepted. PEM instead of DER allows a chain; no
+/// certificate at all (length 0) makes credentials that prove nothing.
 dep2p_credentials *dep2p_credentials_make(const uint8_t *certificate, size_t certificate_length, const uint8_t *key,
-                                          size_t key_length);
+                                          size_t key_length, const char *protocol);
 void dep2p_credentials_free(dep2p_credentials *credentials);
 
 /// Called on the thread that calls into the connection, with the connection's `user`. Those that return int report
@@ -143,6 +145,8 @@ typedef struct {
     /// The peer's certificates: DER of the first, and how many there are. 0 accepts.
     int (*verify_peer)(void *user, const uint8_t *der, size_t length, unsigned count);
     void (*stateless_reset)(void *user);
+    /// The peer's 16-byte reset token for an ID that this side uses from now on, or no longer uses.
+    void (*reset_token)(void *user, const uint8_t *token, int active);
 } dep2p_quic_callbacks;
 
 typedef struct {
@@ -185,7 +189,9 @@ ssize_t dep2p_write_version_negotiation(uint8_t *result, size_t capacity, const 
 ssize_t dep2p_write_stateless_reset(uint8_t *result, size_t length, const uint8_t *token);
 ssize_t dep2p_write_retry(uint8_t *result, size_t capacity, const dep2p_initial *initial, const dep2p_address *remote,
                           const dep2p_cid *new_scid, const uint8_t *secret, size_t secret_length, uint64_t ts);
+enum { DEP2P_TOKEN_OTHER = -1, DEP2P_TOKEN_INVALID = -2 };
 /// 0 when the token of `initial` was made by this endpoint for `remote`; `original` is then the client's first DCID.
+/// DEP2P_TOKEN_INVALID for any other Retry token, DEP2P_TOKEN_OTHER for what is none.
 int dep2p_verify_retry(const dep2p_initial *initial, const dep2p_address *remote, const uint8_t *secret,
                        size_t secret_length, uint64_t lifetime, uint64_t ts, dep2p_cid *original);
 /// A CONNECTION_CLOSE for an Initial that is refused without state.

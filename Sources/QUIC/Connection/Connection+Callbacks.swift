@@ -56,7 +56,12 @@ extension Connection {
                 let bytes = Array(UnsafeBufferPointer(start: der, count: length))
                 return with(user) { $0.verifyPeer(bytes, certificates: Int(count)) ? 0 : 1 }
             },
-            stateless_reset: { user in with(user) { $0.wasReset = true } })
+            stateless_reset: { user in with(user) { $0.wasReset = true } },
+            reset_token: { user, token, isActive in
+                guard let token else { return }
+                let key = ResetToken(token)
+                with(user) { $0.usesResetToken(key, isActive != 0) }
+            })
     }
 
     fileprivate func opened(_ id: Int64) {
@@ -84,6 +89,11 @@ extension Connection {
     fileprivate func retire(_ id: ConnectionID) {
         connectionIDs.remove(id)
         endpoint.unroute(id)
+    }
+
+    fileprivate func usesResetToken(_ token: ResetToken, _ isActive: Bool) {
+        if isActive { resetTokens.insert(token) } else { resetTokens.remove(token) }
+        endpoint.setReset(token, of: isActive ? self : nil)
     }
 
     fileprivate func verifyPeer(_ der: [UInt8], certificates: Int) -> Bool {

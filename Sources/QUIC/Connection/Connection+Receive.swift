@@ -28,8 +28,8 @@ extension Connection {
                 if let onStream { onStream(stream) } else { stream.reset(0) }
             }
         }
-        if pathMayHaveChanged { reportPath() }
         if wasReset { return finish(CloseReason(.reset)) }
+        if pathMayHaveChanged { reportPath() }
         switch Int(status) {
         case DEP2P_QUIC_OK: markDirty()
         case DEP2P_QUIC_DRAINING: finish(peerCloseReason())
@@ -38,6 +38,7 @@ extension Connection {
         case DEP2P_QUIC_IDLE_TIMEOUT: finish(CloseReason(.idleTimeout))
         case DEP2P_QUIC_HANDSHAKE_TIMEOUT: finish(CloseReason(.handshakeTimeout))
         case DEP2P_QUIC_VERSION:
+            versionMismatched = true
             finish(CloseReason(.protocolViolation, reason: "the peer speaks no QUIC version 1"))
         default: fail()
         }

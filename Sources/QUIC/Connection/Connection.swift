@@ -28,6 +28,7 @@ public final class Connection {
     var state = State.handshaking
     var isConfirmed = false
     var wasReset = false
+    var versionMismatched = false
     var isAnnounced = false
     var pathMayHaveChanged = false
     /// The path under validation; only one at a time.
@@ -38,6 +39,7 @@ public final class Connection {
     var openedStreams: [QUICStream] = []
     var streamCreditWaiters = FIFO<Waiter<Void>>()
     var connectionIDs: Set<ConnectionID> = []
+    var resetTokens: Set<ResetToken> = []
     let established = Waiter<Void>()
     private var closeWaiters: [Waiter<CloseReason>] = []
 
@@ -107,6 +109,8 @@ public final class Connection {
             let waiter = Waiter<Void>()
             streamCreditWaiters.append(waiter)
             markDirty()
+            // A cancelled waiter must not stay behind; resumed ones have left the queue already.
+            defer { streamCreditWaiters.removeAll { $0 === waiter } }
             try await waiter.value()
         }
     }
@@ -133,6 +137,7 @@ public final class Connection {
         if let closeReason { return closeReason }
         let waiter = Waiter<CloseReason>()
         closeWaiters.append(waiter)
+        defer { closeWaiters.removeAll { $0 === waiter } }
         return try await waiter.value()
     }
 
@@ -225,6 +230,8 @@ extension QUICError {
         case .local: self.init(.cancelled, "the dial was cancelled", closeReason: reason)
         case .peer, .reset:
             self.init(.closedByPeer, "the peer refused the connection: \(reason)", closeReason: reason)
+        case .protocolViolation where connection.versionMismatched:
+            self.init(.versionMismatch, reason.reason, closeReason: reason)
         case .protocolViolation: self.init(.internalError, reason.description, closeReason: reason)
         }
     }

@@ -1,5 +1,24 @@
 internal import CQUICShim
 
+/// A stateless reset token (RFC 9000 10.3): 16 bytes, at the end of a datagram that is otherwise noise.
+struct ResetToken: Hashable {
+    static let length = 16
+
+    let low: UInt64
+    let high: UInt64
+
+    init(_ bytes: UnsafeRawPointer) {
+        low = bytes.loadUnaligned(as: UInt64.self)
+        high = bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+    }
+
+    /// The token that a datagram ends with, if it is long enough to be a reset (RFC 9000 10.3: 21 bytes).
+    init?(endOf datagram: UnsafeMutableRawBufferPointer) {
+        guard datagram.count >= 21, let base = datagram.baseAddress else { return nil }
+        self.init(base + datagram.count - Self.length)
+    }
+}
+
 /// A QUIC connection ID of up to 20 bytes, as a dictionary key without allocation.
 struct ConnectionID: Hashable {
     /// The length of the IDs this endpoint makes for itself.

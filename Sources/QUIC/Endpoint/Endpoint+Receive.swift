@@ -17,6 +17,7 @@ extension Endpoint {
     /// The lifetime of a Retry token.
     private static let retryLifetime: UInt64 = 10_000_000_000
     private static let connectionRefused: UInt64 = 0x02
+    private static let invalidToken: UInt64 = 0x0b
 
     public func receive(
         _ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8
@@ -34,17 +35,22 @@ extension Endpoint {
             // (a wildcard, mostly) and not the one that the kernel chose.
             let local = connection.role == .client ? boundAddress(for: local) : local
             connection.receive(bytes, local: local, remote: remote, ecn: ecn)
+        } else if lingering[id] != nil {
+            answerLate(id)
         } else if first & 0xc0 == 0 {
             // Not QUIC (RFC 9443) unless its ID was known: ngtcp2 peers grease the fixed bit (RFC 9287), so the first
             // byte alone does not tell. IDs are 64 random bits; STUN, relay frames and probes cannot meet one.
             onForeignDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
-        } else if lingering[id] != nil {
-            answerLate(id)
         } else {
             switch Int(kind) {
             case DEP2P_PACKET_LONG: acceptInitial(bytes, local: local, remote: remote, ecn: ecn)
             case DEP2P_PACKET_UNKNOWN_VERSION: negotiateVersion(dcid, scid, bytes.count, local, remote)
-            case DEP2P_PACKET_SHORT: resetUnknown(dcid, bytes.count, local, remote)
+            case DEP2P_PACKET_SHORT:
+                if let token = ResetToken(endOf: bytes), let connection = connection(resetBy: token) {
+                    connection.receive(bytes, local: local, remote: remote, ecn: ecn)
+                } else {
+                    resetUnknown(dcid, bytes.count, local, remote)
+                }
             default: break
             }
         }
@@ -64,17 +70,21 @@ extension Endpoint {
         if initial.token_length > 0 {
             var found = dep2p_cid()
             var raw = remote.raw
-            if dep2p_verify_retry(
+            let verdict = dep2p_verify_retry(
                 &initial, &raw, retrySecret, retrySecret.count, Self.retryLifetime, packetTime.nanoseconds, &found)
-                == 0
-            {
-                original = found
+            switch Int(verdict) {
+            case 0: original = found
+            // RFC 9000 8.1.3: who presents a Retry token accepts no second Retry, so the dial ends here.
+            case DEP2P_TOKEN_INVALID: return refuse(initial, Self.invalidToken, local, remote)
+            default: break
             }
         }
         if original == nil, handshakes.count >= configuration.retryThreshold {
             return sendRetry(initial, local, remote)
         }
-        guard connections.count < configuration.maxConnections else { return refuse(initial, local, remote) }
+        guard connections.count < configuration.maxConnections else {
+            return refuse(initial, Self.connectionRefused, local, remote)
+        }
         guard handshakesPerAddress[remote.ip, default: 0] < configuration.maxHandshakesPerAddress else { return }
         accept(initial, original: original, local: local, remote: remote)?
             .receive(bytes, local: local, remote: remote, ecn: ecn)
@@ -87,7 +97,7 @@ extension Endpoint {
         var scid = ConnectionID.random()
         var token = [UInt8](repeating: 0, count: 16)
         _ = dep2p_reset_token(&token, resetSecret, resetSecret.count, &scid)
-        var settings = quicSettings(remote: remote, local: local)
+        var settings = quicSettings(remote: remote, local: local, now: packetTime)
         var callbacks = Connection.callbacks
         var localRaw = local.raw
         var remoteRaw = remote.raw
@@ -139,11 +149,13 @@ extension Endpoint {
         }
     }
 
-    private func refuse(_ initial: dep2p_initial, _ local: SocketAddress, _ remote: SocketAddress) {
+    private func refuse(
+        _ initial: dep2p_initial, _ code: UInt64, _ local: SocketAddress, _ remote: SocketAddress
+    ) {
         guard resetBudget.takeNow(now: packetTime) else { return }
         var initial = initial
         answer(local, remote, capacity: 256) { buffer, capacity in
-            dep2p_write_refusal(buffer, capacity, &initial, Self.connectionRefused)
+            dep2p_write_refusal(buffer, capacity, &initial, code)
         }
     }
 

@@ -17,7 +17,8 @@ public final class Endpoint {
     public let configuration: EndpointConfiguration
     public let clock: any NetworkClock
     let driver: any PacketDriver
-    let credentials: TLSCredentials
+    /// Replaced only by tests of what a hostile peer could present.
+    var credentials: TLSCredentials
     let retrySecret: [UInt8]
     let resetSecret: [UInt8]
 
@@ -27,6 +28,8 @@ public final class Endpoint {
     public var onForeignDatagram: (@NetworkActor (ForeignDatagram) -> Void)?
 
     private var routes: [ConnectionID: Connection] = [:]
+    /// Whose peer may end it with this token (RFC 9000 10.3.1).
+    private var resetTokens: [ResetToken: Connection] = [:]
     private(set) var connections: [UInt64: Connection] = [:]
     var lingering: [ConnectionID: Lingering] = [:]
     /// Drivers of paths that are not UDP sockets of this machine, by their (fake) local address.
@@ -95,7 +98,7 @@ public final class Endpoint {
         connection.kindOfPath[from] = kind
         let dcid = ConnectionID.random(length: 18)
         let scid = ConnectionID.random()
-        var settings = quicSettings(remote: remote, local: from)
+        var settings = quicSettings(remote: remote, local: from, now: clock.now)
         var callbacks = Connection.callbacks
         var localRaw = from.raw
         var remoteRaw = remote.raw
@@ -139,10 +142,10 @@ public final class Endpoint {
         return connection
     }
 
-    func quicSettings(remote: SocketAddress, local: SocketAddress) -> dep2p_quic_settings {
+    func quicSettings(remote: SocketAddress, local: SocketAddress, now: NetworkInstant) -> dep2p_quic_settings {
         let known = legs[local] == nil ? driver.knownDatagramSize(to: remote) : nil
         return dep2p_quic_settings(
-            initial_ts: clock.now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
+            initial_ts: now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
             handshake_timeout: configuration.handshakeTimeout.clampedNanoseconds,
             max_idle_timeout: configuration.idleTimeout.clampedNanoseconds,
             initial_max_data: configuration.connectionWindow, initial_max_stream_data: configuration.streamWindow,
@@ -159,8 +162,13 @@ public final class Endpoint {
     func unroute(_ id: ConnectionID) { routes[id] = nil }
     func connection(for id: ConnectionID) -> Connection? { routes[id] }
 
+    func setReset(_ token: ResetToken, of connection: Connection?) { resetTokens[token] = connection }
+    func connection(resetBy token: ResetToken) -> Connection? { resetTokens[token] }
+
     func forget(_ connection: Connection, established: Bool) {
         for id in connection.connectionIDs { routes[id] = nil }
+        for token in connection.resetTokens { resetTokens[token] = nil }
+        connection.resetTokens.removeAll()
         connections[connection.id] = nil
         handshakeEnded(connection)
     }

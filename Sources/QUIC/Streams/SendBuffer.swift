@@ -125,4 +125,10 @@ struct FIFO<Element> {
         storage.removeAll()
         head = 0
     }
+
+    mutating func removeAll(where matches: (Element) -> Bool) {
+        storage.removeFirst(head)
+        head = 0
+        storage.removeAll { $0.map(matches) ?? false }
+    }
 }

@@ -9,6 +9,9 @@ final class TLSCredentials {
     private static let notBefore: Int64 = 946_684_800  // 2000-01-01
     private static let notAfter: Int64 = 67_090_118_400  // 4096-01-01
 
+    /// libp2p TLS specification, "ALPN".
+    static let applicationProtocol = "libp2p"
+
     let pointer: OpaquePointer
     let certificate: [UInt8]
 
@@ -24,9 +27,22 @@ final class TLSCredentials {
         certificate = try Self.read {
             dep2p_certificate_make(key, value, value.count, Self.notBefore, Self.notAfter, $0, $1)
         }
-        guard let made = dep2p_credentials_make(certificate, certificate.count, secret, secret.count) else {
+        guard
+            let made = dep2p_credentials_make(
+                certificate, certificate.count, secret, secret.count, Self.applicationProtocol)
+        else {
             throw QUICError(.internalError, "no TLS credentials")
         }
+        pointer = made
+    }
+
+    /// Credentials as they are: for tests of what a hostile peer could present.
+    init(certificate: [UInt8], secret: [UInt8], applicationProtocol: String) throws(QUICError) {
+        self.certificate = certificate
+        guard
+            let made = dep2p_credentials_make(
+                certificate, certificate.count, secret, secret.count, applicationProtocol)
+        else { throw QUICError(.internalError, "no TLS credentials") }
         pointer = made
     }
 

@@ -1,0 +1,153 @@
+import Identity
+import Testing
+
+@testable import QUIC
+
+/// How connections end, and what both sides then know.
+@Suite(.serialized, .timeLimit(.minutes(1)))
+@NetworkActor
+struct ConnectionEndTests {
+    @Test func codesAndReasonsTravelBothWays() async throws {
+        try await withPair { pair, _ in
+            let (one, inboundOne) = try await pair.connectBoth()
+            let (two, inboundTwo) = try await pair.connectBoth()
+            one.close(code: 7, reason: "until tomorrow")
+            #expect(
+                try await inboundOne.waitClosed()
+                    == CloseReason(.peer, code: 7, isApplication: true, reason: "until tomorrow"))
+            #expect(one.closeReason == CloseReason(.local, code: 7, isApplication: true, reason: "until tomorrow"))
+            inboundTwo.close(code: UInt64.max, reason: String(repeating: "é", count: 300))
+            let seen = try await two.waitClosed()
+            #expect(seen.origin == .peer && seen.isApplication && seen.code == (1 << 62) - 1)
+            #expect(seen.reason.utf8.count >= 190 && seen.reason.utf8.count <= 203)
+        }
+    }
+
+    @Test func tellsEveryObserverOnce() async throws {
+        try await withPair { pair, _ in
+            let (connection, _) = try await pair.connectBoth()
+            let count = Box(0)
+            connection.onClose.append { _ in count.value += 1 }
+            connection.onClose.append { _ in count.value += 10 }
+            connection.close(code: 1)
+            connection.close(code: 2)
+            #expect(count.value == 11)
+            #expect(connection.closeReason?.code == 1)
+        }
+    }
+
+    @Test func anIdleConnectionEndsInTimeOnBothSides() async throws {
+        var configuration = EndpointConfiguration()
+        configuration.keepAlive = .seconds(100)
+        configuration.idleTimeout = .seconds(5)
+        try await withPair(server: configuration, client: configuration) { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            let start = network.now
+            #expect(try await one.waitClosed().origin == .idleTimeout)
+            #expect(try await two.waitClosed().origin == .idleTimeout)
+            let elapsed = network.now.duration(since: start)
+            #expect(elapsed > .seconds(4) && elapsed < .seconds(7))
+        }
+    }
+
+    @Test func keepAliveHoldsAnIdleConnectionForAnHour() async throws {
+        try await withPair { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            try await network.sleep(for: .seconds(3_600))
+            #expect(one.closeReason == nil && two.closeReason == nil)
+            #expect(try await exchange(one, [9]) == [9])
+            // One small packet each way every few seconds.
+            #expect(one.statistics.bytesSent < 200_000)
+        }
+    }
+
+    @Test func aVanishedPeerIsNoticed() async throws {
+        try await withPair { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            let start = network.now
+            network.filter = { _, _, _ in false }
+            #expect(try await one.waitClosed().origin == .idleTimeout)
+            #expect(try await two.waitClosed().origin == .idleTimeout)
+            #expect(network.now.duration(since: start) < .seconds(13))
+            #expect(pair.client.connections.isEmpty && pair.server.connections.isEmpty)
+        }
+    }
+
+    @Test func aLostCloseIsRepeatedForTheNextPacket() async throws {
+        try await withPair { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            let dropped = Box(0)
+            network.filter = { _, from, _ in
+                guard from == pair.clientAddress, dropped.value == 0 else { return true }
+                dropped.value += 1
+                return false
+            }
+            one.close(code: 5, reason: "lost at first")
+            let stream = try await two.openStream()
+            try await stream.write(Chunk([1]))
+            let seen = try await two.waitClosed()
+            #expect(seen == CloseReason(.peer, code: 5, isApplication: true, reason: "lost at first"))
+            #expect(dropped.value == 1)
+        }
+    }
+
+    @Test func aClosedConnectionAnswersAFewTimesOnly() async throws {
+        try await withPair { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            let recorded = Box<[UInt8]?>(nil)
+            network.filter = { bytes, from, _ in
+                if from == pair.serverAddress { recorded.value = bytes }
+                return true
+            }
+            let stream = try await two.openStream()
+            try await stream.write(Chunk([1]))
+            try await network.sleep(for: .milliseconds(100))
+            one.close(code: 5)
+            await settle()
+            let late = try #require(recorded.value)
+            let answers = Box(0)
+            network.filter = { _, from, _ in
+                if from == pair.clientAddress { answers.value += 1 }
+                return false
+            }
+            for _ in 0..<20 {
+                var copy = late
+                copy.withUnsafeMutableBytes {
+                    pair.client.receive($0, local: pair.clientAddress, remote: pair.serverAddress, ecn: 0)
+                }
+            }
+            #expect(answers.value <= 3 && answers.value > 0)
+            try await network.sleep(for: .seconds(20))
+            #expect(pair.client.lingering.isEmpty)
+        }
+    }
+
+    @Test func theEndpointsCloseEndsEverything() async throws {
+        try await withPair { pair, network in
+            var connections: [Connection] = []
+            for _ in 0..<5 { connections.append(try await pair.connect()) }
+            let dial = Task { @NetworkActor in try await pair.client.connect(to: host(50), expecting: nil) }
+            try await network.sleep(for: .milliseconds(50))
+            pair.client.close(code: 3, reason: "bye")
+            for inbound in pair.inbound { #expect(try await inbound.waitClosed().reason == "bye") }
+            for connection in connections { #expect(connection.closeReason?.origin == .local) }
+            #expect(await failure { _ = try await dial.value } is QUICError)
+            let error = await failure { _ = try await pair.connect() }
+            #expect(error as? QUICError == QUICError(.endpointClosed, ""))
+        }
+    }
+
+    @Test func waitingForTheEndCanBeCancelled() async throws {
+        try await withPair { pair, network in
+            let (one, _) = try await pair.connectBoth()
+            let waits = (0..<10).map { _ in Task { @NetworkActor in _ = try await one.waitClosed() } }
+            await settle()
+            for wait in waits { wait.cancel() }
+            for wait in waits { #expect(await failure { try await wait.value } is CancellationError) }
+            let last = Task { @NetworkActor in try await one.waitClosed() }
+            await settle()
+            one.close(code: 4)
+            #expect(try await last.value.code == 4)
+        }
+    }
+}

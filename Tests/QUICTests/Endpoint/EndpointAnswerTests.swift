@@ -1,0 +1,179 @@
+import Identity
+import Testing
+
+@testable import QUIC
+
+/// What an endpoint answers without a connection: Retry, version negotiation, refusals and resets.
+@Suite(.serialized, .timeLimit(.minutes(1)))
+@NetworkActor
+struct EndpointAnswerTests {
+    /// Sends raw datagrams from a third host and returns what comes back within a second.
+    private func answers(to datagrams: [[UInt8]], of pair: TestPair) async throws -> [[UInt8]] {
+        let probe = DatagramSocket(pair.network.makeDriver(address: host(9, port: 9_000)))
+        defer { probe.close() }
+        let replies = Box<[[UInt8]]>([])
+        probe.onDatagram = { replies.value.append($0.bytes) }
+        for datagram in datagrams { probe.send(datagram, to: pair.serverAddress) }
+        try await pair.network.sleep(for: .seconds(1))
+        return replies.value
+    }
+
+    @Test func negotiatesVersionsOnlyForDatagramsOfFullSize() async throws {
+        // A long header of version 0x0a0a0a0a with two connection IDs of 8 bytes.
+        let header: [UInt8] = [0xc0, 0x0a, 0x0a, 0x0a, 0x0a, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 9, 9, 9, 9, 9, 9, 9]
+        try await withPair { pair, _ in
+            let small = header + [UInt8](repeating: 0, count: 1_199 - header.count)
+            #expect(try await answers(to: [small], of: pair).isEmpty)
+            let replies = try await answers(to: [small + [0]], of: pair)
+            let reply = try #require(replies.first)
+            #expect(reply[0] & 0x80 != 0 && Array(reply[1..<5]) == [0, 0, 0, 0])
+            // The IDs change places (RFC 9000 17.2.1).
+            #expect(reply[5] == 8 && Array(reply[6..<14]) == Array(header[15..<23]))
+            #expect(Array(reply[15..<23]) == Array(header[6..<14]))
+            #expect(Array(reply.suffix(4)) == [0, 0, 0, 1])
+            #expect(reply.count < 1_200)
+        }
+    }
+
+    @Test func aDialOfAnotherVersionEndsWithVersionMismatch() async throws {
+        let network = SimulatedNetwork(seed: 4)
+        let pair = try TestPair(network)
+        let other = DatagramSocket(network.makeDriver(address: host(3)))
+        other.onDatagram = { [weak other] datagram in
+            // The ID lengths of our Initials are 18 and 8; the server knows version 0x6b3343cf alone.
+            let dcid = Array(datagram.bytes[6..<24])
+            let scid = Array(datagram.bytes[25..<33])
+            other?.send([0xff, 0, 0, 0, 0, 8] + scid + [18] + dcid + [0x6b, 0x33, 0x43, 0xcf], to: datagram.remote)
+        }
+        await network.run {
+            let error = await failure { _ = try await pair.client.connect(to: host(3), expecting: nil) }
+            #expect(error as? QUICError == QUICError(.versionMismatch, ""))
+            #expect(network.now < NetworkInstant(nanoseconds: 2_000_000_000))
+        }
+        other.close()
+    }
+
+    @Test func answersUnknownPacketsWithSmallerResetsAndRarely() async throws {
+        try await withPair { pair, network in
+            for size in [21, 39] {
+                #expect(try await answers(to: [[0x40] + pattern(size - 1)], of: pair).isEmpty, "\(size) bytes")
+            }
+            for size in [40, 41, 1_200] {
+                let replies = try await answers(to: [[0x40] + pattern(size - 1)], of: pair)
+                let reply = try #require(replies.first)
+                #expect(reply.count < size && reply.count >= 39 && reply[0] & 0xc0 == 0x40)
+            }
+            try await network.sleep(for: .seconds(10))
+            let flood = (0..<500).map { [0x40] + pattern(99, seed: UInt64($0)) }
+            #expect(try await answers(to: flood, of: pair).count == 100)
+        }
+    }
+
+    @Test func aRestartedServerResetsItsOldConnections() async throws {
+        try await withPair { pair, network in
+            let (connection, _) = try await pair.connectBoth()
+            #expect(try await exchange(connection, pattern(2_000)) == pattern(2_000))
+            network.filter = { _, from, _ in from != pair.serverAddress }
+            try pair.restartServer()
+            network.filter = nil
+            let start = network.now
+            let stream = try await connection.openStream()
+            try await stream.write(Chunk(pattern(100)))
+            #expect(try await connection.waitClosed().origin == .reset)
+            #expect(network.now.duration(since: start) < .seconds(1))
+            // Someone else's identity derives other tokens.
+            let again = try await pair.connect()
+            #expect(again.closeReason == nil)
+        }
+    }
+
+    @Test func aForgedResetEndsNothing() async throws {
+        try await withPair { pair, network in
+            let (connection, _) = try await pair.connectBoth()
+            for round in 0..<50 {
+                network.send(
+                    [0x40] + pattern(42, seed: UInt64(round)), from: pair.serverAddress, to: pair.clientAddress, ecn: 0)
+            }
+            try await network.sleep(for: .seconds(1))
+            #expect(connection.closeReason == nil)
+            #expect(try await exchange(connection, [1, 2, 3]) == [1, 2, 3])
+        }
+    }
+
+    @Test func asksForProofOfAddressUnderLoad() async throws {
+        var configuration = EndpointConfiguration()
+        configuration.retryThreshold = 0
+        try await withPair(server: configuration) { pair, network in
+            let retries = Box(0)
+            network.filter = { bytes, from, _ in
+                if from == pair.serverAddress, bytes[0] & 0xf0 == 0xf0 { retries.value += 1 }
+                return true
+            }
+            let connection = try await pair.connect()
+            #expect(retries.value == 1)
+            #expect(try await exchange(connection, pattern(5_000)) == pattern(5_000))
+        }
+    }
+
+    @Test func keepsNoStateBeforeTheProof() async throws {
+        var configuration = EndpointConfiguration()
+        configuration.retryThreshold = 0
+        try await withPair(server: configuration) { pair, network in
+            network.filter = { _, from, _ in from != pair.serverAddress }  // a spoofed source never sees the Retry
+            let dials = (0..<20).map { _ in Task { @NetworkActor in try await pair.connect() } }
+            try await network.sleep(for: .seconds(1))
+            #expect(pair.server.connections.isEmpty && pair.server.handshakes.isEmpty)
+            for dial in dials { dial.cancel() }
+            for dial in dials { _ = await dial.result }
+        }
+    }
+
+    @Test func refusesATokenFromElsewhereAtOnce() async throws {
+        var configuration = EndpointConfiguration()
+        configuration.retryThreshold = 0
+        try await withPair(server: configuration) { pair, network in
+            // The token was made for another endpoint's secret: the server restarts between Retry and answer.
+            let restarted = Box(false)
+            network.filter = { bytes, from, _ in
+                guard from == pair.serverAddress, bytes[0] & 0xf0 == 0xf0, !restarted.value else { return true }
+                restarted.value = true
+                _ = network.schedule(after: .milliseconds(1)) {
+                    do { try pair.restartServer() } catch { Issue.record(error) }
+                }
+                return true
+            }
+            let start = network.now
+            let error = await failure { _ = try await pair.connect() }
+            let quic = try #require(error as? QUICError)
+            #expect(quic.code == .closedByPeer && quic.message.contains("token"))
+            #expect(network.now.duration(since: start) < .seconds(1))
+        }
+    }
+
+    @Test func refusesAnExpiredToken() async throws {
+        var configuration = EndpointConfiguration()
+        configuration.retryThreshold = 0
+        var client = EndpointConfiguration()
+        client.handshakeTimeout = .seconds(60)
+        client.idleTimeout = .seconds(60)
+        try await withPair(server: configuration, client: client) { pair, network in
+            // What the client sends with its token is held back until the token is too old.
+            let initials = Box(0)
+            network.filter = { bytes, from, _ in
+                guard from == pair.clientAddress, bytes[0] & 0xf0 == 0xc0 else { return true }
+                initials.value += 1
+                return initials.value == 1 || network.now > NetworkInstant(nanoseconds: 15_000_000_000)
+            }
+            let error = await failure { _ = try await pair.connect() }
+            #expect((error as? QUICError)?.message.contains("token") == true)
+            #expect(pair.server.connections.isEmpty)
+        }
+    }
+}
+
+/// A variable shared by closures of the network thread.
+@NetworkActor
+final class Box<Value> {
+    var value: Value
+    init(_ value: Value) { self.value = value }
+}
