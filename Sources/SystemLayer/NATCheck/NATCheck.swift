@@ -5,17 +5,21 @@ public import QUIC
 @NetworkActor
 public final class NATCheck {
     public typealias OpenSocket = @NetworkActor (IPAddress.Family) throws -> any DatagramChannel
+    public typealias FindSource = @NetworkActor (SocketAddress) -> IPAddress?
 
     private let clock: any NetworkClock
     private let open: OpenSocket
+    private let source: FindSource
 
-    /// - Parameter open: gives a channel for tests in one family; closed at their end. By default a UDP socket.
+    /// - Parameters:
+    ///   - open: gives a channel for tests in one family; closed at their end. By default a UDP socket.
+    ///   - source: this machine's address towards another; `nil` without a route. By default what the kernel says.
     public init(
         clock: any NetworkClock = SystemNetworkClock.shared,
-        open: @escaping OpenSocket = { try DatagramSocket($0) }
+        open: @escaping OpenSocket = { try DatagramSocket($0) },
+        source: @escaping FindSource = { IPAddress.source(toward: $0) }
     ) {
-        self.clock = clock
-        self.open = open
+        (self.clock, self.open, self.source) = (clock, open, source)
     }
 
     /// Runs all tests that the observers allow, both families at once; within about five seconds.
@@ -37,7 +41,7 @@ public final class NATCheck {
         unavailable.asked = observers.count
         guard let observer = observers.first else { return unavailable }
         unavailable.isUnavailable = true
-        guard let local = IPAddress.source(toward: observer), let first = try? open(family),
+        guard let local = source(observer), let first = try? open(family),
             let second = try? open(family)
         else { return unavailable }
         let run = NATCheckRun(

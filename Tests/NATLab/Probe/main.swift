@@ -70,7 +70,9 @@ func protocols() async throws {
 
 @NetworkActor
 func map(_ port: UInt16, _ preferred: PortMappingProtocol) async {
-    guard let mapper = PortMapper(internalPort: port, preferred: preferred) else { return emit([("error", quoted("no gateway"))]) }
+    guard let mapper = PortMapper(internalPort: port, preferred: preferred) else {
+        return emit([("error", quoted("no gateway"))])
+    }
     mapper.onChange = { mapping in
         emit([
             ("protocol", quoted(mapping?.kind.rawValue)), ("port", plain(mapping?.externalPort)),
