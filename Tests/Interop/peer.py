@@ -1,6 +1,6 @@
 """A libp2p node of another implementation (libp2p for Python) over quic-v1.
 
-usage: peer.py listen [--key KIND] [--host IP]   prints {"address": …}, serves identify and ping until stdin ends
+usage: peer.py listen [--key KIND]               prints {"address": …}, serves identify and ping until stdin ends
        peer.py dial ADDRESS [--key KIND]         connects, identifies, pings; prints what it saw as one JSON object
 """
 
@@ -36,8 +36,7 @@ def make_host(kind):
 
 async def listen(options):
     host = make_host(options.key)
-    family = "ip6" if ":" in options.host else "ip4"
-    address = multiaddr.Multiaddr(f"/{family}/{options.host}/udp/0/quic-v1")
+    address = multiaddr.Multiaddr("/ip4/127.0.0.1/udp/0/quic-v1")
     async with host.run(listen_addrs=[address]):
         own = str(host.get_addrs()[0])
         if "/p2p/" not in own:
@@ -125,7 +124,6 @@ def main():
     parser.add_argument("--verbose", action="store_true")
     commands = parser.add_subparsers(required=True)
     listening = commands.add_parser("listen")
-    listening.add_argument("--host", default="127.0.0.1")
     listening.set_defaults(run=listen)
     dialling = commands.add_parser("dial")
     dialling.add_argument("address")

@@ -8,4 +8,4 @@ if [ $# -lt 1 ]; then
     exit 64
 fi
 "$here/setup.sh"
-exec "$here/../../.build-interop/venv/bin/python" -B "$here/interop.py" "$@"
+exec "$here/../../.build-interop/venv/bin/python" -B -W ignore::DeprecationWarning "$here/interop.py" "$@"
