@@ -34,3 +34,28 @@ public actor NetworkActor {
         executor.beforeWaiting.append(action)
     }
 }
+
+extension NetworkActor {
+    /// The network thread as the executor that a task prefers: see ``networkTask(_:)``.
+    public static var taskExecutor: any TaskExecutor { executor }
+}
+
+/// Starts a task that lives on the network thread.
+///
+/// A continuation resumes its task on the task's preferred executor first, and only then on its actor's: without this
+/// preference every wait ends with a detour through the global thread pool, which costs two thread switches, and in a
+/// simulation lets virtual time run on meanwhile.
+@discardableResult
+public func networkTask<Success: Sendable>(
+    _ operation: @escaping @NetworkActor @Sendable () async throws -> Success
+) -> Task<Success, any Error> {
+    Task(executorPreference: NetworkActor.taskExecutor, operation: operation)
+}
+
+/// As ``networkTask(_:)`` for what does not throw.
+@discardableResult
+public func networkTask<Success: Sendable>(
+    _ operation: @escaping @NetworkActor @Sendable () async -> Success
+) -> Task<Success, Never> {
+    Task(executorPreference: NetworkActor.taskExecutor, operation: operation)
+}

@@ -42,7 +42,7 @@ extension NetworkClock {
         _ duration: Duration?, _ body: @escaping @NetworkActor @Sendable () async throws -> Result
     ) async throws -> Result {
         guard let duration else { return try await body() }
-        let task = Task { @NetworkActor in try await body() }
+        let task = networkTask(body)
         var expired = false
         let token = schedule(after: duration) {
             expired = true

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// One turn: jobs until none is ready → the actions of ``beforeWaiting`` → due timers → epoll (without waiting when a
 /// simulated network still has something to do) → that network's next step when nothing real was ready.
-final class NetworkExecutor: SerialExecutor, @unchecked Sendable {
+final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
     // Proof for @unchecked: `inbox` is guarded by its mutex and `sleeping` by being inside it; every other property
     // is touched only on the executor's own thread (checkIsolated in the accessors' actor).
 
@@ -61,6 +61,8 @@ final class NetworkExecutor: SerialExecutor, @unchecked Sendable {
         if wake { dep2p_wake_signal(wakeDescriptor) }
     }
 
+    func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
+
     func checkIsolated() {
         precondition(pthread_equal(pthread_self(), thread) != 0, "not on the network thread")
     }
@@ -98,7 +100,9 @@ final class NetworkExecutor: SerialExecutor, @unchecked Sendable {
                 return jobs
             }
             if jobs.isEmpty { return }
-            for job in jobs { job.runSynchronously(on: asUnownedSerialExecutor()) }
+            for job in jobs {
+                job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            }
         }
     }
 

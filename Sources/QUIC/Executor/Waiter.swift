@@ -55,7 +55,7 @@ public final class Waiter<Value: Sendable> {
                 }
             }
         } onCancel: {
-            Task { @NetworkActor in self.resume(throwing: CancellationError()) }
+            networkTask { self.resume(throwing: CancellationError()) }
         }
     }
 }

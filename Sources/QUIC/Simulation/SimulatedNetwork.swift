@@ -79,7 +79,7 @@ public final class SimulatedNetwork: NetworkClock {
             running -= 1
             if running == 0 { NetworkActor.executor.remove(self) }
         }
-        return try await body()
+        return try await withTaskExecutorPreference(NetworkActor.taskExecutor) { try await body() }
     }
 
     public func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {

@@ -100,7 +100,7 @@ public final class PortMapper {
     private func addByUPnP(externalPort: UInt16, internalPort: UInt16, lifetime: UInt32) {
         guard gateway.ip.family == .v4 else { return finishUPnP(.noGateway) }
         let known = upnp
-        Task { @NetworkActor in
+        networkTask { [self] in
             let outcome = try? await offload { () -> (UPnPGateway?, PortMappingStateMachine.UPnPResult) in
                 guard let found = known ?? UPnPGateway.discover() else { return (nil, .noGateway) }
                 return (
@@ -121,7 +121,7 @@ public final class PortMapper {
 
     private func removeByUPnP(externalPort: UInt16) {
         guard let upnp else { return finishUPnP(.noGateway) }
-        Task { @NetworkActor in
+        networkTask { [self] in
             _ = try? await offload { upnp.remove(externalPort: externalPort) }
             finishUPnP(.noGateway)
         }
