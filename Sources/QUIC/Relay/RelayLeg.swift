@@ -77,6 +77,23 @@ public final class RelayLeg: PacketDriver {
         return ends(of: id, epoch: epoch)
     }
 
+    /// Ends the connections whose path is this circuit now; the peer is not told, since nothing reaches it.
+    ///
+    /// - Returns: whether there were any.
+    @discardableResult
+    public func closeConnections(on id: UInt64, code: UInt64, reason: String) -> Bool {
+        let ends = ends(of: id, epoch: 0)
+        var found = false
+        for connection in Array(endpoint.connections.values) {
+            guard let addresses = connection.currentAddresses, addresses.local.ip == ends.local.ip,
+                addresses.remote.ip == ends.remote.ip
+            else { continue }
+            connection.close(code: code, reason: reason)
+            found = true
+        }
+        return found
+    }
+
     func ends(of id: UInt64, epoch: UInt8) -> Ends {
         let port = Self.basePort | UInt16(epoch)
         return Ends(
