@@ -135,7 +135,7 @@ public final class Endpoint {
 
     /// The bound address of the socket that a datagram to `local` came in by; a leg's address stays as it is.
     func boundAddress(for local: SocketAddress) -> SocketAddress {
-        guard legs[local] == nil else { return local }
+        guard legs[local.ip] == nil else { return local }
         return driver.localAddresses.first { $0.ip.family == local.ip.family && $0.port == local.port } ?? local
     }
 

@@ -102,6 +102,9 @@ public final class Connections {
             hint: "close connections, or choose a larger preset with --preset")
     }
 
+    /// Makes addresses through relays dial with `dial`; without it they are left out.
+    func setRelayDial(_ dial: RelayDial?) { dialer.relayDial = dial }
+
     // MARK: Opening and ending
 
     private func adopt(

@@ -61,6 +61,14 @@ public final class RelayClient {
         RelayProtocol.serve(on: connections, service: service, client: self)
     }
 
+    /// Makes the node's connects use relays too.
+    public func dialThroughRelays() {
+        connections.setRelayDial { [weak self] relay, target in
+            guard let self else { throw CancellationError() }
+            return try await connect(to: target, via: relay)
+        }
+    }
+
     /// The reservations that stand, best first.
     public var standing: [Standing] { machine.standing.compactMap { relays[$0].standing } }
 
