@@ -81,6 +81,15 @@ public final class RelayClient {
         carryOut(machine.add(now: clock.now))
     }
 
+    /// Asks the relays that have failed again at once.
+    public func retry() { carryOut(machine.retry(now: clock.now)) }
+
+    /// Whether a reservation may still come.
+    public var isTrying: Bool { !relays.isEmpty }
+
+    /// The circuits that `session` carries: a stream each.
+    public func circuitCount(on session: Session) -> Int { legs[session.id]?.circuitCount ?? 0 }
+
     public func stop() {
         machine.stop()
         for task in tasks.values { task.cancel() }

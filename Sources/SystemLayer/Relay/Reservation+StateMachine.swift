@@ -137,6 +137,14 @@ struct ReservationMachine {
 
     mutating func timerFired(now: NetworkInstant) -> [Action] { advance(now: now) }
 
+    /// Something has changed that failures may have come from: waits are over.
+    mutating func retry(now: NetworkInstant) -> [Action] {
+        for index in relays.indices {
+            if case .idle = relays[index].phase { relays[index] = Relay(phase: .idle(notBefore: now)) }
+        }
+        return advance(now: now)
+    }
+
     mutating func stop() { isStopped = true }
 
     // MARK: Deciding
