@@ -266,6 +266,12 @@ public final class Endpoint {
         driver.close()
     }
 
+    /// Stops without a word to anyone, as a process that is killed does.
+    public func abandon() {
+        driver.close()
+        close()
+    }
+
     // MARK: Legs
 
     /// Adds a driver whose paths start at the fake address `local` (a relay's leg), at any port.

@@ -151,6 +151,7 @@ public final class SimulatedDriver: PacketDriver {
     public let address: SocketAddress
     private let network: SimulatedNetwork
     private weak var sink: (any PacketSink)?
+    private var isClosed = false
 
     init(network: SimulatedNetwork, address: SocketAddress) {
         self.network = network
@@ -162,11 +163,14 @@ public final class SimulatedDriver: PacketDriver {
     public func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
 
     public func close() {
+        guard !isClosed else { return }
+        isClosed = true
         sink = nil
         network.remove(self)
     }
 
     public func send(_ burst: PacketBurst) -> SendOutcome {
+        guard !isClosed else { return .sent }
         var offset = 0
         while offset < burst.bytes.count {
             let end = min(offset + burst.segment, burst.bytes.count)
