@@ -47,6 +47,7 @@ extension DeP2PError.Code {
     public static let wrongPeer = Self(rawValue: "wrongPeer")
     public static let handshakeFailed = Self(rawValue: "handshakeFailed")
     public static let dialledSelf = Self(rawValue: "dialledSelf")
+    public static let relayRefused = Self(rawValue: "relayRefused")
     public static let peerOffline = Self(rawValue: "peerOffline")
     // Realm
     public static let notMember = Self(rawValue: "notMember")
@@ -99,6 +100,7 @@ extension DeP2PError {
             case .wrongPeer: .wrongPeer
             case .handshakeFailed: .handshakeFailed
             case .closed: .peerOffline
+            case .relayRefused: .relayRefused
             case .limit: .limit
             case .dialledSelf: .dialledSelf
             case .cancelled: .cancelled

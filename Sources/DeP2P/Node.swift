@@ -26,8 +26,12 @@ public final class Node {
     public let streams: AppStreams
     public let clock: any NetworkClock
     private let identity: IdentityKey
+    let relays: RelayClient
+    /// Serves others, when this node is a relay.
+    public let relayService: RelayService?
     private let endpoint: Endpoint
     private let identify: Identify
+    private let stun: STUNService
     private var knownPeers: [NodeID: [Address]] = [:]
     private var isStopped = false
     /// Transfers received at once.
@@ -62,21 +66,31 @@ public final class Node {
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)
+        let relays = RelayClient(connections, endpoint: endpoint)
+        self.relays = relays
+        relayService = configuration.relay.map { [connections] relay in
+            RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
+        }
         identify = Identify(
             key: key, agent: configuration.agent, connections: connections,
-            addresses: { [weak endpoint] in Listening.shareable(endpoint?.localAddresses ?? []) },
+            addresses: { [weak endpoint, weak relays] in
+                Listening.shareable(endpoint?.localAddresses ?? [])
+                    + (relays?.standing.compactMap(\.address.withoutNodeID) ?? [])
+            },
             sequence: { Self.wallClockMilliseconds() })
         identify.serve()
         Ping.serve(on: connections)
+        stun = STUNService(endpoint)
         for address in configuration.knownPeers { learn(address) }
         endpoint.start()
+        startRelaying(configuration)
     }
 
     // MARK: Addresses
 
-    /// Where others may reach this node, best first, each with `/p2p/` and its NodeID.
+    /// Where others may reach this node, best first, each with `/p2p/` and its NodeID; those through relays last.
     public var addresses: [Address] {
-        Listening.shareable(endpoint.localAddresses).map { $0.with(nodeID: nodeID) }
+        Listening.shareable(endpoint.localAddresses).map { $0.with(nodeID: nodeID) } + relays.standing.map(\.address)
     }
 
     /// The bound sockets; wildcards stay wildcards.
@@ -101,6 +115,8 @@ public final class Node {
     /// - Throws: ``DeP2PError`` `alreadyInRealm`.
     public func join(_ key: RealmKey) throws(DeP2PError) {
         do throws(RealmError) { try realm.join(key) } catch { throw DeP2PError(error) }
+        // A relay of the realm may have refused this node before.
+        relays.retry()
     }
 
     /// Leaves the realm: says goodbye to its members, closes their streams, forgets them.
@@ -154,7 +170,9 @@ public final class Node {
     public func stop(grace: Duration = Node.defaultGrace) async {
         guard !isStopped else { return }
         isStopped = true
+        relayService?.stop()
         await drain(within: grace)
+        relays.stop()
         connections.stop()
         endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
     }
@@ -162,10 +180,13 @@ public final class Node {
     /// A receipt just written has to arrive before the connection closes over it.
     private func drain(within grace: Duration) async {
         let deadline = clock.now.advanced(by: grace)
-        while clock.now < deadline, connections.sessions.contains(where: { $0.openStreamCount > 0 }) {
+        while clock.now < deadline, connections.sessions.contains(where: isBusy) {
             do { try await clock.sleep(for: .milliseconds(1)) } catch { return }
         }
     }
+
+    /// A stream that stands for a circuit ends with the circuit's connection, and is nothing to wait for.
+    private func isBusy(_ session: Session) -> Bool { session.openStreamCount > relays.circuitCount(on: session) }
 
     nonisolated static func wallClockMilliseconds() -> UInt64 {
         var time = timespec()

@@ -36,7 +36,7 @@ extension CLIError {
         case .nameUnknown: .unknownHost
         case .timeout: .timeout
         case .refused, .peerOffline: .peerOffline
-        case .unreachable: .noPath
+        case .unreachable, .relayRefused: .noPath
         case .wrongPeer: .wrongPeer
         case .handshakeFailed, .protocolViolation, .unsupported: .protocolViolation
         case .dialledSelf, .invalidName: .usage

@@ -1,5 +1,18 @@
 public import Identity
 public import QUIC
+public import SystemLayer
+
+/// What a node that is a relay allows, and to whom.
+public struct RelayConfiguration: Hashable, Sendable {
+    public var limits: RelayLimits
+    /// Serves only members of the realm that the node joins.
+    public var membersOnly: Bool
+
+    public init(limits: RelayLimits = RelayLimits(), membersOnly: Bool = false) {
+        self.limits = limits
+        self.membersOnly = membersOnly
+    }
+}
 
 /// How a node is to be started.
 public struct NodeConfiguration: Sendable {
@@ -10,6 +23,12 @@ public struct NodeConfiguration: Sendable {
     public var listen: [SocketAddress] = []
     /// Where nodes are known to be: multiaddrs that end in `/p2p/ID`.
     public var knownPeers: [Address] = []
+    /// Relays to be reachable through, in order of preference: multiaddrs that end in `/p2p/ID`.
+    public var relays: [Address] = []
+    /// Whether others are dialled, and this node is reachable, through relays.
+    public var usesRelays = true
+    /// Makes the node a relay for others.
+    public var relay: RelayConfiguration?
     public var preset = Preset.desktop
     /// What the node calls itself to others.
     public var agent = "dep2p/0.1.0"

@@ -91,7 +91,8 @@ public final class Connection {
         dep2p_quic_path(quic, &local, &remote)
         let localAddress = SocketAddress(local)
         return ConnectionPath(
-            kind: kindOfPath[localAddress] ?? .direct, local: localAddress, remote: SocketAddress(remote))
+            kind: kindOfPath[localAddress] ?? endpoint.kindOfPath(from: localAddress) ?? .direct, local: localAddress,
+            remote: SocketAddress(remote))
     }
 
     /// Opens a stream; waits while the peer allows no more.

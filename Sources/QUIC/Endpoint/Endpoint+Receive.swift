@@ -24,6 +24,15 @@ extension Endpoint {
     ) {
         guard let first = bytes.first, remote.port != 0, !isClosed else { return }
         packetTime = clock.now
+        if RelayFrame.isType(first), receiveFrame(bytes, remote: remote, ecn: ecn) { return }
+        receivePacket(bytes, local: local, remote: remote, ecn: ecn, isFramed: false)
+    }
+
+    /// - Parameter isFramed: whether it came out of a relay's frame: then it is QUIC or nothing.
+    func receivePacket(
+        _ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8, isFramed: Bool
+    ) {
+        guard let first = bytes.first else { return }
         var dcid = dep2p_cid()
         var scid = dep2p_cid()
         var version: UInt32 = 0
@@ -40,6 +49,7 @@ extension Endpoint {
         } else if first & 0xc0 == 0 {
             // Not QUIC (RFC 9443) unless its ID was known: ngtcp2 peers grease the fixed bit (RFC 9287), so the first
             // byte alone does not tell. IDs are 64 random bits; STUN, relay frames and probes cannot meet one.
+            guard !isFramed else { return }
             onForeignDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
         } else {
             switch Int(kind) {
@@ -94,6 +104,7 @@ extension Endpoint {
         _ initial: dep2p_initial, original: dep2p_cid?, local: SocketAddress, remote: SocketAddress
     ) -> Connection? {
         let connection = makeConnection(role: .server, expecting: nil)
+        connection.kindOfPath[local] = kindOfPath(from: local)
         var scid = ConnectionID.random()
         var token = [UInt8](repeating: 0, count: 16)
         _ = dep2p_reset_token(&token, resetSecret, resetSecret.count, &scid)

@@ -33,7 +33,11 @@ public final class Endpoint {
     private(set) var connections: [UInt64: Connection] = [:]
     var lingering: [ConnectionID: Lingering] = [:]
     /// Drivers of paths that are not UDP sockets of this machine, by their (fake) local address.
-    private var legs: [SocketAddress: any PacketDriver] = [:]
+    private var legs: [IPAddress: any PacketDriver] = [:]
+    /// Who takes the frames of a relay's circuit, by its id.
+    private(set) var circuits: [UInt64: RelayLeg] = [:]
+    /// Passes on others' frames, when this node is a relay.
+    var forwarder: RelayForwarder?
     private var dirty: [Connection] = []
     private var failed: [Connection] = []
     private var flushScheduled = false
@@ -131,7 +135,7 @@ public final class Endpoint {
 
     /// The bound address of the socket that a datagram to `local` came in by; a leg's address stays as it is.
     func boundAddress(for local: SocketAddress) -> SocketAddress {
-        guard legs[local] == nil else { return local }
+        guard legs[local.ip] == nil else { return local }
         return driver.localAddresses.first { $0.ip.family == local.ip.family && $0.port == local.port } ?? local
     }
 
@@ -143,7 +147,9 @@ public final class Endpoint {
     }
 
     func quicSettings(remote: SocketAddress, local: SocketAddress, now: NetworkInstant) -> dep2p_quic_settings {
-        let known = legs[local] == nil ? driver.knownDatagramSize(to: remote) : nil
+        let leg = legs[local.ip]
+        let known = (leg ?? driver).knownDatagramSize(to: remote)
+        let largest = configuration.maxDatagramSize - (leg == nil ? 0 : RelayFrame.headerSize)
         return dep2p_quic_settings(
             initial_ts: now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
             handshake_timeout: configuration.handshakeTimeout.clampedNanoseconds,
@@ -151,7 +157,7 @@ public final class Endpoint {
             initial_max_data: configuration.connectionWindow, initial_max_stream_data: configuration.streamWindow,
             max_window: configuration.maxConnectionWindow, max_stream_window: configuration.maxStreamWindow,
             max_streams_bidi: UInt64(configuration.maxStreams), max_streams_uni: 0,
-            random_seed: configuration.randomSeed, datagram_size: known ?? configuration.maxDatagramSize,
+            random_seed: configuration.randomSeed, datagram_size: known ?? largest,
             fixed_datagram_size: known == nil ? 0 : 1, use_bbr: configuration.congestionControl == .bbr ? 1 : 0,
             grease: 0)
     }
@@ -218,7 +224,7 @@ public final class Endpoint {
     var canSend: Bool { pending == nil && !isClosed }
 
     func send(_ burst: PacketBurst) {
-        if let leg = legs[burst.local] {
+        if let leg = legs[burst.local.ip] {
             _ = leg.send(burst)
             return
         }
@@ -249,6 +255,9 @@ public final class Endpoint {
     /// Closes every connection with `code` and `reason`, then the driver.
     public func close(code: UInt64 = 0, reason: String = "") {
         guard !isClosed else { return }
+        // What travels through others goes first: its close packets need the connections to the relays.
+        let relayed = connections.values.filter { $0.currentAddresses.map { legs[$0.local.ip] != nil } ?? false }
+        for connection in relayed { connection.close(code: code, reason: reason) }
         for connection in Array(connections.values) { connection.close(code: code, reason: reason) }
         isClosed = true
         onConnection = nil
@@ -257,11 +266,33 @@ public final class Endpoint {
         driver.close()
     }
 
+    /// Stops without a word to anyone, as a process that is killed does.
+    public func abandon() {
+        driver.close()
+        close()
+    }
+
     // MARK: Legs
 
-    /// Adds a driver whose paths start at the fake address `local` (a relay's leg).
-    public func addLeg(_ leg: any PacketDriver, local: SocketAddress) { legs[local] = leg }
-    public func removeLeg(local: SocketAddress) { legs[local] = nil }
+    /// Adds a driver whose paths start at the fake address `local` (a relay's leg), at any port.
+    public func addLeg(_ leg: any PacketDriver, local: SocketAddress) { legs[local.ip] = leg }
+    public func removeLeg(local: SocketAddress) { legs[local.ip] = nil }
+
+    /// How datagrams travel that start at `local`.
+    func kindOfPath(from local: SocketAddress) -> ConnectionPath.Kind? {
+        (legs[local.ip] as? RelayLeg).map { .relay($0.relayID) }
+    }
+
+    func knownDatagramSize(to remote: SocketAddress) -> Int? { driver.knownDatagramSize(to: remote) }
+
+    /// - Returns: false when the circuit's id is in use.
+    func addCircuit(_ id: UInt64, leg: RelayLeg) -> Bool {
+        guard circuits[id] == nil else { return false }
+        circuits[id] = leg
+        return true
+    }
+
+    func removeCircuit(_ id: UInt64) { circuits[id] = nil }
 }
 
 /// A datagram that shares the socket with QUIC.

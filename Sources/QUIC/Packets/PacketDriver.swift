@@ -22,9 +22,22 @@ public protocol PacketDriver: AnyObject, Sendable {
 public protocol PacketSink: AnyObject {
     /// One datagram; the bytes are valid during the call only and may be overwritten by it.
     func receive(_ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8)
+    /// A train of datagrams of `segment` bytes each, the last perhaps shorter, that arrived together: a chance to pass
+    /// it on as a whole. The bytes may be overwritten when it returns true, and only then.
+    ///
+    /// - Returns: whether the train was dealt with; if not, each datagram is received by itself.
+    func forward(
+        train: UnsafeMutableRawBufferPointer, segment: Int, local: SocketAddress, remote: SocketAddress, ecn: UInt8
+    ) -> Bool
     func driverIsWritable()
     /// The network reported that datagrams to `remote` do not arrive (ICMP). A hint: anyone on the path can forge it.
     func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32)
+}
+
+extension PacketSink {
+    public func forward(
+        train: UnsafeMutableRawBufferPointer, segment: Int, local: SocketAddress, remote: SocketAddress, ecn: UInt8
+    ) -> Bool { false }
 }
 
 /// Datagrams of equal length (the last may be shorter) to one destination.

@@ -100,6 +100,12 @@ public final class UDPDriver: PacketDriver {
         let remote = SocketAddress(message.remote)
         let length = Int(message.length)
         let segment = max(Int(message.segment), 1)
+        let train = UnsafeMutableRawBufferPointer(start: bytes, count: length)
+        if let first = train.first, RelayFrame.isType(first), let sink,
+            sink.forward(train: train, segment: segment, local: local, remote: remote, ecn: message.ecn)
+        {
+            return
+        }
         var offset = 0
         while offset < length {
             let size = min(segment, length - offset)

@@ -39,6 +39,8 @@ public final class SimulatedNetwork: NetworkClock {
     public var links: [Route: Link] = [:]
     /// Sees each datagram before it travels; `false` drops it.
     public var filter: (@NetworkActor (_ bytes: [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Bool)?
+    /// Sees each datagram before it travels, and may change its bytes: a node on the way that tampers.
+    public var tamper: (@NetworkActor (_ bytes: inout [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Void)?
     public private(set) var delivered: UInt64 = 0
     public private(set) var lost: UInt64 = 0
 
@@ -94,6 +96,8 @@ public final class SimulatedNetwork: NetworkClock {
         let route = Route(from: from.ip, to: to.ip)
         let link = links[route] ?? link
         if let filter, !filter(bytes, from, to) { return lost += 1 }
+        var bytes = bytes
+        tamper?(&bytes, from, to)
         guard bytes.count <= link.mtu, random.unit() >= link.loss else { return lost += 1 }
         guard let delay = queueing(bytes.count, route, link) else { return lost += 1 }
         deliver(Packet(bytes: bytes, from: from, to: to, ecn: ecn), after: delay + travelTime(link))
@@ -147,6 +151,7 @@ public final class SimulatedDriver: PacketDriver {
     public let address: SocketAddress
     private let network: SimulatedNetwork
     private weak var sink: (any PacketSink)?
+    private var isClosed = false
 
     init(network: SimulatedNetwork, address: SocketAddress) {
         self.network = network
@@ -158,11 +163,14 @@ public final class SimulatedDriver: PacketDriver {
     public func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
 
     public func close() {
+        guard !isClosed else { return }
+        isClosed = true
         sink = nil
         network.remove(self)
     }
 
     public func send(_ burst: PacketBurst) -> SendOutcome {
+        guard !isClosed else { return .sent }
         var offset = 0
         while offset < burst.bytes.count {
             let end = min(offset + burst.segment, burst.bytes.count)

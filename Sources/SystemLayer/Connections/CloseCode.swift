@@ -22,6 +22,8 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConve
     public static let violation = CloseCode(rawValue: 0xd005)
     /// The node does not want to talk to this peer.
     public static let notAllowed = CloseCode(rawValue: 0xd006)
+    /// The relay that carried the connection ended the circuit: the reason says why.
+    public static let relayEnded = CloseCode(rawValue: 0xd007)
 
     public var description: String {
         switch self {
@@ -32,6 +34,7 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConve
         case .limit: "connection limit"
         case .violation: "protocol violation"
         case .notAllowed: "not allowed"
+        case .relayEnded: "relayed circuit ended"
         default: "code 0x\(String(rawValue, radix: 16))"
         }
     }

@@ -50,6 +50,9 @@ public final class Connections {
     /// The session to use with `nodeID`, if one is open.
     public func session(with nodeID: NodeID) -> Session? { table.preferred(nodeID).flatMap { open[$0] } }
 
+    /// The session of that number, while it is open.
+    public func session(id: UInt64) -> Session? { open[id] }
+
     /// Calls `observer` with every session as it opens, in or out, before its first stream is served.
     public func onSession(_ observer: @escaping @NetworkActor (Session) -> Void) { observers.append(observer) }
 
@@ -99,6 +102,9 @@ public final class Connections {
             hint: "close connections, or choose a larger preset with --preset")
     }
 
+    /// Makes addresses through relays dial with `dial`; without it they are left out.
+    func setRelayDial(_ dial: RelayDial?) { dialer.relayDial = dial }
+
     // MARK: Opening and ending
 
     private func adopt(
@@ -147,6 +153,8 @@ public final class Connections {
     public func stop(_ code: CloseCode = .goodbye, reason: String = "the node is stopping") {
         isStopped = true
         for dial in dials.values { dial.cancel() }
+        // What goes through a relay first: its goodbye needs the connection to the relay.
+        for session in sessions where session.path.peerAddress == nil { session.close(code, reason: reason) }
         for session in sessions { session.close(code, reason: reason) }
     }
 }

@@ -17,13 +17,17 @@ public final class QUICTransport: Transport {
             return try await endpoint.connect(to: address, expecting: nodeID)
         } catch let error as QUICError {
             if error.code == .cancelled { throw CancellationError() }
-            throw TransportFailure(Self.outcome(of: error.code), detail: error.message)
+            throw TransportFailure(error)
         }
     }
 
     public func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
         endpoint.onConnection = { handler($0) }
     }
+}
+
+extension TransportFailure {
+    init(_ error: QUICError) { self.init(Self.outcome(of: error.code), detail: error.message) }
 
     private static func outcome(of code: QUICError.Code) -> ConnectAttempt.Outcome {
         switch code {

@@ -32,7 +32,7 @@ public final class Session: Identifiable {
     let clock: any NetworkClock
     let limits: ConnectionLimits
     let registry: ProtocolRegistry
-    private let connection: any SecureConnection
+    let connection: any SecureConnection
     private var membershipWaiters: [Waiter<Void>] = []
     private var endWaiters: [Waiter<SessionEnd>] = []
     private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []

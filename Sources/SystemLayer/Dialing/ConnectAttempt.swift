@@ -21,6 +21,8 @@ public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         case wrongPeer
         /// Something answered, but the handshake failed.
         case handshakeFailed
+        /// The relay made no circuit to the node: the detail says why.
+        case relayRefused
         /// The peer closed the connection at once: its limit, or it does not want this node.
         case closed
         /// The name has no address.

@@ -19,6 +19,8 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
         case handshakeFailed
         /// The peer closed the connection.
         case closed
+        /// A relay made no circuit to the node.
+        case relayRefused
         /// A limit of this node.
         case limit
         /// The node is this one.
@@ -52,7 +54,7 @@ extension ConnectError {
     /// The most telling outcome wins: that something answered says more than that nothing did.
     static func summary(of attempts: [ConnectAttempt], nodeID: NodeID?) -> ConnectError {
         let order: [ConnectAttempt.Outcome] = [
-            .wrongPeer, .closed, .handshakeFailed, .refused, .timeout, .unreachable, .nameUnknown, .unsupported,
+            .wrongPeer, .closed, .handshakeFailed, .relayRefused, .refused, .timeout, .unreachable, .nameUnknown, .unsupported,
         ]
         let telling = order.lazy.compactMap { outcome in attempts.last { $0.outcome == outcome } }.first
         let name = nodeID.map { "node \($0)" } ?? "the node"
@@ -72,6 +74,11 @@ extension ConnectError {
             (.wrongPeer, detail, "check the NodeID; the other node may have a new identity, or the address a new owner")
         case .closed:
             (.closed, "\(name) closed the connection: \(detail)", "ask its owner, or try again later")
+        case .relayRefused:
+            (
+                .relayRefused, "no path through the relay: \(detail)",
+                "check that the other side runs with this relay, or ask the relay's owner"
+            )
         case .handshakeFailed:
             (
                 .handshakeFailed, "the handshake with \(address) failed: \(detail)",

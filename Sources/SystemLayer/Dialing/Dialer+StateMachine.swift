@@ -1,7 +1,7 @@
 internal import Identity
 internal import QUIC
 
-/// Happy eyeballs over direct addresses (RFC 8305): pure.
+/// Happy eyeballs over direct addresses (RFC 8305), with paths through relays soon behind them: pure.
 ///
 /// States: `racing` (attempts run, more may be added) → `done`. Calling order: ``add(_:now:)`` candidates as they become
 /// known and ``noMoreCandidates(now:)`` after the last; ``timerFired(now:)`` at the time that a `wake` action named; one
@@ -11,9 +11,31 @@ struct DialMachine {
     /// Between two attempts (RFC 8305 section 5, the recommended value).
     static let stagger = Duration.milliseconds(250)
 
+    /// How long direct addresses have the network to themselves; with none of them left, relays start at once.
+    static let relayDelay = Duration.milliseconds(500)
+
+    enum Way: Hashable {
+        case direct(SocketAddress)
+        /// Through the relay at that address, and the address as it was given.
+        case relay(Address)
+    }
+
     struct Candidate: Hashable {
-        let address: SocketAddress
+        let way: Way
         let text: String
+
+        init(_ way: Way, text: String) {
+            self.way = way
+            self.text = text
+        }
+
+        init(address: SocketAddress, text: String) { self.init(.direct(address), text: text) }
+
+        var family: IPAddress.Family? {
+            if case .direct(let address) = way { address.ip.family } else { nil }
+        }
+
+        var stage: ConnectAttempt.Stage { family == nil ? .relay : .direct }
     }
 
     enum Action: Equatable {
@@ -32,8 +54,10 @@ struct DialMachine {
 
     private let startedAt: NetworkInstant
     private let candidateLimit: Int
-    private var seen: Set<SocketAddress> = []
+    private var seen: Set<Way> = []
     private var waiting: [Candidate] = []
+    private var relays: [Candidate] = []
+    private var nextRelay: NetworkInstant
     private var attempts: [Attempt] = []
     private var lastFamily: IPAddress.Family?
     private var nextStart: NetworkInstant
@@ -46,12 +70,13 @@ struct DialMachine {
         self.startedAt = startedAt
         self.candidateLimit = candidateLimit
         nextStart = startedAt
+        nextRelay = startedAt.advanced(by: Self.relayDelay)
     }
 
     mutating func add(_ candidates: [Candidate], now: NetworkInstant) -> [Action] {
         guard !isDone else { return [] }
-        for candidate in candidates where seen.count < candidateLimit && seen.insert(candidate.address).inserted {
-            waiting.append(candidate)
+        for candidate in candidates where seen.count < candidateLimit && seen.insert(candidate.way).inserted {
+            if candidate.stage == .relay { relays.append(candidate) } else { waiting.append(candidate) }
         }
         return advance(now: now)
     }
@@ -88,7 +113,7 @@ struct DialMachine {
     mutating func attemptFailed(_ id: Int, _ failure: TransportFailure, now: NetworkInstant) -> [Action] {
         guard !isDone, attempts[id].isRunning else { return [] }
         finish(id, failure, now: now)
-        nextStart = now
+        if attempts[id].candidate.stage == .relay { nextRelay = now } else { nextStart = now }
         return advance(now: now)
     }
 
@@ -102,30 +127,49 @@ struct DialMachine {
 
     private mutating func finish(_ id: Int, _ failure: TransportFailure, now: NetworkInstant) {
         attempts[id].isRunning = false
-        note(.direct, attempts[id].candidate.text, failure, now: now)
+        note(attempts[id].candidate.stage, attempts[id].candidate.text, failure, now: now)
     }
 
     private mutating func advance(now: NetworkInstant) -> [Action] {
         guard !isDone else { return [] }
-        if waiting.isEmpty {
-            guard !moreExpected, !attempts.contains(where: \.isRunning) else { return [] }
+        let isRunning = attempts.contains(where: \.isRunning)
+        if waiting.isEmpty, relays.isEmpty {
+            guard !moreExpected, !isRunning else { return [] }
             isDone = true
             return [.exhausted]
         }
-        guard now >= nextStart else { return [.wake(at: nextStart)] }
-        let candidate = takeNext()
+        var actions: [Action] = []
+        if !waiting.isEmpty, now >= nextStart {
+            actions.append(start(takeNext()))
+            nextStart = now.advanced(by: Self.stagger)
+        }
+        if !relays.isEmpty, now >= relayStart {
+            actions.append(start(relays.removeFirst()))
+            nextRelay = now.advanced(by: Self.stagger)
+        }
+        let wake = [waiting.isEmpty ? nil : nextStart, relays.isEmpty ? nil : relayStart].compactMap(\.self).min()
+        return actions + (wake.map { [.wake(at: $0)] } ?? [])
+    }
+
+    /// When the next relay is due: with nothing direct under way or to come, there is nothing to wait for.
+    private var relayStart: NetworkInstant {
+        let isDirectLeft = moreExpected || !waiting.isEmpty
+            || attempts.contains { $0.isRunning && $0.candidate.stage == .direct }
+        let hasRelay = attempts.contains { $0.isRunning && $0.candidate.stage == .relay }
+        return isDirectLeft || hasRelay ? nextRelay : startedAt
+    }
+
+    private mutating func start(_ candidate: Candidate) -> Action {
         attempts.append(Attempt(candidate: candidate))
-        nextStart = now.advanced(by: Self.stagger)
-        let start = Action.start(attempts.count - 1, candidate)
-        return waiting.isEmpty ? [start] : [start, .wake(at: nextStart)]
+        return .start(attempts.count - 1, candidate)
     }
 
     /// IPv6 first, then the families in turn (RFC 8305 section 4), each in the order given.
     private mutating func takeNext() -> Candidate {
         let wanted: IPAddress.Family = lastFamily == .v6 ? .v4 : .v6
-        let index = waiting.firstIndex { $0.address.ip.family == wanted } ?? 0
+        let index = waiting.firstIndex { $0.family == wanted } ?? 0
         let candidate = waiting.remove(at: index)
-        lastFamily = candidate.address.ip.family
+        lastFamily = candidate.family
         return candidate
     }
 }

@@ -15,9 +15,14 @@ public struct DialTarget: Hashable, Sendable {
     }
 }
 
-/// The connection pipeline: resolves names, races the addresses of both families, records every attempt.
+/// Makes a connection to a node through the relay at an address.
+typealias RelayDial = @NetworkActor @Sendable (_ relay: Address, _ target: NodeID) async throws -> any SecureConnection
+
+/// The connection pipeline: resolves names, races the addresses of both families and relays, records every attempt.
 @NetworkActor
 final class Dialer {
+    /// How paths through relays are made; `nil` leaves them out.
+    var relayDial: RelayDial?
     private let transport: any Transport
     private let clock: any NetworkClock
     private let limits: ConnectionLimits
@@ -34,7 +39,8 @@ final class Dialer {
     func dial(
         _ target: DialTarget, deadline: Duration?
     ) async throws -> (connection: any SecureConnection, attempts: [ConnectAttempt]) {
-        let race = DialRace(target, transport: transport, clock: clock, limits: limits, resolver: resolver)
+        let race = DialRace(
+            target, transport: transport, relayDial: relayDial, clock: clock, limits: limits, resolver: resolver)
         return try await race.run(deadline: deadline)
     }
 }
@@ -44,6 +50,7 @@ final class Dialer {
 private final class DialRace {
     private let target: DialTarget
     private let transport: any Transport
+    private let relayDial: RelayDial?
     private let clock: any NetworkClock
     private let limits: ConnectionLimits
     private let resolver: NameResolver
@@ -55,11 +62,12 @@ private final class DialRace {
     private var wake: TimerToken?
 
     init(
-        _ target: DialTarget, transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits,
-        resolver: NameResolver
+        _ target: DialTarget, transport: any Transport, relayDial: RelayDial?, clock: any NetworkClock,
+        limits: ConnectionLimits, resolver: NameResolver
     ) {
         self.target = target
         self.transport = transport
+        self.relayDial = relayDial
         self.clock = clock
         self.limits = limits
         self.resolver = resolver
@@ -90,7 +98,7 @@ private final class DialRace {
         var pending = 0
         for address in target.addresses.prefix(limits.candidates) {
             do throws(TransportFailure) {
-                switch try Self.plan(address) {
+                switch try plan(address) {
                 case .dial(let candidate): carryOut(machine.add([candidate], now: clock.now))
                 case .resolve(let name, let family, let port):
                     pending += 1
@@ -143,9 +151,8 @@ private final class DialRace {
     private func attempt(_ id: Int, _ candidate: DialMachine.Candidate) {
         tasks[id] = Task { @NetworkActor [self] in
             do {
-                let expected = target.nodeID
-                let connection = try await clock.withDeadline(limits.attemptDeadline) { [transport] in
-                    try await transport.connect(to: candidate.address, expecting: expected)
+                let connection = try await clock.withDeadline(limits.attemptDeadline) { [self] in
+                    try await connect(candidate.way)
                 }
                 guard !Task.isCancelled, !result.isResolved else {
                     return connection.close(
@@ -160,6 +167,17 @@ private final class DialRace {
         }
     }
 
+    private func connect(_ way: DialMachine.Way) async throws -> any SecureConnection {
+        switch way {
+        case .direct(let address): return try await transport.connect(to: address, expecting: target.nodeID)
+        case .relay(let relay):
+            guard let relayDial, let nodeID = target.nodeID else {
+                throw TransportFailure(.unsupported, detail: "relays are left out")
+            }
+            return try await relayDial(relay, nodeID)
+        }
+    }
+
     private func abandon(_ outcome: ConnectAttempt.Outcome, _ detail: String) {
         for id in machine.abandon(TransportFailure(outcome, detail: detail), now: clock.now) { tasks[id]?.cancel() }
         result.resume(throwing: ConnectError.summary(of: machine.records, nodeID: target.nodeID))
@@ -168,6 +186,10 @@ private final class DialRace {
     private static func failure(of error: any Error) -> TransportFailure {
         switch error {
         case let error as TransportFailure: error
+        case let error as QUICError: TransportFailure(error)
+        case let error as RelayError: TransportFailure(.relayRefused, detail: error.description)
+        case let error as ConnectError:
+            TransportFailure(error.attempts.last?.outcome ?? .unreachable, detail: "the relay: \(error.reason)")
         case let error as DeadlineExceeded: TransportFailure(.timeout, detail: "no answer within \(error.duration)")
         case is CancellationError: TransportFailure(.superseded, detail: "cancelled")
         default: TransportFailure(.handshakeFailed, detail: "\(error)")
@@ -181,9 +203,13 @@ private final class DialRace {
         case resolve(String, IPAddress.Family?, port: UInt16)
     }
 
-    private static func plan(_ address: Address) throws(TransportFailure) -> Plan {
+    private func plan(_ address: Address) throws(TransportFailure) -> Plan {
         if address.isRelayed {
-            throw TransportFailure(.unsupported, detail: "this version opens no path through a relay")
+            guard let relay = address.relay, target.nodeID != nil, !relay.address.isRelayed else {
+                throw TransportFailure(.unsupported, detail: "the address names no relay, or not the node behind it")
+            }
+            guard relayDial != nil else { throw TransportFailure(.unsupported, detail: "relays are left out") }
+            return .dial(DialMachine.Candidate(.relay(relay.address), text: "\(address)"))
         }
         guard case .quic(let port)? = address.transport, port != 0 else {
             throw TransportFailure(.unsupported, detail: "only /udp/PORT/quic-v1 can be dialled")

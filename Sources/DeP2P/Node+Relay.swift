@@ -1,0 +1,30 @@
+internal import QUIC
+public import SystemLayer
+
+extension Node {
+    func startRelaying(_ configuration: NodeConfiguration) {
+        relays.serve(service: relayService)
+        guard configuration.usesRelays else { return }
+        relays.dialThroughRelays()
+        for relay in configuration.relays { relays.use(relay) }
+    }
+
+    /// The reservations with relays that stand, best first.
+    public var relayReservations: [RelayClient.Standing] { relays.standing }
+
+    /// Calls `observer` when a reservation is made, lost or refused, and when a circuit ends.
+    public func onRelayEvent(_ observer: @escaping @NetworkActor (RelayClient.Event) -> Void) {
+        relays.onEvent = observer
+    }
+
+    /// Waits until a reservation stands.
+    ///
+    /// - Returns: whether one does; false after `timeout`, and at once when no relay is configured.
+    public func waitForRelay(timeout: Duration) async -> Bool {
+        let deadline = clock.now.advanced(by: timeout)
+        while relays.isTrying, relays.standing.isEmpty, clock.now < deadline {
+            do { try await clock.sleep(for: .milliseconds(5)) } catch { return false }
+        }
+        return !relays.standing.isEmpty
+    }
+}

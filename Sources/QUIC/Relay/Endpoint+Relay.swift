@@ -1,0 +1,44 @@
+internal import CQUICShim
+
+/// Relay frames: through this endpoint's circuits as a client, and between others' as a relay.
+extension Endpoint {
+    /// Starts passing on the frames of circuits, as a relay does.
+    public func startForwarding() -> RelayForwarder {
+        if let forwarder { return forwarder }
+        let forwarder = RelayForwarder(self)
+        self.forwarder = forwarder
+        return forwarder
+    }
+
+    public func forward(
+        train: UnsafeMutableRawBufferPointer, segment: Int, local: SocketAddress, remote: SocketAddress, ecn: UInt8
+    ) -> Bool {
+        guard let forwarder, !isClosed else { return false }
+        return forwarder.forward(train, segment: segment, remote: remote, ecn: ecn)
+    }
+
+    /// Takes a datagram that is a frame of a known circuit.
+    ///
+    /// - Returns: false when it is none.
+    func receiveFrame(_ bytes: UnsafeMutableRawBufferPointer, remote: SocketAddress, ecn: UInt8) -> Bool {
+        guard let (id, epoch) = RelayFrame.header(of: bytes) else { return false }
+        if forwarder?.forward(bytes, segment: bytes.count, remote: remote, ecn: ecn) == true { return true }
+        guard let leg = circuits[id] else { return false }
+        guard leg.isRelay(remote) else { return true }
+        let ends = leg.ends(of: id, epoch: epoch)
+        let packet = UnsafeMutableRawBufferPointer(rebasing: bytes[RelayFrame.headerSize...])
+        receivePacket(packet, local: ends.local, remote: ends.remote, ecn: ecn, isFramed: true)
+        return true
+    }
+}
+
+extension Connection {
+    /// Where this connection's packets leave and arrive now; `nil` once it has ended.
+    var currentAddresses: (local: SocketAddress, remote: SocketAddress)? {
+        guard let quic else { return nil }
+        var local = dep2p_address()
+        var remote = dep2p_address()
+        dep2p_quic_path(quic, &local, &remote)
+        return (SocketAddress(local), SocketAddress(remote))
+    }
+}

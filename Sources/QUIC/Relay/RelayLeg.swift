@@ -1,0 +1,157 @@
+internal import Glibc
+public import Identity
+
+/// A client's way through one relay: below QUIC it looks like a socket of its own.
+///
+/// Its addresses are fake ones of fd00::/8: one for this end, one for each circuit's other end; the ports are epochs.
+/// Packets leave as relay frames from wherever this node's connection to the relay is now. Calling order:
+/// ``open(_:datagramSize:)`` for each circuit that the relay grants, ``close(_:)`` when it ends; the leg closes itself
+/// with its connection.
+@NetworkActor
+public final class RelayLeg: PacketDriver {
+    /// Circuits at once through one relay.
+    public nonisolated static let circuitLimit = 1_024
+    /// Ports are this and the epoch: a port must not be zero.
+    private static let basePort: UInt16 = 0x1000
+    /// RFC 4193: addresses that mean nothing outside; nothing is ever sent to one.
+    private static let uniqueLocal: UInt64 = 0xfd << 56
+    /// The most that one UDP datagram's worth of segments may have, headers included.
+    private static let burstSize = 65_000
+    private static let segmentsPerBurst = 64
+
+    /// The two fake addresses of a circuit in its present epoch.
+    public struct Ends: Hashable, Sendable {
+        public let local: SocketAddress
+        public let remote: SocketAddress
+    }
+
+    private struct Circuit {
+        let datagramSize: Int?
+        var epoch: UInt8 = 0
+    }
+
+    public nonisolated let relayID: NodeID
+    /// The connection to the relay.
+    public let connection: Connection
+    private let endpoint: Endpoint
+    private let localIP: IPAddress
+    private var circuits: [UInt64: Circuit] = [:]
+    private lazy var frames = Memory(byteCount: Self.burstSize)
+
+    /// - Parameter connection: to the relay, established.
+    public init(_ connection: Connection) {
+        self.connection = connection
+        relayID = connection.remoteNodeID
+        endpoint = connection.endpoint
+        localIP = IPAddress(v6High: Self.uniqueLocal | SecureRandom.uint64() >> 8, low: SecureRandom.uint64())
+        endpoint.addLeg(self, local: SocketAddress(localIP, port: Self.basePort))
+        connection.onClose.append { [weak self] _ in self?.close() }
+    }
+
+    public var circuitCount: Int { circuits.count }
+
+    // MARK: Circuits
+
+    /// Takes a circuit into use.
+    ///
+    /// - Parameter datagramSize: what the relay says fits for certain, without the frame's header; believed only of a
+    ///   relay on this machine.
+    /// - Returns: `nil` at ``circuitLimit``, or when the id is in use.
+    public func open(_ id: UInt64, datagramSize: Int? = nil) -> Ends? {
+        guard circuits.count < Self.circuitLimit, connection.closeReason == nil, endpoint.addCircuit(id, leg: self)
+        else { return nil }
+        circuits[id] = Circuit(datagramSize: usable(datagramSize))
+        return ends(of: id, epoch: 0)
+    }
+
+    public func close(_ id: UInt64) {
+        guard circuits.removeValue(forKey: id) != nil else { return }
+        endpoint.removeCircuit(id)
+    }
+
+    /// Fresh addresses for coming back to a circuit from another path.
+    public func renew(_ id: UInt64) -> Ends? {
+        guard let circuit = circuits[id] else { return nil }
+        let epoch = circuit.epoch == RelayFrame.lastEpoch ? 0 : circuit.epoch + 1
+        circuits[id]?.epoch = epoch
+        return ends(of: id, epoch: epoch)
+    }
+
+    /// Ends the connections whose path is this circuit now; the peer is not told, since nothing reaches it.
+    ///
+    /// - Returns: whether there were any.
+    @discardableResult
+    public func closeConnections(on id: UInt64, code: UInt64, reason: String) -> Bool {
+        let ends = ends(of: id, epoch: 0)
+        var found = false
+        for connection in Array(endpoint.connections.values) {
+            guard let addresses = connection.currentAddresses, addresses.local.ip == ends.local.ip,
+                addresses.remote.ip == ends.remote.ip
+            else { continue }
+            connection.close(code: code, reason: reason)
+            found = true
+        }
+        return found
+    }
+
+    func ends(of id: UInt64, epoch: UInt8) -> Ends {
+        let port = Self.basePort | UInt16(epoch)
+        return Ends(
+            local: SocketAddress(localIP, port: port),
+            remote: SocketAddress(IPAddress(v6High: Self.uniqueLocal, low: id), port: port))
+    }
+
+    private func usable(_ size: Int?) -> Int? {
+        guard let size, let remote = connection.currentAddresses?.remote,
+            let known = endpoint.knownDatagramSize(to: remote), size >= 1_200
+        else { return nil }
+        return min(size, known - RelayFrame.headerSize)
+    }
+
+    /// Whether a frame that came from `remote` can be the relay's.
+    func isRelay(_ remote: SocketAddress) -> Bool { connection.currentAddresses?.remote == remote }
+
+    // MARK: PacketDriver
+
+    public var localAddresses: [SocketAddress] { [SocketAddress(localIP, port: Self.basePort)] }
+
+    /// Frames come in through the endpoint's own sockets.
+    public func start(_ sink: any PacketSink) {}
+
+    public func knownDatagramSize(to remote: SocketAddress) -> Int? { circuits[remote.ip.low]?.datagramSize }
+
+    public func send(_ burst: PacketBurst) -> SendOutcome {
+        let id = burst.remote.ip.low
+        guard circuits[id] != nil, burst.segment > 0, let path = connection.currentAddresses else {
+            return .failed(ENETUNREACH)
+        }
+        let epoch = UInt8(truncatingIfNeeded: burst.remote.port) & RelayFrame.lastEpoch
+        let size = burst.segment + RelayFrame.headerSize
+        let most = min(Self.segmentsPerBurst, Self.burstSize / size)
+        guard most > 0, let source = burst.bytes.baseAddress else { return .failed(EMSGSIZE) }
+        let target = frames.bytes
+        var (offset, filled, count) = (0, 0, 0)
+        while offset < burst.bytes.count {
+            let length = min(burst.segment, burst.bytes.count - offset)
+            RelayFrame.write(circuit: id, epoch: epoch, at: filled, of: target)
+            UnsafeMutableRawBufferPointer(rebasing: target[(filled + RelayFrame.headerSize)...])
+                .copyMemory(from: UnsafeRawBufferPointer(start: source + offset, count: length))
+            filled += length + RelayFrame.headerSize
+            offset += length
+            count += 1
+            guard count == most || offset >= burst.bytes.count else { continue }
+            endpoint.send(
+                PacketBurst(
+                    bytes: UnsafeRawBufferPointer(rebasing: target[..<filled]), segment: size, local: path.local,
+                    remote: path.remote, ecn: burst.ecn))
+            (filled, count) = (0, 0)
+        }
+        return .sent
+    }
+
+    public func close() {
+        for id in circuits.keys { endpoint.removeCircuit(id) }
+        circuits.removeAll()
+        endpoint.removeLeg(local: SocketAddress(localIP, port: Self.basePort))
+    }
+}

@@ -1,0 +1,80 @@
+internal import Identity
+
+/// What a relay allows. Every number that a client can push against is here, under the name of its option.
+public struct RelayLimits: Hashable, Sendable {
+    /// Nodes that may hold a reservation at once: in total, from one IP address, from one /24 or /48.
+    public var reservations = 1_024
+    public var reservationsPerAddress = 32
+    public var reservationsPerSubnet = 128
+    /// How long a reservation stands; clients renew earlier.
+    public var reservationTime = Duration.seconds(30 * 60)
+    /// Circuits open at once: in total, with one node at either end, made from one IP address, from one /24 or /48.
+    public var circuits = 1_024
+    public var circuitsPerNode = 32
+    public var circuitsPerAddress = 128
+    public var circuitsPerSubnet = 512
+    /// Bytes that one circuit carries, both directions together; `nil` is no limit.
+    public var circuitBytes: UInt64? = 16 * 1024 * 1024 * 1024
+    /// Bytes a second that one circuit carries, both directions together; more is dropped. `nil` is no limit.
+    public var circuitRate: UInt64? = 64 * 1024 * 1024
+    /// How long one circuit lives; `nil` is no limit.
+    public var circuitTime: Duration? = .seconds(24 * 60 * 60)
+    /// Requests a minute of one node, and at once.
+    public var requestsPerMinute = 120
+    /// How long a target may take to answer.
+    public var answerDeadline = Duration.seconds(5)
+
+    public init() {}
+
+    /// What a client is told.
+    var terms: RelayTerms {
+        RelayTerms(bytes: circuitBytes, bytesPerSecond: circuitRate, time: circuitTime, circuits: circuitsPerNode)
+    }
+}
+
+/// What a relay grants to one node: shown to the user before anything is sent.
+public struct RelayTerms: Hashable, Sendable, CustomStringConvertible {
+    /// What one circuit carries, both directions together; `nil` is no limit.
+    public let bytes: UInt64?
+    public let bytesPerSecond: UInt64?
+    /// How long one circuit lives.
+    public let time: Duration?
+    /// Circuits at once; `nil` is no limit.
+    public let circuits: Int?
+
+    public init(bytes: UInt64? = nil, bytesPerSecond: UInt64? = nil, time: Duration? = nil, circuits: Int? = nil) {
+        self.bytes = bytes
+        self.bytesPerSecond = bytesPerSecond
+        self.time = time
+        self.circuits = circuits
+    }
+
+    public var description: String {
+        let parts = [
+            bytes.map { "\($0) bytes" }, bytesPerSecond.map { "\($0) bytes a second" }, time.map { "\($0)" },
+            circuits.map { "\($0) circuits" },
+        ].compactMap(\.self)
+        return parts.isEmpty ? "no limits" : parts.joined(separator: ", ")
+    }
+}
+
+extension RelayLimits {
+    /// The names of limits as a refusal or an end carries them: the relay's option without its dashes.
+    enum Name {
+        static let reservations = "max-reservations"
+        static let reservationsPerAddress = "max-reservations-per-ip"
+        static let reservationsPerSubnet = "max-reservations-per-subnet"
+        static let circuits = "max-circuits"
+        static let circuitsPerNode = "max-circuits-per-node"
+        static let circuitsPerAddress = "max-circuits-per-ip"
+        static let circuitsPerSubnet = "max-circuits-per-subnet"
+        static let circuitBytes = "circuit-bytes"
+        static let circuitTime = "circuit-time"
+        static let requests = "max-requests"
+    }
+}
+
+extension IPAddress {
+    /// The network that one customer usually has to themselves: a /24, or a /48.
+    var subnet: IPAddress { prefix(family == .v4 ? 24 : 48) }
+}

@@ -1,0 +1,244 @@
+public import Identity
+public import QUIC
+
+/// A relay: grants reservations and circuits, and has QUIC's forwarder pass their frames on.
+///
+/// Calling order: make it, ``serve(client:)``, ``stop()``. What it decides, ``RelayMachine`` decides.
+@NetworkActor
+public final class RelayService {
+    public enum Event: Hashable, Sendable {
+        case reserved(NodeID, isRenewal: Bool)
+        /// It ran out, or its connection ended.
+        case reservationEnded(NodeID)
+        case opened(from: NodeID, to: NodeID)
+        case closed(from: NodeID, to: NodeID, bytes: UInt64, reason: CircuitEnd)
+        case refused(NodeID, RelayError)
+    }
+
+    /// What the relay carries now, and has carried.
+    public struct Statistics: Hashable, Sendable {
+        public var reservations = 0
+        public var circuits = 0
+        public var openedCircuits: UInt64 = 0
+        public var refusals: UInt64 = 0
+        /// Bytes of frames passed on.
+        public var forwardedBytes: UInt64 = 0
+        /// Frames dropped because they did not come from their circuit's side.
+        public var strayDatagrams: UInt64 = 0
+    }
+
+    @NetworkActor
+    private final class LiveCircuit {
+        let circuit: RelayCircuit
+        let ended = Waiter<CircuitEnd>()
+
+        init(_ circuit: RelayCircuit) { self.circuit = circuit }
+    }
+
+    /// How often times are looked at.
+    private static let sweep = Duration.seconds(1)
+
+    public let limits: RelayLimits
+    /// Serves only connections that were admitted to this node's realm.
+    public let membersOnly: Bool
+    public var onEvent: (@NetworkActor (Event) -> Void)?
+    private let connections: Connections
+    private let forwarder: RelayForwarder
+    private var machine: RelayMachine
+    private var circuits: [UInt64: LiveCircuit] = [:]
+    private var watched: Set<UInt64> = []
+    private var timer: TimerToken?
+    private var openedCircuits: UInt64 = 0
+    private var refusals: UInt64 = 0
+    private var isStopping = false
+
+    public init(_ connections: Connections, endpoint: Endpoint, limits: RelayLimits, membersOnly: Bool) {
+        self.connections = connections
+        self.limits = limits
+        self.membersOnly = membersOnly
+        forwarder = endpoint.startForwarding()
+        machine = RelayMachine(limits: limits)
+    }
+
+    /// Takes requests; `client` takes what other relays ask of this node, when it is a client of some too.
+    public func serve(client: RelayClient? = nil) {
+        RelayProtocol.serve(on: connections, service: self, client: client)
+    }
+
+    public var statistics: Statistics {
+        Statistics(
+            reservations: machine.reservationCount, circuits: circuits.count, openedCircuits: openedCircuits,
+            refusals: refusals, forwardedBytes: forwarder.forwardedBytes, strayDatagrams: forwarder.strayDatagrams)
+    }
+
+    /// Tells both sides of every circuit, and grants nothing more.
+    public func stop() {
+        isStopping = true
+        timer.map(connections.clock.cancel)
+        timer = nil
+        for live in circuits.values { live.ended.resume(returning: .stopping) }
+    }
+
+    // MARK: Requests
+
+    func reserve(_ session: Session, _ stream: NegotiatedStream) async throws {
+        do throws(RelayError) {
+            let client = try await allowed(session)
+            switch machine.reserve(client, now: connections.clock.now) {
+            case .refused(let error): throw error
+            case .granted(let isRenewal): onEvent?(.reserved(client.nodeID, isRenewal: isRenewal))
+            }
+        } catch {
+            return try await refuse(error, session, stream)
+        }
+        startSweeping()
+        try await stream.write(.reservation(time: limits.reservationTime, limits.terms))
+    }
+
+    func connect(
+        _ session: Session, to target: NodeID, _ stream: NegotiatedStream, _ reader: FrameReader
+    ) async throws {
+        do throws(RelayError) {
+            let client = try await allowed(session)
+            switch machine.connect(client, to: target, now: connections.clock.now) {
+            case .refused(let error): throw error
+            case .ask(let number, let targetSession):
+                defer { machine.end(number) }
+                try await run(number, session, targetSession, stream, reader)
+            }
+        } catch {
+            try await refuse(error, session, stream)
+        }
+    }
+
+    private func allowed(_ session: Session) async throws(RelayError) -> RelayMachine.Client {
+        guard !isStopping else { throw RelayError(.stopping) }
+        if membersOnly {
+            let isMember = await session.waitForMembership()
+            guard isMember else { throw RelayError(.notAllowed) }
+        }
+        let client = RelayMachine.Client(
+            nodeID: session.remoteNodeID, session: session.id, address: session.path.peerAddress?.ip)
+        guard session.isOpen, !isStopping else { throw RelayError(.stopping) }
+        if watched.insert(session.id).inserted {
+            session.onEnd { [weak self] _, _ in self?.sessionEnded(client) }
+        }
+        return client
+    }
+
+    private func refuse(_ error: RelayError, _ session: Session, _ stream: NegotiatedStream) async throws {
+        refusals += 1
+        onEvent?(.refused(session.remoteNodeID, error))
+        try await stream.write(.refusal(error))
+    }
+
+    // MARK: Circuits
+
+    /// One circuit from the question to the target until its end.
+    private func run(
+        _ number: UInt64, _ session: Session, _ targetSession: UInt64, _ stream: NegotiatedStream, _ reader: FrameReader
+    ) async throws(RelayError) {
+        guard let other = connections.session(id: targetSession), let first = session.quicConnection,
+            let second = other.quicConnection
+        else { throw RelayError(.noReservation) }
+        let data = RelayCircuit.Limits(bytes: limits.circuitBytes, bytesPerSecond: limits.circuitRate)
+        guard let circuit = forwarder.open(first, second, limits: data) else {
+            throw .limit(RelayLimits.Name.circuits, RelayForwarder.circuitLimit)
+        }
+        let live = LiveCircuit(circuit)
+        circuits[number] = live
+        defer {
+            forwarder.close(circuit)
+            circuits[number] = nil
+        }
+        startSweeping()
+        guard let side = await ask(other, source: session.remoteNodeID, circuit) else {
+            throw RelayError(.refusedByTarget)
+        }
+        machine.targetAccepted(number, now: connections.clock.now)
+        circuit.onExhausted = { [limits] in
+            let maximum = limits.circuitBytes ?? 0
+            live.ended.resume(
+                returning: .limit(
+                    RelayLimits.Name.circuitBytes, used: circuit.forwardedBytes, maximum: maximum))
+        }
+        openedCircuits += 1
+        onEvent?(.opened(from: session.remoteNodeID, to: other.remoteNodeID))
+        let watches = [reader, side.reader].map { reader in
+            Task { @NetworkActor in live.ended.resume(returning: await reader.circuitEnd()) }
+        }
+        let end: CircuitEnd
+        do {
+            try await stream.write(.circuit(grant(circuit, id: circuit.ids.first)))
+            end = try await live.ended.value()
+        } catch {
+            end = .closed
+        }
+        for watch in watches { watch.cancel() }
+        onEvent?(
+            .closed(
+                from: session.remoteNodeID, to: other.remoteNodeID, bytes: circuit.forwardedBytes, reason: end))
+        for stream in [stream, side.stream] { Self.tell(stream, end) }
+    }
+
+    /// In a task of its own: the one that ran the circuit may have been cancelled with its session.
+    private static func tell(_ stream: NegotiatedStream, _ end: CircuitEnd) {
+        Task { @NetworkActor in
+            try? await stream.write(.ended(end))
+            stream.finish()
+            stream.stopReading(StreamCode.done.rawValue)
+        }
+    }
+
+    private func grant(_ circuit: RelayCircuit, id: UInt64) -> CircuitGrant {
+        CircuitGrant(id: id, terms: limits.terms, datagramSize: forwarder.knownDatagramSize(circuit))
+    }
+
+    /// The target's stream, when it accepts.
+    private func ask(
+        _ target: Session, source: NodeID, _ circuit: RelayCircuit
+    ) async -> (stream: NegotiatedStream, reader: FrameReader)? {
+        let grant = grant(circuit, id: circuit.ids.second)
+        var opened: NegotiatedStream?
+        do {
+            let stream = try await target.openStream(RelayProtocol.id)
+            opened = stream
+            let reader = FrameReader(stream, limit: RelayMessage.limit)
+            let answer = try await connections.clock.withDeadline(limits.answerDeadline) {
+                try await stream.write(.incoming(source, grant))
+                return try await reader.nextMessage()
+            }
+            if answer == .answer(true) { return (stream, reader) }
+            stream.finish()
+            stream.stopReading(StreamCode.done.rawValue)
+        } catch {
+            opened?.reset(StreamCode.cancelled.rawValue)
+        }
+        return nil
+    }
+
+    // MARK: Time and ends
+
+    private func sessionEnded(_ client: RelayMachine.Client) {
+        watched.remove(client.session)
+        let (ended, held) = machine.connectionClosed(client)
+        if held { onEvent?(.reservationEnded(client.nodeID)) }
+        for number in ended { circuits[number]?.ended.resume(returning: .closed) }
+    }
+
+    private func startSweeping() {
+        guard timer == nil, !isStopping, !machine.isEmpty else { return }
+        timer = connections.clock.schedule(after: Self.sweep) { [weak self] in
+            guard let self else { return }
+            timer = nil
+            let (expired, overdue) = machine.timerFired(now: connections.clock.now)
+            for nodeID in expired { onEvent?(.reservationEnded(nodeID)) }
+            let seconds = UInt64(clamping: limits.circuitTime?.components.seconds ?? 0)
+            for number in overdue {
+                circuits[number]?.ended.resume(
+                    returning: .limit(RelayLimits.Name.circuitTime, used: seconds, maximum: seconds))
+            }
+            startSweeping()
+        }
+    }
+}
