@@ -44,6 +44,7 @@ enum Program {
         do throws(CLIError) {
             let files = try ConfigurationLoading.files(invocation, context.environment)
             let options = try ResolvedOptions(invocation, environment: context.environment, files: files)
+            for line in options.origins { context.output.detail(line) }
             let plan = try invocation.command.plan(options)
             let result = try await plan.run(in: context)
             context.output.finish(result)

@@ -2,6 +2,7 @@ import AppLayer
 import DeP2P
 import Identity
 import QUIC
+import RealmLayer
 import SystemLayer
 
 /// One run of `dep2p send`: connects, sends, and keeps what is known of it for the result, however it ends.
@@ -50,8 +51,15 @@ final class Delivery {
 
     private func connect(over node: Node) async throws -> Session {
         start = node.clock.now
-        let session = try await node.connectMember(target.dialTarget, timeout: run.timeout)
+        let session = try await node.connect(to: target.dialTarget, timeout: run.timeout)
         self.session = session
+        do {
+            try await node.realm.admit(session)
+        } catch {
+            // What the peer closed the connection with says more than that admission ended.
+            if let end = session.end, case .closedByPeer = end.cause { throw SessionError(.closed(end)) }
+            throw error
+        }
         for line in AttemptTable.lines(session.attempts) { output.detail(line) }
         output.event("path", [.string("path", session.path.description)])
         return session

@@ -58,7 +58,13 @@ final class Reception {
     /// Waits until the one thing has arrived; without `--once`, for ever.
     func wait(on node: Node, timeout: Duration?) async throws {
         guard let timeout else { return try await done.value() }
-        try await node.clock.withDeadline(timeout) { [done] in try await done.value() }
+        do {
+            try await node.clock.withDeadline(timeout) { [done] in try await done.value() }
+        } catch is DeadlineExceeded {
+            throw CLIError(
+                .timeout, "nothing arrived in \(FixedPoint.duration(timeout))", hint: "--timeout 0 waits for ever",
+                fields: fields)
+        }
     }
 
     private func takePlace() -> Bool {

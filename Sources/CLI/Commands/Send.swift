@@ -116,7 +116,9 @@ struct SendPlan: CommandPlan, Equatable {
             }
         }
         if case .interrupted(let reason) = outcome {
-            if source != nil { context.output.note("stopped; run the same line again to resume") }
+            if source != nil, reason != .brokenPipe {
+                context.output.note("stopped; run the same line again to resume")
+            }
             return CommandResult(fields: await delivery.fields, status: reason.status)
         }
         return CommandResult(fields: await delivery.fields)

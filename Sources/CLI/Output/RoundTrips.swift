@@ -9,6 +9,9 @@ struct RoundTrips: Equatable, Sendable {
     private var maximum: Duration?
     private(set) var received = 0
 
+    /// How many times are kept.
+    var keptTimes: Int { times.count }
+
     mutating func recordSent() { sent += 1 }
 
     mutating func record(_ time: Duration) {
@@ -39,6 +42,6 @@ struct RoundTrips: Equatable, Sendable {
         let times = [("min", minimum), ("avg", average), ("p99", percentile99), ("max", maximum)].compactMap {
             name, time in time.map { "\(name) \(FixedPoint.duration($0))" }
         }
-        return (["\(received) of \(sent) replies"] + times).joined(separator: ", ")
+        return (["\(received) of \(sent) answered"] + times).joined(separator: ", ")
     }
 }

@@ -33,15 +33,9 @@ final class Interruption: Sendable {
     /// Why the command is to end, once it is.
     var reason: Reason? { state.withLock { $0.reason } }
 
-    /// Takes SIGINT and SIGTERM from now on, from this thread and those it starts.
+    /// Takes SIGINT and SIGTERM from now on, unless the parent has them ignored (nohup(1), a shell's background job).
     func takeSignals() {
-        var set = sigset_t()
-        sigemptyset(&set)
-        sigaddset(&set, SIGINT)
-        sigaddset(&set, SIGTERM)
-        // A thread of its own, so that nothing that blocks or hangs elsewhere can hold a signal up.
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-        SignalThread.start(set) { [self] signal in
+        SignalThread.start([SIGINT, SIGTERM]) { [self] signal in
             if !isGraceful || !trigger(.signal(signal)) { Self.die(of: signal) }
         }
     }
@@ -54,10 +48,6 @@ final class Interruption: Sendable {
     /// Ends the process as the system would have, so that a shell sees the signal.
     private static func die(of number: Int32) {
         signal(number, SIG_DFL)
-        var set = sigset_t()
-        sigemptyset(&set)
-        sigaddset(&set, number)
-        pthread_sigmask(SIG_UNBLOCK, &set, nil)
         raise(number)
         _exit(128 + number)
     }
@@ -101,33 +91,57 @@ final class Interruption: Sendable {
     }
 }
 
-/// A thread that does nothing but wait for signals.
+/// A thread that does nothing but act on signals, so that nothing that blocks or hangs elsewhere can hold one up.
+///
+/// The handler proper only writes the signal's number to a pipe. Waiting with sigwait(3) would need the signals blocked
+/// in every thread, and the dispatch library waits in one of its own with none blocked.
 private enum SignalThread {
     private final class Box {
-        let set: sigset_t
+        let source: Int32
         let handle: @Sendable (Int32) -> Void
 
-        init(_ set: sigset_t, _ handle: @escaping @Sendable (Int32) -> Void) {
-            self.set = set
+        init(_ source: Int32, _ handle: @escaping @Sendable (Int32) -> Void) {
+            self.source = source
             self.handle = handle
         }
     }
 
-    static func start(_ set: sigset_t, _ handle: @escaping @Sendable (Int32) -> Void) {
+    /// The pipe's end for the handler, set before the handler is.
+    private static let sink = Atomic<Int32>(-1)
+
+    static func start(_ signals: [Int32], _ handle: @escaping @Sendable (Int32) -> Void) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { return }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        sink.store(ends[1], ordering: .releasing)
         var thread = pthread_t()
-        let context = Unmanaged.passRetained(Box(set, handle)).toOpaque()
-        let failure = pthread_create(&thread, nil, { SignalThread.run($0) }, context)
-        if failure == 0 { pthread_detach(thread) }
+        let context = Unmanaged.passRetained(Box(ends[0], handle)).toOpaque()
+        guard pthread_create(&thread, nil, { SignalThread.run($0) }, context) == 0 else { return }
+        pthread_detach(thread)
+        for number in signals {
+            let previous = signal(number) { SignalThread.note($0) }
+            // SIG_IGN is 1 (signal.h).
+            if unsafeBitCast(previous, to: Int.self) == 1 { signal(number, SIG_IGN) }
+        }
+    }
+
+    /// Runs as a signal handler: only what signal-safety(7) allows.
+    private static func note(_ number: Int32) {
+        let saved = errno
+        var byte = UInt8(truncatingIfNeeded: number)
+        _ = write(sink.load(ordering: .acquiring), &byte, 1)
+        errno = saved
     }
 
     private static func run(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
         guard let context else { return nil }
         // start() retained the box for this thread, which runs as long as the process.
         let box = Unmanaged<Box>.fromOpaque(context).takeRetainedValue()
-        var set = box.set
         while true {
-            var signal: Int32 = 0
-            if sigwait(&set, &signal) == 0 { box.handle(signal) }
+            var byte: UInt8 = 0
+            let count = read(box.source, &byte, 1)
+            if count == 1 { box.handle(Int32(byte)) }
+            if count == 0 || (count < 0 && errno != EINTR) { return nil }
         }
     }
 }

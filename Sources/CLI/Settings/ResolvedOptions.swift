@@ -83,6 +83,14 @@ struct ResolvedOptions: Sendable {
 
     func isSet(_ option: OptionEntry) -> Bool { !(chosen[option.long]?.values.isEmpty ?? true) }
 
+    /// Where the settings come from that stand elsewhere than on the command line, for `-v`.
+    var origins: [String] {
+        command.allOptions.compactMap { option in
+            guard let source = chosen[option.long]?.source, source != .commandLine else { return nil }
+            return "--\(option.long) from \(source.description)"
+        }
+    }
+
     /// How often a switch was given.
     func count(_ option: OptionEntry) -> Int { chosen[option.long]?.values.count ?? 0 }
 

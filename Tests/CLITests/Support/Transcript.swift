@@ -3,7 +3,8 @@ import Glibc
 /// A session with the program, kept in a file: after a heading of `#` lines that says what it pins come blocks of
 /// `$ ` a line for the shell, `| ` its standard output, `! ` its standard error, `? ` its status.
 ///
-/// What is different every time is kept as `<NODEID>`, `<HEX64>` and `<DIR>`, the folder of the session. Run the tests
+/// What is different every time is kept as `<NODEID>`, `<HEX64>`, `<PORT>`, `<N>`, `<TIME>`, and `<DIR>` for the folder of
+/// the session. Run the tests
 /// with `DEP2P_WRITE_TRANSCRIPTS=1` to write what the program does now, and read the difference.
 struct Transcript: Sendable, CustomStringConvertible {
     let name: String
@@ -71,26 +72,13 @@ struct Transcript: Sendable, CustomStringConvertible {
         return shown + (isEnded ? "\n" : "\n\(mark) <NO END OF LINE>\n")
     }
 
+    /// Replaces what is different every time.
     private static func normalised(_ text: String, _ sandbox: Sandbox) -> String {
-        let withoutFolder = text.split(separator: sandbox.path, omittingEmptySubsequences: false).joined(
-            separator: "<DIR>")
-        var result = ""
-        var word = ""
-        for character in withoutFolder + "\u{0}" {
-            if character.isASCII, character.isLetter || character.isNumber {
-                word.append(character)
-            } else {
-                result += placeholder(word) ?? word
-                word = ""
-                if character != "\u{0}" { result.append(character) }
-            }
-        }
-        return result
-    }
-
-    private static func placeholder(_ word: String) -> String? {
-        if word.hasPrefix("12D3KooW"), word.count == 52 { return "<NODEID>" }
-        if word.count == 64, word.allSatisfy(\.isHexDigit) { return "<HEX64>" }
-        return nil
+        text.split(separator: sandbox.path, omittingEmptySubsequences: false).joined(separator: "<DIR>")
+            .replacing(#/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}/#, with: "<NODEID>")
+            .replacing(#/\b[0-9a-f]{64}\b/#, with: "<HEX64>")
+            .replacing(#//udp/[0-9]+/quic/#, with: "/udp/<PORT>/quic")
+            .replacing(#/"(seconds|rate|[a-z0-9]+_ms)":[0-9.]+/#) { "\"\($0.1)\":<N>" }
+            .replacing(#/\b[0-9.]+ (ms|s)\b/#, with: "<TIME>")
     }
 }

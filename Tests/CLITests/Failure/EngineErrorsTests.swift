@@ -1,0 +1,58 @@
+import AppLayer
+import DeP2P
+
+import RealmLayer
+import SystemLayer
+import Testing
+
+@testable import CLI
+
+@Suite struct EngineErrorsTests {
+    private static func connect(_ code: ConnectError.Code) -> ConnectError {
+        ConnectError(code, nodeID: nil, reason: "why \u{1b}[31m", hint: "what to do")
+    }
+
+    private static let errors: [(any Error, CLIError.Code)] = [
+        (connect(.noAddress), .unknownPeer), (connect(.nameUnknown), .unknownHost), (connect(.timeout), .timeout),
+        (connect(.refused), .peerOffline), (connect(.unreachable), .noPath), (connect(.wrongPeer), .wrongPeer),
+        (connect(.handshakeFailed), .protocolViolation), (connect(.dialledSelf), .usage), (connect(.limit), .busy),
+        (RealmError(.refused), .notMember), (RealmError(.notMember), .notMember), (RealmError(.timeout), .timeout),
+        (MessagingError(.tooLarge(limit: 1)), .tooLarge), (MessagingError(.unknownProtocol), .refused),
+        (MessagingError(.handlerFailed), .peerFailed), (MessagingError(.busy), .busy),
+        (SessionError(.closed(SessionEnd(.closedByPeer(.notAllowed)))), .refused),
+        (SessionError(.closed(SessionEnd(.closedByPeer(.leftRealm)))), .notMember),
+        (SessionError(.closed(SessionEnd(.timeout))), .peerOffline), (SessionError(.violation), .protocolViolation),
+        (CancellationError(), .interrupted),
+        (TransferError(.stalled, ""), .stalled), (TransferError(.noSpace, ""), .noSpace),
+        (TransferError(.hashMismatch, ""), .hashMismatch), (TransferError(.notFound, ""), .inputMissing),
+        (TransferError(.tooLarge, "", isFromPeer: true), .refused), (TransferError(.connectionLost, ""), .peerOffline),
+        (TransferError(.cancelled, "", isFromPeer: true), .peerFailed), (TransferError(.cancelled, ""), .interrupted),
+        (DeP2PError(.addressInUse, ""), .addressInUse), (Sandbox.Failure(message: "?"), .internalError),
+    ]
+
+    @Test(arguments: errors.indices)
+    func everyErrorHasItsCodeAlsoInsideTheNodes(_ index: Int) {
+        let (error, code) = Self.errors[index]
+        #expect(CLIError(error).code == code, "\(error)")
+        #expect(CLIError(DeP2PError(error)).code == code, "\(error)")
+    }
+
+    @Test func whatAPeerSaidIsEscaped() {
+        #expect(CLIError(Self.connect(.timeout)).message == "why \\u{1b}[31m")
+        let transfer = TransferError(.notAllowed, "go \u{9b}2J away", isFromPeer: true)
+        #expect(CLIError(transfer).message == "go \\u{9b}2J away")
+    }
+
+    @Test func limitsAreNamed() {
+        let error = CLIError(TransferError(.tooLarge, "8 bytes", isFromPeer: true, limit: 4))
+        #expect(error.fields == [.int("limit", 4)])
+        #expect(error.hint == "the receiver sets its limit with --max-size")
+    }
+
+    @Test func attemptsAreShownWhenThereAreSeveral() {
+        let attempt = ConnectAttempt(stage: .direct, address: "a", elapsed: .zero, outcome: .timeout)
+        let error = ConnectError(.timeout, nodeID: nil, reason: "", hint: "", attempts: [attempt, attempt])
+        #expect(CLIError(error).details.count == 3)
+        #expect(CLIError(error).fields.map(\.name) == ["attempts"])
+    }
+}
