@@ -81,7 +81,7 @@ import Testing
     func hostileNamesAreRefusedBeforeAnythingIsMade(path: [String]) async throws {
         let outcome = try await Self.receive(try Self.offer([Self.file(path)]), into: folder)
         #expect(outcome.error?.code == .badName)
-        guard case .refuse(let error)? = outcome.frames.first else {
+        guard case .refuse(let error)? = outcome.frames.last else {
             Issue.record("no refusal: \(outcome.frames)")
             return
         }
