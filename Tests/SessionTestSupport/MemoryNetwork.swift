@@ -12,6 +12,8 @@ public final class MemoryNetwork {
         case hang
     }
 
+    /// The nodes' clock: it stands still, however busy the machine is, but inside its `run`.
+    public let clock = SimulatedNetwork(seed: 1)
     public var behaviours: [SocketAddress: Behaviour] = [:]
     public private(set) var dialled: [SocketAddress] = []
 
@@ -86,7 +88,7 @@ public struct MemoryNode {
         key = IdentityKey.generate()
         transport = network.node(key.nodeID, at: SocketAddress(.v4Loopback, port: port))
         connections = Connections(
-            localNodeID: key.nodeID, transport: transport, clock: SystemNetworkClock.shared, limits: limits)
+            localNodeID: key.nodeID, transport: transport, clock: network.clock, limits: limits)
     }
 
     public func connect(to other: MemoryNode) async throws -> Session {

@@ -15,7 +15,7 @@ final class Admission {
     /// The admission key of the realm that the node is in.
     private var key: [UInt8]?
     private var backoff = AdmissionBackoff()
-    private var running: [UInt64: Task<Void, any Error>] = [:]
+    private var running: [UInt64: SharedTask<Void>] = [:]
     private var accepting = 0
     private let connections: Connections
     private let onAdmitted: @NetworkActor (Session) -> Void
@@ -42,9 +42,9 @@ final class Admission {
     /// - Throws: ``RealmError``.
     func admit(_ session: Session) async throws {
         if session.isAdmitted { return }
-        let task = start(session)
+        guard let task = start(session) else { throw RealmError(.notMember, detail: "join a realm first") }
         do {
-            try await task.value
+            try await task.value()
         } catch let error as RealmError {
             // The peer may have admitted itself meanwhile from its side.
             if !session.isAdmitted { throw error }
@@ -53,13 +53,13 @@ final class Admission {
         }
     }
 
-    /// Begins the admission without waiting for it.
+    /// Begins the admission without waiting for it; `nil` outside a realm.
     @discardableResult
-    func start(_ session: Session) -> Task<Void, any Error> {
+    func start(_ session: Session) -> SharedTask<Void>? {
         if let task = running[session.id] { return task }
-        guard let key else { return Task { throw RealmError(.notMember, detail: "join a realm first") } }
+        guard let key else { return nil }
         session.beginAdmission()
-        let task = Task { @NetworkActor [weak self, clock = connections.clock] in
+        let task = SharedTask<Void> { [weak self, clock = connections.clock] in
             var isAdmitted = false
             defer {
                 session.endAdmission(admitted: isAdmitted)

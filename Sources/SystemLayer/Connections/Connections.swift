@@ -16,7 +16,7 @@ public final class Connections {
     private var table: SessionTable
     private var open: [UInt64: Session] = [:]
     private var nextID: UInt64 = 0
-    private var dials: [NodeID: SharedDial] = [:]
+    private var dials: [NodeID: SharedTask<Session>] = [:]
     private var dialCount = 0
     private var observers: [@NetworkActor (Session) -> Void] = []
     private var isStopped = false
@@ -67,15 +67,14 @@ public final class Connections {
         }
         guard let nodeID = target.nodeID else { return try await dial(target, timeout: timeout) }
         if let session = session(with: nodeID), !session.isRetired { return session }
-        let shared: SharedDial
+        let shared: SharedTask<Session>
         if let existing = dials[nodeID] {
             shared = existing
         } else {
-            shared = SharedDial(
-                Task { @NetworkActor [self] in
-                    defer { dials[nodeID] = nil }
-                    return try await dial(target, timeout: timeout)
-                })
+            shared = SharedTask { [self] in
+                defer { dials[nodeID] = nil }
+                return try await dial(target, timeout: timeout)
+            }
             dials[nodeID] = shared
         }
         return try await shared.value()
@@ -156,30 +155,5 @@ public final class Connections {
         // What goes through a relay first: its goodbye needs the connection to the relay.
         for session in sessions where session.path.peerAddress == nil { session.close(code, reason: reason) }
         for session in sessions { session.close(code, reason: reason) }
-    }
-}
-
-/// One dial that several callers wait for; it is cancelled when the last of them is.
-@NetworkActor
-private final class SharedDial {
-    private let task: Task<Session, any Error>
-    private var waiting = 0
-
-    init(_ task: Task<Session, any Error>) {
-        self.task = task
-    }
-
-    func cancel() { task.cancel() }
-
-    func value() async throws -> Session {
-        waiting += 1
-        return try await withTaskCancellationHandler {
-            defer { waiting -= 1 }
-            return try await task.value
-        } onCancel: {
-            Task { @NetworkActor in
-                if self.waiting <= 1 { self.task.cancel() }
-            }
-        }
     }
 }

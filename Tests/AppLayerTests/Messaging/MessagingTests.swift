@@ -144,8 +144,10 @@ private struct Broken: Error, CustomStringConvertible {
             return nil
         }
         let session = try await left.admittedSession(with: right)
-        await #expect(throws: MessagingError(.timeout)) {
-            try await left.messaging.request([1], protocol: "slow", on: session, timeout: .milliseconds(10))
+        await network.clock.run {
+            await #expect(throws: MessagingError(.timeout)) {
+                try await left.messaging.request([1], protocol: "slow", on: session, timeout: .milliseconds(10))
+            }
         }
         let waiting = Task { @NetworkActor in
             try await left.messaging.request([1], protocol: "silent", on: session)

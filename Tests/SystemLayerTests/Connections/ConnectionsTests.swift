@@ -55,7 +55,9 @@ import Testing
         let dead = SocketAddress(.v4Loopback, port: 9)
         network.behaviours[dead] = .hang
         let addresses = [Address.quic(dead.ip, port: dead.port), right.address]
-        let session = try await left.connections.connect(to: DialTarget(addresses: addresses))
+        let session = try await network.clock.run {
+            try await left.connections.connect(to: DialTarget(addresses: addresses))
+        }
         #expect(session.remoteNodeID == right.nodeID)
         #expect(session.attempts.map(\.outcome) == [.connected, .superseded])
     }
@@ -65,7 +67,9 @@ import Testing
         let dead = SocketAddress(.v4Loopback, port: 9)
         network.behaviours[dead] = .hang
         let target = DialTarget(nodeID: IdentityKey.generate().nodeID, addresses: [.quic(dead.ip, port: dead.port)])
-        let error = await code { try await left.connections.connect(to: target, timeout: .milliseconds(20)) }
+        let error = await network.clock.run {
+            await code { try await left.connections.connect(to: target, timeout: .milliseconds(20)) }
+        }
         #expect(error?.code == .timeout)
         #expect(error?.attempts.map(\.outcome) == [.timeout])
     }
@@ -89,7 +93,7 @@ import Testing
     @Test func namesAreResolvedAndTheirFailureIsTold() async throws {
         let right = MemoryNode(in: network, port: 2)
         let key = IdentityKey.generate()
-        let clock = SystemNetworkClock.shared
+        let clock = network.clock
         let resolver = NameResolver(clock: clock, deadline: .seconds(1)) { name, _ in
             name == "good.test"
                 ? .success([.v4Loopback]) : .failure(TransportFailure(.nameUnknown, detail: "no such name"))

@@ -102,7 +102,9 @@ import Wire
         _ = try await left.connect(to: right)
         let raw = try await left.transport.connections[0].openByteStream()
         try await raw.write(Chunk([0x13]))
-        await #expect(throws: StreamError(.reset(StreamCode.timeout.rawValue))) { try await raw.read() }
+        await network.clock.run {
+            await #expect(throws: StreamError(.reset(StreamCode.timeout.rawValue))) { try await raw.read() }
+        }
     }
 
     @Test func bothSidesSeeCodeAndReason() async throws {

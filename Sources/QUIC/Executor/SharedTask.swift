@@ -1,0 +1,45 @@
+/// Work on the network thread that several callers wait for; it is cancelled when the last of them gave up.
+///
+/// Awaiting `Task.value` leaves the network thread for the global pool and comes back: slow, and in a simulation time
+/// moves on meanwhile. This stays.
+@NetworkActor
+public final class SharedTask<Value: Sendable> {
+    private var task: Task<Void, Never>?
+    private var result: Result<Value, any Error>?
+    private var waiters: [Waiter<Value>] = []
+    private var waiting = 0
+
+    public init(_ body: @escaping @NetworkActor @Sendable () async throws -> Value) {
+        task = networkTask { [self] in
+            do {
+                finish(.success(try await body()))
+            } catch {
+                finish(.failure(error))
+            }
+        }
+    }
+
+    public func cancel() { task?.cancel() }
+
+    /// The work's outcome.
+    ///
+    /// - Throws: what the work threw; `CancellationError` at once when the waiting task is cancelled.
+    public func value() async throws -> Value {
+        if let result { return try result.get() }
+        let waiter = Waiter<Value>()
+        waiters.append(waiter)
+        waiting += 1
+        defer {
+            waiting -= 1
+            if waiting == 0, result == nil { task?.cancel() }
+        }
+        return try await waiter.value()
+    }
+
+    private func finish(_ result: Result<Value, any Error>) {
+        self.result = result
+        task = nil
+        for waiter in waiters { waiter.resume(with: result) }
+        waiters = []
+    }
+}
