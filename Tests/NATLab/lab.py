@@ -16,14 +16,14 @@ def arguments():
     what.add_argument("--nat-check", action="store_true", help="compare dep2p's NAT check with what the networks are")
     what.add_argument("--gateway", action="store_true", help="port mapping against miniupnpd")
     what.add_argument("--fault-test", action="store_true", help="show that each fault does what it says")
-    what.add_argument("--faults", metavar="WHICH", help="all, or names: a transfer through each (with --binary)")
+    what.add_argument("--faults", metavar="WHICH", help="all, or names: a transfer through each (needs BINARY)")
     what.add_argument("--pairs", metavar="WHICH", help=f"all, ci, or KIND:KIND,… (second may be '{matrix.SAME}')")
     how = parser.add_argument_group("how")
     how.add_argument("--kinds", default=",".join(nat.KINDS), help="networks of --self-test and --nat-check")
     how.add_argument("--runs", type=int, default=5, help="connections of each pair (default 5)")
     how.add_argument("--size", type=int, default=256 << 20, help="bytes of each transfer (default 256 MiB)")
     how.add_argument("--jobs", type=int, default=2, help="pairs at once (default 2)")
-    how.add_argument("--binary", help="the dep2p to try; without it a stand-in shows that the harness works")
+    how.add_argument("binary", nargs="?", help="the dep2p to try; without it a stand-in shows that the harness works")
     how.add_argument("--probe", help="NATProbe, for --nat-check and --gateway")
     how.add_argument("--json", action="store_true", help="NDJSON instead of a table")
     return parser.parse_args()
@@ -61,8 +61,7 @@ def run(options):
         failed += run_faults(options, report)
     pairs = options.pairs or ("ci" if nothing_chosen else None)
     if pairs:
-        drivers.DeP2P.binary = options.binary or ""
-        make = drivers.DeP2P if options.binary else drivers.StandIn
+        make = chosen_driver(options.binary)
         if not options.json:
             print(matrix.HEADER)
         wrong, late = matrix.run(make, matrix.parse(pairs), options.runs, options.jobs, report)
@@ -70,11 +69,21 @@ def run(options):
     return failed
 
 
+def chosen_driver(binary):
+    if not binary:
+        return drivers.StandIn
+    drivers.DeP2P.binary = binary
+    if drivers.DeP2P.has_relay():
+        return drivers.DeP2P
+    print(f"{binary} has no relay command: the stand-in shows the networks and the harness only", file=sys.stderr)
+    return drivers.StandIn
+
+
 def run_faults(options, report):
     names = list(faults.FAULTS) if options.faults == "all" else options.faults.split(",")
     unknown = [name for name in names if name not in faults.FAULTS]
     if unknown or not options.binary:
-        raise SystemExit(f"--faults needs --binary, and names of {', '.join(faults.FAULTS)}")
+        raise SystemExit(f"--faults needs BINARY, and names of {', '.join(faults.FAULTS)}")
     drivers.DeP2P.binary = options.binary
     return faults.run(drivers.DeP2P, names, options.size, report)
 

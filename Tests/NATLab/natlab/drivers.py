@@ -110,6 +110,11 @@ class DeP2P(Driver):
         self.realm = os.path.join(self.folder.name, "realm.key")
         subprocess.run([self.binary, "realm-key", "-o", self.realm], check=True, capture_output=True, timeout=10)
 
+    @classmethod
+    def has_relay(cls):
+        commands = subprocess.run([cls.binary, "--help"], capture_output=True, text=True, timeout=10, check=True).stdout
+        return any(line.split()[:1] == ["relay"] for line in commands.splitlines())
+
     def path(self, name):
         self.count += 1
         return os.path.join(self.folder.name, f"{name}{self.count}")
