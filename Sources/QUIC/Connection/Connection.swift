@@ -36,6 +36,8 @@ public final class Connection {
 
     var streams: [Int64: QUICStream] = [:]
     var sendQueue = FIFO<QUICStream>()
+    /// Streams with something to send that their own window holds back.
+    var blockedStreams = FIFO<QUICStream>()
     var openedStreams: [QUICStream] = []
     var streamCreditWaiters = FIFO<Waiter<Void>>()
     var connectionIDs: Set<ConnectionID> = []
@@ -174,6 +176,7 @@ public final class Connection {
         for stream in streams.values { stream.connectionClosed(reason) }
         streams.removeAll()
         sendQueue.removeAll()
+        blockedStreams.removeAll()
         while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
         endpoint.forget(self, established: wasEstablished)
         quic = nil
