@@ -47,6 +47,8 @@ public final class Connection {
 
     var isDirty = false
     var timer: TimerToken?
+    /// Ends a handshake that packets keep alive beyond its time; ngtcp2 counts a lost last flight as done.
+    var handshakeTimer: TimerToken?
     var timerDeadline = NetworkInstant.distantFuture
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0
@@ -165,6 +167,19 @@ public final class Connection {
 
     // MARK: Ending
 
+    func startHandshakeTimer() {
+        let limit = endpoint.configuration.handshakeTimeout
+        handshakeTimer = endpoint.clock.schedule(after: limit) { [weak self] in
+            guard let self, !isAnnounced else { return }
+            finish(CloseReason(.handshakeTimeout))
+        }
+    }
+
+    func endHandshakeTimer() {
+        if let handshakeTimer { endpoint.clock.cancel(handshakeTimer) }
+        handshakeTimer = nil
+    }
+
     /// Releases everything and tells everyone. Never called from inside an ngtcp2 callback.
     func finish(_ reason: CloseReason) {
         if case .closed = state { return }
@@ -173,6 +188,7 @@ public final class Connection {
         state = .closed(reason)
         if let timer { endpoint.clock.cancel(timer) }
         timer = nil
+        endHandshakeTimer()
         for stream in streams.values { stream.connectionClosed(reason) }
         streams.removeAll()
         sendQueue.removeAll()
