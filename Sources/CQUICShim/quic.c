@@ -153,9 +153,9 @@ static int stream_open(ngtcp2_conn *conn, int64_t stream, void *user) {
 }
 
 static int stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t stream, uint64_t code, void *user, void *su) {
-    (void)conn, (void)flags, (void)code, (void)su;
+    (void)conn, (void)su;
     SELF;
-    CALL(stream_closed, stream);
+    CALL(stream_closed, stream, flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET ? code : 0);
     return 0;
 }
 

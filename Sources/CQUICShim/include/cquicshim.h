@@ -132,7 +132,8 @@ typedef struct {
     int (*stream_data)(void *user, int64_t stream, int fin, const uint8_t *data, size_t length);
     void (*stream_acknowledged)(void *user, int64_t stream, uint64_t end);
     int (*stream_opened)(void *user, int64_t stream);
-    void (*stream_closed)(void *user, int64_t stream);
+    /// Both directions are done; `code` is that of a reset or stop of either side, 0 when there was none.
+    void (*stream_closed)(void *user, int64_t stream, uint64_t code);
     void (*stream_reset)(void *user, int64_t stream, uint64_t code);
     void (*stream_credit)(void *user, int64_t stream);
     void (*streams_credit)(void *user);

@@ -27,8 +27,8 @@ extension Connection {
                 with(user) { $0.opened(id) }
                 return 0
             },
-            stream_closed: { user, id in
-                with(user) { $0.streams.removeValue(forKey: id)?.closedByTransport() }
+            stream_closed: { user, id, code in
+                with(user) { $0.streams.removeValue(forKey: id)?.closedByTransport(code) }
             },
             stream_reset: { user, id, code in with(user) { $0.streams[id]?.peerReset(code) } },
             stream_credit: { user, id in

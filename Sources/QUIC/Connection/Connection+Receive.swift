@@ -64,6 +64,7 @@ extension Connection {
 
     private func announce() {
         isAnnounced = true
+        endHandshakeTimer()
         reportedPath = path
         guard let quic else { return }
         dep2p_quic_keep_alive(quic, endpoint.configuration.keepAlive.clampedNanoseconds)

@@ -9,6 +9,9 @@ extension Connection {
     /// The kernel takes at most this many segments in one burst (UDP_MAX_SEGMENTS of older kernels).
     private static let segmentsPerBurst = 64
 
+    /// Streams blocked by their window that one flush offers again.
+    private static let retriesPerFlush = 4
+
     /// RFC 9000 14.1: the size that every path must carry.
     private static let handshakeDatagram = 1_200
 
@@ -26,10 +29,28 @@ extension Connection {
     /// Sends what may be sent now and sets the timer.
     func flush() {
         isDirty = false
+        retryBlocked()
         var more = true
         for _ in 0..<Self.burstsPerFlush where more && quic != nil { more = sendBurst() }
         if more { markDirty() }
         armTimer()
+    }
+
+    /// Offers a few streams that wait for their window to ngtcp2 again: that is how a peer's STOP_SENDING shows.
+    private func retryBlocked() {
+        for _ in 0..<min(blockedStreams.count, Self.retriesPerFlush) {
+            guard let stream = blockedStreams.removeFirst() else { return }
+            stream.isHeldBack = false
+            guard !stream.isQueued, !stream.isClosedByTransport, stream.sending.hasWork else { continue }
+            stream.isQueued = true
+            sendQueue.append(stream)
+        }
+    }
+
+    private func holdBack(_ stream: QUICStream) {
+        guard !stream.isHeldBack else { return }
+        stream.isHeldBack = true
+        blockedStreams.append(stream)
     }
 
     /// Fills the endpoint's buffer with datagrams of one path and length, and sends them at once.
@@ -136,7 +157,10 @@ extension Connection {
                 stream.peerStopped()
             case Int(DEP2P_QUIC_STREAM_BLOCKED):
                 // Blocked by its own window: its credit callback brings it back. Blocked by the connection's: it stays.
-                if dep2p_quic_data_left(quic) > 0 { dequeueFirst() }
+                if dep2p_quic_data_left(quic) > 0 {
+                    dequeueFirst()
+                    holdBack(stream)
+                }
             case Int(DEP2P_QUIC_WRITE_MORE), 1...:
                 if !stream.sending.hasWork {
                     dequeueFirst()

@@ -36,6 +36,8 @@ public final class Connection {
 
     var streams: [Int64: QUICStream] = [:]
     var sendQueue = FIFO<QUICStream>()
+    /// Streams with something to send that their own window holds back.
+    var blockedStreams = FIFO<QUICStream>()
     var openedStreams: [QUICStream] = []
     var streamCreditWaiters = FIFO<Waiter<Void>>()
     var connectionIDs: Set<ConnectionID> = []
@@ -45,6 +47,8 @@ public final class Connection {
 
     var isDirty = false
     var timer: TimerToken?
+    /// Ends a handshake that packets keep alive beyond its time; ngtcp2 counts a lost last flight as done.
+    var handshakeTimer: TimerToken?
     var timerDeadline = NetworkInstant.distantFuture
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0
@@ -163,6 +167,19 @@ public final class Connection {
 
     // MARK: Ending
 
+    func startHandshakeTimer() {
+        let limit = endpoint.configuration.handshakeTimeout
+        handshakeTimer = endpoint.clock.schedule(after: limit) { [weak self] in
+            guard let self, !isAnnounced else { return }
+            finish(CloseReason(.handshakeTimeout))
+        }
+    }
+
+    func endHandshakeTimer() {
+        if let handshakeTimer { endpoint.clock.cancel(handshakeTimer) }
+        handshakeTimer = nil
+    }
+
     /// Releases everything and tells everyone. Never called from inside an ngtcp2 callback.
     func finish(_ reason: CloseReason) {
         if case .closed = state { return }
@@ -171,9 +188,11 @@ public final class Connection {
         state = .closed(reason)
         if let timer { endpoint.clock.cancel(timer) }
         timer = nil
+        endHandshakeTimer()
         for stream in streams.values { stream.connectionClosed(reason) }
         streams.removeAll()
         sendQueue.removeAll()
+        blockedStreams.removeAll()
         while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
         endpoint.forget(self, established: wasEstablished)
         quic = nil

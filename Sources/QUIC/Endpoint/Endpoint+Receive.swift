@@ -57,6 +57,7 @@ extension Endpoint {
             case DEP2P_PACKET_UNKNOWN_VERSION: negotiateVersion(dcid, scid, bytes.count, local, remote)
             case DEP2P_PACKET_SHORT:
                 if let token = ResetToken(endOf: bytes), let connection = connection(resetBy: token) {
+                    let local = connection.role == .client ? boundAddress(for: local) : local
                     connection.receive(bytes, local: local, remote: remote, ecn: ecn)
                 } else {
                     resetUnknown(dcid, bytes.count, local, remote)

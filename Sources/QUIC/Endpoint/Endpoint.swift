@@ -113,6 +113,7 @@ public final class Endpoint {
             &remoteRaw, &dcidRaw, &scidRaw)
         guard connection.quic != nil else {
             connections[connection.id] = nil
+            connection.endHandshakeTimer()
             throw QUICError(.internalError, "the connection could not be made")
         }
         let id = ConnectionID(scid)
@@ -143,6 +144,7 @@ public final class Endpoint {
         nextID += 1
         let connection = Connection(endpoint: self, role: role, id: nextID, expecting: expecting)
         connections[nextID] = connection
+        connection.startHandshakeTimer()
         return connection
     }
 

@@ -18,9 +18,12 @@ public final class QUICStream: ByteStream {
     private var writer: Waiter<Void>?
     /// In the connection's queue of streams with something to send.
     var isQueued = false
+    /// In the connection's queue of streams that their window holds back.
+    var isHeldBack = false
     /// ngtcp2 has forgotten the stream: both directions are done.
     private(set) var isClosedByTransport = false
     private var creditReturned = false
+    private var resetCode: UInt64?
 
     init(id: Int64, connection: Connection) {
         self.id = id
@@ -112,19 +115,21 @@ public final class QUICStream: ByteStream {
     }
 
     func peerReset(_ code: UInt64) {
+        resetCode = code
         dropUnread()
         fail(reading: StreamError(.reset(code)))
     }
 
-    /// The peer stopped reading; ngtcp2 has answered with a reset and does not tell the code.
+    /// The peer stopped reading. ngtcp2 has no callback for that: it shows when the next bytes are offered, and the
+    /// peer's code only once the stream is closed, unless it reset its own side with the same.
     func peerStopped() {
         sending.discard()
-        fail(writing: StreamError(.stopped(0)))
+        fail(writing: StreamError(.stopped(resetCode ?? 0)))
     }
 
-    func closedByTransport() {
+    func closedByTransport(_ code: UInt64) {
         isClosedByTransport = true
-        if !sending.finishSent { fail(writing: StreamError(.alreadyClosed)) }
+        if !sending.finishSent { fail(writing: StreamError(.stopped(resetCode ?? code))) }
         if sending.isFinished { sending.acknowledge(upTo: .max) }
         returnCreditIfDone()
     }

@@ -1,0 +1,83 @@
+import Identity
+import Testing
+
+@testable import QUIC
+
+/// One connection that moves between paths (RFC 9000 9).
+@Suite(.serialized, .timeLimit(.minutes(1)))
+@NetworkActor
+struct MigrationTests {
+    /// A second socket of the client's host, as a leg of its endpoint.
+    private func addLeg(_ pair: TestPair, _ address: SocketAddress) {
+        let driver = pair.network.makeDriver(address: address)
+        driver.start(pair.client)
+        pair.client.addLeg(driver, local: address)
+    }
+
+    @Test func movesToAnotherAddressAndBack() async throws {
+        try await withPair { pair, network in
+            let (client, server) = try await pair.connectBoth()
+            let changes = Box<[SocketAddress?]>([])
+            client.onPathChange = { changes.value.append($0.local) }
+            let second = host(3, port: 6_000)
+            addLeg(pair, second)
+            let transfer = Task { @NetworkActor in try await exchange(client, pattern(1_000_000)) }
+            try await network.sleep(for: .milliseconds(200))
+            #expect(client.migrate(local: second, remote: pair.serverAddress, kind: .punched))
+            try await network.sleep(for: .seconds(3))
+            #expect(client.path == ConnectionPath(kind: .punched, local: second, remote: pair.serverAddress))
+            #expect(server.path.remote == second)
+            #expect(changes.value == [second])
+            let third = host(4, port: 6_000)
+            addLeg(pair, third)
+            #expect(client.migrate(local: third, remote: pair.serverAddress, kind: .direct))
+            try await network.sleep(for: .seconds(3))
+            #expect(server.path.remote == third && client.path.kind == .direct)
+            #expect(try await transfer.value == pattern(1_000_000))
+        }
+    }
+
+    @Test func aDeadPathLeavesTheOldOneInUse() async throws {
+        try await withPair { pair, network in
+            let (client, server) = try await pair.connectBoth()
+            let second = host(3, port: 6_000)
+            addLeg(pair, second)
+            network.filter = { _, from, to in from != second && to != second }
+            #expect(client.migrate(local: second, remote: pair.serverAddress, kind: .punched))
+            #expect(try await exchange(client, pattern(100_000)) == pattern(100_000))
+            try await network.sleep(for: .seconds(5))
+            #expect(client.path.local == pair.clientAddress && server.path.remote == pair.clientAddress)
+        }
+    }
+
+    @Test func onlyTheClientMovesAndOnlyElsewhere() async throws {
+        try await withPair { pair, network in
+            let (client, server) = try await pair.connectBoth()
+            try await network.sleep(for: .seconds(1))
+            #expect(!server.migrate(local: host(8), remote: pair.clientAddress, kind: .direct))
+            #expect(!client.migrate(local: pair.clientAddress, remote: pair.serverAddress, kind: .direct))
+            client.close(code: 0)
+            #expect(!client.migrate(local: host(3), remote: pair.serverAddress, kind: .direct))
+        }
+    }
+
+    /// A NAT that changes its mapping: the same connection arrives from another address.
+    @Test func followsAReboundPeer() async throws {
+        try await withPair { pair, network in
+            let (client, server) = try await pair.connectBoth()
+            let rebound = host(9, port: 7_777)
+            let nat = DatagramSocket(network.makeDriver(address: rebound))
+            nat.onDatagram = { datagram in
+                network.send(datagram.bytes, from: pair.serverAddress, to: pair.clientAddress, ecn: 0)
+            }
+            network.filter = { bytes, from, to in
+                guard from == pair.clientAddress, to == pair.serverAddress else { return true }
+                nat.send(bytes, to: to)
+                return false
+            }
+            #expect(try await exchange(client, pattern(50_000)) == pattern(50_000))
+            #expect(server.path.remote == rebound)
+            nat.close()
+        }
+    }
+}

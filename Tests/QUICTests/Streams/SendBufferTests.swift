@@ -1,0 +1,127 @@
+import CQUICShim
+import Testing
+
+@testable import QUIC
+
+/// The sending half of a stream beside a plain array of bytes.
+@Suite struct SendBufferTests {
+    /// What the buffer offers to send next.
+    private func offered(_ buffer: SendBuffer, vectors: Int) -> (bytes: [UInt8], isAll: Bool) {
+        withUnsafeTemporaryAllocation(of: dep2p_vec.self, capacity: vectors) { memory in
+            let (count, bytes, isAll) = buffer.vectors(into: memory)
+            let joined = memory[..<count].flatMap { Array(UnsafeBufferPointer(start: $0.base, count: $0.length)) }
+            #expect(joined.count == bytes)
+            return (joined, isAll)
+        }
+    }
+
+    @Test(arguments: 0..<20)
+    func agreesWithTheModel(_ seed: Int) {
+        var random = SplitMix64(state: UInt64(seed))
+        var buffer = SendBuffer()
+        var model: [UInt8] = []
+        var (sent, acknowledged) = (0, 0)
+        for _ in 0..<300 {
+            switch random.next() % 4 {
+            case 0:
+                let bytes = pattern(Int(random.next() % 50), seed: random.next())
+                buffer.append(Chunk(bytes))
+                model += bytes
+            case 1, 2:
+                let (bytes, isAll) = offered(buffer, vectors: 1 + Int(random.next() % 8))
+                #expect(bytes == Array(model[sent..<sent + bytes.count]))
+                #expect(isAll == (sent + bytes.count == model.count))
+                let count = bytes.isEmpty ? 0 : Int(random.next() % UInt64(bytes.count + 1))
+                buffer.advance(count, finished: false)
+                sent += count
+            default:
+                // Also what was acknowledged before, and what was never sent.
+                let end = Int(random.next() % UInt64(model.count + 10))
+                buffer.acknowledge(upTo: UInt64(end))
+                acknowledged = max(acknowledged, min(end, sent))
+            }
+            #expect(buffer.sent == UInt64(sent) && buffer.acknowledged == UInt64(acknowledged))
+            #expect(buffer.unsent == UInt64(model.count - sent))
+            #expect(buffer.retained >= UInt64(model.count - acknowledged))
+            #expect(buffer.hasWork == (sent < model.count))
+        }
+        buffer.finish()
+        #expect(buffer.hasWork)
+        buffer.advance(model.count - sent, finished: true)
+        #expect(!buffer.hasWork && buffer.finishSent)
+        buffer.acknowledge(upTo: .max)
+        #expect(buffer.retained == 0)
+    }
+
+    @Test func freesAcknowledgedChunks() {
+        var buffer = SendBuffer()
+        weak var first: Chunk?
+        do {
+            let chunk = Chunk([1, 2, 3])
+            first = chunk
+            buffer.append(chunk)
+        }
+        buffer.advance(3, finished: false)
+        buffer.acknowledge(upTo: 2)
+        #expect(first != nil)
+        buffer.acknowledge(upTo: 3)
+        #expect(first == nil)
+    }
+
+    @Test func discardForgetsEverything() {
+        var buffer = SendBuffer()
+        buffer.append(Chunk([1, 2, 3]))
+        buffer.advance(1, finished: false)
+        buffer.discard()
+        #expect(!buffer.hasWork && buffer.retained == 0 && buffer.unsent == 0 && buffer.finishSent)
+        #expect(offered(buffer, vectors: 4).bytes.isEmpty)
+        buffer.acknowledge(upTo: 2)
+        buffer.acknowledge(upTo: .max)
+        #expect(buffer.retained == 0)
+    }
+}
+
+/// The queue beside an array.
+@Suite struct FIFOTests {
+    @Test(arguments: 0..<10)
+    func agreesWithAnArray(_ seed: Int) {
+        var random = SplitMix64(state: UInt64(seed))
+        var queue = FIFO<Int>()
+        var model: [Int] = []
+        for step in 0..<3_000 {
+            switch random.next() % 100 {
+            case 0..<(step % 600 < 300 ? 60 : 30):
+                queue.append(step)
+                model.append(step)
+            case 99:
+                let divisor = 2 + Int(random.next() % 5)
+                queue.removeAll { $0 % divisor == 0 }
+                model.removeAll { $0 % divisor == 0 }
+            default:
+                let (taken, expected) = (queue.removeFirst(), model.isEmpty ? nil : model.removeFirst())
+                #expect(taken == expected)
+            }
+            #expect(queue.count == model.count && queue.first == model.first && queue.isEmpty == model.isEmpty)
+            if !model.isEmpty {
+                let index = Int(random.next() % UInt64(model.count))
+                #expect(queue[index] == model[index])
+            }
+        }
+        queue.removeAll()
+        let last = queue.removeFirst()
+        #expect(queue.isEmpty && last == nil)
+    }
+
+    @Test func keepsNothingThatWasTaken() {
+        var queue = FIFO<Chunk>()
+        weak var taken: Chunk?
+        do {
+            let chunk = Chunk([1])
+            taken = chunk
+            queue.append(chunk)
+        }
+        queue.append(Chunk([2]))
+        queue.removeFirst()
+        #expect(taken == nil)
+    }
+}
