@@ -23,6 +23,8 @@ final class Interruption: Sendable {
 
     private struct State {
         var isGraceful = false
+        /// What daemons do on signals that do not end them.
+        var handlers: [Int32: @Sendable () -> Void] = [:]
         var reason: Reason?
         var nextWaiter = 0
         var waiters: [Int: CheckedContinuation<Reason?, Never>] = [:]
@@ -33,17 +35,27 @@ final class Interruption: Sendable {
     /// Why the command is to end, once it is.
     var reason: Reason? { state.withLock { $0.reason } }
 
-    /// Takes SIGINT and SIGTERM from now on, from this thread and those it starts.
+    /// Takes SIGINT and SIGTERM from now on, from this thread and those it starts; SIGHUP and SIGUSR1 too, which end
+    /// the process as ever where nothing was set with ``on(_:_:)``.
     func takeSignals() {
         var set = sigset_t()
         sigemptyset(&set)
         sigaddset(&set, SIGINT)
         sigaddset(&set, SIGTERM)
+        sigaddset(&set, SIGHUP)
+        sigaddset(&set, SIGUSR1)
         // A thread of its own, so that nothing that blocks or hangs elsewhere can hold a signal up.
         pthread_sigmask(SIG_BLOCK, &set, nil)
         SignalThread.start(set) { [self] signal in
-            if !isGraceful || !trigger(.signal(signal)) { Self.die(of: signal) }
+            if let handler = state.withLock({ $0.handlers[signal] }) { return handler() }
+            let isWish = signal == SIGINT || signal == SIGTERM
+            if !isWish || !isGraceful || !trigger(.signal(signal)) { Self.die(of: signal) }
         }
+    }
+
+    /// Calls `handler` on a thread of its own for each SIGHUP or SIGUSR1 from now on.
+    func on(_ signal: Int32, _ handler: @escaping @Sendable () -> Void) {
+        state.withLock { $0.handlers[signal] = handler }
     }
 
     /// From now on somebody waits, or will.

@@ -38,7 +38,8 @@ public final class RelayService {
     /// How often times are looked at.
     private static let sweep = Duration.seconds(1)
 
-    public let limits: RelayLimits
+    /// What is granted from now on; what was granted before keeps its terms.
+    public var limits: RelayLimits { didSet { machine.limits = limits } }
     /// Serves only connections that were admitted to this node's realm.
     public let membersOnly: Bool
     public var onEvent: (@NetworkActor (Event) -> Void)?
