@@ -25,6 +25,8 @@ public final class RelayService {
         public var forwardedBytes: UInt64 = 0
         /// Frames dropped because they did not come from their circuit's side.
         public var strayDatagrams: UInt64 = 0
+
+        public init() {}
     }
 
     @NetworkActor
@@ -67,9 +69,14 @@ public final class RelayService {
     }
 
     public var statistics: Statistics {
-        Statistics(
-            reservations: machine.reservationCount, circuits: circuits.count, openedCircuits: openedCircuits,
-            refusals: refusals, forwardedBytes: forwarder.forwardedBytes, strayDatagrams: forwarder.strayDatagrams)
+        var statistics = Statistics()
+        statistics.reservations = machine.reservationCount
+        statistics.circuits = circuits.count
+        statistics.openedCircuits = openedCircuits
+        statistics.refusals = refusals
+        statistics.forwardedBytes = forwarder.forwardedBytes
+        statistics.strayDatagrams = forwarder.strayDatagrams
+        return statistics
     }
 
     /// Tells both sides of every circuit, and grants nothing more.
