@@ -35,7 +35,8 @@ enum Program {
             output.fail(withHelpHint(error, command), usage: HelpText.usage(command))
             return error.code.status
         case .run(let invocation):
-            let context = RunContext(environment: environment, output: output, interruption: interruption)
+            let context = RunContext(
+                environment: environment, output: output, interruption: interruption, invocation: invocation)
             return await run(invocation, context)
         }
     }
@@ -103,4 +104,11 @@ struct RunContext: Sendable {
     let environment: Environment
     let output: Output
     let interruption: Interruption
+    let invocation: Invocation
+
+    /// The options read anew, with what variables and configuration files say now.
+    func reload() throws(CLIError) -> ResolvedOptions {
+        let files = try ConfigurationLoading.files(invocation, environment)
+        return try ResolvedOptions(invocation, environment: environment, files: files)
+    }
 }

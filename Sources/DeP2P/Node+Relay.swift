@@ -1,3 +1,4 @@
+internal import Identity
 internal import QUIC
 public import SystemLayer
 
@@ -6,7 +7,20 @@ extension Node {
         relays.serve(service: relayService)
         guard configuration.usesRelays else { return }
         relays.dialThroughRelays()
-        for relay in configuration.relays { relays.use(relay) }
+        if configuration.reserves { for relay in configuration.relays { relays.use(relay) } }
+    }
+
+    /// The target with every way to it that is known and allowed: its addresses, what was learned, and this node's
+    /// own relays last.
+    func ways(to target: DialTarget, known: [Address]) -> DialTarget {
+        var addresses = (target.addresses + known).filter { usesDirect || $0.isRelayed }
+        if let nodeID = target.nodeID {
+            for relay in ownRelays where relay.nodeID != nodeID {
+                let circuit = try? Address(components: relay.components + [.p2pCircuit, .p2p(nodeID)])
+                if let circuit, !addresses.contains(circuit) { addresses.append(circuit) }
+            }
+        }
+        return DialTarget(nodeID: target.nodeID, addresses: addresses)
     }
 
     /// The reservations with relays that stand, best first.

@@ -32,6 +32,8 @@ public final class Node {
     private let endpoint: Endpoint
     private let identify: Identify
     private let stun: STUNService
+    let ownRelays: [Address]
+    let usesDirect: Bool
     private var knownPeers: [NodeID: [Address]] = [:]
     private var isStopped = false
     /// Transfers received at once.
@@ -66,6 +68,8 @@ public final class Node {
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)
+        ownRelays = configuration.usesRelays ? configuration.relays : []
+        usesDirect = configuration.usesDirect
         let relays = RelayClient(connections, endpoint: endpoint)
         self.relays = relays
         relayService = configuration.relay.map { [connections] relay in
@@ -134,7 +138,7 @@ public final class Node {
     /// - Throws: ``DeP2PError`` with every attempt.
     public func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
         let known = target.nodeID.flatMap { knownPeers[$0] } ?? []
-        let target = DialTarget(nodeID: target.nodeID, addresses: target.addresses + known)
+        let target = ways(to: target, known: known)
         do { return try await connections.connect(to: target, timeout: timeout) } catch { throw DeP2PError(error) }
     }
 

@@ -1,7 +1,7 @@
 /// The table of commands. Adding one takes a file in Commands/ and an entry here.
 enum CommandTable {
     /// In the order of the help: what one does first comes first.
-    static let commands: [CommandEntry] = [.keygen, .realmKey, .send, .listen, .ping]
+    static let commands: [CommandEntry] = [.keygen, .realmKey, .send, .listen, .ping, .relay]
 
     static let summary = "send files and messages to a NodeID inside a realm"
 
@@ -34,5 +34,5 @@ enum CommandTable {
     static let commonOptions: [OptionEntry] = CommonOptions.identity + CommonOptions.network + CommonOptions.general
 
     /// Every option that can be set by a variable or in the configuration file.
-    static var settings: [OptionEntry] { commonOptions.filter(\.isSetting) }
+    static var settings: [OptionEntry] { (commonOptions + commands.flatMap(\.options)).filter(\.isSetting) }
 }

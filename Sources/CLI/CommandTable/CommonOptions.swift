@@ -6,7 +6,7 @@ enum CommonOptions {
     /// Taken by the commands that run a node.
     static let identity: [OptionEntry] = [.ephemeral, .identity, .passphraseFile, .realmKey]
     static let network: [OptionEntry] = [
-        .listen, .noDHT, .noDirect, .noMDNS, .noRelay, .peer, .preset, .stateDir, .timeout,
+        .listen, .noDHT, .noDirect, .noMDNS, .noRelay, .peer, .preset, .relay, .stateDir, .timeout,
     ]
 
     static let node: [OptionEntry] = identity + network
@@ -91,7 +91,7 @@ extension OptionEntry {
         paragraphs: ["Neither look for peers nor answer by multicast on the local network."])
     static let noRelay = OptionEntry(
         "no-relay", heading: .network, variable: "DEP2P_NO_RELAY", summary: "do not connect through relays",
-        paragraphs: ["Leave out paths through relays."])
+        paragraphs: ["Leave out paths through relays, those given by `--relay` too."])
     static let peer = OptionEntry(
         "peer", value: .address, repeats: true, heading: .network, variable: "DEP2P_PEER",
         summary: "address of a known peer, ending in /p2p/NODEID",
@@ -105,6 +105,14 @@ extension OptionEntry {
         paragraphs: [
             "Limits for a kind of machine: `minimal`, `mobile`, `desktop` (the default) or `server`. Every other setting "
                 + "takes precedence."
+        ])
+    static let relay = OptionEntry(
+        "relay", value: .address, repeats: true, heading: .network, variable: "DEP2P_RELAY",
+        summary: "address of a relay, ending in /p2p/NODEID",
+        paragraphs: [
+            "The address of a relay, as `dep2p relay` prints it. A node that listens is reachable through it too, and a "
+                + "peer that no direct address reaches is looked for there. Relays see neither content nor can they change "
+                + "it. Can be given repeatedly."
         ])
     static let stateDir = OptionEntry(
         "state-dir", value: .directory, heading: .network, variable: "DEP2P_STATE_DIR",

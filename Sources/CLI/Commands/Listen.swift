@@ -87,6 +87,9 @@ struct ListenPlan: CommandPlan, Equatable {
         case standardOutput(named: Bool)
     }
 
+    /// How long the first reservation with a relay may keep the addresses from being printed.
+    static let relayWait = Duration.seconds(3)
+
     let destination: Destination
     let once: Bool
     /// Empty: every member.
@@ -121,11 +124,12 @@ struct ListenPlan: CommandPlan, Equatable {
                 .usage, "standard output is a terminal", hint: "redirect it, or use -o - to write there anyway")
         }
         let receiving = try openDestination()
-        let run = try NodeRun(node, needsRealm: true, in: context)
+        var run = try NodeRun(node, needsRealm: true, in: context)
+        run.adjust = { $0.reserves = true }
         let reception = await Reception(self, context.output)
-        let outcome = try await run.run { node in
+        let outcome = try await run.run { [run] node in
             try reception.begin(on: node, receiving)
-            announce(node, run)
+            await announce(node, run)
             try await reception.wait(on: node, timeout: once ? self.node.timeout : nil)
         }
         ServiceNotifier(context.environment).send(.stopping)
@@ -151,10 +155,11 @@ struct ListenPlan: CommandPlan, Equatable {
     }
 
     @NetworkActor
-    private func announce(_ node: Node, _ run: NodeRun) {
+    private func announce(_ node: Node, _ run: NodeRun) async {
         let output = run.context.output
+        let isRelayed = await node.waitForRelay(timeout: Self.relayWait)
         let addresses = node.addresses.map(\.description)
-        let line = sendLine(addresses.first ?? node.nodeID.description, run.plan)
+        let line = sendLine(node.addresses, node, run.plan)
         output.event(
             "listening",
             [
@@ -163,17 +168,29 @@ struct ListenPlan: CommandPlan, Equatable {
             ])
         output.note("NodeID \(node.nodeID)")
         for address in addresses { output.note("listening on \(address)") }
+        if !run.plan.relays.isEmpty, !isRelayed { output.note("no relay has granted a reservation yet") }
+        node.onRelayEvent { event in
+            switch event {
+            case .reserved(let standing): output.note("listening on \(standing.address)")
+            case .lost(let relay): output.note("lost the relay \(relay)")
+            case .refused(let relay, let reason): output.detail("\(relay): \(TerminalText.escape(reason))")
+            case .circuitEnded(_, let end): output.detail("a relayed connection ended: \(end)")
+            }
+        }
         if destination == .nowhere { output.note("only messages are received; -o DIR receives files too") }
         output.note("on the other machine: \(line)")
         ServiceNotifier(run.context.environment).send(.ready, .status("listening as \(node.nodeID)"))
     }
 
     /// The line that sends something here.
-    private func sendLine(_ address: String, _ plan: NodePlan) -> String {
+    private func sendLine(_ addresses: [Address], _ node: Node, _ plan: NodePlan) -> String {
+        let address = addresses.first?.description ?? node.nodeID.description
+        // One line carries every way in: the relayed ones stand beside the direct one.
+        let relayed = addresses.dropFirst().filter(\.isRelayed).map { " --peer " + ShellQuoting.word($0.description) }
         let key: String
         if case .file(let path) = plan.realmKey { key = TerminalText.escape(path) } else { key = "realm.key" }
         let what = destination == .nowhere ? "-m TEXT" : "FILE..."
         let words = [key, address].map(ShellQuoting.word)
-        return "\(Release.program) send --realm-key \(words[0]) --to \(words[1]) \(what)"
+        return "\(Release.program) send --realm-key \(words[0]) --to \(words[1])\(relayed.joined()) \(what)"
     }
 }

@@ -146,7 +146,7 @@ extension PingPlan {
     }
 
     @NetworkActor
-    private func isDirect(_ session: Session) -> Bool { session.path.remote != nil }
+    private func isDirect(_ session: Session) -> Bool { session.path.peerAddress != nil }
 
     @NetworkActor
     private func result(

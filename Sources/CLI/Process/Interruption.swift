@@ -23,6 +23,8 @@ final class Interruption: Sendable {
 
     private struct State {
         var isGraceful = false
+        /// What daemons do on signals that do not end them.
+        var handlers: [Int32: @Sendable () -> Void] = [:]
         var reason: Reason?
         var nextWaiter = 0
         var waiters: [Int: CheckedContinuation<Reason?, Never>] = [:]
@@ -33,11 +35,19 @@ final class Interruption: Sendable {
     /// Why the command is to end, once it is.
     var reason: Reason? { state.withLock { $0.reason } }
 
-    /// Takes SIGINT and SIGTERM from now on, unless the parent has them ignored (nohup(1), a shell's background job).
+    /// Takes SIGINT and SIGTERM from now on, and SIGHUP and SIGUSR1, which end the process as ever where nothing was set
+    /// with ``on(_:_:)``; but not those that the parent has ignored (nohup(1), a shell's background job).
     func takeSignals() {
-        SignalThread.start([SIGINT, SIGTERM]) { [self] signal in
-            if !isGraceful || !trigger(.signal(signal)) { Self.die(of: signal) }
+        SignalThread.start([SIGINT, SIGTERM, SIGHUP, SIGUSR1]) { [self] signal in
+            if let handler = state.withLock({ $0.handlers[signal] }) { return handler() }
+            let isWish = signal == SIGINT || signal == SIGTERM
+            if !isWish || !isGraceful || !trigger(.signal(signal)) { Self.die(of: signal) }
         }
+    }
+
+    /// Calls `handler` on a thread of its own for each SIGHUP or SIGUSR1 from now on.
+    func on(_ signal: Int32, _ handler: @escaping @Sendable () -> Void) {
+        state.withLock { $0.handlers[signal] = handler }
     }
 
     /// From now on somebody waits, or will.

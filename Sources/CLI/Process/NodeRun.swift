@@ -13,6 +13,8 @@ struct NodeRun: Sendable {
     let plan: NodePlan
     let context: RunContext
     let keys: NodeKeys
+    /// What a command changes in the node's configuration.
+    var adjust: @Sendable (inout NodeConfiguration) -> Void = { _ in }
 
     /// Reads the keys and says hello.
     init(_ plan: NodePlan, needsRealm: Bool, in context: RunContext) throws(CLIError) {
@@ -61,6 +63,11 @@ struct NodeRun: Sendable {
         var configuration = NodeConfiguration(identity: keys.identity)
         configuration.knownPeers = plan.peers
         configuration.agent = "\(Release.program)/\(Release.version)"
+        configuration.relays = plan.relays
+        configuration.usesRelays = plan.usesRelay
+        configuration.usesDirect = plan.usesDirect
+        // A command that only sends needs no way in.
+        configuration.reserves = false
         if let preset = Preset.named(plan.preset) { configuration.preset = preset }
         for address in plan.listen {
             switch address {
@@ -68,6 +75,7 @@ struct NodeRun: Sendable {
             case .address(let address): try configuration.listen(on: address)
             }
         }
+        adjust(&configuration)
         return configuration
     }
 

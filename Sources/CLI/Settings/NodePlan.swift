@@ -24,6 +24,7 @@ struct NodePlan: Equatable, Sendable {
     /// Empty: both families, a free port.
     let listen: [ListenAddress]
     let peers: [Address]
+    let relays: [Address]
     let usesDHT: Bool
     let usesDirect: Bool
     let usesMDNS: Bool
@@ -43,6 +44,7 @@ struct NodePlan: Equatable, Sendable {
         ])
         listen = try options.values(.listen) { argument throws(CLIError) in try ListenAddress(argument) }
         peers = try options.values(.peer, as: ArgumentValue.peerAddress)
+        relays = try options.values(.relay, as: ArgumentValue.peerAddress)
         usesDHT = !options.isSet(.noDHT)
         usesDirect = !options.isSet(.noDirect)
         usesMDNS = !options.isSet(.noMDNS)

@@ -27,6 +27,10 @@ public struct NodeConfiguration: Sendable {
     public var relays: [Address] = []
     /// Whether others are dialled, and this node is reachable, through relays.
     public var usesRelays = true
+    /// Whether the node keeps reservations with ``relays``, to be reached through them.
+    public var reserves = true
+    /// Whether nodes are dialled at their own addresses.
+    public var usesDirect = true
     /// Makes the node a relay for others.
     public var relay: RelayConfiguration?
     public var preset = Preset.desktop

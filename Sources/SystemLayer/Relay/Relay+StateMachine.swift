@@ -41,7 +41,7 @@ struct RelayMachine {
     /// Nodes whose rate of requests is remembered, connected or not.
     static let requestersRemembered = 8_192
 
-    private let limits: RelayLimits
+    var limits: RelayLimits
     private var reservations: [NodeID: Reservation] = [:]
     private var circuits: [UInt64: Circuit] = [:]
     private var requests: [NodeID: TokenBucket] = [:]

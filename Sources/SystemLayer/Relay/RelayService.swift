@@ -25,6 +25,8 @@ public final class RelayService {
         public var forwardedBytes: UInt64 = 0
         /// Frames dropped because they did not come from their circuit's side.
         public var strayDatagrams: UInt64 = 0
+
+        public init() {}
     }
 
     @NetworkActor
@@ -38,7 +40,8 @@ public final class RelayService {
     /// How often times are looked at.
     private static let sweep = Duration.seconds(1)
 
-    public let limits: RelayLimits
+    /// What is granted from now on; what was granted before keeps its terms.
+    public var limits: RelayLimits { didSet { machine.limits = limits } }
     /// Serves only connections that were admitted to this node's realm.
     public let membersOnly: Bool
     public var onEvent: (@NetworkActor (Event) -> Void)?
@@ -66,9 +69,14 @@ public final class RelayService {
     }
 
     public var statistics: Statistics {
-        Statistics(
-            reservations: machine.reservationCount, circuits: circuits.count, openedCircuits: openedCircuits,
-            refusals: refusals, forwardedBytes: forwarder.forwardedBytes, strayDatagrams: forwarder.strayDatagrams)
+        var statistics = Statistics()
+        statistics.reservations = machine.reservationCount
+        statistics.circuits = circuits.count
+        statistics.openedCircuits = openedCircuits
+        statistics.refusals = refusals
+        statistics.forwardedBytes = forwarder.forwardedBytes
+        statistics.strayDatagrams = forwarder.strayDatagrams
+        return statistics
     }
 
     /// Tells both sides of every circuit, and grants nothing more.

@@ -1,0 +1,173 @@
+import DeP2P
+import Glibc
+import Identity
+import QUIC
+import SystemLayer
+
+extension CommandEntry {
+    static let relay = CommandEntry(
+        name: "relay",
+        summary: "carry connections between nodes that can't reach each other",
+        synopses: ["[--listen ADDR]... [LIMIT]... [OPTION]..."],
+        description: [
+            "Runs a relay until a signal ends it, with status 0. A node that gives this relay with `--relay` is reachable "
+                + "through it; what passes is encrypted end to end, and the relay can neither read nor change it. The "
+                + "relay answers STUN too.",
+            "With a realm key only members of the realm are served, without one, or with `--public`, anyone.",
+            "Every limit is told to the clients, and named when it is reached.",
+        ],
+        operands: .none,
+        options: OptionEntry.relayOptions,
+        common: CommonOptions.identity + [.listen, .preset],
+        examples: [
+            .init(says: "a relay for one's own realm", line: "dep2p relay --realm-key realm.key"),
+            .init(
+                says: "a public one with narrow circuits",
+                line: "dep2p relay --public --circuit-rate 1MiB --circuit-bytes 1GiB"),
+        ],
+        statuses: [.badData, .inputMissing, .permission],
+        events: [
+            .init("listening", "`node_id`, `addresses`."),
+            .init("reservation", "`node_id` and `state`: `granted`, `renewed` or `ended`."),
+            .init(
+                "circuit",
+                "`from`, `to` and `state`: `opened` or `closed`; when closed also `bytes` carried and `reason`."),
+            .init("refused", "A request was refused: `node_id` and `reason`."),
+            .init(
+                "stats",
+                "On SIGUSR1: `reservations` and `circuits` now; `opened_circuits`, `refusals`, `bytes` and "
+                    + "`stray_datagrams` so far."),
+            .init("result", "Adds what `stats` has."),
+        ],
+        notes: [
+            "The port is 4001 unless `--listen` says otherwise.",
+            "SIGHUP reads the configuration file and its limits anew; circuits that are open keep theirs. SIGUSR1 reports "
+                + "what the relay carries. SIGINT and SIGTERM end it: circuits are told first. The command speaks "
+                + "sd_notify(3). A systemd unit:",
+            "`[Service]` `Type=notify-reload` `ExecStart=/usr/bin/dep2p relay` `DynamicUser=yes` `StateDirectory=dep2p` "
+                + "`Environment=XDG_DATA_HOME=%S` `Restart=on-failure`, each on a line of its own.",
+        ],
+        plan: { options throws(CLIError) in try RelayPlan(options) })
+}
+
+struct RelayPlan: CommandPlan {
+    static let port: UInt16 = 4001
+
+    let limits: RelayLimits
+    let isPublic: Bool
+    let node: NodePlan
+
+    init(_ options: ResolvedOptions) throws(CLIError) {
+        limits = try RelayLimits(options)
+        isPublic = options.isSet(.relayPublic)
+        node = try NodePlan(options, defaultTimeout: nil)
+    }
+
+    func run(in context: RunContext) async throws(CLIError) -> CommandResult {
+        var run = try NodeRun(node, needsRealm: false, in: context)
+        let membersOnly = run.keys.realm != nil && !isPublic
+        run.adjust = { [limits] configuration in
+            if configuration.listen.isEmpty { configuration.listen = NodeConfiguration.anyAddress(port: Self.port) }
+            configuration.relay = RelayConfiguration(limits: limits, membersOnly: membersOnly)
+        }
+        let last = LastStatistics()
+        _ = try await run.run { node in
+            announce(node, membersOnly: membersOnly, context)
+            defer { last.value = node.relayService?.statistics ?? RelayService.Statistics() }
+            try await Waiter<Void>().value()
+        }
+        ServiceNotifier(context.environment).send(.stopping)
+        return CommandResult(fields: await last.value.fields)
+    }
+
+    @NetworkActor
+    private func announce(_ node: Node, membersOnly: Bool, _ context: RunContext) {
+        let output = context.output
+        let addresses = node.addresses.map(\.description)
+        output.event(
+            "listening",
+            [
+                .string("node_id", node.nodeID.description),
+                JSONField("addresses", .array(addresses.map(JSONValue.string))),
+            ])
+        output.note("relay \(node.nodeID), for \(membersOnly ? "members of the realm" : "anyone")")
+        for address in addresses { output.note("listening on \(address)") }
+        node.relayService?.onEvent = { output.report($0) }
+        context.interruption.on(SIGUSR1) {
+            Task { @NetworkActor in
+                guard let statistics = node.relayService?.statistics else { return }
+                output.event("stats", statistics.fields)
+                output.note(statistics.text)
+            }
+        }
+        context.interruption.on(SIGHUP) { reload(node, context) }
+        ServiceNotifier(context.environment).send(.ready, .status("relay \(node.nodeID)"))
+    }
+
+    private func reload(_ node: Node, _ context: RunContext) {
+        let notifier = ServiceNotifier(context.environment)
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        notifier.send(
+            .reloading(monotonicMicroseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000))
+        do throws(CLIError) {
+            let limits = try RelayLimits(try context.reload())
+            Task { @NetworkActor in node.relayService?.limits = limits }
+            context.output.note("the configuration is read anew")
+        } catch {
+            context.output.note("the configuration stays as it was: \(error.message)")
+        }
+        notifier.send(.ready)
+    }
+}
+
+/// What the relay had done when its node was still there.
+@NetworkActor
+private final class LastStatistics {
+    nonisolated init() {}
+
+    var value = RelayService.Statistics()
+}
+
+extension Output {
+    fileprivate func report(_ event: RelayService.Event) {
+        switch event {
+        case .reserved(let node, let isRenewal):
+            reservation(node, isRenewal ? "renewed" : "granted")
+        case .reservationEnded(let node): reservation(node, "ended")
+        case .opened(let from, let to):
+            self.event("circuit", [.string("state", "opened"), .string("from", "\(from)"), .string("to", "\(to)")])
+            detail("circuit from \(from) to \(to)")
+        case .closed(let from, let to, let bytes, let reason):
+            self.event(
+                "circuit",
+                [
+                    .string("state", "closed"), .string("from", "\(from)"), .string("to", "\(to)"),
+                    .int("bytes", bytes), .string("reason", "\(reason)"),
+                ])
+            detail("circuit from \(from) to \(to) ended after \(FixedPoint.bytes(bytes)): \(reason)")
+        case .refused(let node, let error):
+            self.event("refused", [.string("node_id", "\(node)"), .string("reason", "\(error)")])
+            detail("refused \(node): \(error)")
+        }
+    }
+
+    private func reservation(_ node: NodeID, _ state: String) {
+        event("reservation", [.string("node_id", "\(node)"), .string("state", state)])
+        detail("reservation of \(node) \(state)")
+    }
+}
+
+extension RelayService.Statistics {
+    fileprivate var fields: [JSONField] {
+        [
+            .int("reservations", reservations), .int("circuits", circuits), .int("opened_circuits", openedCircuits),
+            .int("refusals", refusals), .int("bytes", forwardedBytes), .int("stray_datagrams", strayDatagrams),
+        ]
+    }
+
+    fileprivate var text: String {
+        "\(reservations) reservations, \(circuits) circuits, \(openedCircuits) opened so far, "
+            + "\(FixedPoint.bytes(forwardedBytes)) carried, \(refusals) refusals"
+    }
+}

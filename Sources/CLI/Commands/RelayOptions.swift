@@ -1,0 +1,97 @@
+import SystemLayer
+
+extension OptionEntry {
+    static let relayCircuitBytes = OptionEntry(
+        "circuit-bytes", value: .size, variable: "DEP2P_CIRCUIT_BYTES",
+        summary: "bytes one circuit carries (default 16GiB; 0: no limit)",
+        paragraphs: [
+            "End a circuit when it has carried SIZE bytes, both directions together. Both sides are told, and connect "
+                + "again when they go on. The default is `16GiB`; `0` is no limit."
+        ])
+    static let relayCircuitRate = OptionEntry(
+        "circuit-rate", value: .size, variable: "DEP2P_CIRCUIT_RATE",
+        summary: "bytes a second of one circuit (default 64MiB; 0: no limit)",
+        paragraphs: [
+            "Let one circuit carry at most SIZE bytes a second, both directions together; what is sent faster is dropped, "
+                + "and the senders adapt. The default is `64MiB`; `0` is no limit."
+        ])
+    static let relayCircuitTime = OptionEntry(
+        "circuit-time", value: .duration, variable: "DEP2P_CIRCUIT_TIME",
+        summary: "how long one circuit lives (default 24h; 0: for ever)",
+        paragraphs: ["End a circuit after DURATION. The default is `24h`; `0` is no limit."])
+    static let relayMaxCircuits = OptionEntry(
+        "max-circuits", value: .count, variable: "DEP2P_MAX_CIRCUITS", summary: "circuits at once (default 1024)",
+        paragraphs: ["Carry at most N circuits at once. The default is 1024."])
+    static let relayMaxCircuitsPerIP = OptionEntry(
+        "max-circuits-per-ip", value: .count, variable: "DEP2P_MAX_CIRCUITS_PER_IP",
+        summary: "circuits made from one IP address (default 128)",
+        paragraphs: ["Carry at most N circuits made from one IP address. The default is 128."])
+    static let relayMaxCircuitsPerNode = OptionEntry(
+        "max-circuits-per-node", value: .count, variable: "DEP2P_MAX_CIRCUITS_PER_NODE",
+        summary: "circuits of one node (default 32)",
+        paragraphs: ["Carry at most N circuits with one node at either end. The default is 32."])
+    static let relayMaxCircuitsPerSubnet = OptionEntry(
+        "max-circuits-per-subnet", value: .count, variable: "DEP2P_MAX_CIRCUITS_PER_SUBNET",
+        summary: "circuits made from one /24 or /48 (default 512)",
+        paragraphs: ["Carry at most N circuits made from one /24 of IPv4 or one /48 of IPv6. The default is 512."])
+    static let relayMaxRequests = OptionEntry(
+        "max-requests", value: .count, variable: "DEP2P_MAX_REQUESTS",
+        summary: "requests a minute of one node (default 120)",
+        paragraphs: ["Answer at most N requests a minute of one node. The default is 120."])
+    static let relayMaxReservations = OptionEntry(
+        "max-reservations", value: .count, variable: "DEP2P_MAX_RESERVATIONS",
+        summary: "reservations at once (default 1024)",
+        paragraphs: ["Grant at most N reservations, one to a node. The default is 1024."])
+    static let relayMaxReservationsPerIP = OptionEntry(
+        "max-reservations-per-ip", value: .count, variable: "DEP2P_MAX_RESERVATIONS_PER_IP",
+        summary: "reservations of one IP address (default 32)",
+        paragraphs: ["Grant at most N reservations to one IP address. The default is 32."])
+    static let relayMaxReservationsPerSubnet = OptionEntry(
+        "max-reservations-per-subnet", value: .count, variable: "DEP2P_MAX_RESERVATIONS_PER_SUBNET",
+        summary: "reservations of one /24 or /48 (default 128)",
+        paragraphs: ["Grant at most N reservations to one /24 of IPv4 or one /48 of IPv6. The default is 128."])
+    static let relayPublic = OptionEntry(
+        "public", variable: "DEP2P_PUBLIC", summary: "serve anyone, not only members of the realm",
+        paragraphs: ["Serve any node, although there is a realm key. Without a realm key anyone is served anyway."])
+    static let relayReservationTime = OptionEntry(
+        "reservation-time", value: .duration, variable: "DEP2P_RESERVATION_TIME",
+        summary: "how long a reservation stands (default 30m)",
+        paragraphs: ["Grant reservations for DURATION, at least `10s`; nodes renew earlier. The default is `30m`."])
+
+    static let relayOptions: [OptionEntry] = [
+        .relayCircuitBytes, .relayCircuitRate, .relayCircuitTime, .relayMaxCircuits, .relayMaxCircuitsPerIP,
+        .relayMaxCircuitsPerNode, .relayMaxCircuitsPerSubnet, .relayMaxRequests, .relayMaxReservations,
+        .relayMaxReservationsPerIP, .relayMaxReservationsPerSubnet, .relayPublic, .relayReservationTime,
+    ]
+}
+
+extension RelayLimits {
+    static let shortestReservation = Duration.seconds(10)
+
+    init(_ options: ResolvedOptions) throws(CLIError) {
+        self.init()
+        if let size = try options.value(.relayCircuitBytes, as: ArgumentValue.size) {
+            circuitBytes = size == 0 ? nil : size
+        }
+        if let size = try options.value(.relayCircuitRate, as: ArgumentValue.size) {
+            circuitRate = size == 0 ? nil : size
+        }
+        if let time = try options.value(.relayCircuitTime, as: ArgumentValue.timeout) { circuitTime = time }
+        if let time = try options.value(.relayReservationTime, as: ArgumentValue.duration) {
+            guard time >= Self.shortestReservation else {
+                throw CLIError(.badValue, "--reservation-time: shorter than 10s")
+            }
+            reservationTime = time
+        }
+        let counts: [(OptionEntry, WritableKeyPath<RelayLimits, Int>)] = [
+            (.relayMaxCircuits, \.circuits), (.relayMaxCircuitsPerIP, \.circuitsPerAddress),
+            (.relayMaxCircuitsPerNode, \.circuitsPerNode), (.relayMaxCircuitsPerSubnet, \.circuitsPerSubnet),
+            (.relayMaxRequests, \.requestsPerMinute), (.relayMaxReservations, \.reservations),
+            (.relayMaxReservationsPerIP, \.reservationsPerAddress),
+            (.relayMaxReservationsPerSubnet, \.reservationsPerSubnet),
+        ]
+        for (option, path) in counts {
+            if let count = try options.value(option, as: ArgumentValue.count) { self[keyPath: path] = count }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import AppLayer
+import Identity
+import QUIC
+import SystemLayer
+import Testing
+
+@testable import DeP2P
+
+/// A relay and its clients as applications have them, over loopback sockets.
+@Suite struct NodeRelayTests {
+    private func loopback(_ change: (inout NodeConfiguration) -> Void = { _ in }) -> NodeConfiguration {
+        var configuration = NodeConfiguration()
+        configuration.listen = [SocketAddress(.v4Loopback, port: 0)]
+        change(&configuration)
+        return configuration
+    }
+
+    @Test func aMessageGoesThroughTheRelay() async throws {
+        let key = RealmKey.generate()
+        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration(membersOnly: true) })
+        try await relay.join(key)
+        let relays = await relay.addresses
+        let right = try await Node.start(loopback { $0.relays = relays })
+        try await right.join(key)
+        try await right.onMessage { message in Array("got ".utf8) + message.body }
+        #expect(await right.waitForRelay(timeout: .seconds(10)))
+        let addresses = await right.addresses
+        #expect(addresses.count == 2 && addresses.last?.isRelayed == true)
+        let left = try await Node.start(loopback { $0.usesDirect = false })
+        try await left.join(key)
+        let session = try await left.connectMember(DialTarget(addresses: addresses))
+        #expect(await session.path.kind == .relay(relay.nodeID))
+        let reply = try await left.send(Array("hello".utf8), on: session)
+        #expect(reply == Array("got hello".utf8))
+        #expect(await relay.relayService?.statistics.forwardedBytes ?? 0 > 2_000)
+        let clock = ContinuousClock()
+        let start = clock.now
+        await left.stop()
+        await right.stop()
+        await relay.stop()
+        #expect(clock.now - start < Node.defaultGrace)
+    }
+
+    @Test func aNodeIDIsEnoughWithTheSameRelay() async throws {
+        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let relays = await relay.addresses
+        let right = try await Node.start(loopback { $0.relays = relays })
+        #expect(await right.waitForRelay(timeout: .seconds(10)))
+        let left = try await Node.start(
+            loopback {
+                $0.relays = relays
+                $0.reserves = false
+            })
+        let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
+        #expect(await session.path.kind == .relay(relay.nodeID))
+        #expect(await left.relayReservations.isEmpty)
+        for node in [left, right, relay] { await node.stop() }
+    }
+
+    @Test func aStoppingRelayIsGoneAtOnce() async throws {
+        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let relays = await relay.addresses
+        let right = try await Node.start(loopback { $0.relays = relays })
+        #expect(await right.waitForRelay(timeout: .seconds(10)))
+        let left = try await Node.start(loopback { $0.relays = relays })
+        let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
+        await relay.stop()
+        #expect(try await session.waitClosed().reason == "the relay is stopping")
+        for node in [left, right] { await node.stop() }
+    }
+
+    @Test func everyNodeAnswersSTUN() async throws {
+        let node = try await Node.start(loopback())
+        let target = try #require(await node.localAddresses.first)
+        let answer = try await ask(target)
+        #expect(answer.prefix(2) == [0x01, 0x01])
+        await node.stop()
+    }
+
+    /// A STUN Binding request (RFC 8489) and what comes back.
+    @NetworkActor
+    private func ask(_ target: SocketAddress) async throws -> [UInt8] {
+        let socket = try DatagramSocket(.v4)
+        defer { socket.close() }
+        let answer = Waiter<[UInt8]>()
+        socket.onDatagram = { answer.resume(returning: $0.bytes) }
+        socket.send([0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42] + (0..<12).map { UInt8($0) }, to: target)
+        return try await SystemNetworkClock.shared.withDeadline(.seconds(5)) { try await answer.value() }
+    }
+}
