@@ -57,7 +57,9 @@ struct ProgressMeter: Sendable {
         guard let first = samples.first, time > first.time, bytes >= first.bytes else { return nil }
         let microseconds = UInt64(max(1, (time - first.time).wholeMicroseconds))
         let (product, overflow) = (bytes - first.bytes).multipliedReportingOverflow(by: 1_000_000)
-        return overflow ? (bytes - first.bytes) / microseconds * 1_000_000 : product / microseconds
+        guard overflow else { return product / microseconds }
+        let (rate, exceeds) = ((bytes - first.bytes) / microseconds).multipliedReportingOverflow(by: 1_000_000)
+        return exceeds ? .max : rate
     }
 
     private func line(_ bytes: UInt64, _ rate: UInt64?) -> String {
@@ -75,8 +77,9 @@ struct ProgressMeter: Sendable {
     }
 
     private static func percent(_ bytes: UInt64, of total: UInt64) -> UInt64 {
+        guard bytes < total else { return 100 }
         let (product, overflow) = bytes.multipliedReportingOverflow(by: 100)
-        return min(100, overflow ? bytes / (total / 100) : product / total)
+        return overflow ? bytes / (total / 100) : product / total
     }
 
     private func timeLeft(_ bytes: UInt64, _ rate: UInt64?) -> Int64? {
