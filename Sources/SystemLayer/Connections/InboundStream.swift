@@ -4,6 +4,10 @@ internal import Wire
 /// The pipeline of one stream that the peer opened: negotiate within the deadline, check the gate, run the handler.
 @NetworkActor
 struct InboundStream {
+    /// How long, and for how many bytes, a peer may go on after the answer's end before it is asked to stop.
+    private static let restPatience = Duration.seconds(1)
+    private static let restLimit = 64 * 1024
+
     private let raw: any ByteStream
     private let session: Session
 
@@ -17,10 +21,22 @@ struct InboundStream {
             guard let (stream, handler) = try await negotiate() else { return }
             try await handler(session, stream)
             stream.finish()
-            stream.stopReading(StreamCode.done.rawValue)
+            await dropRest()
         } catch {
             raw.reset(Self.code(for: error).rawValue)
         }
+    }
+
+    /// Reads the peer's end before asking it to stop: there are libp2p implementations that, asked to stop writing,
+    /// forget the answer that is on its way to them.
+    private func dropRest() async {
+        let patience = session.clock.schedule(after: Self.restPatience) { [raw] in
+            raw.stopReading(StreamCode.done.rawValue)
+        }
+        defer { session.clock.cancel(patience) }
+        var left = Self.restLimit
+        while left > 0, let chunk = try? await raw.read() { left -= chunk.count }
+        raw.stopReading(StreamCode.done.rawValue)
     }
 
     /// `nil` when the peer left without agreeing on anything.

@@ -45,8 +45,11 @@ public final class ProtocolRegistry {
         return memberPrefixes.contains { protocolID.hasPrefix($0) } ? .members : .open
     }
 
-    /// The names registered that `gate` lets through, sorted.
+    /// The names registered that a peer behind `gate` is told of, sorted: a stranger of no realm protocol, not even of
+    /// admission.
     public func names(for gate: Gate) -> [String] {
-        handlers.keys.filter { gate == .members || Self.gate(of: $0) == .open }.sorted()
+        handlers.keys.filter { name in
+            gate == .members || !Self.memberPrefixes.contains { name.hasPrefix($0) }
+        }.sorted()
     }
 }
