@@ -44,7 +44,8 @@ extension Node {
 
     /// Handles messages of the protocol `name`; what `handler` returns is the reply, `nil` a plain receipt.
     ///
-    /// The handler runs off the network thread.
+    /// The handler starts on the network thread, so that a message costs no thread switch: what computes or blocks for
+    /// long belongs elsewhere, on an actor of the application's own or in `offload`.
     /// - Throws: ``DeP2PError`` `invalidName` or `limit`.
     public func onMessage(
         _ name: String = Node.defaultProtocol, handler: @escaping @Sendable (IncomingMessage) async throws -> [UInt8]?

@@ -56,7 +56,8 @@ extension Node {
     public func receiveTransfers(
         to destination: TransferReceiver.Destination, policy: ReceivePolicy = ReceivePolicy(),
         events: @escaping @NetworkActor @Sendable (TransferEvent, NodeID) -> Void = { _, _ in },
-        completion: @escaping @NetworkActor @Sendable (Result<TransferSummary, DeP2PError>, NodeID) -> Void = { _, _ in }
+        completion: @escaping @NetworkActor @Sendable (Result<TransferSummary, DeP2PError>, NodeID) -> Void = { _, _ in
+        }
     ) {
         let slots = TransferSlots(limit: maximumTransfers)
         connections.registry.register(Transfer.protocolID) { [clock] session, stream in

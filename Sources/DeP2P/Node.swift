@@ -42,7 +42,8 @@ public final class Node {
     /// Starts a node: its sockets are bound when this returns.
     ///
     /// - Throws: ``DeP2PError`` `addressInUse` or `cannotListen`.
-    public static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node {
+    public static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
+    {
         do {
             let driver = try Listening.open(configuration.listen)
             return try Node(configuration, driver: driver, clock: SystemNetworkClock.shared)

@@ -99,7 +99,9 @@ import Testing
         let network = SimulatedNetwork(seed: 5)
         try await network.run {
             let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
-            let (leftTarget, rightTarget) = (DialTarget(addresses: left.addresses), DialTarget(addresses: right.addresses))
+            let (leftTarget, rightTarget) = (
+                DialTarget(addresses: left.addresses), DialTarget(addresses: right.addresses)
+            )
             async let one = left.connect(to: rightTarget)
             async let other = right.connect(to: leftTarget)
             _ = try await (one, other)

@@ -14,7 +14,9 @@ import Testing
 
         init() {
             var template = Array("/tmp/dep2p-node-XXXXXX".utf8CString)
-            path = mkdtemp(&template) == nil ? "/nonexistent" : String(decoding: template.dropLast().map(UInt8.init), as: UTF8.self)
+            path =
+                mkdtemp(&template) == nil
+                ? "/nonexistent" : String(decoding: template.dropLast().map(UInt8.init), as: UTF8.self)
         }
 
         deinit { _ = system("rm -rf '\(path)'") }

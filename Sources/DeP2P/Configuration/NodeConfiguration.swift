@@ -52,7 +52,8 @@ public struct NodeConfiguration: Sendable {
     public mutating func listen(on address: Address) throws(DeP2PError) {
         guard case .quic(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
             throw DeP2PError(
-                .cannotListen, "cannot listen on \(address)", hint: "give an IP address and port, or /ip4/…/udp/…/quic-v1")
+                .cannotListen, "cannot listen on \(address)",
+                hint: "give an IP address and port, or /ip4/…/udp/…/quic-v1")
         }
         let scope = address.zone.map(InterfaceAddresses.index) ?? 0
         listen.append(SocketAddress(ip, port: port, scope: scope))

@@ -18,7 +18,9 @@ enum InterfaceAddresses {
         while let entry = next?.pointee, found.count < limit {
             next = entry.ifa_next
             let isUp = entry.ifa_flags & UInt32(IFF_UP) != 0
-            guard isUp, let address = ip(entry.ifa_addr), !address.isLinkLocal, !found.contains(address) else { continue }
+            guard isUp, let address = ip(entry.ifa_addr), !address.isLinkLocal, !found.contains(address) else {
+                continue
+            }
             found.append(address)
         }
         return found.filter(\.isGlobal) + found.filter { !$0.isGlobal && !$0.isLoopback } + found.filter(\.isLoopback)

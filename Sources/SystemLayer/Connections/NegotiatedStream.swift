@@ -79,7 +79,7 @@ public final class NegotiatedStream: ByteStream {
         guard !output.isEmpty else { return raw.finish() }
         let chunk = Chunk(output)
         output = []
-        Task { @NetworkActor [raw] in
+        networkTask { [raw] in
             // A stream that ended meanwhile needs no finish either.
             try? await raw.write(chunk)
             raw.finish()

@@ -139,7 +139,7 @@ public final class Session: Identifiable {
         }
         nextHandler &+= 1
         let key = nextHandler
-        handlers[key] = Task { @NetworkActor in
+        handlers[key] = networkTask { [self] in
             await InboundStream(stream, of: self).serve()
             handlers[key] = nil
         }

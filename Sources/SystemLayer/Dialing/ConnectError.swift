@@ -54,7 +54,8 @@ extension ConnectError {
     /// The most telling outcome wins: that something answered says more than that nothing did.
     static func summary(of attempts: [ConnectAttempt], nodeID: NodeID?) -> ConnectError {
         let order: [ConnectAttempt.Outcome] = [
-            .wrongPeer, .closed, .handshakeFailed, .relayRefused, .refused, .timeout, .unreachable, .nameUnknown, .unsupported,
+            .wrongPeer, .closed, .handshakeFailed, .relayRefused, .refused, .timeout, .unreachable, .nameUnknown,
+            .unsupported,
         ]
         let telling = order.lazy.compactMap { outcome in attempts.last { $0.outcome == outcome } }.first
         let name = nodeID.map { "node \($0)" } ?? "the node"

@@ -153,7 +153,8 @@ struct DialMachine {
 
     /// When the next relay is due: with nothing direct under way or to come, there is nothing to wait for.
     private var relayStart: NetworkInstant {
-        let isDirectLeft = moreExpected || !waiting.isEmpty
+        let isDirectLeft =
+            moreExpected || !waiting.isEmpty
             || attempts.contains { $0.isRunning && $0.candidate.stage == .direct }
         let hasRelay = attempts.contains { $0.isRunning && $0.candidate.stage == .relay }
         return isDirectLeft || hasRelay ? nextRelay : startedAt

@@ -103,7 +103,7 @@ private final class DialRace {
                 case .resolve(let name, let family, let port):
                     pending += 1
                     resolutions.append(
-                        Task { @NetworkActor in
+                        networkTask {
                             await self.resolve(name, family: family, port: port)
                             pending -= 1
                             if pending == 0 { self.carryOut(self.machine.noMoreCandidates(now: self.clock.now)) }
@@ -149,7 +149,7 @@ private final class DialRace {
     }
 
     private func attempt(_ id: Int, _ candidate: DialMachine.Candidate) {
-        tasks[id] = Task { @NetworkActor [self] in
+        tasks[id] = networkTask { [self] in
             do {
                 let connection = try await clock.withDeadline(limits.attemptDeadline) { [self] in
                     try await connect(candidate.way)

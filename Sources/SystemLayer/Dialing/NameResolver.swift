@@ -37,7 +37,7 @@ struct NameResolver {
         }
         defer { clock.cancel(token) }
         Self.lookups += 1
-        Task { @NetworkActor [lookup] in
+        networkTask { [lookup] in
             defer { Self.lookups -= 1 }
             do {
                 waiter.resume(returning: try await offload { try lookup(name, family).get() })

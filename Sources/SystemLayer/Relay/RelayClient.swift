@@ -114,7 +114,7 @@ public final class RelayClient {
 
     private func reserve(_ index: Int) {
         let address = relays[index].address
-        tasks[index] = Task { @NetworkActor [weak self, clock] in
+        tasks[index] = networkTask { [weak self, clock] in
             do {
                 let (session, time, terms) = try await clock.withDeadline(Self.reserveDeadline) {
                     guard let self else { throw CancellationError() }
@@ -256,7 +256,7 @@ public final class RelayClient {
                 leg.close(grant.id)
                 Self.end(stream)
             }
-            Task { @NetworkActor [weak self] in
+            networkTask { [weak self] in
                 self?.ended(grant.id, leg, await reader.circuitEnd())
             }
             return connection

@@ -173,7 +173,7 @@ public final class RelayService {
         openedCircuits += 1
         onEvent?(.opened(from: session.remoteNodeID, to: other.remoteNodeID))
         let watches = [reader, side.reader].map { reader in
-            Task { @NetworkActor in live.ended.resume(returning: await reader.circuitEnd()) }
+            networkTask { live.ended.resume(returning: await reader.circuitEnd()) }
         }
         let end: CircuitEnd
         do {
@@ -191,7 +191,7 @@ public final class RelayService {
 
     /// In a task of its own: the one that ran the circuit may have been cancelled with its session.
     private static func tell(_ stream: NegotiatedStream, _ end: CircuitEnd) {
-        Task { @NetworkActor in
+        networkTask {
             try? await stream.write(.ended(end))
             stream.finish()
             stream.stopReading(StreamCode.done.rawValue)

@@ -144,7 +144,7 @@ private struct Broken: Error, CustomStringConvertible {
             return nil
         }
         let session = try await left.admittedSession(with: right)
-        await network.clock.run {
+        _ = await network.clock.run {
             await #expect(throws: MessagingError(.timeout)) {
                 try await left.messaging.request([1], protocol: "slow", on: session, timeout: .milliseconds(10))
             }

@@ -102,7 +102,7 @@ import Wire
         _ = try await left.connect(to: right)
         let raw = try await left.transport.connections[0].openByteStream()
         try await raw.write(Chunk([0x13]))
-        await network.clock.run {
+        _ = await network.clock.run {
             await #expect(throws: StreamError(.reset(StreamCode.timeout.rawValue))) { try await raw.read() }
         }
     }

@@ -42,7 +42,7 @@ import Wire
             while try await stream.read() != nil {}
         }
         let pinger = try await Ping.open(left.connect(to: right))
-        await network.clock.run {
+        _ = await network.clock.run {
             await #expect(throws: SessionError(.timeout)) { try await pinger.ping(timeout: .milliseconds(10)) }
         }
     }
