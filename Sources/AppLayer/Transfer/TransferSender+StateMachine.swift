@@ -73,7 +73,7 @@ struct TransferSenderStateMachine {
         return failure
     }
 
-    /// Everything has been written.
+    /// Everything has been read, and the last of it is about to be written.
     mutating func handleSourceEnd() {
         guard case .sending(let files) = state else { return }
         state = .awaitingReceipts(files)

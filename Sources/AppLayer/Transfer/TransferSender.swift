@@ -129,7 +129,6 @@ private final class SenderRun {
                 return nil
             },
         ])
-        machine.handleSourceEnd()
         isAwaitingReceiver = true
     }
 
@@ -153,6 +152,8 @@ private final class SenderRun {
             for batch in taken {
                 monitor.resumed += batch.resumed
                 for event in batch.events { handle(event) }
+                // Before the last bytes go out: the receiver's end may be here before this task runs again.
+                if batch.isLast { machine.handleSourceEnd() }
                 for chunk in batch.chunks { try await write(chunk) }
                 batches.release(max(batch.chunks.reduce(0) { $0 + $1.count }, 1))
             }
