@@ -43,6 +43,7 @@ struct MigrationTests {
             let second = host(3, port: 6_000)
             addLeg(pair, second)
             network.filter = { _, from, to in from != second && to != second }
+            try await network.sleep(for: .seconds(1))
             #expect(client.migrate(local: second, remote: pair.serverAddress, kind: .punched))
             #expect(try await exchange(client, pattern(100_000)) == pattern(100_000))
             try await network.sleep(for: .seconds(5))
