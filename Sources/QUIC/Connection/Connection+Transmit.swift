@@ -190,7 +190,8 @@ extension Connection {
         timer = nil
         timerDeadline = expiry
         guard expiry != .distantFuture else { return }
-        timer = endpoint.clock.schedule(at: expiry) { [weak self] in self?.timerFired() }
+        // A nanosecond late: ngtcp2 forgets retired IDs only after their time, and would ask for the same instant again.
+        timer = endpoint.clock.schedule(at: expiry.advanced(by: .nanoseconds(1))) { [weak self] in self?.timerFired() }
     }
 
     private func timerFired() {

@@ -1,6 +1,6 @@
 internal import CQUICShim
-public import Identity
 import Glibc
+public import Identity
 
 /// Makes and accepts connections over one packet driver.
 ///

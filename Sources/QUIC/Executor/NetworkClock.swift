@@ -42,10 +42,14 @@ extension NetworkClock {
         _ duration: Duration?, _ body: @escaping @NetworkActor @Sendable () async throws -> Result
     ) async throws -> Result {
         guard let duration else { return try await body() }
-        let task = networkTask(body)
-        var expired = false
+        let progress = DeadlineProgress()
+        let task = networkTask {
+            defer { progress.isFinished = true }
+            return try await body()
+        }
         let token = schedule(after: duration) {
-            expired = true
+            guard !progress.isFinished else { return }
+            progress.isExpired = true
             task.cancel()
         }
         defer { cancel(token) }
@@ -56,8 +60,15 @@ extension NetworkClock {
         }
         switch result {
         case .success(let value): return value
-        case .failure where expired: throw DeadlineExceeded(duration: duration)
+        case .failure where progress.isExpired: throw DeadlineExceeded(duration: duration)
         case .failure(let error): throw error
         }
     }
+}
+
+/// What came first. The task's end is known here before its result is: awaiting that leaves the network thread.
+@NetworkActor
+private final class DeadlineProgress {
+    var isFinished = false
+    var isExpired = false
 }

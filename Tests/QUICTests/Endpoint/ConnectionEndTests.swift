@@ -126,7 +126,7 @@ struct ConnectionEndTests {
         try await withPair { pair, network in
             var connections: [Connection] = []
             for _ in 0..<5 { connections.append(try await pair.connect()) }
-            let dial = Task { @NetworkActor in try await pair.client.connect(to: host(50), expecting: nil) }
+            let dial = networkTask { try await pair.client.connect(to: host(50), expecting: nil) }
             try await network.sleep(for: .milliseconds(50))
             pair.client.close(code: 3, reason: "bye")
             for inbound in pair.inbound { #expect(try await inbound.waitClosed().reason == "bye") }
@@ -140,11 +140,11 @@ struct ConnectionEndTests {
     @Test func waitingForTheEndCanBeCancelled() async throws {
         try await withPair { pair, network in
             let (one, _) = try await pair.connectBoth()
-            let waits = (0..<10).map { _ in Task { @NetworkActor in _ = try await one.waitClosed() } }
+            let waits = (0..<10).map { _ in networkTask { _ = try await one.waitClosed() } }
             await settle()
             for wait in waits { wait.cancel() }
             for wait in waits { #expect(await failure { try await wait.value } is CancellationError) }
-            let last = Task { @NetworkActor in try await one.waitClosed() }
+            let last = networkTask { try await one.waitClosed() }
             await settle()
             one.close(code: 4)
             #expect(try await last.value.code == 4)

@@ -120,7 +120,7 @@ struct EndpointAnswerTests {
         configuration.retryThreshold = 0
         try await withPair(server: configuration) { pair, network in
             network.filter = { _, from, _ in from != pair.serverAddress }  // a spoofed source never sees the Retry
-            let dials = (0..<20).map { _ in Task { @NetworkActor in try await pair.connect() } }
+            let dials = (0..<20).map { _ in networkTask { try await pair.connect() } }
             try await network.sleep(for: .seconds(1))
             #expect(pair.server.connections.isEmpty && pair.server.handshakes.isEmpty)
             for dial in dials { dial.cancel() }

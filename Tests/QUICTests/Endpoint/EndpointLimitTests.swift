@@ -50,7 +50,7 @@ struct EndpointLimitTests {
                 clients.append(client)
                 for _ in 0..<6 {
                     dials.append(
-                        Task { @NetworkActor in try await client.connect(to: pair.serverAddress, expecting: nil) })
+                        networkTask { try await client.connect(to: pair.serverAddress, expecting: nil) })
                 }
                 try await network.sleep(for: .milliseconds(100))
                 #expect(pair.server.handshakesPerAddress[host(20 + UInt32(number)).ip, default: 0] <= 4)
@@ -84,7 +84,7 @@ struct EndpointLimitTests {
     @Test func aCancelledDialLeavesNothingBehind() async throws {
         try await withPair { pair, network in
             for target in [host(77), pair.serverAddress] {
-                let dial = Task { @NetworkActor in try await pair.client.connect(to: target, expecting: nil) }
+                let dial = networkTask { try await pair.client.connect(to: target, expecting: nil) }
                 try await network.sleep(for: .milliseconds(30))
                 dial.cancel()
                 let error = await failure { _ = try await dial.value }

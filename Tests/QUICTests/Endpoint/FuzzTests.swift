@@ -28,7 +28,8 @@ struct FuzzTests {
         return bytes
     }
 
-    private func inject(_ bytes: [UInt8], into endpoint: Endpoint, at local: SocketAddress, from remote: SocketAddress) {
+    private func inject(_ bytes: [UInt8], into endpoint: Endpoint, at local: SocketAddress, from remote: SocketAddress)
+    {
         var bytes = bytes
         bytes.withUnsafeMutableBytes { endpoint.receive($0, local: local, remote: remote, ecn: 0) }
     }

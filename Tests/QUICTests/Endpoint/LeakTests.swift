@@ -72,7 +72,7 @@ struct LeakTests {
     @Test func failedDialsAreReleased() async throws {
         let watch = Watch()
         try await withPair { pair, network in
-            let dial = Task { @NetworkActor in try await pair.client.connect(to: host(50), expecting: nil) }
+            let dial = networkTask { try await pair.client.connect(to: host(50), expecting: nil) }
             try await network.sleep(for: .milliseconds(10))
             watch.client = pair.client.connections.values.first
             #expect(watch.client != nil)

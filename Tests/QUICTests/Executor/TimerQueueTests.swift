@@ -23,7 +23,9 @@ import Testing
                 model.remove(at: index)
             default:
                 now += random.next() % 30
-                let due = model.filter { $0.deadline <= now }.sorted { ($0.deadline, $0.order) < ($1.deadline, $1.order) }
+                let due = model.filter { $0.deadline <= now }.sorted {
+                    ($0.deadline, $0.order) < ($1.deadline, $1.order)
+                }
                 for item in due {
                     let popped = queue.popDue(at: NetworkInstant(nanoseconds: now))
                     #expect(popped == item.order)

@@ -16,7 +16,7 @@ struct WaiterTests {
 
     @Test func resumesTheOneWhoWaits() async throws {
         let waiter = Waiter<Int>()
-        let task = Task { @NetworkActor in try await waiter.value() }
+        let task = networkTask { try await waiter.value() }
         await settle()
         waiter.resume(throwing: StreamError(.reset(3)))
         waiter.resume(returning: 1)
@@ -25,12 +25,12 @@ struct WaiterTests {
 
     @Test func cancellationEndsTheWaitEarlyOrLate() async throws {
         let waiter = Waiter<Int>()
-        let task = Task { @NetworkActor in try await waiter.value() }
+        let task = networkTask { try await waiter.value() }
         task.cancel()
         #expect(await failure { _ = try await task.value } is CancellationError)
         waiter.resume(returning: 1)
         let other = Waiter<Int>()
-        let waiting = Task { @NetworkActor in try await other.value() }
+        let waiting = networkTask { try await other.value() }
         await settle()
         waiting.cancel()
         #expect(await failure { _ = try await waiting.value } is CancellationError)
@@ -47,7 +47,7 @@ struct NetworkClockTests {
         try await network.run {
             let start = network.now
             let sleepers = [30, 10, 20].map { delay in
-                Task { @NetworkActor in
+                networkTask {
                     try await network.sleep(for: .seconds(delay))
                     order.value.append(delay)
                 }
@@ -62,11 +62,15 @@ struct NetworkClockTests {
         let network = SimulatedNetwork(seed: 1)
         await network.run {
             let start = network.now
-            let sleeper = Task { @NetworkActor in try await network.sleep(for: .seconds(1_000)) }
+            let ended = Box<NetworkInstant?>(nil)
+            let sleeper = networkTask {
+                defer { ended.value = network.now }
+                try await network.sleep(for: .seconds(1_000))
+            }
             await settle()
             sleeper.cancel()
             #expect(await failure { try await sleeper.value } is CancellationError)
-            #expect(network.now == start)
+            #expect(ended.value == start)
         }
         #expect(!network.wantsToAdvance)
     }
@@ -86,12 +90,13 @@ struct NetworkClockTests {
             #expect(seven == 7 && eight == 8)
             let own = await failure { try await network.withDeadline(.seconds(5)) { throw StreamError(.reset(1)) } }
             #expect(own as? StreamError == StreamError(.reset(1)))
-            let outer = Task { @NetworkActor in
+            let outer = networkTask {
                 try await network.withDeadline(.seconds(500)) { try await network.sleep(for: .seconds(400)) }
             }
             await settle()
             outer.cancel()
-            #expect(await failure { try await outer.value } is CancellationError)
+            let cancelled = await failure { try await outer.value }
+            #expect(cancelled is CancellationError)
         }
         #expect(!network.wantsToAdvance)
     }
@@ -99,7 +104,7 @@ struct NetworkClockTests {
     @Test func virtualTimeWaitsForWorkElsewhere() async throws {
         let network = SimulatedNetwork(seed: 1)
         try await network.run {
-            let sleeper = Task { @NetworkActor in try await network.sleep(for: .seconds(1)) }
+            let sleeper = networkTask { try await network.sleep(for: .seconds(1)) }
             let start = network.now
             let sum = try await offload { (0..<100_000).reduce(0, &+) }
             #expect(sum == 4_999_950_000 && network.now == start)

@@ -21,7 +21,7 @@ struct MigrationTests {
             client.onPathChange = { changes.value.append($0.local) }
             let second = host(3, port: 6_000)
             addLeg(pair, second)
-            let transfer = Task { @NetworkActor in try await exchange(client, pattern(1_000_000)) }
+            let transfer = networkTask { try await exchange(client, pattern(1_000_000)) }
             try await network.sleep(for: .milliseconds(200))
             #expect(client.migrate(local: second, remote: pair.serverAddress, kind: .punched))
             try await network.sleep(for: .seconds(3))
@@ -43,6 +43,7 @@ struct MigrationTests {
             let second = host(3, port: 6_000)
             addLeg(pair, second)
             network.filter = { _, from, to in from != second && to != second }
+            try await network.sleep(for: .seconds(1))
             #expect(client.migrate(local: second, remote: pair.serverAddress, kind: .punched))
             #expect(try await exchange(client, pattern(100_000)) == pattern(100_000))
             try await network.sleep(for: .seconds(5))

@@ -65,7 +65,7 @@ struct NetworkConditionTests {
             let received = Box(0)
             let done = Waiter<Void>()
             server.onStream = { stream in
-                Task { @NetworkActor in
+                networkTask {
                     while let chunk = try await stream.read() { received.value += chunk.count }
                     done.resume(returning: ())
                 }
@@ -86,7 +86,7 @@ struct NetworkConditionTests {
     @Test func updatesKeysDuringATransfer() async throws {
         try await withPair { pair, network in
             let (client, server) = try await pair.connectBoth()
-            let transfer = Task { @NetworkActor in try await exchange(client, pattern(1_500_000)) }
+            let transfer = networkTask { try await exchange(client, pattern(1_500_000)) }
             for round in 0..<6 {
                 try await network.sleep(for: .milliseconds(150))
                 (round % 2 == 0 ? client : server).updateKeys()
@@ -99,7 +99,7 @@ struct NetworkConditionTests {
     @Test func outagesShorterThanTheIdleTimeoutAreSurvived() async throws {
         try await withPair { pair, network in
             let connection = try await pair.connect()
-            let transfer = Task { @NetworkActor in try await exchange(connection, pattern(300_000)) }
+            let transfer = networkTask { try await exchange(connection, pattern(300_000)) }
             for _ in 0..<3 {
                 try await network.sleep(for: .milliseconds(60))
                 network.filter = { _, _, _ in false }

@@ -24,7 +24,9 @@ struct UDPDriverTests {
 
     @Test func bothFamilies() async throws {
         for ip in [IPAddress.v4Loopback, .v6Loopback] {
-            let (server, client) = (try endpoint([SocketAddress(ip, port: 0)]), try endpoint([SocketAddress(ip, port: 0)]))
+            let (server, client) = (
+                try endpoint([SocketAddress(ip, port: 0)]), try endpoint([SocketAddress(ip, port: 0)])
+            )
             defer {
                 client.close()
                 server.close()
@@ -50,7 +52,9 @@ struct UDPDriverTests {
     @Test func saysWhenTheFamilyIsMissing() async throws {
         let client = try endpoint([SocketAddress(.v4Loopback, port: 0)])
         defer { client.close() }
-        let error = await failure { _ = try await client.connect(to: SocketAddress(.v6Loopback, port: 9), expecting: nil) }
+        let error = await failure {
+            _ = try await client.connect(to: SocketAddress(.v6Loopback, port: 9), expecting: nil)
+        }
         #expect(error as? QUICError == QUICError(.unreachable, ""))
     }
 
@@ -133,7 +137,7 @@ struct UDPDriverTests {
             )
             let connection = try await client.connect(to: server.localAddresses[0], expecting: nil)
             let stream = try await connection.openStream()
-            let writing = Task { @NetworkActor in
+            let writing = networkTask {
                 for _ in 0..<10_000 { try await stream.write(Chunk(pattern(65_536))) }
             }
             _ = try await stream.read()

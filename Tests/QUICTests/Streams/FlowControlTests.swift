@@ -38,7 +38,7 @@ struct FlowControlTests {
             let (client, server) = try await pair.connectBoth()
             let most = Box(0)
             let workers = (0..<80).map { worker in
-                Task { @NetworkActor in
+                networkTask {
                     for _ in 0..<125 {
                         let reply = try await exchange(client, [UInt8(worker), 1, 2])
                         guard reply == [UInt8(worker), 1, 2] else { throw StreamError(.alreadyClosed) }
@@ -60,7 +60,7 @@ struct FlowControlTests {
             let connection = try await pair.connect()
             let first = try await connection.openStream()
             _ = try await connection.openStream()
-            let third = Task { @NetworkActor in try await connection.openStream() }
+            let third = networkTask { try await connection.openStream() }
             try await network.sleep(for: .seconds(60))
             #expect(connection.streams.count == 2)
             first.finish()
@@ -75,7 +75,7 @@ struct FlowControlTests {
         try await withPair(server: configuration) { pair, network in
             let connection = try await pair.connect()
             let first = try await connection.openStream()
-            let waits = (0..<100).map { _ in Task { @NetworkActor in _ = try await connection.openStream() } }
+            let waits = (0..<100).map { _ in networkTask { _ = try await connection.openStream() } }
             await settle()
             for wait in waits { wait.cancel() }
             for wait in waits { #expect(await failure { try await wait.value } is CancellationError) }
@@ -94,7 +94,7 @@ struct FlowControlTests {
             server.onStream = { ignored.value.append($0) }
             let stuck = try await client.openStream()
             let sent = Box(0)
-            let writing = Task { @NetworkActor in
+            let writing = networkTask {
                 while true {
                     try await stuck.write(Chunk(pattern(100_000)))
                     sent.value += 100_000
@@ -126,7 +126,7 @@ struct FlowControlTests {
             server.onStream = { inbound.value.append($0) }
             for round in 0..<40 {
                 let stream = try await client.openStream()
-                let writing = Task { @NetworkActor in try await stream.write(Chunk(pattern(400_000))) }
+                let writing = networkTask { try await stream.write(Chunk(pattern(400_000))) }
                 try await network.sleep(for: .milliseconds(Int64(70 + round * 3)))
                 if round % 2 == 0 { stream.reset(1) } else { inbound.value.last?.stopReading(1) }
                 try await network.sleep(for: .seconds(1))

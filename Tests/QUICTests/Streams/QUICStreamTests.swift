@@ -63,7 +63,7 @@ struct QUICStreamTests {
     @Test func aResetReachesTheReader() async throws {
         try await withPair { pair, _ in
             let (near, far) = try await streamPair(pair)
-            let reading = Task { @NetworkActor in _ = try await far.read() }
+            let reading = networkTask { _ = try await far.read() }
             await settle()
             near.reset(77)
             #expect(code(await failure { try await reading.value }) == .reset(77))
@@ -86,7 +86,7 @@ struct QUICStreamTests {
     @Test func stopReadingEndsThePeersWrites() async throws {
         try await withPair { pair, network in
             let (near, far) = try await streamPair(pair)
-            let writing = Task { @NetworkActor in
+            let writing = networkTask {
                 for _ in 0..<1_000 { try await near.write(Chunk(pattern(100_000))) }
             }
             try await network.sleep(for: .milliseconds(300))
@@ -131,8 +131,8 @@ struct QUICStreamTests {
     @Test func theConnectionsEndFailsAllWhoWait() async throws {
         try await withPair { pair, network in
             let (near, far) = try await streamPair(pair)
-            let reading = Task { @NetworkActor in _ = try await near.read() }
-            let writing = Task { @NetworkActor in
+            let reading = networkTask { _ = try await near.read() }
+            let writing = networkTask {
                 for _ in 0..<1_000 { try await near.write(Chunk(pattern(200_000))) }
             }
             try await network.sleep(for: .seconds(2))
@@ -152,13 +152,13 @@ struct QUICStreamTests {
         try await withPair { pair, network in
             let (near, far) = try await streamPair(pair)
             for _ in 0..<20 {
-                let reading = Task { @NetworkActor in _ = try await far.read() }
+                let reading = networkTask { _ = try await far.read() }
                 await settle()
                 reading.cancel()
                 #expect(await failure { try await reading.value } is CancellationError)
             }
             let data = pattern(6_000_000)
-            let writing = Task { @NetworkActor in try await near.write(Chunk(data)) }
+            let writing = networkTask { try await near.write(Chunk(data)) }
             try await network.sleep(for: .seconds(1))
             writing.cancel()
             #expect(await failure { try await writing.value } is CancellationError)
