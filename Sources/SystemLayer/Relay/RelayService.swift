@@ -186,16 +186,15 @@ public final class RelayService {
         onEvent?(
             .closed(
                 from: session.remoteNodeID, to: other.remoteNodeID, bytes: circuit.forwardedBytes, reason: end))
-        for stream in [stream, side.stream] { Self.tell(stream, end) }
+        // The target in a task of its own: this one may have been cancelled with the source's session.
+        networkTask { await Self.tell(side.stream, end) }
+        await Self.tell(stream, end)
     }
 
-    /// In a task of its own: the one that ran the circuit may have been cancelled with its session.
-    private static func tell(_ stream: NegotiatedStream, _ end: CircuitEnd) {
-        networkTask {
-            try? await stream.write(.ended(end))
-            stream.finish()
-            stream.stopReading(StreamCode.done.rawValue)
-        }
+    private static func tell(_ stream: NegotiatedStream, _ end: CircuitEnd) async {
+        try? await stream.write(.ended(end))
+        stream.finish()
+        stream.stopReading(StreamCode.done.rawValue)
     }
 
     private func grant(_ circuit: RelayCircuit, id: UInt64) -> CircuitGrant {

