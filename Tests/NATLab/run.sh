@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the NAT lab (see --help), installing what it needs. Needs root: it makes network namespaces.
 set -eu
-folder=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+folder=$(cd -- "$(dirname -- "$0")" && pwd)
 if [ "$(id -u)" -ne 0 ]; then
     echo "Tests/NATLab/run.sh: needs root (network namespaces, nftables, TUN devices)" >&2
     exit 77

@@ -85,7 +85,8 @@ public final class RelayForwarder {
         forwardedBytes &+= UInt64(train.count)
         endpoint.send(
             PacketBurst(
-                bytes: UnsafeRawBufferPointer(train), segment: segment, local: path.local, remote: path.remote, ecn: ecn))
+                bytes: UnsafeRawBufferPointer(train), segment: segment, local: path.local, remote: path.remote, ecn: ecn
+            ))
         return true
     }
 

@@ -74,7 +74,9 @@ public final class SimulatedNetwork: NetworkClock {
     func remove(_ driver: SimulatedDriver) { drivers[driver.address] = nil }
 
     /// Runs `body`, moving virtual time whenever it and everything else on the network thread waits.
-    public func run<Result: Sendable>(_ body: @NetworkActor @Sendable () async throws -> Result) async rethrows -> Result {
+    public func run<Result: Sendable>(_ body: @NetworkActor @Sendable () async throws -> Result) async rethrows
+        -> Result
+    {
         running += 1
         if running == 1 { NetworkActor.executor.add(self) }
         defer {

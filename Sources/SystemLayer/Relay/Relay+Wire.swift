@@ -77,7 +77,10 @@ extension RelayMessage {
 
     /// A name out of a message, as far as it may be shown.
     fileprivate static func name(_ text: String) -> String {
-        String(text.utf8.prefix(nameLimit).map { Character(UnicodeScalar($0)) }.filter { $0.isASCII && ($0.isLetter || $0 == "-") })
+        String(
+            text.utf8.prefix(nameLimit).map { Character(UnicodeScalar($0)) }.filter {
+                $0.isASCII && ($0.isLetter || $0 == "-")
+            })
     }
 }
 

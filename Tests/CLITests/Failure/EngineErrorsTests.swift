@@ -1,6 +1,5 @@
 import AppLayer
 import DeP2P
-
 import RealmLayer
 import SystemLayer
 import Testing

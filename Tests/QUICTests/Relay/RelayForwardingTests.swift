@@ -38,7 +38,8 @@ struct RelayForwardingTests {
         try await network.run {
             let trio = try await RelayTrio(network)
             var count = 0
-            let data = Array("a very recognisable plaintext ".utf8) + (0..<200_000).map { UInt8(truncatingIfNeeded: $0) }
+            let data =
+                Array("a very recognisable plaintext ".utf8) + (0..<200_000).map { UInt8(truncatingIfNeeded: $0) }
             var sawPlaintext = false
             network.tamper = { bytes, from, _ in
                 guard from == trio.relayAddress, RelayFrame.isType(bytes[0]), bytes.count > 40 else { return }
@@ -81,7 +82,9 @@ struct RelayForwardingTests {
             let connection = try await trio.dial()
             let exhausted = Waiter<Void>()
             trio.circuit.onExhausted = { exhausted.resume(returning: ()) }
-            let sender = Task { @NetworkActor in _ = try await exchange(connection, [UInt8](repeating: 1, count: 200_000)) }
+            let sender = Task { @NetworkActor in
+                _ = try await exchange(connection, [UInt8](repeating: 1, count: 200_000))
+            }
             try await exhausted.value()
             #expect(trio.circuit.forwardedBytes <= 100_000 && trio.circuit.forwardedBytes > 95_000)
             sender.cancel()
