@@ -63,7 +63,7 @@ let package = Package(
             path: "Tests/SessionTestSupport", swiftSettings: house),
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
         tests("WireTests", of: ["SessionTestSupport", "Wire"]),
-        tests("QUICTests", of: ["QUIC", "Identity"], resources: [.copy("Vectors")]),
+        tests("QUICTests", of: ["QUIC", "CQUICShim", "Identity"], resources: [.copy("Vectors")]),
         tests(
             "SystemLayerTests", of: ["SessionTestSupport", "SystemLayer", "Wire", "QUIC", "Identity"],
             resources: [.copy("Vectors")]),
