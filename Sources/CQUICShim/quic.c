@@ -326,6 +326,8 @@ static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *reference) {
 static int session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_server) {
     unsigned flags = GNUTLS_NO_TICKETS | GNUTLS_NO_AUTO_SEND_TICKET | GNUTLS_NONBLOCK | GNUTLS_FORCE_CLIENT_CERT;
     gnutls_datum_t alpn = {(unsigned char *)credentials->protocol, (unsigned)strlen(credentials->protocol)};
+    // One key share, X25519: a second would cost every client hello a key of P-256 that no peer asks for.
+    flags |= GNUTLS_KEY_SHARE_TOP;
     if (gnutls_init(&self->session, flags | (is_server ? GNUTLS_SERVER : GNUTLS_CLIENT)) != 0) return -1;
     if (gnutls_priority_set(self->session, credentials->priority) != 0) return -1;
     if (gnutls_credentials_set(self->session, GNUTLS_CRD_CERTIFICATE, credentials->certificate) != 0) return -1;
