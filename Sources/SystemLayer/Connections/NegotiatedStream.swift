@@ -24,7 +24,7 @@ public final class NegotiatedStream: ByteStream {
     init(proposing protocolID: String, over raw: any ByteStream) {
         self.protocolID = protocolID
         self.raw = raw
-        output = MultistreamDialer([protocolID]).firstFlight
+        output = Self.flight(for: protocolID)
         expectedEcho = output
     }
 
@@ -34,6 +34,18 @@ public final class NegotiatedStream: ByteStream {
         self.raw = raw
         self.output = output
         self.leftover = leftover.isEmpty ? nil : Chunk(leftover)
+    }
+
+    /// The first flights of the protocols used last: a request a stream makes the same one over and over.
+    private static var flights: [String: [UInt8]] = [:]
+    private static let flightLimit = 64
+
+    private static func flight(for protocolID: String) -> [UInt8] {
+        if let flight = flights[protocolID] { return flight }
+        if flights.count >= flightLimit { flights.removeAll() }
+        let flight = MultistreamDialer([protocolID]).firstFlight
+        flights[protocolID] = flight
+        return flight
     }
 
     public var acknowledgedBytes: UInt64 { raw.acknowledgedBytes }
@@ -93,7 +105,7 @@ public final class NegotiatedStream: ByteStream {
     /// Takes the listener's answer; returns the data behind it, if any.
     private func settle(_ chunk: Chunk) throws -> Chunk? {
         guard let echo = expectedEcho else { return chunk }
-        if dialer == nil, chunk.count >= echo.count, chunk.hasPrefix(echo) {
+        if dialer == nil, chunk.count >= echo.count, chunk.array(0..<echo.count) == echo {
             expectedEcho = nil
             return chunk.count == echo.count ? nil : Chunk(chunk.array(echo.count..<chunk.count))
         }
@@ -109,12 +121,5 @@ public final class NegotiatedStream: ByteStream {
             raw.reset(StreamCode.cancelled.rawValue)
             throw SessionError(error)
         }
-    }
-}
-
-extension Chunk {
-    fileprivate func hasPrefix(_ prefix: [UInt8]) -> Bool {
-        for index in prefix.indices where self[index] != prefix[index] { return false }
-        return true
     }
 }

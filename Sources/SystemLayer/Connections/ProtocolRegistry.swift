@@ -42,7 +42,7 @@ public final class ProtocolRegistry {
     /// The gate follows from the name alone, so that a stranger cannot learn what is registered behind it.
     public nonisolated static func gate(of protocolID: String) -> Gate {
         guard protocolID != admissionID else { return .open }
-        return memberPrefixes.contains { protocolID.hasPrefix($0) } ? .members : .open
+        return memberPrefixes.contains { protocolID.utf8.starts(with: $0.utf8) } ? .members : .open
     }
 
     /// The names registered that a peer behind `gate` is told of, sorted: a stranger of no realm protocol, not even of

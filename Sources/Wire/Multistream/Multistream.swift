@@ -20,6 +20,9 @@ public enum Multistream {
         return bytes
     }
 
+    /// ``header`` as a message.
+    static let headerLine = line(header)
+
     static func appendLine(_ text: String, to bytes: inout [UInt8]) {
         Varint.append(UInt64(text.utf8.count + 1), to: &bytes)
         bytes.append(contentsOf: text.utf8)
@@ -78,18 +81,26 @@ struct MultistreamLines: Sendable {
     mutating func append(_ bytes: [UInt8]) { frames.append(bytes) }
 
     mutating func next() throws(MultistreamError) -> String? {
+        guard let frame = try nextFrame() else { return nil }
+        return try Multistream.text(of: frame)
+    }
+
+    /// Takes the header; false when it has not arrived whole.
+    ///
+    /// Compared as bytes: every stream begins with it.
+    mutating func nextIsHeader() throws(MultistreamError) -> Bool {
+        guard let frame = try nextFrame() else { return false }
+        guard frame.elementsEqual(Multistream.headerLine.dropFirst()) else { throw MultistreamError(.malformed) }
+        return true
+    }
+
+    private mutating func nextFrame() throws(MultistreamError) -> [UInt8]? {
         do throws(FrameError) {
-            guard let frame = try frames.next() else { return nil }
-            return try Self.text(frame)
+            return try frames.next()
         } catch {
             if case .oversized = error.code { throw MultistreamError(.lineTooLong) }
             throw MultistreamError(.malformed)
         }
-    }
-
-    private static func text(_ frame: [UInt8]) throws(FrameError) -> String {
-        guard let text = try? Multistream.text(of: frame) else { throw FrameError(.malformedLength) }
-        return text
     }
 
     mutating func takeRemaining() -> [UInt8] { frames.takeRemaining() }

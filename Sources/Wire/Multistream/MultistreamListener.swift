@@ -27,22 +27,23 @@ public struct MultistreamListener: Sendable {
 
     public mutating func next() -> OnNext {
         do throws(MultistreamError) {
-            while let line = try lines.next() {
-                switch state {
-                case .header:
-                    guard line == Multistream.header else { throw MultistreamError(.malformed) }
-                    Multistream.appendLine(Multistream.header, to: &output)
+            while true {
+                if case .header = state {
+                    guard try lines.nextIsHeader() else { return .needMore }
+                    output.append(contentsOf: Multistream.headerLine)
                     state = .proposals(count: 0)
+                }
+                guard let line = try lines.next() else { return .needMore }
+                switch state {
                 case .proposals(let count):
                     guard count < Multistream.attemptLimit else { throw MultistreamError(.tooManyAttempts) }
                     state = .proposals(count: count + 1)
                     proposal = line
                     return .proposal(line)
-                case .settled:
+                case .header, .settled:
                     throw MultistreamError(.malformed)
                 }
             }
-            return .needMore
         } catch {
             state = .settled
             return .failed(error)

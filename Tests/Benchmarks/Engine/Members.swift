@@ -70,7 +70,7 @@ final class Members {
         let started = ContinuousClock.now
         var left = messages
         let workers = (0..<Self.depth).map { _ in
-            Task { @NetworkActor in
+            networkTask { [self] in
                 while left > 0 {
                     left -= 1
                     try await request(node, session)

@@ -33,7 +33,8 @@ func run(_ arguments: [String]) async throws -> Bool {
             await client.close()
             report.show()
         } else if let measurement = Members.measurements[mode] {
-            try await measurement(Members(address: address))(count).show()
+            // An application that lives on the network thread pays no thread switch for a reply.
+            try await networkTask { try await measurement(Members(address: address))(count) }.value.show()
         } else {
             return false
         }
