@@ -69,8 +69,13 @@ public final class PipeStream: ByteStream {
     }
 
     public func stopReading(_ code: UInt64) {
-        other?.sendFailure = StreamError(.stopped(code))
+        if let other, !inboundEnded, other.sendFailure == nil { other.sendFailure = StreamError(.stopped(code)) }
         other?.writer?.resume(returning: ())
+        // As a QUIC stream: what has not been read is dropped.
+        inbound = []
+        inboundBytes = 0
+        failure = failure ?? StreamError(.alreadyClosed)
+        reader?.resume(returning: ())
     }
 
     private func fail(_ error: StreamError) {

@@ -46,7 +46,8 @@ public final class QUICStream: ByteStream {
             }
             if let readFailure { throw readFailure }
             if receiving.isFinished { return nil }
-            precondition(reader == nil, "one task reads a stream at a time")
+            // A peer's timing may bring a second reader about: an error for that one, not the end of the process.
+            guard reader == nil else { throw StreamError(.alreadyClosed, detail: "another task reads this stream") }
             let waiter = Waiter<Void>()
             reader = waiter
             defer { reader = nil }
@@ -59,7 +60,7 @@ public final class QUICStream: ByteStream {
         sending.append(chunk)
         connection.enqueue(self)
         while sending.unsent > Self.unsentHighWater || sending.retained > Self.retainedHighWater {
-            precondition(writer == nil, "one task writes a stream at a time")
+            guard writer == nil else { throw StreamError(.alreadyClosed, detail: "another task writes this stream") }
             let waiter = Waiter<Void>()
             writer = waiter
             defer { writer = nil }
