@@ -12,6 +12,9 @@ extension Connection {
     /// Streams blocked by their window that one flush offers again.
     private static let retriesPerFlush = 4
 
+    /// The timer granularity that RFC 9002 6.1.2 recommends.
+    private static let expiryGranularity = Duration.milliseconds(1)
+
     /// RFC 9000 14.1: the size that every path must carry.
     private static let handshakeDatagram = 1_200
 
@@ -184,7 +187,13 @@ extension Connection {
     /// Keeps one clock timer at or before ngtcp2's expiry; a timer that fires early is set again.
     func armTimer() {
         guard let quic else { return }
-        let expiry = NetworkInstant(nanoseconds: dep2p_quic_expiry(quic))
+        var expiry = NetworkInstant(nanoseconds: dep2p_quic_expiry(quic))
+        if wasExpired {
+            wasExpired = false
+            // An old path under validation can leave ngtcp2's timer in the past whatever is done: no busy loop.
+            let now = endpoint.clock.now
+            if expiry <= now { expiry = now.advanced(by: Self.expiryGranularity) }
+        }
         guard timer == nil || expiry < timerDeadline else { return }
         if let timer { endpoint.clock.cancel(timer) }
         timer = nil
@@ -197,7 +206,12 @@ extension Connection {
     private func timerFired() {
         timer = nil
         guard let quic else { return }
-        if dep2p_quic_expiry(quic) <= endpoint.clock.now.nanoseconds { handleExpiry() } else { armTimer() }
+        if dep2p_quic_expiry(quic) <= endpoint.clock.now.nanoseconds {
+            wasExpired = true
+            handleExpiry()
+        } else {
+            armTimer()
+        }
     }
 
     // MARK: Closing

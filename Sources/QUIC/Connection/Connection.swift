@@ -50,6 +50,8 @@ public final class Connection {
     /// Ends a handshake that packets keep alive beyond its time; ngtcp2 counts a lost last flight as done.
     var handshakeTimer: TimerToken?
     var timerDeadline = NetworkInstant.distantFuture
+    /// Whether the timer's expiry was handled since it was last set.
+    var wasExpired = false
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0
     /// Where the relay of a relayed path is known; empty for direct ones.

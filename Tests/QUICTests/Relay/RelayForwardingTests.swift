@@ -116,13 +116,10 @@ struct RelayForwardingTests {
             #expect(connection.migrate(local: trio.leftAddress, remote: trio.rightAddress, kind: .punched))
             try await network.sleep(for: .seconds(2))
             #expect(connection.path.kind == .punched)
-            dbg("DBG \([connection.path, connection.path.local as Any, inbound.path, inbound.path.remote as Any, inbound.path.local as Any] as [Any])\n")
             _ = try await exchange(connection, Array("direct".utf8))
-            dbg("DBG direct done \([connection.path, inbound.path] as [Any])\n")
             let ends = try #require(trio.leftLeg.renew(trio.circuit.ids.first))
             #expect(connection.migrate(local: ends.local, remote: ends.remote, kind: .relay(trio.relay.nodeID)))
             try await network.sleep(for: .seconds(2))
-            dbg("DBG back \([connection.path, connection.path.local as Any, inbound.path, inbound.path.remote as Any] as [Any])\n")
             #expect(try await exchange(connection, Array("back".utf8)) == Array("back".utf8))
             #expect(connection.path.kind == .relay(trio.relay.nodeID))
             #expect(inbound.path.kind == .relay(trio.relay.nodeID))
@@ -248,4 +245,3 @@ final class RelayTrio {
             to: ends.remote, from: ends.local, kind: .relay(relay.nodeID), expecting: right.nodeID)
     }
 }
-private func dbg(_ text: String) { _ = Array(text.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) } }
