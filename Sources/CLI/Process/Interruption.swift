@@ -26,6 +26,8 @@ final class Interruption: Sendable {
         /// What daemons do on signals that do not end them.
         var handlers: [Int32: @Sendable () -> Void] = [:]
         var reason: Reason?
+        /// When the first wish came.
+        var wished: ContinuousClock.Instant?
         var nextWaiter = 0
         var waiters: [Int: CheckedContinuation<Reason?, Never>] = [:]
     }
@@ -41,7 +43,7 @@ final class Interruption: Sendable {
         SignalThread.start([SIGINT, SIGTERM, SIGHUP, SIGUSR1]) { [self] signal in
             if let handler = state.withLock({ $0.handlers[signal] }) { return handler() }
             let isWish = signal == SIGINT || signal == SIGTERM
-            if !isWish || !isGraceful || !trigger(.signal(signal)) { Self.die(of: signal) }
+            if !isWish || !isGraceful || !(trigger(.signal(signal)) || isEcho()) { Self.die(of: signal) }
         }
     }
 
@@ -54,6 +56,13 @@ final class Interruption: Sendable {
     func becomeGraceful() { state.withLock { $0.isGraceful = true } }
 
     private var isGraceful: Bool { state.withLock { $0.isGraceful } }
+
+    /// timeout(1) and terminals signal both a process and its group: the same wish arrives twice within this time.
+    private static let echoTime = Duration.milliseconds(200)
+
+    private func isEcho() -> Bool {
+        state.withLock { state in state.wished.map { ContinuousClock.now - $0 < Self.echoTime } ?? false }
+    }
 
     /// Ends the process as the system would have, so that a shell sees the signal.
     private static func die(of number: Int32) {
@@ -70,6 +79,7 @@ final class Interruption: Sendable {
         let waiters: [CheckedContinuation<Reason?, Never>]? = state.withLock { state in
             guard state.reason == nil else { return nil }
             state.reason = reason
+            state.wished = .now
             defer { state.waiters = [:] }
             return Array(state.waiters.values)
         }
