@@ -18,7 +18,7 @@ final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
     private let inbox = Mutex(Inbox())
     private let wakeDescriptor: Int32
     private let epoll: Int32
-    private nonisolated(unsafe) var thread = pthread_t()  // written once by start(), before any job runs
+    private nonisolated(unsafe) var thread = pthread_t()  // set to one value before any job runs
 
     // Owned by the thread.
     var beforeWaiting: [@NetworkActor () -> Void] = []
