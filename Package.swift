@@ -8,6 +8,12 @@ let house: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+#if arch(x86_64)
+    let multiBuffer: [LinkerSetting] = [.linkedLibrary("IPSec_MB")]
+#else
+    let multiBuffer: [LinkerSetting] = []
+#endif
+
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 
 func floor(_ name: String, on dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
@@ -39,10 +45,12 @@ let package = Package(
         floor("SystemLayer", on: ["QUIC", "Wire", "Identity", "CMiniUPnPc", protobuf]),
         floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
-        floor("Identity", on: ["COpenSSL", "CSodium"]),
+        floor("Identity", on: ["COpenSSL", "CSodium", "CIPSecMB"]),
         .target(name: "CQUICShim", dependencies: ["CNgtcp2", "CGnuTLS", "COpenSSL"]),
         // libminiupnpc-dev: UPnP port mapping.
         .target(name: "CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
+        // libipsec-mb-dev, which exists for x86-64 only: many SHA-256 at once. Elsewhere OpenSSL hashes alone.
+        .target(name: "CIPSecMB", linkerSettings: multiBuffer),
         .systemLibrary(
             name: "CNgtcp2", pkgConfig: "libngtcp2 libngtcp2_crypto_gnutls",
             providers: [.apt(["libngtcp2-dev", "libngtcp2-crypto-gnutls-dev"])]),

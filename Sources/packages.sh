@@ -50,6 +50,8 @@ apt() {
 install_build_packages() {
     local packages=(ca-certificates git pkg-config binutils libc6-dev
         libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libssl-dev libsodium-dev libminiupnpc-dev)
+    # Many hashes at once: exists for this architecture only.
+    [ "$(dpkg --print-architecture)" != amd64 ] || packages+=(libipsec-mb-dev)
     # The Swift toolchain links with the C++ library of whichever gcc the system has.
     compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || packages+=(g++)
     install_packages "${packages[@]}"

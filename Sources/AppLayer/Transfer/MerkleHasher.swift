@@ -6,7 +6,7 @@ public import Identity
 /// hashes to a power of two; a node is the hash of its two children. Calling order: `init`, then `update` with the
 /// bytes in order or `append` with whole subtrees, then `root()`.
 ///
-/// Memory: one node a level, so 48 nodes are enough for any file.
+/// Memory: one node a level, so 48 nodes are enough for any file, and up to 16 blocks that wait to be hashed together.
 public struct MerkleHasher: Sendable {
     /// Bytes under one leaf.
     public static let blockSize = 16 * 1024
@@ -18,8 +18,7 @@ public struct MerkleHasher: Sendable {
 
     /// Complete subtrees from left to right, their levels strictly falling: the binary digits of the leaf count.
     private var nodes: [Node] = []
-    private var block = SHA256()
-    private var blockFill = 0
+    private var blocks = BlockHasher(blockSize: blockSize)
 
     /// Bytes seen, those under appended subtrees included.
     public private(set) var byteCount: UInt64 = 0
@@ -32,14 +31,8 @@ public struct MerkleHasher: Sendable {
     }
 
     public mutating func update(_ bytes: RawSpan) {
-        var position = 0
-        while position < bytes.byteCount {
-            let length = min(Self.blockSize - blockFill, bytes.byteCount - position)
-            block.update(bytes.extracting(position..<position + length))
-            position += length
-            blockFill += length
-            if blockFill == Self.blockSize { finishBlock() }
-        }
+        blocks.update(bytes)
+        pushBlocks()
         byteCount += UInt64(bytes.byteCount)
     }
 
@@ -47,7 +40,9 @@ public struct MerkleHasher: Sendable {
     ///
     /// - Precondition: what came before ends on a multiple of the subtree's size.
     public mutating func append(_ subtree: SHA256.Digest, level: Int) {
-        precondition(blockFill == 0 && level < 48, "a subtree starts where the one before it ends")
+        precondition(blocks.isBetweenBlocks && level < 48, "a subtree starts where the one before it ends")
+        blocks.flush()
+        pushBlocks()
         byteCount += UInt64(Self.blockSize) << UInt64(level)
         push(Node(level: level, digest: subtree))
     }
@@ -63,10 +58,8 @@ public struct MerkleHasher: Sendable {
         closed(atLeast: level)
     }
 
-    private mutating func finishBlock() {
-        push(Node(level: 0, digest: block.finalize()))
-        block = SHA256()
-        blockFill = 0
+    private mutating func pushBlocks() {
+        for digest in blocks.take() { push(Node(level: 0, digest: digest)) }
     }
 
     private mutating func push(_ node: Node) {
@@ -80,7 +73,8 @@ public struct MerkleHasher: Sendable {
 
     private func closed(atLeast level: Int) -> SHA256.Digest {
         var copy = self
-        if copy.blockFill > 0 { copy.finishBlock() }
+        copy.blocks.finish()
+        copy.pushBlocks()
         guard var node = copy.nodes.popLast() else { return MerkleTree.padding(level: level) }
         while let left = copy.nodes.popLast() {
             node = Self.raise(node, to: left.level)

@@ -42,4 +42,40 @@ import Testing
         #expect(SHA256.Digest(bytes: [UInt8](repeating: 0, count: 31)) == nil)
         #expect(SHA256.Digest(bytes: [UInt8](repeating: 0, count: 33)) == nil)
     }
+
+    @Test(arguments: [0, 1, 5, 6, 15, 16, 17, 64, 65, 131])
+    func blocksAtOnceAreTheHashesOfEach(count: Int) {
+        var generator = SeededGenerator(seed: UInt64(count))
+        for size in [1, 64, 1_000, 16_384] {
+            let bytes = generator.bytes(count * size)
+            var digests: [SHA256.Digest] = []
+            SHA256.hash(blocks: bytes.span.bytes, of: size, into: &digests)
+            #expect(digests == (0..<count).map { SHA256.hash(Array(bytes[$0 * size..<($0 + 1) * size])) })
+        }
+    }
+
+    @Test func blocksOfAStreamAreThoseOfItsBytesHoweverItIsCut() {
+        var generator = SeededGenerator(seed: 11)
+        for round in 0..<100 {
+            let size = [7, 64, 1_000][round % 3]
+            let bytes = generator.bytes(Int(generator.next() % 40_000))
+            var hasher = BlockHasher(blockSize: size)
+            var digests: [SHA256.Digest] = []
+            var position = 0
+            while position < bytes.count {
+                let length = min(Int(generator.next() % 20_000) + 1, bytes.count - position)
+                hasher.update(bytes.span.bytes.extracting(position..<position + length))
+                position += length
+                #expect(hasher.isBetweenBlocks == (position % size == 0))
+                if generator.next() % 4 == 0 { hasher.flush() }
+                digests += hasher.take()
+            }
+            hasher.finish()
+            digests += hasher.take()
+            let expected = stride(from: 0, to: bytes.count, by: size).map {
+                SHA256.hash(Array(bytes[$0..<min($0 + size, bytes.count)]))
+            }
+            #expect(digests == expected)
+        }
+    }
 }

@@ -1,0 +1,26 @@
+#ifndef CIPSECMB_H
+#define CIPSECMB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// SHA-256 of many messages at once, in the lanes of the processor's vector unit (Intel's Multi-Buffer Crypto library).
+typedef struct dep2p_hash_lanes dep2p_hash_lanes;
+
+// NULL where there is no such library for the processor. One thread at a time uses it; free with the next function.
+dep2p_hash_lanes *dep2p_hash_lanes_create(void);
+void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes);
+
+// Writes the 32-byte digests of `count` messages of `size` bytes each, which follow one another at `data`.
+// Returns 0; -1 when a digest could not be computed, and then `digests` holds nothing of use.
+int dep2p_hash_lanes_sha256(dep2p_hash_lanes *lanes, const uint8_t *data, size_t count, size_t size, uint8_t *digests);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,75 @@
+/// Cuts a stream of bytes into blocks of equal size and hashes many of them at once (SHA-256).
+///
+/// Calling order: `update` with the bytes in order, any number of times; `finish` once after the last; `take` whenever
+/// digests are wanted. Bytes that make too few blocks for all lanes at once are copied aside and wait for more.
+public struct BlockHasher: Sendable {
+    /// Blocks that wait at most before they are hashed.
+    private static let gatheredBlocks = 16
+
+    public let blockSize: Int
+    private var gathered: [UInt8] = []
+    private var digests: [SHA256.Digest] = []
+
+    public init(blockSize: Int) {
+        precondition(blockSize > 0, "a block has a byte at least")
+        self.blockSize = blockSize
+    }
+
+    /// Whether what came so far ends where a block does.
+    public var isBetweenBlocks: Bool { gathered.count % blockSize == 0 }
+
+    public mutating func update(_ bytes: RawSpan) {
+        var position = gathered.isEmpty ? 0 : gather(bytes)
+        let whole = gathered.isEmpty ? (bytes.byteCount - position) / blockSize : 0
+        if whole >= SHA256.leastBlocks {
+            hash(bytes.extracting(position..<position + whole * blockSize))
+            position += whole * blockSize
+        }
+        while position < bytes.byteCount {
+            position += gather(bytes.extracting(position..<bytes.byteCount))
+        }
+    }
+
+    /// Hashes the blocks that wait; the last one may be shorter.
+    public mutating func finish() {
+        flush()
+        guard !gathered.isEmpty else { return }
+        digests.append(SHA256.hash(gathered))
+        gathered = []
+    }
+
+    /// The digests of the blocks since the last call, in order. More may be waiting until ``flush()`` or ``finish()``.
+    public mutating func take() -> [SHA256.Digest] {
+        defer { digests.removeAll(keepingCapacity: true) }
+        return digests
+    }
+
+    /// Hashes the whole blocks that wait.
+    public mutating func flush() {
+        let whole = gathered.count / blockSize * blockSize
+        guard whole > 0 else { return }
+        let full = gathered
+        gathered = []
+        hash(full.span.bytes.extracting(first: whole))
+        if full.count > whole { gathered = Array(full[whole...]) }
+    }
+
+    /// - Returns: how many bytes were taken.
+    private mutating func gather(_ bytes: RawSpan) -> Int {
+        let count = min(blockSize * Self.gatheredBlocks - gathered.count, bytes.byteCount)
+        bytes.extracting(first: count).withUnsafeBytes { gathered.append(contentsOf: $0) }
+        if gathered.count == blockSize * Self.gatheredBlocks {
+            // Taken out meanwhile: a span of `gathered` would keep `digests` from changing.
+            var full: [UInt8] = []
+            swap(&full, &gathered)
+            hash(full.span.bytes)
+            full.removeAll(keepingCapacity: true)
+            swap(&full, &gathered)
+        }
+        return count
+    }
+
+    private mutating func hash(_ blocks: RawSpan) {
+        SHA256.hash(blocks: blocks, of: blockSize, into: &digests)
+    }
+}
