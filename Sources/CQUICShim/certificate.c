@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /// libp2p TLS specification: the Public Key Extension.
 static const char libp2p_oid[] = "1.3.6.1.4.1.53594.1.1";
@@ -86,13 +87,18 @@ int dep2p_certificate_make(dep2p_certificate_key *self, const uint8_t *extension
     return der ? copy_out(der, length, result, capacity) : -1;
 }
 
-static int check_validity(X509 *certificate, int64_t now) {
-    time_t moment = (time_t)now;
-    int before = X509_cmp_time(X509_get0_notBefore(certificate), &moment);
-    int after = X509_cmp_time(X509_get0_notAfter(certificate), &moment);
-    if (before > 0) return DEP2P_CERTIFICATE_NOT_YET_VALID;
-    if (before == 0 || after == 0) return DEP2P_CERTIFICATE_MALFORMED;
-    return after < 0 ? DEP2P_CERTIFICATE_EXPIRED : DEP2P_CERTIFICATE_OK;
+static int seconds_of(const ASN1_TIME *time, int64_t *seconds) {
+    struct tm parts;
+    if (ASN1_TIME_to_tm(time, &parts) != 1) return 0;
+    *seconds = (int64_t)timegm(&parts);
+    return 1;
+}
+
+static int check_validity(X509 *certificate, int64_t now, int64_t *not_before, int64_t *not_after) {
+    if (!seconds_of(X509_get0_notBefore(certificate), not_before)) return DEP2P_CERTIFICATE_MALFORMED;
+    if (!seconds_of(X509_get0_notAfter(certificate), not_after)) return DEP2P_CERTIFICATE_MALFORMED;
+    if (now < *not_before) return DEP2P_CERTIFICATE_NOT_YET_VALID;
+    return now > *not_after ? DEP2P_CERTIFICATE_EXPIRED : DEP2P_CERTIFICATE_OK;
 }
 
 /// Finds the libp2p extension; any other critical one is refused, as the specification asks.
@@ -122,7 +128,8 @@ static int find_extension(X509 *certificate, uint8_t *result, size_t *result_len
 }
 
 int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, uint8_t *spki, size_t *spki_length,
-                              uint8_t *extension, size_t *extension_length) {
+                              uint8_t *extension, size_t *extension_length, int64_t *not_before,
+                              int64_t *not_after) {
     if (length > MAX_CERTIFICATE) return DEP2P_CERTIFICATE_TOO_LARGE;
     const uint8_t *cursor = der;
     X509 *certificate = d2i_X509(NULL, &cursor, (long)length);
@@ -130,7 +137,7 @@ int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, ui
     uint8_t *key_der = NULL;
     EVP_PKEY *key = NULL;
     if (!certificate || cursor != der + length) goto done;
-    if ((status = check_validity(certificate, now)) != DEP2P_CERTIFICATE_OK) goto done;
+    if ((status = check_validity(certificate, now, not_before, not_after)) != DEP2P_CERTIFICATE_OK) goto done;
     if ((status = find_extension(certificate, extension, extension_length)) != DEP2P_CERTIFICATE_OK) goto done;
     status = DEP2P_CERTIFICATE_MALFORMED;
     key = X509_get_pubkey(certificate);

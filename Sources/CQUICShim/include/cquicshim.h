@@ -101,9 +101,11 @@ enum {
 };
 
 /// Checks one DER certificate as the libp2p TLS specification asks, but for the signature inside the extension:
-/// copies out the SubjectPublicKeyInfo and the extension's value. `now` is in seconds since 1970.
+/// copies out the SubjectPublicKeyInfo and the extension's value (4,096 bytes at most, each). `now` and the dates are in
+/// seconds since 1970.
 int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, uint8_t *spki, size_t *spki_length,
-                              uint8_t *extension, size_t *extension_length);
+                              uint8_t *extension, size_t *extension_length, int64_t *not_before,
+                              int64_t *not_after);
 
 // ---- QUIC (quic.c) ----
 

@@ -99,7 +99,8 @@ extension Connection {
     fileprivate func verifyPeer(_ der: [UInt8], certificates: Int) -> Bool {
         do throws(CertificateError) {
             guard certificates == 1 else { throw .chain(certificates) }
-            let nodeID = try PeerCertificate(der: der, now: endpoint.wallClockSeconds()).nodeID
+            let now = endpoint.wallClockSeconds()
+            let nodeID = try endpoint.certificates.certificate(der: der, now: now).nodeID
             if let expectedNodeID, expectedNodeID != nodeID {
                 throw .wrongPeer(expected: expectedNodeID, actual: nodeID)
             }

@@ -32,6 +32,7 @@ public final class Endpoint {
     private var resetTokens: [ResetToken: Connection] = [:]
     private(set) var connections: [UInt64: Connection] = [:]
     var lingering: [ConnectionID: Lingering] = [:]
+    var certificates = CertificateCache()
     /// Drivers of paths that are not UDP sockets of this machine, by their (fake) local address.
     private var legs: [IPAddress: any PacketDriver] = [:]
     /// Who takes the frames of a relay's circuit, by its id.

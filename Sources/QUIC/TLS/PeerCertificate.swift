@@ -7,6 +7,8 @@ public struct PeerCertificate: Sendable {
     static let maxField = 4096
 
     public let publicKey: PublicKey
+    /// When it is valid, in seconds since 1970.
+    let validity: ClosedRange<Int64>
 
     public var nodeID: NodeID { publicKey.nodeID }
 
@@ -17,8 +19,11 @@ public struct PeerCertificate: Sendable {
         var value = [UInt8](repeating: 0, count: Self.maxField)
         var spkiLength = 0
         var valueLength = 0
-        let status = dep2p_certificate_inspect(der, der.count, now, &spki, &spkiLength, &value, &valueLength)
+        var (notBefore, notAfter): (Int64, Int64) = (0, 0)
+        let status = dep2p_certificate_inspect(
+            der, der.count, now, &spki, &spkiLength, &value, &valueLength, &notBefore, &notAfter)
         if let error = Self.error(status) { throw error }
+        validity = notBefore...notAfter  // in order: `now` was found between them
         let signedKey = try SignedKey(der: Array(value[..<valueLength]))
         do throws(IdentityError) {
             publicKey = try PublicKey(protobuf: signedKey.publicKey)

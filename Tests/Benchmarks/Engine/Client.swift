@@ -12,6 +12,7 @@ final class Client {
         "latency": { client in { try await client.latency(rounds: $0) } },
         "pipelined": { client in { try await client.pipelined(requests: $0) } },
         "handshake": { client in { try await client.handshake(rounds: $0) } },
+        "first-contact": { client in { try await client.firstContact(rounds: $0) } },
     ]
 
     private static let messageSize = 1_024
@@ -27,10 +28,15 @@ final class Client {
         else { throw BenchmarkError("not the address that serve printed: \(address)") }
         remote = SocketAddress(ip, port: port)
         self.nodeID = nodeID
-        endpoint = try Endpoint(
+        endpoint = try Self.makeEndpoint()
+    }
+
+    private static func makeEndpoint() throws -> Endpoint {
+        let endpoint = try Endpoint(
             key: .generate(), driver: UDPDriver(bind: [SocketAddress(IPAddress(v4: 0x7F00_0001), port: 0)]),
             configuration: configuration())
         endpoint.start()
+        return endpoint
     }
 
     func close() { endpoint.close() }
@@ -101,19 +107,32 @@ final class Client {
     }
 
     private func handshake(rounds: Int) async throws -> Report {
-        let byte = Chunk([Request.echo])
+        var samples: [Duration] = []
+        for _ in 0..<rounds { samples.append(try await firstByte(from: endpoint)) }
+        return summary("handshake", samples)
+    }
+
+    /// Two nodes that have never met: neither has checked the other's certificate before.
+    private func firstContact(rounds: Int) async throws -> Report {
         var samples: [Duration] = []
         for _ in 0..<rounds {
-            let started = ContinuousClock.now
-            let connection = try await connect()
-            let stream = try await connection.openStream()
-            try await stream.write(byte)
-            stream.finish()
-            _ = try await stream.read()
-            samples.append(.now - started)
-            connection.close(code: 0)
+            let stranger = try Self.makeEndpoint()
+            samples.append(try await firstByte(from: stranger))
+            stranger.close()
         }
-        return summary("handshake", samples)
+        return summary("first-contact", samples)
+    }
+
+    private func firstByte(from endpoint: Endpoint) async throws -> Duration {
+        let started = ContinuousClock.now
+        let connection = try await endpoint.connect(to: remote, expecting: nodeID)
+        let stream = try await connection.openStream()
+        try await stream.write(Chunk([Request.echo]))
+        stream.finish()
+        _ = try await stream.read()
+        let elapsed = ContinuousClock.now - started
+        connection.close(code: 0)
+        return elapsed
     }
 }
 

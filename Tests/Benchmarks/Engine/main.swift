@@ -10,6 +10,7 @@ let usage = """
            Benchmarks latency ADDRESS ROUNDS         1 KiB request and reply, a stream each
            Benchmarks pipelined ADDRESS REQUESTS     the same, 64 in flight
            Benchmarks handshake ADDRESS ROUNDS       new connection, first byte echoed
+           Benchmarks first-contact ADDRESS ROUNDS   the same, of a node that is new to the server each time
            Benchmarks serve-members                  as serve, a node in a realm
            Benchmarks messages ADDRESS ROUNDS        1 KiB message and reply
            Benchmarks messages-pipelined ADDRESS N   the same, 64 in flight

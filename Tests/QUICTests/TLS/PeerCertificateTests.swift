@@ -107,4 +107,19 @@ extension CertificateError {
         case .badIdentitySignature: "badIdentitySignature"
         }
     }
+
+    @Test func aKnownCertificateIsJudgedByItsDatesEachTime() throws {
+        let vectors = try vectorLines("certificates.txt")
+        let der = try #require(Hex.decode(vectors[0][3]))
+        var cache = CertificateCache()
+        let first = try cache.certificate(der: der, now: Self.now).nodeID
+        #expect(try cache.certificate(der: der, now: Self.now + 1).nodeID == first)
+        #expect(cache.count == 1)
+        #expect(throws: CertificateError.self) { try cache.certificate(der: der, now: 67_090_118_401) }
+        #expect(throws: CertificateError.self) { try cache.certificate(der: der, now: 946_684_799) }
+        var forged = der
+        forged[der.count - 1] ^= 1
+        #expect(throws: CertificateError.self) { try cache.certificate(der: forged, now: Self.now) }
+        #expect(cache.count == 1)
+    }
 }
