@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -q -- '-?*' $token
-            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --show --state-dir --timeout --to -c -i -m -o
+            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --timeout --to -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -33,6 +33,8 @@ complete -c dep2p -n "__dep2p_is ''" -a ping -d 'measure round trips to a dep2p 
 complete -c dep2p -n "__dep2p_is help" -a ping -d 'measure round trips to a dep2p or libp2p node'
 complete -c dep2p -n "__dep2p_is ''" -a relay -d 'carry connections between nodes that can\'t reach each other'
 complete -c dep2p -n "__dep2p_is help" -a relay -d 'carry connections between nodes that can\'t reach each other'
+complete -c dep2p -n "__dep2p_is ''" -a nat-check -d 'find out what this network allows for connecting'
+complete -c dep2p -n "__dep2p_is help" -a nat-check -d 'find out what this network allows for connecting'
 complete -c dep2p -n "__dep2p_is ''" -a help -d 'show help on a command'
 complete -c dep2p -n "__dep2p_is ''" -l ephemeral -d 'use a new identity and forget it afterwards'
 complete -c dep2p -n "__dep2p_is ''" -l identity -r -F -d 'the identity file (made on first use at the usual place)'
@@ -177,3 +179,14 @@ complete -c dep2p -n "__dep2p_is relay" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is relay" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is relay" -s v -l verbose -d 'say more; twice says still more'
 complete -c dep2p -n "__dep2p_is relay" -l version -d 'show the version'
+complete -c dep2p -n "__dep2p_is nat-check" -l server -x -d 'a dep2p node or STUN server to ask (repeatable)'
+complete -c dep2p -n "__dep2p_is nat-check" -l peer -x -d 'address of a known peer, ending in /p2p/NODEID'
+complete -c dep2p -n "__dep2p_is nat-check" -l relay -x -d 'address of a relay, ending in /p2p/NODEID'
+complete -c dep2p -n "__dep2p_is nat-check" -l timeout -x -d 'how long to wait for the other side (0: for ever)'
+complete -c dep2p -n "__dep2p_is nat-check" -l config -r -F -d 'read settings from FILE instead of the usual places'
+complete -c dep2p -n "__dep2p_is nat-check" -s h -l help -d 'show this help'
+complete -c dep2p -n "__dep2p_is nat-check" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is nat-check" -l no-color -d 'never use colour'
+complete -c dep2p -n "__dep2p_is nat-check" -s q -l quiet -d 'no notes and no progress, only results and errors'
+complete -c dep2p -n "__dep2p_is nat-check" -s v -l verbose -d 'say more; twice says still more'
+complete -c dep2p -n "__dep2p_is nat-check" -l version -d 'show the version'

@@ -17,7 +17,13 @@ enum { TTL = 2, PORT_TEXT = 8 };
 
 dep2p_upnp_gateway *dep2p_upnp_discover(int delay_ms) {
     int error = 0;
-    struct UPNPDev *devices = upnpDiscover(delay_ms, NULL, NULL, UPNP_LOCAL_PORT_ANY, 0, TTL, &error);
+    // All at once: upnpDiscover asks for one after the other, and waits for each.
+    static const char *const types[] = {"urn:schemas-upnp-org:device:InternetGatewayDevice:2",
+                                        "urn:schemas-upnp-org:device:InternetGatewayDevice:1",
+                                        "urn:schemas-upnp-org:service:WANIPConnection:1",
+                                        "urn:schemas-upnp-org:service:WANPPPConnection:1", NULL};
+    struct UPNPDev *devices =
+        upnpDiscoverDevices(types, delay_ms, NULL, NULL, UPNP_LOCAL_PORT_ANY, 0, TTL, &error, 1);
     if (!devices) return NULL;
     dep2p_upnp_gateway *gateway = calloc(1, sizeof *gateway);
     if (!gateway) {

@@ -32,6 +32,8 @@ public final class Node {
     private let endpoint: Endpoint
     private let identify: Identify
     private let stun: STUNService
+    /// The node's second port.
+    private let alternate: AlternatePort
     let ownRelays: [Address]
     let usesDirect: Bool
     private var knownPeers: [NodeID: [Address]] = [:]
@@ -46,7 +48,9 @@ public final class Node {
     {
         do {
             let driver = try Listening.open(configuration.listen)
-            return try Node(configuration, driver: driver, clock: SystemNetworkClock.shared)
+            return try Node(
+                configuration, driver: driver, clock: SystemNetworkClock.shared,
+                open: { try DatagramSocket(bind: $0) })
         } catch {
             throw DeP2PError(error)
         }
@@ -54,8 +58,11 @@ public final class Node {
 
     /// Starts a node over any packet driver and clock: a simulated network's, in tests.
     ///
+    /// - Parameter open: opens further sockets; without it the node has that one driver only.
     /// - Throws: `QUICError` when the identity yields no certificate.
-    public init(_ configuration: NodeConfiguration, driver: any PacketDriver, clock: any NetworkClock) throws {
+    public init(
+        _ configuration: NodeConfiguration, driver: any PacketDriver, clock: any NetworkClock, open: OpenChannel? = nil
+    ) throws {
         let key = configuration.identity ?? IdentityKey.generate()
         identity = key
         maximumTransfers = configuration.preset.transfers
@@ -85,7 +92,8 @@ public final class Node {
             sequence: { Self.wallClockMilliseconds() })
         identify.serve()
         Ping.serve(on: connections)
-        stun = STUNService(endpoint)
+        alternate = AlternatePort(endpoint, open: open)
+        stun = STUNService(endpoint, alternate: alternate)
         for address in configuration.knownPeers { learn(address) }
         endpoint.start()
         startRelaying(configuration)
@@ -179,6 +187,7 @@ public final class Node {
         await drain(within: grace)
         relays.stop()
         connections.stop()
+        alternate.close()
         endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
     }
 

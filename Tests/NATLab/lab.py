@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 
@@ -24,7 +25,6 @@ def arguments():
     how.add_argument("--size", type=int, default=256 << 20, help="bytes of each transfer (default 256 MiB)")
     how.add_argument("--jobs", type=int, default=2, help="pairs at once (default 2)")
     how.add_argument("binary", nargs="?", help="the dep2p to try; without it a stand-in shows that the harness works")
-    how.add_argument("--probe", help="NATProbe, for --nat-check and --gateway")
     how.add_argument("--json", action="store_true", help="NDJSON instead of a table")
     return parser.parse_args()
 
@@ -52,9 +52,9 @@ def run(options):
     if options.self_test or nothing_chosen:
         failed += selftest.check(kinds, report)
     if options.nat_check:
-        failed += natcheck.check(needed(options.probe), kinds, report)
+        failed += natcheck.check(needed(options.binary), kinds, report)
     if options.gateway:
-        failed += gateway.check(needed(options.probe), report)
+        failed += gateway.check(needed(options.binary), report)
     if options.fault_test:
         failed += faults.test(report)
     if options.faults:
@@ -88,10 +88,10 @@ def run_faults(options, report):
     return faults.run(drivers.DeP2P, names, options.size, report)
 
 
-def needed(probe):
-    if not probe:
-        raise SystemExit("--probe FILE is needed: swift build --product NATProbe")
-    return probe
+def needed(binary):
+    if not binary:
+        raise SystemExit("BINARY is needed: swift build --product dep2p")
+    return os.path.abspath(binary)
 
 
 def main():

@@ -1,7 +1,7 @@
 /// The table of commands. Adding one takes a file in Commands/ and an entry here.
 enum CommandTable {
     /// In the order of the help: what one does first comes first.
-    static let commands: [CommandEntry] = [.keygen, .realmKey, .send, .listen, .ping, .relay]
+    static let commands: [CommandEntry] = [.keygen, .realmKey, .send, .listen, .ping, .relay, .natCheck]
 
     static let summary = "send files and messages to a NodeID inside a realm"
 

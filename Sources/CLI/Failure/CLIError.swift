@@ -54,6 +54,8 @@ extension CLIError.Code {
         name: "noPath", status: .unavailable, meaning: "No way to reach the peer worked; see attempts.")
     static let udpBlocked = Self(
         name: "udpBlocked", status: .unavailable, meaning: "This network lets no UDP through.")
+    static let noObserver = Self(
+        name: "noObserver", status: .unavailable, meaning: "No server that observes this network answered.")
     static let notDirect = Self(
         name: "notDirect", status: .unavailable, meaning: "A direct path was required and there is none.")
     static let internalError = Self(name: "internal", status: .internalError, meaning: "A bug in dep2p.")
@@ -96,7 +98,8 @@ extension CLIError.Code {
     static let all: [Self] = [
         .usage, .badValue, .badNodeID, .badAddress, .badKey, .badPassphrase, .hashMismatch, .tooLarge, .badName,
         .inputMissing,
-        .unknownPeer, .unknownHost, .noPath, .udpBlocked, .notDirect, .internalError, .osError, .addressInUse,
+        .unknownPeer, .unknownHost, .noPath, .udpBlocked, .noObserver, .notDirect, .internalError, .osError,
+        .addressInUse,
         .cannotCreate, .exists, .noSpace, .ioError, .timeout, .stalled, .peerOffline, .busy, .peerFailed, .changed,
         .protocolViolation,
         .wrongPeer, .notMember, .refused, .keyFileTooOpen, .configuration, .interrupted, .terminated,

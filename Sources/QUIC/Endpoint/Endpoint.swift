@@ -47,7 +47,7 @@ public final class Endpoint {
     var handshakes: [UInt64: IPAddress] = [:]
     var handshakesPerAddress: [IPAddress: Int] = [:]
     var resetBudget = TokenBucket(rate: 100, burst: 100)
-    private(set) var isClosed = false
+    public private(set) var isClosed = false
 
     private let sendMemory = Memory(byteCount: sendBufferSize)
     var sendBuffer: UnsafeMutableRawBufferPointer { sendMemory.bytes }

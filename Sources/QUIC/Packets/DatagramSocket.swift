@@ -11,8 +11,14 @@ public protocol DatagramChannel: AnyObject, Sendable {
     /// The network reported that datagrams to this address do not arrive (ICMP). Forgeable: a hint.
     var onUnreachable: (@NetworkActor (SocketAddress) -> Void)? { get set }
     /// Sends, or loses, one datagram: what the kernel does not take at once is lost as if on the way.
-    func send(_ bytes: [UInt8], to remote: SocketAddress)
+    ///
+    /// - Parameter source: this machine's address that it is to carry; `nil` leaves the choice to the kernel.
+    func send(_ bytes: [UInt8], to remote: SocketAddress, from source: IPAddress?)
     func close()
+}
+
+extension DatagramChannel {
+    public func send(_ bytes: [UInt8], to remote: SocketAddress) { send(bytes, to: remote, from: nil) }
 }
 
 /// A datagram channel over a driver of its own.
@@ -32,13 +38,18 @@ public final class DatagramSocket: DatagramChannel {
 
     /// A UDP socket on a free port of every address of `family`.
     public convenience init(_ family: IPAddress.Family) throws(BindError) {
-        let any = SocketAddress(family == .v4 ? .v4Any : .v6Any, port: 0)
-        self.init(try UDPDriver(bind: [any]))
+        try self.init(bind: SocketAddress(family == .v4 ? .v4Any : .v6Any, port: 0))
     }
 
-    public func send(_ bytes: [UInt8], to remote: SocketAddress) {
+    /// A UDP socket at one address.
+    public convenience init(bind address: SocketAddress) throws(BindError) {
+        self.init(try UDPDriver(bind: [address]))
+    }
+
+    public func send(_ bytes: [UInt8], to remote: SocketAddress, from source: IPAddress?) {
+        let local = source.map { SocketAddress($0, port: localAddress.port) } ?? localAddress
         bytes.withUnsafeBytes { bytes in
-            let burst = PacketBurst(bytes: bytes, segment: bytes.count, local: localAddress, remote: remote, ecn: 0)
+            let burst = PacketBurst(bytes: bytes, segment: bytes.count, local: local, remote: remote, ecn: 0)
             // Too large for the path says nothing about who listens at its end.
             if case .failed(let error) = driver.send(burst), error != EMSGSIZE { onUnreachable?(remote) }
         }

@@ -6,10 +6,11 @@ public import QUIC
 /// Two sockets take part. The second surveys all observers, which shows the mapping behaviour; the first is kept
 /// fresh: until the filtering tests it has sent to one observer only. A classic RFC 5780 server proves filtering by
 /// answering a CHANGE-REQUEST from elsewhere; two plain observers do it together: the second socket asks one that the
-/// first never wrote to for a response to the first one's external port (RESPONSE-PORT).
+/// first never wrote to for a response to the first one's external port (RESPONSE-PORT). A dep2p node answers from a
+/// second port too, which tells what depends on ports.
 ///
 /// States, in order: survey → alternates → baseline → filtering by address → filtering by port → hairpin → packet
-/// sizes → finished; a test that the observers do not allow is passed over. Calling order: `start(now:)`, then
+/// sizes → burst → finished; a test that the observers do not allow is passed over. Calling order: `start(now:)`, then
 /// `handle(_:on:from:now:)` for every datagram and `handleTimer(now:)` at ``deadline``, until ``isFinished``; each
 /// returns the datagrams to send.
 public struct NATCheckStateMachine: Sendable {
@@ -27,8 +28,13 @@ public struct NATCheckStateMachine: Sendable {
     static let timing = STUNTransaction.Timing(initialTimeout: .milliseconds(200), transmissions: 3, finalFactor: 2)
     /// IP packet sizes tried: Ethernet, common tunnels, and the least that IPv6 allows.
     static let packetSizes = [1500, 1420, 1280]
+    /// Requests sent at once to see whether UDP is throttled, and how long their responses are waited for.
+    static let burst = 32
+    static let burstTiming = STUNTransaction.Timing(initialTimeout: .seconds(1), transmissions: 1, finalFactor: 1)
 
-    enum Stage: Int { case survey, alternates, baseline, filteringByAddress, filteringByPort, hairpin, sizes, finished }
+    enum Stage: Int {
+        case survey, alternates, baseline, filteringByAddress, filteringByPort, hairpin, sizes, burst, finished
+    }
 
     enum Outcome: Equatable {
         case pending
@@ -53,11 +59,13 @@ public struct NATCheckStateMachine: Sendable {
     public private(set) var report = NATFamilyReport()
     let observers: [SocketAddress]
     private let secondPort: UInt16
-    private var random: any RandomNumberGenerator & Sendable
+    var random: any RandomNumberGenerator & Sendable
     private(set) var stage = Stage.survey
     private var probes: [Probe] = []
     private var samples: [NATBehaviour.Sample] = []
-    private var others: [SocketAddress: SocketAddress] = [:]
+    /// The other address and port of RFC 5780 servers, and the second ports of dep2p nodes.
+    private(set) var others: [SocketAddress: SocketAddress] = [:]
+    private(set) var alternatePorts: [SocketAddress: UInt16] = [:]
     private var hairpinSeen = false
     /// False once a retransmitted request may have made its mapping out of order.
     private var samplesAreInOrder = true
@@ -144,9 +152,10 @@ public struct NATCheckStateMachine: Sendable {
         case .survey, .alternates: concludeSurvey()
         case .baseline: concludeBaseline()
         case .filteringByAddress: concludeFiltering(.endpointIndependent, otherwise: .endpointDependent)
-        case .filteringByPort: concludeFiltering(.addressDependent, otherwise: .addressAndPortDependent)
+        case .filteringByPort: concludeFilteringByPort()
         case .hairpin: report.hairpin = probes.isEmpty ? nil : hairpinSeen
         case .sizes: report.mtu = probes.filter(\.isDelivered).map(\.packetSize).max()
+        case .burst: report.burstAnswered = probes.isEmpty ? nil : probes.count { $0.binding != nil }
         case .finished: break
         }
     }
@@ -160,6 +169,7 @@ public struct NATCheckStateMachine: Sendable {
                 if let other = binding.other, other.ip.family == probe.destination.ip.family {
                     others[probe.destination] = other
                 }
+                alternatePorts[probe.destination] = binding.alternatePort
             }
         }
         report.mapping = NATBehaviour.mapping(samples)
@@ -185,110 +195,12 @@ public struct NATCheckStateMachine: Sendable {
         }
     }
 
-    // MARK: What each test sends
-
-    private mutating func nextProbes(now: NetworkInstant) -> [Probe] {
-        guard !report.observations.isEmpty else { return [] }
-        switch stage {
-        case .survey, .finished: return []
-        case .alternates: return alternates().map { probe(.second, $0, now: now) }
-        case .baseline: return [probe(.first, base, now: now)]
-        case .filteringByAddress: return filteringProbe(changesAddress: true, now: now)
-        case .filteringByPort:
-            // Only when strangers are kept out; an address that is let in may still depend on its port.
-            return report.filtering == .endpointDependent ? filteringProbe(changesAddress: false, now: now) : []
-        case .hairpin: return hairpinProbes(now: now)
-        case .sizes: return report.mapped == nil ? [] : Self.packetSizes.map { sizeProbe($0, now: now) }
+    /// A second port that is kept out settles it even where no other address could be tried; one that is let in does
+    /// not say whether another address is.
+    private mutating func concludeFilteringByPort() {
+        guard report.filtering == nil else {
+            return concludeFiltering(.addressDependent, otherwise: .addressAndPortDependent)
         }
+        if probes.first?.outcome == .silent { report.filtering = .addressAndPortDependent }
     }
-
-    /// The observer that the first socket writes to: one that can test filtering alone, else one with a second port.
-    private var base: SocketAddress {
-        let answered = report.observations.map(\.observer)
-        return answered.first { others[$0] != nil }
-            ?? answered.first { one in answered.contains { $0.ip == one.ip && $0.port != one.port } }
-            ?? answered[0]
-    }
-
-    /// The other three sockets of each RFC 5780 server.
-    private func alternates() -> [SocketAddress] {
-        var targets: [SocketAddress] = []
-        for (observer, other) in others.sorted(by: { $0.key.description < $1.key.description }) {
-            let corners = [
-                SocketAddress(observer.ip, port: other.port), SocketAddress(other.ip, port: observer.port), other,
-            ]
-            for corner in corners where !observers.contains(corner) && !targets.contains(corner) {
-                targets.append(corner)
-            }
-        }
-        return Array(targets.prefix(Self.maximumObservers))
-    }
-
-    private mutating func filteringProbe(changesAddress: Bool, now: NetworkInstant) -> [Probe] {
-        guard let mapped = report.mapped else { return [] }
-        if others[base] != nil {
-            let change = STUNAttribute.changeRequest(address: changesAddress, port: true)
-            var probe = probe(.first, base, [change], now: now)
-            (probe.changesAddress, probe.changesPort) = (changesAddress, true)
-            return [probe]
-        }
-        let helper = report.observations.first { observation in
-            let observer = observation.observer
-            let isStranger =
-                changesAddress ? observer.ip != base.ip : observer.ip == base.ip && observer.port != base.port
-            // RESPONSE-PORT reaches the first socket only where both share an external address.
-            return isStranger && observation.mapped.ip == mapped.ip
-        }
-        guard let helper else { return [] }
-        var probe = probe(.second, helper.observer, [.responsePort(mapped.port)], now: now)
-        probe.receiver = .first
-        return [probe]
-    }
-
-    /// Both sockets write to each other's external address, so that filtering does not hide hairpinning.
-    private mutating func hairpinProbes(now: NetworkInstant) -> [Probe] {
-        guard report.isTranslated == true, report.mapping == .endpointIndependent, let mapped = report.mapped,
-            let second = report.observations.first?.mapped
-        else { return [] }
-        return [probe(.first, second, now: now), probe(.second, mapped, now: now)]
-    }
-
-    private mutating func sizeProbe(_ size: Int, now: NetworkInstant) -> Probe {
-        let headers = base.ip.family == .v4 ? 28 : 48
-        // Message header, padding's own header, FINGERPRINT.
-        let padding = size - headers - STUNMessage.headerLength - 4 - STUNFingerprint.attributeLength
-        var probe = probe(.first, base, [.padding(padding & ~3)], now: now)
-        probe.packetSize = size
-        return probe
-    }
-
-    private mutating func probe(
-        _ socket: Socket, _ destination: SocketAddress, _ attributes: [STUNAttribute] = [], now: NetworkInstant
-    ) -> Probe {
-        let id = STUNTransactionID(high: UInt32(truncatingIfNeeded: random.next()), low: random.next())
-        let request = STUNMessage(.request, transaction: id, attributes: attributes)
-        let transaction = STUNTransaction(request, timing: Self.timing, now: now)
-        return Probe(socket: socket, destination: destination, transaction: transaction, receiver: socket)
-    }
-
-    private func transmissions(_ probes: [Probe]) -> [Transmission] {
-        probes.map {
-            Transmission(bytes: $0.transaction.request.bytes, socket: $0.socket, destination: $0.destination)
-        }
-    }
-}
-
-extension NATCheckStateMachine.Probe {
-    var binding: STUNBinding? {
-        if case .answered(let binding) = outcome { binding } else { nil }
-    }
-
-    /// Whether the observer did as asked; one that ignores an attribute answers from and to the usual place.
-    func accepts(_ source: SocketAddress, on socket: NATCheckStateMachine.Socket) -> Bool {
-        socket == receiver && (source.ip != destination.ip) == changesAddress
-            && (source.port != destination.port) == changesPort
-    }
-
-    /// Whether the request arrived: an observer that refuses padding has still received it.
-    var isDelivered: Bool { binding != nil || outcome == .refused }
 }

@@ -22,21 +22,28 @@ public final class NATCheck {
         (self.clock, self.open, self.source) = (clock, open, source)
     }
 
-    /// Runs all tests that the observers allow, both families at once; within about five seconds.
+    /// Runs all tests that the observers allow, both families at once; within about eight seconds.
     ///
-    /// - Parameter observers: dep2p nodes or STUN servers; two IP addresses a family for the mapping behaviour, two
-    ///   ports of one of them for the rest.
+    /// - Parameters:
+    ///   - observers: dep2p nodes or STUN servers; two IP addresses a family for the mapping behaviour, two ports of one
+    ///     of them, or one dep2p node, for what depends on ports. Those inside the network are left out where there are
+    ///     others: they see no translation.
+    ///   - limit: when to end with what is known; `nil` waits for every test.
     /// - Throws: `CancellationError`.
-    public func run(observers: [SocketAddress]) async throws -> NATReport {
-        async let ipv4 = check(observers.filter { $0.ip.family == .v4 }, .v4)
-        async let ipv6 = check(observers.filter { $0.ip.family == .v6 }, .v6)
+    public func run(observers: [SocketAddress], limit: Duration? = nil) async throws -> NATReport {
+        let global = observers.filter(\.ip.isGlobal)
+        let observers = global.isEmpty ? observers : global
+        async let ipv4 = check(observers.filter { $0.ip.family == .v4 }, .v4, limit)
+        async let ipv6 = check(observers.filter { $0.ip.family == .v6 }, .v6, limit)
         var report = NATReport()
         report.ipv4Family = try await ipv4
         report.ipv6Family = try await ipv6
         return report
     }
 
-    private func check(_ observers: [SocketAddress], _ family: IPAddress.Family) async throws -> NATFamilyReport {
+    private func check(
+        _ observers: [SocketAddress], _ family: IPAddress.Family, _ limit: Duration?
+    ) async throws -> NATFamilyReport {
         var unavailable = NATFamilyReport()
         unavailable.asked = observers.count
         guard let observer = observers.first else { return unavailable }
@@ -50,7 +57,7 @@ public final class NATCheck {
                 second: SocketAddress(local, port: second.localAddress.port), random: SystemRandomNumberGenerator()),
             sockets: [.first: first, .second: second], clock: clock)
         defer { run.close() }
-        return try await run.result()
+        return try await run.result(within: limit)
     }
 }
 
@@ -70,7 +77,14 @@ private final class NATCheckRun {
         (self.machine, self.sockets, self.clock) = (machine, sockets, clock)
     }
 
-    func result() async throws -> NATFamilyReport {
+    func result(within limit: Duration?) async throws -> NATFamilyReport {
+        let end = limit.map { limit in
+            clock.schedule(after: limit) { [weak self] in
+                guard let self else { return }
+                finished.resume(returning: machine.report)
+            }
+        }
+        defer { end.map(clock.cancel) }
         for (name, socket) in sockets {
             socket.onDatagram = { [weak self] datagram in
                 guard let self else { return }

@@ -9,7 +9,12 @@ extension NATReport {
     private var silence: String {
         switch (observersAsked, udp) {
         case (0, _): "no observer to ask: give one with --server"
+        case _ where captivePortal == true:
+            "this network answers in place of the servers (a captive portal): log in first, in a web browser"
         case (_, false?): "UDP is blocked here: connections run through a relay over TCP"
+        case _ where tcp == false:
+            "none of \(observersAsked) observers answered, and TCP does not lead to them either: they are down, or there is"
+                + " no way out of this network"
         default:
             "none of \(observersAsked) observers answered over UDP: whether UDP is blocked here or they are down"
                 + " is not determined"

@@ -8,6 +8,8 @@ public struct NATReport: Equatable, Sendable {
     public var portMapping: [PortMappingProtocol: Bool] = [:]
     /// Whether anything could be reached over TCP: what tells "UDP is blocked" from "there is no network".
     public var tcp: Bool?
+    /// Whether something in between answers in place of the servers, as a network does that wants a login first.
+    public var captivePortal: Bool?
 
     public init() {}
 
@@ -16,6 +18,9 @@ public struct NATReport: Equatable, Sendable {
         if observers > 0 { return true }
         return tcp == true && observersAsked > 0 ? false : nil
     }
+
+    /// Whether most of what is sent at once over UDP is lost.
+    public var isThrottled: Bool? { decisive.isThrottled }
 
     public var ipv4: Bool? { ipv4Family.works }
     public var ipv6: Bool? { ipv6Family.works }
@@ -60,6 +65,8 @@ public struct NATFamilyReport: Equatable, Sendable {
     public var allocation: NATPortAllocation?
     /// Bytes of the largest IP packet that an observer answered, of the sizes tried.
     public var mtu: Int?
+    /// Responses to ``NATCheckStateMachine/burst`` requests sent at once.
+    public var burstAnswered: Int?
 
     public init() {}
 
@@ -67,6 +74,14 @@ public struct NATFamilyReport: Equatable, Sendable {
         if !observations.isEmpty { return true }
         return isUnavailable ? false : nil
     }
+
+    /// Requests sent at once that no response came to, in percent.
+    public var burstLoss: Int? {
+        burstAnswered.map { 100 - 100 * min($0, NATCheckStateMachine.burst) / NATCheckStateMachine.burst }
+    }
+
+    /// Whether most of what is sent at once is lost, while what is sent alone gets through.
+    public var isThrottled: Bool? { burstLoss.map { $0 > 50 } }
 
     /// Whether an address translation lies between: the observed address is not this machine's own.
     public var isTranslated: Bool? {

@@ -21,6 +21,9 @@ public enum STUNAttribute: Equatable, Sendable {
         public static let fingerprint: UInt16 = 0x8028
         public static let responseOrigin: UInt16 = 0x802b
         public static let otherAddress: UInt16 = 0x802c
+        /// dep2p's own, from the range that need not be understood (RFC 8489 section 18.3): OTHER-ADDRESS is only for
+        /// servers with a second address, and most nodes have one.
+        public static let alternatePort: UInt16 = 0xc2d2
     }
 
     /// Longest SOFTWARE and reason phrase: fewer than 128 characters of at most 6 bytes (RFC 8489 section 14.14).
@@ -37,6 +40,8 @@ public enum STUNAttribute: Equatable, Sendable {
     case software(String)
     case responseOrigin(SocketAddress)
     case otherAddress(SocketAddress)
+    /// The observer's second port, at the same address, which answers too and which a change of port asks for.
+    case alternatePort(UInt16)
     case other(UInt16, [UInt8])
 
     public var type: UInt16 {
@@ -51,6 +56,7 @@ public enum STUNAttribute: Equatable, Sendable {
         case .software: Code.software
         case .responseOrigin: Code.responseOrigin
         case .otherAddress: Code.otherAddress
+        case .alternatePort: Code.alternatePort
         case .other(let type, _): type
         }
     }
@@ -68,17 +74,20 @@ public enum STUNAttribute: Equatable, Sendable {
         case Code.otherAddress: address(value).map(otherAddress)
         case Code.changeRequest where value.count == 4:
             .changeRequest(address: value[3] & 0x04 != 0, port: value[3] & 0x02 != 0)
-        case Code.responsePort where value.count == 4: .responsePort(UInt16(value[0]) << 8 | UInt16(value[1]))
+        case Code.responsePort where value.count == 4: .responsePort(port(value))
+        case Code.alternatePort where value.count == 4: .alternatePort(port(value))
         case Code.padding: .padding(value.count)
         case Code.errorCode: error(value)
         case Code.unknownAttributes where value.count % 2 == 0:
             .unknownAttributes(
                 stride(from: 0, to: value.count, by: 2).map { UInt16(value[$0]) << 8 | UInt16(value[$0 + 1]) })
         case Code.software where value.count <= maximumTextLength: .software(String(decoding: value, as: UTF8.self))
-        case Code.changeRequest, Code.responsePort, Code.unknownAttributes, Code.software: nil
+        case Code.changeRequest, Code.responsePort, Code.alternatePort, Code.unknownAttributes, Code.software: nil
         default: .other(type, value)
         }
     }
+
+    private static func port(_ value: [UInt8]) -> UInt16 { UInt16(value[0]) << 8 | UInt16(value[1]) }
 
     /// RFC 8489 section 14.8: class 3 to 6, number 0 to 99.
     private static func error(_ value: [UInt8]) -> Self? {
@@ -99,7 +108,7 @@ public enum STUNAttribute: Equatable, Sendable {
                 + reason.utf8.prefix(Self.maximumTextLength)
         case .unknownAttributes(let types): types.flatMap(\.bigEndianBytes)
         case .padding(let count): [UInt8](repeating: 0, count: min(max(count, 0), STUNMessage.maximumLength))
-        case .responsePort(let port): port.bigEndianBytes + [0, 0]
+        case .responsePort(let port), .alternatePort(let port): port.bigEndianBytes + [0, 0]
         case .software(let text): Array(text.utf8.prefix(Self.maximumTextLength))
         case .other(_, let value): Array(value.prefix(STUNMessage.maximumLength))
         }

@@ -33,7 +33,7 @@ public struct STUNResponder: Sendable {
     private var redirected = TokenBucket(rate: Self.redirectedPerSecond, burst: Self.redirectedPerSecond)
 
     /// - Parameter alternate: the observer's other address and other port, when it has sockets at all four
-    ///   combinations. Without it a CHANGE-REQUEST that changes anything is refused (RFC 5780 section 6.1).
+    ///   combinations. Without it a CHANGE-REQUEST that changes the address is refused (RFC 5780 section 6.1).
     public init(alternate: SocketAddress? = nil) {
         self.alternate = alternate
     }
@@ -43,13 +43,15 @@ public struct STUNResponder: Sendable {
     /// - Parameters:
     ///   - source: where it came from.
     ///   - local: the address of the socket it arrived on; `nil` when that is a wildcard.
+    ///   - alternatePort: the port of the other of the observer's two sockets, when it has two at this address.
     public mutating func respond(
-        to datagram: [UInt8], from source: SocketAddress, on local: SocketAddress?, now: NetworkInstant
+        to datagram: [UInt8], from source: SocketAddress, on local: SocketAddress?, alternatePort: UInt16? = nil,
+        now: NetworkInstant
     ) -> Response? {
         guard let request = try? STUNMessage(datagram), request.kind == .request,
             request.method == STUNMessage.binding, source.port != 0, responses.takeNow(now: now)
         else { return nil }
-        let unknown = unknownAttributes(of: request)
+        let unknown = unknownAttributes(of: request, changesPort: alternatePort != nil)
         if !unknown.isEmpty {
             return failure(420, "Unknown Attribute", to: request, unknown, source)
         }
@@ -64,24 +66,18 @@ public struct STUNResponder: Sendable {
         guard port != 0 else { return failure(400, "Bad Request", to: request, [], source) }
         if port != source.port, !redirected.takeNow(now: now) { return nil }
         let destination = SocketAddress(source.ip, port: port, scope: source.scope)
-        return success(to: request, from: source, destination: destination, origin: origin, local: local)
-    }
-
-    private func success(
-        to request: STUNMessage, from source: SocketAddress, destination: SocketAddress, origin: Origin,
-        local: SocketAddress?
-    ) -> Response {
         var attributes = [STUNAttribute.xorMappedAddress(source)]
-        if let local { attributes.append(.responseOrigin(self.local(local, origin))) }
+        if let local { attributes.append(.responseOrigin(self.local(local, origin, alternatePort))) }
         if let alternate { attributes.append(.otherAddress(alternate)) }
+        if let alternatePort { attributes.append(.alternatePort(alternatePort)) }
         let message = STUNMessage(.success, transaction: request.transaction, attributes: attributes)
         return Response(bytes: message.bytes, destination: destination, origin: origin)
     }
 
-    private func local(_ local: SocketAddress, _ origin: Origin) -> SocketAddress {
-        guard let alternate else { return local }
-        return SocketAddress(
-            origin.changesAddress ? alternate.ip : local.ip, port: origin.changesPort ? alternate.port : local.port)
+    private func local(_ local: SocketAddress, _ origin: Origin, _ alternatePort: UInt16?) -> SocketAddress {
+        let ip = origin.changesAddress ? alternate?.ip : nil
+        let port = origin.changesPort ? alternate?.port ?? alternatePort : nil
+        return SocketAddress(ip ?? local.ip, port: port ?? local.port)
     }
 
     private func failure(
@@ -94,17 +90,17 @@ public struct STUNResponder: Sendable {
     }
 
     /// Comprehension-required attributes that this observer cannot honour, each once.
-    private func unknownAttributes(of request: STUNMessage) -> [UInt16] {
+    private func unknownAttributes(of request: STUNMessage, changesPort: Bool) -> [UInt16] {
         var unknown: [UInt16] = []
-        for attribute in request.attributes where attribute.type < 0x8000 && !isUnderstood(attribute) {
+        for attribute in request.attributes where attribute.type < 0x8000 && !isUnderstood(attribute, changesPort) {
             if !unknown.contains(attribute.type) { unknown.append(attribute.type) }
         }
         return unknown
     }
 
-    private func isUnderstood(_ attribute: STUNAttribute) -> Bool {
+    private func isUnderstood(_ attribute: STUNAttribute, _ changesPort: Bool) -> Bool {
         switch attribute {
-        case .changeRequest(let address, let port): alternate != nil || !address && !port
+        case .changeRequest(let address, let port): alternate != nil || !address && (!port || changesPort)
         case .responsePort, .padding: true
         // Credentials: a service without them answers as if they were absent (RFC 8489 section 9.1.3).
         case .other(let type, _):

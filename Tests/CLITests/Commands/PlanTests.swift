@@ -84,4 +84,16 @@ import Testing
         }
         try KeyDestination.standardOutput(named: true).check(output, what: "the identity")
     }
+
+    @Test func natCheckAsksTheServersOrElseTheRelaysAndPeers() throws {
+        func plan(_ words: String...) throws -> NATCheckPlan { try NATCheckPlan(options(["nat-check"] + words)) }
+        let relay = try Address(Self.address)
+        #expect(try plan().servers.isEmpty)
+        #expect(try plan().timeout == NATCheckPlan.defaultTimeout)
+        #expect(try plan("--peer", Self.address, "--relay", Self.address).servers == [relay, relay])
+        let named = try plan("--relay", Self.address, "--server", "192.0.2.9:3478", "--timeout", "0")
+        #expect(named.servers == [try Address("/ip4/192.0.2.9/udp/3478/quic-v1")])
+        #expect(named.timeout == nil)
+        #expect(throws: CLIError.self) { try plan("--server", "192.0.2.9") }
+    }
 }

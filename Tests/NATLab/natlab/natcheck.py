@@ -1,9 +1,9 @@
-"""Compares dep2p's NAT check with what each network is."""
+"""Compares what `dep2p nat-check` says with what each network is."""
 
 import json
-import subprocess
 
 from . import nat, selftest
+from .system import LabError, run
 from .topology import Lab
 
 NAMES = {
@@ -17,7 +17,7 @@ def expected(kind):
     family = 4 if kind.ipv4 else 6
     facts = selftest.expected(kind, family)
     if not facts["udp"]:
-        return {"udp": None, "mapping": None, "filtering": None, "nat_type": None}
+        return {"mapping": None, "filtering": None, "nat_type": None}
     name = NAMES.get((kind.name, family), "port-restricted cone")
     # Hairpinning is a question for translators whose mapping is steady.
     steady = facts["translated"] and facts["mapping"] == nat.INDEPENDENT
@@ -29,35 +29,48 @@ def expected(kind):
     }
 
 
-def check(probe, kinds, report):
+def check(binary, kinds, report):
+    """Every network by dep2p's relays and by the lab's observers: each shows the other's mistakes."""
     wrong = 0
     for name in kinds:
         kind = nat.KINDS[name]
-        # Half of the networks see dep2p's own observers, half the lab's: each shows the other's mistakes.
-        own = list(nat.KINDS).index(name) % 2 == 0
-        with Lab() as lab:
-            ports = own_observers(lab, probe) if own else lab_observers(lab)
-            site = lab.add_site(kind)
-            addresses = [f"{host}:{port}" for v4, v6 in lab.relay_addresses for host in (v4, f"[{v6}]")
-                         for port in ports]
-            process = lab.start(site.hosts[0], probe, "check", *addresses)
-            seen = json.loads(process.child.communicate(timeout=30)[0])
-        want = expected(kind)
-        differences = {key: seen.get(key) for key in want if seen.get(key) != want[key]}
-        wrong += len(differences)
-        report({"type": "nat-check", "kind": name, "seen": seen, "ok": not differences, "differences": differences})
+        for observers in (relays, lab_observers):
+            with Lab() as lab:
+                ports = observers(lab, binary)
+                site = lab.add_site(kind)
+                seen = ask(lab, site.hosts[0], binary, ports)
+            want = expected(kind)
+            differences = {key: seen.get(key) for key in want if seen.get(key) != want[key]}
+            wrong += len(differences)
+            report({"type": "nat-check", "kind": name, "observers": observers.__name__, "seen": seen,
+                    "ok": not differences, "differences": differences})
     return wrong
 
 
-def lab_observers(lab):
-    selftest.observers(lab)
-    return selftest.PORTS
+def ask(lab, host, binary, ports):
+    servers = [option for v4, v6 in lab.relay_addresses for address in (v4, f"[{v6}]") for port in ports
+               for option in ("--server", f"{address}:{port}")]
+    process = lab.start(host, binary, "nat-check", "--json", *servers)
+    output, errors = process.child.communicate(timeout=40)
+    try:
+        return json.loads(output.splitlines()[-1])
+    except (IndexError, json.JSONDecodeError) as error:
+        raise LabError(f"nat-check: {errors.decode(errors='replace').strip()}") from error
 
 
-def own_observers(lab, probe):
+def relays(lab, binary):
+    """dep2p relays, with one port each, and a TCP leg where they have one."""
+    legs = "--tcp-listen" in run(binary, "relay", "--help")
     for index, relay in enumerate(lab.relays):
         v4, v6 = lab.relay_addresses[index]
-        addresses = [f"{host}:{port}" for host in (v4, f"[{v6}]") for port in selftest.PORTS]
-        process = lab.start(relay, probe, "observe", *addresses, stdin=subprocess.PIPE)
-        process.child.stdout.readline()
+        tcp = ("--tcp-listen", f"{v4}:443", "--tcp-listen", f"[{v6}]:443") if legs else ()
+        process = lab.start(relay, binary, "relay", "--ephemeral", "--json", "--listen", f"{v4}:4001", "--listen",
+                            f"[{v6}]:4001", *tcp)
+        while json.loads(process.child.stdout.readline()).get("type") != "listening":
+            pass
+    return ("4001",)
+
+
+def lab_observers(lab, _):
+    selftest.observers(lab)
     return selftest.PORTS

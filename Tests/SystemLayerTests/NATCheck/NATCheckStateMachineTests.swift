@@ -29,10 +29,16 @@ import Testing
         (.addressAndPort, .addressAndPort, .addressAndPortDependent, .addressAndPortDependent, .symmetric),
     ]
 
+    /// Two nodes with one port each and a second one that they tell of.
+    static let dep2pNodes = [
+        Observer(address: v4(198, 51, 100, 1, 4001), secondPort: 50_017),
+        Observer(address: v4(198, 51, 100, 2, 4001), secondPort: 50_018),
+    ]
+
     @Test("every mapping and filtering behaviour is told apart, by nodes and by a classic server", arguments: 0..<9)
     func matrix(cell: Int) {
         let (mapping, filtering, expectedMapping, expectedFiltering, type) = Self.cells[cell]
-        for observers in [Self.nodes, Self.server] {
+        for observers in [Self.nodes, Self.server, Self.dep2pNodes] {
             var nat = SimulatedNAT(observers, mapping: mapping, filtering: filtering)
             nat.ports = mapping == .none ? .preserving : .random
             let (report, elapsed) = nat.run()
@@ -71,6 +77,36 @@ import Testing
         #expect(report.filtering == nil)
         #expect(report.natType == nil)
         #expect(report.hairpin == nil)
+    }
+
+    @Test("one dep2p node tells what depends on ports, and leaves open what depends on addresses")
+    func oneNode() {
+        let node = [Self.dep2pNodes[0]]
+        var strict = SimulatedNAT(node, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        #expect(strict.run().report.filtering == .addressAndPortDependent)
+        #expect(strict.run().report.mapping == nil)
+        for filtering in [SimulatedNAT.Rule.none, .address] {
+            var open = SimulatedNAT(node, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+            #expect(open.run().report.filtering == nil)
+        }
+        var symmetric = SimulatedNAT(node, mapping: .addressAndPort, filtering: .none)
+        symmetric.ports = .random
+        #expect(symmetric.run().report.mapping == .addressAndPortDependent)
+    }
+
+    @Test("a network that drops most of a burst is throttled; other observers are spared the burst")
+    func throttling() {
+        var nat = SimulatedNAT(Self.dep2pNodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        #expect(nat.run().report.burstLoss == 0)
+        #expect(nat.run().report.isThrottled == false)
+        nat.packetsAtOnce = 8
+        let report = nat.run().report
+        #expect(report.burstLoss == 75)
+        #expect(report.isThrottled == true)
+        #expect(report.natType == .fullCone)
+        var plain = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        #expect(plain.run().report.burstLoss == nil)
+        #expect(plain.run().report.isThrottled == nil)
     }
 
     @Test("no translation: open, or behind a firewall")

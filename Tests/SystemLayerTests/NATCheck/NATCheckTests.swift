@@ -82,6 +82,37 @@ import Testing
         #expect(report.udp == nil)
     }
 
+    @Test("an observer inside the network is left out where there are others: it sees no translation")
+    func insideObserver() async throws {
+        let network = await SimulatedNetwork(seed: 1)
+        let report = try await network.run {
+            let inside = v4(192, 168, 1, 77, 4001)
+            let observers = Observers([inside, v4(45, 10, 0, 1, 4001)], on: network)
+            defer { withExtendedLifetime(observers) {} }
+            return try await check(network, observers: [inside, v4(45, 10, 0, 1, 4001)])
+        }
+        #expect(report.observersAsked == 1)
+        #expect(report.observers == 1)
+    }
+
+    @Test("at the limit the check ends with what is known")
+    func limit() async throws {
+        let network = await SimulatedNetwork(seed: 1)
+        try await network.run {
+            let start = network.now
+            let observers = Observers(Array(Self.all[..<1]), on: network)
+            defer { withExtendedLifetime(observers) {} }
+            let check = NATCheck(
+                clock: network, open: { _ in DatagramSocket(network.makeDriver(address: v4(192, 0, 2, 9, 50_001))) },
+                source: { _ in v4(192, 0, 2, 9, 0).ip })
+            let report = try await check.run(observers: Array(Self.all[..<3]), limit: .milliseconds(300))
+            #expect(network.now.duration(since: start) == .milliseconds(300))
+            #expect(report.observersAsked == 3)
+            #expect(report.observers == 0)
+            #expect(report.natType == nil)
+        }
+    }
+
     @Test("a cancelled check ends at once")
     func cancellation() async throws {
         let network = await SimulatedNetwork(seed: 1)

@@ -1,3 +1,4 @@
+import Identity
 import QUIC
 import Testing
 
@@ -71,6 +72,22 @@ import Testing
         let message = try STUNMessage(response.bytes)
         #expect(message.attributes.contains(.responseOrigin(alternate)))
         #expect(message.attributes.contains(.otherAddress(alternate)))
+    }
+
+    @Test("with a second port alone, a change of port is honoured, one of the address refused")
+    func alternatePort() throws {
+        var responder = STUNResponder()
+        let change = request([.changeRequest(address: false, port: true)])
+        let answer = responder.respond(to: change, from: client, on: local, alternatePort: 4444, now: now)
+        let response = try #require(answer)
+        #expect(response.origin == STUNResponder.Origin(changesAddress: false, changesPort: true))
+        #expect(response.destination == client)
+        let message = try STUNMessage(response.bytes)
+        #expect(message.attributes.contains(.responseOrigin(SocketAddress(local.ip, port: 4444))))
+        #expect(message.attributes.contains(.alternatePort(4444)))
+        let both = request([.changeRequest(address: true, port: true)])
+        let refused = responder.respond(to: both, from: client, on: local, alternatePort: 4444, now: now)
+        #expect(try STUNMessage(#require(refused).bytes).errorCode == 420)
     }
 
     @Test("RESPONSE-PORT moves the response to another port of the asker's own address, and nowhere else")

@@ -14,6 +14,8 @@ struct SimulatedNAT {
         let address: SocketAddress
         /// With one, it is a server with sockets at all four combinations (RFC 5780).
         var alternate: SocketAddress?
+        /// With one, it is a dep2p node, whose second socket has that port.
+        var secondPort: UInt16?
         var isSilent = false
         /// Answers as if RESPONSE-PORT and CHANGE-REQUEST were not there.
         var ignoresRequests = false
@@ -39,6 +41,8 @@ struct SimulatedNAT {
     var maximumPacket = 1500
     /// Drops each packet with this chance.
     var loss = 0.0
+    /// Packets let out in the same millisecond.
+    var packetsAtOnce = Int.max
 
     private var mappings: [String: SocketAddress] = [:]
     private var owners: [SocketAddress: SocketAddress] = [:]
@@ -46,6 +50,7 @@ struct SimulatedNAT {
     private var queue: [Arrival] = []
     private var random = SeededBytes(seed: 3)
     private var nextPort: UInt16 = 20_000
+    private var moment: (time: NetworkInstant, packets: Int) = (.milliseconds(0), 0)
 
     init(_ observers: [Observer], mapping: Rule?, filtering: Rule) {
         (self.observers, self.mapping, self.filtering) = (observers, mapping, filtering)
@@ -77,7 +82,7 @@ struct SimulatedNAT {
     }
 
     private mutating func transmit(_ datagrams: [NATCheckStateMachine.Transmission], now: NetworkInstant) {
-        for datagram in datagrams where datagram.bytes.count + 28 <= maximumPacket && !isLost() {
+        for datagram in datagrams where datagram.bytes.count + 28 <= maximumPacket && !isLost() && passes(now) {
             let local = datagram.socket == .first ? Self.first : Self.second
             let source = external(for: local, to: datagram.destination)
             sent[source, default: []].insert(datagram.destination)
@@ -102,10 +107,11 @@ struct SimulatedNAT {
             message.attributes.removeAll { [0x0003, 0x0027].contains($0.type) }
             request = message.bytes
         }
-        guard let response = responder.respond(to: request, from: source, on: destination, now: now), !isLost() else {
-            return
-        }
-        let other = observer.alternate ?? destination
+        let otherPort = observer.secondPort.map { destination.port == $0 ? observer.address.port : $0 }
+        let answer = responder.respond(
+            to: request, from: source, on: destination, alternatePort: otherPort, now: now)
+        guard let response = answer, !isLost() else { return }
+        let other = observer.alternate ?? otherPort.map { SocketAddress(destination.ip, port: $0) } ?? destination
         let from = SocketAddress(
             response.origin.changesAddress
                 ? (other.ip == destination.ip ? observer.address.ip : other.ip) : destination.ip,
@@ -157,13 +163,20 @@ struct SimulatedNAT {
         }
     }
 
+    private mutating func passes(_ now: NetworkInstant) -> Bool {
+        moment = moment.time == now ? (now, moment.packets + 1) : (now, 1)
+        return moment.packets <= packetsAtOnce
+    }
+
     private mutating func isLost() -> Bool { Double.random(in: 0..<1, using: &random) < loss }
 }
 
 extension SimulatedNAT.Observer {
     /// The addresses of its sockets.
     var corners: [SocketAddress] {
-        guard let alternate else { return [address] }
+        guard let alternate else {
+            return [address] + (secondPort.map { [SocketAddress(address.ip, port: $0)] } ?? [])
+        }
         return [
             address, alternate, SocketAddress(address.ip, port: alternate.port),
             SocketAddress(alternate.ip, port: address.port),

@@ -1,0 +1,30 @@
+public import Identity
+internal import QUIC
+public import SystemLayer
+
+/// What this machine's network allows: needs no node.
+public struct NetworkCheck: Sendable {
+    /// Addresses of the interfaces that are up, without loopback and link-local ones.
+    public let interfaces: [IPAddress]
+    public let report: NATReport
+    /// Servers that could not be asked.
+    public let unusable: [NATObservers.Unusable]
+
+    /// Asks the servers, and the gateway for its port mapping protocols; contacts nobody else.
+    ///
+    /// - Parameters:
+    ///   - servers: dep2p nodes, STUN servers, and TCP legs of relays.
+    ///   - limit: for the questions over UDP; `nil` waits for every test, which takes at most some ten seconds.
+    /// - Throws: `CancellationError`.
+    @NetworkActor
+    public static func run(servers: [Address], limit: Duration? = nil) async throws -> NetworkCheck {
+        async let mapping = PortMappingProbe().run()
+        let observers = try await NATObservers.resolve(servers)
+        var report = try await NATCheck().run(observers: observers.udp, limit: limit)
+        try await TCPProbe.complete(&report, observers)
+        report.portMapping = try await mapping
+        return NetworkCheck(
+            interfaces: InterfaceAddresses.all().filter { !$0.isLoopback }, report: report,
+            unusable: observers.unusable)
+    }
+}

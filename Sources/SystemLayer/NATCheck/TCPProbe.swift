@@ -1,0 +1,149 @@
+internal import Glibc
+internal import Identity
+internal import QUIC
+
+/// Whether TCP leads somewhere where UDP does not, and whether it is the server that answers there.
+///
+/// Nothing is contacted but the hosts that were named as observers.
+public enum TCPProbe {
+    /// What one connection saw.
+    public enum Outcome: Equatable, Sendable {
+        /// No connection: refused, or nothing came back.
+        case failed
+        /// A connection, and the first bytes of what came over it.
+        case connected([UInt8])
+    }
+
+    /// Ports tried at an observer's address beside its own and those of TCP legs: web ports, which networks that block
+    /// UDP let through.
+    static let webPorts: [UInt16] = [443, 80]
+    /// For a connection, and again for an answer.
+    static let patience = Duration.milliseconds(1500)
+    /// Connections at once.
+    static let limit = 16
+    static let answerLength = 512
+    /// Plain HTTP, which a relay's TLS answers with an alert and a captive portal with a page.
+    static let request = Array("GET / HTTP/1.0\r\n\r\n".utf8)
+
+    /// Where to look for the observers over TCP, best first.
+    static func targets(_ observers: NATObservers) -> [SocketAddress] {
+        var targets = observers.tcp
+        for address in observers.udp {
+            for port in [address.port] + webPorts {
+                let target = SocketAddress(address.ip, port: port, scope: address.scope)
+                if !targets.contains(target) { targets.append(target) }
+            }
+        }
+        return Array(targets.prefix(limit))
+    }
+
+    /// Fills in what TCP tells, for a report that UDP left open.
+    ///
+    /// - Throws: `CancellationError`.
+    @NetworkActor
+    public static func complete(_ report: inout NATReport, _ observers: NATObservers) async throws {
+        if report.observers > 0 { report.captivePortal = false }
+        let targets = report.observers > 0 ? observers.tcp : targets(observers)
+        guard !targets.isEmpty else { return }
+        let outcomes = try await withThrowingTaskGroup(of: (SocketAddress, Outcome).self) { group in
+            for target in targets { group.addTask { (target, try await offload { connect(target) }) } }
+            var outcomes: [SocketAddress: Outcome] = [:]
+            for try await (target, outcome) in group { outcomes[target] = outcome }
+            return outcomes
+        }
+        conclude(&report, outcomes)
+    }
+
+    static func conclude(_ report: inout NATReport, _ outcomes: [SocketAddress: Outcome]) {
+        let answers = outcomes.compactMap { address, outcome -> (SocketAddress, [UInt8])? in
+            if case .connected(let bytes) = outcome { (address, bytes) } else { nil }
+        }
+        report.tcp = answers.isEmpty ? (outcomes.isEmpty ? nil : false) : true
+        guard report.observers == 0 else { return }
+        if answers.contains(where: { isPortal($1, at: $0) }) {
+            report.captivePortal = true
+        } else if answers.contains(where: { $1.starts(with: tlsAlert) }) {
+            report.captivePortal = false
+        }
+    }
+
+    /// RFC 8446 section 5.1: a record of type alert, of any version since SSL 3.
+    private static let tlsAlert: [UInt8] = [21, 3]
+
+    /// A web page in the place of a relay's TLS, a redirection to another host, or status 511 (RFC 6585 section 6).
+    static func isPortal(_ answer: [UInt8], at address: SocketAddress) -> Bool {
+        let text = String(decoding: answer, as: UTF8.self)
+        let words = text.split(whereSeparator: \.isWhitespace).prefix(2)
+        guard let first = words.first, first.hasPrefix("HTTP/"), let status = words.last.flatMap({ Int($0) }) else {
+            return false
+        }
+        if status == 511 || !webPorts.contains(address.port) { return true }
+        // HTTP on the TLS port: a server that has a web page there says 400 by itself.
+        guard (300..<400).contains(status), let location = location(in: text) else { return false }
+        let authority = location.split(separator: "/", omittingEmptySubsequences: false).dropFirst(2).first
+        // A name may be the server's own; an address is either its own or another's.
+        let host = authority?.split(separator: ":").first.flatMap { IPAddress(String($0)) }
+        return host.map { $0 != address.ip } ?? false
+    }
+
+    /// The value of the header `Location`.
+    private static func location(in text: String) -> Substring? {
+        text.split(whereSeparator: \.isNewline).first { $0.lowercased().hasPrefix("location:") }?
+            .drop { $0 != ":" }.dropFirst().drop { $0 == " " }
+    }
+
+    // MARK: The connection, which blocks
+
+    private static func connect(_ target: SocketAddress) -> Outcome {
+        let family = target.ip.family == .v4 ? AF_INET : AF_INET6
+        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC | O_NONBLOCK, 0)
+        guard descriptor >= 0 else { return .failed }
+        defer { close(descriptor) }
+        guard start(descriptor, target), wait(descriptor, for: POLLOUT), failure(of: descriptor) == 0 else {
+            return .failed
+        }
+        guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count,
+            wait(descriptor, for: POLLIN)
+        else { return .connected([]) }
+        var answer = [UInt8](repeating: 0, count: answerLength)
+        let count = recv(descriptor, &answer, answer.count, 0)
+        return .connected(Array(answer.prefix(max(0, count))))
+    }
+
+    private static func start(_ descriptor: Int32, _ target: SocketAddress) -> Bool {
+        let status: Int32
+        if target.ip.family == .v4 {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = target.port.bigEndian
+            address.sin_addr.s_addr = UInt32(truncatingIfNeeded: target.ip.low).bigEndian
+            status = connect(descriptor, &address)
+        } else {
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            address.sin6_port = target.port.bigEndian
+            address.sin6_scope_id = target.scope
+            withUnsafeMutableBytes(of: &address.sin6_addr) { $0.copyBytes(from: target.ip.bytes) }
+            status = connect(descriptor, &address)
+        }
+        return status == 0 || errno == EINPROGRESS
+    }
+
+    private static func connect<Address>(_ descriptor: Int32, _ address: inout Address) -> Int32 {
+        withUnsafeBytes(of: &address) { bytes in
+            // The sockets API takes every family's structure through this one.
+            guard let base = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self) else { return -1 }
+            return Glibc.connect(descriptor, base, socklen_t(bytes.count))
+        }
+    }
+
+    private static func wait(_ descriptor: Int32, for events: Int32) -> Bool {
+        var item = pollfd(fd: descriptor, events: Int16(truncatingIfNeeded: events), revents: 0)
+        return poll(&item, 1, Int32(clamping: patience.clampedNanoseconds / 1_000_000)) == 1
+    }
+
+    private static func failure(of descriptor: Int32) -> Int32 {
+        var (error, length) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
+        return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : EIO
+    }
+}
