@@ -38,7 +38,7 @@ extension ConnectionPath {
     /// The peer's own address, where packets go straight to it; a relayed path has none.
     public var peerAddress: SocketAddress? {
         switch kind {
-        case .direct, .punched: remote
+        case .direct, .punched: tcpPeer ?? remote
         case .relay: nil
         }
     }
