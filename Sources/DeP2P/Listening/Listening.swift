@@ -54,7 +54,7 @@ enum Listening {
         let interfaces = bound.contains(where: \.ip.isUnspecified) ? InterfaceAddresses.all() : []
         return bound.flatMap { socket -> [(Int, Address)] in
             let hosts = socket.ip.isUnspecified ? interfaces.filter { $0.family == socket.ip.family } : [socket.ip]
-            return hosts.map { host in 
+            return hosts.map { host in
                 (rank(host), overTCP ? .tcpTLS(host, port: socket.port) : .quic(host, port: socket.port))
             }
         }.sorted { $0.0 < $1.0 }.map(\.1)

@@ -81,7 +81,8 @@ private final class DialRace {
 
     init(
         _ target: DialTarget, transport: any Transport, relayDial: RelayDial?, clock: any NetworkClock,
-        limits: ConnectionLimits, resolver: NameResolver, udp: (memory: UDPMemory, expectation: DialMachine.UDPExpectation)
+        limits: ConnectionLimits, resolver: NameResolver,
+        udp: (memory: UDPMemory, expectation: DialMachine.UDPExpectation)
     ) {
         self.udp = udp.memory
         self.target = target
@@ -117,10 +118,11 @@ private final class DialRace {
     private func start() {
         var pending = 0
         var relays = RelayWays()
+        var candidates: [DialMachine.Candidate] = []
         for address in target.addresses.prefix(limits.candidates) {
             do throws(TransportFailure) {
                 switch try plan(address) {
-                case .dial(let candidate): carryOut(machine.add([candidate], now: clock.now))
+                case .dial(let candidate): candidates.append(candidate)
                 case .through(let relay): relays.add(relay)
                 case .resolve(let name):
                     pending += 1
@@ -135,7 +137,7 @@ private final class DialRace {
                 machine.note(address.isRelayed ? .relay : .direct, "\(address)", error, now: clock.now)
             }
         }
-        let candidates = relays.map { ways in
+        candidates += relays.map { ways in
             DialMachine.Candidate(.relay(ways), text: ways.first.map { "\($0)\(circuitSuffix)" } ?? "")
         }
         carryOut(machine.add(candidates, now: clock.now))
