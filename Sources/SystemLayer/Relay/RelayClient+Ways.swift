@@ -8,7 +8,7 @@ extension RelayClient {
     /// Between two looks at the least.
     static let shortestUDPWatch = Duration.seconds(1)
     /// Ports for TCP that are taken from what a relay says of itself.
-    static let learnedPorts = 2
+    nonisolated static let learnedPorts = 2
 
     /// Asks a relay where it listens over TCP, for the day when UDP is blocked.
     func learnWays(from session: Session, _ index: Int) {
@@ -21,7 +21,7 @@ extension RelayClient {
 
     /// The ways over TCP that follow from what a relay lists: the hosts at which it is known to be reached, at the ports
     /// that it listens on. Its own addresses may mean nothing here, as those of a cloud's inner network.
-    static func tcpWays(listed: [Address], known: [Address]) -> [Address] {
+    nonisolated static func tcpWays(listed: [Address], known: [Address]) -> [Address] {
         var ports: [UInt16] = []
         for case .tcpTLS(let port)? in listed.lazy.filter({ !$0.isRelayed }).map(\.transport)
         where port != 0 && !ports.contains(port) && ports.count < learnedPorts { ports.append(port) }
