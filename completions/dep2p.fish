@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -q -- '-?*' $token
-            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --timeout --to -c -i -m -o
+            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --tcp-listen --timeout --to -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -166,6 +166,7 @@ complete -c dep2p -n "__dep2p_is relay" -l max-reservations-per-ip -x -d 'reserv
 complete -c dep2p -n "__dep2p_is relay" -l max-reservations-per-subnet -x -d 'reservations of one /24 or /48 (default 128)'
 complete -c dep2p -n "__dep2p_is relay" -l public -d 'serve anyone, not only members of the realm'
 complete -c dep2p -n "__dep2p_is relay" -l reservation-time -x -d 'how long a reservation stands (default 30m)'
+complete -c dep2p -n "__dep2p_is relay" -l tcp-listen -x -d 'listen on TCP too, for networks that block UDP'
 complete -c dep2p -n "__dep2p_is relay" -l ephemeral -d 'use a new identity and forget it afterwards'
 complete -c dep2p -n "__dep2p_is relay" -l identity -r -F -d 'the identity file (made on first use at the usual place)'
 complete -c dep2p -n "__dep2p_is relay" -l passphrase-file -r -F -d 'the identity\'s passphrase is the first line of FILE'

@@ -80,7 +80,8 @@ int dep2p_certificate_make(dep2p_certificate_key *self, const uint8_t *extension
     if (certificate && X509_set_version(certificate, 2) && set_serial(certificate) &&
         ASN1_TIME_set(X509_getm_notBefore(certificate), (time_t)not_before) &&
         ASN1_TIME_set(X509_getm_notAfter(certificate), (time_t)not_after) &&
-        X509_set_pubkey(certificate, self->key) && add_extension(certificate, extension, extension_length) &&
+        X509_set_pubkey(certificate, self->key) &&
+        (extension_length == 0 || add_extension(certificate, extension, extension_length)) &&
         X509_sign(certificate, self->key, EVP_sha256()))
         length = i2d_X509(certificate, &der);
     X509_free(certificate);

@@ -47,6 +47,7 @@ extension DeP2PError.Code {
     public static let wrongPeer = Self(rawValue: "wrongPeer")
     public static let handshakeFailed = Self(rawValue: "handshakeFailed")
     public static let dialledSelf = Self(rawValue: "dialledSelf")
+    public static let udpBlocked = Self(rawValue: "udpBlocked")
     public static let relayRefused = Self(rawValue: "relayRefused")
     public static let peerOffline = Self(rawValue: "peerOffline")
     // Realm
@@ -101,6 +102,7 @@ extension DeP2PError {
             case .handshakeFailed: .handshakeFailed
             case .closed: .peerOffline
             case .relayRefused: .relayRefused
+            case .udpBlocked: .udpBlocked
             case .limit: .limit
             case .dialledSelf: .dialledSelf
             case .cancelled: .cancelled

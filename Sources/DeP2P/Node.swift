@@ -34,6 +34,7 @@ public final class Node {
     private let stun: STUNService
     /// The node's second port.
     private let alternate: AlternatePort
+    private let tcpListener: TCPListener?
     let ownRelays: [Address]
     let usesDirect: Bool
     private var knownPeers: [NodeID: [Address]] = [:]
@@ -47,9 +48,10 @@ public final class Node {
     public static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
     {
         do {
+            let listener = try Listening.openTCP(configuration.tcpListen)
             let driver = try Listening.open(configuration.listen)
             return try Node(
-                configuration, driver: driver, clock: SystemNetworkClock.shared,
+                configuration, driver: driver, listener: listener, clock: SystemNetworkClock.shared,
                 open: { try DatagramSocket(bind: $0) })
         } catch {
             throw DeP2PError(error)
@@ -58,10 +60,13 @@ public final class Node {
 
     /// Starts a node over any packet driver and clock: a simulated network's, in tests.
     ///
-    /// - Parameter open: opens further sockets; without it the node has that one driver only.
+    /// - Parameters:
+    ///   - listener: takes connections over TCP too.
+    ///   - open: opens further sockets; without it the node has that one driver only.
     /// - Throws: `QUICError` when the identity yields no certificate.
     public init(
-        _ configuration: NodeConfiguration, driver: any PacketDriver, clock: any NetworkClock, open: OpenChannel? = nil
+        _ configuration: NodeConfiguration, driver: any PacketDriver, listener: TCPListener? = nil,
+        clock: any NetworkClock, open: OpenChannel? = nil
     ) throws {
         let key = configuration.identity ?? IdentityKey.generate()
         identity = key
@@ -85,17 +90,21 @@ public final class Node {
         }
         identify = Identify(
             key: key, agent: configuration.agent, connections: connections,
-            addresses: { [weak endpoint, weak relays] in
+            addresses: { [weak endpoint, weak relays, weak listener] in
                 Listening.shareable(endpoint?.localAddresses ?? [])
-                    + (relays?.standing.compactMap(\.address.withoutNodeID) ?? [])
+                    + Listening.shareable(listener?.localAddresses ?? [], overTCP: true)
+                    + (relays?.standing.flatMap(\.addresses).compactMap(\.withoutNodeID) ?? [])
             },
             sequence: { Self.wallClockMilliseconds() })
         identify.serve()
         Ping.serve(on: connections)
         alternate = AlternatePort(endpoint, open: open)
         stun = STUNService(endpoint, alternate: alternate)
+        tcpListener = listener
         for address in configuration.knownPeers { learn(address) }
+        connections.udp.path = configuration.stateDirectory.map { "\($0)/udp-blocked" }
         endpoint.start()
+        if let listener { endpoint.accept(from: listener) }
         startRelaying(configuration)
     }
 
@@ -103,7 +112,10 @@ public final class Node {
 
     /// Where others may reach this node, best first, each with `/p2p/` and its NodeID; those through relays last.
     public var addresses: [Address] {
-        Listening.shareable(endpoint.localAddresses).map { $0.with(nodeID: nodeID) } + relays.standing.map(\.address)
+        let own =
+            Listening.shareable(endpoint.localAddresses)
+            + Listening.shareable(tcpListener?.localAddresses ?? [], overTCP: true)
+        return own.map { $0.with(nodeID: nodeID) } + relays.standing.flatMap(\.addresses)
     }
 
     /// The bound sockets; wildcards stay wildcards.
@@ -189,6 +201,7 @@ public final class Node {
         connections.stop()
         alternate.close()
         endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
+        await connections.udp.flush()
     }
 
     /// A receipt just written has to arrive before the connection closes over it.

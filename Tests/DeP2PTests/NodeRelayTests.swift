@@ -1,4 +1,5 @@
 import AppLayer
+import Glibc
 import Identity
 import QUIC
 import SystemLayer
@@ -68,6 +69,65 @@ import Testing
         let end = try await session.waitClosed()
         #expect(end.reason == "the relay is stopping")
         for node in [left, right] { await node.stop() }
+    }
+
+    @Test func whereUDPIsDeadTheRelayIsReachedOverTCP() async throws {
+        let relay = try await Node.start(
+            loopback {
+                $0.relay = RelayConfiguration()
+                $0.tcpListen = [SocketAddress(.v4Loopback, port: 0)]
+            })
+        let overTCP = try #require(await relay.addresses.last)
+        #expect("\(overTCP)".contains("/tls/p2p/"))
+        // Nothing answers there, and nothing says so: as where UDP is blocked.
+        let silent = try silentSocket()
+        let dead = Address.quic(.v4Loopback, port: silent.port, nodeID: relay.nodeID)
+        let right = try await Node.start(loopback { $0.relays = [dead, overTCP] })
+        #expect(await right.waitForRelay(timeout: .seconds(10)))
+        #expect(await right.relayReservations.map(\.addresses.count) == [2])
+        let left = try await Node.start(
+            loopback {
+                $0.relays = [dead, overTCP]
+                $0.reserves = false
+            })
+        let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
+        #expect(await session.path.kind == .relay(relay.nodeID))
+        let attempts = await session.attempts
+        #expect(attempts.allSatisfy { $0.stage == .relay } && attempts.contains { $0.detail.hasPrefix("UDP blocked") })
+        #expect(attempts.last?.outcome == .connected && attempts.last?.address.contains("/tcp/") == true)
+        for node in [left, right, relay] { await node.stop() }
+        close(silent.descriptor)
+    }
+
+    @Test func aRelayTellsItsAddressForTCP() async throws {
+        let relay = try await Node.start(
+            loopback {
+                $0.relay = RelayConfiguration()
+                $0.tcpListen = [SocketAddress(.v4Loopback, port: 0)]
+            })
+        let overUDP = try #require(await relay.addresses.first)
+        let right = try await Node.start(loopback { $0.relays = [overUDP] })
+        #expect(await right.waitForRelay(timeout: .seconds(10)))
+        while await right.relayReservations.first?.addresses.count != 2 { try await Task.sleep(for: .milliseconds(5)) }
+        let expected = try #require(await relay.addresses.last)
+        #expect(await right.addresses.last?.relay?.address == expected)
+        for node in [right, relay] { await node.stop() }
+    }
+
+    /// A bound UDP socket that nobody reads.
+    private func silentSocket() throws -> (descriptor: Int32, port: UInt16) {
+        let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let status = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) | getsockname(descriptor, $0, &length)
+            }
+        }
+        try #require(descriptor >= 0 && status == 0)
+        return (descriptor, UInt16(bigEndian: address.sin_port))
     }
 
     @Test func everyNodeAnswersSTUN() async throws {

@@ -50,4 +50,16 @@ enum ListenAddress: Hashable, Sendable {
             self = .address(try ArgumentValue.address(argument))
         }
     }
+
+    /// Where to listen over TCP: `HOST:PORT` means TLS there.
+    init(tcp argument: Argument) throws(CLIError) {
+        let listen = try ListenAddress(argument)
+        guard case .address(let address) = listen, case .quic(let port)? = address.transport,
+            argument.bytes.first != UInt8(ascii: "/"), case .ip(let ip)? = address.host
+        else {
+            self = listen
+            return
+        }
+        self = .address(.tcpTLS(ip, port: port))
+    }
 }

@@ -8,13 +8,16 @@ extension CommandEntry {
     static let relay = CommandEntry(
         name: "relay",
         summary: "carry connections between nodes that can't reach each other",
-        synopses: ["[--listen ADDR]... [LIMIT]... [OPTION]..."],
+        synopses: ["[--listen ADDR]... [--tcp-listen ADDR]... [LIMIT]... [OPTION]..."],
         description: [
             "Runs a relay until a signal ends it, with status 0. A node that gives this relay with `--relay` is reachable "
                 + "through it; what passes is encrypted end to end, and the relay can neither read nor change it. The "
                 + "relay answers STUN too.",
             "With a realm key only members of the realm are served, without one, or with `--public`, anyone.",
             "Every limit is told to the clients, and named when it is reached.",
+            "Some networks block UDP. With `--tcp-listen` the same datagrams also travel inside TLS over TCP; a node notices "
+                + "within two seconds that UDP is blocked, remembers it of that network, and goes back to UDP when it works "
+                + "again.",
         ],
         operands: .none,
         options: OptionEntry.relayOptions,
@@ -24,6 +27,9 @@ extension CommandEntry {
             .init(
                 says: "a public one with narrow circuits",
                 line: "dep2p relay --public --circuit-rate 1MiB --circuit-bytes 1GiB"),
+            .init(
+                says: "one that is also there for networks that block UDP",
+                line: "dep2p relay --realm-key realm.key --tcp-listen :443"),
         ],
         statuses: [.badData, .inputMissing, .permission],
         events: [
@@ -55,18 +61,28 @@ struct RelayPlan: CommandPlan {
 
     let limits: RelayLimits
     let isPublic: Bool
+    let tcpListen: [ListenAddress]
     let node: NodePlan
 
     init(_ options: ResolvedOptions) throws(CLIError) {
         limits = try RelayLimits(options)
         isPublic = options.isSet(.relayPublic)
+        tcpListen = try options.values(.relayTCPListen) { argument throws(CLIError) in
+            try ListenAddress(tcp: argument)
+        }
         node = try NodePlan(options, defaultTimeout: nil)
     }
 
     func run(in context: RunContext) async throws(CLIError) -> CommandResult {
         var run = try NodeRun(node, needsRealm: false, in: context)
         let membersOnly = run.keys.realm != nil && !isPublic
-        run.adjust = { [limits] configuration in
+        run.adjust = { [limits, tcpListen] configuration throws(DeP2PError) in
+            for address in tcpListen {
+                switch address {
+                case .anyHost(let port): configuration.tcpListen += NodeConfiguration.anyAddress(port: port)
+                case .address(let address): try configuration.listen(overTCP: address)
+                }
+            }
             if configuration.listen.isEmpty { configuration.listen = NodeConfiguration.anyAddress(port: Self.port) }
             configuration.relay = RelayConfiguration(limits: limits, membersOnly: membersOnly)
         }

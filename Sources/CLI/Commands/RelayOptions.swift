@@ -58,10 +58,21 @@ extension OptionEntry {
         summary: "how long a reservation stands (default 30m)",
         paragraphs: ["Grant reservations for DURATION, at least `10s`; nodes renew earlier. The default is `30m`."])
 
+    static let relayTCPListen = OptionEntry(
+        "tcp-listen", value: .address, repeats: true, variable: "DEP2P_TCP_LISTEN",
+        summary: "listen on TCP too, for networks that block UDP",
+        paragraphs: [
+            "Listen on this address over TCP too, for nodes on networks that block UDP: their connections run inside TLS "
+                + "there. `HOST:PORT`, `[IPV6]:PORT`, `:PORT` for both families, or a multiaddr such as "
+                + "`/ip4/0.0.0.0/tcp/443/tls`. Port 443 passes most firewalls. Nodes give the address with `--relay`, "
+                + "beside the one for UDP, or learn it from the relay. Can be given repeatedly."
+        ])
+
     static let relayOptions: [OptionEntry] = [
         .relayCircuitBytes, .relayCircuitRate, .relayCircuitTime, .relayMaxCircuits, .relayMaxCircuitsPerIP,
         .relayMaxCircuitsPerNode, .relayMaxCircuitsPerSubnet, .relayMaxRequests, .relayMaxReservations,
         .relayMaxReservationsPerIP, .relayMaxReservationsPerSubnet, .relayPublic, .relayReservationTime,
+        .relayTCPListen,
     ]
 }
 

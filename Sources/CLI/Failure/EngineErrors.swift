@@ -37,6 +37,7 @@ extension CLIError {
         case .timeout: .timeout
         case .refused, .peerOffline: .peerOffline
         case .unreachable, .relayRefused: .noPath
+        case .udpBlocked: .udpBlocked
         case .wrongPeer: .wrongPeer
         case .handshakeFailed, .protocolViolation, .unsupported: .protocolViolation
         case .dialledSelf, .invalidName: .usage

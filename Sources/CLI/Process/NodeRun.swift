@@ -14,7 +14,7 @@ struct NodeRun: Sendable {
     let context: RunContext
     let keys: NodeKeys
     /// What a command changes in the node's configuration.
-    var adjust: @Sendable (inout NodeConfiguration) -> Void = { _ in }
+    var adjust: @Sendable (inout NodeConfiguration) throws(DeP2PError) -> Void = { _ in }
 
     /// Reads the keys and says hello.
     init(_ plan: NodePlan, needsRealm: Bool, in context: RunContext) throws(CLIError) {
@@ -75,7 +75,8 @@ struct NodeRun: Sendable {
             case .address(let address): try configuration.listen(on: address)
             }
         }
-        adjust(&configuration)
+        configuration.stateDirectory = plan.stateDirectory.flatMap { String(validating: $0, as: UTF8.self) }
+        try adjust(&configuration)
         return configuration
     }
 

@@ -71,6 +71,51 @@ int dep2p_address_is_local(const dep2p_address *address);
 /// The address of this machine that datagrams to `destination` carry; 0, or -errno when there is no route (route.c).
 int dep2p_route_source(const dep2p_address *destination, dep2p_address *result);
 
+// ---- TCP (tcp.c) ----
+
+/// A bound, listening, non-blocking TCP socket; -errno on failure. dep2p_udp_local_address tells its port.
+int dep2p_tcp_listen(const dep2p_address *bind_to, int backlog);
+/// One connection off the queue, non-blocking; -errno, -EAGAIN when none waits.
+int dep2p_tcp_accept(int descriptor, dep2p_address *remote);
+/// A non-blocking socket on its way to `remote`: writable once it is connected or has failed. -errno on failure.
+int dep2p_tcp_connect(const dep2p_address *remote);
+/// The errno that the connect ended with, 0 when it is connected.
+int dep2p_tcp_connect_error(int descriptor);
+/// Closes after what was written, rather than with a reset.
+void dep2p_tcp_close(int descriptor);
+
+// ---- TLS 1.3 over TCP (tls.c) ----
+
+typedef struct ssl_ctx_st dep2p_tls_context;
+typedef struct dep2p_tls dep2p_tls;
+
+enum {
+    DEP2P_TLS_DONE = 0,
+    DEP2P_TLS_WANT_READ = -1,
+    DEP2P_TLS_WANT_WRITE = -2,
+    /// The peer closed.
+    DEP2P_TLS_CLOSED = -3,
+    DEP2P_TLS_FAILED = -4,
+};
+
+/// Contexts verify nobody: the outer TLS only gets through firewalls. NULL on failure.
+dep2p_tls_context *dep2p_tls_client_context(void);
+/// `certificate` and `key` (SEC 1) in DER.
+dep2p_tls_context *dep2p_tls_server_context(const uint8_t *certificate, size_t certificate_length, const uint8_t *key,
+                                            size_t key_length);
+void dep2p_tls_context_free(dep2p_tls_context *context);
+
+/// TLS over a non-blocking socket that stays the caller's. NULL on failure.
+dep2p_tls *dep2p_tls_make(dep2p_tls_context *context, int descriptor, int is_server);
+void dep2p_tls_free(dep2p_tls *tls);
+/// DEP2P_TLS_DONE, or what is missing.
+int dep2p_tls_handshake(dep2p_tls *tls);
+/// Bytes read, of one record at most, or a status. Give room for a whole record (16 KiB).
+int dep2p_tls_read(dep2p_tls *tls, uint8_t *data, int capacity);
+/// Bytes written, of one record at most, or a status.
+int dep2p_tls_write(dep2p_tls *tls, const uint8_t *data, int length);
+void dep2p_tls_shutdown(dep2p_tls *tls);
+
 // ---- certificates (certificate.c) ----
 
 /// Makes a P-256 key and a certificate of it, self-signed, carrying `extension` (the value's DER) under the libp2p
@@ -84,7 +129,7 @@ void dep2p_certificate_key_free(dep2p_certificate_key *key);
 int dep2p_certificate_key_spki(dep2p_certificate_key *key, uint8_t *result, size_t capacity);
 /// Bytes of the DER private key (SEC 1), or -1.
 int dep2p_certificate_key_private(dep2p_certificate_key *key, uint8_t *result, size_t capacity);
-/// Bytes of the DER certificate with the libp2p extension, or -1.
+/// Bytes of the DER certificate with the libp2p extension (without one when its length is 0), or -1.
 int dep2p_certificate_make(dep2p_certificate_key *key, const uint8_t *extension, size_t extension_length,
                            int64_t not_before, int64_t not_after, uint8_t *result, size_t capacity);
 

@@ -33,6 +33,10 @@ public struct NodeConfiguration: Sendable {
     public var usesDirect = true
     /// Makes the node a relay for others.
     public var relay: RelayConfiguration?
+    /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.
+    public var tcpListen: [SocketAddress] = []
+    /// The folder for what is worth remembering between runs; `nil` remembers nothing.
+    public var stateDirectory: String?
     public var preset = Preset.desktop
     /// What the node calls itself to others.
     public var agent = "dep2p/0.1.0"
@@ -57,5 +61,18 @@ public struct NodeConfiguration: Sendable {
         }
         let scope = address.zone.map(InterfaceAddresses.index) ?? 0
         listen.append(SocketAddress(ip, port: port, scope: scope))
+    }
+
+    /// Adds an address to listen on over TCP.
+    ///
+    /// - Throws: ``DeP2PError`` `cannotListen` when it is not `/ip4|ip6/IP/tcp/PORT/tls`.
+    public mutating func listen(overTCP address: Address) throws(DeP2PError) {
+        guard case .tcpTLS(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
+            throw DeP2PError(
+                .cannotListen, "cannot listen on \(address)",
+                hint: "give an IP address and port, or /ip4/…/tcp/…/tls")
+        }
+        let scope = address.zone.map(InterfaceAddresses.index) ?? 0
+        tcpListen.append(SocketAddress(ip, port: port, scope: scope))
     }
 }

@@ -34,12 +34,29 @@ enum Listening {
         throw DeP2PError(.addressInUse, "no port is free in both address families")
     }
 
+    /// Binds the TCP sockets; `nil` for none.
+    ///
+    /// - Throws: `BindError`, or `QUICError` without TLS.
+    @NetworkActor
+    static func openTCP(_ addresses: [SocketAddress]) throws -> TCPListener? {
+        guard !addresses.isEmpty else { return nil }
+        let isAnywhere = addresses.contains { $0.ip == .v4Any }
+        do {
+            return try TCPListener(bind: addresses)
+        } catch let error as BindError where isAnywhere && error.address.ip == .v6Any && error.errno != EADDRINUSE {
+            // IPv4 alone where there is no IPv6.
+            return try TCPListener(bind: addresses.filter { $0.ip.family == .v4 })
+        }
+    }
+
     /// The addresses at which others may reach sockets bound to `bound`, best first, without the NodeID.
-    static func shareable(_ bound: [SocketAddress]) -> [Address] {
+    static func shareable(_ bound: [SocketAddress], overTCP: Bool = false) -> [Address] {
         let interfaces = bound.contains(where: \.ip.isUnspecified) ? InterfaceAddresses.all() : []
         return bound.flatMap { socket -> [(Int, Address)] in
             let hosts = socket.ip.isUnspecified ? interfaces.filter { $0.family == socket.ip.family } : [socket.ip]
-            return hosts.map { host in (rank(host), Address.quic(host, port: socket.port)) }
+            return hosts.map { host in
+                (rank(host), overTCP ? .tcpTLS(host, port: socket.port) : .quic(host, port: socket.port))
+            }
         }.sorted { $0.0 < $1.0 }.map(\.1)
     }
 

@@ -98,7 +98,7 @@ public final class Connection {
         let localAddress = SocketAddress(local)
         return ConnectionPath(
             kind: kindOfPath[localAddress] ?? endpoint.kindOfPath(from: localAddress) ?? .direct, local: localAddress,
-            remote: SocketAddress(remote))
+            remote: SocketAddress(remote), tcpPeer: endpoint.tcpLeg(from: localAddress)?.peer)
     }
 
     /// Opens a stream; waits while the peer allows no more.

@@ -14,11 +14,14 @@ public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
     public let kind: Kind
     public let local: SocketAddress?
     public let remote: SocketAddress?
+    /// The peer's end of the TCP connection that a relay's leg runs over; ``local`` and ``remote`` are fake then.
+    public let tcpPeer: SocketAddress?
 
-    public init(kind: Kind, local: SocketAddress?, remote: SocketAddress?) {
+    public init(kind: Kind, local: SocketAddress?, remote: SocketAddress?, tcpPeer: SocketAddress? = nil) {
         self.kind = kind
         self.local = local
         self.remote = remote
+        self.tcpPeer = tcpPeer
     }
 
     /// `direct`, `punched` or `relay(ID)`, as the command line prints it.

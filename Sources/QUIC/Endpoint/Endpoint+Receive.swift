@@ -49,7 +49,8 @@ extension Endpoint {
         } else if first & 0xc0 == 0 {
             // Not QUIC (RFC 9443) unless its ID was known: ngtcp2 peers grease the fixed bit (RFC 9287), so the first
             // byte alone does not tell. IDs are 64 random bits; STUN, relay frames and probes cannot meet one.
-            guard !isFramed else { return }
+            // What comes over TCP is the relay's QUIC and frames: for others there is no address to answer to.
+            guard !isFramed, leg(at: local.ip) == nil else { return }
             onForeignDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
         } else {
             switch Int(kind) {
@@ -106,6 +107,11 @@ extension Endpoint {
     ) -> Connection? {
         let connection = makeConnection(role: .server, expecting: nil)
         connection.kindOfPath[local] = kindOfPath(from: local)
+        if let leg = tcpLeg(from: local), !leg.attach(connection) {
+            forget(connection, established: false)
+            connection.endHandshakeTimer()
+            return nil
+        }
         var scid = ConnectionID.random()
         var token = [UInt8](repeating: 0, count: 16)
         _ = dep2p_reset_token(&token, resetSecret, resetSecret.count, &scid)

@@ -39,6 +39,10 @@ public final class Endpoint {
     private(set) var circuits: [UInt64: RelayLeg] = [:]
     /// Passes on others' frames, when this node is a relay.
     var forwarder: RelayForwarder?
+    /// Where datagrams come in over TCP, when this node is a relay that listens there.
+    var tcpListeners: [TCPListener] = []
+    /// For dialling over TCP: made with the first such dial.
+    var tcpContext: TLSContext?
     private var dirty: [Connection] = []
     private var failed: [Connection] = []
     private var flushScheduled = false
@@ -120,6 +124,9 @@ public final class Endpoint {
         let id = ConnectionID(scid)
         connection.connectionIDs.insert(id)
         route(id, to: connection)
+        if let leg = tcpLeg(from: from), !leg.attach(connection) {
+            connection.lostPath("the TCP connection ended")
+        }
         connection.markDirty()
         do {
             try await connection.established.value()
@@ -151,7 +158,7 @@ public final class Endpoint {
 
     func quicSettings(remote: SocketAddress, local: SocketAddress, now: NetworkInstant) -> dep2p_quic_settings {
         let leg = legs[local.ip]
-        let known = (leg ?? driver).knownDatagramSize(to: remote)
+        let known = knownDatagramSize(from: local, to: remote)
         let largest = configuration.maxDatagramSize - (leg == nil ? 0 : RelayFrame.headerSize)
         return dep2p_quic_settings(
             initial_ts: now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
@@ -231,6 +238,8 @@ public final class Endpoint {
             _ = leg.send(burst)
             return
         }
+        // A leg that is gone: nothing with its addresses may reach a real network.
+        guard !FakeAddress.contains(burst.local.ip) else { return }
         guard pending == nil else { return }  // a close packet while blocked: as if lost on the way
         switch driver.send(burst) {
         case .sent: break
@@ -259,13 +268,15 @@ public final class Endpoint {
     public func close(code: UInt64 = 0, reason: String = "") {
         guard !isClosed else { return }
         // What travels through others goes first: its close packets need the connections to the relays.
-        let relayed = connections.values.filter { $0.currentAddresses.map { legs[$0.local.ip] != nil } ?? false }
+        let relayed = connections.values.filter { $0.currentAddresses.map { legs[$0.local.ip] is RelayLeg } ?? false }
         for connection in relayed { connection.close(code: code, reason: reason) }
         for connection in Array(connections.values) { connection.close(code: code, reason: reason) }
         isClosed = true
         onConnection = nil
         onForeignDatagram = nil
         lingering.removeAll()
+        for listener in tcpListeners { listener.close() }
+        for case let leg as TCPLeg in Array(legs.values) { leg.close() }
         driver.close()
     }
 
@@ -286,7 +297,12 @@ public final class Endpoint {
         (legs[local.ip] as? RelayLeg).map { .relay($0.relayID) }
     }
 
-    func knownDatagramSize(to remote: SocketAddress) -> Int? { driver.knownDatagramSize(to: remote) }
+    func leg(at local: IPAddress) -> (any PacketDriver)? { legs[local] }
+
+    /// What fits for certain on the way from `local` to `remote`.
+    func knownDatagramSize(from local: SocketAddress, to remote: SocketAddress) -> Int? {
+        (legs[local.ip] ?? driver).knownDatagramSize(to: remote)
+    }
 
     /// - Returns: false when the circuit's id is in use.
     func addCircuit(_ id: UInt64, leg: RelayLeg) -> Bool {

@@ -192,6 +192,7 @@ struct PollEvents: OptionSet {
     static let readable = PollEvents(rawValue: EPOLLIN.rawValue)
     static let writable = PollEvents(rawValue: EPOLLOUT.rawValue)
     static let failed = PollEvents(rawValue: EPOLLERR.rawValue)
+    static let hungUp = PollEvents(rawValue: EPOLLHUP.rawValue)
 }
 
 /// A virtual network that runs when nothing real is ready.

@@ -48,8 +48,8 @@ public final class RelayForwarder {
     public func knownDatagramSize(_ circuit: RelayCircuit) -> Int? {
         var smallest = Int.max
         for side in circuit.sides {
-            guard let remote = side.connection.currentAddresses?.remote,
-                let size = endpoint.knownDatagramSize(to: remote)
+            guard let path = side.connection.currentAddresses,
+                let size = endpoint.knownDatagramSize(from: path.local, to: path.remote)
             else { return nil }
             smallest = min(smallest, size)
         }

@@ -43,7 +43,7 @@ public final class RelayLeg: PacketDriver {
         self.connection = connection
         relayID = connection.remoteNodeID
         endpoint = connection.endpoint
-        localIP = IPAddress(v6High: Self.uniqueLocal | SecureRandom.uint64() >> 8, low: SecureRandom.uint64())
+        localIP = FakeAddress.makeHost()
         endpoint.addLeg(self, local: SocketAddress(localIP, port: Self.basePort))
         connection.onClose.append { [weak self] _ in self?.close() }
     }
@@ -102,8 +102,8 @@ public final class RelayLeg: PacketDriver {
     }
 
     private func usable(_ size: Int?) -> Int? {
-        guard let size, let remote = connection.currentAddresses?.remote,
-            let known = endpoint.knownDatagramSize(to: remote), size >= 1_200
+        guard let size, let path = connection.currentAddresses,
+            let known = endpoint.knownDatagramSize(from: path.local, to: path.remote), size >= 1_200
         else { return nil }
         return min(size, known - RelayFrame.headerSize)
     }

@@ -50,7 +50,8 @@ final class TLSCredentials {
         dep2p_credentials_free(pointer)
     }
 
-    private static func read(
+    /// What a function of the shim writes into a buffer.
+    static func read(
         _ body: (UnsafeMutablePointer<UInt8>?, Int) -> Int32
     ) throws(QUICError) -> [UInt8] {
         var result = [UInt8](repeating: 0, count: 4096)

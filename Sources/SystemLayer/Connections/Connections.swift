@@ -11,6 +11,8 @@ public final class Connections {
     public let registry = ProtocolRegistry()
     public let clock: any NetworkClock
     public let limits: ConnectionLimits
+    /// Where UDP is known to be blocked.
+    public let udp: UDPMemory
     private let transport: any Transport
     private let dialer: Dialer
     private var table: SessionTable
@@ -24,18 +26,21 @@ public final class Connections {
     public convenience init(
         localNodeID: NodeID, transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits
     ) {
-        self.init(localNodeID: localNodeID, transport: transport, clock: clock, limits: limits, resolver: nil)
+        self.init(
+            localNodeID: localNodeID, transport: transport, clock: clock, limits: limits, resolver: nil,
+            udp: UDPMemory())
     }
 
     init(
         localNodeID: NodeID, transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits,
-        resolver: NameResolver?
+        resolver: NameResolver?, udp: UDPMemory = UDPMemory()
     ) {
+        self.udp = udp
         self.localNodeID = localNodeID
         self.transport = transport
         self.clock = clock
         self.limits = limits
-        dialer = Dialer(transport: transport, clock: clock, limits: limits, resolver: resolver)
+        dialer = Dialer(transport: transport, clock: clock, limits: limits, resolver: resolver, udp: udp)
         table = SessionTable(localNodeID: localNodeID, limits: limits)
         transport.setConnectionHandler { [weak self] connection in
             guard let self else { return connection.close(code: CloseCode.goodbye.rawValue, reason: "stopping") }
@@ -78,6 +83,13 @@ public final class Connections {
             dials[nodeID] = shared
         }
         return try await shared.value()
+    }
+
+    /// A session of its own with the target, whatever is open: for another way than the present one.
+    ///
+    /// - Throws: ``ConnectError``.
+    func connectAnew(to target: DialTarget, timeout: Duration?) async throws -> Session {
+        try await dial(target, timeout: timeout)
     }
 
     private func dial(_ target: DialTarget, timeout: Duration?) async throws -> Session {
@@ -136,7 +148,7 @@ public final class Connections {
     }
 
     /// Closes the session once it has been idle for ``retirement``.
-    private func retire(_ session: Session) {
+    func retire(_ session: Session) {
         session.isRetired = true
         _ = clock.schedule(after: Self.retirement) { [weak self, weak session] in
             guard let session, session.isOpen else { return }

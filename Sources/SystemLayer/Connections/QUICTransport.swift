@@ -21,6 +21,15 @@ public final class QUICTransport: Transport {
         }
     }
 
+    public func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
+        do {
+            return try await endpoint.connect(tcp: address, expecting: nodeID)
+        } catch let error as QUICError {
+            if error.code == .cancelled { throw CancellationError() }
+            throw TransportFailure(error)
+        }
+    }
+
     public func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
         endpoint.onConnection = { handler($0) }
     }

@@ -38,7 +38,7 @@ extension ConnectionPath {
     /// The peer's own address, where packets go straight to it; a relayed path has none.
     public var peerAddress: SocketAddress? {
         switch kind {
-        case .direct, .punched: remote
+        case .direct, .punched: tcpPeer ?? remote
         case .relay: nil
         }
     }
@@ -85,10 +85,21 @@ public protocol Transport: AnyObject, Sendable {
     /// - Throws: ``TransportFailure``, or `CancellationError`.
     func connect(to address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection
 
+    /// Dials over TCP: QUIC inside TLS, as relays offer it.
+    ///
+    /// - Throws: ``TransportFailure``, or `CancellationError`.
+    func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection
+
     func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void)
 
     /// The bound addresses; wildcards stay wildcards.
     var localAddresses: [SocketAddress] { get }
+}
+
+extension Transport {
+    public func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
+        throw TransportFailure(.unsupported, detail: "TCP is not spoken here")
+    }
 }
 
 /// Why one address did not lead to the node.

@@ -19,6 +19,8 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
         case handshakeFailed
         /// The peer closed the connection.
         case closed
+        /// UDP does not pass on this network, and nothing else led to the node.
+        case udpBlocked
         /// A relay made no circuit to the node.
         case relayRefused
         /// A limit of this node.
@@ -59,6 +61,7 @@ extension ConnectError {
         ]
         let telling = order.lazy.compactMap { outcome in attempts.last { $0.outcome == outcome } }.first
         let name = nodeID.map { "node \($0)" } ?? "the node"
+        if let blocked = udpBlocked(attempts, telling, name: name, nodeID: nodeID) { return blocked }
         guard let telling else {
             return ConnectError(
                 .noAddress, nodeID: nodeID, reason: "no address of \(name) is known",

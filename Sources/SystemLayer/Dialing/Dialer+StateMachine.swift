@@ -1,7 +1,7 @@
 internal import Identity
 internal import QUIC
 
-/// Happy eyeballs over direct addresses (RFC 8305), with paths through relays soon behind them: pure.
+/// Happy eyeballs over direct addresses (RFC 8305), with TCP and paths through relays soon behind them: pure.
 ///
 /// States: `racing` (attempts run, more may be added) → `done`. Calling order: ``add(_:now:)`` candidates as they become
 /// known and ``noMoreCandidates(now:)`` after the last; ``timerFired(now:)`` at the time that a `wake` action named; one
@@ -12,13 +12,28 @@ struct DialMachine {
     static let stagger = Duration.milliseconds(250)
 
     /// How long direct addresses have the network to themselves; with none of them left, relays start at once.
-    static let relayDelay = Duration.milliseconds(500)
+    static let relayDelay = Duration.milliseconds(250)
+
+    /// How long UDP has to itself before TCP to the same node starts. TCP needs three round trips more than QUIC's
+    /// first answer, so that it wins only where UDP does not pass.
+    static let tcpDelay = Duration.milliseconds(400)
 
     enum Way: Hashable {
         case direct(SocketAddress)
-        /// Through the relay at that address, and the address as it was given.
-        case relay(Address)
+        /// QUIC inside TLS over TCP, to a relay.
+        case tcp(SocketAddress)
+        /// Through the relay at these addresses: one relay, with all the ways to it.
+        case relay([Address])
     }
+
+    /// What is expected of UDP on this network.
+    enum UDPExpectation: Equatable {
+        case works
+        /// TCP starts at once; UDP is tried beside it when `isProbed`, and otherwise only when TCP has failed.
+        case blocked(isProbed: Bool)
+    }
+
+    fileprivate enum Lane { case udp, tcp, relay }
 
     struct Candidate: Hashable {
         let way: Way
@@ -35,7 +50,15 @@ struct DialMachine {
             if case .direct(let address) = way { address.ip.family } else { nil }
         }
 
-        var stage: ConnectAttempt.Stage { family == nil ? .relay : .direct }
+        var stage: ConnectAttempt.Stage { if case .relay = way { .relay } else { .direct } }
+
+        fileprivate var lane: Lane {
+            switch way {
+            case .direct: .udp
+            case .tcp: .tcp
+            case .relay: .relay
+            }
+        }
     }
 
     enum Action: Equatable {
@@ -43,20 +66,27 @@ struct DialMachine {
         case wake(at: NetworkInstant)
         /// This attempt won; the others are to be cancelled.
         case connected(Int, cancel: [Int])
+        /// What the race says of UDP: TCP to the node came through before UDP had any answer, or UDP has answered.
+        case observedUDP(works: Bool)
         /// Nothing is left to try.
         case exhausted
     }
 
     private struct Attempt {
         let candidate: Candidate
-        var isRunning = true
+        var outcome: ConnectAttempt.Outcome?
+
+        var isRunning: Bool { outcome == nil }
     }
 
     private let startedAt: NetworkInstant
     private let candidateLimit: Int
+    private let udp: UDPExpectation
     private var seen: Set<Way> = []
     private var waiting: [Candidate] = []
+    private var overTCP: [Candidate] = []
     private var relays: [Candidate] = []
+    private var nextTCP: NetworkInstant
     private var nextRelay: NetworkInstant
     private var attempts: [Attempt] = []
     private var lastFamily: IPAddress.Family?
@@ -66,17 +96,23 @@ struct DialMachine {
     /// Every attempt that is over, in that order.
     private(set) var records: [ConnectAttempt] = []
 
-    init(startedAt: NetworkInstant, candidateLimit: Int) {
+    init(startedAt: NetworkInstant, candidateLimit: Int, udp: UDPExpectation = .works) {
         self.startedAt = startedAt
         self.candidateLimit = candidateLimit
+        self.udp = udp
         nextStart = startedAt
-        nextRelay = startedAt.advanced(by: Self.relayDelay)
+        nextTCP = udp == .works ? startedAt.advanced(by: Self.tcpDelay) : startedAt
+        nextRelay = udp == .works ? startedAt.advanced(by: Self.relayDelay) : startedAt
     }
 
     mutating func add(_ candidates: [Candidate], now: NetworkInstant) -> [Action] {
         guard !isDone else { return [] }
         for candidate in candidates where seen.count < candidateLimit && seen.insert(candidate.way).inserted {
-            if candidate.stage == .relay { relays.append(candidate) } else { waiting.append(candidate) }
+            switch candidate.lane {
+            case .udp: waiting.append(candidate)
+            case .tcp: overTCP.append(candidate)
+            case .relay: relays.append(candidate)
+            }
         }
         return advance(now: now)
     }
@@ -91,6 +127,15 @@ struct DialMachine {
                 detail: failure.detail))
     }
 
+    /// Notes what was a part of an attempt that began at `begun`.
+    mutating func note(_ attempt: ConnectAttempt, begun: NetworkInstant) {
+        records.append(
+            ConnectAttempt(
+                stage: attempt.stage == .direct ? .relay : attempt.stage, address: attempt.address,
+                elapsed: begun.duration(since: startedAt) + attempt.elapsed, outcome: attempt.outcome,
+                detail: attempt.detail))
+    }
+
     mutating func noMoreCandidates(now: NetworkInstant) -> [Action] {
         moreExpected = false
         return advance(now: now)
@@ -98,22 +143,48 @@ struct DialMachine {
 
     mutating func timerFired(now: NetworkInstant) -> [Action] { advance(now: now) }
 
-    mutating func attemptSucceeded(_ id: Int, now: NetworkInstant) -> [Action] {
+    /// - Parameter address: the one that was used in the end, where the candidate had several.
+    mutating func attemptSucceeded(_ id: Int, address: String? = nil, now: NetworkInstant) -> [Action] {
         guard !isDone, attempts[id].isRunning else { return [] }
-        finish(id, TransportFailure(.connected, detail: ""), now: now)
+        let observed = observation(winner: attempts[id].candidate)
+        let isBlocked = observed == [.observedUDP(works: false)]
+        finish(id, TransportFailure(.connected, detail: ""), address: address, now: now)
         let others = attempts.indices.filter { attempts[$0].isRunning }
         for other in others {
-            finish(other, TransportFailure(.superseded, detail: "another address answered"), now: now)
+            // Three round trips and a head start without an answer are one.
+            let isLost = isBlocked && attempts[other].candidate.lane == .udp
+            finish(
+                other,
+                isLost
+                    ? TransportFailure(.timeout, detail: "UDP blocked: TCP to the same node came through")
+                    : TransportFailure(.superseded, detail: "another address answered"), now: now)
         }
         isDone = true
-        return [.connected(id, cancel: others)]
+        return observed + [.connected(id, cancel: others)]
+    }
+
+    /// Only a node that has both ways tells anything: others may just be away.
+    private func observation(winner: Candidate) -> [Action] {
+        switch winner.lane {
+        case .udp where attempts.contains { $0.candidate.lane == .tcp } || !overTCP.isEmpty:
+            return [.observedUDP(works: true)]
+        case .tcp where attempts.contains { $0.candidate.lane == .udp }:
+            let answered: Set<ConnectAttempt.Outcome> = [.refused, .wrongPeer, .handshakeFailed, .closed]
+            return attempts.contains { $0.candidate.lane == .udp && $0.outcome.map(answered.contains) ?? false }
+                ? [] : [.observedUDP(works: false)]
+        default: return []
+        }
     }
 
     /// The next attempt starts at once instead of waiting for its turn (RFC 8305 section 5).
     mutating func attemptFailed(_ id: Int, _ failure: TransportFailure, now: NetworkInstant) -> [Action] {
         guard !isDone, attempts[id].isRunning else { return [] }
         finish(id, failure, now: now)
-        if attempts[id].candidate.stage == .relay { nextRelay = now } else { nextStart = now }
+        switch attempts[id].candidate.lane {
+        case .udp: nextStart = now
+        case .tcp: nextTCP = min(now, nextTCP)
+        case .relay: nextRelay = now
+        }
         return advance(now: now)
     }
 
@@ -125,39 +196,55 @@ struct DialMachine {
         return running
     }
 
-    private mutating func finish(_ id: Int, _ failure: TransportFailure, now: NetworkInstant) {
-        attempts[id].isRunning = false
-        note(attempts[id].candidate.stage, attempts[id].candidate.text, failure, now: now)
+    private mutating func finish(
+        _ id: Int, _ failure: TransportFailure, address: String? = nil, now: NetworkInstant
+    ) {
+        attempts[id].outcome = failure.outcome
+        note(attempts[id].candidate.stage, address ?? attempts[id].candidate.text, failure, now: now)
     }
 
     private mutating func advance(now: NetworkInstant) -> [Action] {
         guard !isDone else { return [] }
-        let isRunning = attempts.contains(where: \.isRunning)
-        if waiting.isEmpty, relays.isEmpty {
-            guard !moreExpected, !isRunning else { return [] }
+        if waiting.isEmpty, overTCP.isEmpty, relays.isEmpty {
+            guard !moreExpected, !attempts.contains(where: \.isRunning) else { return [] }
             isDone = true
             return [.exhausted]
         }
         var actions: [Action] = []
-        if !waiting.isEmpty, now >= nextStart {
+        if !waiting.isEmpty, !isHeld, now >= nextStart {
             actions.append(start(takeNext()))
             nextStart = now.advanced(by: Self.stagger)
+        }
+        if !overTCP.isEmpty, now >= tcpStart {
+            actions.append(start(overTCP.removeFirst()))
+            nextTCP = now.advanced(by: Self.stagger)
         }
         if !relays.isEmpty, now >= relayStart {
             actions.append(start(relays.removeFirst()))
             nextRelay = now.advanced(by: Self.stagger)
         }
-        let wake = [waiting.isEmpty ? nil : nextStart, relays.isEmpty ? nil : relayStart].compactMap(\.self).min()
-        return actions + (wake.map { [.wake(at: $0)] } ?? [])
+        let wakes = [
+            waiting.isEmpty || isHeld ? nil : nextStart, overTCP.isEmpty ? nil : tcpStart,
+            relays.isEmpty ? nil : relayStart,
+        ]
+        return actions + (wakes.compactMap(\.self).min().map { [.wake(at: $0)] } ?? [])
+    }
+
+    private func isRunning(_ lane: Lane) -> Bool { attempts.contains { $0.isRunning && $0.candidate.lane == lane } }
+
+    /// UDP waits for TCP to fail where it is known to be blocked, and this is no time to look again.
+    private var isHeld: Bool { udp == .blocked(isProbed: false) && (!overTCP.isEmpty || isRunning(.tcp)) }
+
+    /// When the next TCP attempt is due: with no UDP under way or to come, there is nothing to wait for.
+    private var tcpStart: NetworkInstant {
+        moreExpected || !waiting.isEmpty || isRunning(.udp) || isRunning(.tcp) ? nextTCP : startedAt
     }
 
     /// When the next relay is due: with nothing direct under way or to come, there is nothing to wait for.
     private var relayStart: NetworkInstant {
         let isDirectLeft =
-            moreExpected || !waiting.isEmpty
-            || attempts.contains { $0.isRunning && $0.candidate.stage == .direct }
-        let hasRelay = attempts.contains { $0.isRunning && $0.candidate.stage == .relay }
-        return isDirectLeft || hasRelay ? nextRelay : startedAt
+            moreExpected || !waiting.isEmpty || !overTCP.isEmpty || isRunning(.udp) || isRunning(.tcp)
+        return isDirectLeft || isRunning(.relay) ? nextRelay : startedAt
     }
 
     private mutating func start(_ candidate: Candidate) -> Action {

@@ -15,8 +15,17 @@ public struct DialTarget: Hashable, Sendable {
     }
 }
 
-/// Makes a connection to a node through the relay at an address.
-typealias RelayDial = @NetworkActor @Sendable (_ relay: Address, _ target: NodeID) async throws -> any SecureConnection
+/// A connection through a relay.
+struct RelayedConnection {
+    let connection: any SecureConnection
+    /// The address of the relay that was used.
+    let relay: Address?
+    /// What it took to connect to the relay; empty when that had been done before.
+    let attempts: [ConnectAttempt]
+}
+
+/// Makes a connection to a node through the relay at the addresses.
+typealias RelayDial = @NetworkActor @Sendable (_ relay: [Address], _ target: NodeID) async throws -> RelayedConnection
 
 /// The connection pipeline: resolves names, races the addresses of both families and relays, records every attempt.
 @NetworkActor
@@ -27,8 +36,13 @@ final class Dialer {
     private let clock: any NetworkClock
     private let limits: ConnectionLimits
     private let resolver: NameResolver
+    private let udp: UDPMemory
 
-    init(transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits, resolver: NameResolver? = nil) {
+    init(
+        transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits, resolver: NameResolver? = nil,
+        udp: UDPMemory
+    ) {
+        self.udp = udp
         self.transport = transport
         self.clock = clock
         self.limits = limits
@@ -39,8 +53,11 @@ final class Dialer {
     func dial(
         _ target: DialTarget, deadline: Duration?
     ) async throws -> (connection: any SecureConnection, attempts: [ConnectAttempt]) {
+        // Only what can go over TCP asks what is known of UDP: it takes a look at the machine's routes.
+        let expectation = target.addresses.contains(where: \.isOverTCP) ? await udp.expectation() : .works
         let race = DialRace(
-            target, transport: transport, relayDial: relayDial, clock: clock, limits: limits, resolver: resolver)
+            target, transport: transport, relayDial: relayDial, clock: clock, limits: limits, resolver: resolver,
+            udp: (udp, expectation))
         return try await race.run(deadline: deadline)
     }
 }
@@ -54,6 +71,7 @@ private final class DialRace {
     private let clock: any NetworkClock
     private let limits: ConnectionLimits
     private let resolver: NameResolver
+    private let udp: UDPMemory
     private var machine: DialMachine
     private let result = Waiter<any SecureConnection>()
     private var tasks: [Int: Task<Void, Never>] = [:]
@@ -63,15 +81,18 @@ private final class DialRace {
 
     init(
         _ target: DialTarget, transport: any Transport, relayDial: RelayDial?, clock: any NetworkClock,
-        limits: ConnectionLimits, resolver: NameResolver
+        limits: ConnectionLimits, resolver: NameResolver,
+        udp: (memory: UDPMemory, expectation: DialMachine.UDPExpectation)
     ) {
+        self.udp = udp.memory
         self.target = target
         self.transport = transport
         self.relayDial = relayDial
         self.clock = clock
         self.limits = limits
         self.resolver = resolver
-        machine = DialMachine(startedAt: clock.now, candidateLimit: limits.candidates)
+        machine = DialMachine(
+            startedAt: clock.now, candidateLimit: limits.candidates, udp: udp.expectation)
     }
 
     func run(deadline: Duration?) async throws -> (any SecureConnection, [ConnectAttempt]) {
@@ -96,15 +117,18 @@ private final class DialRace {
 
     private func start() {
         var pending = 0
+        var relays = RelayWays()
+        var candidates: [DialMachine.Candidate] = []
         for address in target.addresses.prefix(limits.candidates) {
             do throws(TransportFailure) {
                 switch try plan(address) {
-                case .dial(let candidate): carryOut(machine.add([candidate], now: clock.now))
-                case .resolve(let name, let family, let port):
+                case .dial(let candidate): candidates.append(candidate)
+                case .through(let relay): relays.add(relay)
+                case .resolve(let name):
                     pending += 1
                     resolutions.append(
                         networkTask {
-                            await self.resolve(name, family: family, port: port)
+                            await self.resolve(name)
                             pending -= 1
                             if pending == 0 { self.carryOut(self.machine.noMoreCandidates(now: self.clock.now)) }
                         })
@@ -113,20 +137,28 @@ private final class DialRace {
                 machine.note(address.isRelayed ? .relay : .direct, "\(address)", error, now: clock.now)
             }
         }
+        candidates += relays.map { ways in
+            DialMachine.Candidate(.relay(ways), text: ways.first.map { "\($0)\(circuitSuffix)" } ?? "")
+        }
+        carryOut(machine.add(candidates, now: clock.now))
         if pending == 0 { carryOut(machine.noMoreCandidates(now: clock.now)) }
     }
 
-    private func resolve(_ name: String, family: IPAddress.Family?, port: UInt16) async {
+    private var circuitSuffix: String { "/p2p-circuit" + (target.nodeID.map { "/p2p/\($0)" } ?? "") }
+
+    private func resolve(_ name: Plan.Name) async {
         do {
-            let addresses = try await resolver.addresses(of: name, family: family)
+            let addresses = try await resolver.addresses(of: name.text, family: name.family)
             let candidates = addresses.map { ip in
-                let address = SocketAddress(ip, port: port)
-                return DialMachine.Candidate(address: address, text: "\(name) (\(address))")
+                let address = SocketAddress(ip, port: name.port)
+                return name.isTCP
+                    ? DialMachine.Candidate(.tcp(address), text: "\(name.text) (tcp \(address))")
+                    : DialMachine.Candidate(address: address, text: "\(name.text) (\(address))")
             }
             carryOut(machine.add(candidates, now: clock.now))
         } catch {
             let failure = error as? TransportFailure ?? TransportFailure(.superseded, detail: "\(error)")
-            machine.note(.resolve, name, failure, now: clock.now)
+            machine.note(.resolve, name.text, failure, now: clock.now)
         }
     }
 
@@ -139,6 +171,7 @@ private final class DialRace {
             case .wake(let instant):
                 wake.map(clock.cancel)
                 wake = clock.schedule(at: instant) { [self] in carryOut(machine.timerFired(now: clock.now)) }
+            case .observedUDP(let works): udp.note(works: works)
             case .connected(let id, let losers):
                 for loser in losers { tasks[loser]?.cancel() }
                 if let connection = connections.removeValue(forKey: id) { result.resume(returning: connection) }
@@ -150,26 +183,41 @@ private final class DialRace {
 
     private func attempt(_ id: Int, _ candidate: DialMachine.Candidate) {
         tasks[id] = networkTask { [self] in
+            let begun = clock.now
             do {
-                let connection = try await clock.withDeadline(limits.attemptDeadline) { [self] in
+                let made = try await clock.withDeadline(limits.attemptDeadline) { [self] in
                     try await connect(candidate.way)
                 }
                 guard !Task.isCancelled, !result.isResolved else {
-                    return connection.close(
+                    return made.connection.close(
                         code: CloseCode.duplicate.rawValue, reason: "another address answered first")
                 }
-                connections[id] = connection
-                carryOut(machine.attemptSucceeded(id, now: clock.now))
+                connections[id] = made.connection
+                noteRelayAttempts(made.attempts, begun: begun)
+                let address = made.relay.map { "\($0)\(circuitSuffix)" }
+                carryOut(machine.attemptSucceeded(id, address: address, now: clock.now))
             } catch {
+                if let error = error as? ConnectError { noteRelayAttempts(error.attempts, begun: begun) }
                 carryOut(machine.attemptFailed(id, Self.failure(of: error), now: clock.now))
             }
             tasks[id] = nil
         }
     }
 
-    private func connect(_ way: DialMachine.Way) async throws -> any SecureConnection {
+    /// The connect to the relay is a part of this one: its attempts show, where there was more than one.
+    private func noteRelayAttempts(_ attempts: [ConnectAttempt], begun: NetworkInstant) {
+        guard attempts.count > 1 else { return }
+        for attempt in attempts { machine.note(attempt, begun: begun) }
+    }
+
+    private func connect(_ way: DialMachine.Way) async throws -> RelayedConnection {
         switch way {
-        case .direct(let address): return try await transport.connect(to: address, expecting: target.nodeID)
+        case .direct(let address):
+            let connection = try await transport.connect(to: address, expecting: target.nodeID)
+            return RelayedConnection(connection: connection, relay: nil, attempts: [])
+        case .tcp(let address):
+            let connection = try await transport.connect(tcp: address, expecting: target.nodeID)
+            return RelayedConnection(connection: connection, relay: nil, attempts: [])
         case .relay(let relay):
             guard let relayDial, let nodeID = target.nodeID else {
                 throw TransportFailure(.unsupported, detail: "relays are left out")
@@ -199,8 +247,17 @@ private final class DialRace {
     // MARK: Addresses
 
     private enum Plan {
+        struct Name {
+            let text: String
+            let family: IPAddress.Family?
+            let port: UInt16
+            let isTCP: Bool
+        }
+
         case dial(DialMachine.Candidate)
-        case resolve(String, IPAddress.Family?, port: UInt16)
+        case resolve(Name)
+        /// Through the relay at this address.
+        case through(Address)
     }
 
     private func plan(_ address: Address) throws(TransportFailure) -> Plan {
@@ -209,10 +266,16 @@ private final class DialRace {
                 throw TransportFailure(.unsupported, detail: "the address names no relay, or not the node behind it")
             }
             guard relayDial != nil else { throw TransportFailure(.unsupported, detail: "relays are left out") }
-            return .dial(DialMachine.Candidate(.relay(relay.address), text: "\(address)"))
+            return .through(relay.address)
         }
-        guard case .quic(let port)? = address.transport, port != 0 else {
-            throw TransportFailure(.unsupported, detail: "only /udp/PORT/quic-v1 can be dialled")
+        let (port, isTCP): (UInt16, Bool)
+        switch address.transport {
+        case .quic(let number): (port, isTCP) = (number, false)
+        case .tcpTLS(let number): (port, isTCP) = (number, true)
+        case nil: (port, isTCP) = (0, false)
+        }
+        guard port != 0 else {
+            throw TransportFailure(.unsupported, detail: "only /udp/PORT/quic-v1 and /tcp/PORT/tls can be dialled")
         }
         switch address.host {
         case .ip(let ip):
@@ -220,14 +283,37 @@ private final class DialRace {
                 throw TransportFailure(.unsupported, detail: "\(ip) is not the address of a host")
             }
             let scope = address.zone.map { UInt32($0) ?? if_nametoindex($0) } ?? 0
-            return .dial(
-                DialMachine.Candidate(address: SocketAddress(ip, port: port, scope: scope), text: "\(address)"))
-        case .dns(let name, .dns): return .resolve(name, nil, port: port)
-        case .dns(let name, .dns4): return .resolve(name, .v4, port: port)
-        case .dns(let name, .dns6): return .resolve(name, .v6, port: port)
+            let socket = SocketAddress(ip, port: port, scope: scope)
+            return .dial(DialMachine.Candidate(isTCP ? .tcp(socket) : .direct(socket), text: "\(address)"))
         case .dns(_, .dnsaddr):
             throw TransportFailure(.unsupported, detail: "dnsaddr names are not looked up: give the address behind it")
+        case .dns(let name, let kind):
+            let family: IPAddress.Family? = kind == .dns4 ? .v4 : kind == .dns6 ? .v6 : nil
+            return .resolve(Plan.Name(text: name, family: family, port: port, isTCP: isTCP))
         case nil: throw TransportFailure(.unsupported, detail: "the address names no host")
         }
     }
+}
+
+extension Address {
+    /// Whether the way, or the way to its relay, is TCP.
+    var isOverTCP: Bool {
+        let outer = isRelayed ? relay?.address : self
+        if case .tcpTLS? = outer?.transport { return true } else { return false }
+    }
+}
+
+/// Relays to go through, each with all the ways to it that are known.
+struct RelayWays {
+    private var order: [NodeID] = []
+    private var ways: [NodeID: [Address]] = [:]
+
+    /// - Parameter address: with the relay's NodeID at its end; ignored without.
+    mutating func add(_ address: Address) {
+        guard let relay = address.nodeID else { return }
+        if ways[relay] == nil { order.append(relay) }
+        if ways[relay]?.contains(address) != true { ways[relay, default: []].append(address) }
+    }
+
+    func map<Result>(_ transform: ([Address]) -> Result) -> [Result] { order.map { transform(ways[$0] ?? []) } }
 }

@@ -51,9 +51,14 @@ public final class Identify {
         let information = PeerInformation(
             publicKey: key.publicKey, listenAddresses: own.compactMap(\.withoutNodeID),
             protocols: connections?.registry.names(for: session.isAdmitted ? .members : .open) ?? [],
-            observedAddress: session.path.peerAddress.map { .quic($0.ip, port: $0.port) },
+            observedAddress: Self.observed(session.path),
             protocolVersion: Self.protocolVersion, agentVersion: agent, record: nil)
         return try information.encoded(signedRecord: try record.sealed(by: key))
+    }
+
+    private static func observed(_ path: ConnectionPath) -> Address? {
+        if let tcp = path.tcpPeer { return .tcpTLS(tcp.ip, port: tcp.port) }
+        return path.peerAddress.map { .quic($0.ip, port: $0.port) }
     }
 
     /// Asks the peer of `session`.

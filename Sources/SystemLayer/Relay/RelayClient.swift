@@ -10,9 +10,11 @@ public final class RelayClient {
     /// A reservation that stands.
     public struct Standing: Hashable, Sendable {
         public let relay: NodeID
-        /// Where this node is reached through it.
-        public let address: Address
+        /// Where this node is reached through it, by each way to the relay, the preferred first.
+        public let addresses: [Address]
         public let terms: RelayTerms
+
+        public var address: Address { addresses[0] }
     }
 
     public enum Event: Hashable, Sendable {
@@ -29,32 +31,41 @@ public final class RelayClient {
     /// Beyond the keep-alive, how long nothing may come from a relay before another is asked.
     public nonisolated static let silence = Duration.seconds(1)
 
-    private struct Relay {
-        let address: Address
+    @NetworkActor
+    struct Relay {
+        /// The ways to it: one relay, however many addresses.
+        var addresses: [Address]
         var session: Session?
-        var standing: Standing?
+        var terms: RelayTerms?
         var heardBytes: UInt64 = 0
         var heardAt: NetworkInstant
+
+        var isOverTCP: Bool { session?.path.tcpPeer != nil }
     }
+
+    /// Ways to one relay at most.
+    static let waysPerRelay = 8
 
     public var onEvent: (@NetworkActor (Event) -> Void)?
     /// Whether to take a circuit from that node.
     public var accepts: @NetworkActor (NodeID) -> Bool = { _ in true }
-    private let connections: Connections
+    let connections: Connections
     private let endpoint: Endpoint
-    private var relays: [Relay] = []
-    private var machine = ReservationMachine()
+    private(set) var relays: [Relay] = []
+    private(set) var machine = ReservationMachine()
     private var legs: [UInt64: RelayLeg] = [:]
     private var timer: TimerToken?
     private var watch: TimerToken?
     private var tasks: [Int: Task<Void, Never>] = [:]
+    /// Looks whether UDP works again, while a relay is reached over TCP.
+    var udpWatch: Task<Void, Never>?
 
     public init(_ connections: Connections, endpoint: Endpoint) {
         self.connections = connections
         self.endpoint = endpoint
     }
 
-    private var clock: any NetworkClock { connections.clock }
+    var clock: any NetworkClock { connections.clock }
 
     /// Takes what relays ask of this node; `service` takes what clients ask, when it is a relay too.
     public func serve(service: RelayService? = nil) {
@@ -65,20 +76,44 @@ public final class RelayClient {
     public func dialThroughRelays() {
         connections.setRelayDial { [weak self] relay, target in
             guard let self else { throw CancellationError() }
-            return try await connect(to: target, via: relay)
+            return try await connect(to: target, viaAny: relay)
         }
     }
 
     /// The reservations that stand, best first.
-    public var standing: [Standing] { machine.standing.compactMap { relays[$0].standing } }
+    public var standing: [Standing] { machine.standing.compactMap(standing) }
 
-    /// Keeps a reservation with `relay`, or has it ready to take the place of another.
+    private func standing(_ index: Int) -> Standing? {
+        guard let terms = relays[index].terms, let relay = relays[index].addresses.first?.nodeID else { return nil }
+        let own = connections.localNodeID
+        let addresses = relays[index].addresses.compactMap { way in
+            try? Address(components: way.components + [.p2pCircuit, .p2p(own)])
+        }
+        return addresses.isEmpty ? nil : Standing(relay: relay, addresses: addresses, terms: terms)
+    }
+
+    /// Keeps a reservation with `relay`, or has it ready to take the place of another. Addresses that name the same
+    /// relay are ways to one.
     public func use(_ relay: Address) {
-        guard relays.count < ReservationMachine.relayLimit, !relays.contains(where: { $0.address == relay }) else {
+        if let index = relays.firstIndex(where: { $0.addresses.first?.nodeID == relay.nodeID && relay.nodeID != nil }) {
+            add(way: relay, to: index)
             return
         }
-        relays.append(Relay(address: relay, heardAt: clock.now))
+        guard relays.count < ReservationMachine.relayLimit else { return }
+        relays.append(Relay(addresses: [relay], heardAt: clock.now))
         carryOut(machine.add(now: clock.now))
+    }
+
+    func add(way: Address, to index: Int) {
+        guard !relays[index].addresses.contains(way), relays[index].addresses.count < Self.waysPerRelay else { return }
+        relays[index].addresses.append(way)
+    }
+
+    /// Every way to the relay at `addresses` that is known.
+    func ways(to addresses: [Address]) -> [Address] {
+        guard let relay = addresses.first?.nodeID else { return addresses }
+        let own = relays.first { $0.addresses.first?.nodeID == relay }?.addresses ?? []
+        return addresses + own.filter { !addresses.contains($0) }
     }
 
     /// Asks the relays that have failed again at once.
@@ -94,11 +129,12 @@ public final class RelayClient {
         machine.stop()
         for task in tasks.values { task.cancel() }
         for token in [timer, watch] { token.map(clock.cancel) }
+        udpWatch?.cancel()
     }
 
     // MARK: Reservations
 
-    private func carryOut(_ actions: [ReservationMachine.Action]) {
+    func carryOut(_ actions: [ReservationMachine.Action]) {
         for action in actions {
             if case .reserve(let index) = action { reserve(index) }
         }
@@ -113,25 +149,24 @@ public final class RelayClient {
     }
 
     private func reserve(_ index: Int) {
-        let address = relays[index].address
         tasks[index] = networkTask { [weak self, clock] in
             do {
                 let (session, time, terms) = try await clock.withDeadline(Self.reserveDeadline) {
                     guard let self else { throw CancellationError() }
-                    return try await self.ask(address)
+                    return try await self.ask(self.relays[index].addresses)
                 }
                 self?.granted(index, session, time, terms)
             } catch {
                 guard let self, !Task.isCancelled else { return }
                 tasks[index] = nil
-                onEvent?(.refused(address, "\(error)"))
+                onEvent?(.refused(relays[index].addresses[0], "\(error)"))
                 carryOut(machine.failed(index, now: clock.now))
             }
         }
     }
 
-    private func ask(_ relay: Address) async throws -> (Session, Duration, RelayTerms) {
-        let session = try await connections.connect(to: DialTarget(addresses: [relay]))
+    private func ask(_ relay: [Address]) async throws -> (Session, Duration, RelayTerms) {
+        let session = try await connections.connect(to: DialTarget(addresses: relay))
         switch try await exchange(.reserve, on: session).reply {
         case .reservation(let time, let terms): return (session, time, terms)
         case .refusal(let error): throw error
@@ -143,26 +178,30 @@ public final class RelayClient {
         tasks[index] = nil
         guard session.isOpen else { return carryOut(machine.failed(index, now: clock.now)) }
         if relays[index].session !== session {
+            // It took the reservation over; what runs over the old connection ends there.
+            if let old = relays[index].session { connections.retire(old) }
             relays[index].session = session
             session.onEnd { [weak self] session, _ in self?.sessionEnded(session, index) }
+            learnWays(from: session, index)
         }
         relays[index].heardAt = clock.now
-        let relay = session.remoteNodeID
-        let components = relays[index].address.with(nodeID: relay).components
+        relays[index].addresses = relays[index].addresses.map { $0.with(nodeID: session.remoteNodeID) }
         let isNew = !machine.isHeld(index)
-        if let address = try? Address(components: components + [.p2pCircuit, .p2p(connections.localNodeID)]) {
-            relays[index].standing = Standing(relay: relay, address: address, terms: terms)
-        }
+        relays[index].terms = terms
         carryOut(machine.granted(index, time: time, now: clock.now))
-        if isNew, let standing = relays[index].standing { onEvent?(.reserved(standing)) }
+        if isNew, let standing = standing(index) { onEvent?(.reserved(standing)) }
+        watchUDP()
     }
+
+    /// Asks a relay for a reservation before the present one is due for renewal.
+    func renew(_ index: Int) { carryOut(machine.renew(index, now: clock.now)) }
 
     private func sessionEnded(_ session: Session, _ index: Int) {
         guard relays[index].session === session else { return }
         relays[index].session = nil
         let wasHeld = machine.isHeld(index)
         carryOut(machine.lost(index, now: clock.now))
-        if wasHeld { onEvent?(.lost(relays[index].address)) }
+        if wasHeld { onEvent?(.lost(relays[index].addresses[0])) }
     }
 
     /// Looks at what has come from the relays: with the keep-alive's answers, something has to.
@@ -228,13 +267,23 @@ public final class RelayClient {
     /// - Parameter relay: its address; a connection to it that is open is used.
     /// - Throws: ``RelayError``, `QUICError`, ``ConnectError`` for the relay itself, ``SessionError``.
     public func connect(to target: NodeID, via relay: Address) async throws -> any SecureConnection {
-        let session = try await connections.connect(to: DialTarget(addresses: [relay]))
+        try await connect(to: target, viaAny: [relay]).connection
+    }
+
+    /// As above; `relay` is all the ways to one relay.
+    func connect(to target: NodeID, viaAny relay: [Address]) async throws -> RelayedConnection {
+        let ways = ways(to: relay)
+        let known = ways.first?.nodeID.flatMap(connections.session(with:))
+        let session = try await connections.connect(to: DialTarget(addresses: ways))
+        let used = ways.first { $0.isOverTCP == (session.path.tcpPeer != nil) }
+        let attempts = known === session ? [] : session.attempts
         let (stream, reader, reply) = try await exchange(.connect(target), on: session)
         switch reply {
         case .refusal(let error): throw error
         case .circuit(let grant):
             do {
-                return try await dial(target, grant, session, stream, reader)
+                let connection = try await dial(target, grant, session, stream, reader)
+                return RelayedConnection(connection: connection, relay: used, attempts: attempts)
             } catch {
                 Self.end(stream)
                 throw error

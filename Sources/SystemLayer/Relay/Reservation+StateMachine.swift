@@ -135,6 +135,13 @@ struct ReservationMachine {
         if relays.indices.contains(index) { relays[index].isSilent = false }
     }
 
+    /// Something better than the time of renewal says that it is to be renewed now.
+    mutating func renew(_ index: Int, now: NetworkInstant) -> [Action] {
+        guard !isStopped, relays.indices.contains(index), case .held(let held) = relays[index].phase else { return [] }
+        relays[index].phase = .asking(held)
+        return [.reserve(index)]
+    }
+
     mutating func timerFired(now: NetworkInstant) -> [Action] { advance(now: now) }
 
     /// Something has changed that failures may have come from: waits are over.

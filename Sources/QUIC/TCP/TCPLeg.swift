@@ -1,0 +1,275 @@
+internal import Glibc
+internal import Identity
+
+/// The way to or from a relay where UDP is blocked: datagrams in TLS over one TCP connection.
+///
+/// Below QUIC it looks like a socket of its own: both ends of the connection have fake addresses of fd00::/8, so that
+/// everything above treats it as one more path. What the connection cannot take is dropped, as a narrow path would.
+///
+/// States: connecting (a client's) → handshaking → open → closed, each of the first two within
+/// ``handshakeDeadline``. Calling order: ``start(_:)``, ``waitOpen()`` (a client), ``send(_:)``, ``close()``. It closes
+/// itself with the TCP connection, and when no QUIC connection has used it for ``unusedTime``.
+@NetworkActor
+public final class TCPLeg: PacketDriver {
+    /// From the first packet until TLS stands.
+    public nonisolated static let handshakeDeadline = Duration.seconds(10)
+    /// How long it stays without a QUIC connection over it.
+    public nonisolated static let unusedTime = Duration.seconds(10)
+    /// QUIC connections over one leg, at once.
+    static let connectionLimit = 4
+    /// Records read before other work gets its turn.
+    private static let recordsPerTurn = 16
+    /// TLS records' limit (RFC 8446 5.1).
+    private static let recordSize = 16_384
+
+    enum State: Equatable {
+        case connecting
+        case handshaking
+        case open
+        case closed
+    }
+
+    /// Where the other end of the TCP connection is.
+    public let peer: SocketAddress
+    /// The fake addresses that stand for the connection.
+    let local: SocketAddress
+    let remote: SocketAddress
+    private(set) var state: State
+    /// Datagrams dropped because the connection was too slow for them.
+    public private(set) var droppedDatagrams: UInt64 = 0
+    var onClose: (@NetworkActor (TCPLeg) -> Void)?
+    private let socket: TLSSocket
+    private let clock: any NetworkClock
+    private weak var sink: (any PacketSink)?
+    private var splitter = DatagramSplitter()
+    private var queue = DatagramQueue()
+    private let opened = Waiter<Void>()
+    private var deadline: TimerToken?
+    private var flushIsScheduled = false
+    private var isBlocked = false
+    private var interest: PollEvents = []
+    private var connections: [UInt64: Connection] = [:]
+
+    /// A client's leg, on its way to `peer`.
+    ///
+    /// - Throws: ``QUICError`` `.refused`, `.unreachable`.
+    init(connectingTo peer: SocketAddress, context: TLSContext, clock: any NetworkClock) throws(QUICError) {
+        socket = try TLSSocket(connectingTo: peer, context: context)
+        state = .connecting
+        (self.peer, self.clock) = (peer, clock)
+        (local, remote) = (FakeAddress.make(), FakeAddress.make())
+    }
+
+    /// A server's leg over an accepted connection, which it takes over.
+    init(accepted descriptor: Int32, peer: SocketAddress, context: TLSContext, clock: any NetworkClock)
+        throws(QUICError)
+    {
+        socket = try TLSSocket(descriptor: descriptor, context: context)
+        state = .handshaking
+        (self.peer, self.clock) = (peer, clock)
+        (local, remote) = (FakeAddress.make(), FakeAddress.make())
+    }
+
+    /// Waits until datagrams may be sent.
+    ///
+    /// - Throws: ``QUICError`` with the reason why the connection did not come about.
+    func waitOpen() async throws { try await opened.value() }
+
+    // MARK: PacketDriver
+
+    public var localAddresses: [SocketAddress] { [local] }
+
+    /// Nothing is promised: behind the relay there may be any path.
+    public func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
+
+    public func start(_ sink: any PacketSink) {
+        self.sink = sink
+        deadline = clock.schedule(after: Self.handshakeDeadline) { [weak self] in
+            self?.end(QUICError(.timeout, "no TLS over TCP within \(Self.handshakeDeadline)"))
+        }
+        interest = state == .connecting ? .writable : .readable
+        NetworkActor.executor.add(descriptor: socket.descriptor, events: interest) { [weak self] events in
+            self?.handle(events)
+        }
+    }
+
+    public func send(_ burst: PacketBurst) -> SendOutcome {
+        guard state == .open, burst.segment > 0 else { return .failed(ENETUNREACH) }
+        var offset = 0
+        while offset < burst.bytes.count {
+            let end = min(offset + burst.segment, burst.bytes.count)
+            if !queue.append(UnsafeRawBufferPointer(rebasing: burst.bytes[offset..<end])) { droppedDatagrams &+= 1 }
+            offset = end
+        }
+        guard !isBlocked else { return .sent }
+        if queue.count >= Self.recordSize { flush() }
+        // What many small datagrams of one turn need is one record.
+        guard !queue.isEmpty, !isBlocked, !flushIsScheduled else { return .sent }
+        flushIsScheduled = true
+        NetworkActor.beforeWaiting { [weak self] in
+            self?.flushIsScheduled = false
+            self?.flush()
+        }
+        return .sent
+    }
+
+    /// Sends what is left, as far as it goes at once, and ends the TCP connection.
+    public func close() { end(QUICError(.endpointClosed, "the TCP connection was closed")) }
+
+    // MARK: Use
+
+    /// Counts `connection` among those that run over this leg: they end with it.
+    ///
+    /// - Returns: false at ``connectionLimit``.
+    func attach(_ connection: Connection) -> Bool {
+        guard connections.count < Self.connectionLimit, state == .open else { return false }
+        connections[connection.id] = connection
+        connection.onClose.append { [weak self, id = connection.id] _ in self?.detach(id) }
+        return true
+    }
+
+    private func detach(_ id: UInt64) {
+        connections[id] = nil
+        endUnlessUsed()
+    }
+
+    private func endUnlessUsed() {
+        guard state == .open, connections.isEmpty else { return }
+        deadline.map(clock.cancel)
+        deadline = clock.schedule(after: Self.unusedTime) { [weak self] in
+            guard let self, connections.isEmpty else { return }
+            close()
+        }
+    }
+
+    // MARK: Events
+
+    private func handle(_ events: PollEvents) {
+        switch state {
+        case .connecting: connected()
+        case .handshaking: shakeHands()
+        case .open:
+            if events.contains(.writable) {
+                isBlocked = false
+                flush()
+            }
+            // An error or a hang-up shows when reading.
+            if state == .open, !events.isDisjoint(with: [.readable, .failed, .hungUp]) { read() }
+        case .closed: break
+        }
+    }
+
+    private func connected() {
+        do throws(QUICError) {
+            try socket.finishConnect(to: peer)
+            state = .handshaking
+            shakeHands()
+        } catch {
+            end(error)
+        }
+    }
+
+    private func shakeHands() {
+        switch socket.handshake() {
+        case .wantsRead: wait(for: .readable)
+        case .wantsWrite: wait(for: .writable)
+        case .ended(let failed):
+            end(QUICError(.internalError, failed ? "no TLS 1.3 at TCP \(peer)" : "TCP \(peer) closed the connection"))
+        case .done:
+            state = .open
+            wait(for: .readable)
+            endUnlessUsed()
+            opened.resume(returning: ())
+            read()
+        }
+    }
+
+    private func wait(for events: PollEvents) {
+        guard events != interest else { return }
+        interest = events
+        NetworkActor.executor.change(descriptor: socket.descriptor, events: events)
+    }
+
+    private func read() {
+        for _ in 0..<Self.recordsPerTurn {
+            guard state == .open else { return }
+            let buffer = Self.readBuffer.bytes
+            switch socket.read(into: buffer) {
+            case .bytes(let count):
+                guard receive(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])) else { return }
+            // TLS 1.3 writes for itself only answers to key updates, which the next write carries.
+            case .blocked(.wantsRead), .blocked(.wantsWrite), .blocked(.done): return
+            case .blocked(.ended): return end(QUICError(.closedByPeer, "the TCP connection ended"))
+            }
+        }
+    }
+
+    /// One record at a time is handled, on the one thread there is: all legs share the room for it.
+    private static let readBuffer = Memory(byteCount: recordSize)
+
+    private func receive(_ bytes: UnsafeMutableRawBufferPointer) -> Bool {
+        // Out of the property while datagrams are delivered: what they set off may end this leg.
+        var splitter = splitter
+        self.splitter = DatagramSplitter()
+        let isSound = splitter.receive(bytes) { train, segment in
+            deliver(train, segment)
+            return state == .open
+        }
+        self.splitter = splitter
+        if !isSound { end(QUICError(.internalError, "TCP \(peer) speaks something else")) }
+        return isSound && state == .open
+    }
+
+    private func deliver(_ train: UnsafeMutableRawBufferPointer, _ segment: Int) {
+        guard let sink, let first = train.first else { return }
+        if RelayFrame.isType(first),
+            sink.forward(train: train, segment: segment, local: local, remote: remote, ecn: 0)
+        {
+            return
+        }
+        var offset = 0
+        while offset < train.count, state == .open {
+            let end = min(offset + segment, train.count)
+            sink.receive(
+                UnsafeMutableRawBufferPointer(rebasing: train[offset..<end]), local: local, remote: remote, ecn: 0)
+            offset = end
+        }
+    }
+
+    private func flush() {
+        guard state == .open, !isBlocked else { return }
+        var failed = false
+        while !queue.isEmpty, !isBlocked, !failed {
+            queue.drain(Self.recordSize) { bytes in
+                switch socket.write(bytes) {
+                case .bytes(let count): return count
+                case .blocked(.ended): failed = true
+                case .blocked: isBlocked = true
+                }
+                return 0
+            }
+        }
+        if failed {
+            // Not from within a send, which may be a connection's that ends with the leg.
+            NetworkActor.beforeWaiting { [weak self] in self?.end(QUICError(.closedByPeer, "the TCP connection ended"))
+            }
+        }
+        wait(for: isBlocked ? [.readable, .writable] : .readable)
+    }
+
+    private func end(_ error: QUICError) {
+        guard state != .closed else { return }
+        flush()
+        state = .closed
+        deadline.map(clock.cancel)
+        NetworkActor.executor.remove(descriptor: socket.descriptor)
+        socket.close()
+        opened.resume(throwing: error)
+        let ended = connections
+        connections.removeAll()
+        for connection in ended.values { connection.lostPath(error.message) }
+        sink = nil
+        onClose?(self)
+        onClose = nil
+    }
+}

@@ -1,0 +1,128 @@
+internal import CQUICShim
+internal import Glibc
+internal import Identity
+
+/// A relay's TCP sockets: takes connections within bounds, each as a ``TCPLeg``.
+@NetworkActor
+public final class TCPListener {
+    /// What it takes.
+    public struct Limits: Hashable, Sendable {
+        /// Connections at once, those included whose TLS handshake is under way.
+        public var connections = 1_024
+        public var connectionsPerAddress = 64
+        /// Handshakes under way at once.
+        public var handshakes = 256
+
+        public init() {}
+    }
+
+    private static let backlog: Int32 = 512
+    /// Connections taken before other work gets its turn.
+    private static let acceptsPerTurn = 16
+    /// How long nothing is accepted when the process has no descriptor left.
+    private static let exhaustionPause = Duration.milliseconds(200)
+
+    private let context: TLSContext
+    private let clock: any NetworkClock
+    private let limits: Limits
+    private var sockets: [(descriptor: Int32, address: SocketAddress)] = []
+    private var legs: [ObjectIdentifier: TCPLeg] = [:]
+    private var perAddress: [IPAddress: Int] = [:]
+    /// Connections refused because of a limit.
+    public private(set) var refused: UInt64 = 0
+    private var onLeg: (@NetworkActor (TCPLeg) -> Void)?
+
+    /// Binds every address.
+    ///
+    /// - Throws: ``BindError`` naming the address and the system's reason; ``QUICError`` without TLS.
+    public init(
+        bind addresses: [SocketAddress], limits: Limits = Limits(), clock: any NetworkClock = SystemNetworkClock.shared
+    ) throws {
+        context = try TLSContext(.server)
+        self.clock = clock
+        self.limits = limits
+        for address in addresses {
+            var raw = address.raw
+            let descriptor = dep2p_tcp_listen(&raw, Self.backlog)
+            guard descriptor >= 0, dep2p_udp_local_address(descriptor, &raw) == 0 else {
+                for socket in sockets { Glibc.close(socket.descriptor) }
+                throw BindError(address: address, errno: -descriptor)
+            }
+            sockets.append((descriptor, SocketAddress(raw)))
+        }
+    }
+
+    /// The bound addresses, with their real ports.
+    public var localAddresses: [SocketAddress] { sockets.map(\.address) }
+    public var connectionCount: Int { legs.count }
+
+    func start(_ onLeg: @escaping @NetworkActor (TCPLeg) -> Void) {
+        self.onLeg = onLeg
+        for socket in sockets { listen(on: socket.descriptor) }
+    }
+
+    private func listen(on descriptor: Int32) {
+        NetworkActor.executor.add(descriptor: descriptor, events: .readable) { [weak self] _ in
+            self?.accept(on: descriptor)
+        }
+    }
+
+    func close() {
+        for socket in sockets {
+            NetworkActor.executor.remove(descriptor: socket.descriptor)
+            Glibc.close(socket.descriptor)
+        }
+        sockets = []
+        for leg in legs.values { leg.close() }
+        onLeg = nil
+    }
+
+    private func accept(on descriptor: Int32) {
+        for _ in 0..<Self.acceptsPerTurn {
+            var raw = dep2p_address()
+            let accepted = dep2p_tcp_accept(descriptor, &raw)
+            if accepted >= 0 {
+                take(accepted, from: SocketAddress(raw))
+            } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-accepted) {
+                return pause(descriptor)
+            } else if accepted == -EAGAIN {
+                return
+            }
+        }
+    }
+
+    /// The connection that waits would wake the thread again and again.
+    private func pause(_ descriptor: Int32) {
+        NetworkActor.executor.remove(descriptor: descriptor)
+        _ = clock.schedule(after: Self.exhaustionPause) { [weak self] in
+            guard let self, sockets.contains(where: { $0.descriptor == descriptor }) else { return }
+            listen(on: descriptor)
+        }
+    }
+
+    private func take(_ descriptor: Int32, from peer: SocketAddress) {
+        let handshakes = legs.values.count { $0.state == .handshaking }
+        guard legs.count < limits.connections, handshakes < limits.handshakes,
+            perAddress[peer.ip, default: 0] < limits.connectionsPerAddress, let onLeg,
+            let leg = try? TCPLeg(accepted: descriptor, peer: peer, context: context, clock: clock)
+        else {
+            refused &+= 1
+            Glibc.close(descriptor)
+            return
+        }
+        legs[ObjectIdentifier(leg)] = leg
+        perAddress[peer.ip, default: 0] += 1
+        onLeg(leg)
+        let forwarded = leg.onClose
+        leg.onClose = { [weak self] leg in
+            forwarded?(leg)
+            self?.ended(leg)
+        }
+    }
+
+    private func ended(_ leg: TCPLeg) {
+        legs[ObjectIdentifier(leg)] = nil
+        let left = perAddress[leg.peer.ip, default: 1] - 1
+        perAddress[leg.peer.ip] = left > 0 ? left : nil
+    }
+}

@@ -1,0 +1,113 @@
+import Testing
+
+@testable import QUIC
+
+@Suite struct DatagramFramingTests {
+    /// What a splitter hands on, trains taken apart, when `bytes` arrive in pieces of `sizes`; nil when it gives up.
+    private func split(_ bytes: [UInt8], pieces: () -> Int) -> [[UInt8]]? {
+        var splitter = DatagramSplitter()
+        var found: [[UInt8]] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            var piece = Array(rest.prefix(max(1, pieces())))
+            rest = rest.dropFirst(piece.count)
+            let isSound = piece.withUnsafeMutableBytes { piece in
+                splitter.receive(piece) { train, segment in
+                    for start in stride(from: 0, to: train.count, by: segment) {
+                        found.append(Array(train[start..<min(start + segment, train.count)]))
+                    }
+                    return true
+                }
+            }
+            if !isSound { return nil }
+        }
+        return found
+    }
+
+    private func framed(_ datagrams: [[UInt8]]) -> [UInt8] {
+        datagrams.flatMap { [UInt8($0.count >> 8), UInt8($0.count & 255)] + $0 }
+    }
+
+    @Test func datagramsComeOutAsTheyWentInHoweverTheStreamIsCut() {
+        var random = SplitMix64(state: 7)
+        for round in 0..<300 {
+            let datagrams = (0..<Int(random.next() % 12)).map { _ in
+                // Lengths that repeat and first bytes that are relay frames', so that trains form.
+                var bytes = pattern([40, 40, 40, 7, 1_300, 1][Int(random.next() % 6)], seed: random.next())
+                if random.next() % 2 == 0 { bytes[0] = 0x10 }
+                return bytes
+            }
+            let largest = round % 3 == 0 ? 1 : 3_000
+            let result = split(framed(datagrams)) { Int(random.next() % UInt64(largest)) + 1 }
+            #expect(result == datagrams)
+        }
+    }
+
+    @Test func relayFramesOfOneLengthComeAsATrain() {
+        let frames = (0..<5).map { [UInt8(0x10)] + pattern($0 == 4 ? 10 : 99, seed: UInt64($0)) }
+        var bytes = framed(frames + [[0x40, 1, 2]])
+        var trains: [(Int, Int)] = []
+        var splitter = DatagramSplitter()
+        let isSound = bytes.withUnsafeMutableBytes { bytes in
+            splitter.receive(bytes) { train, segment in
+                trains.append((train.count, segment))
+                return true
+            }
+        }
+        #expect(isSound && trains.map(\.0) == [411, 3] && trains.map(\.1) == [100, 3])
+    }
+
+    @Test(arguments: [[0, 0], [0x40, 0x01], [0xff, 0xff]] as [[UInt8]])
+    func aLengthThatDoesNotOccurEndsTheStream(_ header: [UInt8]) {
+        let good = framed([[1, 2, 3]])
+        #expect(split(good + header + [1, 2, 3]) { 100 } == nil)
+        #expect(split(good + header + [1, 2, 3]) { 1 } == nil)
+    }
+
+    @Test func whatEndsTheDeliveryEndsIt() {
+        var splitter = DatagramSplitter()
+        var bytes = framed([[1], [2], [3]])
+        var count = 0
+        let isSound = bytes.withUnsafeMutableBytes { bytes in
+            splitter.receive(bytes) { _, _ in
+                count += 1
+                return count < 2
+            }
+        }
+        #expect(isSound && count == 2)
+    }
+
+    @Test func randomStreamsAreSurvived() {
+        var random = SplitMix64(state: 21)
+        for _ in 0..<500 {
+            let bytes = pattern(Int(random.next() % 4_000), seed: random.next())
+            _ = split(bytes) { Int(random.next() % 700) + 1 }
+        }
+    }
+
+    @Test func theQueueGivesBackWhatItTookAndDropsTheRest() {
+        var queue = DatagramQueue()
+        let datagram = pattern(1_000)
+        var taken = 0
+        while datagram.withUnsafeBytes({ queue.append($0) }) { taken += 1 }
+        #expect(queue.count <= DatagramQueue.limit && queue.count > DatagramQueue.limit - 1_002)
+        var stream: [UInt8] = []
+        while !queue.isEmpty {
+            queue.drain(16_384) { bytes in
+                let part = min(bytes.count, 5_000)
+                stream += bytes[..<part]
+                return part
+            }
+        }
+        #expect(stream == framed([[UInt8]](repeating: datagram, count: taken)))
+        #expect(datagram.withUnsafeBytes { queue.append($0) })
+    }
+
+    @Test func theQueueTakesNoDatagramThatTheOtherSideRefuses() {
+        var queue = DatagramQueue()
+        let bytes = [UInt8](repeating: 1, count: DatagramFraming.largestDatagram + 1)
+        #expect(bytes.withUnsafeBytes { !queue.append($0) })
+        #expect([UInt8]().withUnsafeBytes { !queue.append($0) })
+        #expect(queue.isEmpty)
+    }
+}

@@ -1,0 +1,246 @@
+import Glibc
+import Identity
+import Testing
+
+@testable import QUIC
+
+/// QUIC and circuits inside TLS over TCP, on loopback sockets.
+@Suite(.serialized, .timeLimit(.minutes(2)))
+@NetworkActor
+struct TCPLegTests {
+    @Test func aConnectionRunsOverTCP() async throws {
+        let relay = try TCPRelay()
+        let client = try loopbackEndpoint()
+        let connection = try await client.connect(tcp: relay.tcpAddress, expecting: relay.endpoint.nodeID)
+        #expect(connection.path.kind == .direct && connection.path.tcpPeer == relay.tcpAddress)
+        let data = pattern(3_000_000)
+        #expect(try await exchange(connection, data) == data)
+        let inbound = try await relay.connection(of: client.nodeID)
+        #expect(inbound.path.tcpPeer?.ip == .v4Loopback)
+        #expect(relay.listener.connectionCount == 1)
+        connection.close(code: 7, reason: "done")
+        let reason = try await inbound.waitClosed()
+        #expect(reason.code == 7 && reason.reason == "done" && reason.origin == .peer)
+        try await eventually { relay.listener.connectionCount == 0 }
+        client.close()
+        relay.endpoint.close()
+    }
+
+    @Test(arguments: [(true, true), (true, false), (false, true)])
+    func aCircuitRunsWithEitherSideOnTCP(_ left: Bool, _ right: Bool) async throws {
+        let relay = try TCPRelay()
+        let pair = try await relay.circuit(leftOverTCP: left, rightOverTCP: right)
+        let connection = try await pair.dial()
+        #expect(connection.path.kind == .relay(relay.endpoint.nodeID))
+        let data = pattern(2_000_000, seed: 3)
+        #expect(try await exchange(connection, data) == data)
+        #expect(pair.circuit.forwardedBytes > 4_000_000)
+        #expect(relay.endpoint.forwarder?.strayDatagrams == 0)
+        pair.close()
+        relay.endpoint.close()
+    }
+
+    @Test func theWrongNodeIsRefusedOverTCPToo() async throws {
+        let relay = try TCPRelay()
+        let client = try loopbackEndpoint()
+        let other = IdentityKey.generate().nodeID
+        await #expect(throws: QUICError(.wrongPeer, "")) {
+            try await client.connect(tcp: relay.tcpAddress, expecting: other)
+        }
+        try await eventually { client.connections.isEmpty && relay.listener.connectionCount == 0 }
+        client.close()
+        relay.endpoint.close()
+    }
+
+    @Test func nothingListensThere() async throws {
+        let listener = try TCPListener(bind: [SocketAddress(.v4Loopback, port: 0)])
+        let address = listener.localAddresses[0]
+        listener.close()
+        let client = try loopbackEndpoint()
+        await #expect(throws: QUICError(.refused, "")) { try await client.connect(tcp: address, expecting: nil) }
+        client.close()
+    }
+
+    @Test func aConnectionEndsWithItsTCPConnection() async throws {
+        let relay = try TCPRelay()
+        let client = try loopbackEndpoint()
+        let connection = try await client.connect(tcp: relay.tcpAddress, expecting: nil)
+        let inbound = try await relay.connection(of: client.nodeID)
+        relay.listener.close()
+        #expect(try await connection.waitClosed().origin == .reset)
+        #expect(try await inbound.waitClosed().origin == .reset)
+        client.close()
+        relay.endpoint.close()
+    }
+
+    @Test func whoSpeaksSomethingElseIsDropped() async throws {
+        let relay = try TCPRelay()
+        var random = SplitMix64(state: 5)
+        for round in 0..<40 {
+            let socket = try RawTCP(relay.tcpAddress)
+            socket.write(round == 0 ? Array("GET / HTTP/1.1\r\n\r\n".utf8) : pattern(200, seed: random.next()))
+            try await eventually { socket.isClosedByPeer }
+        }
+        #expect(relay.listener.connectionCount == 0)
+        relay.endpoint.close()
+    }
+
+    @Test func connectionsOfOneAddressAreBounded() async throws {
+        var limits = TCPListener.Limits()
+        limits.connectionsPerAddress = 3
+        let relay = try TCPRelay(limits: limits)
+        let silent = try (0..<5).map { _ in try RawTCP(relay.tcpAddress) }
+        try await eventually { relay.listener.refused == 2 }
+        #expect(relay.listener.connectionCount == 3)
+        withExtendedLifetime(silent) {}
+        relay.endpoint.close()
+    }
+
+    @Test func anUnusedConnectionIsClosed() async throws {
+        let relay = try TCPRelay()
+        let context = try TLSContext(.client)
+        let network = SimulatedNetwork(seed: 1)
+        let leg = try TCPLeg(
+            connectingTo: relay.tcpAddress, context: context, clock: network)
+        leg.start(relay.endpoint)
+        try await leg.waitOpen()
+        #expect(leg.state == .open)
+        try await network.run { try await network.sleep(for: TCPLeg.unusedTime + .seconds(1)) }
+        #expect(leg.state == .closed)
+        relay.endpoint.close()
+    }
+
+    @Test func aSilentHandshakeIsEnded() async throws {
+        let relay = try TCPRelay()
+        let silent = try TCPListener(bind: [SocketAddress(.v4Loopback, port: 0)])
+        let network = SimulatedNetwork(seed: 1)
+        let context = try TLSContext(.client)
+        // The kernel completes the TCP handshake; nobody ever accepts.
+        let leg = try TCPLeg(connectingTo: silent.localAddresses[0], context: context, clock: network)
+        leg.start(relay.endpoint)
+        try await network.run { try await network.sleep(for: TCPLeg.handshakeDeadline + .seconds(1)) }
+        await #expect(throws: QUICError(.timeout, "")) { try await leg.waitOpen() }
+        silent.close()
+        relay.endpoint.close()
+    }
+
+    @Test func nothingIsSentToFakeAddresses() async throws {
+        let endpoint = try loopbackEndpoint()
+        let fake = FakeAddress.make()
+        let bytes: [UInt8] = [1, 2, 3]
+        bytes.withUnsafeBytes { bytes in
+            endpoint.send(PacketBurst(bytes: bytes, segment: 3, local: fake, remote: fake, ecn: 0))
+        }
+        #expect(endpoint.canSend && FakeAddress.contains(fake.ip))
+        endpoint.close()
+    }
+}
+
+@NetworkActor
+private func loopbackEndpoint() throws -> Endpoint {
+    let endpoint = try Endpoint(
+        key: .generate(), driver: UDPDriver(bind: [SocketAddress(.v4Loopback, port: 0)]))
+    endpoint.onConnection = serveEcho
+    endpoint.start()
+    return endpoint
+}
+
+/// Waits for what other tasks are about to bring about.
+@NetworkActor
+private func eventually(_ condition: () -> Bool) async throws {
+    while !condition() { try await SystemNetworkClock.shared.sleep(for: .milliseconds(2)) }
+}
+
+/// A relay that listens on UDP and TCP.
+@NetworkActor
+private final class TCPRelay {
+    let endpoint: Endpoint
+    let listener: TCPListener
+    private var clients: [NodeID: Connection] = [:]
+
+    var tcpAddress: SocketAddress { listener.localAddresses[0] }
+
+    init(limits: TCPListener.Limits = TCPListener.Limits()) throws {
+        endpoint = try loopbackEndpoint()
+        listener = try TCPListener(bind: [SocketAddress(.v4Loopback, port: 0)], limits: limits)
+        _ = endpoint.startForwarding()
+        endpoint.accept(from: listener)
+        endpoint.onConnection = { [unowned self] connection in
+            clients[connection.remoteNodeID] = connection
+            serveEcho(connection)
+        }
+    }
+
+    func connection(of nodeID: NodeID) async throws -> Connection {
+        try await eventually { self.clients[nodeID] != nil }
+        return try #require(clients[nodeID])
+    }
+
+    @NetworkActor
+    struct Pair {
+        let left: Endpoint
+        let right: Endpoint
+        let leftLeg: RelayLeg
+        let rightLeg: RelayLeg
+        let circuit: RelayCircuit
+
+        func dial() async throws -> Connection {
+            let ends = try #require(leftLeg.open(circuit.ids.first))
+            return try await left.connect(
+                to: ends.remote, from: ends.local, kind: .relay(leftLeg.relayID), expecting: right.nodeID)
+        }
+
+        func close() {
+            left.close()
+            right.close()
+        }
+    }
+
+    func circuit(leftOverTCP: Bool, rightOverTCP: Bool) async throws -> Pair {
+        func leg(_ client: Endpoint, overTCP: Bool) async throws -> RelayLeg {
+            let connection =
+                overTCP
+                ? try await client.connect(tcp: tcpAddress, expecting: endpoint.nodeID)
+                : try await client.connect(to: endpoint.localAddresses[0], expecting: endpoint.nodeID)
+            return RelayLeg(connection)
+        }
+        let (left, right) = (try loopbackEndpoint(), try loopbackEndpoint())
+        let (leftLeg, rightLeg) = (
+            try await leg(left, overTCP: leftOverTCP), try await leg(right, overTCP: rightOverTCP)
+        )
+        let sides = (try await connection(of: left.nodeID), try await connection(of: right.nodeID))
+        let circuit = try #require(endpoint.startForwarding().open(sides.0, sides.1))
+        _ = try #require(rightLeg.open(circuit.ids.second))
+        return Pair(left: left, right: right, leftLeg: leftLeg, rightLeg: rightLeg, circuit: circuit)
+    }
+}
+
+/// A TCP connection that speaks no TLS.
+private final class RawTCP {
+    private let descriptor: Int32
+
+    init(_ address: SocketAddress) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var raw = sockaddr_in()
+        raw.sin_family = sa_family_t(AF_INET)
+        raw.sin_port = address.port.bigEndian
+        raw.sin_addr.s_addr = UInt32(truncatingIfNeeded: address.ip.low).bigEndian
+        let status = withUnsafePointer(to: &raw) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(descriptor >= 0 && status == 0)
+    }
+
+    deinit { close(descriptor) }
+
+    func write(_ bytes: [UInt8]) { _ = send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) }
+
+    /// Reads away what came, an alert perhaps.
+    var isClosedByPeer: Bool {
+        var scrap = [UInt8](repeating: 0, count: 256)
+        let count = recv(descriptor, &scrap, scrap.count, Int32(MSG_DONTWAIT))
+        return count == 0 || (count < 0 && errno == ECONNRESET)
+    }
+}
