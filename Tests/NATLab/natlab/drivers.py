@@ -67,8 +67,9 @@ class Driver:
     def ready(self, events, what):
         found = events.next({"listening"}, START_LIMIT)
         if not found:
+            said = events.seen[-1][1].get("message") if events.seen else None
             self.lab.end(events.process)
-            raise LabError(f"{what} does not listen")
+            raise LabError(f"{what} does not listen: {said}")
         return found[1]
 
     def end(self, events):
@@ -120,20 +121,22 @@ class DeP2P(Driver):
         return os.path.join(self.folder.name, f"{name}{self.count}")
 
     def dep2p(self, namespace, command, *arguments):
-        state = self.path("state")
-        return self.start(namespace, self.binary, command, "--json", "--state-dir", state, "--identity",
-                          f"{state}.pem", *arguments, environment={"XDG_DATA_HOME": f"{state}.data"})
+        return self.run_at(self.path("node"), namespace, command, *arguments)
+
+    def run_at(self, home, namespace, command, *arguments):
+        """Its identity and state are in folders of their own, as on a machine of its own."""
+        return self.start(namespace, self.binary, command, "--json", *arguments, environment={
+            "XDG_DATA_HOME": f"{home}.data", "XDG_STATE_HOME": f"{home}.state"})
 
     def start_relays(self):
         for index, relay in enumerate(self.lab.relays):
             self.relays.append(self.start_relay(index, relay, self.path("relay")))
 
-    def start_relay(self, index, namespace, state):
+    def start_relay(self, index, namespace, home):
         v4, v6 = self.lab.relay_addresses[index]
-        events = self.start(
-            namespace, self.binary, "relay", "--json", "--state-dir", state, "--identity", f"{state}.pem",
-            "--listen", f"{v4}:4001", "--listen", f"[{v6}]:4001", "--tcp-listen", f"{v4}:443",
-            "--tcp-listen", f"[{v6}]:443")
+        events = self.run_at(
+            home, namespace, "relay", "--listen", f"{v4}:4001", "--listen", f"[{v6}]:4001", "--tcp-listen",
+            f"{v4}:443", "--tcp-listen", f"[{v6}]:443")
         for address in self.ready(events, "relay")["addresses"]:
             self.options += ["--relay", address]
         return events
