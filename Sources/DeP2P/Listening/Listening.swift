@@ -70,7 +70,10 @@ enum Listening {
                 ? known.filter { $0.ip.family == socket.ip.family }
                 : [known.first { $0.ip == socket.ip } ?? (socket.ip, socket.ip.family == .v4 ? 32 : 128)]
             return hosts.map { host in
-                (rank(host.ip), InterfaceAddress(SocketAddress(host.ip, port: socket.port), prefixLength: host.prefixLength))
+                (
+                    rank(host.ip),
+                    InterfaceAddress(SocketAddress(host.ip, port: socket.port), prefixLength: host.prefixLength)
+                )
             }
         }.sorted { $0.0 < $1.0 }.map(\.1)
     }

@@ -17,7 +17,7 @@ struct Candidate: Hashable, Sendable {
     /// Candidates told to a peer, and looked at of one.
     static let limit = 16
     /// Ports of one predicted run.
-    static let runLimit = 20
+    static let runLimit = 16
     /// Addresses that all candidates of a peer stand for together.
     static let addressLimit = 40
 

@@ -10,6 +10,9 @@ final class PunchLink {
     /// How long better paths may take to show after the first: a round trip, within these.
     static let shortestSettling = Duration.milliseconds(30)
     static let longestSettling = Duration.milliseconds(200)
+    /// Silence of a straight path after which the server makes sure that its relays know where it is.
+    static let busySilence = Duration.seconds(2)
+    static let idleSilence = Duration.seconds(4)
     /// Rounds that a peer may begin, a minute's worth.
     static let roundsPerMinute = 60
 
@@ -28,6 +31,8 @@ final class PunchLink {
     private var isServing = false
     private var isStopped = false
     private var lastSample: Duration?
+    /// On the server's side: what had come over the straight path when something last did.
+    private var heard: (bytes: UInt64, at: NetworkInstant)?
     /// The peer's addresses, and this node's, that need no NAT to be opened.
     private var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
     private(set) var streamCount = 0
@@ -42,6 +47,7 @@ final class PunchLink {
         self.connection = connection
         keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
         rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
+        session.onPathChange { [weak self] path in self?.moved(to: path) }
     }
 
     private var clock: any NetworkClock { hub.clock }
@@ -53,6 +59,16 @@ final class PunchLink {
         task?.cancel()
         task = nil
         for token in [timer, settling] { token.map(clock.cancel) }
+    }
+
+    private func moved(to path: ConnectionPath) {
+        // What observers said before a straight path died may be why it died.
+        if path.peerAddress == nil {
+            hub.observer.forget()
+        } else {
+            heard = (connection.statistics.bytesReceived, clock.now)
+        }
+        setTimer()
     }
 
     // MARK: The client's side
@@ -137,7 +153,6 @@ final class PunchLink {
         }
         // A NAT that has forgotten everything moved the connection to the relay too: frames pass once it shows there.
         leg.connection.nudge()
-        hub.observer.forget()
         if !connection.migrate(local: ends.local, remote: ends.remote, kind: .relay(leg.relayID)) {
             carryOut(keeper.migrationEnded(false, now: clock.now))
         }
@@ -250,13 +265,32 @@ final class PunchLink {
     private func setTimer() {
         timer.map(clock.cancel)
         timer = nil
-        guard !isStopped, let wake = [machine.wake, keeper.wake].compactMap(\.self).min() else { return }
+        guard !isStopped, let wake = [machine.wake, keeper.wake, nextListening].compactMap(\.self).min() else { return }
         timer = clock.schedule(at: max(wake, clock.now)) { [weak self] in self?.timerFired() }
+    }
+
+    /// When the server looks whether the client is still heard.
+    private var nextListening: NetworkInstant? {
+        guard connection.role == .server, connection.path.peerAddress != nil else { return nil }
+        return heard?.at.advanced(by: isBusy ? Self.busySilence : Self.idleSilence)
+    }
+
+    /// Whether anything waits for the connection.
+    private var isBusy: Bool { connection.statistics.openStreams > streamCount }
+
+    /// The client will come back by the relay when the straight path is dead: it has to find this side there, whose NAT
+    /// may have forgotten the mapping to the relay too.
+    private func listen(now: NetworkInstant) {
+        guard let due = nextListening, due <= now, let last = heard else { return }
+        let bytes = connection.statistics.bytesReceived
+        if bytes == last.bytes { hub.relays.nudge() }
+        heard = (bytes, now)
     }
 
     private func timerFired() {
         timer = nil
         let now = clock.now
+        listen(now: now)
         send(machine.timerFired(now: now))
         if keeper.isStraight {
             // A new round-trip sample is an acknowledgement of what went over this path.
@@ -264,7 +298,6 @@ final class PunchLink {
             if let lastSample, lastSample != sample { keeper.heard(now: now) }
             lastSample = sample
         }
-        let isBusy = connection.statistics.openStreams > streamCount
         carryOut(keeper.timerFired(isBusy: isBusy, now: now))
     }
 }

@@ -140,6 +140,11 @@ public final class RelayClient {
         return reserved + legs.values.compactMap { $0.connection.path.peerAddress }.filter { !reserved.contains($0) }
     }
 
+    /// Has the relays learn where this node is now, soon.
+    func nudge() {
+        for relay in relays { relay.session?.quicConnection?.nudge() }
+    }
+
     /// Fresh addresses of the circuit that `connection` was dialled over, to come back to it; `nil` when it is gone.
     func wayBack(for connection: Connection) -> (ends: RelayLeg.Ends, leg: RelayLeg)? {
         guard let way = ways[connection.id], let ends = way.leg.renew(way.circuit) else { return nil }

@@ -1,7 +1,8 @@
 import Identity
 import QUIC
-import SystemLayer
 import Testing
+
+@testable import SystemLayer
 
 /// Kinds of NAT that a simulated home may have.
 enum SimulatedNATKind: String, CaseIterable, Sendable {
@@ -127,4 +128,45 @@ func withPunchNetwork(
 
 extension ConnectionPath {
     var isStraight: Bool { if case .relay = kind { false } else { true } }
+}
+
+/// Bytes from one node to another, with every one looked at: what a path change must not disturb.
+@NetworkActor
+final class PunchTransfer {
+    static let id = "/test/sink/1.0.0"
+    private static let chunk = 8 * 1024
+
+    private(set) var received = 0
+    private(set) var isIntact = true
+    private(set) var isComplete = false
+
+    /// Takes what the other side sends on one stream.
+    init(at node: PunchNode) {
+        node.node.connections.registry.register(Self.id) { [weak self] _, stream in
+            while let chunk = try await stream.read() { self?.take(chunk.array()) }
+            self?.isComplete = true
+        }
+    }
+
+    private func take(_ bytes: [UInt8]) {
+        for byte in bytes {
+            if byte != Self.byte(received) { isIntact = false }
+            received += 1
+        }
+    }
+
+    private static func byte(_ position: Int) -> UInt8 { UInt8(truncatingIfNeeded: position ^ position >> 8) }
+
+    /// Sends until `condition` holds, then ends the stream; returns how much was sent.
+    func send(on session: Session, until condition: @NetworkActor () -> Bool) async throws -> Int {
+        let stream = try await session.openStream(Self.id)
+        var sent = 0
+        while !condition() {
+            try await stream.write(Chunk((sent..<sent + Self.chunk).map(Self.byte)))
+            sent += Self.chunk
+            try await session.clock.sleep(for: .milliseconds(10))
+        }
+        stream.finish()
+        return sent
+    }
 }
