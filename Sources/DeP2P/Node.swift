@@ -29,7 +29,9 @@ public final class Node {
     let relays: RelayClient
     /// Serves others, when this node is a relay.
     public let relayService: RelayService?
-    private let endpoint: Endpoint
+    let endpoint: Endpoint
+    /// Gets relayed connections onto straight paths; `nil` when these, or relays, are left out.
+    private(set) var holePunch: HolePunch?
     private let identify: Identify
     private let stun: STUNService
     /// The node's second port.
@@ -106,6 +108,7 @@ public final class Node {
         endpoint.start()
         if let listener { endpoint.accept(from: listener) }
         startRelaying(configuration)
+        if configuration.usesRelays, usesDirect { holePunch = startPunching() }
     }
 
     // MARK: Addresses
@@ -195,6 +198,7 @@ public final class Node {
     public func stop(grace: Duration = Node.defaultGrace) async {
         guard !isStopped else { return }
         isStopped = true
+        holePunch?.stop()
         relayService?.stop()
         await drain(within: grace)
         relays.stop()
@@ -212,8 +216,11 @@ public final class Node {
         }
     }
 
-    /// A stream that stands for a circuit ends with the circuit's connection, and is nothing to wait for.
-    private func isBusy(_ session: Session) -> Bool { session.openStreamCount > relays.circuitCount(on: session) }
+    /// A stream that stands for a circuit ends with the circuit's connection, and is nothing to wait for; a round of
+    /// hole punching is none either.
+    private func isBusy(_ session: Session) -> Bool {
+        session.openStreamCount > relays.circuitCount(on: session) + (holePunch?.streamCount(on: session) ?? 0)
+    }
 
     nonisolated static func wallClockMilliseconds() -> UInt64 {
         var time = timespec()

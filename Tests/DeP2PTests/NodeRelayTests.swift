@@ -51,6 +51,7 @@ import Testing
             loopback {
                 $0.relays = relays
                 $0.reserves = false
+                $0.usesDirect = false
             })
         let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
         #expect(await session.path.kind == .relay(relay.nodeID))
@@ -63,7 +64,11 @@ import Testing
         let relays = await relay.addresses
         let right = try await Node.start(loopback { $0.relays = relays })
         #expect(await right.waitForRelay(timeout: .seconds(10)))
-        let left = try await Node.start(loopback { $0.relays = relays })
+        let left = try await Node.start(
+            loopback {
+                $0.relays = relays
+                $0.usesDirect = false
+            })
         let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
         await relay.stop()
         let end = try await session.waitClosed()

@@ -62,6 +62,10 @@ final class Delivery {
         }
         for line in AttemptTable.lines(session.attempts) { output.detail(line) }
         output.event("path", [.string("path", session.path.description)])
+        session.onPathChange { [output] path in
+            output.event("path", [.string("path", path.description)])
+            output.detail("the path is now \(path)")
+        }
         return session
     }
 

@@ -37,6 +37,7 @@ extension CommandEntry {
             .init("offer", "A transfer begins: `from`, `name`, `files`, `bytes`, `accepted` and, if not, `reason`."),
             .init("progress", "At most twice a second: `from`, `bytes`, `total`, `rate`."),
             .init("file", "A file is complete: `path`, `bytes`, `root`, `from`."),
+            .init("path", "The path to a member has changed: `from`, `path` as for `dep2p send`."),
             .init("message", "`from`, `protocol`, and `text`, or `base64` when it is not UTF-8."),
             .init("result", "Adds `files`, `bytes` and `messages`, all that was received."),
         ],
@@ -176,6 +177,12 @@ struct ListenPlan: CommandPlan, Equatable {
             case .refused(let relay, let reason): output.detail("\(relay): \(TerminalText.escape(reason))")
             case .circuitEnded(_, let end): output.detail("a relayed connection ended: \(end)")
             }
+        }
+        node.onPathChange { session, path in
+            guard session.isAdmitted else { return }
+            output.event(
+                "path", [.string("from", session.remoteNodeID.description), .string("path", path.description)])
+            output.detail("\(session.remoteNodeID): the path is now \(path)")
         }
         if destination == .nowhere { output.note("only messages are received; -o DIR receives files too") }
         output.note("on the other machine: \(line)")

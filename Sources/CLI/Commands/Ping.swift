@@ -23,6 +23,7 @@ extension CommandEntry {
         statuses: [.badData, .unknownPeer, .unavailable, .tryAgain, .protocolViolation],
         events: [
             .init("reply", "`seq`, `rtt_ms` and `path`."),
+            .init("path", "The path has changed: `path` as for `dep2p send`."),
             .init(
                 "result",
                 "Adds `node_id` of who answered, `sent`, `received`, `min_ms`, `avg_ms`, `max_ms`, `p99_ms`, `path` and "
@@ -36,7 +37,7 @@ extension OptionEntry {
     static let pingCount = OptionEntry(
         "count", short: "c", value: .count, summary: "end after N round trips (default 4)",
         paragraphs: [
-            "End after N round trips. The default is 4; with `--until-direct` there is no end but the timeout."
+            "End after N round trips. The default is 4; with `--until-direct` there is no end but `--timeout`."
         ])
     static let pingInterval = OptionEntry(
         "interval", short: "i", value: .duration, summary: "time between round trips (default 1s)",
@@ -46,7 +47,10 @@ extension OptionEntry {
         paragraphs: ["Fail with status 69 when the last reply came over a relay."])
     static let pingUntilDirect = OptionEntry(
         "until-direct", summary: "go on until the path is direct",
-        paragraphs: ["Go on until a reply comes over a direct path, then end."])
+        paragraphs: [
+            "Go on until a reply comes over a direct path, found by hole punching or otherwise, then end. When `--timeout` is "
+                + "over before, the status is 75."
+        ])
 }
 
 struct PingPlan: CommandPlan, Equatable {
@@ -116,11 +120,15 @@ extension PingPlan {
         for line in AttemptTable.lines(session.attempts) { output.detail(line) }
         let pinger = try await node.ping(session)
         defer { pinger.close() }
+        let changes = PathChanges(session, output)
+        let deadline = node.clock.now.advanced(by: run.timeout)
         var sequence = 0
         while count.map({ sequence < $0 }) ?? true {
-            if sequence > 0 { try await node.clock.sleep(for: interval) }
+            if sequence > 0 { try await changes.pause(for: interval, endsOnChange: untilDirect, on: node.clock) }
+            let left = deadline.duration(since: node.clock.now)
+            if untilDirect, left == .zero { break }
             sequence += 1
-            try await once(sequence, pinger, session, run.timeout, state, output)
+            try await once(sequence, pinger, session, untilDirect ? left : run.timeout, state, output)
             if untilDirect, isDirect(session) { break }
         }
         // Who it is says a node that knows identify; an answer that fails to come is no failure of the ping.
@@ -161,11 +169,43 @@ extension PingPlan {
         guard state.roundTrips.received > 0 else {
             throw CLIError(.timeout, "no reply", hint: "--timeout sets how long to wait", fields: state.fields)
         }
-        if requiresDirect, let session = state.session, !isDirect(session) {
+        guard let session = state.session, !isDirect(session) else { return CommandResult(fields: state.fields) }
+        if requiresDirect {
             throw CLIError(
                 .notDirect, "the path is \(session.path), not direct",
                 hint: "--until-direct waits for a direct path", fields: state.fields)
         }
+        if untilDirect {
+            throw CLIError(
+                .timeout, "no direct path was found: the path is \(session.path)",
+                hint: "--timeout sets how long to wait", fields: state.fields)
+        }
         return CommandResult(fields: state.fields)
+    }
+}
+
+/// Tells of each path that a session takes, and ends a pause when it takes another.
+@NetworkActor
+private final class PathChanges {
+    private var waiter: Waiter<Void>?
+
+    init(_ session: Session, _ output: Output) {
+        session.onPathChange { [weak self] path in
+            output.event("path", [.string("path", path.description)])
+            output.detail("the path is now \(path)")
+            self?.waiter?.resume(returning: ())
+        }
+    }
+
+    func pause(for interval: Duration, endsOnChange: Bool, on clock: any NetworkClock) async throws {
+        guard endsOnChange else { return try await clock.sleep(for: interval) }
+        let waiter = Waiter<Void>()
+        self.waiter = waiter
+        let token = clock.schedule(after: interval) { waiter.resume(returning: ()) }
+        defer {
+            clock.cancel(token)
+            self.waiter = nil
+        }
+        try await waiter.value()
     }
 }

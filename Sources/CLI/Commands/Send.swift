@@ -13,6 +13,8 @@ extension CommandEntry {
             "The command succeeds only when the receiver has verified everything and said so. A transfer that was "
                 + "interrupted, by whatever and at whatever byte, resumes when the same line runs again. When the receiver "
                 + "acknowledges nothing for 30 s the command gives up with status 75.",
+            "What begins over a relay goes on directly as soon as a direct path is found, and over the relay again when that "
+                + "path dies.",
         ],
         operands: .files,
         options: [.sendMessage, .sendTo],

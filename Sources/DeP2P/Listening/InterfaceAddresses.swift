@@ -9,21 +9,27 @@ enum InterfaceAddresses {
     /// Those of interfaces that are up, without link-local ones: these mean nothing without an interface name.
     ///
     /// In the order in which to tell them: global, private, then loopback.
-    static func all() -> [IPAddress] {
+    static func all() -> [IPAddress] { withPrefixes().map(\.ip) }
+
+    /// The same with the bits that name each one's subnet.
+    static func withPrefixes() -> [(ip: IPAddress, prefixLength: Int)] {
         var list: UnsafeMutablePointer<ifaddrs>?
-        guard getifaddrs(&list) == 0 else { return [.v4Loopback] }
+        guard getifaddrs(&list) == 0 else { return [(.v4Loopback, 8)] }
         defer { freeifaddrs(list) }
-        var found: [IPAddress] = []
+        var found: [(ip: IPAddress, prefixLength: Int)] = []
         var next = list
         while let entry = next?.pointee, found.count < limit {
             next = entry.ifa_next
             let isUp = entry.ifa_flags & UInt32(IFF_UP) != 0
-            guard isUp, let address = ip(entry.ifa_addr), !address.isLinkLocal, !found.contains(address) else {
-                continue
-            }
-            found.append(address)
+            guard isUp, let address = ip(entry.ifa_addr), !address.isLinkLocal,
+                !found.contains(where: { $0.ip == address })
+            else { continue }
+            let mask = ip(entry.ifa_netmask)
+            let length = mask.map { $0.high.nonzeroBitCount + $0.low.nonzeroBitCount }
+            found.append((address, length ?? (address.family == .v4 ? 32 : 128)))
         }
-        return found.filter(\.isGlobal) + found.filter { !$0.isGlobal && !$0.isLoopback } + found.filter(\.isLoopback)
+        return found.filter(\.ip.isGlobal) + found.filter { !$0.ip.isGlobal && !$0.ip.isLoopback }
+            + found.filter(\.ip.isLoopback)
     }
 
     /// The index of the interface `name`; 0 when there is none.

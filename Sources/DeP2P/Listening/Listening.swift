@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Identity
 internal import QUIC
+internal import SystemLayer
 
 /// Opens a node's sockets, and says where others reach them.
 enum Listening {
@@ -56,6 +57,23 @@ enum Listening {
             let hosts = socket.ip.isUnspecified ? interfaces.filter { $0.family == socket.ip.family } : [socket.ip]
             return hosts.map { host in
                 (rank(host), overTCP ? .tcpTLS(host, port: socket.port) : .quic(host, port: socket.port))
+            }
+        }.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+
+    /// The interfaces behind sockets bound to `bound`, with their ports, best first.
+    static func interfaces(_ bound: [SocketAddress]) -> [InterfaceAddress] {
+        let known = InterfaceAddresses.withPrefixes()
+        return bound.flatMap { socket -> [(Int, InterfaceAddress)] in
+            let hosts =
+                socket.ip.isUnspecified
+                ? known.filter { $0.ip.family == socket.ip.family }
+                : [known.first { $0.ip == socket.ip } ?? (socket.ip, socket.ip.family == .v4 ? 32 : 128)]
+            return hosts.map { host in
+                (
+                    rank(host.ip),
+                    InterfaceAddress(SocketAddress(host.ip, port: socket.port), prefixLength: host.prefixLength)
+                )
             }
         }.sorted { $0.0 < $1.0 }.map(\.1)
     }

@@ -30,6 +30,7 @@ extension Connection {
         }
         if wasReset { return finish(CloseReason(.reset)) }
         if pathMayHaveChanged { reportPath() }
+        reportMigration()
         switch Int(status) {
         case DEP2P_QUIC_OK: markDirty()
         case DEP2P_QUIC_DRAINING: finish(peerCloseReason())
@@ -54,12 +55,18 @@ extension Connection {
     }
 
     /// Tells the observer when the path is another than the last reported one.
-    private func reportPath() {
+    func reportPath() {
         pathMayHaveChanged = false
         let current = path
         guard current != reportedPath else { return }
         reportedPath = current
         onPathChange?(current)
+    }
+
+    private func reportMigration() {
+        guard let outcome = migrationOutcome else { return }
+        migrationOutcome = nil
+        onMigrationEnd?(outcome)
     }
 
     private func announce() {

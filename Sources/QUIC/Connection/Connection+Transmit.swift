@@ -253,9 +253,32 @@ extension Connection {
         return true
     }
 
+    /// Moves the connection to a straight path; as ``migrate(local:remote:kind:)``.
+    public func migrate(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+        guard let local = endpoint.localAddress(for: remote) else { return false }
+        setKind(kind, ofPathTo: remote)
+        return migrate(local: local, remote: remote, kind: kind)
+    }
+
     func pathValidated(local: SocketAddress, remote: SocketAddress, succeeded: Bool) {
         pathMayHaveChanged = true
         // An attempt that failed is over: another may start.
-        if pendingMigration?.local == local { pendingMigration = nil }
+        guard pendingMigration?.local == local else { return }
+        pendingMigration = nil
+        migrationOutcome = succeeded
     }
+
+    /// Has something sent soon that the peer acknowledges, so that it learns where this side is now.
+    public func nudge() {
+        guard let quic, case .established = state else { return }
+        dep2p_quic_keep_alive(quic, Self.nudgeDelay.clampedNanoseconds)
+        markDirty()
+        _ = endpoint.clock.schedule(after: Self.nudgeDelay * 2) { [weak self] in
+            guard let self, let quic = self.quic else { return }
+            dep2p_quic_keep_alive(quic, endpoint.configuration.keepAlive.clampedNanoseconds)
+            markDirty()
+        }
+    }
+
+    private static let nudgeDelay = Duration.milliseconds(1)
 }

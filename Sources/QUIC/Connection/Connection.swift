@@ -56,6 +56,11 @@ public final class Connection {
     var bytesReceived: UInt64 = 0
     /// Where the relay of a relayed path is known; empty for direct ones.
     var kindOfPath: [SocketAddress: ConnectionPath.Kind] = [:]
+    /// How straight paths came about, by the peer's address on them; and the one that was told last.
+    private var kindOfRemote: [SocketAddress: ConnectionPath.Kind] = [:]
+    private var kindToldLast: ConnectionPath.Kind?
+    /// How the migration that was begun last has ended, until that is told.
+    var migrationOutcome: Bool?
     var reportedPath: ConnectionPath?
 
     /// Called for each stream that the peer opens.
@@ -64,6 +69,8 @@ public final class Connection {
     public var onClose: [@NetworkActor (CloseReason) -> Void] = []
     /// Called when the connection moved to another path.
     public var onPathChange: (@NetworkActor (ConnectionPath) -> Void)?
+    /// Called when a migration has ended: whether the connection is on the new path.
+    public var onMigrationEnd: (@NetworkActor (Bool) -> Void)?
 
     init(endpoint: Endpoint, role: Role, id: UInt64, expecting: NodeID?) {
         self.endpoint = endpoint
@@ -96,10 +103,28 @@ public final class Connection {
         var remote = dep2p_address()
         dep2p_quic_path(quic, &local, &remote)
         let localAddress = SocketAddress(local)
+        let remoteAddress = SocketAddress(remote)
+        let kind =
+            kindOfRemote[remoteAddress] ?? endpoint.kindOfPath(from: localAddress) ?? kindOfPath[localAddress]
+            ?? kindToldLast ?? .direct
         return ConnectionPath(
-            kind: kindOfPath[localAddress] ?? endpoint.kindOfPath(from: localAddress) ?? .direct, local: localAddress,
-            remote: SocketAddress(remote), tcpPeer: endpoint.tcpLeg(from: localAddress)?.peer)
+            kind: kind, local: localAddress, remote: remoteAddress, tcpPeer: endpoint.tcpLeg(from: localAddress)?.peer)
     }
+
+    /// Says how the path to that address of the peer's came about, or is about to.
+    ///
+    /// The peer's NAT may move it to another address later: the kind told last is that one's too.
+    public func setKind(_ kind: ConnectionPath.Kind, ofPathTo remote: SocketAddress) {
+        if kindOfRemote.count >= Self.remoteLimit { kindOfRemote.removeAll() }
+        kindOfRemote[remote] = kind
+        kindToldLast = kind
+        guard isAnnounced, currentAddresses?.remote == remote else { return }
+        pathMayHaveChanged = true
+        reportPath()
+    }
+
+    /// Addresses of the peer whose kind is remembered.
+    private static let remoteLimit = 64
 
     /// Opens a stream; waits while the peer allows no more.
     public func openStream() async throws -> QUICStream {
@@ -205,6 +230,7 @@ public final class Connection {
         onClose.removeAll()
         onStream = nil
         onPathChange = nil
+        onMigrationEnd = nil
         for observer in observers { observer(reason) }
     }
 }

@@ -138,7 +138,7 @@ public final class Endpoint {
     }
 
     /// The socket address that reaches `remote`'s family; the kernel picks the source of a wildcard one.
-    private func localAddress(for remote: SocketAddress) -> SocketAddress? {
+    func localAddress(for remote: SocketAddress) -> SocketAddress? {
         driver.localAddresses.first { $0.ip.family == remote.ip.family }
     }
 

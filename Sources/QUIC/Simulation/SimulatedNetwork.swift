@@ -41,6 +41,8 @@ public final class SimulatedNetwork: NetworkClock {
     public var filter: (@NetworkActor (_ bytes: [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Bool)?
     /// Sees each datagram before it travels, and may change its bytes: a node on the way that tampers.
     public var tamper: (@NetworkActor (_ bytes: inout [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Void)?
+    /// NATs: what their hosts send to the world appears at their external addresses.
+    public private(set) var gateways: [SimulatedGateway] = []
     public private(set) var delivered: UInt64 = 0
     public private(set) var lost: UInt64 = 0
 
@@ -71,6 +73,8 @@ public final class SimulatedNetwork: NetworkClock {
         return driver
     }
 
+    public func add(_ gateway: SimulatedGateway) { gateways.append(gateway) }
+
     func remove(_ driver: SimulatedDriver) { drivers[driver.address] = nil }
 
     /// Runs `body`, moving virtual time whenever it and everything else on the network thread waits.
@@ -95,6 +99,7 @@ public final class SimulatedNetwork: NetworkClock {
     // MARK: Travel
 
     func send(_ bytes: [UInt8], from: SocketAddress, to: SocketAddress, ecn: UInt8) {
+        guard let from = translated(from, to: to) else { return lost += 1 }
         let route = Route(from: from.ip, to: to.ip)
         let link = links[route] ?? link
         if let filter, !filter(bytes, from, to) { return lost += 1 }
@@ -129,8 +134,23 @@ public final class SimulatedNetwork: NetworkClock {
         _ = timers.insert({ [weak self] in self?.arrive(packet) }, at: now.advanced(by: delay))
     }
 
+    /// The source of a datagram as it leaves its subnet; `nil` when it cannot.
+    private func translated(_ from: SocketAddress, to: SocketAddress) -> SocketAddress? {
+        let gateway = gateways.first { $0.isInside(from.ip) }
+        guard gateway?.isInside(to.ip) != true else { return from }
+        // Private addresses mean nothing elsewhere.
+        guard !gateways.contains(where: { $0.isInside(to.ip) }) else { return nil }
+        guard let gateway else { return from }
+        return gateway.outbound(from, to: to)
+    }
+
     private func arrive(_ packet: Packet) {
-        guard let driver = drivers[packet.to] else { return lost += 1 }
+        var to = packet.to
+        if let gateway = gateways.first(where: { $0.external == to.ip }) {
+            guard let inside = gateway.inbound(to, from: packet.from) else { return lost += 1 }
+            to = inside
+        }
+        guard let driver = drivers[to] else { return lost += 1 }
         delivered += 1
         driver.arrive(packet.bytes, from: packet.from, ecn: packet.ecn)
     }

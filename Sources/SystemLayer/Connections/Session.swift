@@ -38,6 +38,7 @@ public final class Session: Identifiable {
     private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []
     private var handlers: [UInt64: Task<Void, Never>] = [:]
     private var nextHandler: UInt64 = 0
+    private var pathHandlers: [@NetworkActor (ConnectionPath) -> Void] = []
 
     init(
         id: UInt64, localNodeID: NodeID, connection: any SecureConnection, registry: ProtocolRegistry,
@@ -57,6 +58,10 @@ public final class Session: Identifiable {
     /// Starts serving what the peer opens; the connection keeps no strong reference back.
     func start() {
         connection.setCloseHandler { [weak self] end in self?.ended(end) }
+        connection.setPathHandler { [weak self] path in
+            guard let self else { return }
+            for handler in pathHandlers { handler(path) }
+        }
         connection.setStreamHandler { [weak self] stream in
             guard let self else { return stream.reset(StreamCode.cancelled.rawValue) }
             serve(stream)
@@ -79,9 +84,9 @@ public final class Session: Identifiable {
         try connection.exportKeyingMaterial(label: label, count: count)
     }
 
-    /// Calls `handler` whenever the connection has moved to another path, instead of whoever was told before.
+    /// Calls `handler` whenever the connection has moved to another path.
     public func onPathChange(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
-        connection.setPathHandler(handler)
+        pathHandlers.append(handler)
     }
 
     // MARK: Streams
@@ -204,6 +209,7 @@ public final class Session: Identifiable {
         let observers = endHandlers
         endWaiters = []
         endHandlers = []
+        pathHandlers = []
         for waiter in waiters { waiter.resume(returning: end) }
         for observer in observers { observer(self, end) }
     }

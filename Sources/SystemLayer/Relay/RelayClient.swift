@@ -54,6 +54,8 @@ public final class RelayClient {
     private(set) var relays: [Relay] = []
     private(set) var machine = ReservationMachine()
     private var legs: [UInt64: RelayLeg] = [:]
+    /// The circuit that a connection was dialled over, whichever path it takes now.
+    private var ways: [UInt64: (leg: RelayLeg, circuit: UInt64)] = [:]
     private var timer: TimerToken?
     private var watch: TimerToken?
     private var tasks: [Int: Task<Void, Never>] = [:]
@@ -130,6 +132,23 @@ public final class RelayClient {
         for task in tasks.values { task.cancel() }
         for token in [timer, watch] { token.map(clock.cancel) }
         udpWatch?.cancel()
+    }
+
+    /// Where the relays are that this node is connected with: they answer STUN there.
+    var observers: [SocketAddress] {
+        let reserved = relays.compactMap { $0.session?.path.peerAddress }
+        return reserved + legs.values.compactMap { $0.connection.path.peerAddress }.filter { !reserved.contains($0) }
+    }
+
+    /// Has the relays learn where this node is now, soon.
+    func nudge() {
+        for relay in relays { relay.session?.quicConnection?.nudge() }
+    }
+
+    /// Fresh addresses of the circuit that `connection` was dialled over, to come back to it; `nil` when it is gone.
+    func wayBack(for connection: Connection) -> (ends: RelayLeg.Ends, leg: RelayLeg)? {
+        guard let way = ways[connection.id], let ends = way.leg.renew(way.circuit) else { return nil }
+        return (ends, way.leg)
     }
 
     // MARK: Reservations
@@ -301,7 +320,9 @@ public final class RelayClient {
         do {
             let connection = try await endpoint.connect(
                 to: ends.remote, from: ends.local, kind: .relay(leg.relayID), expecting: target)
-            connection.onClose.append { _ in
+            ways[connection.id] = (leg, grant.id)
+            connection.onClose.append { [weak self] _ in
+                self?.ways[connection.id] = nil
                 leg.close(grant.id)
                 Self.end(stream)
             }

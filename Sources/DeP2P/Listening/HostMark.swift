@@ -1,0 +1,31 @@
+internal import Glibc
+internal import Identity
+
+/// What is the same for all processes that share this machine's loopback interface, and for no others.
+enum HostMark {
+    /// Longest file read, in bytes.
+    private static let limit = 256
+
+    /// 32 bytes; of this process alone where the system does not tell.
+    static func current() -> [UInt8] {
+        let machine = contents("/etc/machine-id") + contents("/proc/sys/kernel/random/boot_id")
+        let network = link("/proc/self/ns/net")
+        guard !machine.isEmpty, !network.isEmpty else { return SecureRandom.bytes(32) }
+        return hmacSHA256(key: machine, message: network)
+    }
+
+    private static func contents(_ path: String) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return [] }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: limit)
+        let count = read(descriptor, &bytes, limit)
+        return count > 0 ? Array(bytes.prefix(count)) : []
+    }
+
+    private static func link(_ path: String) -> [UInt8] {
+        var bytes = [CChar](repeating: 0, count: limit)
+        let count = readlink(path, &bytes, limit)
+        return count > 0 ? bytes.prefix(count).map { UInt8(bitPattern: $0) } : []
+    }
+}

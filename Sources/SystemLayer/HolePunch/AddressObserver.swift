@@ -1,0 +1,128 @@
+internal import Identity
+internal import QUIC
+
+/// Asks relays and other STUN servers how they see the socket that QUIC uses.
+@NetworkActor
+final class AddressObserver {
+    /// Observers asked at once.
+    static let observerLimit = 6
+    /// When, after the first time, a request is repeated.
+    static let repetitions: [Duration] = [.milliseconds(120), .milliseconds(300)]
+    /// How long answers are waited for; and how much longer for the rest once one has come.
+    static let deadline = Duration.milliseconds(500)
+    static let patience = Duration.milliseconds(100)
+    /// How long an answer is good for: shorter than what NATs keep an idle mapping for (RFC 4787 REQ-5).
+    static let lifetime = Duration.seconds(20)
+
+    /// Observers remembered.
+    static let memory = 64
+
+    private struct Request {
+        let observer: SocketAddress
+        var transaction: STUNTransaction
+    }
+
+    private let endpoint: Endpoint
+    private var requests: [STUNTransactionID: Request] = [:]
+    private var answers: [SocketAddress: (mapped: SocketAddress, at: NetworkInstant)] = [:]
+    /// The observers, those that were asked first before the others.
+    private var order: [SocketAddress] = []
+    private var underway: SharedTask<Void>?
+    private var answered: Waiter<Void>?
+
+    init(_ endpoint: Endpoint) {
+        self.endpoint = endpoint
+    }
+
+    private var clock: any NetworkClock { endpoint.clock }
+
+    /// What the observers say, as far as they answer in time; fresh answers are not asked for again.
+    func observations(of observers: [SocketAddress]) async -> [PortPrediction.Observation] {
+        let wanted = Array(observers.prefix(Self.observerLimit))
+        let stale = wanted.filter { observer in
+            answers[observer].map { clock.now.duration(since: $0.at) >= Self.lifetime } ?? true
+        }
+        if !stale.isEmpty { await ask(stale) }
+        return order.compactMap { observer in
+            guard wanted.contains(observer), let answer = answers[observer] else { return nil }
+            return PortPrediction.Observation(observer: observer, mapped: answer.mapped)
+        }
+    }
+
+    /// The network has changed: nothing that was said of it holds.
+    func forget() {
+        answers = [:]
+        order = []
+    }
+
+    private func ask(_ observers: [SocketAddress]) async {
+        if let underway { return _ = try? await underway.value() }
+        let task = SharedTask { [self] in
+            defer { underway = nil }
+            await run(observers)
+        }
+        underway = task
+        _ = try? await task.value()
+    }
+
+    private func run(_ observers: [SocketAddress]) async {
+        var random = SystemRandomNumberGenerator()
+        if order.count + observers.count > Self.memory { forget() }
+        var ids: [STUNTransactionID] = []
+        for observer in observers {
+            answers[observer] = nil
+            // A NAT that has a mapping keeps it: what counts is who was asked first.
+            if !order.contains(observer) { order.append(observer) }
+            let message = STUNMessage(.request, transaction: .random(using: &random))
+            requests[message.transaction] = Request(
+                observer: observer, transaction: STUNTransaction(message, timing: .interactive, now: clock.now))
+            ids.append(message.transaction)
+        }
+        let end = clock.now.advanced(by: Self.deadline)
+        var due = [Duration.zero] + Self.repetitions
+        let start = clock.now
+        var hasAnswer = false
+        while !requests.isEmpty {
+            while let next = due.first, start.advanced(by: next) <= clock.now {
+                due.removeFirst()
+                for request in ids.compactMap({ requests[$0] }) {
+                    endpoint.sendForeign(request.transaction.request.bytes, to: request.observer)
+                }
+            }
+            let limit = hasAnswer ? min(end, clock.now.advanced(by: Self.patience)) : end
+            guard clock.now < end else { break }
+            let wake = due.first.map { min(limit, start.advanced(by: $0)) } ?? limit
+            let count = answers.count
+            await wait(until: wake)
+            if answers.count > count { hasAnswer = true } else if hasAnswer, clock.now >= limit { break }
+        }
+        for id in ids { requests[id] = nil }
+    }
+
+    private func wait(until instant: NetworkInstant) async {
+        let waiter = Waiter<Void>()
+        answered = waiter
+        let token = clock.schedule(at: instant) { waiter.resume(returning: ()) }
+        defer { clock.cancel(token) }
+        try? await waiter.value()
+        answered = nil
+    }
+
+    /// Takes a datagram that is the answer to a request of this node's.
+    ///
+    /// - Returns: false for any other.
+    func receive(_ datagram: ForeignDatagram) -> Bool {
+        guard !requests.isEmpty, let message = try? STUNMessage(datagram.bytes),
+            var request = requests[message.transaction], request.observer == datagram.remote
+        else { return false }
+        switch request.transaction.handle(message, from: datagram.remote, now: clock.now) {
+        case .ignore: return false
+        case .failed: requests[message.transaction] = nil
+        case .succeeded(let binding):
+            requests[message.transaction] = nil
+            answers[request.observer] = (binding.mapped, clock.now)
+        }
+        answered?.resume(returning: ())
+        return true
+    }
+}

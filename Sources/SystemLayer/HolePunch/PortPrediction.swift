@@ -1,0 +1,51 @@
+internal import Identity
+internal import QUIC
+
+/// What the addresses under which observers see a socket tell about its NAT: pure.
+struct PortPrediction {
+    /// Steps taken for a NAT that counts its ports up; larger ones are taken for chance.
+    static let longestStep = 64
+    /// A NAT that counts by small steps may serve others meanwhile: every port is predicted then, not every step's.
+    static let denseStep = 4
+    /// Ports predicted that were given out before the known ones.
+    static let earlier = 6
+
+    /// One observer's answer, in the order in which the observers were first asked.
+    struct Observation: Equatable {
+        let observer: SocketAddress
+        let mapped: SocketAddress
+    }
+
+    /// The addresses to tell a peer.
+    ///
+    /// - Parameter observations: of one socket, by at least one observer.
+    static func candidates(_ observations: [Observation]) -> [Candidate] {
+        var result: [Candidate] = []
+        for family in [IPAddress.Family.v4, .v6] {
+            let mapped = observations.map(\.mapped).filter { $0.ip.family == family }
+            for address in mapped where !result.contains(where: { $0.address == address }) {
+                result.append(Candidate(.observed, address))
+            }
+            result += runs(around: mapped)
+        }
+        return result
+    }
+
+    /// The ports that a NAT in sequence gives out next, and those that it gave out just before: it may have a mapping
+    /// for the peer already. None when the mappings are one, or follow no sequence.
+    private static func runs(around mapped: [SocketAddress]) -> [Candidate] {
+        guard let last = mapped.last, mapped.allSatisfy({ $0.ip == last.ip }), Set(mapped).count > 1 else { return [] }
+        let ports = mapped.map { Int($0.port) }
+        let steps = zip(ports.dropFirst(), ports).map { $0 - $1 }.filter { $0 != 0 }
+        guard let smallest = steps.map(abs).min(), steps.allSatisfy({ abs($0) <= longestStep }) else { return [] }
+        let isCountingUp = steps.count { $0 > 0 } * 2 >= steps.count
+        let step = (smallest <= denseStep ? 1 : smallest) * (isCountingUp ? 1 : -1)
+        let (lowest, highest) = (ports.min() ?? 0, ports.max() ?? 0)
+        let next = isCountingUp ? highest + step : lowest + step
+        let before = isCountingUp ? lowest - step : highest - step
+        return [(next, step, Candidate.runLimit), (before, -step, earlier)].compactMap { first, step, count in
+            guard let port = UInt16(exactly: first), port > 0 else { return nil }
+            return Candidate(.predicted, SocketAddress(last.ip, port: port), step: step, count: count)
+        }
+    }
+}

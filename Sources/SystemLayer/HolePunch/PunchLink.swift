@@ -1,0 +1,303 @@
+internal import Identity
+internal import QUIC
+
+/// One connection's hole punching: carries out what ``PathKeeper`` (on the client's side) and ``ProbeMachine`` decide.
+@NetworkActor
+final class PunchLink {
+    /// How long one round may take altogether, and its probes.
+    static let roundDeadline = Duration.seconds(8)
+    static let probeDeadline = Duration.milliseconds(2_500)
+    /// How long better paths may take to show after the first: a round trip, within these.
+    static let shortestSettling = Duration.milliseconds(30)
+    static let longestSettling = Duration.milliseconds(200)
+    /// Silence of a straight path after which the server makes sure that its relays know where it is.
+    static let busySilence = Duration.seconds(2)
+    static let idleSilence = Duration.seconds(4)
+    /// Rounds that a peer may begin, a minute's worth.
+    static let roundsPerMinute = 60
+
+    let keys: ProbeKeys
+    /// The cycle ends with the session, at the latest in `HolePunch.stop`.
+    private let hub: HolePunch
+    private weak var session: Session?
+    private let connection: Connection
+    private var machine = ProbeMachine()
+    private var keeper = PathKeeper()
+    private var rounds: TokenBucket
+    private var timer: TimerToken?
+    private var task: Task<Void, Never>?
+    private var settled: Waiter<Void>?
+    private var settling: TimerToken?
+    private var isServing = false
+    private var isStopped = false
+    private var lastSample: Duration?
+    /// On the server's side: what had come over the straight path when something last did.
+    private var heard: (bytes: UInt64, at: NetworkInstant)?
+    /// The peer's addresses, and this node's, that need no NAT to be opened.
+    private var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
+    private(set) var streamCount = 0
+
+    /// - Returns: `nil` for a connection that is not QUIC's, or has ended.
+    init?(_ session: Session, of hub: HolePunch) {
+        guard let connection = session.quicConnection,
+            let secret = try? session.exportKeyingMaterial(label: ProbeKeys.label, count: ProbeKeys.secretLength)
+        else { return nil }
+        self.hub = hub
+        self.session = session
+        self.connection = connection
+        keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
+        rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
+        session.onPathChange { [weak self] path in self?.moved(to: path) }
+    }
+
+    private var clock: any NetworkClock { hub.clock }
+
+    func stop() {
+        isStopped = true
+        keeper.stop()
+        machine.end()
+        task?.cancel()
+        task = nil
+        for token in [timer, settling] { token.map(clock.cancel) }
+    }
+
+    private func moved(to path: ConnectionPath) {
+        // What observers said before a straight path died may be why it died.
+        if path.peerAddress == nil {
+            hub.observer.forget()
+        } else {
+            heard = (connection.statistics.bytesReceived, clock.now)
+        }
+        setTimer()
+    }
+
+    // MARK: The client's side
+
+    /// Starts to look for straight paths.
+    func keep() {
+        guard !isStopped else { return }
+        connection.onMigrationEnd = { [weak self] succeeded in
+            guard let self else { return }
+            carryOut(keeper.migrationEnded(succeeded, now: clock.now))
+        }
+        carryOut(keeper.start(now: clock.now))
+    }
+
+    func encourage() {
+        keeper.encourage(now: clock.now)
+        setTimer()
+    }
+
+    private func carryOut(_ actions: [PathKeeper.Action]) {
+        for action in actions where !isStopped {
+            switch action {
+            case .punch: punch()
+            case .migrate(let path): migrate(to: path)
+            case .probe(let remote): send([machine.probe(remote, now: clock.now)])
+            case .goBack: goBack()
+            }
+        }
+        setTimer()
+    }
+
+    private func punch() {
+        task = networkTask { [weak self] in
+            guard let self else { return }
+            do {
+                let paths = try await clock.withDeadline(Self.roundDeadline) { try await self.runRound() }
+                carryOut(keeper.punched(paths, now: clock.now))
+            } catch let error as SessionError where error.code == .unsupported {
+                keeper.stop()
+            } catch {
+                carryOut(keeper.punched([], now: clock.now))
+            }
+        }
+    }
+
+    private func runRound() async throws -> [ProbeMachine.Path] {
+        guard let session else { return [] }
+        let own = await hub.candidates()
+        let stream = try await session.openStream(HolePunch.id)
+        streamCount += 1
+        defer { streamCount -= 1 }
+        do {
+            let reader = FrameReader(stream, limit: HolePunchMessage.limit)
+            try await stream.write(.offer(offer(own)))
+            guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
+            try await stream.write(.start)
+            try await clock.sleep(for: connection.statistics.smoothedRTT / 2)
+            let paths = try await probe(own, theirs)
+            if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
+                try await stream.write(.chosen(best.observed, isDirect: kind(of: best) == .direct))
+            }
+            stream.finish()
+            stream.stopReading(StreamCode.done.rawValue)
+            return paths
+        } catch {
+            machine.end()
+            stream.reset(StreamCode.cancelled.rawValue)
+            throw SessionError(error, on: session)
+        }
+    }
+
+    private func migrate(to path: ProbeMachine.Path) {
+        lastSample = nil
+        if !connection.migrate(to: path.remote, kind: kind(of: path)) {
+            carryOut(keeper.migrationEnded(false, now: clock.now))
+        }
+    }
+
+    private func goBack() {
+        guard let (ends, leg) = hub.relays.wayBack(for: connection) else {
+            return carryOut(keeper.migrationEnded(false, now: clock.now))
+        }
+        // A NAT that has forgotten everything moved the connection to the relay too: frames pass once it shows there.
+        leg.connection.nudge()
+        if !connection.migrate(local: ends.local, remote: ends.remote, kind: .relay(leg.relayID)) {
+            carryOut(keeper.migrationEnded(false, now: clock.now))
+        }
+    }
+
+    private func kind(of path: ProbeMachine.Path) -> ConnectionPath.Kind {
+        openAddresses.peer.contains(path.remote) || openAddresses.own.contains(path.observed) ? .direct : .punched
+    }
+
+    // MARK: The server's side
+
+    func serve(_ stream: NegotiatedStream) async throws {
+        streamCount += 1
+        defer { streamCount -= 1 }
+        let reader = FrameReader(stream, limit: HolePunchMessage.limit)
+        let first = try await clock.withDeadline(Self.roundDeadline) { try await reader.requiredPunch() }
+        switch first {
+        case .ask where connection.role == .client: encourage()
+        case .offer(let theirs) where connection.role == .server:
+            guard !isServing, !isStopped, rounds.takeNow(now: clock.now) else { throw SessionError(.busy) }
+            isServing = true
+            defer {
+                isServing = false
+                machine.end()
+            }
+            try await clock.withDeadline(Self.roundDeadline) { try await self.answer(theirs, stream, reader) }
+        default: throw SessionError(.violation)
+        }
+    }
+
+    private func answer(
+        _ theirs: HolePunchMessage.Offer, _ stream: NegotiatedStream, _ reader: FrameReader
+    ) async throws {
+        let own = await hub.candidates()
+        try await stream.write(.answer(offer(own)))
+        guard case .start = try await reader.requiredPunch() else { throw SessionError(.violation) }
+        begin(own, theirs)
+        let last = try await reader.next()
+        guard let last, case .chosen(let address, let isDirect) = try HolePunchMessage(decoding: last) else { return }
+        connection.setKind(isDirect ? .direct : .punched, ofPathTo: address)
+    }
+
+    // MARK: Probing
+
+    private func offer(_ candidates: [Candidate]) -> HolePunchMessage.Offer {
+        HolePunchMessage.Offer(candidates: candidates, hostMark: keys.hostMark(hub.surroundings.hostMark))
+    }
+
+    private func begin(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) {
+        let ownObserved = Set(own.filter { $0.kind == .observed }.map(\.address.ip))
+        let rules = CandidateRules(
+            interfaces: hub.surroundings.interfaces(),
+            isSameHost: theirs.hostMark == keys.hostMark(hub.surroundings.hostMark),
+            sharesPublicAddress: theirs.candidates.contains {
+                $0.kind == .observed && ownObserved.contains($0.address.ip)
+            })
+        openAddresses = (
+            Set(own.filter(\.isOpen).map(\.address)), Set(theirs.candidates.filter(\.isOpen).map(\.address))
+        )
+        send(machine.begin(rules.targets(theirs.candidates), rules: rules, now: clock.now))
+        setTimer()
+    }
+
+    private func probe(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) async throws -> [ProbeMachine.Path] {
+        let waiter = Waiter<Void>()
+        settled = waiter
+        let limit = clock.schedule(after: Self.probeDeadline) { waiter.resume(returning: ()) }
+        defer {
+            machine.end()
+            settled = nil
+            for token in [limit, settling].compactMap(\.self) { clock.cancel(token) }
+            settling = nil
+        }
+        begin(own, theirs)
+        try await waiter.value()
+        return machine.paths
+    }
+
+    func receive(_ datagram: ForeignDatagram) {
+        guard !isStopped, let packet = ProbePacket(datagram.bytes, key: keys.peer) else { return }
+        switch machine.receive(packet, from: datagram.remote, to: datagram.local, now: clock.now) {
+        case .ignored: return
+        case .answer(let transmissions):
+            send(transmissions)
+            setTimer()
+        case .answered(let path): answered(path)
+        }
+    }
+
+    private func answered(_ path: ProbeMachine.Path) {
+        hub.budget.answered(path.remote.ip)
+        if connection.path.remote == path.remote { keeper.heard(now: clock.now) }
+        guard let settled, settling == nil, machine.isProbing else { return }
+        let patience = min(max(path.roundTrip, Self.shortestSettling), Self.longestSettling)
+        settling = clock.schedule(after: patience) { settled.resume(returning: ()) }
+    }
+
+    private func send(_ transmissions: [ProbeMachine.Transmission]) {
+        let current = connection.path.remote
+        for item in transmissions {
+            // Where the connection's own packets go needs no limit beyond the machine's.
+            guard item.destination == current || hub.budget.take(item.destination.ip, now: clock.now) else { continue }
+            let bytes = item.packet.encoded(link: keys.link, key: keys.own)
+            hub.endpoint.sendForeign(bytes, to: item.destination, from: item.source)
+        }
+    }
+
+    // MARK: Time
+
+    private func setTimer() {
+        timer.map(clock.cancel)
+        timer = nil
+        guard !isStopped, let wake = [machine.wake, keeper.wake, nextListening].compactMap(\.self).min() else { return }
+        timer = clock.schedule(at: max(wake, clock.now)) { [weak self] in self?.timerFired() }
+    }
+
+    /// When the server looks whether the client is still heard.
+    private var nextListening: NetworkInstant? {
+        guard connection.role == .server, connection.path.peerAddress != nil else { return nil }
+        return heard?.at.advanced(by: isBusy ? Self.busySilence : Self.idleSilence)
+    }
+
+    /// Whether anything waits for the connection.
+    private var isBusy: Bool { connection.statistics.openStreams > streamCount }
+
+    /// The client will come back by the relay when the straight path is dead: it has to find this side there, whose NAT
+    /// may have forgotten the mapping to the relay too.
+    private func listen(now: NetworkInstant) {
+        guard let due = nextListening, due <= now, let last = heard else { return }
+        let bytes = connection.statistics.bytesReceived
+        if bytes == last.bytes { hub.relays.nudge() }
+        heard = (bytes, now)
+    }
+
+    private func timerFired() {
+        timer = nil
+        let now = clock.now
+        listen(now: now)
+        send(machine.timerFired(now: now))
+        if keeper.isStraight {
+            // A new round-trip sample is an acknowledgement of what went over this path.
+            let sample = connection.statistics.latestRTT
+            if let lastSample, lastSample != sample { keeper.heard(now: now) }
+            lastSample = sample
+        }
+        carryOut(keeper.timerFired(isBusy: isBusy, now: now))
+    }
+}

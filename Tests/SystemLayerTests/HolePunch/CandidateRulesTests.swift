@@ -1,0 +1,96 @@
+import Identity
+import QUIC
+import Testing
+
+@testable import SystemLayer
+
+/// Where this node lets itself be sent by a peer's list.
+@Suite struct CandidateRulesTests {
+    private static let own = v4(192, 168, 1, 10, 4001)
+
+    private func rules(sameHost: Bool = false, sharesPublicAddress: Bool = false) -> CandidateRules {
+        CandidateRules(
+            interfaces: [
+                InterfaceAddress(Self.own, prefixLength: 24), InterfaceAddress(v4(127, 0, 0, 1, 4001), prefixLength: 8),
+                InterfaceAddress(v6(0x2600_0000_0000_0001, 10, 4001), prefixLength: 64),
+            ], isSameHost: sameHost, sharesPublicAddress: sharesPublicAddress)
+    }
+
+    @Test func neverToWhatIsNoHost() {
+        let never = [
+            v4(0, 0, 0, 0, 1), v4(255, 255, 255, 255, 1), v4(224, 0, 0, 1, 1), v4(239, 1, 2, 3, 1), v4(240, 0, 0, 1, 1),
+            v4(192, 168, 1, 255, 1), v4(169, 254, 1, 1, 1), v4(45, 1, 1, 1, 0), v6(0, 0, 1), v6(0xff02 << 48, 1, 1),
+            v6(0xfe80 << 48, 1, 1), v6(0, 0xffff_2d01_0101, 1), Self.own,
+        ]
+        for address in never {
+            #expect(!rules(sameHost: true, sharesPublicAddress: true).admits(address), "\(address)")
+        }
+    }
+
+    @Test func toPrivateAddressesOnlyWhereTheyMayBeThePeers() {
+        let near = v4(192, 168, 1, 99, 4001)
+        let behindTheSameNAT = v4(10, 1, 2, 3, 4001)
+        let loopback = v4(127, 0, 0, 1, 5000)
+        #expect(rules().admits(near) && !rules().admits(behindTheSameNAT) && !rules().admits(loopback))
+        #expect(rules(sharesPublicAddress: true).admits(behindTheSameNAT))
+        #expect(!rules(sharesPublicAddress: true).admits(loopback) && rules(sameHost: true).admits(loopback))
+        #expect(
+            !rules().admits(v4(100, 64, 0, 1, 4001)) && rules(sharesPublicAddress: true).admits(v4(100, 64, 0, 1, 4001))
+        )
+        #expect(rules().admits(v4(45, 1, 1, 1, 4001)) && rules().admits(v6(0x2600_0000_0000_0002, 1, 4001)))
+    }
+
+    @Test func onlyInFamiliesThatThisNodeHas() {
+        let old = CandidateRules(
+            interfaces: [InterfaceAddress(Self.own, prefixLength: 24)], isSameHost: true, sharesPublicAddress: true)
+        #expect(!old.admits(v6(0x2600_0000_0000_0002, 1, 4001)))
+    }
+
+    @Test func predictionsComeFirstAndNothingTwice() {
+        let candidates = [
+            Candidate(.interface, v4(45, 1, 1, 1, 5)), Candidate(.observed, v4(45, 1, 1, 1, 5)),
+            Candidate(.predicted, v4(45, 1, 1, 1, 6), step: 1, count: 2),
+        ]
+        #expect(rules().targets(candidates).map(\.port) == [6, 7, 5])
+        let many = (0..<200).map { Candidate(.predicted, v4(45, 1, UInt8($0), 1, 5), step: 1, count: 16) }
+        #expect(rules().targets(many).count == Candidate.addressLimit)
+    }
+
+    @Test func aVictimGetsNoMoreThanItsBudget() {
+        var budget = ProbeBudget()
+        let victim = v4(45, 1, 1, 1, 0).ip
+        let sent = (0..<10_000).count { _ in budget.take(victim, now: .milliseconds(0)) }
+        #expect(sent == ProbeBudget.burst)
+        let later = (1...10_000).count { budget.take(victim, now: .milliseconds(UInt64($0))) }
+        #expect(later == 10 * ProbeBudget.rate, "ten seconds on")
+        budget.answered(victim)
+        let isFree = budget.take(victim, now: .milliseconds(10_000))
+        #expect(isFree)
+    }
+
+    @Test func soManyVictimsAreRememberedAndNoMore() {
+        var budget = ProbeBudget()
+        for index in 0..<UInt32(ProbeBudget.addressLimit) {
+            _ = budget.take(IPAddress(v4: 0x2d00_0000 + index), now: .milliseconds(UInt64(index)))
+        }
+        let now = NetworkInstant.milliseconds(UInt64(ProbeBudget.addressLimit))
+        #expect(budget.addressCount == ProbeBudget.addressLimit)
+        // Those that have their whole budget again make room.
+        let hasRoom = budget.take(IPAddress(v4: 0x2e00_0000), now: now)
+        #expect(hasRoom)
+        #expect(budget.addressCount < ProbeBudget.addressLimit)
+    }
+
+    @Test(arguments: [
+        ([5_000], []), ([5_000, 5_000], []), ([5_000, 5_001], [5_002, 4_999]), ([5_001, 5_000], [4_999, 5_002]),
+        ([5_000, 5_010], [5_020, 4_990]), ([5_000, 9_000], []), ([65_534, 65_535], [65_533]), ([2, 1], [3]),
+    ])
+    func portsArePredictedOfSequencesOnly(ports: [UInt16], first: [UInt16]) {
+        let observations = ports.enumerated().map { index, port in
+            PortPrediction.Observation(observer: v4(45, 9, 9, UInt8(index), 1), mapped: v4(45, 1, 1, 1, port))
+        }
+        let candidates = PortPrediction.candidates(observations)
+        #expect(candidates.filter { $0.kind == .predicted }.map(\.address.port) == first)
+        #expect(Set(candidates.filter { $0.kind == .observed }.map(\.address.port)) == Set(ports))
+    }
+}
