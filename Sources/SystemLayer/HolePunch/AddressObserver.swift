@@ -39,14 +39,16 @@ final class AddressObserver {
     /// What the observers say, as far as they answer in time; fresh answers are not asked for again.
     func observations(of observers: [SocketAddress]) async -> [PortPrediction.Observation] {
         let wanted = Array(observers.prefix(Self.observerLimit))
-        let stale = wanted.filter { observer in
-            answers[observer].map { clock.now.duration(since: $0.at) >= Self.lifetime } ?? true
-        }
+        let stale = wanted.filter(isStale)
         if !stale.isEmpty { await ask(stale) }
         return order.compactMap { observer in
-            guard wanted.contains(observer), let answer = answers[observer] else { return nil }
+            guard wanted.contains(where: { $0.ip == observer.ip }), let answer = answers[observer] else { return nil }
             return PortPrediction.Observation(observer: observer, mapped: answer.mapped)
         }
+    }
+
+    private func isStale(_ observer: SocketAddress) -> Bool {
+        answers[observer].map { clock.now.duration(since: $0.at) >= Self.lifetime } ?? true
     }
 
     /// The network has changed: nothing that was said of it holds.
@@ -96,7 +98,18 @@ final class AddressObserver {
             await wait(until: wake)
             if answers.count > count { hasAnswer = true } else if hasAnswer, clock.now >= limit { break }
         }
-        for id in ids { requests[id] = nil }
+        requests = [:]
+    }
+
+    /// An observer's second port (RFC 5780 section 7.4): for a NAT that looks at ports it is another observer.
+    private func askToo(_ other: SocketAddress) {
+        guard isStale(other), !requests.values.contains(where: { $0.observer == other }) else { return }
+        if !order.contains(other) { order.append(other) }
+        var random = SystemRandomNumberGenerator()
+        let message = STUNMessage(.request, transaction: .random(using: &random))
+        requests[message.transaction] = Request(
+            observer: other, transaction: STUNTransaction(message, timing: .interactive, now: clock.now))
+        endpoint.sendForeign(message.bytes, to: other)
     }
 
     private func wait(until instant: NetworkInstant) async {
@@ -121,6 +134,7 @@ final class AddressObserver {
         case .succeeded(let binding):
             requests[message.transaction] = nil
             answers[request.observer] = (binding.mapped, clock.now)
+            if let other = binding.other, other.ip == request.observer.ip { askToo(other) }
         }
         answered?.resume(returning: ())
         return true
