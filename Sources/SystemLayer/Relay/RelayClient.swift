@@ -140,10 +140,14 @@ public final class RelayClient {
         udpWatch?.cancel()
     }
 
-    /// Where the relays are that this node is connected with: they answer STUN there.
+    /// Where the relays are that this node is connected with over UDP: they answer STUN there.
     var observers: [SocketAddress] {
-        let reserved = relays.compactMap { $0.session?.path.peerAddress }
-        return reserved + legs.values.compactMap { $0.connection.path.peerAddress }.filter { !reserved.contains($0) }
+        let paths = relays.compactMap { $0.session?.path } + legs.values.map(\.connection.path)
+        var found: [SocketAddress] = []
+        for path in paths where path.tcpPeer == nil {
+            if let address = path.peerAddress, !found.contains(address) { found.append(address) }
+        }
+        return found
     }
 
     /// Has the relays learn where this node is now, soon.
