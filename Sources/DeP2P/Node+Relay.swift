@@ -1,4 +1,4 @@
-internal import Identity
+public import Identity
 internal import QUIC
 public import SystemLayer
 
@@ -10,10 +10,25 @@ extension Node {
         if configuration.reserves { for relay in configuration.relays { relays.use(relay) } }
     }
 
+    /// What a node has said of itself, without what is worth no attempt from here: private addresses of other networks.
+    func learnedAddresses(of nodeID: NodeID) -> [Address] {
+        let learned = connections.addressBook.addresses(of: nodeID)
+        guard !learned.isEmpty else { return [] }
+        let own = InterfaceAddresses.all()
+        return learned.filter { address in
+            guard !address.isRelayed, case .ip(let ip)? = address.host else { return true }
+            return ip.isGlobal || (!ip.isLoopback && own.contains { $0.network == ip.network })
+        }
+    }
+
+    /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
+    public func relays(of nodeID: NodeID) -> [Address] { connections.relays(of: nodeID) }
+
     /// The target with every way to it that is known and allowed: its addresses, what was learned, and this node's
     /// own relays last.
     func ways(to target: DialTarget, known: [Address]) -> DialTarget {
-        var addresses = (target.addresses + known).filter { usesDirect || $0.isRelayed }
+        let more = known.filter { !target.addresses.contains($0) }
+        var addresses = (target.addresses + more).filter { usesDirect || $0.isRelayed }
         if let nodeID = target.nodeID {
             for relay in ownRelays where relay.nodeID != nodeID {
                 let circuit = try? Address(components: relay.components + [.p2pCircuit, .p2p(nodeID)])
@@ -41,4 +56,9 @@ extension Node {
         }
         return !relays.standing.isEmpty
     }
+}
+
+extension IPAddress {
+    /// The network that an interface's address is in, as most are cut.
+    fileprivate var network: IPAddress { prefix(family == .v4 ? 24 : 64) }
 }

@@ -99,6 +99,10 @@ public final class Node {
             },
             sequence: { Self.wallClockMilliseconds() })
         identify.serve()
+        identify.learn()
+        relays.onAddressChange = { [weak identify, weak relays] in
+            identify?.push { session in relays?.isRelay(session) != true }
+        }
         Ping.serve(on: connections)
         alternate = AlternatePort(endpoint, open: open)
         stun = STUNService(endpoint, alternate: alternate)
@@ -161,7 +165,7 @@ public final class Node {
     /// - Parameter timeout: for the whole connect; `nil` takes the preset's.
     /// - Throws: ``DeP2PError`` with every attempt.
     public func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
-        let known = target.nodeID.flatMap { knownPeers[$0] } ?? []
+        let known = target.nodeID.map { (knownPeers[$0] ?? []) + learnedAddresses(of: $0) } ?? []
         let target = ways(to: target, known: known)
         do { return try await connections.connect(to: target, timeout: timeout) } catch { throw DeP2PError(error) }
     }

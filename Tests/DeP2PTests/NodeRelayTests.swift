@@ -113,10 +113,37 @@ import Testing
         let overUDP = try #require(await relay.addresses.first)
         let right = try await Node.start(loopback { $0.relays = [overUDP] })
         #expect(await right.waitForRelay(timeout: .seconds(10)))
-        while await right.relayReservations.first?.addresses.count != 2 { try await Task.sleep(for: .milliseconds(5)) }
+        try await eventually { await right.relayReservations.first?.addresses.count == 2 }
         let expected = try #require(await relay.addresses.last)
         #expect(await right.addresses.last?.relay?.address == expected)
         for node in [right, relay] { await node.stop() }
+    }
+
+    @Test func aPeersRelaysAreLearnedAndTheirChangesPushed() async throws {
+        let first = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let second = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let firstAddress = try #require(await first.addresses.first)
+        let secondAddress = try #require(await second.addresses.first)
+        let right = try await Node.start(loopback { $0.relays = [firstAddress] })
+        #expect(await right.waitForRelay(timeout: .seconds(10)))
+        let left = try await Node.start(loopback())
+        let session = try await left.connect(to: DialTarget(addresses: [right.addresses[0]]))
+        #expect(await session.path.kind == .direct)
+        try await eventually { await left.relays(of: right.nodeID) == [firstAddress] }
+        await right.relays.use(secondAddress)
+        try await eventually { await left.relays(of: right.nodeID) == [firstAddress, secondAddress] }
+        await first.stop()
+        try await eventually { await left.relays(of: right.nodeID) == [secondAddress] }
+        // The way through the relay is known when the direct one is gone.
+        await session.close(.normal)
+        let known = await left.connections.addressBook.addresses(of: right.nodeID).filter(\.isRelayed)
+        let again = try await left.connect(to: DialTarget(addresses: known))
+        #expect(await again.path.kind == .relay(second.nodeID))
+        for node in [left, right, second] { await node.stop() }
+    }
+
+    private func eventually(_ condition: () async -> Bool) async throws {
+        while await !condition() { try await Task.sleep(for: .milliseconds(5)) }
     }
 
     /// A bound UDP socket that nobody reads.

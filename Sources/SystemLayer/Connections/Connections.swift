@@ -13,6 +13,8 @@ public final class Connections {
     public let limits: ConnectionLimits
     /// Where UDP is known to be blocked.
     public let udp: UDPMemory
+    /// Where nodes have said that they are.
+    public private(set) var addressBook = AddressBook()
     private let transport: any Transport
     private let dialer: Dialer
     private var table: SessionTable
@@ -57,6 +59,9 @@ public final class Connections {
 
     /// The session of that number, while it is open.
     public func session(id: UInt64) -> Session? { open[id] }
+
+    /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
+    public func relays(of nodeID: NodeID) -> [Address] { addressBook.relays(of: nodeID) }
 
     /// Calls `observer` with every session as it opens, in or out, before its first stream is served.
     public func onSession(_ observer: @escaping @NetworkActor (Session) -> Void) { observers.append(observer) }
@@ -126,6 +131,7 @@ public final class Connections {
             id: nextID, localNodeID: localNodeID, connection: connection, registry: registry, limits: limits,
             clock: clock)
         session.attempts = attempts
+        session.onRecord = { [weak self] in self?.addressBook.learn($0) }
         let entry = SessionTable.Entry(
             id: session.id, nodeID: session.remoteNodeID, isInitiator: session.isInitiator, openedAt: session.openedAt)
         switch isStopped ? .refused(LimitExceeded(name: "connections", value: 0, limit: 0)) : table.open(entry) {

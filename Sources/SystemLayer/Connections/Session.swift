@@ -176,6 +176,15 @@ public final class Session: Identifiable {
         return isAdmitted
     }
 
+    // MARK: Addresses
+
+    /// Called with each signed record of the peer.
+    var onRecord: (@NetworkActor (PeerRecord) -> Void)?
+
+    func learned(_ record: PeerRecord) {
+        if record.nodeID == remoteNodeID { onRecord?(record) }
+    }
+
     // MARK: The end
 
     /// Closes the connection; the peer sees `code` and `reason` (at most a few hundred bytes of it).

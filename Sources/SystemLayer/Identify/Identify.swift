@@ -17,7 +17,9 @@ public final class Identify {
     private let agent: String
     private let addresses: @NetworkActor () -> [Address]
     private let sequence: @NetworkActor () -> UInt64
-    private weak var connections: Connections?
+    weak var connections: Connections?
+    /// A push that is about to be sent.
+    var pending: TimerToken?
 
     /// - Parameters:
     ///   - agent: the software's name and version.

@@ -15,7 +15,9 @@ extension RelayClient {
         networkTask { [weak self] in
             guard let information = try? await Identify.ask(session), let self else { return }
             let listed = information.record?.addresses ?? information.listenAddresses
-            for way in Self.tcpWays(listed: listed, known: relays[index].addresses) { add(way: way, to: index) }
+            let ways = Self.tcpWays(listed: listed, known: relays[index].addresses)
+            for way in ways { add(way: way, to: index) }
+            if !ways.isEmpty { onAddressChange?() }
         }
     }
 

@@ -47,6 +47,8 @@ public final class RelayClient {
     static let waysPerRelay = 8
 
     public var onEvent: (@NetworkActor (Event) -> Void)?
+    /// Called when the addresses through relays are others than before.
+    public var onAddressChange: (@NetworkActor () -> Void)?
     /// Whether to take a circuit from that node.
     public var accepts: @NetworkActor (NodeID) -> Bool = { _ in true }
     let connections: Connections
@@ -115,8 +117,12 @@ public final class RelayClient {
     func ways(to addresses: [Address]) -> [Address] {
         guard let relay = addresses.first?.nodeID else { return addresses }
         let own = relays.first { $0.addresses.first?.nodeID == relay }?.addresses ?? []
-        return addresses + own.filter { !addresses.contains($0) }
+        let ways = addresses + own.filter { !addresses.contains($0) }
+        return ways + Self.tcpWays(listed: connections.addressBook.addresses(of: relay), known: ways)
     }
+
+    /// Whether a relay is reached by `session`.
+    public func isRelay(_ session: Session) -> Bool { relays.contains { $0.session === session } }
 
     /// Asks the relays that have failed again at once.
     public func retry() { carryOut(machine.retry(now: clock.now)) }
@@ -137,7 +143,11 @@ public final class RelayClient {
     /// Where the relays are that this node is connected with over UDP: they answer STUN there.
     var observers: [SocketAddress] {
         let paths = relays.compactMap { $0.session?.path } + legs.values.map(\.connection.path)
-        return paths.filter { $0.tcpPeer == nil }.compactMap(\.peerAddress)
+        var found: [SocketAddress] = []
+        for path in paths where path.tcpPeer == nil {
+            if let address = path.peerAddress, !found.contains(address) { found.append(address) }
+        }
+        return found
     }
 
     /// Has the relays learn where this node is now, soon.
@@ -155,7 +165,10 @@ public final class RelayClient {
 
     func carryOut(_ actions: [ReservationMachine.Action]) {
         for action in actions {
-            if case .reserve(let index) = action { reserve(index) }
+            switch action {
+            case .reserve(let index): reserve(index)
+            case .changed: onAddressChange?()
+            }
         }
         timer.map(clock.cancel)
         timer = machine.wake.map { instant in

@@ -1,0 +1,61 @@
+internal import Identity
+internal import QUIC
+
+/// Identify push (libp2p/specs identify): who is connected hears at once that a node's addresses have changed.
+extension Identify {
+    public nonisolated static let pushID = "/ipfs/id/push/1.0.0"
+    /// Changes within this time are one.
+    static let pushDelay = Duration.milliseconds(200)
+    /// Connections told of one change.
+    static let pushLimit = 256
+    /// After opening a connection, how long until the peer is asked: what is over at once learns nothing.
+    static let askDelay = Duration.milliseconds(300)
+
+    /// Asks the nodes that this one dials where they are, and takes what nodes push.
+    public func learn() {
+        guard let connections else { return }
+        connections.registry.register(Self.pushID) { session, stream in
+            let reader = FrameReader(stream, limit: Self.messageLimit)
+            var merged: [UInt8] = []
+            for _ in 0..<Self.messageCount {
+                guard let frame = try await reader.next() else { break }
+                merged += frame
+            }
+            let information = try PeerInformation(decoding: merged, of: session.remoteNodeID)
+            if let record = information.record { session.learned(record) }
+        }
+        connections.onSession { session in
+            guard session.isInitiator else { return }
+            networkTask { [weak session] in
+                guard let clock = session?.clock, (try? await clock.sleep(for: Self.askDelay)) != nil else { return }
+                guard let session, session.isOpen, let information = try? await Self.ask(session) else { return }
+                if let record = information.record { session.learned(record) }
+            }
+        }
+    }
+
+    /// Tells the nodes that are connected that this node's addresses have changed.
+    ///
+    /// - Parameter isWanted: leaves connections out.
+    public func push(isWanted: @escaping @NetworkActor (Session) -> Bool = { _ in true }) {
+        guard pending == nil, let connections else { return }
+        pending = connections.clock.schedule(after: Self.pushDelay) { [weak self] in
+            guard let self else { return }
+            pending = nil
+            for session in connections.sessions.filter(isWanted).prefix(Self.pushLimit) { push(to: session) }
+        }
+    }
+
+    private func push(to session: Session) {
+        networkTask { [weak self] in
+            guard let message = try? self?.message(for: session) else { return }
+            try? await session.clock.withDeadline(Self.deadline) {
+                let stream = try await session.openStream(Self.pushID)
+                try await stream.writeFrame(message)
+                stream.finish()
+                // Whoever does not speak it says so here.
+                _ = try await stream.read()
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import Identity
+import Testing
+
+@testable import SystemLayer
+
+@Suite struct AddressBookTests {
+    private let node = IdentityKey.generate().nodeID
+    private let relay = IdentityKey.generate().nodeID
+
+    private func record(_ sequence: UInt64, _ addresses: [String], of node: NodeID? = nil) throws -> PeerRecord {
+        try PeerRecord(nodeID: node ?? self.node, seq: sequence, addresses: addresses.map { try Address($0) })
+    }
+
+    @Test func theLaterRecordCounts() throws {
+        var book = AddressBook()
+        #expect(book.addresses(of: node).isEmpty && book.relays(of: node).isEmpty)
+        #expect(book.learn(try record(5, ["/ip4/192.0.2.1/udp/1/quic-v1"])))
+        #expect(!book.learn(try record(4, ["/ip4/192.0.2.2/udp/1/quic-v1"])))
+        #expect(!book.learn(try record(5, ["/ip4/192.0.2.2/udp/1/quic-v1"])))
+        #expect(book.addresses(of: node).map(\.description) == ["/ip4/192.0.2.1/udp/1/quic-v1/p2p/\(node)"])
+        #expect(!book.learn(try record(6, ["/ip4/192.0.2.1/udp/1/quic-v1"])))
+        #expect(book.learn(try record(7, [])))
+        #expect(book.addresses(of: node).isEmpty)
+    }
+
+    @Test func relaysAreNamedOnceForEachWay() throws {
+        var book = AddressBook()
+        let ways = ["/ip4/192.0.2.9/udp/4001/quic-v1/p2p/\(relay)", "/ip4/192.0.2.9/tcp/443/tls/p2p/\(relay)"]
+        let circuits = ways.map { $0 + "/p2p-circuit" }
+        book.learn(try record(1, ["/ip4/192.0.2.1/udp/1/quic-v1"] + circuits + circuits))
+        #expect(book.relays(of: node).map(\.description) == ways)
+        #expect(book.addresses(of: node).filter(\.isRelayed).allSatisfy { $0.nodeID == node })
+    }
+
+    @Test func manyInterfacesDoNotCrowdOutTheRelays() throws {
+        var book = AddressBook()
+        let own = (1...60).map { "/ip4/192.0.2.\($0)/udp/1/quic-v1" }
+        book.learn(try record(1, own + ["/ip4/192.0.2.9/udp/4001/quic-v1/p2p/\(relay)/p2p-circuit"]))
+        #expect(book.addresses(of: node).count == AddressBook.addressesPerNode)
+        #expect(book.relays(of: node).count == 1)
+        let relays = (1...60).map { "/ip4/192.0.2.\($0)/udp/1/quic-v1/p2p/\(relay)/p2p-circuit" }
+        book.learn(try record(2, relays + own.prefix(4)))
+        #expect(book.addresses(of: node).count(where: \.isRelayed) == AddressBook.addressesPerNode / 2)
+    }
+
+    @Test func theNodeHeardOfLongestAgoGivesWay() throws {
+        var book = AddressBook()
+        let nodes = (0..<AddressBook.nodeLimit + 1).map { _ in IdentityKey.generate().nodeID }
+        for node in nodes { book.learn(try record(1, ["/ip4/192.0.2.1/udp/1/quic-v1"], of: node)) }
+        #expect(book.addresses(of: nodes[0]).isEmpty)
+        #expect(nodes.dropFirst().allSatisfy { !book.addresses(of: $0).isEmpty })
+    }
+}
