@@ -37,6 +37,8 @@ public final class Node {
     /// The node's second port.
     private let alternate: AlternatePort
     private let tcpListener: TCPListener?
+    var mappings: PortMappings?
+    var portMappingObservers: [@NetworkActor (IPAddress.Family, PortMapping?) -> Void] = []
     let ownRelays: [Address]
     let usesDirect: Bool
     private var knownPeers: [NodeID: [Address]] = [:]
@@ -52,9 +54,11 @@ public final class Node {
         do {
             let listener = try Listening.openTCP(configuration.tcpListen)
             let driver = try Listening.open(configuration.listen)
-            return try Node(
+            let node = try Node(
                 configuration, driver: driver, listener: listener, clock: SystemNetworkClock.shared,
                 open: { try DatagramSocket(bind: $0) })
+            node.startMapping(configuration)
+            return node
         } catch {
             throw DeP2PError(error)
         }
@@ -200,12 +204,15 @@ public final class Node {
         isStopped = true
         holePunch?.stop()
         relayService?.stop()
+        // Gateways close the ports while streams end.
+        let unmapping = mappings.map { mappings in SharedTask { await mappings.stop() } }
         await drain(within: grace)
         relays.stop()
         connections.stop()
         alternate.close()
         endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
         await connections.udp.flush()
+        if let unmapping { _ = try? await unmapping.value() }
     }
 
     /// A receipt just written has to arrive before the connection closes over it.

@@ -15,6 +15,7 @@ public final class PortMapper {
 
     private let clock: any NetworkClock
     private let gateway: SocketAddress
+    private let client: IPAddress
     private let socket: any DatagramChannel
     private var machine: PortMappingStateMachine
     private var timer: TimerToken?
@@ -31,7 +32,8 @@ public final class PortMapper {
         internalPort: UInt16, family: IPAddress.Family = .v4, preferred: PortMappingProtocol = .pcp,
         clock: any NetworkClock = SystemNetworkClock.shared
     ) {
-        guard let gateway = Gateway.current(family)?.socketAddress, let client = IPAddress.source(toward: gateway),
+        // An address of one's own that is good everywhere needs no translation.
+        guard let (gateway, client) = Self.surroundings(family), family == .v6 || !client.isGlobal,
             let socket = try? DatagramSocket(family)
         else { return nil }
         self.init(
@@ -43,7 +45,7 @@ public final class PortMapper {
         internalPort: UInt16, gateway: SocketAddress, client: IPAddress, socket: any DatagramChannel,
         preferred: PortMappingProtocol = .pcp, clock: any NetworkClock
     ) {
-        (self.gateway, self.socket, self.clock) = (gateway, socket, clock)
+        (self.gateway, self.client, self.socket, self.clock) = (gateway, client, socket, clock)
         machine = PortMappingStateMachine(
             client: client, internalPort: internalPort, nonce: SecureRandom.bytes(PCP.nonceLength),
             preferred: preferred)
@@ -63,6 +65,22 @@ public final class PortMapper {
         }
         perform(machine.start(now: clock.now))
     }
+
+    /// The gateway, and this machine's address towards it; `nil` without a default route.
+    private static func surroundings(_ family: IPAddress.Family) -> (SocketAddress, IPAddress)? {
+        guard let gateway = Gateway.current(family)?.socketAddress, let client = IPAddress.source(toward: gateway)
+        else { return nil }
+        return (gateway, client)
+    }
+
+    /// Whether the family's gateway, and the address towards it, are those that this mapper was made with.
+    func isStillRight(_ family: IPAddress.Family) -> Bool {
+        guard let (gateway, client) = Self.surroundings(family) else { return false }
+        return gateway == self.gateway && client == self.client
+    }
+
+    /// Asks the same gateway anew at once.
+    func networkChanged() { perform(machine.handleNetworkChange(now: clock.now)) }
 
     /// Removes the mapping and returns when the gateway confirmed, or after ``removalLimit``.
     public func stop() async {

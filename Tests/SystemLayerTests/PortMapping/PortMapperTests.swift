@@ -20,7 +20,7 @@ import Testing
             socket = DatagramSocket(network.makeDriver(address: gatewayAddress))
             socket.onDatagram = { [unowned self] datagram in
                 let bytes = datagram.bytes
-                guard bytes[0] == PCP.version, bytes.count == 60 else { return }
+                guard bytes.first == PCP.version, bytes.count == PCP.headerLength + PCP.mapLength else { return }
                 let isRemoval = Array(bytes[4..<8]) == [0, 0, 0, 0]
                 if isRemoval { removals += 1 } else { requests += 1 }
                 let epoch = UInt32(network.now.duration(since: NetworkInstant(nanoseconds: 0)).seconds)
@@ -66,6 +66,8 @@ import Testing
             let listener = DatagramSocket(network.makeDriver(address: Self.gatewayAddress))
             // Knows the nonce, as everybody on a shared medium does, but does not speak from the gateway's address.
             listener.onDatagram = { datagram in
+                // What follows when nobody answers in time is NAT-PMP, whose messages are shorter.
+                guard datagram.bytes.count == PCP.headerLength + PCP.mapLength else { return }
                 var response = [2, 0x81, 0, 0] + UInt32(120).bigEndianBytes + UInt32(9).bigEndianBytes
                 response += [UInt8](repeating: 0, count: 12) + Array(datagram.bytes[24..<42]) + [1, 1]
                 response += [UInt8](repeating: 0, count: 10) + [0xff, 0xff, 6, 6, 6, 6]
