@@ -1,4 +1,5 @@
 public import Identity
+internal import QUIC
 public import SystemLayer
 
 extension Node {

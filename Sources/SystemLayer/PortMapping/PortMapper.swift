@@ -17,6 +17,8 @@ public final class PortMapper {
     private let gateway: SocketAddress
     private let client: IPAddress
     private let socket: any DatagramChannel
+    /// Where gateways that have restarted say so to everyone (RFC 6887 section 14.1.1, RFC 6886 section 3.2.1).
+    private let announcements: (any DatagramChannel)?
     private var machine: PortMappingStateMachine
     private var timer: TimerToken?
     private var stopped: Waiter<Void>?
@@ -37,15 +39,19 @@ public final class PortMapper {
             let socket = try? DatagramSocket(family)
         else { return nil }
         self.init(
-            internalPort: internalPort, gateway: gateway, client: client, socket: socket, preferred: preferred,
-            clock: clock)
+            internalPort: internalPort, gateway: gateway, client: client, socket: socket,
+            // Another program may have the port: then a restart shows at the next renewal.
+            announcements: family == .v4
+                ? try? DatagramSocket(bind: SocketAddress(.v4Any, port: PCP.announcementPort)) : nil,
+            preferred: preferred, clock: clock)
     }
 
     init(
         internalPort: UInt16, gateway: SocketAddress, client: IPAddress, socket: any DatagramChannel,
-        preferred: PortMappingProtocol = .pcp, clock: any NetworkClock
+        announcements: (any DatagramChannel)? = nil, preferred: PortMappingProtocol = .pcp, clock: any NetworkClock
     ) {
         (self.gateway, self.client, self.socket, self.clock) = (gateway, client, socket, clock)
+        self.announcements = announcements
         machine = PortMappingStateMachine(
             client: client, internalPort: internalPort, nonce: SecureRandom.bytes(PCP.nonceLength),
             preferred: preferred)
@@ -57,6 +63,10 @@ public final class PortMapper {
         socket.onDatagram = { [weak self] datagram in
             // RFC 6887 section 8.3, RFC 6886 section 3.1: only the gateway's own answers count.
             guard let self, datagram.remote.ip == gateway.ip, datagram.remote.port == gateway.port else { return }
+            perform(machine.handle(datagram.bytes, now: clock.now))
+        }
+        announcements?.onDatagram = { [weak self] datagram in
+            guard let self, datagram.remote.ip == gateway.ip else { return }
             perform(machine.handle(datagram.bytes, now: clock.now))
         }
         socket.onUnreachable = { [weak self] _ in
@@ -92,6 +102,7 @@ public final class PortMapper {
         }
         if let timer { clock.cancel(timer) }
         socket.close()
+        announcements?.close()
     }
 
     private func perform(_ actions: [PortMappingStateMachine.Action]) {

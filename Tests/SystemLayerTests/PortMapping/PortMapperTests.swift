@@ -80,6 +80,65 @@ import Testing
         }
     }
 
+    @Test("a gateway that says to everyone that it has restarted is asked at once")
+    func announcement() async throws {
+        let network = await SimulatedNetwork(seed: 1)
+        try await network.run {
+            let gateway = Gateway(on: network, lifetime: 1200)
+            let heard = SocketAddress(Self.client.ip, port: PCP.announcementPort)
+            let mapper = PortMapper(
+                internalPort: 4001, gateway: Self.gatewayAddress, client: Self.client.ip,
+                socket: DatagramSocket(network.makeDriver(address: Self.client)),
+                announcements: DatagramSocket(network.makeDriver(address: heard)), clock: network)
+            mapper.start()
+            try await network.sleep(for: .seconds(60))
+            #expect(gateway.requests == 1)
+            let announcement: [UInt8] = [2, 0x80, 0, 0] + [UInt8](repeating: 0, count: 20)
+            let stranger = DatagramSocket(network.makeDriver(address: v4(192, 168, 1, 66, PCP.port)))
+            stranger.send(announcement, to: heard)
+            try await network.sleep(for: .seconds(1))
+            #expect(gateway.requests == 1)
+            gateway.socket.send(announcement, to: heard)
+            try await network.sleep(for: .seconds(1))
+            #expect(gateway.requests == 2)
+            await mapper.stop()
+        }
+    }
+
+    @Test("a node's ports: one mapper a family, asked anew when the network changed, all taken back at the end")
+    func severalFamilies() async throws {
+        let network = await SimulatedNetwork(seed: 1)
+        try await network.run {
+            let gateway = Gateway(on: network, lifetime: 1200)
+            var asked: [IPAddress.Family] = []
+            let sockets = [v4(0, 0, 0, 0, 4001), SocketAddress(.v6Any, port: 4002), SocketAddress(.v4Loopback, port: 9)]
+            let mappings = PortMappings(of: sockets) { port, family in
+                asked.append(family)
+                guard family == .v4 else { return nil }
+                return PortMapper(
+                    internalPort: port, gateway: Self.gatewayAddress, client: Self.client.ip,
+                    socket: DatagramSocket(network.makeDriver(address: Self.client)), clock: network)
+            }
+            var changes: [UInt16?] = []
+            mappings.onChange = { _, mapping in changes.append(mapping?.externalPort) }
+            mappings.start()
+            try await network.sleep(for: .seconds(1))
+            #expect(Set(asked) == [.v4, .v6])
+            #expect(changes == [40_000])
+            #expect(mappings.addresses == [v4(203, 0, 113, 50, 40_000)])
+            // The gateway of this test is not the machine's: the mapper is exchanged for another.
+            mappings.networkChanged()
+            try await network.sleep(for: .seconds(5))
+            #expect(gateway.removals == 1)
+            #expect(changes == [40_000, nil, 40_000])
+            await mappings.stop()
+            #expect(gateway.removals == 2)
+            #expect(mappings.addresses.isEmpty)
+            mappings.networkChanged()
+            #expect(asked.count == 4 || asked.count == 3)
+        }
+    }
+
     @Test("which protocols a gateway speaks, and that silence is an answer")
     func probe() async throws {
         let network = await SimulatedNetwork(seed: 1)
