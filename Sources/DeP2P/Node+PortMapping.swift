@@ -4,7 +4,7 @@ public import SystemLayer
 
 extension Node {
     /// The ports that gateways keep open for this node.
-    public var portMappings: [PortMapping] { mappings?.mappings ?? [] }
+    public var portMappings: [PortMapping] { own.mappings?.mappings ?? [] }
 
     /// Calls `observer` when a gateway has opened a port, opened another one or closed it (`nil`).
     public func onPortMapping(_ observer: @escaping @NetworkActor (IPAddress.Family, PortMapping?) -> Void) {
@@ -18,9 +18,11 @@ extension Node {
         let mappings = PortMappings(of: localAddresses)
         mappings.onChange = { [weak self] family, mapping in
             guard let self else { return }
+            own.reachability.portsChanged()
             for observer in portMappingObservers { observer(family, mapping) }
         }
-        self.mappings = mappings
+        own.mappings = mappings
+        addMappedAddresses { [weak mappings] in mappings?.addresses ?? [] }
         mappings.start()
     }
 }

@@ -37,7 +37,9 @@ public final class Node {
     /// The node's second port.
     private let alternate: AlternatePort
     private let tcpListener: TCPListener?
-    var mappings: PortMappings?
+    private let dialBack: DialBackService
+    let own: OwnAddresses
+    var reachabilityObservers: [@NetworkActor (Reachability.State) -> Void] = []
     var portMappingObservers: [@NetworkActor (IPAddress.Family, PortMapping?) -> Void] = []
     let ownRelays: [Address]
     let usesDirect: Bool
@@ -91,27 +93,30 @@ public final class Node {
         usesDirect = configuration.usesDirect
         let relays = RelayClient(connections, endpoint: endpoint)
         self.relays = relays
+        let own = OwnAddresses(
+            connections, endpoint: endpoint, listener: listener, relays: relays, usesDirect: configuration.usesDirect)
+        self.own = own
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
         }
         identify = Identify(
             key: key, agent: configuration.agent, connections: connections,
-            addresses: { [weak endpoint, weak relays, weak listener] in
-                Listening.shareable(endpoint?.localAddresses ?? [])
-                    + Listening.shareable(listener?.localAddresses ?? [], overTCP: true)
-                    + (relays?.standing.flatMap(\.addresses).compactMap(\.withoutNodeID) ?? [])
-            },
+            addresses: { [weak own] in own.map { $0.direct + $0.relayed.compactMap(\.withoutNodeID) } ?? [] },
             sequence: { Self.wallClockMilliseconds() })
         identify.serve()
         Ping.serve(on: connections)
         alternate = AlternatePort(endpoint, open: open)
         stun = STUNService(endpoint, alternate: alternate)
         tcpListener = listener
+        dialBack = DialBackService(alternate, clock: clock)
+        dialBack.serve(on: connections)
         for address in configuration.knownPeers { learn(address) }
         connections.udp.path = configuration.stateDirectory.map { "\($0)/udp-blocked" }
         endpoint.start()
         if let listener { endpoint.accept(from: listener) }
         startRelaying(configuration)
+        // Who only goes out to others has no use for a way in.
+        if configuration.reserves || configuration.relay != nil { startReachability() }
         if configuration.usesRelays, usesDirect { holePunch = startPunching() }
     }
 
@@ -119,10 +124,7 @@ public final class Node {
 
     /// Where others may reach this node, best first, each with `/p2p/` and its NodeID; those through relays last.
     public var addresses: [Address] {
-        let own =
-            Listening.shareable(endpoint.localAddresses)
-            + Listening.shareable(tcpListener?.localAddresses ?? [], overTCP: true)
-        return own.map { $0.with(nodeID: nodeID) } + relays.standing.flatMap(\.addresses)
+        own.direct.map { $0.with(nodeID: nodeID) } + own.relayed
     }
 
     /// The bound sockets; wildcards stay wildcards.
@@ -204,8 +206,9 @@ public final class Node {
         isStopped = true
         holePunch?.stop()
         relayService?.stop()
+        own.reachability.stop()
         // Gateways close the ports while streams end.
-        let unmapping = mappings.map { mappings in SharedTask { await mappings.stop() } }
+        let unmapping = own.mappings.map { mappings in SharedTask { await mappings.stop() } }
         await drain(within: grace)
         relays.stop()
         connections.stop()

@@ -38,6 +38,10 @@ extension CommandEntry {
                 "port_mapping",
                 "A router has opened a port: `protocol` (`pcp`, `nat_pmp` or `upnp`), `port` and `address`, `null` when it "
                     + "did not tell; all are `null` when it is closed."),
+            .init(
+                "reachability",
+                "What nodes that dialled back have found: `state` (`public`, `private` or `unknown`), and the `addresses` "
+                    + "as they are now."),
             .init("offer", "A transfer begins: `from`, `name`, `files`, `bytes`, `accepted` and, if not, `reason`."),
             .init("progress", "At most twice a second: `from`, `bytes`, `total`, `rate`."),
             .init("file", "A file is complete: `path`, `bytes`, `root`, `from`."),
@@ -176,6 +180,7 @@ struct ListenPlan: CommandPlan, Equatable {
         if !run.plan.relays.isEmpty, !isRelayed { output.note("no relay has granted a reservation yet") }
         node.onPortMapping { _, mapping in output.report(mapping) }
         for mapping in node.portMappings { output.report(mapping) }
+        node.onReachability { output.report($0, of: node) }
         node.onRelayEvent { event in
             switch event {
             case .reserved(let standing): output.note("listening on \(standing.address)")

@@ -35,6 +35,7 @@ extension CommandEntry {
         events: [
             .init("listening", "`node_id`, `addresses`."),
             .init("port_mapping", "As for `dep2p listen`."),
+            .init("reachability", "As for `dep2p listen`."),
             .init("reservation", "`node_id` and `state`: `granted`, `renewed` or `ended`."),
             .init(
                 "circuit",
@@ -112,6 +113,7 @@ struct RelayPlan: CommandPlan {
         for address in addresses { output.note("listening on \(address)") }
         node.onPortMapping { _, mapping in output.report(mapping) }
         for mapping in node.portMappings { output.report(mapping) }
+        node.onReachability { output.report($0, of: node) }
         node.relayService?.onEvent = { output.report($0) }
         context.interruption.on(SIGUSR1) {
             Task { @NetworkActor in
