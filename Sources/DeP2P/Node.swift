@@ -37,6 +37,10 @@ public final class Node {
     /// The node's second port.
     private let alternate: AlternatePort
     private let tcpListener: TCPListener?
+    private let dialBack: DialBackService
+    let own: OwnAddresses
+    var reachabilityObservers: [@NetworkActor (Reachability.State) -> Void] = []
+    var portMappingObservers: [@NetworkActor (IPAddress.Family, PortMapping?) -> Void] = []
     let ownRelays: [Address]
     let usesDirect: Bool
     private var knownPeers: [NodeID: [Address]] = [:]
@@ -52,9 +56,11 @@ public final class Node {
         do {
             let listener = try Listening.openTCP(configuration.tcpListen)
             let driver = try Listening.open(configuration.listen)
-            return try Node(
+            let node = try Node(
                 configuration, driver: driver, listener: listener, clock: SystemNetworkClock.shared,
                 open: { try DatagramSocket(bind: $0) })
+            node.startMapping(configuration)
+            return node
         } catch {
             throw DeP2PError(error)
         }
@@ -87,16 +93,15 @@ public final class Node {
         usesDirect = configuration.usesDirect
         let relays = RelayClient(connections, endpoint: endpoint)
         self.relays = relays
+        let own = OwnAddresses(
+            connections, endpoint: endpoint, listener: listener, relays: relays, usesDirect: configuration.usesDirect)
+        self.own = own
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
         }
         identify = Identify(
             key: key, agent: configuration.agent, connections: connections,
-            addresses: { [weak endpoint, weak relays, weak listener] in
-                Listening.shareable(endpoint?.localAddresses ?? [])
-                    + Listening.shareable(listener?.localAddresses ?? [], overTCP: true)
-                    + (relays?.standing.flatMap(\.addresses).compactMap(\.withoutNodeID) ?? [])
-            },
+            addresses: { [weak own] in own.map { $0.direct + $0.relayed.compactMap(\.withoutNodeID) } ?? [] },
             sequence: { Self.wallClockMilliseconds() })
         identify.serve()
         identify.learn()
@@ -107,11 +112,15 @@ public final class Node {
         alternate = AlternatePort(endpoint, open: open)
         stun = STUNService(endpoint, alternate: alternate)
         tcpListener = listener
+        dialBack = DialBackService(alternate, clock: clock)
+        dialBack.serve(on: connections)
         for address in configuration.knownPeers { learn(address) }
         connections.udp.path = configuration.stateDirectory.map { "\($0)/udp-blocked" }
         endpoint.start()
         if let listener { endpoint.accept(from: listener) }
         startRelaying(configuration)
+        // Who only goes out to others has no use for a way in.
+        if configuration.reserves || configuration.relay != nil { startReachability() }
         if configuration.usesRelays, usesDirect { holePunch = startPunching() }
     }
 
@@ -119,10 +128,7 @@ public final class Node {
 
     /// Where others may reach this node, best first, each with `/p2p/` and its NodeID; those through relays last.
     public var addresses: [Address] {
-        let own =
-            Listening.shareable(endpoint.localAddresses)
-            + Listening.shareable(tcpListener?.localAddresses ?? [], overTCP: true)
-        return own.map { $0.with(nodeID: nodeID) } + relays.standing.flatMap(\.addresses)
+        own.direct.map { $0.with(nodeID: nodeID) } + own.relayed
     }
 
     /// The bound sockets; wildcards stay wildcards.
@@ -204,12 +210,16 @@ public final class Node {
         isStopped = true
         holePunch?.stop()
         relayService?.stop()
+        own.reachability.stop()
+        // Gateways close the ports while streams end.
+        let unmapping = own.mappings.map { mappings in SharedTask { await mappings.stop() } }
         await drain(within: grace)
         relays.stop()
         connections.stop()
         alternate.close()
         endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
         await connections.udp.flush()
+        if let unmapping { _ = try? await unmapping.value() }
     }
 
     /// A receipt just written has to arrive before the connection closes over it.

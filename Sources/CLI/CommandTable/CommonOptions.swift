@@ -6,10 +6,13 @@ enum CommonOptions {
     /// Taken by the commands that run a node.
     static let identity: [OptionEntry] = [.ephemeral, .identity, .passphraseFile, .realmKey]
     static let network: [OptionEntry] = [
-        .listen, .noDHT, .noDirect, .noMDNS, .noRelay, .peer, .preset, .relay, .stateDir, .timeout,
+        .listen, .noDirect, .noPortMapping, .noRelay, .peer, .preset, .relay, .stateDir, .timeout,
     ]
 
-    static let node: [OptionEntry] = identity + network
+    /// Taken by the commands that only go out to others.
+    static let node: [OptionEntry] = identity + network.filter { $0 != .noPortMapping }
+    /// Taken by the commands that are there to be reached.
+    static let reachableNode: [OptionEntry] = identity + network
 }
 
 extension OptionEntry {
@@ -80,15 +83,18 @@ extension OptionEntry {
             "Listen on this address: `HOST:PORT`, `[IPV6]:PORT`, `:PORT` for both families, or a multiaddr such as "
                 + "`/ip4/0.0.0.0/udp/4001/quic-v1`. The default is both families and a free port. Can be given repeatedly."
         ])
-    static let noDHT = OptionEntry(
-        "no-dht", heading: .network, variable: "DEP2P_NO_DHT", summary: "do not look for peers in the DHT",
-        paragraphs: ["Neither ask the DHT for addresses nor publish any there."])
     static let noDirect = OptionEntry(
         "no-direct", heading: .network, variable: "DEP2P_NO_DIRECT", summary: "do not connect directly",
-        paragraphs: ["Leave out direct paths to the peer."])
-    static let noMDNS = OptionEntry(
-        "no-mdns", heading: .network, variable: "DEP2P_NO_MDNS", summary: "do not look for peers on the local network",
-        paragraphs: ["Neither look for peers nor answer by multicast on the local network."])
+        paragraphs: [
+            "Leave out direct paths: others are reached through relays only, and told of no other way to this node."
+        ])
+    static let noPortMapping = OptionEntry(
+        "no-port-mapping", heading: .network, variable: "DEP2P_NO_PORT_MAPPING",
+        summary: "do not ask the router to open a port",
+        paragraphs: [
+            "Do not ask the router to open this node's port. Otherwise it is asked by PCP, NAT-PMP or UPnP, unless the "
+                + "preset is `minimal` or `server`, and the port is closed again at the end."
+        ])
     static let noRelay = OptionEntry(
         "no-relay", heading: .network, variable: "DEP2P_NO_RELAY", summary: "do not connect through relays",
         paragraphs: ["Leave out paths through relays, those given by `--relay` too."])

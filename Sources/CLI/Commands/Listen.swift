@@ -22,7 +22,7 @@ extension CommandEntry {
         options: [
             .listenAllow, .listenMaxSize, .listenOnce, .listenOutput, .listenReply, .listenStdout,
         ],
-        common: CommonOptions.node,
+        common: CommonOptions.reachableNode,
         examples: [
             .init(
                 says: "receive into inbox; prints the send line to paste",
@@ -34,6 +34,14 @@ extension CommandEntry {
         statuses: [.badData, .inputMissing, .cannotCreate, .tryAgain, .permission],
         events: [
             .init("listening", "`node_id`, `addresses` and `send`, the line to paste."),
+            .init(
+                "port_mapping",
+                "A router has opened a port: `protocol` (`pcp`, `nat_pmp` or `upnp`), `port` and `address`, `null` when it "
+                    + "did not tell; all are `null` when it is closed."),
+            .init(
+                "reachability",
+                "What nodes that dialled back have found: `state` (`public`, `private` or `unknown`), and the `addresses` "
+                    + "as they are now."),
             .init("offer", "A transfer begins: `from`, `name`, `files`, `bytes`, `accepted` and, if not, `reason`."),
             .init("progress", "At most twice a second: `from`, `bytes`, `total`, `rate`."),
             .init("file", "A file is complete: `path`, `bytes`, `root`, `from`."),
@@ -170,6 +178,9 @@ struct ListenPlan: CommandPlan, Equatable {
         output.note("NodeID \(node.nodeID)")
         for address in addresses { output.note("listening on \(address)") }
         if !run.plan.relays.isEmpty, !isRelayed { output.note("no relay has granted a reservation yet") }
+        node.onPortMapping { _, mapping in output.report(mapping) }
+        for mapping in node.portMappings { output.report(mapping) }
+        node.onReachability { output.report($0, of: node) }
         node.onRelayEvent { event in
             switch event {
             case .reserved(let standing): output.note("listening on \(standing.address)")

@@ -21,7 +21,7 @@ extension CommandEntry {
         ],
         operands: .none,
         options: OptionEntry.relayOptions,
-        common: CommonOptions.identity + [.listen, .preset],
+        common: CommonOptions.identity + [.listen, .noPortMapping, .preset],
         examples: [
             .init(says: "a relay for one's own realm", line: "dep2p relay --realm-key realm.key"),
             .init(
@@ -34,6 +34,8 @@ extension CommandEntry {
         statuses: [.badData, .inputMissing, .permission],
         events: [
             .init("listening", "`node_id`, `addresses`."),
+            .init("port_mapping", "As for `dep2p listen`."),
+            .init("reachability", "As for `dep2p listen`."),
             .init("reservation", "`node_id` and `state`: `granted`, `renewed` or `ended`."),
             .init(
                 "circuit",
@@ -84,6 +86,7 @@ struct RelayPlan: CommandPlan {
                 }
             }
             if configuration.listen.isEmpty { configuration.listen = NodeConfiguration.anyAddress(port: Self.port) }
+            if configuration.mapsPorts == nil { configuration.mapsPorts = configuration.preset.mapsPorts }
             configuration.relay = RelayConfiguration(limits: limits, membersOnly: membersOnly)
         }
         let last = LastStatistics()
@@ -108,6 +111,9 @@ struct RelayPlan: CommandPlan {
             ])
         output.note("relay \(node.nodeID), for \(membersOnly ? "members of the realm" : "anyone")")
         for address in addresses { output.note("listening on \(address)") }
+        node.onPortMapping { _, mapping in output.report(mapping) }
+        for mapping in node.portMappings { output.report(mapping) }
+        node.onReachability { output.report($0, of: node) }
         node.relayService?.onEvent = { output.report($0) }
         context.interruption.on(SIGUSR1) {
             Task { @NetworkActor in

@@ -68,6 +68,7 @@ struct NodeRun: Sendable {
         configuration.usesDirect = plan.usesDirect
         // A command that only sends needs no way in.
         configuration.reserves = false
+        if !plan.mapsPorts { configuration.mapsPorts = false }
         if let preset = Preset.named(plan.preset) { configuration.preset = preset }
         for address in plan.listen {
             switch address {

@@ -25,10 +25,9 @@ struct NodePlan: Equatable, Sendable {
     let listen: [ListenAddress]
     let peers: [Address]
     let relays: [Address]
-    let usesDHT: Bool
     let usesDirect: Bool
-    let usesMDNS: Bool
     let usesRelay: Bool
+    let mapsPorts: Bool
     let preset: String
     let stateDirectory: [UInt8]?
     /// Nil: for ever.
@@ -45,10 +44,9 @@ struct NodePlan: Equatable, Sendable {
         listen = try options.values(.listen) { argument throws(CLIError) in try ListenAddress(argument) }
         peers = try options.values(.peer, as: ArgumentValue.peerAddress)
         relays = try options.values(.relay, as: ArgumentValue.peerAddress)
-        usesDHT = !options.isSet(.noDHT)
         usesDirect = !options.isSet(.noDirect)
-        usesMDNS = !options.isSet(.noMDNS)
         usesRelay = !options.isSet(.noRelay)
+        mapsPorts = !options.isSet(.noPortMapping)
         preset = try options.value(.preset) { argument throws(CLIError) in try Self.preset(argument) } ?? "desktop"
         stateDirectory = options.path(.stateDir) ?? options.paths.state
         timeout = try options.value(.timeout, as: ArgumentValue.timeout) ?? defaultTimeout

@@ -31,6 +31,9 @@ public struct NodeConfiguration: Sendable {
     public var reserves = true
     /// Whether nodes are dialled at their own addresses.
     public var usesDirect = true
+    /// Whether gateways are asked to open the node's port; `nil` does so where the preset does and the node is there to
+    /// be reached (``reserves``).
+    public var mapsPorts: Bool?
     /// Makes the node a relay for others.
     public var relay: RelayConfiguration?
     /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.

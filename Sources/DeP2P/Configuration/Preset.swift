@@ -14,6 +14,8 @@ public struct Preset: Sendable {
     public var messaging: MessagingLimits
     /// Transfers received at once.
     public var transfers = 16
+    /// Whether gateways are asked to open the node's port: machines at home are behind one, servers are not.
+    public var mapsPorts: Bool
 
     /// For phones: few connections, long silences.
     public static let mobile = Preset(
@@ -23,10 +25,11 @@ public struct Preset: Sendable {
         "desktop", low: 100, high: 400, bufferedMiB: 64, keepAlive: .seconds(3), idleTimeout: .seconds(9))
     /// For machines that serve many.
     public static let server = Preset(
-        "server", low: 500, high: 2000, bufferedMiB: 256, keepAlive: .seconds(3), idleTimeout: .seconds(9))
+        "server", low: 500, high: 2000, bufferedMiB: 256, keepAlive: .seconds(3), idleTimeout: .seconds(9),
+        mapsPorts: false)
     /// For tests and small devices.
     public static let minimal = Preset(
-        "minimal", low: 10, high: 50, bufferedMiB: 8, keepAlive: .seconds(3), idleTimeout: .seconds(9))
+        "minimal", low: 10, high: 50, bufferedMiB: 8, keepAlive: .seconds(3), idleTimeout: .seconds(9), mapsPorts: false)
 
     public static let all = [mobile, desktop, server, minimal]
 
@@ -34,9 +37,11 @@ public struct Preset: Sendable {
     public static func named(_ name: String) -> Preset? { all.first { $0.name == name } }
 
     private init(
-        _ name: String, low: Int, high: Int, bufferedMiB: Int, keepAlive: Duration, idleTimeout: Duration
+        _ name: String, low: Int, high: Int, bufferedMiB: Int, keepAlive: Duration, idleTimeout: Duration,
+        mapsPorts: Bool = true
     ) {
         self.name = name
+        self.mapsPorts = mapsPorts
         lowWatermark = low
         highWatermark = high
         quic = EndpointConfiguration()

@@ -5,6 +5,8 @@ public import QUIC
 public enum PCP {
     /// Shared with NAT-PMP (RFC 6887 section 7).
     public static let port: UInt16 = 5351
+    /// Where clients hear of gateways that have restarted (RFC 6887 section 7).
+    public static let announcementPort: UInt16 = 5350
     public static let version: UInt8 = 2
     public static let nonceLength = 12
     /// RFC 6887 section 7: no message is longer.

@@ -15,7 +15,10 @@ public final class PortMapper {
 
     private let clock: any NetworkClock
     private let gateway: SocketAddress
+    private let client: IPAddress
     private let socket: any DatagramChannel
+    /// Where gateways that have restarted say so to everyone (RFC 6887 section 14.1.1, RFC 6886 section 3.2.1).
+    private let announcements: (any DatagramChannel)?
     private var machine: PortMappingStateMachine
     private var timer: TimerToken?
     private var stopped: Waiter<Void>?
@@ -31,19 +34,24 @@ public final class PortMapper {
         internalPort: UInt16, family: IPAddress.Family = .v4, preferred: PortMappingProtocol = .pcp,
         clock: any NetworkClock = SystemNetworkClock.shared
     ) {
-        guard let gateway = Gateway.current(family)?.socketAddress, let client = IPAddress.source(toward: gateway),
+        // An address of one's own that is good everywhere needs no translation.
+        guard let (gateway, client) = Self.surroundings(family), family == .v6 || !client.isGlobal,
             let socket = try? DatagramSocket(family)
         else { return nil }
         self.init(
-            internalPort: internalPort, gateway: gateway, client: client, socket: socket, preferred: preferred,
-            clock: clock)
+            internalPort: internalPort, gateway: gateway, client: client, socket: socket,
+            // Another program may have the port: then a restart shows at the next renewal.
+            announcements: family == .v4
+                ? try? DatagramSocket(bind: SocketAddress(.v4Any, port: PCP.announcementPort)) : nil,
+            preferred: preferred, clock: clock)
     }
 
     init(
         internalPort: UInt16, gateway: SocketAddress, client: IPAddress, socket: any DatagramChannel,
-        preferred: PortMappingProtocol = .pcp, clock: any NetworkClock
+        announcements: (any DatagramChannel)? = nil, preferred: PortMappingProtocol = .pcp, clock: any NetworkClock
     ) {
-        (self.gateway, self.socket, self.clock) = (gateway, socket, clock)
+        (self.gateway, self.client, self.socket, self.clock) = (gateway, client, socket, clock)
+        self.announcements = announcements
         machine = PortMappingStateMachine(
             client: client, internalPort: internalPort, nonce: SecureRandom.bytes(PCP.nonceLength),
             preferred: preferred)
@@ -57,12 +65,32 @@ public final class PortMapper {
             guard let self, datagram.remote.ip == gateway.ip, datagram.remote.port == gateway.port else { return }
             perform(machine.handle(datagram.bytes, now: clock.now))
         }
+        announcements?.onDatagram = { [weak self] datagram in
+            guard let self, datagram.remote.ip == gateway.ip else { return }
+            perform(machine.handle(datagram.bytes, now: clock.now))
+        }
         socket.onUnreachable = { [weak self] _ in
             guard let self else { return }
             perform(machine.handleUnreachable(now: clock.now))
         }
         perform(machine.start(now: clock.now))
     }
+
+    /// The gateway, and this machine's address towards it; `nil` without a default route.
+    private static func surroundings(_ family: IPAddress.Family) -> (SocketAddress, IPAddress)? {
+        guard let gateway = Gateway.current(family)?.socketAddress, let client = IPAddress.source(toward: gateway)
+        else { return nil }
+        return (gateway, client)
+    }
+
+    /// Whether the family's gateway, and the address towards it, are those that this mapper was made with.
+    func isStillRight(_ family: IPAddress.Family) -> Bool {
+        guard let (gateway, client) = Self.surroundings(family) else { return false }
+        return gateway == self.gateway && client == self.client
+    }
+
+    /// Asks the same gateway anew at once.
+    func networkChanged() { perform(machine.handleNetworkChange(now: clock.now)) }
 
     /// Removes the mapping and returns when the gateway confirmed, or after ``removalLimit``.
     public func stop() async {
@@ -74,6 +102,7 @@ public final class PortMapper {
         }
         if let timer { clock.cancel(timer) }
         socket.close()
+        announcements?.close()
     }
 
     private func perform(_ actions: [PortMappingStateMachine.Action]) {

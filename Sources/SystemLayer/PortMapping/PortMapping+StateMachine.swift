@@ -121,16 +121,29 @@ public struct PortMappingStateMachine: Sendable {
     /// Removes the mapping, if there is one. ``isStopped`` once the gateway confirmed or did not answer.
     public mutating func stop(now: NetworkInstant) -> [Action] {
         guard let held else {
-            state = .stopped
-            return []
+            defer { state = .stopped }
+            // The gateway may be about to grant what was asked for: its answer is not waited for.
+            guard case .asking(let attempt, _) = state, attempt.kind != .upnp else { return [] }
+            return [removal(by: attempt.kind, externalPort: 0)]
         }
         if case .removing = state { return [] }
         let kind = held.mapping.kind
         state = .removing(Attempt(kind: kind, deadline: now.advanced(by: Self.initialTimeout)), held)
-        return [removal(held.mapping), .changed(nil)]
+        return [removal(by: kind, externalPort: held.mapping.externalPort), .changed(nil)]
     }
 
     // MARK: Events
+
+    /// The network has changed, the gateway has not: what it holds is renewed, and who refused is asked again.
+    public mutating func handleNetworkChange(now: NetworkInstant) -> [Action] {
+        switch state {
+        case .mapped(let held): return ask(by: held.mapping.kind, held: held, now: now)
+        case .resting:
+            nextRest = Self.firstRest
+            return ask(by: preferred, held: nil, now: now)
+        case .idle, .asking, .removing, .stopped: return []
+        }
+    }
 
     public mutating func handle(_ datagram: [UInt8], now: NetworkInstant) -> [Action] {
         if let response = PCP.response(datagram) { return handle(response, now: now) }
@@ -181,7 +194,7 @@ public struct PortMappingStateMachine: Sendable {
             }
             back(&attempt, now: now)
             state = .removing(attempt, held)
-            return [removal(held.mapping)]
+            return [removal(by: attempt.kind, externalPort: held.mapping.externalPort)]
         }
     }
 
@@ -324,11 +337,11 @@ public struct PortMappingStateMachine: Sendable {
         }
     }
 
-    private func removal(_ mapping: PortMapping) -> Action {
-        switch mapping.kind {
+    private func removal(by kind: PortMappingProtocol, externalPort: UInt16) -> Action {
+        switch kind {
         case .pcp: .send(mapRequest(lifetime: 0, port: 0, nil))
         case .natPMP: .send(NATPMP.mapRequest(internalPort: internalPort, suggested: 0, lifetime: 0))
-        case .upnp: .removeByUPnP(externalPort: mapping.externalPort)
+        case .upnp: .removeByUPnP(externalPort: externalPort)
         }
     }
 

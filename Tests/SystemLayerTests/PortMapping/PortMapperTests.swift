@@ -20,7 +20,7 @@ import Testing
             socket = DatagramSocket(network.makeDriver(address: gatewayAddress))
             socket.onDatagram = { [unowned self] datagram in
                 let bytes = datagram.bytes
-                guard bytes[0] == PCP.version, bytes.count == 60 else { return }
+                guard bytes.first == PCP.version, bytes.count == PCP.headerLength + PCP.mapLength else { return }
                 let isRemoval = Array(bytes[4..<8]) == [0, 0, 0, 0]
                 if isRemoval { removals += 1 } else { requests += 1 }
                 let epoch = UInt32(network.now.duration(since: NetworkInstant(nanoseconds: 0)).seconds)
@@ -66,6 +66,8 @@ import Testing
             let listener = DatagramSocket(network.makeDriver(address: Self.gatewayAddress))
             // Knows the nonce, as everybody on a shared medium does, but does not speak from the gateway's address.
             listener.onDatagram = { datagram in
+                // What follows when nobody answers in time is NAT-PMP, whose messages are shorter.
+                guard datagram.bytes.count == PCP.headerLength + PCP.mapLength else { return }
                 var response = [2, 0x81, 0, 0] + UInt32(120).bigEndianBytes + UInt32(9).bigEndianBytes
                 response += [UInt8](repeating: 0, count: 12) + Array(datagram.bytes[24..<42]) + [1, 1]
                 response += [UInt8](repeating: 0, count: 10) + [0xff, 0xff, 6, 6, 6, 6]
@@ -75,6 +77,65 @@ import Testing
             try await network.sleep(for: .milliseconds(200))
             #expect(mapper.mapping == nil)
             await mapper.stop()
+        }
+    }
+
+    @Test("a gateway that says to everyone that it has restarted is asked at once")
+    func announcement() async throws {
+        let network = await SimulatedNetwork(seed: 1)
+        try await network.run {
+            let gateway = Gateway(on: network, lifetime: 1200)
+            let heard = SocketAddress(Self.client.ip, port: PCP.announcementPort)
+            let mapper = PortMapper(
+                internalPort: 4001, gateway: Self.gatewayAddress, client: Self.client.ip,
+                socket: DatagramSocket(network.makeDriver(address: Self.client)),
+                announcements: DatagramSocket(network.makeDriver(address: heard)), clock: network)
+            mapper.start()
+            try await network.sleep(for: .seconds(60))
+            #expect(gateway.requests == 1)
+            let announcement: [UInt8] = [2, 0x80, 0, 0] + [UInt8](repeating: 0, count: 20)
+            let stranger = DatagramSocket(network.makeDriver(address: v4(192, 168, 1, 66, PCP.port)))
+            stranger.send(announcement, to: heard)
+            try await network.sleep(for: .seconds(1))
+            #expect(gateway.requests == 1)
+            gateway.socket.send(announcement, to: heard)
+            try await network.sleep(for: .seconds(1))
+            #expect(gateway.requests == 2)
+            await mapper.stop()
+        }
+    }
+
+    @Test("a node's ports: one mapper a family, asked anew when the network changed, all taken back at the end")
+    func severalFamilies() async throws {
+        let network = await SimulatedNetwork(seed: 1)
+        try await network.run {
+            let gateway = Gateway(on: network, lifetime: 1200)
+            var asked: [IPAddress.Family] = []
+            let sockets = [v4(0, 0, 0, 0, 4001), SocketAddress(.v6Any, port: 4002), SocketAddress(.v4Loopback, port: 9)]
+            let mappings = PortMappings(of: sockets) { port, family in
+                asked.append(family)
+                guard family == .v4 else { return nil }
+                return PortMapper(
+                    internalPort: port, gateway: Self.gatewayAddress, client: Self.client.ip,
+                    socket: DatagramSocket(network.makeDriver(address: Self.client)), clock: network)
+            }
+            var changes: [UInt16?] = []
+            mappings.onChange = { _, mapping in changes.append(mapping?.externalPort) }
+            mappings.start()
+            try await network.sleep(for: .seconds(1))
+            #expect(Set(asked) == [.v4, .v6])
+            #expect(changes == [40_000])
+            #expect(mappings.addresses == [v4(203, 0, 113, 50, 40_000)])
+            // The gateway of this test is not the machine's: the mapper is exchanged for another.
+            mappings.networkChanged()
+            try await network.sleep(for: .seconds(5))
+            #expect(gateway.removals == 1)
+            #expect(changes == [40_000, nil, 40_000])
+            await mappings.stop()
+            #expect(gateway.removals == 2)
+            #expect(mappings.addresses.isEmpty)
+            mappings.networkChanged()
+            #expect(asked.count == 4 || asked.count == 3)
         }
     }
 

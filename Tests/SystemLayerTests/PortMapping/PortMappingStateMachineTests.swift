@@ -26,6 +26,7 @@ private struct GatewayWorld {
 
     mutating func start() { perform(machine.start(now: now)) }
     mutating func stop() { perform(machine.stop(now: now)) }
+    mutating func networkChanged() { perform(machine.handleNetworkChange(now: now)) }
 
     /// Lets `duration` pass.
     mutating func run(_ duration: Duration) {
@@ -246,5 +247,40 @@ private struct GatewayWorld {
         #expect(world.machine.isStopped)
         #expect(world.removals.count == 3)
         #expect(world.machine.deadline == nil)
+    }
+
+    @Test("a change of the network renews what is held and asks those again who had refused")
+    func networkChange() {
+        var world = GatewayWorld([.pcp])
+        world.start()
+        world.run(.seconds(100))
+        #expect(world.requests.map(\.time) == [0])
+        world.networkChanged()
+        #expect(world.requests.map(\.time) == [0, 100_000])
+        #expect(world.changes == [mapping(.pcp)])
+
+        var silent = GatewayWorld([])
+        silent.isUnreachable = true
+        silent.start()
+        silent.run(.seconds(100))
+        let before = silent.requests.count
+        silent.isUnreachable = false
+        silent.speaks = [.pcp]
+        silent.run(.seconds(1))
+        #expect(silent.requests.count == before)
+        silent.networkChanged()
+        #expect(silent.changes == [mapping(.pcp)])
+    }
+
+    @Test("an end while the gateway has not answered takes back what it may still grant")
+    func earlyEnd() {
+        var machine = PortMappingStateMachine(
+            client: v4(192, 168, 1, 10, 0).ip, internalPort: 4001, nonce: [UInt8](1...12))
+        let start = machine.start(now: .milliseconds(0))
+        guard case .send(let request)? = start.first, case .send(let removal)? = machine.stop(now: .milliseconds(1)).first
+        else { return #expect(Bool(false), "nothing was sent") as Void }
+        #expect(machine.isStopped)
+        #expect(Array(removal[4..<8]) == [0, 0, 0, 0])
+        #expect(Array(removal[24..<42]) == Array(request[24..<42]))
     }
 }

@@ -1,0 +1,37 @@
+import DeP2P
+import Identity
+import QUIC
+import SystemLayer
+
+extension Output {
+    /// Whether others reach the node straight.
+    @NetworkActor
+    func report(_ state: Reachability.State, of node: Node) {
+        let addresses = node.addresses.map(\.description)
+        event(
+            "reachability",
+            [
+                .string("state", state.rawValue),
+                JSONField("addresses", .array(addresses.map(JSONValue.string))),
+            ])
+        switch state {
+        case .reachable: note("reachable from everywhere at \(addresses.first ?? "")")
+        case .unreachable: note("not reachable from outside by itself: others come by hole punching or a relay")
+        case .unknown: detail("whether others reach this node from outside is not known")
+        }
+    }
+
+    /// What a router has opened for this node; nil: nothing any more.
+    func report(_ mapping: PortMapping?) {
+        let address = mapping?.externalAddress
+        event(
+            "port_mapping",
+            [
+                .string("protocol", mapping?.kind.rawValue), .string("address", address?.description),
+                mapping.map { .int("port", $0.externalPort) } ?? JSONField("port", .null),
+            ])
+        guard let mapping else { return note("the router has closed the port") }
+        let place = address.map { "\(SocketAddress($0, port: mapping.externalPort))" } ?? "port \(mapping.externalPort)"
+        note("the router forwards \(place) to this node (\(mapping.kind.name))")
+    }
+}

@@ -1,0 +1,55 @@
+internal import Identity
+internal import QUIC
+internal import SystemLayer
+
+/// Where others reach a node, as far as it is known now.
+@NetworkActor
+final class OwnAddresses {
+    let reachability: Reachability
+    /// The ports that gateways keep open, where they are asked to.
+    var mappings: PortMappings?
+    private weak var endpoint: Endpoint?
+    private weak var listener: TCPListener?
+    private weak var relays: RelayClient?
+    private let usesDirect: Bool
+
+    init(
+        _ connections: Connections, endpoint: Endpoint, listener: TCPListener?, relays: RelayClient, usesDirect: Bool
+    ) {
+        self.endpoint = endpoint
+        self.listener = listener
+        self.relays = relays
+        self.usesDirect = usesDirect
+        let mapped = MappedPorts()
+        reachability = Reachability(connections, endpoint: endpoint, ports: { mapped.ports })
+        mapped.owner = self
+    }
+
+    /// Best first, without the NodeID: the interfaces' global addresses, those that others have reached or gateways
+    /// forward, the interfaces' other ones.
+    var direct: [Address] {
+        guard usesDirect, let endpoint else { return [] }
+        let own = Listening.shareable(endpoint.localAddresses)
+        let isGlobal = { (address: Address) in if case .ip(let ip)? = address.host { ip.isGlobal } else { false } }
+        var result = own.filter(isGlobal)
+        for address in (reachability.verified + forwarded).map({ Address.quic($0.ip, port: $0.port) })
+        where !result.contains(address) { result.append(address) }
+        return result + own.filter { !isGlobal($0) }
+            + Listening.shareable(listener?.localAddresses ?? [], overTCP: true)
+    }
+
+    /// Through relays, best first.
+    var relayed: [Address] { relays?.standing.flatMap(\.addresses) ?? [] }
+
+    /// What gateways say that they forward; not what somebody has tried in vain, as it is behind a second NAT.
+    private var forwarded: [SocketAddress] {
+        (mappings?.addresses ?? []).filter { $0.ip.isGlobal && !reachability.refuted.contains($0) }
+    }
+
+    /// The ports to be tried from outside. The reachability is made before its owner is whole.
+    @NetworkActor
+    private final class MappedPorts {
+        weak var owner: OwnAddresses?
+        var ports: [UInt16] { owner?.mappings?.mappings.map(\.externalPort) ?? [] }
+    }
+}

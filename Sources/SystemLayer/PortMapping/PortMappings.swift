@@ -1,0 +1,76 @@
+public import Identity
+public import QUIC
+
+/// Keeps a node's ports open on the gateways of both families: a ``PortMapper`` each.
+///
+/// Calling order: set ``onChange``, ``start()``; ``networkChanged()`` when addresses or routes have changed; ``stop()``
+/// at the end, which removes the mappings.
+@NetworkActor
+public final class PortMappings {
+    public typealias MakeMapper = @NetworkActor (_ port: UInt16, _ family: IPAddress.Family) -> PortMapper?
+
+    /// Called with the mapping that a family has now, or `nil` when it has none any more.
+    public var onChange: (@NetworkActor (IPAddress.Family, PortMapping?) -> Void)?
+    private let ports: [IPAddress.Family: UInt16]
+    private let make: MakeMapper
+    private var mappers: [IPAddress.Family: PortMapper] = [:]
+    private var isStopped = false
+
+    /// - Parameters:
+    ///   - sockets: the node's own; those that only this machine reaches are left out.
+    ///   - make: gives the mapper of one port; `nil` where there is no gateway that could map.
+    public init(
+        of sockets: [SocketAddress],
+        make: @escaping MakeMapper = { PortMapper(internalPort: $0, family: $1) }
+    ) {
+        self.make = make
+        ports = sockets.reduce(into: [:]) { ports, socket in
+            if !socket.ip.isLoopback, socket.port != 0 { ports[socket.ip.family] = socket.port }
+        }
+    }
+
+    /// The mappings that stand.
+    public var mappings: [PortMapping] {
+        [IPAddress.Family.v4, .v6].compactMap { mappers[$0]?.mapping }
+    }
+
+    /// Where others reach this node through its gateways, as far as these told.
+    public var addresses: [SocketAddress] {
+        mappings.compactMap { mapping in
+            mapping.externalAddress.map { SocketAddress($0, port: mapping.externalPort) }
+        }
+    }
+
+    public func start() {
+        for (family, port) in ports where mappers[family] == nil { start(port, family) }
+    }
+
+    /// Asks anew: the gateways that are still there at once, other ones from the beginning.
+    public func networkChanged() {
+        guard !isStopped else { return }
+        for (family, mapper) in mappers where !mapper.isStillRight(family) {
+            mappers[family] = nil
+            let had = mapper.mapping
+            mapper.onChange = nil
+            networkTask { await mapper.stop() }
+            if had != nil { onChange?(family, nil) }
+        }
+        for mapper in mappers.values { mapper.networkChanged() }
+        start()
+    }
+
+    /// Removes the mappings, all at once; returns within ``PortMapper/removalLimit``.
+    public func stop() async {
+        isStopped = true
+        let stopping = mappers.values.map { mapper in SharedTask { await mapper.stop() } }
+        for task in stopping { _ = try? await task.value() }
+        mappers = [:]
+    }
+
+    private func start(_ port: UInt16, _ family: IPAddress.Family) {
+        guard let mapper = make(port, family) else { return }
+        mappers[family] = mapper
+        mapper.onChange = { [weak self] mapping in self?.onChange?(family, mapping) }
+        mapper.start()
+    }
+}

@@ -1,0 +1,184 @@
+internal import Identity
+public import QUIC
+
+/// Finds out which of this node's addresses others can reach: asks nodes that it is connected to, to dial back.
+///
+/// Calling order: make it, ``start()``, ``stop()``. Who is asked when is ``ReachabilityMachine``'s to decide.
+@NetworkActor
+public final class Reachability {
+    public enum State: String, Sendable {
+        case unknown
+        /// At least one address was reached by a node that it had not been opened for.
+        case reachable = "public"
+        /// Whoever tried has not got through.
+        case unreachable = "private"
+    }
+
+    nonisolated static let reportDeadline = Duration.seconds(3)
+    /// How long after the report the last of the indications may arrive.
+    nonisolated static let arrivalDeadline = Duration.milliseconds(1200)
+
+    /// Called when the state or the addresses have changed.
+    public var onChange: (@NetworkActor () -> Void)?
+    private let connections: Connections
+    private let endpoint: Endpoint
+    private let ports: @NetworkActor () -> [UInt16]
+    private var machine = ReachabilityMachine()
+    private var awaited: [STUNTransactionID: Arrival] = [:]
+    private var timer: TimerToken?
+    private var isStopped = false
+
+    @NetworkActor
+    private final class Arrival {
+        var from: SocketAddress?
+        let all: Waiter<Void>
+        init(_ all: Waiter<Void>) { self.all = all }
+    }
+
+    /// - Parameter ports: external ports that gateways have opened, to be tried too.
+    public init(
+        _ connections: Connections, endpoint: Endpoint, ports: @escaping @NetworkActor () -> [UInt16] = { [] }
+    ) {
+        self.connections = connections
+        self.endpoint = endpoint
+        self.ports = ports
+    }
+
+    private var clock: any NetworkClock { connections.clock }
+
+    public var state: State { machine.state }
+    /// Addresses that others have reached.
+    public var verified: [SocketAddress] { machine.verified }
+    /// Addresses that others have tried in vain.
+    public var refuted: Set<SocketAddress> { machine.refuted }
+
+    public func start() {
+        let next = endpoint.onForeignDatagram
+        endpoint.onForeignDatagram = { [weak self] datagram in
+            guard let self, take(datagram) else { return next?(datagram) ?? () }
+        }
+        for session in connections.sessions { opened(session) }
+        connections.onSession { [weak self] session in self?.opened(session) }
+    }
+
+    public func stop() {
+        isStopped = true
+        if let timer { clock.cancel(timer) }
+    }
+
+    /// The gateways have opened or closed ports.
+    public func portsChanged() {
+        machine.portsChanged(now: clock.now)
+        carryOut([])
+    }
+
+    /// Addresses or routes have changed: nothing that was found out holds.
+    public func networkChanged() { carryOut(machine.networkChanged(now: clock.now)) }
+
+    // MARK: Servers
+
+    /// Those that this node went to, out in the world: who came in by itself, or is near, shows nothing.
+    private func opened(_ session: Session) {
+        guard session.isInitiator, session.path.peerAddress?.ip.isGlobal == true else { return }
+        machine.serverOpened(session.id, now: clock.now)
+        session.onEnd { [weak self] session, _ in
+            self?.machine.serverClosed(session.id)
+            self?.carryOut([])
+        }
+        carryOut([])
+    }
+
+    private func carryOut(_ actions: [ReachabilityMachine.Action]) {
+        guard !isStopped else { return }
+        for action in actions {
+            switch action {
+            case .changed: onChange?()
+            case .ask(let id, let round): networkTask { [weak self] in await self?.ask(id, round) }
+            }
+        }
+        if let timer { clock.cancel(timer) }
+        timer = machine.wake.map { instant in
+            clock.schedule(at: instant) { [weak self] in
+                guard let self else { return }
+                carryOut(machine.timerFired(now: clock.now))
+            }
+        }
+    }
+
+    private func ask(_ id: UInt64, _ round: Int) async {
+        guard let session = connections.session(id: id) else { return }
+        do {
+            let reached = try await dialBack(session)
+            carryOut(machine.answered(id, round: round, reached, now: clock.now))
+        } catch {
+            let isFinal = (error as? SessionError)?.code == .unsupported || error is DialBackUnable
+            machine.failed(id, round: round, isFinal: isFinal, now: clock.now)
+            carryOut([])
+        }
+    }
+
+    // MARK: One dial-back
+
+    /// The session's peer can't dial back over this connection.
+    private struct DialBackUnable: Error {}
+
+    private func dialBack(_ session: Session) async throws -> [SocketAddress: Bool] {
+        var random = SystemRandomNumberGenerator()
+        let probes = ([0] + ports()).prefix(DialBackMessage.probeLimit).map { port in
+            DialBackProbe(port: port, nonce: .random(using: &random))
+        }
+        let all = Waiter<Void>()
+        for probe in probes { awaited[probe.nonce] = Arrival(all) }
+        defer { for probe in probes { awaited[probe.nonce] = nil } }
+        let observed = try await report(on: session, probes)
+        let patience = clock.schedule(after: Self.arrivalDeadline) { all.resume(returning: ()) }
+        defer { clock.cancel(patience) }
+        if !hasAll(probes) { try await all.value() }
+        return probes.reduce(into: [:]) { reached, probe in
+            let from = awaited[probe.nonce]?.from
+            // From the connection's own address it would be let in by anything.
+            let isStranger = from.map { $0 != session.path.remote } ?? false
+            let address = SocketAddress(observed.ip, port: probe.port == 0 ? observed.port : probe.port)
+            reached[address] = (reached[address] ?? false) || isStranger
+        }
+    }
+
+    /// Where the peer sees this node, once the indications are on their way.
+    private func report(on session: Session, _ probes: [DialBackProbe]) async throws -> SocketAddress {
+        let stream = try await session.openStream(DialBackService.id)
+        do {
+            let answer = try await clock.withDeadline(Self.reportDeadline) {
+                try await stream.writeFrame(try DialBackMessage.encode(probes))
+                stream.finish()
+                return try await FrameReader(stream, limit: DialBackMessage.limit).required()
+            }
+            stream.stopReading(StreamCode.done.rawValue)
+            guard let report = DialBackMessage.report(answer) else { throw SessionError(.violation) }
+            switch report.status {
+            case .sent:
+                guard let observed = report.observed, observed.ip.isGlobal else { throw DialBackUnable() }
+                return observed
+            case .unable, .malformed: throw DialBackUnable()
+            case .limitReached: throw SessionError(.busy)
+            }
+        } catch {
+            stream.reset(StreamCode.cancelled.rawValue)
+            if error is DialBackUnable { throw error }
+            throw SessionError(error, on: session)
+        }
+    }
+
+    private func hasAll(_ probes: [DialBackProbe]) -> Bool {
+        probes.allSatisfy { awaited[$0.nonce]?.from != nil }
+    }
+
+    /// - Returns: whether the datagram is an indication that is waited for.
+    private func take(_ datagram: ForeignDatagram) -> Bool {
+        guard !awaited.isEmpty, STUNMessage.isLikely(datagram.bytes), let message = try? STUNMessage(datagram.bytes),
+            message.kind == .indication, let arrival = awaited[message.transaction]
+        else { return false }
+        arrival.from = arrival.from ?? datagram.remote
+        if awaited.values.allSatisfy({ $0.all !== arrival.all || $0.from != nil }) { arrival.all.resume(returning: ()) }
+        return true
+    }
+}
