@@ -11,12 +11,13 @@ struct DialMachine {
     /// Between two attempts (RFC 8305 section 5, the recommended value).
     static let stagger = Duration.milliseconds(250)
 
-    /// How long direct addresses have the network to themselves; with none of them left, relays start at once.
-    static let relayDelay = Duration.milliseconds(250)
+    /// How long direct addresses have the network to themselves; with none of them left, relays start at once. A path
+    /// through a relay takes two more handshakes, so that a direct one that answers is first on slow paths too.
+    static let relayDelay = Duration.milliseconds(150)
 
-    /// How long UDP has to itself before TCP to the same node starts. TCP needs three round trips more than QUIC's
-    /// first answer, so that it wins only where UDP does not pass.
-    static let tcpDelay = Duration.milliseconds(400)
+    /// How long UDP has to itself before TCP to the same node starts. TCP and its TLS need two round trips before the
+    /// handshake that UDP has begun long since, so that TCP wins only where UDP does not pass, on slow paths too.
+    static let tcpDelay = Duration.milliseconds(150)
 
     enum Way: Hashable {
         case direct(SocketAddress)

@@ -29,8 +29,8 @@ import Testing
     @Test func tcpStartsWhenUDPIsSilent() {
         var (machine, actions) = machine(.works, [tcp, udp])
         #expect(started(actions) == ["u"])
-        #expect(started(machine.timerFired(now: at(399))) == [])
-        #expect(started(machine.timerFired(now: at(400))) == ["t"])
+        #expect(started(machine.timerFired(now: at(149))) == [])
+        #expect(started(machine.timerFired(now: at(150))) == ["t"])
         #expect(machine.attemptSucceeded(1, now: at(480)) == [.observedUDP(works: false), .connected(1, cancel: [0])])
         #expect(machine.records.map(\.outcome) == [.connected, .timeout])
         #expect(machine.records.last?.detail.hasPrefix("UDP blocked") == true)
