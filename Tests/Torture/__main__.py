@@ -15,9 +15,10 @@ import traceback
 import interrupted
 import received
 import refused
+import relayed
 from nodes import House
 
-TESTS = refused.TESTS + received.TESTS + interrupted.TESTS
+TESTS = refused.TESTS + received.TESTS + interrupted.TESTS + relayed.TESTS
 
 
 def arguments():

@@ -5,6 +5,7 @@ extension Connection {
     func receive(_ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8) {
         guard let quic else { return }
         bytesReceived += UInt64(bytes.count)
+        receivedAt = endpoint.packetTime
         var localRaw = local.raw
         var remoteRaw = remote.raw
         let status = dep2p_quic_read(

@@ -54,6 +54,8 @@ public final class Connection {
     var wasExpired = false
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0
+    /// When a datagram of the connection last came in.
+    public internal(set) var receivedAt: NetworkInstant
     /// Where the relay of a relayed path is known; empty for direct ones.
     var kindOfPath: [SocketAddress: ConnectionPath.Kind] = [:]
     /// How straight paths came about, by the peer's address on them; and the one that was told last.
@@ -77,6 +79,7 @@ public final class Connection {
         self.role = role
         self.id = id
         expectedNodeID = expecting
+        receivedAt = endpoint.clock.now
     }
 
     /// The ngtcp2 connection; `nil` before it is made and after it is released.

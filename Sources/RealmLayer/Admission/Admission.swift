@@ -93,6 +93,7 @@ final class Admission {
     }
 
     private static func realmError(_ error: any Error, on session: Session) -> RealmError {
+        if let end = session.end { return RealmError(.closed(end)) }
         if error is FrameError { return RealmError(.violation, detail: "\(error)") }
         let error = SessionError(error, on: session)
         return switch error.code {

@@ -37,8 +37,6 @@ public final class RelayClient {
         var addresses: [Address]
         var session: Session?
         var terms: RelayTerms?
-        var heardBytes: UInt64 = 0
-        var heardAt: NetworkInstant
 
         var isOverTCP: Bool { session?.path.tcpPeer != nil }
     }
@@ -104,7 +102,7 @@ public final class RelayClient {
             return
         }
         guard relays.count < ReservationMachine.relayLimit else { return }
-        relays.append(Relay(addresses: [relay], heardAt: clock.now))
+        relays.append(Relay(addresses: [relay]))
         carryOut(machine.add(now: clock.now))
     }
 
@@ -216,7 +214,6 @@ public final class RelayClient {
             session.onEnd { [weak self] session, _ in self?.sessionEnded(session, index) }
             learnWays(from: session, index)
         }
-        relays[index].heardAt = clock.now
         relays[index].addresses = relays[index].addresses.map { $0.with(nodeID: session.remoteNodeID) }
         let isNew = !machine.isHeld(index)
         relays[index].terms = terms
@@ -238,24 +235,28 @@ public final class RelayClient {
 
     /// Looks at what has come from the relays: with the keep-alive's answers, something has to.
     private func watchSilence() {
-        guard watch == nil, !machine.standing.isEmpty else { return }
-        watch = clock.schedule(after: Self.silence / 2) { [weak self] in
+        guard watch == nil, let next = machine.standing.map(silenceIsDue).min() else { return }
+        // What is silent already is looked at now and then: it may be heard again.
+        let again = clock.now.advanced(by: Self.silence / 2)
+        watch = clock.schedule(at: max(next, again)) { [weak self] in
             guard let self else { return }
             watch = nil
-            let now = clock.now
             var actions: [ReservationMachine.Action] = []
             for index in machine.standing {
-                guard let received = relays[index].session?.quicConnection?.statistics.bytesReceived else { continue }
-                if received != relays[index].heardBytes {
-                    relays[index].heardBytes = received
-                    relays[index].heardAt = now
+                if clock.now < silenceIsDue(index) {
                     machine.heard(index)
-                } else if now.duration(since: relays[index].heardAt) > endpoint.configuration.keepAlive + Self.silence {
-                    actions += machine.silent(index, now: now)
+                } else {
+                    actions += machine.silent(index, now: clock.now)
                 }
             }
             carryOut(actions)
         }
+    }
+
+    /// When the relay will have been silent for too long.
+    private func silenceIsDue(_ index: Int) -> NetworkInstant {
+        let heardAt = relays[index].session?.quicConnection?.receivedAt ?? clock.now
+        return heardAt.advanced(by: endpoint.configuration.keepAlive + Self.silence)
     }
 
     // MARK: Exchanges
@@ -330,21 +331,28 @@ public final class RelayClient {
         guard let leg = leg(of: session), let ends = leg.open(grant.id, datagramSize: grant.datagramSize) else {
             throw RelayError.limit("circuits through one relay", RelayLeg.circuitLimit)
         }
+        // The circuit may end while the handshake goes on: nothing is to be waited for then.
+        let circuit = CircuitWatch()
+        networkTask { [weak self] in
+            let end = await reader.circuitEnd()
+            circuit.end = end
+            self?.ended(grant.id, leg, end)
+        }
         do {
             let connection = try await endpoint.connect(
                 to: ends.remote, from: ends.local, kind: .relay(leg.relayID), expecting: target)
+            // It may have ended before this task went on.
+            if let end = connection.closeReason { throw QUICError(.closedByPeer, "\(end)") }
             ways[connection.id] = (leg, grant.id)
             connection.onClose.append { [weak self] _ in
                 self?.ways[connection.id] = nil
                 leg.close(grant.id)
                 Self.end(stream)
             }
-            networkTask { [weak self] in
-                self?.ended(grant.id, leg, await reader.circuitEnd())
-            }
             return connection
         } catch {
             leg.close(grant.id)
+            if let end = circuit.end { throw RelayError(ending: end) }
             throw error
         }
     }
@@ -379,4 +387,10 @@ public final class RelayClient {
         session.onEnd { [weak self] session, _ in self?.legs[session.id] = nil }
         return leg
     }
+}
+
+/// How a circuit has ended, once it has.
+@NetworkActor
+private final class CircuitWatch {
+    var end: CircuitEnd?
 }

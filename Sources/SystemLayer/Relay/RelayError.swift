@@ -73,3 +73,14 @@ public enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
         }
     }
 }
+
+extension RelayError {
+    /// A circuit that ended before there was a connection over it.
+    init(ending end: CircuitEnd) {
+        switch end {
+        case .closed: self.init(.refusedByTarget)
+        case .stopping: self.init(.stopping)
+        case .limit(let name, _, let maximum): self.init(.limitReached, limit: Limit(name: name, maximum: maximum))
+        }
+    }
+}
