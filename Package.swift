@@ -61,9 +61,6 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks", dependencies: ["DeP2P", "AppLayer", "SystemLayer", "QUIC", "Identity"],
             path: "Tests/Benchmarks/Engine", swiftSettings: house),
-        .executableTarget(
-            name: "NATProbe", dependencies: ["SystemLayer", "QUIC", "Identity"], path: "Tests/NATLab/Probe",
-            swiftSettings: house),
         .target(
             name: "TestSupport", dependencies: ["QUIC", "Identity"], path: "Tests/TestSupport", swiftSettings: house),
         .target(

@@ -80,7 +80,7 @@ imports_only_go_down() {
 # Named products only: --build-tests would also build every tool of the packages that we depend on.
 build() {
     local product
-    for product in dep2p NATProbe Benchmarks dep2pPackageTests; do
+    for product in dep2p Benchmarks dep2pPackageTests; do
         swift build --product "$product" 2>&1 | tee -a "$logs/compile.log" |
             grep -vE '^\[[0-9]+/[0-9]+\] (Compiling|Emitting|Write|Wrapping)'
         [ "${PIPESTATUS[0]}" = 0 ] || return 1

@@ -32,7 +32,7 @@ extension Node {
 
 extension Address {
     /// The UDP address that a QUIC address stands for; `nil` for names, relayed addresses and other transports.
-    fileprivate var socketAddress: SocketAddress? {
+    var socketAddress: SocketAddress? {
         guard !isRelayed, case .ip(let ip)? = host, case .quic(let port)? = transport, port > 0 else { return nil }
         return SocketAddress(ip, port: port)
     }

@@ -94,7 +94,8 @@ public final class Node {
         let relays = RelayClient(connections, endpoint: endpoint)
         self.relays = relays
         let own = OwnAddresses(
-            connections, endpoint: endpoint, listener: listener, relays: relays, usesDirect: configuration.usesDirect)
+            connections, endpoint: endpoint, listener: listener, relays: relays, usesDirect: configuration.usesDirect,
+            servers: ownRelays.compactMap(\.socketAddress), isSystem: open != nil)
         self.own = own
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from natlab import drivers, faults, gateway, matrix, nat, natcheck, selftest, topology
+from natlab import drivers, faults, gateway, matrix, nat, natcheck, reachability, selftest, topology
 from natlab.system import LabError
 
 
@@ -15,6 +15,7 @@ def arguments():
     what = parser.add_argument_group("what to run (default: --self-test and --pairs ci)")
     what.add_argument("--self-test", action="store_true", help="show that each network behaves as its name says")
     what.add_argument("--nat-check", action="store_true", help="compare dep2p's NAT check with what the networks are")
+    what.add_argument("--reachability", action="store_true", help="compare what listening nodes find out by dial-back")
     what.add_argument("--gateway", action="store_true", help="port mapping against miniupnpd")
     what.add_argument("--fault-test", action="store_true", help="show that each fault does what it says")
     what.add_argument("--faults", metavar="WHICH", help="all, or names: a transfer through each (needs BINARY)")
@@ -46,13 +47,15 @@ def run(options):
     """Returns the number of failures."""
     report = reporter(options.json)
     kinds = options.kinds.split(",")
-    nothing_chosen = not (options.self_test or options.nat_check or options.gateway or options.pairs
+    nothing_chosen = not (options.self_test or options.nat_check or options.reachability or options.gateway or options.pairs
                           or options.fault_test or options.faults)
     failed = 0
     if options.self_test or nothing_chosen:
         failed += selftest.check(kinds, report)
     if options.nat_check:
         failed += natcheck.check(needed(options.binary), kinds, report)
+    if options.reachability:
+        failed += reachability.check(needed(options.binary), kinds, report)
     if options.gateway:
         failed += gateway.check(needed(options.binary), report)
     if options.fault_test:

@@ -13,15 +13,26 @@ final class OwnAddresses {
     private weak var relays: RelayClient?
     private let usesDirect: Bool
 
+    /// - Parameters:
+    ///   - servers: relays that the node may ask about its network.
+    ///   - isSystem: whether the endpoint's sockets are the system's, so that others can be opened beside them.
     init(
-        _ connections: Connections, endpoint: Endpoint, listener: TCPListener?, relays: RelayClient, usesDirect: Bool
+        _ connections: Connections, endpoint: Endpoint, listener: TCPListener?, relays: RelayClient, usesDirect: Bool,
+        servers: [SocketAddress], isSystem: Bool
     ) {
         self.endpoint = endpoint
         self.listener = listener
         self.relays = relays
         self.usesDirect = usesDirect
         let mapped = MappedPorts()
-        reachability = Reachability(connections, endpoint: endpoint, ports: { mapped.ports })
+        reachability = Reachability(
+            connections, endpoint: endpoint, ports: { mapped.ports },
+            filtering: { [weak relays] family in
+                guard isSystem, let relays else { return nil }
+                let observers = (relays.observers + servers).filter { $0.ip.family == family }
+                let report = try? await NATCheck().run(observers: observers, scope: .filteringByAddress)
+                return family == .v4 ? report?.ipv4Family.filtering : report?.ipv6Family.filtering
+            })
         mapped.owner = self
     }
 

@@ -59,6 +59,7 @@ public struct NATCheckStateMachine: Sendable {
     public private(set) var report = NATFamilyReport()
     let observers: [SocketAddress]
     private let secondPort: UInt16
+    private let scope: NATCheck.Scope
     var random: any RandomNumberGenerator & Sendable
     private(set) var stage = Stage.survey
     private var probes: [Probe] = []
@@ -76,8 +77,9 @@ public struct NATCheckStateMachine: Sendable {
     ///   - first, second: the sockets' own addresses, as an observer would see them without translation.
     public init(
         observers: [SocketAddress], first: SocketAddress, second: SocketAddress,
-        random: any RandomNumberGenerator & Sendable
+        scope: NATCheck.Scope = .everything, random: any RandomNumberGenerator & Sendable
     ) {
+        self.scope = scope
         var seen: Set<SocketAddress> = []
         self.observers = Array(observers.filter { seen.insert($0).inserted }.prefix(Self.maximumObservers))
         secondPort = second.port
@@ -141,9 +143,17 @@ public struct NATCheckStateMachine: Sendable {
     private mutating func advance(now: NetworkInstant) -> [Transmission] {
         while true {
             conclude()
-            stage = Stage(rawValue: stage.rawValue + 1) ?? .finished
+            stage = next
             probes = stage == .finished ? [] : nextProbes(now: now)
             if stage == .finished || !probes.isEmpty { return transmissions(probes) }
+        }
+    }
+
+    private var next: Stage {
+        switch (scope, stage) {
+        case (.filteringByAddress, .survey): .baseline
+        case (.filteringByAddress, .filteringByAddress): .finished
+        default: Stage(rawValue: stage.rawValue + 1) ?? .finished
         }
     }
 

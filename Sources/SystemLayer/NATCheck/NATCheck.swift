@@ -7,6 +7,13 @@ public final class NATCheck {
     public typealias OpenSocket = @NetworkActor (IPAddress.Family) throws -> any DatagramChannel
     public typealias FindSource = @NetworkActor (SocketAddress) -> IPAddress?
 
+    /// How much is to be found out.
+    public enum Scope: Sendable {
+        case everything
+        /// Whether an address that was never written to is let in: takes two observers, and three round trips.
+        case filteringByAddress
+    }
+
     private let clock: any NetworkClock
     private let open: OpenSocket
     private let source: FindSource
@@ -30,11 +37,13 @@ public final class NATCheck {
     ///     others: they see no translation.
     ///   - limit: when to end with what is known; `nil` waits for every test.
     /// - Throws: `CancellationError`.
-    public func run(observers: [SocketAddress], limit: Duration? = nil) async throws -> NATReport {
+    public func run(
+        observers: [SocketAddress], limit: Duration? = nil, scope: Scope = .everything
+    ) async throws -> NATReport {
         let global = observers.filter(\.ip.isGlobal)
         let observers = global.isEmpty ? observers : global
-        async let ipv4 = check(observers.filter { $0.ip.family == .v4 }, .v4, limit)
-        async let ipv6 = check(observers.filter { $0.ip.family == .v6 }, .v6, limit)
+        async let ipv4 = check(observers.filter { $0.ip.family == .v4 }, .v4, limit, scope)
+        async let ipv6 = check(observers.filter { $0.ip.family == .v6 }, .v6, limit, scope)
         var report = NATReport()
         report.ipv4Family = try await ipv4
         report.ipv6Family = try await ipv6
@@ -42,7 +51,7 @@ public final class NATCheck {
     }
 
     private func check(
-        _ observers: [SocketAddress], _ family: IPAddress.Family, _ limit: Duration?
+        _ observers: [SocketAddress], _ family: IPAddress.Family, _ limit: Duration?, _ scope: Scope
     ) async throws -> NATFamilyReport {
         var unavailable = NATFamilyReport()
         unavailable.asked = observers.count
@@ -54,7 +63,8 @@ public final class NATCheck {
         let run = NATCheckRun(
             NATCheckStateMachine(
                 observers: observers, first: SocketAddress(local, port: first.localAddress.port),
-                second: SocketAddress(local, port: second.localAddress.port), random: SystemRandomNumberGenerator()),
+                second: SocketAddress(local, port: second.localAddress.port), scope: scope,
+                random: SystemRandomNumberGenerator()),
             sockets: [.first: first, .second: second], clock: clock)
         defer { run.close() }
         return try await run.result(within: limit)

@@ -5,7 +5,8 @@ public import QUIC
 ///
 /// The cheap form of a dial: a STUN Binding indication with the asker's nonce, from the node's second port, which the
 /// asker has not written to. It shows that UDP from there gets through to the asker's socket, which is all that a QUIC
-/// handshake over it needs. Not against filtering by address alone: this node's address is known to the asker's NAT.
+/// handshake over it needs. It says nothing about filtering by address alone, since this node's address is known to the
+/// asker's NAT: the asker finds that out by itself (``NATCheck``).
 ///
 /// No use as a reflector: only to the address that the connection itself comes from, only to ports that a node may
 /// have, three datagrams of 28 bytes a port, within ``DialBackLimiter``.
@@ -41,7 +42,7 @@ public final class DialBackService {
         guard let probes = DialBackMessage.probes(request) else {
             return DialBackMessage.Report(status: .malformed, observed: nil)
         }
-        guard let asker = session.path.peerAddress, alternate.port(asker.ip.family) != nil else {
+        guard session.path.tcpPeer == nil, let asker = session.path.peerAddress, alternate.port(asker.ip.family) != nil else {
             return DialBackMessage.Report(status: .unable, observed: nil)
         }
         guard limiter.take(session.remoteNodeID, asker.ip, now: clock.now) else {

@@ -1,4 +1,4 @@
-internal import Identity
+public import Identity
 public import QUIC
 
 /// Finds out which of this node's addresses others can reach: asks nodes that it is connected to, to dial back.
@@ -23,6 +23,7 @@ public final class Reachability {
     private let connections: Connections
     private let endpoint: Endpoint
     private let ports: @NetworkActor () -> [UInt16]
+    private let filtering: Filtering
     private var machine = ReachabilityMachine()
     private var awaited: [STUNTransactionID: Arrival] = [:]
     private var timer: TimerToken?
@@ -35,10 +36,18 @@ public final class Reachability {
         init(_ all: Waiter<Void>) { self.all = all }
     }
 
-    /// - Parameter ports: external ports that gateways have opened, to be tried too.
+    /// Finds out whose packets come in, over the family of a server.
+    public typealias Filtering = @NetworkActor @Sendable (IPAddress.Family) async -> NATFiltering?
+
+    /// - Parameters:
+    ///   - ports: external ports that gateways have opened, to be tried too.
+    ///   - filtering: asked when a server got through: its address is known to this node's NAT, and may be let in for
+    ///     that alone.
     public init(
-        _ connections: Connections, endpoint: Endpoint, ports: @escaping @NetworkActor () -> [UInt16] = { [] }
+        _ connections: Connections, endpoint: Endpoint, ports: @escaping @NetworkActor () -> [UInt16] = { [] },
+        filtering: @escaping Filtering = { _ in nil }
     ) {
+        self.filtering = filtering
         self.connections = connections
         self.endpoint = endpoint
         self.ports = ports
@@ -79,7 +88,9 @@ public final class Reachability {
 
     /// Those that this node went to, out in the world: who came in by itself, or is near, shows nothing.
     private func opened(_ session: Session) {
-        guard session.isInitiator, session.path.peerAddress?.ip.isGlobal == true else { return }
+        guard session.isInitiator, session.path.tcpPeer == nil, session.path.peerAddress?.ip.isGlobal == true else {
+            return
+        }
         machine.serverOpened(session.id, now: clock.now)
         session.onEnd { [weak self] session, _ in
             self?.machine.serverClosed(session.id)
@@ -134,13 +145,20 @@ public final class Reachability {
         let patience = clock.schedule(after: Self.arrivalDeadline) { all.resume(returning: ()) }
         defer { clock.cancel(patience) }
         if !hasAll(probes) { try await all.value() }
-        return probes.reduce(into: [:]) { reached, probe in
+        var reached: [SocketAddress: Bool] = [:]
+        for probe in probes {
             let from = awaited[probe.nonce]?.from
             // From the connection's own address it would be let in by anything.
             let isStranger = from.map { $0 != session.path.remote } ?? false
             let address = SocketAddress(observed.ip, port: probe.port == 0 ? observed.port : probe.port)
             reached[address] = (reached[address] ?? false) || isStranger
         }
+        // A port that a gateway has opened is open to everyone.
+        if reached[observed] == true, !ports().contains(observed.port) {
+            let filtering = await filtering(observed.ip.family)
+            reached[observed] = filtering == nil || filtering == .endpointIndependent
+        }
+        return reached
     }
 
     /// Where the peer sees this node, once the indications are on their way.

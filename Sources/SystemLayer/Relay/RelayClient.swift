@@ -139,7 +139,7 @@ public final class RelayClient {
     }
 
     /// Where the relays are that this node is connected with over UDP: they answer STUN there.
-    var observers: [SocketAddress] {
+    public var observers: [SocketAddress] {
         let paths = relays.compactMap { $0.session?.path } + legs.values.map(\.connection.path)
         var found: [SocketAddress] = []
         for path in paths where path.tcpPeer == nil {

@@ -3,7 +3,7 @@
 import json
 
 from . import nat, selftest
-from .system import LabError, run
+from .system import LabError
 from .topology import Lab
 
 NAMES = {
@@ -58,17 +58,17 @@ def ask(lab, host, binary, ports):
         raise LabError(f"nat-check: {errors.decode(errors='replace').strip()}") from error
 
 
-def relays(lab, binary):
-    """dep2p relays, with one port each, and a TCP leg where they have one."""
-    legs = "--tcp-listen" in run(binary, "relay", "--help")
+def relays(lab, binary, named=False):
+    """dep2p relays, with one port and a TCP leg each: the ports, or the options that name them."""
+    options = []
     for index, relay in enumerate(lab.relays):
         v4, v6 = lab.relay_addresses[index]
-        tcp = ("--tcp-listen", f"{v4}:443", "--tcp-listen", f"[{v6}]:443") if legs else ()
         process = lab.start(relay, binary, "relay", "--ephemeral", "--json", "--listen", f"{v4}:4001", "--listen",
-                            f"[{v6}]:4001", *tcp)
-        while json.loads(process.child.stdout.readline()).get("type") != "listening":
+                            f"[{v6}]:4001", "--tcp-listen", f"{v4}:443", "--tcp-listen", f"[{v6}]:443")
+        while (event := json.loads(process.child.stdout.readline())).get("type") != "listening":
             pass
-    return ("4001",)
+        options += [option for address in event["addresses"] for option in ("--relay", address)]
+    return options if named else ("4001",)
 
 
 def lab_observers(lab, _):

@@ -94,6 +94,21 @@ import Testing
         #expect(symmetric.run().report.mapping == .addressAndPortDependent)
     }
 
+    @Test("asked for filtering by address alone, it does nothing else")
+    func scope() {
+        for (filtering, expected) in [
+            (SimulatedNAT.Rule.none, NATFiltering.endpointIndependent), (.address, .endpointDependent),
+            (.addressAndPort, .endpointDependent),
+        ] {
+            var nat = SimulatedNAT(Self.dep2pNodes, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+            nat.scope = .filteringByAddress
+            let (report, elapsed) = nat.run()
+            #expect(report.filtering == expected)
+            #expect(report.mtu == nil && report.hairpin == nil && report.burstAnswered == nil)
+            #expect(elapsed < .milliseconds(1100))
+        }
+    }
+
     @Test("a network that drops most of a burst is throttled; other observers are spared the burst")
     func throttling() {
         var nat = SimulatedNAT(Self.dep2pNodes, mapping: SimulatedNAT.Rule.none, filtering: .none)

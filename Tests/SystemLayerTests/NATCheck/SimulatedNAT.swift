@@ -43,6 +43,7 @@ struct SimulatedNAT {
     var loss = 0.0
     /// Packets let out in the same millisecond.
     var packetsAtOnce = Int.max
+    var scope = NATCheck.Scope.everything
 
     private var mappings: [String: SocketAddress] = [:]
     private var owners: [SocketAddress: SocketAddress] = [:]
@@ -62,8 +63,8 @@ struct SimulatedNAT {
         random = SeededBytes(seed: seed)
         (mappings, owners, sent, queue) = ([:], [:], [:], [])
         var machine = NATCheckStateMachine(
-            observers: observers.map(\.address), first: Self.first, second: Self.second, random: SeededBytes(seed: seed)
-        )
+            observers: observers.map(\.address), first: Self.first, second: Self.second, scope: scope,
+            random: SeededBytes(seed: seed))
         transmit(machine.start(now: now), now: now)
         while !machine.isFinished {
             let arrival = queue.min { $0.time < $1.time }
