@@ -29,7 +29,8 @@ public struct Preset: Sendable {
         mapsPorts: false)
     /// For tests and small devices.
     public static let minimal = Preset(
-        "minimal", low: 10, high: 50, bufferedMiB: 8, keepAlive: .seconds(3), idleTimeout: .seconds(9), mapsPorts: false)
+        "minimal", low: 10, high: 50, bufferedMiB: 8, keepAlive: .seconds(3), idleTimeout: .seconds(9), mapsPorts: false
+    )
 
     public static let all = [mobile, desktop, server, minimal]
 

@@ -111,13 +111,16 @@ import Testing
         try await network.run {
             let gateway = Gateway(on: network, lifetime: 1200)
             var asked: [IPAddress.Family] = []
-            let sockets = [v4(0, 0, 0, 0, 4001), SocketAddress(.v6Any, port: 4002), SocketAddress(.v4Loopback, port: 9)]
+            let sockets = [
+                v4(0, 0, 0, 0, 4001), SocketAddress(.v6Any, port: 4002), SocketAddress(.v4Loopback, port: 9),
+            ]
             let mappings = PortMappings(of: sockets) { port, family in
                 asked.append(family)
                 guard family == .v4 else { return nil }
+                let socket = SocketAddress(Self.client.ip, port: 60_000 + UInt16(asked.count))
                 return PortMapper(
                     internalPort: port, gateway: Self.gatewayAddress, client: Self.client.ip,
-                    socket: DatagramSocket(network.makeDriver(address: Self.client)), clock: network)
+                    socket: DatagramSocket(network.makeDriver(address: socket)), clock: network)
             }
             var changes: [UInt16?] = []
             mappings.onChange = { _, mapping in changes.append(mapping?.externalPort) }
@@ -135,7 +138,7 @@ import Testing
             #expect(gateway.removals == 2)
             #expect(mappings.addresses.isEmpty)
             mappings.networkChanged()
-            #expect(asked.count == 4 || asked.count == 3)
+            #expect(asked.filter { $0 == .v4 }.count == 2)
         }
     }
 

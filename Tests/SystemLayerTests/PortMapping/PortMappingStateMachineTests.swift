@@ -277,7 +277,8 @@ private struct GatewayWorld {
         var machine = PortMappingStateMachine(
             client: v4(192, 168, 1, 10, 0).ip, internalPort: 4001, nonce: [UInt8](1...12))
         let start = machine.start(now: .milliseconds(0))
-        guard case .send(let request)? = start.first, case .send(let removal)? = machine.stop(now: .milliseconds(1)).first
+        guard case .send(let request)? = start.first,
+            case .send(let removal)? = machine.stop(now: .milliseconds(1)).first
         else { return #expect(Bool(false), "nothing was sent") as Void }
         #expect(machine.isStopped)
         #expect(Array(removal[4..<8]) == [0, 0, 0, 0])

@@ -139,7 +139,8 @@ import Testing
         var sameAddress = DialBackLimiter()
         #expect(taken(50, &sameAddress) { ($0, v4(45, 0, 0, 1, 1)) } == DialBackLimiter.perAsker)
         var sameHousehold = DialBackLimiter()
-        #expect(taken(50, &sameHousehold) { ($0, v6(0x2600_0000_0000_0001, UInt64($0), 1)) } == DialBackLimiter.perAsker)
+        #expect(
+            taken(50, &sameHousehold) { ($0, v6(0x2600_0000_0000_0001, UInt64($0), 1)) } == DialBackLimiter.perAsker)
         var everyone = DialBackLimiter()
         #expect(taken(250, &everyone) { ($0, v4(45, 0, 0, UInt8($0), 1)) } == DialBackLimiter.total)
         let later = everyone.take(Self.node[0], v4(45, 0, 0, 1, 1).ip, now: Self.now.advanced(by: .seconds(60)))
