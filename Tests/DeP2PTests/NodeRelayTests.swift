@@ -2,10 +2,10 @@ import AppLayer
 import Glibc
 import Identity
 import QUIC
-import SystemLayer
 import Testing
 
 @testable import DeP2P
+@testable import SystemLayer
 
 /// A relay and its clients as applications have them, over loopback sockets.
 @Suite struct NodeRelayTests {
@@ -117,6 +117,42 @@ import Testing
         let expected = try #require(await relay.addresses.last)
         #expect(await right.addresses.last?.relay?.address == expected)
         for node in [right, relay] { await node.stop() }
+    }
+
+    @Test func aReservationMovesBackToUDPWhenItWorksAgain() async throws {
+        let relay = try await Node.start(
+            loopback {
+                $0.relay = RelayConfiguration()
+                $0.tcpListen = [SocketAddress(.v4Loopback, port: 0)]
+            })
+        let relays = await relay.addresses
+        let folder = "/tmp/dep2p-state-\(UInt64.random(in: 0...(.max)))"
+        // As an earlier run has left it: the next look at UDP is due in a moment.
+        let due = Node.wallClockMilliseconds() + 1_500
+        StateFile.replace(
+            "\(folder)/udp-blocked",
+            with: Array("dep2p udp-blocked 1\n\(NetworkFingerprint.current()) 3 \(due)\n".utf8))
+        let right = try await Node.start(
+            loopback {
+                $0.relays = relays
+                $0.stateDirectory = folder
+            })
+        #expect(await right.waitForRelay(timeout: .seconds(10)))
+        let first = try #require(await right.connections.session(with: relay.nodeID))
+        #expect(await first.path.tcpPeer != nil)
+        #expect(await first.attempts.count == 1)
+        try await eventually { await right.connections.session(with: relay.nodeID)?.path.tcpPeer == nil }
+        #expect(await right.relayReservations.count == 1)
+        _ = try await first.waitClosed()
+        #expect(await right.relayReservations.count == 1)
+        let left = try await Node.start(loopback { $0.usesDirect = false })
+        let session = try await left.connect(to: DialTarget(addresses: right.addresses))
+        #expect(await session.path.kind == .relay(relay.nodeID))
+        for node in [left, right, relay] { await node.stop() }
+        let written = StateFile.read("\(folder)/udp-blocked", limit: 4_096)
+        #expect(String(decoding: written, as: UTF8.self) == "dep2p udp-blocked 1\n")
+        unlink("\(folder)/udp-blocked")
+        rmdir(folder)
     }
 
     @Test func aPeersRelaysAreLearnedAndTheirChangesPushed() async throws {

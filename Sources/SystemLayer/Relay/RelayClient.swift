@@ -27,6 +27,9 @@ public final class RelayClient {
 
     /// How long a relay may take to answer: it has to ask the target within its own deadline.
     public nonisolated static let requestDeadline = Duration.seconds(8)
+    /// How long a relay itself may take to be connected with, all ways together: less than one attempt of a connect may
+    /// take, so that its own attempts are told.
+    public nonisolated static let dialDeadline = Duration.seconds(5)
     public nonisolated static let reserveDeadline = Duration.seconds(4)
     /// Beyond the keep-alive, how long nothing may come from a relay before another is asked.
     public nonisolated static let silence = Duration.seconds(1)
@@ -307,7 +310,7 @@ public final class RelayClient {
     func connect(to target: NodeID, viaAny relay: [Address]) async throws -> RelayedConnection {
         let ways = ways(to: relay)
         let known = ways.first?.nodeID.flatMap(connections.session(with:))
-        let session = try await connections.connect(to: DialTarget(addresses: ways))
+        let session = try await connections.connect(to: DialTarget(addresses: ways), timeout: Self.dialDeadline)
         let used = ways.first { $0.isOverTCP == (session.path.tcpPeer != nil) }
         let attempts = known === session ? [] : session.attempts
         let (stream, reader, reply) = try await exchange(.connect(target), on: session)
