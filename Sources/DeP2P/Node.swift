@@ -32,11 +32,13 @@ public final class Node {
     let endpoint: Endpoint
     /// Gets relayed connections onto straight paths; `nil` when these, or relays, are left out.
     private(set) var holePunch: HolePunch?
-    private let identify: Identify
+    let identify: Identify
     private let stun: STUNService
     /// The node's second port.
     private let alternate: AlternatePort
     private let tcpListener: TCPListener?
+    var monitor: NetworkMonitor?
+    var networkObservers: [@NetworkActor () -> Void] = []
     private let dialBack: DialBackService
     let own: OwnAddresses
     var reachabilityObservers: [@NetworkActor (Reachability.State) -> Void] = []
@@ -60,6 +62,7 @@ public final class Node {
                 configuration, driver: driver, listener: listener, clock: SystemNetworkClock.shared,
                 open: { try DatagramSocket(bind: $0) })
             node.startMapping(configuration)
+            node.watchNetwork()
             return node
         } catch {
             throw DeP2PError(error)
@@ -209,6 +212,7 @@ public final class Node {
     public func stop(grace: Duration = Node.defaultGrace) async {
         guard !isStopped else { return }
         isStopped = true
+        monitor?.stop()
         holePunch?.stop()
         relayService?.stop()
         own.reachability.stop()

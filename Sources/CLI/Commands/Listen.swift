@@ -38,6 +38,7 @@ extension CommandEntry {
                 "port_mapping",
                 "A router has opened a port: `protocol` (`pcp`, `nat_pmp` or `upnp`), `port` and `address`, `null` when it "
                     + "did not tell; all are `null` when it is closed."),
+            .init("addresses", "This machine's network has changed: the `addresses` as they are now."),
             .init(
                 "reachability",
                 "What nodes that dialled back have found: `state` (`public`, `private` or `unknown`), and the `addresses` "
@@ -178,9 +179,7 @@ struct ListenPlan: CommandPlan, Equatable {
         output.note("NodeID \(node.nodeID)")
         for address in addresses { output.note("listening on \(address)") }
         if !run.plan.relays.isEmpty, !isRelayed { output.note("no relay has granted a reservation yet") }
-        node.onPortMapping { _, mapping in output.report(mapping) }
-        for mapping in node.portMappings { output.report(mapping) }
-        node.onReachability { output.report($0, of: node) }
+        output.reportChanges(of: node)
         node.onRelayEvent { event in
             switch event {
             case .reserved(let standing): output.note("listening on \(standing.address)")

@@ -36,6 +36,7 @@ extension CommandEntry {
             .init("listening", "`node_id`, `addresses`."),
             .init("port_mapping", "As for `dep2p listen`."),
             .init("reachability", "As for `dep2p listen`."),
+            .init("addresses", "As for `dep2p listen`."),
             .init("reservation", "`node_id` and `state`: `granted`, `renewed` or `ended`."),
             .init(
                 "circuit",
@@ -111,9 +112,7 @@ struct RelayPlan: CommandPlan {
             ])
         output.note("relay \(node.nodeID), for \(membersOnly ? "members of the realm" : "anyone")")
         for address in addresses { output.note("listening on \(address)") }
-        node.onPortMapping { _, mapping in output.report(mapping) }
-        for mapping in node.portMappings { output.report(mapping) }
-        node.onReachability { output.report($0, of: node) }
+        output.reportChanges(of: node)
         node.relayService?.onEvent = { output.report($0) }
         context.interruption.on(SIGUSR1) {
             Task { @NetworkActor in

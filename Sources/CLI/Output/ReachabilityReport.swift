@@ -4,6 +4,20 @@ import QUIC
 import SystemLayer
 
 extension Output {
+    /// Says from now on how others reach the node.
+    @NetworkActor
+    func reportChanges(of node: Node) {
+        for mapping in node.portMappings { report(mapping) }
+        node.onPortMapping { [self] _, mapping in report(mapping) }
+        node.onReachability { [self, unowned node] in report($0, of: node) }
+        node.onNetworkChange { [self, unowned node] in
+            let addresses = node.addresses.map(\.description)
+            event("addresses", [JSONField("addresses", .array(addresses.map(JSONValue.string)))])
+            note("the network has changed")
+            for address in addresses { note("listening on \(address)") }
+        }
+    }
+
     /// Whether others reach the node straight.
     @NetworkActor
     func report(_ state: Reachability.State, of node: Node) {

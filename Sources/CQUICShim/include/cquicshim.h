@@ -71,6 +71,13 @@ int dep2p_address_is_local(const dep2p_address *address);
 /// The address of this machine that datagrams to `destination` carry; 0, or -errno when there is no route (route.c).
 int dep2p_route_source(const dep2p_address *destination, dep2p_address *result);
 
+// ---- changes of this machine's addresses and routes (routes.c) ----
+
+/// A descriptor that becomes readable when the kernel tells of one; -errno on failure.
+int dep2p_routes_open(void);
+/// Reads what the kernel tells; 1 when an address or a route came or went, 0 when not.
+int dep2p_routes_changed(int descriptor);
+
 // ---- TCP (tcp.c) ----
 
 /// A bound, listening, non-blocking TCP socket; -errno on failure. dep2p_udp_local_address tells its port.

@@ -22,7 +22,7 @@ public enum TCPProbe {
     /// Connections at once.
     static let limit = 16
     static let answerLength = 512
-    /// Plain HTTP, which a relay's TLS answers with an alert and a captive portal with a page.
+    /// Plain HTTP, which a relay's TLS closes the connection on and a captive portal answers with a page.
     static let request = Array("GET / HTTP/1.0\r\n\r\n".utf8)
 
     /// Where to look for the observers over TCP, best first.
@@ -60,15 +60,9 @@ public enum TCPProbe {
         }
         report.tcp = answers.isEmpty ? (outcomes.isEmpty ? nil : false) : true
         guard report.observers == 0 else { return }
-        if answers.contains(where: { isPortal($1, at: $0) }) {
-            report.captivePortal = true
-        } else if answers.contains(where: { $1.starts(with: tlsAlert) }) {
-            report.captivePortal = false
-        }
+        // A connection that is closed, or answered by TLS, may be the server's or a portal's.
+        if answers.contains(where: { isPortal($1, at: $0) }) { report.captivePortal = true }
     }
-
-    /// RFC 8446 section 5.1: a record of type alert, of any version since SSL 3.
-    private static let tlsAlert: [UInt8] = [21, 3]
 
     /// A web page in the place of a relay's TLS, a redirection to another host, or status 511 (RFC 6585 section 6).
     static func isPortal(_ answer: [UInt8], at address: SocketAddress) -> Bool {

@@ -151,6 +151,13 @@ public final class RelayClient {
         return found
     }
 
+    /// Addresses or routes of this machine have changed: relays that failed may be there now, the others have to learn
+    /// where this node is.
+    public func networkChanged() {
+        nudge()
+        retry()
+    }
+
     /// Has the relays learn where this node is now, soon.
     func nudge() {
         for relay in relays { relay.session?.quicConnection?.nudge() }

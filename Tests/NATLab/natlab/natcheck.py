@@ -18,8 +18,8 @@ def expected(kind, legs):
     facts = selftest.expected(kind, family)
     if not facts["udp"]:
         # Only TCP tells a network that blocks UDP from servers that are down; both let port 443 through.
-        return {"udp": False if legs else None, "tcp": legs, "captive_portal": False if legs else None,
-                "exit": 69, "mapping": None, "filtering": None, "nat_type": None}
+        return {"udp": False if legs else None, "tcp": legs, "captive_portal": None, "exit": 69, "mapping": None,
+                "filtering": None, "nat_type": None}
     name = NAMES.get((kind.name, family), "port-restricted cone")
     # Hairpinning is a question for translators whose mapping is steady.
     steady = facts["translated"] and facts["mapping"] == nat.INDEPENDENT
