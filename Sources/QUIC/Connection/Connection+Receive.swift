@@ -17,6 +17,25 @@ extension Connection {
     func handleExpiry() {
         guard let quic else { return }
         afterCall(dep2p_quic_handle_expiry(quic, endpoint.clock.now.nanoseconds))
+        lookForBlackHole()
+    }
+
+    /// Between addresses of one machine nothing is discovered, and nothing can become narrower.
+    private var isSizeKnown: Bool {
+        guard let path = currentAddresses else { return false }
+        return endpoint.knownDatagramSize(from: path.local, to: path.remote) != nil
+    }
+
+    private func lookForBlackHole() {
+        guard isAnnounced, let quic, dep2p_quic_path_datagram_size(quic) > BlackHoleDetector.floor, !isSizeKnown else {
+            return
+        }
+        var info = dep2p_quic_info()
+        dep2p_quic_info_get(quic, &info)
+        blackHole.timerFired(
+            BlackHoleDetector.Observation(
+                acknowledgements: acknowledgements, bytesInFlight: info.bytes_in_flight,
+                smoothedRTT: .nanoseconds(Int64(clamping: info.smoothed_rtt)), now: endpoint.clock.now))
     }
 
     /// What follows from a call into ngtcp2, now that none of its callbacks is running.
@@ -61,6 +80,7 @@ extension Connection {
         let current = path
         guard current != reportedPath else { return }
         reportedPath = current
+        blackHole.pathChanged()
         onPathChange?(current)
     }
 

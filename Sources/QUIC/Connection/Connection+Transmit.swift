@@ -64,7 +64,8 @@ extension Connection {
         guard endpoint.canSend else { return false }
         let now = endpoint.clock.now.nanoseconds
         // Larger datagrams wait for the handshake: ngtcp2 would pad each Initial to the full size.
-        let size = isAnnounced ? dep2p_quic_datagram_size(quic) : Self.handshakeDatagram
+        let largest = isAnnounced ? dep2p_quic_datagram_size(quic) : Self.handshakeDatagram
+        let size = blackHole.cap(now: endpoint.clock.now).map { min($0, largest) } ?? largest
         let limit = min(
             endpoint.sendBuffer.count, Self.segmentsPerBurst * dep2p_quic_path_datagram_size(quic),
             max(dep2p_quic_send_quantum(quic), size))
