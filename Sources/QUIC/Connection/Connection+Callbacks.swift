@@ -22,7 +22,12 @@ extension Connection {
                     return 0
                 }
             },
-            stream_acknowledged: { user, id, end in with(user) { $0.streams[id]?.acknowledged(upTo: end) } },
+            stream_acknowledged: { user, id, end in
+                with(user) { connection in
+                    connection.acknowledgements &+= 1
+                    connection.streams[id]?.acknowledged(upTo: end)
+                }
+            },
             stream_opened: { user, id in
                 with(user) { $0.opened(id) }
                 return 0
