@@ -150,7 +150,8 @@ struct ProbeMachine {
     mutating func stall(_ destination: SocketAddress) -> Transmission {
         sequence &+= 1
         return Transmission(
-            packet: ProbePacket(.stalled, sequence: sequence, nonce: random.next()), destination: destination, source: nil)
+            packet: ProbePacket(.stalled, sequence: sequence, nonce: random.next()), destination: destination,
+            source: nil)
     }
 
     /// Takes an authenticated packet that came from `remote` to `local`.

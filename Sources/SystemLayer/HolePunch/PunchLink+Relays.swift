@@ -48,7 +48,9 @@ extension PunchLink {
         if !isDetourDue || relays.isEmpty, let (ends, leg) = hub.relays.wayBack(for: connection) {
             // A NAT that has forgotten everything moved the connection to the relay too: frames pass once it shows there.
             leg.connection.nudge()
-            if !connection.migrate(local: ends.local, remote: ends.remote, kind: .relay(leg.relayID)) { cannotMigrate() }
+            if !connection.abandonPath(for: ends.local, remote: ends.remote, kind: .relay(leg.relayID)) {
+                cannotMigrate()
+            }
         } else if !relays.isEmpty {
             task = networkTask { [weak self] in await self?.detour(relays) }
         } else {
@@ -64,7 +66,7 @@ extension PunchLink {
                     try await hub.relays.openCircuit(to: peer, via: relay, at: addresses)
                 }
                 guard !isStopped, !Task.isCancelled else { return way.end() }
-                if connection.migrate(local: ends.local, remote: ends.remote, kind: .relay(relay)) {
+                if connection.abandonPath(for: ends.local, remote: ends.remote, kind: .relay(relay)) {
                     newWay = way
                     return
                 }

@@ -84,7 +84,11 @@ final class PunchLink {
         carryOut(keeper.start(now: clock.now))
     }
 
-    private func migrationEnded(_ succeeded: Bool) {
+    private func migrationEnded(_ isValidated: Bool) {
+        // Moving off a dead path began the estimate of the round trip anew, and with it how long validation may take: a
+        // slow path that something was acknowledged on works all the same.
+        let isRelayed = connection.path.peerAddress == nil
+        let succeeded = isValidated || (keeper.isReturning && isRelayed && connection.statistics.latestRTT > .zero)
         if let newWay { succeeded ? hub.relays.adopt(newWay, for: connection) : newWay.end() }
         newWay = nil
         if succeeded { (returns, lostRelay) = (0, false) }
@@ -269,7 +273,9 @@ final class PunchLink {
     private func setTimer() {
         timer.map(clock.cancel)
         timer = nil
-        guard !isStopped, let wake = [machine.wake, keeper.wake, watch.nextLook].compactMap(\.self).min() else { return }
+        guard !isStopped, let wake = [machine.wake, keeper.wake, watch.nextLook].compactMap(\.self).min() else {
+            return
+        }
         timer = clock.schedule(at: max(wake, clock.now)) { [weak self] in self?.timerFired() }
     }
 

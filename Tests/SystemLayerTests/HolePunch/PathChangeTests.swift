@@ -145,7 +145,8 @@ import Testing
         try await withPunchNetwork(seed: 11) { world in
             let (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
             let (session, other) = try await world.connect(near, far, both: true)
-            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
+            #expect(
+                try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
             world.relay.stop()
             try await world.network.sleep(for: .seconds(30))
             #expect(session.isOpen && session.path.isStraight && other.path.isStraight)
@@ -166,7 +167,8 @@ import Testing
             let (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
             let sink = PunchTransfer(at: fromDialler ? far : near)
             let (session, other) = try await world.connect(near, far)
-            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
+            #expect(
+                try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
             let end = world.network.now.advanced(by: .seconds(25))
             let sender = fromDialler ? session : other
             let task = networkTask { try await sink.send(on: sender) { world.network.now >= end } }

@@ -76,7 +76,9 @@ final class PunchNetwork {
     /// The second node reserves with the relay, and the first reaches it there.
     ///
     /// - Parameter both: whether it reserves with the other relay too.
-    func connect(_ left: PunchNode, _ right: PunchNode, both: Bool = false) async throws -> (near: Session, far: Session) {
+    func connect(_ left: PunchNode, _ right: PunchNode, both: Bool = false) async throws -> (
+        near: Session, far: Session
+    ) {
         right.node.client.use(relay.address)
         #expect(try await relays.wait(atMost: .seconds(5)) { !right.node.client.standing.isEmpty })
         if both {
@@ -107,7 +109,8 @@ final class PunchNode {
         punch = HolePunch(
             node.connections, endpoint: node.endpoint, relays: node.client,
             surroundings: HolePunch.Surroundings(
-                interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { relays.map(\.socket) }, relays: { _ in relays.map(\.address) },
+                interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { relays.map(\.socket) },
+                relays: { _ in relays.map(\.address) },
                 hostMark: Array("\(node.nodeID)".utf8)))
         punch.start()
     }
