@@ -694,6 +694,11 @@ int dep2p_quic_migrate(dep2p_quic *self, const dep2p_address *local, const dep2p
     return ngtcp2_conn_initiate_migration(self->conn, path_in(&buffer, local, remote), ts);
 }
 
+int dep2p_quic_migrate_now(dep2p_quic *self, const dep2p_address *local, const dep2p_address *remote, uint64_t ts) {
+    path_buffer buffer;
+    return ngtcp2_conn_initiate_immediate_migration(self->conn, path_in(&buffer, local, remote), ts);
+}
+
 void dep2p_quic_path(dep2p_quic *self, dep2p_address *local, dep2p_address *remote) {
     path_out(ngtcp2_conn_get_path(self->conn), local, remote);
 }

@@ -45,7 +45,7 @@ public final class Node {
     var portMappingObservers: [@NetworkActor (IPAddress.Family, PortMapping?) -> Void] = []
     let ownRelays: [Address]
     let usesDirect: Bool
-    private var knownPeers: [NodeID: [Address]] = [:]
+    private(set) var knownPeers: [NodeID: [Address]] = [:]
     private var isStopped = false
     /// Transfers received at once.
     let maximumTransfers: Int

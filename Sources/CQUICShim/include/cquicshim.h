@@ -326,6 +326,10 @@ void dep2p_quic_consume(dep2p_quic *connection, int64_t stream, uint64_t bytes);
 void dep2p_quic_release_stream_credit(dep2p_quic *connection, size_t count);
 
 int dep2p_quic_migrate(dep2p_quic *connection, const dep2p_address *local, const dep2p_address *remote, uint64_t ts);
+/// As above, but moves first and validates then: for a path that is dead, whose congestion window would hold back the
+/// validation of another.
+int dep2p_quic_migrate_now(dep2p_quic *connection, const dep2p_address *local, const dep2p_address *remote,
+                           uint64_t ts);
 void dep2p_quic_path(dep2p_quic *connection, dep2p_address *local, dep2p_address *remote);
 int dep2p_quic_update_key(dep2p_quic *connection, uint64_t ts);
 int dep2p_quic_export(dep2p_quic *connection, const char *label, size_t label_length, uint8_t *result, size_t length);

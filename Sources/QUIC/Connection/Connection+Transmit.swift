@@ -254,6 +254,26 @@ extension Connection {
         return true
     }
 
+    /// Moves the connection off a dead path: at once, and validates the new one then. Instead of a migration that is
+    /// under way. The rules are those of ``migrate(local:remote:kind:)``.
+    ///
+    /// What is under way on the dead path fills the congestion window, and ngtcp2 validates no other path within a full
+    /// one; moving empties it, here and on the side that follows.
+    public func abandonPath(for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+        guard let quic, isConfirmed, role == .client else { return false }
+        kindOfPath[local] = kind
+        var localRaw = local.raw
+        var remoteRaw = remote.raw
+        guard dep2p_quic_migrate_now(quic, &localRaw, &remoteRaw, endpoint.clock.now.nanoseconds) == 0 else {
+            return false
+        }
+        pendingMigration = (local, remote)
+        migrationOutcome = nil
+        // The server follows what is no probe.
+        nudge()
+        return true
+    }
+
     /// Moves the connection to a straight path; as ``migrate(local:remote:kind:)``.
     public func migrate(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
         guard let local = endpoint.localAddress(for: remote) else { return false }

@@ -59,6 +59,8 @@ public final class Connection {
     var bytesReceived: UInt64 = 0
     /// When a datagram of the connection last came in.
     public internal(set) var receivedAt: NetworkInstant
+    /// How often the peer acknowledged what streams had sent.
+    var acknowledgements: UInt64 = 0
     /// Where the relay of a relayed path is known; empty for direct ones.
     var kindOfPath: [SocketAddress: ConnectionPath.Kind] = [:]
     /// How straight paths came about, by the peer's address on them; and the one that was told last.
@@ -187,7 +189,8 @@ public final class Connection {
             minRTT: .nanoseconds(Int64(clamping: info.min_rtt)),
             latestRTT: .nanoseconds(Int64(clamping: info.latest_rtt)), congestionWindow: info.congestion_window,
             bytesInFlight: info.bytes_in_flight, bytesSent: bytesSent, bytesReceived: bytesReceived,
-            openStreams: streams.count,
+            openStreams: streams.count, acknowledgements: acknowledgements,
+            hasUnacknowledged: streams.values.contains { $0.sending.sent > $0.sending.acknowledged },
             datagramSize: quic.map { dep2p_quic_path_datagram_size($0) } ?? 0)
     }
 
@@ -262,6 +265,9 @@ public struct ConnectionStatistics: Equatable, Sendable {
     public let bytesSent: UInt64
     public let bytesReceived: UInt64
     public let openStreams: Int
+    /// How often the peer acknowledged what streams had sent, and whether something of theirs still waits for that.
+    public let acknowledgements: UInt64
+    public let hasUnacknowledged: Bool
     /// The largest datagram the current path carries, as far as discovered.
     public let datagramSize: Int
 }

@@ -82,16 +82,18 @@ public final class RelayLeg: PacketDriver {
     /// - Returns: whether there were any.
     @discardableResult
     public func closeConnections(on id: UInt64, code: UInt64, reason: String) -> Bool {
+        let found = connections(on: id)
+        for connection in found { connection.close(code: code, reason: reason) }
+        return !found.isEmpty
+    }
+
+    /// The connections whose path is this circuit now.
+    public func connections(on id: UInt64) -> [Connection] {
         let ends = ends(of: id, epoch: 0)
-        var found = false
-        for connection in Array(endpoint.connections.values) {
-            guard let addresses = connection.currentAddresses, addresses.local.ip == ends.local.ip,
-                addresses.remote.ip == ends.remote.ip
-            else { continue }
-            connection.close(code: code, reason: reason)
-            found = true
+        return endpoint.connections.values.filter { connection in
+            guard let addresses = connection.currentAddresses else { return false }
+            return addresses.local.ip == ends.local.ip && addresses.remote.ip == ends.remote.ip
         }
-        return found
     }
 
     func ends(of id: UInt64, epoch: UInt8) -> Ends {

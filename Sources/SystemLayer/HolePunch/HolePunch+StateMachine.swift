@@ -45,6 +45,8 @@ struct ProbeMachine {
         case answer([Transmission])
         /// The peer answered on this path.
         case answered(Path)
+        /// What the peer sends over QUIC does not arrive.
+        case stalled
     }
 
     private struct Outstanding {
@@ -144,6 +146,14 @@ struct ProbeMachine {
             packet: ProbePacket(.probe, sequence: sequence, nonce: nonce), destination: destination, source: nil)
     }
 
+    /// Tells the peer at `destination` that what goes there over QUIC is not acknowledged.
+    mutating func stall(_ destination: SocketAddress) -> Transmission {
+        sequence &+= 1
+        return Transmission(
+            packet: ProbePacket(.stalled, sequence: sequence, nonce: random.next()), destination: destination,
+            source: nil)
+    }
+
     /// Takes an authenticated packet that came from `remote` to `local`.
     mutating func receive(
         _ packet: ProbePacket, from remote: SocketAddress, to local: SocketAddress, now: NetworkInstant
@@ -151,6 +161,7 @@ struct ProbeMachine {
         switch packet.kind {
         case .probe: receiveProbe(packet, from: remote, to: local, now: now)
         case .answer: receiveAnswer(packet, from: remote, now: now)
+        case .stalled: isFresh(packet.sequence) ? .stalled : .ignored
         }
     }
 

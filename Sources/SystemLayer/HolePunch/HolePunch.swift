@@ -1,4 +1,4 @@
-internal import Identity
+public import Identity
 public import QUIC
 
 /// Gets relayed connections onto straight paths, and back when these die (the manner of libp2p's DCUtR, with datagrams
@@ -17,14 +17,18 @@ public final class HolePunch {
         public var interfaces: @NetworkActor @Sendable () -> [InterfaceAddress]
         /// STUN servers besides the relays that the node is connected with.
         public var observers: @NetworkActor @Sendable () -> [SocketAddress]
+        /// Relays through which a node may be reached, as addresses of the relays.
+        public var relays: @NetworkActor @Sendable (NodeID) -> [Address]
         /// Names this machine, or the part of it that shares its loopback interface; never sent as it is.
         public var hostMark: [UInt8]
 
         public init(
             interfaces: @escaping @NetworkActor @Sendable () -> [InterfaceAddress],
-            observers: @escaping @NetworkActor @Sendable () -> [SocketAddress] = { [] }, hostMark: [UInt8]
+            observers: @escaping @NetworkActor @Sendable () -> [SocketAddress] = { [] },
+            relays: @escaping @NetworkActor @Sendable (NodeID) -> [Address] = { _ in [] }, hostMark: [UInt8]
         ) {
-            (self.interfaces, self.observers, self.hostMark) = (interfaces, observers, hostMark)
+            (self.interfaces, self.observers, self.relays) = (interfaces, observers, relays)
+            self.hostMark = hostMark
         }
     }
 
@@ -56,6 +60,12 @@ public final class HolePunch {
         connections.registry.register(Self.id) { [weak self] session, stream in
             guard let link = self?.link(of: session) else { throw SessionError(.unsupported) }
             try await link.serve(stream)
+        }
+        relays.carryOn = { [weak self] connection, end in
+            guard let self, let session = connections.sessions.first(where: { $0.quicConnection === connection }) else {
+                return false
+            }
+            return link(of: session)?.relayEnded(end) ?? false
         }
         connections.onSession { [weak self] session in
             guard session.isInitiator, case .relay = session.path.kind else { return }

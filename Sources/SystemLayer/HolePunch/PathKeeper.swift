@@ -18,10 +18,10 @@ struct PathKeeper {
     static let busyInterval = Duration.seconds(1)
     static let idleInterval = Duration.seconds(3)
     /// From one unanswered probe to the next.
-    static let retryInterval = Duration.milliseconds(250)
+    static let retryInterval = Duration.milliseconds(200)
     /// Unanswered probes, and the time since the first of them, after which a path is dead.
     static let unansweredLimit = 4
-    static let patience = Duration.seconds(1)
+    static let patience = Duration.milliseconds(700)
     /// From one attempt to return to a relay to the next.
     static let returnInterval = Duration.milliseconds(500)
 
@@ -70,6 +70,8 @@ struct PathKeeper {
         }
     }
 
+    var isActive: Bool { state != .stopped }
+    var isReturning: Bool { if case .returning = state { true } else { false } }
     var isStraight: Bool { if case .straight = state { true } else { false } }
 
     // MARK: Events
@@ -128,6 +130,11 @@ struct PathKeeper {
     /// The peer asks for a round, or the network has changed: what failed before says little now.
     mutating func encourage(now: NetworkInstant) {
         failures = 0
+        if case .straight(var watch) = state {
+            // Whether the path is still one shows sooner when it is asked at once.
+            (watch.heardAt, watch.probedAt, watch.lookAt) = (watch.since, watch.since, now)
+            state = .straight(watch)
+        }
         guard case .relayed(let next) = state else { return }
         let earliest = max(now, lastMigration?.advanced(by: Self.dwell) ?? now)
         state = .relayed(next: min(next, earliest.advanced(by: Self.firstBackoff / 4)))
@@ -141,6 +148,25 @@ struct PathKeeper {
             return [.goBack]
         case .stopped, .straight, .returning: return []
         }
+    }
+
+    /// The straight path passes probes but not what QUIC sends, as one does that has become narrow: another path starts
+    /// with small packets again.
+    mutating func stalled(now: NetworkInstant) -> [Action] {
+        guard case .straight(let watch) = state, now.duration(since: watch.since) >= Self.dwell else { return [] }
+        return leave(watch, now: now)
+    }
+
+    private mutating func leave(_ watch: Watch, now: NetworkInstant) -> [Action] {
+        failures = now.duration(since: watch.since) >= Self.lasting ? 0 : failures + 1
+        state = .returning(retryAt: nil)
+        return [.goBack]
+    }
+
+    /// The relay that had fallen silent speaks again.
+    mutating func relayFound(now: NetworkInstant) {
+        guard case .returning = state else { return }
+        state = .relayed(next: now.advanced(by: Self.firstBackoff))
     }
 
     /// - Parameter isBusy: whether anything waits for the connection.
@@ -168,9 +194,7 @@ struct PathKeeper {
         if let first = watch.firstUnanswered, watch.unanswered >= Self.unansweredLimit,
             now.duration(since: first) >= max(Self.patience, watch.path.roundTrip * 3)
         {
-            failures = now.duration(since: watch.since) >= Self.lasting ? 0 : failures + 1
-            state = .returning(retryAt: nil)
-            return [.goBack]
+            return leave(watch, now: now)
         }
         var watch = watch
         guard Self.due(watch, isBusy: isBusy) <= now else {

@@ -10,6 +10,8 @@ struct ProbePacket: Equatable, Sendable {
     enum Kind: UInt8, Sendable {
         case probe = 1
         case answer = 2
+        /// From the server to the client, which alone can migrate: the path drops what QUIC sends, small as this is.
+        case stalled = 3
     }
 
     /// What every probe's first byte is.

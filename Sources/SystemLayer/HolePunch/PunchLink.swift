@@ -10,32 +10,34 @@ final class PunchLink {
     /// How long better paths may take to show after the first: a round trip, within these.
     static let shortestSettling = Duration.milliseconds(30)
     static let longestSettling = Duration.milliseconds(200)
-    /// Silence of a straight path after which the server makes sure that its relays know where it is.
-    static let busySilence = Duration.seconds(2)
-    static let idleSilence = Duration.seconds(4)
     /// Rounds that a peer may begin, a minute's worth.
     static let roundsPerMinute = 60
 
     let keys: ProbeKeys
     /// The cycle ends with the session, at the latest in `HolePunch.stop`.
-    private let hub: HolePunch
-    private weak var session: Session?
-    private let connection: Connection
+    let hub: HolePunch
+    weak var session: Session?
+    let connection: Connection
     private var machine = ProbeMachine()
-    private var keeper = PathKeeper()
+    var keeper = PathKeeper()
     private var rounds: TokenBucket
     private var timer: TimerToken?
-    private var task: Task<Void, Never>?
+    var task: Task<Void, Never>?
     private var settled: Waiter<Void>?
     private var settling: TimerToken?
     private var isServing = false
-    private var isStopped = false
-    private var lastSample: Duration?
-    /// On the server's side: what had come over the straight path when something last did.
-    private var heard: (bytes: UInt64, at: NetworkInstant)?
+    var isStopped = false
+    private var watch: ProgressWatch
+    /// The way to a relay that a migration under way goes by, when it is a new one.
+    var newWay: CircuitWay?
+    /// Attempts to get to a relay since the last migration; and whether it was a relay that failed, not a straight path.
+    var returns = 0
+    var lostRelay = false
+    /// Why and when the circuit ended that carried the connection.
+    var circuitEnd: (end: CircuitEnd, at: NetworkInstant)?
     /// The peer's addresses, and this node's, that need no NAT to be opened.
     private var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
-    private(set) var streamCount = 0
+    var streamCount = 0
 
     /// - Returns: `nil` for a connection that is not QUIC's, or has ended.
     init?(_ session: Session, of hub: HolePunch) {
@@ -47,10 +49,12 @@ final class PunchLink {
         self.connection = connection
         keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
         rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
+        watch = ProgressWatch(
+            keepAlive: hub.endpoint.configuration.keepAlive, connection.counters, now: session.clock.now)
         session.onPathChange { [weak self] path in self?.moved(to: path) }
     }
 
-    private var clock: any NetworkClock { hub.clock }
+    var clock: any NetworkClock { hub.clock }
 
     func stop() {
         isStopped = true
@@ -63,11 +67,9 @@ final class PunchLink {
 
     private func moved(to path: ConnectionPath) {
         // What observers said before a straight path died may be why it died.
-        if path.peerAddress == nil {
-            hub.observer.forget()
-        } else {
-            heard = (connection.statistics.bytesReceived, clock.now)
-        }
+        if path.peerAddress == nil { hub.observer.forget() }
+        watch.reset(connection.counters, now: clock.now)
+        circuitEnd = nil
         setTimer()
     }
 
@@ -77,10 +79,20 @@ final class PunchLink {
     func keep() {
         guard !isStopped else { return }
         connection.onMigrationEnd = { [weak self] succeeded in
-            guard let self else { return }
-            carryOut(keeper.migrationEnded(succeeded, now: clock.now))
+            self?.migrationEnded(succeeded)
         }
         carryOut(keeper.start(now: clock.now))
+    }
+
+    private func migrationEnded(_ isValidated: Bool) {
+        // Moving off a dead path began the estimate of the round trip anew, and with it how long validation may take: a
+        // slow path that something was acknowledged on works all the same.
+        let isRelayed = connection.path.peerAddress == nil
+        let succeeded = isValidated || (keeper.isReturning && isRelayed && connection.statistics.latestRTT > .zero)
+        if let newWay { succeeded ? hub.relays.adopt(newWay, for: connection) : newWay.end() }
+        newWay = nil
+        if succeeded { (returns, lostRelay) = (0, false) }
+        carryOut(keeper.migrationEnded(succeeded, now: clock.now))
     }
 
     func encourage() {
@@ -88,7 +100,7 @@ final class PunchLink {
         setTimer()
     }
 
-    private func carryOut(_ actions: [PathKeeper.Action]) {
+    func carryOut(_ actions: [PathKeeper.Action]) {
         for action in actions where !isStopped {
             switch action {
             case .punch: punch()
@@ -141,21 +153,14 @@ final class PunchLink {
     }
 
     private func migrate(to path: ProbeMachine.Path) {
-        lastSample = nil
         if !connection.migrate(to: path.remote, kind: kind(of: path)) {
             carryOut(keeper.migrationEnded(false, now: clock.now))
         }
     }
 
-    private func goBack() {
-        guard let (ends, leg) = hub.relays.wayBack(for: connection) else {
-            return carryOut(keeper.migrationEnded(false, now: clock.now))
-        }
-        // A NAT that has forgotten everything moved the connection to the relay too: frames pass once it shows there.
-        leg.connection.nudge()
-        if !connection.migrate(local: ends.local, remote: ends.remote, kind: .relay(leg.relayID)) {
-            carryOut(keeper.migrationEnded(false, now: clock.now))
-        }
+    private func tellOfStall() {
+        guard let remote = connection.path.remote else { return }
+        send([machine.stall(remote)])
     }
 
     private func kind(of path: ProbeMachine.Path) -> ConnectionPath.Kind {
@@ -239,6 +244,9 @@ final class PunchLink {
             send(transmissions)
             setTimer()
         case .answered(let path): answered(path)
+        case .stalled:
+            guard connection.role == .client, datagram.remote == connection.path.remote else { return }
+            carryOut(keeper.stalled(now: clock.now))
         }
     }
 
@@ -265,39 +273,53 @@ final class PunchLink {
     private func setTimer() {
         timer.map(clock.cancel)
         timer = nil
-        guard !isStopped, let wake = [machine.wake, keeper.wake, nextListening].compactMap(\.self).min() else { return }
+        guard !isStopped, let wake = [machine.wake, keeper.wake, watch.nextLook].compactMap(\.self).min() else {
+            return
+        }
         timer = clock.schedule(at: max(wake, clock.now)) { [weak self] in self?.timerFired() }
-    }
-
-    /// When the server looks whether the client is still heard.
-    private var nextListening: NetworkInstant? {
-        guard connection.role == .server, connection.path.peerAddress != nil else { return nil }
-        return heard?.at.advanced(by: isBusy ? Self.busySilence : Self.idleSilence)
     }
 
     /// Whether anything waits for the connection.
     private var isBusy: Bool { connection.statistics.openStreams > streamCount }
 
-    /// The client will come back by the relay when the straight path is dead: it has to find this side there, whose NAT
-    /// may have forgotten the mapping to the relay too.
-    private func listen(now: NetworkInstant) {
-        guard let due = nextListening, due <= now, let last = heard else { return }
-        let bytes = connection.statistics.bytesReceived
-        if bytes == last.bytes { hub.relays.nudge() }
-        heard = (bytes, now)
+    /// Looks now and then whether the connection gets on.
+    private func look(now: NetworkInstant) {
+        guard watch.nextLook <= now else { return }
+        let finding = watch.look(connection.counters, now: now)
+        let isStraight = connection.path.peerAddress != nil
+        switch (connection.role, finding) {
+        case (.client, .acknowledged):
+            keeper.heard(now: now)
+            if !isStraight { keeper.relayFound(now: now) }
+        case (.client, .stalled):
+            watch.reset(connection.counters, now: now)
+            if isStraight { carryOut(keeper.stalled(now: now)) } else { relayIsLost(now: now) }
+        case (.client, .silent) where !isStraight:
+            watch.reset(connection.counters, now: now)
+            relayIsLost(now: now)
+        case (.server, .stalled) where isStraight: tellOfStall()
+        // The client will come back by the relay when the straight path is dead: it has to find this side there, whose
+        // NAT may have forgotten the mapping to the relay too.
+        case (.server, .quiet) where isStraight && isBusy: hub.relays.nudge()
+        case (.server, .silent) where isStraight: hub.relays.nudge()
+        default: break
+        }
     }
 
     private func timerFired() {
         timer = nil
         let now = clock.now
-        listen(now: now)
+        look(now: now)
         send(machine.timerFired(now: now))
-        if keeper.isStraight {
-            // A new round-trip sample is an acknowledgement of what went over this path.
-            let sample = connection.statistics.latestRTT
-            if let lastSample, lastSample != sample { keeper.heard(now: now) }
-            lastSample = sample
-        }
         carryOut(keeper.timerFired(isBusy: isBusy, now: now))
+    }
+}
+
+extension Connection {
+    fileprivate var counters: ProgressWatch.Counters {
+        let statistics = statistics
+        return ProgressWatch.Counters(
+            bytesReceived: statistics.bytesReceived, acknowledgements: statistics.acknowledgements,
+            hasUnacknowledged: statistics.hasUnacknowledged, latestRTT: statistics.latestRTT)
     }
 }

@@ -57,8 +57,10 @@ public final class RelayClient {
     private(set) var relays: [Relay] = []
     private(set) var machine = ReservationMachine()
     private var legs: [UInt64: RelayLeg] = [:]
-    /// The circuit that a connection was dialled over, whichever path it takes now.
-    private var ways: [UInt64: (leg: RelayLeg, circuit: UInt64)] = [:]
+    /// The circuit by which a connection is relayed, whichever path it takes now.
+    private var circuits: [UInt64: CircuitWay] = [:]
+    /// Takes a connection whose circuit has ended, to bring it onto another path; otherwise it is closed.
+    var carryOn: (@NetworkActor (Connection, CircuitEnd) -> Bool)?
     private var timer: TimerToken?
     private var watch: TimerToken?
     private var tasks: [Int: Task<Void, Never>] = [:]
@@ -163,10 +165,19 @@ public final class RelayClient {
         for relay in relays { relay.session?.quicConnection?.nudge() }
     }
 
-    /// Fresh addresses of the circuit that `connection` was dialled over, to come back to it; `nil` when it is gone.
+    /// Fresh addresses of the circuit that `connection` is relayed by, to come back to it; `nil` when it is gone.
     func wayBack(for connection: Connection) -> (ends: RelayLeg.Ends, leg: RelayLeg)? {
-        guard let way = ways[connection.id], let ends = way.leg.renew(way.circuit) else { return nil }
+        guard let way = circuits[connection.id], let ends = way.renew() else { return nil }
         return (ends, way.leg)
+    }
+
+    /// The connection is relayed by `way` from now on; the circuit before it ends.
+    func adopt(_ way: CircuitWay, for connection: Connection) {
+        guard connection.closeReason == nil else { return way.end() }
+        if circuits[connection.id] == nil {
+            connection.onClose.append { [weak self] _ in self?.circuits.removeValue(forKey: connection.id)?.end() }
+        }
+        circuits.updateValue(way, forKey: connection.id)?.end()
     }
 
     // MARK: Reservations
@@ -320,50 +331,50 @@ public final class RelayClient {
         let session = try await connections.connect(to: DialTarget(addresses: ways), timeout: Self.dialDeadline)
         let used = ways.first { $0.isOverTCP == (session.path.tcpPeer != nil) }
         let attempts = known === session ? [] : session.attempts
+        let (way, ends) = try await openCircuit(to: target, over: session)
+        do {
+            let connection = try await endpoint.connect(
+                to: ends.remote, from: ends.local, kind: .relay(way.leg.relayID), expecting: target)
+            // It may have ended before this task went on.
+            if let end = connection.closeReason { throw QUICError(.closedByPeer, "\(end)") }
+            adopt(way, for: connection)
+            return RelayedConnection(connection: connection, relay: used, attempts: attempts)
+        } catch {
+            way.end()
+            // The circuit may end while the handshake goes on: nothing is to be waited for then.
+            if let end = way.ended { throw RelayError(ending: end) }
+            throw error
+        }
+    }
+
+    /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is.
+    func openCircuit(
+        to target: NodeID, via relay: NodeID, at addresses: [Address]
+    ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
+        let session = try await connections.connect(
+            to: DialTarget(nodeID: relay, addresses: addresses.isEmpty ? [] : ways(to: addresses)))
+        return try await openCircuit(to: target, over: session)
+    }
+
+    private func openCircuit(
+        to target: NodeID, over session: Session
+    ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
         let (stream, reader, reply) = try await exchange(.connect(target), on: session)
         switch reply {
         case .refusal(let error): throw error
         case .circuit(let grant):
-            do {
-                let connection = try await dial(target, grant, session, stream, reader)
-                return RelayedConnection(connection: connection, relay: used, attempts: attempts)
-            } catch {
+            guard let leg = leg(of: session), let ends = leg.open(grant.id, datagramSize: grant.datagramSize) else {
                 Self.end(stream)
-                throw error
+                throw RelayError.limit("circuits through one relay", RelayLeg.circuitLimit)
             }
+            let way = CircuitWay(leg, circuit: grant.id, stream: stream)
+            networkTask { [weak self] in
+                let end = await reader.circuitEnd()
+                way.ended = end
+                self?.ended(grant.id, leg, end)
+            }
+            return (way, ends)
         default: throw RelayError(.malformed)
-        }
-    }
-
-    private func dial(
-        _ target: NodeID, _ grant: CircuitGrant, _ session: Session, _ stream: NegotiatedStream, _ reader: FrameReader
-    ) async throws -> Connection {
-        guard let leg = leg(of: session), let ends = leg.open(grant.id, datagramSize: grant.datagramSize) else {
-            throw RelayError.limit("circuits through one relay", RelayLeg.circuitLimit)
-        }
-        // The circuit may end while the handshake goes on: nothing is to be waited for then.
-        let circuit = CircuitWatch()
-        networkTask { [weak self] in
-            let end = await reader.circuitEnd()
-            circuit.end = end
-            self?.ended(grant.id, leg, end)
-        }
-        do {
-            let connection = try await endpoint.connect(
-                to: ends.remote, from: ends.local, kind: .relay(leg.relayID), expecting: target)
-            // It may have ended before this task went on.
-            if let end = connection.closeReason { throw QUICError(.closedByPeer, "\(end)") }
-            ways[connection.id] = (leg, grant.id)
-            connection.onClose.append { [weak self] _ in
-                self?.ways[connection.id] = nil
-                leg.close(grant.id)
-                Self.end(stream)
-            }
-            return connection
-        } catch {
-            leg.close(grant.id)
-            if let end = circuit.end { throw RelayError(ending: end) }
-            throw error
         }
     }
 
@@ -383,9 +394,11 @@ public final class RelayClient {
 
     private func ended(_ id: UInt64, _ leg: RelayLeg, _ end: CircuitEnd) {
         // A connection that has moved to a better path meanwhile is not touched.
-        if leg.closeConnections(on: id, code: CloseCode.relayEnded.rawValue, reason: "\(end)") {
-            onEvent?(.circuitEnded(relay: leg.relayID, end))
+        let connections = leg.connections(on: id)
+        for connection in connections where carryOn?(connection, end) != true {
+            connection.close(code: CloseCode.relayEnded.rawValue, reason: "\(end)")
         }
+        if !connections.isEmpty { onEvent?(.circuitEnded(relay: leg.relayID, end)) }
         leg.close(id)
     }
 
@@ -397,10 +410,4 @@ public final class RelayClient {
         session.onEnd { [weak self] session, _ in self?.legs[session.id] = nil }
         return leg
     }
-}
-
-/// How a circuit has ended, once it has.
-@NetworkActor
-private final class CircuitWatch {
-    var end: CircuitEnd?
 }

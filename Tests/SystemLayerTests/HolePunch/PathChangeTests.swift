@@ -104,4 +104,80 @@ import Testing
             }
         }
     }
+
+    @Test("a relay that is killed or stops is replaced by another", arguments: [true, false])
+    func lostRelay(isKilled: Bool) async throws {
+        try await withPunchNetwork(seed: 9) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            let sink = PunchTransfer(at: far)
+            let (session, other) = try await world.connect(near, far, both: true)
+            let end = world.network.now.advanced(by: .seconds(20))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            try await world.network.sleep(for: .seconds(4))
+            isKilled ? world.relay.vanish() : world.relay.stop()
+            let death = world.network.now
+            #expect(
+                try await world.relays.wait(atMost: .seconds(6)) {
+                    session.path.kind == .relay(world.secondRelay.nodeID) && other.path.kind == session.path.kind
+                })
+            #expect(world.network.now.duration(since: death) < (isKilled ? .seconds(5) : .seconds(1)))
+            let sent = try await task.value
+            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+
+    @Test("without another relay a connection ends with the one that stops")
+    func onlyRelay() async throws {
+        try await withPunchNetwork(seed: 10) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            world.secondRelay.stop()
+            let (session, other) = try await world.connect(near, far)
+            try await world.network.sleep(for: .seconds(1))
+            world.relay.stop()
+            #expect(try await world.relays.wait(atMost: .seconds(10)) { !session.isOpen && !other.isOpen })
+            #expect(session.end?.cause == .closedLocally(.relayEnded))
+        }
+    }
+
+    @Test("a straight path that outlives its relay goes on without it")
+    func survivingPath() async throws {
+        try await withPunchNetwork(seed: 11) { world in
+            let (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
+            let (session, other) = try await world.connect(near, far, both: true)
+            #expect(
+                try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
+            world.relay.stop()
+            try await world.network.sleep(for: .seconds(30))
+            #expect(session.isOpen && session.path.isStraight && other.path.isStraight)
+            world.network.filter = { _, from, to in
+                let homes = [near, far].compactMap(\.gateway?.external)
+                return !(homes.contains(from.ip) && homes.contains(to.ip))
+            }
+            #expect(
+                try await world.relays.wait(atMost: .seconds(8)) {
+                    session.path.kind == .relay(world.secondRelay.nodeID) && other.path.kind == session.path.kind
+                })
+        }
+    }
+
+    @Test("a path that turns narrow and says nothing is left for one that is measured anew", arguments: [true, false])
+    func narrowPath(fromDialler: Bool) async throws {
+        try await withPunchNetwork(seed: 12) { world in
+            let (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
+            let sink = PunchTransfer(at: fromDialler ? far : near)
+            let (session, other) = try await world.connect(near, far)
+            #expect(
+                try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
+            let end = world.network.now.advanced(by: .seconds(25))
+            let sender = fromDialler ? session : other
+            let task = networkTask { try await sink.send(on: sender) { world.network.now >= end } }
+            try await world.network.sleep(for: .seconds(3))
+            world.network.link.mtu = 1_280 - 28
+            let sent = try await task.value
+            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+            #expect(session.path.isStraight)
+        }
+    }
 }

@@ -63,7 +63,7 @@ import Testing
     @Test func aDeadPathIsLeftInTime() {
         var busy = straight()
         let (time, probes) = timeToReturn(&busy, isBusy: true)
-        #expect(time <= 2_500 && time >= 2_000 && probes >= PathKeeper.unansweredLimit)
+        #expect(time <= 2_500 && time >= 1_600 && probes >= PathKeeper.unansweredLimit)
         var idle = straight()
         #expect(timeToReturn(&idle, isBusy: false).milliseconds <= 4_500)
     }

@@ -68,15 +68,23 @@ final class PunchNetwork {
             gateway.map { IPAddress(v4: UInt32(truncatingIfNeeded: $0.inside.low) + 10 + number) }
             ?? IPAddress(v4: 0x2d14_000a + number << 16)
         let node = try relays.node(at: SocketAddress(ip, port: 4001))
-        let made = PunchNode(node, gateway: gateway, observers: [relay.socket, secondRelay.socket])
+        let made = PunchNode(node, gateway: gateway, relays: [relay, secondRelay])
         nodes.append(made)
         return made
     }
 
     /// The second node reserves with the relay, and the first reaches it there.
-    func connect(_ left: PunchNode, _ right: PunchNode) async throws -> (near: Session, far: Session) {
+    ///
+    /// - Parameter both: whether it reserves with the other relay too.
+    func connect(_ left: PunchNode, _ right: PunchNode, both: Bool = false) async throws -> (
+        near: Session, far: Session
+    ) {
         right.node.client.use(relay.address)
         #expect(try await relays.wait(atMost: .seconds(5)) { !right.node.client.standing.isEmpty })
+        if both {
+            right.node.client.use(secondRelay.address)
+            #expect(try await relays.wait(atMost: .seconds(5)) { right.node.client.standing.count == 2 })
+        }
         let address = try #require(right.node.client.standing.first?.address)
         let session = try await left.node.connect(address)
         #expect(try await relays.wait(atMost: .seconds(1)) { right.session(with: left) != nil })
@@ -95,13 +103,14 @@ final class PunchNode {
     let gateway: SimulatedGateway?
     let punch: HolePunch
 
-    init(_ node: RelayNode, gateway: SimulatedGateway?, observers: [SocketAddress]) {
+    init(_ node: RelayNode, gateway: SimulatedGateway?, relays: [RelayNode]) {
         self.node = node
         self.gateway = gateway
         punch = HolePunch(
             node.connections, endpoint: node.endpoint, relays: node.client,
             surroundings: HolePunch.Surroundings(
-                interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { observers },
+                interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { relays.map(\.socket) },
+                relays: { _ in relays.map(\.address) },
                 hostMark: Array("\(node.nodeID)".utf8)))
         punch.start()
     }
