@@ -51,8 +51,6 @@ public final class Connection {
     var handshakeTimer: TimerToken?
     var timerDeadline = NetworkInstant.distantFuture
     var blackHole = BlackHoleDetector()
-    /// How often the peer has acknowledged bytes of streams.
-    var acknowledgements: UInt64 = 0
     /// Whether the timer's expiry was handled since it was last set.
     var wasExpired = false
     var bytesSent: UInt64 = 0

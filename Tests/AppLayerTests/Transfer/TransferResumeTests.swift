@@ -136,9 +136,10 @@ import Testing
         let first = try await transfer(try SendSource(paths: [all]), to: .folder(folder), cutAfter: 9 << 19)
         #expect(first.receiveError?.code == .connectionLost)
         let stored = Scratch.names(in: inbox + "/all").filter { !$0.hasPrefix(".") }
-        #expect((1...5).contains(stored.count))
+        // Files become durable beside the transfer, so how many were when it broke is not known.
+        #expect((0...5).contains(stored.count))
         let outcome = try await transfer(try SendSource(paths: [all]), to: .folder(folder))
-        #expect(try outcome.sent.get().resumedBytes >= UInt64(stored.count) << 20)
+        #expect(try outcome.sent.get().resumedBytes >= UInt64(max(stored.count, 2)) << 20)
         #expect(outcome.bytesOnTheWire < (7 - stored.count) << 20)
         #expect(Scratch.names(in: inbox + "/all") == ["0", "1", "2", "3", "4", "5", "empty"])
         #expect(Scratch.names(in: inbox) == ["all"])
