@@ -59,6 +59,24 @@ import Testing
         for node in [left, right, relay] { await node.stop() }
     }
 
+    @Test func aRelayedConnectionGoesOnDirectly() async throws {
+        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let relays = await relay.addresses
+        let right = try await Node.start(loopback { $0.relays = relays })
+        #expect(await right.waitForRelay(timeout: .seconds(10)))
+        let left = try await Node.start(loopback())
+        let relayed = await right.relayReservations.flatMap(\.addresses)
+        let (near, far) = await (Waiter<ConnectionPath>(), Waiter<ConnectionPath>())
+        await left.onPathChange { _, path in near.resume(returning: path) }
+        await right.onPathChange { _, path in far.resume(returning: path) }
+        let session = try await left.connect(to: DialTarget(addresses: relayed))
+        let paths = try await left.clock.withDeadline(.seconds(20)) { (try await near.value(), try await far.value()) }
+        #expect(paths.0.kind == .direct && paths.1.kind == .direct)
+        let bound = await right.localAddresses.first
+        #expect(await session.path.remote == bound)
+        for node in [left, right, relay] { await node.stop() }
+    }
+
     @Test func aStoppingRelayIsGoneAtOnce() async throws {
         let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
         let relays = await relay.addresses

@@ -115,16 +115,12 @@ public final class HolePunch {
         let observations = await observer.observations(of: observers)
         let own = surroundings.interfaces().map { Candidate(.interface, $0.address) }
         let mapped = mappedAddresses.flatMap { $0() }.map { Candidate(.mapped, $0) }
-        var result: [Candidate] = []
-        // Loopback last, and only what is left of the limit: few peers are on this machine.
-        let all =
-            own.filter { !$0.address.ip.isLoopback } + mapped + PortPrediction.candidates(observations)
-            + own.filter { $0.address.ip.isLoopback }
-        for candidate in all {
-            let isKnown = candidate.kind != .predicted && result.contains { $0.address == candidate.address }
-            if !isKnown { result.append(candidate) }
+        let observed = PortPrediction.candidates(observations).filter { candidate in
+            candidate.kind == .predicted || !(own + mapped).contains { $0.address == candidate.address }
         }
-        return Array(result.prefix(Candidate.limit))
+        // Loopback last, and only what is left of the limit: few peers are on this machine.
+        let loopback = own.filter { $0.address.ip.isLoopback }
+        return Array((own.filter { !$0.address.ip.isLoopback } + mapped + observed + loopback).prefix(Candidate.limit))
     }
 
     // MARK: Datagrams

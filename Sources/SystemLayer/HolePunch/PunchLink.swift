@@ -10,6 +10,8 @@ final class PunchLink {
     /// How long better paths may take to show after the first: a round trip, within these.
     static let shortestSettling = Duration.milliseconds(30)
     static let longestSettling = Duration.milliseconds(200)
+    /// From one round that the peer asks for to the next.
+    static let askInterval = Duration.seconds(10)
     /// Rounds that a peer may begin, a minute's worth.
     static let roundsPerMinute = 60
 
@@ -26,6 +28,7 @@ final class PunchLink {
     private var settled: Waiter<Void>?
     private var settling: TimerToken?
     private var isServing = false
+    private var askedAt: NetworkInstant?
     var isStopped = false
     private var watch: ProgressWatch
     /// The way to a relay that a migration under way goes by, when it is a new one.
@@ -95,9 +98,31 @@ final class PunchLink {
         carryOut(keeper.migrationEnded(succeeded, now: clock.now))
     }
 
+    /// The network has changed, here or at the peer's.
     func encourage() {
+        if connection.role == .server { return askForRound() }
         keeper.encourage(now: clock.now)
         setTimer()
+    }
+
+    /// Only the client can begin a round, and migrate.
+    private func askForRound() {
+        guard let session, connection.path.peerAddress == nil else { return }
+        networkTask { [self] in
+            streamCount += 1
+            defer { streamCount -= 1 }
+            guard let stream = try? await session.openStream(HolePunch.id) else { return }
+            try? await stream.write(.ask)
+            stream.finish()
+            stream.stopReading(StreamCode.done.rawValue)
+        }
+    }
+
+    /// The peer asks for a round; it may do so now and then.
+    private func asked() {
+        if let askedAt, clock.now.duration(since: askedAt) < Self.askInterval { return }
+        askedAt = clock.now
+        encourage()
     }
 
     func carryOut(_ actions: [PathKeeper.Action]) {
@@ -175,7 +200,7 @@ final class PunchLink {
         let reader = FrameReader(stream, limit: HolePunchMessage.limit)
         let first = try await clock.withDeadline(Self.roundDeadline) { try await reader.requiredPunch() }
         switch first {
-        case .ask where connection.role == .client: encourage()
+        case .ask where connection.role == .client: asked()
         case .offer(let theirs) where connection.role == .server:
             guard !isServing, !isStopped, rounds.takeNow(now: clock.now) else { throw SessionError(.busy) }
             isServing = true

@@ -46,6 +46,8 @@ final class PunchNetwork {
     let secondRelay: RelayNode
     private var services: [STUNService] = []
     private(set) var nodes: [PunchNode] = []
+    /// Nodes of a test's own.
+    var liars: [RelayNode] = []
 
     init(seed: UInt64) throws {
         relays = RelayNetwork(seed: seed)
@@ -93,7 +95,7 @@ final class PunchNetwork {
 
     func stop() {
         for node in nodes { node.stop() }
-        for node in [relay, secondRelay] { node.stop() }
+        for node in [relay, secondRelay] + liars { node.stop() }
     }
 }
 

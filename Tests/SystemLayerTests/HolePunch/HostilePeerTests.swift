@@ -1,0 +1,90 @@
+import Identity
+import QUIC
+import Testing
+
+@testable import SystemLayer
+
+/// What authenticated peers and strangers can make a node send.
+@Suite(.serialized, .timeLimit(.minutes(2))) @NetworkActor struct HostilePeerTests {
+    private static let victim = v4(45, 99, 0, 1, 53)
+
+    private final class Counts {
+        var toVictim = 0
+        var toNobody = 0
+    }
+
+    /// Answers every round with candidates that are others' addresses.
+    private func lie(_ node: RelayNode, _ candidates: [Candidate]) {
+        node.connections.registry.register(HolePunch.id) { _, stream in
+            let reader = FrameReader(stream, limit: HolePunchMessage.limit)
+            _ = try await reader.requiredPunch()
+            try await stream.write(.answer(HolePunchMessage.Offer(candidates: candidates, hostMark: [])))
+            while try await reader.next() != nil {}
+        }
+    }
+
+    @Test("peers that name a victim get no more out of a node than its budget, however many they are")
+    func victims() async throws {
+        try await withPunchNetwork(seed: 20) { world in
+            let near = try world.node(.open)
+            let nobody = [v4(224, 0, 0, 251, 5353), v4(255, 255, 255, 255, 9), v4(0, 0, 0, 0, 9), v4(10, 9, 9, 9, 80)]
+            let candidates =
+                nobody.map { Candidate(.interface, $0) }
+                + (0..<12).map {
+                    Candidate(.predicted, SocketAddress(Self.victim.ip, port: 1 + $0 * 16), step: 1, count: 16)
+                }
+            let counts = Counts()
+            world.network.filter = { bytes, _, to in
+                if to.ip == Self.victim.ip { counts.toVictim += 1 }
+                if nobody.contains(to) { counts.toNobody += 1 }
+                return true
+            }
+            var sessions: [Session] = []
+            for number in 0..<4 {
+                let liar = try world.relays.node(at: v4(45, 50, UInt8(number), 1, 4001))
+                lie(liar, candidates)
+                liar.client.use(world.relay.address)
+                #expect(try await world.relays.wait(atMost: .seconds(5)) { !liar.client.standing.isEmpty })
+                sessions.append(try await near.node.connect(try #require(liar.client.standing.first?.address)))
+                world.liars.append(liar)
+            }
+            let start = world.network.now
+            try await world.network.sleep(for: .seconds(600))
+            let seconds = Int(world.network.now.duration(since: start).seconds) + 10
+            #expect(counts.toVictim > 0 && counts.toVictim <= ProbeBudget.burst + ProbeBudget.rate * seconds)
+            #expect(counts.toNobody == 0)
+            #expect(sessions.allSatisfy { $0.isOpen && !$0.path.isStraight })
+        }
+    }
+
+    @Test("forged, repeated and oversized probes are not answered")
+    func strangers() async throws {
+        try await withPunchNetwork(seed: 21) { world in
+            let (near, far) = (try world.node(.open), try world.node(.fullCone))
+            let attacker = DatagramSocket(world.network.makeDriver(address: v4(45, 66, 0, 1, 1_000)))
+            defer { attacker.close() }
+            let heard = Counts()
+            attacker.onDatagram = { _ in heard.toVictim += 1 }
+            var random = SeededBytes(seed: 4)
+            var recorded: [[UInt8]] = []
+            world.network.filter = { bytes, _, to in
+                if bytes.first == ProbePacket.firstByte, to == near.node.socket { recorded.append(bytes) }
+                return true
+            }
+            let (session, _) = try await world.connect(near, far)
+            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight })
+            try await world.network.sleep(for: .seconds(5))
+            #expect(!recorded.isEmpty)
+            for packet in recorded {
+                attacker.send(packet, to: near.node.socket)
+                for mutated in mutations(of: packet, rounds: 20, seed: random.next()) where mutated.first == 0x20 {
+                    attacker.send(mutated, to: near.node.socket)
+                }
+                attacker.send(packet + random.bytes(1_000), to: near.node.socket)
+            }
+            try await world.network.sleep(for: .seconds(5))
+            #expect(heard.toVictim == 0)
+            #expect(session.isOpen && session.path.isStraight)
+        }
+    }
+}
