@@ -78,7 +78,7 @@ let package = Package(
             of: ["SessionTestSupport", "AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity", protobuf],
             resources: [.copy("Vectors")]),
         tests("DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
-        tests("CLITests", of: ["CLI", "DeP2P", "Identity"], resources: [.copy("Transcripts")]),
+        tests("CLITests", of: ["CLI", "DeP2P", "SystemLayer", "QUIC", "Identity"], resources: [.copy("Transcripts")]),
     ],
     swiftLanguageModes: [.v6]
 )

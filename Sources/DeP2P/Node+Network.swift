@@ -6,8 +6,12 @@ extension Node {
     /// Calls `observer` when this machine's addresses or routes have changed, after the node has seen to it.
     public func onNetworkChange(_ observer: @escaping @NetworkActor () -> Void) { networkObservers.append(observer) }
 
-    /// Only for a node with sockets of the system's.
-    func watchNetwork() {
+    /// Only for a node with sockets of the system's, and not before it is clear that it stays: a message is sent in less.
+    func watchNetworkSoon() {
+        watching = clock.schedule(after: .milliseconds(500)) { [weak self] in self?.watchNetwork() }
+    }
+
+    private func watchNetwork() {
         guard let source = RouteSocket() else { return }
         let monitor = NetworkMonitor(source, clock: clock) {
             NetworkSnapshot(

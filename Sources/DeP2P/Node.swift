@@ -38,6 +38,7 @@ public final class Node {
     private let alternate: AlternatePort
     private let tcpListener: TCPListener?
     var monitor: NetworkMonitor?
+    var watching: TimerToken?
     var networkObservers: [@NetworkActor () -> Void] = []
     private let dialBack: DialBackService
     let own: OwnAddresses
@@ -62,7 +63,7 @@ public final class Node {
                 configuration, driver: driver, listener: listener, clock: SystemNetworkClock.shared,
                 open: { try DatagramSocket(bind: $0) })
             node.startMapping(configuration)
-            node.watchNetwork()
+            node.watchNetworkSoon()
             return node
         } catch {
             throw DeP2PError(error)
@@ -124,7 +125,7 @@ public final class Node {
         if let listener { endpoint.accept(from: listener) }
         startRelaying(configuration)
         // Who only goes out to others has no use for a way in.
-        if configuration.reserves || configuration.relay != nil { startReachability() }
+        if usesDirect, configuration.reserves || configuration.relay != nil { startReachability() }
         if configuration.usesRelays, usesDirect { holePunch = startPunching() }
     }
 
@@ -212,6 +213,7 @@ public final class Node {
     public func stop(grace: Duration = Node.defaultGrace) async {
         guard !isStopped else { return }
         isStopped = true
+        watching.map(clock.cancel)
         monitor?.stop()
         holePunch?.stop()
         relayService?.stop()

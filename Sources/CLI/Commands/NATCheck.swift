@@ -96,7 +96,7 @@ struct NATCheckPlan: CommandPlan, Equatable {
                 hint: "a dep2p node or a STUN server can be asked, as in --server HOST:PORT",
                 fields: fields)
         }
-        if check.report.observersAsked == 0 {
+        if report.observersAsked == 0, !check.unusable.isEmpty {
             return CLIError(
                 .unknownHost, "no server could be asked",
                 details: check.unusable.map { "  \($0.address): \(TerminalText.escape($0.reason))" }, fields: fields)

@@ -12,7 +12,7 @@ extension CommandEntry {
         description: [
             "Runs a relay until a signal ends it, with status 0. A node that gives this relay with `--relay` is reachable "
                 + "through it; what passes is encrypted end to end, and the relay can neither read nor change it. The "
-                + "relay answers STUN too.",
+                + "relay answers STUN too, and tells nodes whether strangers' packets reach them.",
             "With a realm key only members of the realm are served, without one, or with `--public`, anyone.",
             "Every limit is told to the clients, and named when it is reached.",
             "Some networks block UDP. With `--tcp-listen` the same datagrams also travel inside TLS over TCP; a node notices "

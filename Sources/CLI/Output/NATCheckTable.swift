@@ -47,7 +47,7 @@ enum NATCheckTable {
         guard works else { return "no" }
         var seen: [SocketAddress] = []
         for mapped in family.observations.map(\.mapped) where !seen.contains(mapped) { seen.append(mapped) }
-        let type = family.natType.map { $0 == .open ? ", no NAT" : "" } ?? ""
+        let type = family.natType.map { $0 == .open ? ", no NAT" : ", \($0.rawValue)" } ?? ""
         return "yes, seen as \(list(seen) ?? unknown)\(type)"
     }
 

@@ -31,7 +31,7 @@ final class OwnAddresses {
                 guard isSystem, let relays else { return nil }
                 let observers = (relays.observers + servers).filter { $0.ip.family == family }
                 let report = try? await NATCheck().run(observers: observers, scope: .filteringByAddress)
-                return family == .v4 ? report?.ipv4Family.filtering : report?.ipv6Family.filtering
+                return family == .v4 ? report?.ipv4Family : report?.ipv6Family
             })
         mapped.owner = self
     }

@@ -10,6 +10,12 @@ public struct NetworkCheck: Sendable {
     /// Servers that could not be asked.
     public let unusable: [NATObservers.Unusable]
 
+    public init(interfaces: [IPAddress], report: NATReport, unusable: [NATObservers.Unusable]) {
+        self.interfaces = interfaces
+        self.report = report
+        self.unusable = unusable
+    }
+
     /// Asks the servers, and the gateway for its port mapping protocols; contacts nobody else.
     ///
     /// - Parameters:

@@ -49,6 +49,10 @@ public struct NATFamilyReport: Equatable, Sendable {
         /// The second socket's address as this observer saw it.
         public let mapped: SocketAddress
         public let roundTrip: Duration
+
+        public init(observer: SocketAddress, mapped: SocketAddress, roundTrip: Duration) {
+            (self.observer, self.mapped, self.roundTrip) = (observer, mapped, roundTrip)
+        }
     }
 
     /// Observers asked.

@@ -36,8 +36,8 @@ public final class Reachability {
         init(_ all: Waiter<Void>) { self.all = all }
     }
 
-    /// Finds out whose packets come in, over the family of a server.
-    public typealias Filtering = @NetworkActor @Sendable (IPAddress.Family) async -> NATFiltering?
+    /// Finds out, from others than the server, whose packets of a family come in, and this node's address outside.
+    public typealias Filtering = @NetworkActor @Sendable (IPAddress.Family) async -> NATFamilyReport?
 
     /// - Parameters:
     ///   - ports: external ports that gateways have opened, to be tried too.
@@ -155,8 +155,11 @@ public final class Reachability {
         }
         // A port that a gateway has opened is open to everyone.
         if reached[observed] == true, !ports().contains(observed.port) {
-            let filtering = await filtering(observed.ip.family)
-            reached[observed] = filtering == nil || filtering == .endpointIndependent
+            let report = await filtering(observed.ip.family)
+            let isOpen = report?.filtering.map { $0 == .endpointIndependent } ?? true
+            // A server could name anybody's address.
+            let isOwn = report?.mapped.map { $0.ip == observed.ip } ?? true
+            reached[observed] = isOpen && isOwn
         }
         return reached
     }

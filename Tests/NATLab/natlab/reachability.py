@@ -69,4 +69,4 @@ def move(binary):
         states = []
         while (found := events.next({"reachability"}, 12)) and (states or [""])[-1] not in ("public", "private"):
             states.append(found[1]["state"])
-        yield f"forgotten and tried again: {states}", len(states) > 1 and states[0] == "unknown"
+        yield f"tried again: {states}", (states or [""])[-1] in ("public", "private")

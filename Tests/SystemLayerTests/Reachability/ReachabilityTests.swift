@@ -21,7 +21,10 @@ import Testing
         let address: Address
         var changes = 0
 
-        init(_ network: SimulatedNetwork, at address: SocketAddress, second: UInt16?, ports: [UInt16] = []) throws {
+        init(
+            _ network: SimulatedNetwork, at address: SocketAddress, second: UInt16?, ports: [UInt16] = [],
+            filtering: NATFamilyReport? = nil
+        ) throws {
             let key = IdentityKey.generate()
             self.address = .quic(address.ip, port: address.port, nodeID: key.nodeID)
             endpoint = try Endpoint(key: key, driver: network.makeDriver(address: address), clock: network)
@@ -34,7 +37,8 @@ import Testing
             stun = STUNService(endpoint, alternate: alternate)
             service = DialBackService(alternate, clock: network)
             service.serve(on: connections)
-            reachability = Reachability(connections, endpoint: endpoint, ports: { ports })
+            reachability = Reachability(
+                connections, endpoint: endpoint, ports: { ports }, filtering: { _ in filtering })
             reachability.onChange = { [weak self] in self?.changes += 1 }
             reachability.start()
             endpoint.start()
@@ -51,12 +55,13 @@ import Testing
     /// What an asker finds out within five seconds.
     private func outcome(
         second: UInt16? = second, ports: [UInt16] = [], at askerAddress: SocketAddress = asker,
+        filtering: NATFamilyReport? = nil,
         _ filter: @escaping @NetworkActor (_ from: SocketAddress, _ to: SocketAddress) -> Bool
     ) async throws -> (Reachability.State, verified: [SocketAddress], refuted: Set<SocketAddress>, changes: Int) {
         let network = SimulatedNetwork(seed: 1)
         network.filter = { _, from, to in filter(from, to) }
         return try await network.run {
-            let asker = try Peer(network, at: askerAddress, second: nil, ports: ports)
+            let asker = try Peer(network, at: askerAddress, second: nil, ports: ports, filtering: filtering)
             let server = try Peer(network, at: Self.server, second: second)
             _ = try await asker.connections.connect(to: DialTarget(addresses: [server.address]))
             try await network.sleep(for: .seconds(5))
@@ -84,6 +89,25 @@ import Testing
         #expect(seen.0 == .unreachable)
         #expect(seen.verified.isEmpty)
         #expect(seen.refuted == [Self.asker])
+    }
+
+    @Test("a server that got through proves nothing where known addresses are let in, or others see another address")
+    func confirmation() async throws {
+        var report = NATFamilyReport()
+        report.mapped = SocketAddress(Self.asker.ip, port: 777)
+        for (filtering, state) in [
+            (NATFiltering?.none, Reachability.State.reachable), (.endpointIndependent, .reachable),
+            (.addressDependent, .unreachable), (.endpointDependent, .unreachable),
+        ] {
+            report.filtering = filtering
+            #expect(try await outcome(filtering: report) { _, _ in true }.0 == state)
+        }
+        report.filtering = .endpointIndependent
+        report.mapped = v4(45, 99, 0, 1, 4001)
+        #expect(try await outcome(filtering: report) { _, _ in true }.0 == .unreachable)
+        // What a gateway forwards is open to everyone, whatever its filtering is otherwise.
+        report.filtering = .addressDependent
+        #expect(try await outcome(ports: [Self.asker.port], filtering: report) { _, _ in true }.0 == .reachable)
     }
 
     @Test("two of three indications lost are no reason to say no")

@@ -1,0 +1,72 @@
+import Identity
+import QUIC
+import SystemLayer
+import Testing
+
+@testable import DeP2P
+
+/// What nodes tell of where they are, over a simulated network.
+@Suite @NetworkActor struct NodeReachabilityTests {
+    private func node(
+        in network: SimulatedNetwork, host: UInt8, _ change: (inout NodeConfiguration) -> Void = { _ in }
+    ) throws -> Node {
+        let address = SocketAddress(IPAddress(v4: 0x2d0a_0000 + UInt32(host)), port: 4001)
+        var configuration = NodeConfiguration()
+        change(&configuration)
+        let open: OpenChannel = { address in
+            DatagramSocket(network.makeDriver(address: SocketAddress(address.ip, port: 50_000)))
+        }
+        return try Node(configuration, driver: network.makeDriver(address: address), clock: network, open: open)
+    }
+
+    @Test func aNodeThatIsReachedByAStrangersPortIsPublic() async throws {
+        let network = SimulatedNetwork(seed: 1)
+        try await network.run {
+            let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
+            var states: [Reachability.State] = []
+            left.onReachability { states.append($0) }
+            #expect(left.reachability == .unknown)
+            _ = try await left.connect(to: DialTarget(addresses: right.addresses))
+            try await network.sleep(for: .seconds(30))
+            #expect(states == [.reachable])
+            #expect(left.reachability == .reachable)
+            // Nobody whom it had gone to could have dialled back.
+            #expect(right.reachability == .unknown)
+            // Its own address was known before: it is told once.
+            #expect(left.addresses.count == 1)
+            left.networkChanged()
+            #expect(left.reachability == .unknown)
+            try await network.sleep(for: .seconds(5))
+            #expect(states == [.reachable, .unknown, .reachable])
+            await left.stop(grace: .zero)
+            await right.stop(grace: .zero)
+        }
+    }
+
+    @Test func aNodeWithoutDirectPathsTellsOfNone() async throws {
+        let network = SimulatedNetwork(seed: 2)
+        try await network.run {
+            let left = try node(in: network, host: 1) { $0.usesDirect = false }
+            let right = try node(in: network, host: 2)
+            #expect(left.addresses.isEmpty)
+            let session = try await right.connect(
+                to: DialTarget(addresses: [.quic(IPAddress(v4: 0x2d0a_0001), port: 4001, nodeID: left.nodeID)]))
+            #expect(try await right.identify(session).listenAddresses.isEmpty)
+            await left.stop(grace: .zero)
+            await right.stop(grace: .zero)
+        }
+    }
+
+    @Test func aNodeThatOnlyGoesOutAsksNobody() async throws {
+        let network = SimulatedNetwork(seed: 3)
+        try await network.run {
+            let left = try node(in: network, host: 1) { $0.reserves = false }
+            let right = try node(in: network, host: 2)
+            _ = try await left.connect(to: DialTarget(addresses: right.addresses))
+            try await network.sleep(for: .seconds(5))
+            #expect(left.reachability == .unknown)
+            await left.stop(grace: .zero)
+            await right.stop(grace: .zero)
+        }
+    }
+}
