@@ -49,7 +49,7 @@ extension CommandEntry {
             .init("result", "Adds what `stats` has."),
         ],
         notes: [
-            "The port is 4001 unless `--listen` says otherwise.",
+            "The port is 4001 unless `--listen` says otherwise, and the preset is `server` unless `--preset` does.",
             "SIGHUP reads the configuration file and its limits anew; circuits that are open keep theirs. SIGUSR1 reports "
                 + "what the relay carries. SIGINT and SIGTERM end it: circuits are told first. The command speaks "
                 + "sd_notify(3). A systemd unit:",
@@ -65,6 +65,8 @@ struct RelayPlan: CommandPlan {
     let limits: RelayLimits
     let isPublic: Bool
     let tcpListen: [ListenAddress]
+    /// Many clients are what a relay is for: without a choice the preset is `server`.
+    let preset: Preset?
     let node: NodePlan
 
     init(_ options: ResolvedOptions) throws(CLIError) {
@@ -74,12 +76,14 @@ struct RelayPlan: CommandPlan {
             try ListenAddress(tcp: argument)
         }
         node = try NodePlan(options, defaultTimeout: nil)
+        preset = options.isSet(.preset) ? nil : .server
     }
 
     func run(in context: RunContext) async throws(CLIError) -> CommandResult {
         var run = try NodeRun(node, needsRealm: false, in: context)
         let membersOnly = run.keys.realm != nil && !isPublic
-        run.adjust = { [limits, tcpListen] configuration throws(DeP2PError) in
+        run.adjust = { [limits, tcpListen, preset] configuration throws(DeP2PError) in
+            if let preset { configuration.preset = preset }
             for address in tcpListen {
                 switch address {
                 case .anyHost(let port): configuration.tcpListen += NodeConfiguration.anyAddress(port: port)

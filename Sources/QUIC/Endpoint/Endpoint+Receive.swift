@@ -50,7 +50,8 @@ extension Endpoint {
             // Not QUIC (RFC 9443) unless its ID was known: ngtcp2 peers grease the fixed bit (RFC 9287), so the first
             // byte alone does not tell. IDs are 64 random bits; STUN, relay frames and probes cannot meet one.
             // What comes over TCP is the relay's QUIC and frames: for others there is no address to answer to.
-            guard !isFramed, leg(at: local.ip) == nil else { return }
+            // A frame of no circuit is nobody's either, and a flood of them is to cost little.
+            guard !isFramed, !RelayFrame.isType(first), leg(at: local.ip) == nil else { return }
             onForeignDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
         } else {
             switch Int(kind) {

@@ -43,7 +43,7 @@ func serve() async throws {
 
 /// Answers one stream as its first byte asks.
 @NetworkActor
-private func answer(_ stream: QUICStream) async throws {
+func answer(_ stream: some ByteStream) async throws {
     guard let first = try await stream.read() else { return stream.finish() }
     if first[0] == Request.sink {
         while try await stream.read() != nil {}

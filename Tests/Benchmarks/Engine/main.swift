@@ -16,6 +16,11 @@ let usage = """
            Benchmarks messages-pipelined ADDRESS N   the same, 64 in flight
            Benchmarks admission ADDRESS ROUNDS       new connection, realm admission
            Benchmarks members-idle ADDRESS N         that many idle connections, each of a node of its own
+           Benchmarks serve-relayed RELAY            as serve, a node behind a relay; prints both its addresses
+           Benchmarks node-throughput ADDRESS MIB    one way on one stream, directly or through a relay
+           Benchmarks node-latency ADDRESS ROUNDS    1 KiB request and reply, a stream each
+           Benchmarks node-circuits ADDRESS N        that many circuits, until standard input ends
+           Benchmarks node-flood ADDRESS SECONDS     datagrams to its relay, as fast as they go
            Benchmarks codecs                         the hot codecs, one thread
 
     """
@@ -24,6 +29,7 @@ func run(_ arguments: [String]) async throws -> Bool {
     switch (arguments.first, arguments.count) {
     case ("serve", 1): try await serve()
     case ("serve-members", 1): try await Members.serve()
+    case ("serve-relayed", 2): try await Relayed.serve(behind: try Address(arguments[1]))
     case ("codecs", 1): codecReport().show()
     case (let mode?, 3):
         guard let count = Int(arguments[2]), count > 0 else { return false }
@@ -36,6 +42,8 @@ func run(_ arguments: [String]) async throws -> Bool {
         } else if let measurement = Members.measurements[mode] {
             // An application that lives on the network thread pays no thread switch for a reply.
             try await networkTask { try await measurement(Members(address: address))(count) }.value.show()
+        } else if let measurement = Relayed.measurements[mode] {
+            try await networkTask { try await measurement(Relayed(address: address))(count) }.value.show()
         } else {
             return false
         }

@@ -4,7 +4,9 @@ import json
 import os
 import pathlib
 import resource
+import signal
 import subprocess
+import threading
 
 from copies import DeP2P, OpenSSL, SecureCopy, free_port, wait_for_port
 from measure import Failure, Process, alternate, median, run_json, status_kib
@@ -79,6 +81,102 @@ class Bench:
             return result
         finally:
             server.stop()
+
+
+class Relayed:
+    """A `dep2p relay` and a node behind it, which serves; both until the end of a `with`."""
+
+    UNLIMITED = ("--max-circuits", "100000", "--max-circuits-per-ip", "100000", "--max-circuits-per-subnet", "100000",
+                 "--max-reservations-per-ip", "100000", "--max-reservations-per-subnet", "100000", "--max-requests",
+                 "100000")
+
+    def __init__(self, bench, *options, over_tcp=False):
+        if not bench.binary or not bench.engine_binary:
+            raise Failure("no dep2p binary or no engine benchmark program (--dep2p, --engine)")
+        self.bench = bench
+        self.relay = Process([bench.binary, "relay", "--ephemeral", "--public", "--json", "--preset", "server", "--listen",
+                              "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", *self.UNLIMITED, *options],
+                             stdout=subprocess.PIPE)
+        addresses = self.hello(self.relay, "addresses")["addresses"]
+        relay = next(address for address in addresses if ("/tcp/" in address) == over_tcp)
+        # Reports of circuits are not read any more: nothing may wait for room in the pipe.
+        threading.Thread(target=self.relay.child.stdout.read, daemon=True).start()
+        self.server = Process([bench.engine_binary, "serve-relayed", relay], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        hello = self.hello(self.server, "address")
+        self.address, self.direct = hello["address"], hello["direct"]
+
+    @staticmethod
+    def hello(process, field):
+        while line := process.child.stdout.readline():
+            found = json.loads(line)
+            if field in found:
+                return found
+        raise Failure(f"{process.argv[0]} {process.argv[1]} printed no {field}")
+
+    def run(self, mode, count, direct=False):
+        return run_json([self.bench.engine_binary, mode, self.direct if direct else self.address, str(count)])
+
+    def start(self, mode, count):
+        return Process([self.bench.engine_binary, mode, self.address, str(count)], stdin=subprocess.PIPE,
+                       stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.stop()
+        self.relay.stop()
+
+
+def relay_rows(bench):
+    """(h) Through a relay beside direct, in one run; what circuits hold of its memory; a flood beside a circuit."""
+    size, rounds, count = (64, 200, 50) if bench.smoke else (1024, 5_000, 1_000)
+    direct = "the same, directly"
+    with Relayed(bench, "--circuit-rate", "0", "--circuit-bytes", "0") as relayed, Relayed(
+            bench, "--circuit-rate", "0", "--circuit-bytes", "0", over_tcp=True) as over_tcp:
+        rates = [median([result["mib_per_second"] for result in results]) for results in alternate(
+            bench.runs, lambda: relayed.run("node-throughput", size, direct=True),
+            lambda: relayed.run("node-throughput", size), lambda: over_tcp.run("node-throughput", size))]
+        yield Row("relay", f"one stream, {size} MiB, through a relay", rates[1], "MiB/s", direct, rates[0], True,
+                  ">= 0.5 x direct", rates[1] / rates[0] >= 0.5)
+        yield Row("relay", "the same, both sides on TCP", rates[2], "MiB/s", direct, rates[0], True)
+        times = [median([result["median_us"] for result in results]) / 1000 for results in alternate(
+            bench.runs, lambda: relayed.run("node-latency", rounds, direct=True),
+            lambda: relayed.run("node-latency", rounds), lambda: over_tcp.run("node-latency", rounds))]
+        yield Row("relay", "1 KiB request and reply, median", times[1], "ms", direct, times[0], False, "<= 1 ms more",
+                  times[1] - times[0] <= 1)
+        yield Row("relay", "the same, both sides on TCP", times[2], "ms", direct, times[0], False, "<= 1 ms more",
+                  times[2] - times[0] <= 1)
+    yield circuit_memory(bench, count)
+    yield from flood_rows(bench)
+
+
+def circuit_memory(bench, count):
+    with Relayed(bench) as relayed:
+        clients = relayed.start("node-circuits", count)
+        nodes = relayed.hello(clients, "circuits")["nodes"]
+        used = status_kib(relayed.relay.pid, "VmRSS") / 1024
+        clients.stop()
+    return Row("relay", f"memory of the relay, {count} circuits of {nodes} nodes", used, "MiB", wanted="<= 64 MiB", reached=used <= 64)
+
+
+def flood_rows(bench):
+    """A circuit at the rate that its relay allows, alone and beside others that send as fast as they can."""
+    size = 16 if bench.smoke else 128
+    with Relayed(bench, "--circuit-rate", "32MiB") as relayed:
+        def beside(mode, count):
+            flood = relayed.start(mode, count)
+            try:
+                return relayed.run("node-throughput", size)
+            finally:
+                flood.stop(signal.SIGKILL)
+
+        alone, circuit, frames = (median([result["mib_per_second"] for result in results]) for results in alternate(
+            bench.runs, lambda: relayed.run("node-throughput", size), lambda: beside("node-throughput", 1_000_000),
+            lambda: beside("node-flood", 1_000)))
+    for what, value in (("a greedy circuit", circuit), ("a flood of strange frames", frames)):
+        yield Row("relay", f"a circuit of 32 MiB/s beside {what}", value, "MiB/s", "the same, alone", alone, True,
+                  ">= 0.9 x alone", value / alone >= 0.9)
 
 
 def copy_rows(bench):
@@ -225,7 +323,7 @@ def codec_rows(bench):
 
 GROUPS = {
     "send": copy_rows, "stream": stream_rows, "request": request_rows, "handshake": handshake_rows,
-    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "codec": codec_rows,
+    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "relay": relay_rows, "codec": codec_rows,
 }
 
 
