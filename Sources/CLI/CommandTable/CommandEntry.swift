@@ -19,13 +19,15 @@ struct CommandEntry: Sendable {
     let events: [Term]
     let files: [Term]
     let notes: [String]
+    /// Lines below the notes that stand as they are, such as a file to copy.
+    let listing: [String]
     /// Turns arguments into a plan, without touching the world.
     let plan: @Sendable (ResolvedOptions) throws(CLIError) -> any CommandPlan
 
     init(
         name: String, summary: String, synopses: [String], description: [String], operands: Operands,
         options: [OptionEntry], common: [OptionEntry] = [], examples: [Example], statuses: [ExitStatus],
-        events: [Term], files: [Term] = [], notes: [String] = [],
+        events: [Term], files: [Term] = [], notes: [String] = [], listing: [String] = [],
         plan: @escaping @Sendable (ResolvedOptions) throws(CLIError) -> any CommandPlan
     ) {
         self.name = name
@@ -40,6 +42,7 @@ struct CommandEntry: Sendable {
         self.events = events
         self.files = files
         self.notes = notes
+        self.listing = listing
         self.plan = plan
     }
 

@@ -51,10 +51,15 @@ extension CommandEntry {
         notes: [
             "The port is 4001 unless `--listen` says otherwise, and the preset is `server` unless `--preset` does.",
             "SIGHUP reads the configuration file and its limits anew; circuits that are open keep theirs. SIGUSR1 reports "
-                + "what the relay carries. SIGINT and SIGTERM end it: circuits are told first. The command speaks "
-                + "sd_notify(3). A systemd unit:",
-            "`[Service]` `Type=notify-reload` `ExecStart=/usr/bin/dep2p relay` `DynamicUser=yes` `StateDirectory=dep2p` "
-                + "`Environment=XDG_DATA_HOME=%S` `Restart=on-failure`, each on a line of its own.",
+                + "what the relay carries. SIGINT and SIGTERM end it: circuits are told first.",
+            "The command speaks sd_notify(3). This unit for systemd(1) keeps the relay's identity in /var/lib/dep2p; a port "
+                + "below 1024, as in `--tcp-listen :443`, also needs `AmbientCapabilities=CAP_NET_BIND_SERVICE`:",
+        ],
+        listing: [
+            "[Unit]", "Description=dep2p relay", "After=network-online.target", "Wants=network-online.target", "",
+            "[Service]", "Type=notify", "ExecStart=/usr/bin/dep2p relay", "ExecReload=/bin/kill -HUP $MAINPID",
+            "DynamicUser=yes", "StateDirectory=dep2p", "Environment=XDG_DATA_HOME=%S", "Restart=on-failure", "",
+            "[Install]", "WantedBy=multi-user.target",
         ],
         plan: { options throws(CLIError) in try RelayPlan(options) })
 }

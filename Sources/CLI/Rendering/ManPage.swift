@@ -54,6 +54,7 @@ struct ManPage {
         roff.files(command.files + (command.common.contains(.identity) ? ManText.files : [ManText.configuration]))
         roff.section("NOTES")
         roff.paragraphs(command.notes)
+        if !command.listing.isEmpty { roff.listing(command.listing) }
         roff.subsection("JSON output")
         roff.paragraphs(["Beside `hello` and `result`, which \(Release.program)(1) describes, `--json` writes:"])
         for event in command.events { roff.term(Markup.roffLiteral(event.name), [event.meaning]) }

@@ -72,13 +72,18 @@ struct Roff {
         for (index, example) in examples.enumerated() {
             if index > 0 { line(".PP") }
             prose(example.says.prefix(1).uppercased() + example.says.dropFirst() + ":")
-            line(".PP")
-            line(".RS 4")
-            line(".nf")
-            line(Markup.roffLiteral(example.line))
-            line(".fi")
-            line(".RE")
+            listing([example.line])
         }
+    }
+
+    /// Lines that stand as they are.
+    mutating func listing(_ lines: [String]) {
+        line(".PP")
+        line(".RS 4")
+        line(".nf")
+        for text in lines { line(Self.guarded(Markup.roffLiteral(text))) }
+        line(".fi")
+        line(".RE")
     }
 
     mutating func seeAlso(_ pages: [String]) {
