@@ -36,6 +36,8 @@ final class PunchLink {
     /// Attempts to get to a relay since the last migration; and whether it was a relay that failed, not a straight path.
     var returns = 0
     var lostRelay = false
+    /// Whether the migration under way left a dead path at once.
+    var isAbandoning = false
     /// Why and when the circuit ended that carried the connection.
     var circuitEnd: (end: CircuitEnd, at: NetworkInstant)?
     /// The peer's addresses, and this node's, that need no NAT to be opened.
@@ -91,7 +93,8 @@ final class PunchLink {
         // Moving off a dead path began the estimate of the round trip anew, and with it how long validation may take: a
         // slow path that something was acknowledged on works all the same.
         let isRelayed = connection.path.peerAddress == nil
-        let succeeded = isValidated || (keeper.isReturning && isRelayed && connection.statistics.latestRTT > .zero)
+        let succeeded = isValidated || (isAbandoning && isRelayed && connection.statistics.latestRTT > .zero)
+        isAbandoning = false
         if let newWay { succeeded ? hub.relays.adopt(newWay, for: connection) : newWay.end() }
         newWay = nil
         if succeeded { (returns, lostRelay) = (0, false) }
