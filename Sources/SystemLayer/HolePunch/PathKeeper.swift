@@ -71,7 +71,6 @@ struct PathKeeper {
     }
 
     var isActive: Bool { state != .stopped }
-    var isReturning: Bool { if case .returning = state { true } else { false } }
     var isStraight: Bool { if case .straight = state { true } else { false } }
 
     // MARK: Events

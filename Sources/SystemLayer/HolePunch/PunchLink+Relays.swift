@@ -42,20 +42,25 @@ extension PunchLink {
     func goBack() {
         returns += 1
         task?.cancel()
+        newWay?.end()
+        newWay = nil
         let relays = detours
         // After a straight path the relay that was used before comes first, after a lost relay another one; then in turn.
         let isDetourDue = lostRelay == (returns % 2 == 1)
         if !isDetourDue || relays.isEmpty, let (ends, leg) = hub.relays.wayBack(for: connection) {
             // A NAT that has forgotten everything moved the connection to the relay too: frames pass once it shows there.
             leg.connection.nudge()
-            if !connection.abandonPath(for: ends.local, remote: ends.remote, kind: .relay(leg.relayID)) {
-                cannotMigrate()
-            }
+            if !abandonPath(for: ends, by: leg.relayID) { cannotMigrate() }
         } else if !relays.isEmpty {
             task = networkTask { [weak self] in await self?.detour(relays) }
         } else {
             cannotMigrate()
         }
+    }
+
+    private func abandonPath(for ends: RelayLeg.Ends, by relay: NodeID) -> Bool {
+        isAbandoning = connection.abandonPath(for: ends.local, remote: ends.remote, kind: .relay(relay))
+        return isAbandoning
     }
 
     private func detour(_ relays: [(relay: NodeID, addresses: [Address])]) async {
@@ -66,7 +71,7 @@ extension PunchLink {
                     try await hub.relays.openCircuit(to: peer, via: relay, at: addresses)
                 }
                 guard !isStopped, !Task.isCancelled else { return way.end() }
-                if connection.abandonPath(for: ends.local, remote: ends.remote, kind: .relay(relay)) {
+                if abandonPath(for: ends, by: relay) {
                     newWay = way
                     return
                 }

@@ -20,14 +20,14 @@ final class PunchLink {
     let hub: HolePunch
     weak var session: Session?
     let connection: Connection
-    private var machine = ProbeMachine()
+    var machine = ProbeMachine()
     var keeper = PathKeeper()
-    private var rounds: TokenBucket
+    var rounds: TokenBucket
     private var timer: TimerToken?
     var task: Task<Void, Never>?
-    private var settled: Waiter<Void>?
-    private var settling: TimerToken?
-    private var isServing = false
+    var settled: Waiter<Void>?
+    var settling: TimerToken?
+    var isServing = false
     private var askedAt: NetworkInstant?
     var isStopped = false
     private var watch: ProgressWatch
@@ -36,10 +36,12 @@ final class PunchLink {
     /// Attempts to get to a relay since the last migration; and whether it was a relay that failed, not a straight path.
     var returns = 0
     var lostRelay = false
+    /// Whether the migration under way left a dead path at once.
+    var isAbandoning = false
     /// Why and when the circuit ended that carried the connection.
     var circuitEnd: (end: CircuitEnd, at: NetworkInstant)?
     /// The peer's addresses, and this node's, that need no NAT to be opened.
-    private var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
+    var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
     var streamCount = 0
 
     /// - Returns: `nil` for a connection that is not QUIC's, or has ended.
@@ -91,7 +93,8 @@ final class PunchLink {
         // Moving off a dead path began the estimate of the round trip anew, and with it how long validation may take: a
         // slow path that something was acknowledged on works all the same.
         let isRelayed = connection.path.peerAddress == nil
-        let succeeded = isValidated || (keeper.isReturning && isRelayed && connection.statistics.latestRTT > .zero)
+        let succeeded = isValidated || (isAbandoning && isRelayed && connection.statistics.latestRTT > .zero)
+        isAbandoning = false
         if let newWay { succeeded ? hub.relays.adopt(newWay, for: connection) : newWay.end() }
         newWay = nil
         if succeeded { (returns, lostRelay) = (0, false) }
@@ -119,7 +122,7 @@ final class PunchLink {
     }
 
     /// The peer asks for a round; it may do so now and then.
-    private func asked() {
+    func asked() {
         if let askedAt, clock.now.duration(since: askedAt) < Self.askInterval { return }
         askedAt = clock.now
         encourage()
@@ -151,32 +154,6 @@ final class PunchLink {
         }
     }
 
-    private func runRound() async throws -> [ProbeMachine.Path] {
-        guard let session else { return [] }
-        let own = await hub.candidates()
-        let stream = try await session.openStream(HolePunch.id)
-        streamCount += 1
-        defer { streamCount -= 1 }
-        do {
-            let reader = FrameReader(stream, limit: HolePunchMessage.limit)
-            try await stream.write(.offer(offer(own)))
-            guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
-            try await stream.write(.start)
-            try await clock.sleep(for: connection.statistics.smoothedRTT / 2)
-            let paths = try await probe(own, theirs)
-            if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
-                try await stream.write(.chosen(best.observed, isDirect: kind(of: best) == .direct))
-            }
-            stream.finish()
-            stream.stopReading(StreamCode.done.rawValue)
-            return paths
-        } catch {
-            machine.end()
-            stream.reset(StreamCode.cancelled.rawValue)
-            throw SessionError(error, on: session)
-        }
-    }
-
     private func migrate(to path: ProbeMachine.Path) {
         if !connection.migrate(to: path.remote, kind: kind(of: path)) {
             carryOut(keeper.migrationEnded(false, now: clock.now))
@@ -188,78 +165,11 @@ final class PunchLink {
         send([machine.stall(remote)])
     }
 
-    private func kind(of path: ProbeMachine.Path) -> ConnectionPath.Kind {
+    func kind(of path: ProbeMachine.Path) -> ConnectionPath.Kind {
         openAddresses.peer.contains(path.remote) || openAddresses.own.contains(path.observed) ? .direct : .punched
     }
 
-    // MARK: The server's side
-
-    func serve(_ stream: NegotiatedStream) async throws {
-        streamCount += 1
-        defer { streamCount -= 1 }
-        let reader = FrameReader(stream, limit: HolePunchMessage.limit)
-        let first = try await clock.withDeadline(Self.roundDeadline) { try await reader.requiredPunch() }
-        switch first {
-        case .ask where connection.role == .client: asked()
-        case .offer(let theirs) where connection.role == .server:
-            guard !isServing, !isStopped, rounds.takeNow(now: clock.now) else { throw SessionError(.busy) }
-            isServing = true
-            defer {
-                isServing = false
-                machine.end()
-            }
-            try await clock.withDeadline(Self.roundDeadline) { try await self.answer(theirs, stream, reader) }
-        default: throw SessionError(.violation)
-        }
-    }
-
-    private func answer(
-        _ theirs: HolePunchMessage.Offer, _ stream: NegotiatedStream, _ reader: FrameReader
-    ) async throws {
-        let own = await hub.candidates()
-        try await stream.write(.answer(offer(own)))
-        guard case .start = try await reader.requiredPunch() else { throw SessionError(.violation) }
-        begin(own, theirs)
-        let last = try await reader.next()
-        guard let last, case .chosen(let address, let isDirect) = try HolePunchMessage(decoding: last) else { return }
-        connection.setKind(isDirect ? .direct : .punched, ofPathTo: address)
-    }
-
     // MARK: Probing
-
-    private func offer(_ candidates: [Candidate]) -> HolePunchMessage.Offer {
-        HolePunchMessage.Offer(candidates: candidates, hostMark: keys.hostMark(hub.surroundings.hostMark))
-    }
-
-    private func begin(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) {
-        let ownObserved = Set(own.filter { $0.kind == .observed }.map(\.address.ip))
-        let rules = CandidateRules(
-            interfaces: hub.surroundings.interfaces(),
-            isSameHost: theirs.hostMark == keys.hostMark(hub.surroundings.hostMark),
-            sharesPublicAddress: theirs.candidates.contains {
-                $0.kind == .observed && ownObserved.contains($0.address.ip)
-            })
-        openAddresses = (
-            Set(own.filter(\.isOpen).map(\.address)), Set(theirs.candidates.filter(\.isOpen).map(\.address))
-        )
-        send(machine.begin(rules.targets(theirs.candidates), rules: rules, now: clock.now))
-        setTimer()
-    }
-
-    private func probe(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) async throws -> [ProbeMachine.Path] {
-        let waiter = Waiter<Void>()
-        settled = waiter
-        let limit = clock.schedule(after: Self.probeDeadline) { waiter.resume(returning: ()) }
-        defer {
-            machine.end()
-            settled = nil
-            for token in [limit, settling].compactMap(\.self) { clock.cancel(token) }
-            settling = nil
-        }
-        begin(own, theirs)
-        try await waiter.value()
-        return machine.paths
-    }
 
     func receive(_ datagram: ForeignDatagram) {
         guard !isStopped, let packet = ProbePacket(datagram.bytes, key: keys.peer) else { return }
@@ -283,7 +193,7 @@ final class PunchLink {
         settling = clock.schedule(after: patience) { settled.resume(returning: ()) }
     }
 
-    private func send(_ transmissions: [ProbeMachine.Transmission]) {
+    func send(_ transmissions: [ProbeMachine.Transmission]) {
         let current = connection.path.remote
         for item in transmissions {
             // Where the connection's own packets go needs no limit beyond the machine's.
@@ -295,7 +205,7 @@ final class PunchLink {
 
     // MARK: Time
 
-    private func setTimer() {
+    func setTimer() {
         timer.map(clock.cancel)
         timer = nil
         guard !isStopped, let wake = [machine.wake, keeper.wake, watch.nextLook].compactMap(\.self).min() else {

@@ -53,7 +53,7 @@ public final class RelayClient {
     /// Whether to take a circuit from that node.
     public var accepts: @NetworkActor (NodeID) -> Bool = { _ in true }
     let connections: Connections
-    private let endpoint: Endpoint
+    let endpoint: Endpoint
     private(set) var relays: [Relay] = []
     private(set) var machine = ReservationMachine()
     private var legs: [UInt64: RelayLeg] = [:]
@@ -283,7 +283,7 @@ public final class RelayClient {
     // MARK: Exchanges
 
     /// Sends a request on a stream of its own and waits for the reply; the stream stays open.
-    private func exchange(
+    func exchange(
         _ request: RelayMessage, on session: Session
     ) async throws -> (stream: NegotiatedStream, reader: FrameReader, reply: RelayMessage) {
         // A relay of the realm wants the proof first; without a realm nothing is waited for.
@@ -309,90 +309,14 @@ public final class RelayClient {
         }
     }
 
-    private static func end(_ stream: NegotiatedStream) {
+    static func end(_ stream: NegotiatedStream) {
         stream.finish()
         stream.stopReading(StreamCode.done.rawValue)
     }
 
-    // MARK: Circuits
+    // MARK: Ends of circuits
 
-    /// Makes a circuit to `target` and a connection over it.
-    ///
-    /// - Parameter relay: its address; a connection to it that is open is used.
-    /// - Throws: ``RelayError``, `QUICError`, ``ConnectError`` for the relay itself, ``SessionError``.
-    public func connect(to target: NodeID, via relay: Address) async throws -> any SecureConnection {
-        try await connect(to: target, viaAny: [relay]).connection
-    }
-
-    /// As above; `relay` is all the ways to one relay.
-    func connect(to target: NodeID, viaAny relay: [Address]) async throws -> RelayedConnection {
-        let ways = ways(to: relay)
-        let known = ways.first?.nodeID.flatMap(connections.session(with:))
-        let session = try await connections.connect(to: DialTarget(addresses: ways), timeout: Self.dialDeadline)
-        let used = ways.first { $0.isOverTCP == (session.path.tcpPeer != nil) }
-        let attempts = known === session ? [] : session.attempts
-        let (way, ends) = try await openCircuit(to: target, over: session)
-        do {
-            let connection = try await endpoint.connect(
-                to: ends.remote, from: ends.local, kind: .relay(way.leg.relayID), expecting: target)
-            // It may have ended before this task went on.
-            if let end = connection.closeReason { throw QUICError(.closedByPeer, "\(end)") }
-            adopt(way, for: connection)
-            return RelayedConnection(connection: connection, relay: used, attempts: attempts)
-        } catch {
-            way.end()
-            // The circuit may end while the handshake goes on: nothing is to be waited for then.
-            if let end = way.ended { throw RelayError(ending: end) }
-            throw error
-        }
-    }
-
-    /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is.
-    func openCircuit(
-        to target: NodeID, via relay: NodeID, at addresses: [Address]
-    ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
-        let session = try await connections.connect(
-            to: DialTarget(nodeID: relay, addresses: addresses.isEmpty ? [] : ways(to: addresses)))
-        return try await openCircuit(to: target, over: session)
-    }
-
-    private func openCircuit(
-        to target: NodeID, over session: Session
-    ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
-        let (stream, reader, reply) = try await exchange(.connect(target), on: session)
-        switch reply {
-        case .refusal(let error): throw error
-        case .circuit(let grant):
-            guard let leg = leg(of: session), let ends = leg.open(grant.id, datagramSize: grant.datagramSize) else {
-                Self.end(stream)
-                throw RelayError.limit("circuits through one relay", RelayLeg.circuitLimit)
-            }
-            let way = CircuitWay(leg, circuit: grant.id, stream: stream)
-            networkTask { [weak self] in
-                let end = await reader.circuitEnd()
-                way.ended = end
-                self?.ended(grant.id, leg, end)
-            }
-            return (way, ends)
-        default: throw RelayError(.malformed)
-        }
-    }
-
-    /// Takes a circuit that a relay brings: only one that this node reserved with.
-    func accept(
-        _ source: NodeID, _ grant: CircuitGrant, from session: Session, _ stream: NegotiatedStream,
-        _ reader: FrameReader
-    ) async throws {
-        let isReserved = machine.standing.contains { relays[$0].session === session }
-        guard isReserved, accepts(source), let leg = leg(of: session),
-            leg.open(grant.id, datagramSize: grant.datagramSize) != nil
-        else { return try await stream.write(.answer(false)) }
-        defer { leg.close(grant.id) }
-        try await stream.write(.answer(true))
-        ended(grant.id, leg, await reader.circuitEnd())
-    }
-
-    private func ended(_ id: UInt64, _ leg: RelayLeg, _ end: CircuitEnd) {
+    func ended(_ id: UInt64, _ leg: RelayLeg, _ end: CircuitEnd) {
         // A connection that has moved to a better path meanwhile is not touched.
         let connections = leg.connections(on: id)
         for connection in connections where carryOn?(connection, end) != true {
@@ -402,7 +326,7 @@ public final class RelayClient {
         leg.close(id)
     }
 
-    private func leg(of session: Session) -> RelayLeg? {
+    func leg(of session: Session) -> RelayLeg? {
         if let leg = legs[session.id] { return leg }
         guard let connection = session.quicConnection, session.isOpen else { return nil }
         let leg = RelayLeg(connection)

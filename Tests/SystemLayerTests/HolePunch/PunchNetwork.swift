@@ -175,7 +175,7 @@ final class PunchTransfer {
         while !condition() {
             try await stream.write(Chunk((sent..<sent + Self.chunk).map(Self.byte)))
             sent += Self.chunk
-            try await session.clock.sleep(for: .milliseconds(10))
+            try await session.clock.sleep(for: .milliseconds(20))
         }
         stream.finish()
         return sent
