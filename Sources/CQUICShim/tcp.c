@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /// Bytes that the kernel holds unsent before the socket stops being writable: a longer queue is delay alone.
-enum { UNSENT_LOW_WATER = 64 * 1024 };
+enum { UNSENT_LOW_WATER = 16 * 1024 };
 /// Milliseconds that sent data may stay unacknowledged before the connection counts as dead (RFC 5482).
 enum { USER_TIMEOUT = 15000 };
 

@@ -95,10 +95,13 @@ public final class TCPLeg: PacketDriver {
 
     public func send(_ burst: PacketBurst) -> SendOutcome {
         guard state == .open, burst.segment > 0 else { return .failed(ENETUNREACH) }
+        let now = clock.now
         var offset = 0
         while offset < burst.bytes.count {
             let end = min(offset + burst.segment, burst.bytes.count)
-            if !queue.append(UnsafeRawBufferPointer(rebasing: burst.bytes[offset..<end])) { droppedDatagrams &+= 1 }
+            if !queue.append(UnsafeRawBufferPointer(rebasing: burst.bytes[offset..<end]), now: now) {
+                droppedDatagrams &+= 1
+            }
             offset = end
         }
         guard !isBlocked else { return .sent }

@@ -3,6 +3,8 @@ import Testing
 @testable import QUIC
 
 @Suite struct DatagramFramingTests {
+    private let start = NetworkInstant(nanoseconds: 1_000_000_000)
+
     /// What a splitter hands on, trains taken apart, when `bytes` arrive in pieces of `sizes`; nil when it gives up.
     private func split(_ bytes: [UInt8], pieces: () -> Int) -> [[UInt8]]? {
         var splitter = DatagramSplitter()
@@ -89,7 +91,7 @@ import Testing
         var queue = DatagramQueue()
         let datagram = pattern(1_000)
         var taken = 0
-        while datagram.withUnsafeBytes({ queue.append($0) }) { taken += 1 }
+        while datagram.withUnsafeBytes({ queue.append($0, now: start) }) { taken += 1 }
         #expect(queue.count <= DatagramQueue.limit && queue.count > DatagramQueue.limit - 1_002)
         var stream: [UInt8] = []
         while !queue.isEmpty {
@@ -100,14 +102,35 @@ import Testing
             }
         }
         #expect(stream == framed([[UInt8]](repeating: datagram, count: taken)))
-        #expect(datagram.withUnsafeBytes { queue.append($0) })
+        #expect(datagram.withUnsafeBytes { queue.append($0, now: start) })
+    }
+
+    /// Bytes that wait when a stream that takes `rate` bytes a second is offered more all the time.
+    private func backlog(rate: Int, for milliseconds: Int) -> [Int] {
+        var queue = DatagramQueue()
+        let datagram = pattern(1_200)
+        return (0..<milliseconds).map { millisecond in
+            let now = start.advanced(by: .milliseconds(millisecond))
+            while datagram.withUnsafeBytes({ queue.append($0, now: now) }) {}
+            queue.drain(rate / 1_000) { $0.count }
+            return queue.count
+        }
+    }
+
+    @Test func nothingWaitsLongOnASlowStream() {
+        let slow = backlog(rate: 1_000_000, for: 3_000)
+        // What came before the stream was known to be slow has to leave first.
+        #expect(slow.dropFirst(500).allSatisfy { $0 <= 205_000 } && slow.max() ?? 0 > 250_000)
+        #expect(backlog(rate: 100_000, for: 5_000).suffix(1_000).allSatisfy { $0 <= DatagramQueue.smallest })
+        let fast = backlog(rate: 100_000_000, for: 2_000)
+        #expect(fast.dropFirst(100).allSatisfy { $0 > 150_000 && $0 <= DatagramQueue.limit })
     }
 
     @Test func theQueueTakesNoDatagramThatTheOtherSideRefuses() {
         var queue = DatagramQueue()
         let bytes = [UInt8](repeating: 1, count: DatagramFraming.largestDatagram + 1)
-        #expect(bytes.withUnsafeBytes { !queue.append($0) })
-        #expect([UInt8]().withUnsafeBytes { !queue.append($0) })
+        #expect(bytes.withUnsafeBytes { !queue.append($0, now: start) })
+        #expect([UInt8]().withUnsafeBytes { !queue.append($0, now: start) })
         #expect(queue.isEmpty)
     }
 }
