@@ -168,7 +168,8 @@ public final class Endpoint {
             max_window: configuration.maxConnectionWindow, max_stream_window: configuration.maxStreamWindow,
             max_streams_bidi: UInt64(configuration.maxStreams), max_streams_uni: 0,
             random_seed: configuration.randomSeed, datagram_size: known ?? largest,
-            fixed_datagram_size: known == nil ? 0 : 1, use_bbr: configuration.congestionControl == .bbr && known == nil ? 1 : 0,
+            fixed_datagram_size: known == nil ? 0 : 1,
+            use_bbr: configuration.congestionControl == .bbr && known == nil ? 1 : 0,
             grease: 0)
     }
 

@@ -45,6 +45,8 @@ public final class UDPMemory {
         let previous = noting
         noting = networkTask { [self] in
             await previous?.value
+            // Looked up anew: by now the gateway's hardware address is known, which it may not have been before.
+            fingerprint = nil
             let network = await network()
             let before = networks
             if works { networks.noteWorks(network) } else { networks.noteBlocked(network, now: wallClock()) }
