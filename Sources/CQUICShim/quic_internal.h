@@ -1,0 +1,107 @@
+#ifndef DEP2P_QUIC_INTERNAL_H
+#define DEP2P_QUIC_INTERNAL_H
+
+// What the files of the QUIC door share: ngtcp2's two generations under one set of names, and the types behind the
+// public header's.
+
+#include "address.h"
+#include "cquicshim.h"
+
+#include <gnutls/gnutls.h>
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ngtcp2 1.x renamed a handful of things that 0.12 has under other names; the differences end here.
+#if NGTCP2_VERSION_NUM >= 0x010000
+#define DEP2P_NGTCP2_1 1
+typedef ngtcp2_ccerr dep2p_ccerr;
+typedef ngtcp2_conn_info dep2p_stat;
+typedef ngtcp2_encryption_level dep2p_level;
+typedef ngtcp2_connection_id_status_type dep2p_cid_status;
+#define ccerr_application ngtcp2_ccerr_set_application_error
+#define ccerr_transport ngtcp2_ccerr_set_transport_error
+#define ccerr_library ngtcp2_ccerr_set_liberr
+#define ccerr_alert ngtcp2_ccerr_set_tls_alert
+#define ccerr_default ngtcp2_ccerr_default
+#define conn_stat ngtcp2_conn_get_conn_info
+#define in_closing ngtcp2_conn_in_closing_period
+#define in_draining ngtcp2_conn_in_draining_period
+#define shutdown_write(c, s, e) ngtcp2_conn_shutdown_stream_write(c, 0, s, e)
+#define shutdown_read(c, s, e) ngtcp2_conn_shutdown_stream_read(c, 0, s, e)
+#define CLOSE_IS_APPLICATION(e) ((e).type == NGTCP2_CCERR_TYPE_APPLICATION)
+#else
+#define DEP2P_NGTCP2_1 0
+typedef ngtcp2_connection_close_error dep2p_ccerr;
+typedef ngtcp2_conn_stat dep2p_stat;
+typedef ngtcp2_crypto_level dep2p_level;
+typedef int dep2p_cid_status;
+#define ccerr_application ngtcp2_connection_close_error_set_application_error
+#define ccerr_transport ngtcp2_connection_close_error_set_transport_error
+#define ccerr_library ngtcp2_connection_close_error_set_transport_error_liberr
+#define ccerr_alert ngtcp2_connection_close_error_set_transport_error_tls_alert
+#define ccerr_default ngtcp2_connection_close_error_default
+#define conn_stat ngtcp2_conn_get_conn_stat
+#define in_closing ngtcp2_conn_is_in_closing_period
+#define in_draining ngtcp2_conn_is_in_draining_period
+#define shutdown_write(c, s, e) ngtcp2_conn_shutdown_stream_write(c, s, e)
+#define shutdown_read(c, s, e) ngtcp2_conn_shutdown_stream_read(c, s, e)
+#define CLOSE_IS_APPLICATION(e) ((e).type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION)
+#endif
+
+struct dep2p_credentials {
+    gnutls_certificate_credentials_t certificate;
+    gnutls_priority_t priority;
+    char protocol[32];
+};
+
+struct dep2p_quic {
+    ngtcp2_conn *conn;
+    gnutls_session_t session;
+    ngtcp2_crypto_conn_ref reference;
+    dep2p_quic_callbacks callbacks;
+    void *user;
+    uint64_t random_state;
+    int last_failure;
+    int wants_protocol;
+};
+
+/// Calls into Swift, on behalf of connection `self`.
+#define CALL(name, ...) self->callbacks.name(self->user, __VA_ARGS__)
+
+/// What ngtcp2 is given for each connection (quic_callbacks.c).
+extern const ngtcp2_callbacks dep2p_callback_table;
+
+/// Makes the TLS session of a connection (quic_tls.c); 0 when that worked.
+int dep2p_session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_server);
+
+static inline void cid_in(ngtcp2_cid *to, const dep2p_cid *from) { ngtcp2_cid_init(to, from->data, from->length); }
+
+static inline void cid_out(dep2p_cid *to, const uint8_t *data, size_t length) {
+    to->length = (uint8_t)(length > sizeof to->data ? sizeof to->data : length);
+    memcpy(to->data, data, to->length);
+}
+
+typedef struct {
+    struct sockaddr_storage local, remote;
+    ngtcp2_path path;
+} path_buffer;
+
+static inline ngtcp2_path *path_in(path_buffer *buffer, const dep2p_address *local, const dep2p_address *remote) {
+    socklen_t local_length = dep2p_sockaddr(&buffer->local, local);
+    socklen_t remote_length = dep2p_sockaddr(&buffer->remote, remote);
+    memset(&buffer->path, 0, sizeof buffer->path);
+    buffer->path.local.addr = (ngtcp2_sockaddr *)&buffer->local;
+    buffer->path.local.addrlen = local_length;
+    buffer->path.remote.addr = (ngtcp2_sockaddr *)&buffer->remote;
+    buffer->path.remote.addrlen = remote_length;
+    return &buffer->path;
+}
+
+static inline void path_out(const ngtcp2_path *path, dep2p_address *local, dep2p_address *remote) {
+    dep2p_address_from(local, (const struct sockaddr *)path->local.addr);
+    dep2p_address_from(remote, (const struct sockaddr *)path->remote.addr);
+}
+
+#endif
