@@ -21,7 +21,7 @@ Runs the stages named, or all of them: ${all[*]}
   release     release build of the binary and of the engine's benchmarks
   processes   whole processes under stress: killed and resumed, full disk, hostile names, wrong keys
   interop     libp2p for Python dials us and is dialled; BEP 52 roots against torf
-  nat         network namespaces with NATs (needs root)
+  nat         network namespaces with NATs: each behaves as named, pairs of them meet, transfers outlive faults (needs root)
   benchmarks  every benchmark once, small: does it run
   quickstart  Sources/quickstart.sh --no-demo, twice, and an installation below a prefix
   unit        swift test
@@ -105,7 +105,10 @@ nat() {
         return 0
     fi
     [ "$(id -u)" = 0 ] || { say "needs root: network namespaces"; [ -z "${CI:-}" ]; return; }
-    Tests/NATLab/run.sh --self-test
+    local binary
+    binary=$(release_binary)
+    Tests/NATLab/run.sh --self-test --pairs ci --runs 1 "$binary" &&
+        Tests/NATLab/run.sh --faults relay-killed,black-hole,nat-reboot,mtu-silent --size $((48 << 20)) "$binary"
 }
 
 benchmarks() { Tests/Benchmarks/run.sh --smoke; }
