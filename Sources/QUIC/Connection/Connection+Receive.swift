@@ -20,16 +20,15 @@ extension Connection {
         lookForBlackHole()
     }
 
-    /// Between addresses of one machine nothing is discovered, and nothing can become narrower.
-    private var isSizeKnown: Bool {
-        guard let path = currentAddresses else { return false }
-        return endpoint.knownDatagramSize(from: path.local, to: path.remote) != nil
+    private func lookAtPath() {
+        guard let path = currentAddresses else { return }
+        staysOnMachine = endpoint.knownDatagramSize(from: path.local, to: path.remote) != nil
     }
 
     private func lookForBlackHole() {
-        guard isAnnounced, let quic, dep2p_quic_path_datagram_size(quic) > BlackHoleDetector.floor, !isSizeKnown else {
-            return
-        }
+        // Nothing between two addresses of one machine can become narrower.
+        guard isAnnounced, !staysOnMachine, let quic else { return }
+        guard dep2p_quic_path_datagram_size(quic) > BlackHoleDetector.floor else { return }
         var info = dep2p_quic_info()
         dep2p_quic_info_get(quic, &info)
         blackHole.timerFired(
@@ -81,6 +80,7 @@ extension Connection {
         guard current != reportedPath else { return }
         reportedPath = current
         blackHole.pathChanged()
+        lookAtPath()
         onPathChange?(current)
     }
 
@@ -92,6 +92,7 @@ extension Connection {
 
     private func announce() {
         isAnnounced = true
+        lookAtPath()
         endHandshakeTimer()
         reportedPath = path
         guard let quic else { return }

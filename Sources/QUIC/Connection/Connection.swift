@@ -51,6 +51,8 @@ public final class Connection {
     var handshakeTimer: TimerToken?
     var timerDeadline = NetworkInstant.distantFuture
     var blackHole = BlackHoleDetector()
+    /// Whether the current path joins two addresses of one machine.
+    var staysOnMachine = false
     /// Whether the timer's expiry was handled since it was last set.
     var wasExpired = false
     var bytesSent: UInt64 = 0
