@@ -3,7 +3,8 @@ internal import QUIC
 /// Receives one file or stream into a descriptor, such as standard output. Nothing is held, and bytes are passed on
 /// before their root is known: whoever reads them must wait for the outcome before believing them.
 final class DescriptorSink: TransferSink, @unchecked Sendable {
-    // Proof for @unchecked: the protocol's calling order; `commit` touches only constants.
+    // Proof for @unchecked: its owner awaits each call but `commit` before the next (TransferSink's calling order), and
+    // `commit`, which runs beside `write` and beside itself, touches only constants.
 
     private let descriptor: Int32
     private let offer: TransferOffer

@@ -7,8 +7,8 @@ internal import QUIC
 /// A file is written to `.NAME.dep2p-partial-<16 hex>` in its final folder, mode 0600 and locked; the digits stand for
 /// sender, path and size, so the same file from the same sender continues where it stopped, and nobody else's does.
 final class FolderSink: TransferSink, @unchecked Sendable {
-    // Proof for @unchecked: the protocol's calling order. `commit` runs beside `write` and touches only constants
-    // and the journal, which is Sendable.
+    // Proof for @unchecked: its owner awaits each call but `commit` before the next (TransferSink's calling order), and
+    // `commit`, which runs beside `write` and beside itself, touches only constants and the journal, which is Sendable.
 
     private struct Held {
         let partial: WrittenFile.Partial

@@ -20,9 +20,10 @@ extension SHA256 {
                 while position < end {
                     let count = min((end - position) / size, blocksAtOnce)
                     let part = bytes.extracting(position..<position + count * size)
-                    guard hash(part, count: count, of: size, in: lanes, into: &digests) else { return }
+                    guard hash(part, count: count, of: size, in: lanes, into: &digests) else { return false }
                     position += count * size
                 }
+                return true
             }
         }
         while position < end {
@@ -54,19 +55,21 @@ private enum HashLanes {
     private static let idle = Mutex<[Lanes]>([])
     private static let isMissing = Atomic<Bool>(false)
 
-    private struct Lanes: @unchecked Sendable {  // owned by the list or by one call of `borrow`, never both
+    // Proof for @unchecked: a value is in the list or in the hands of one call of `borrow`, never both; it changes hands
+    // under the list's mutex.
+    private struct Lanes: @unchecked Sendable {
         let pointer: OpaquePointer
     }
 
-    /// Calls `body` unless this processor has no lanes.
-    static func borrow(_ body: (OpaquePointer) -> Void) {
+    /// Calls `body` unless this processor has no lanes. Lanes that failed, which `body` tells, are not used again.
+    static func borrow(_ body: (OpaquePointer) -> Bool) {
         guard !isMissing.load(ordering: .relaxed) else { return }
         guard let lanes = idle.withLock({ $0.popLast() }) ?? dep2p_hash_lanes_create().map(Lanes.init) else {
             return isMissing.store(true, ordering: .relaxed)
         }
-        body(lanes.pointer)
+        let worked = body(lanes.pointer)
         let isKept = idle.withLock { idle in
-            guard idle.count < kept else { return false }
+            guard worked, idle.count < kept else { return false }
             idle.append(lanes)
             return true
         }

@@ -2,9 +2,10 @@ internal import CSodium
 
 /// A secret in memory of its own: between guard pages, kept out of swap and core dumps where the system allows it,
 /// read-only once written, wiped when the last reference goes.
-///
-/// `@unchecked Sendable`: the memory is written only in `init` and made read-only there by `sodium_mprotect_readonly`.
 final class SecretBytes: @unchecked Sendable {
+    // Proof for @unchecked: the memory is written only in `init`, which makes it read-only; `deinit` runs once, when
+    // nobody else holds it.
+
     let count: Int
     private let storage: UnsafeMutableRawPointer
 

@@ -18,7 +18,9 @@ final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
     private let inbox = Mutex(Inbox())
     private let wakeDescriptor: Int32
     private let epoll: Int32
-    private nonisolated(unsafe) var thread = pthread_t()  // set to one value before any job runs
+    // Proof for unsafe: written by `init` alone. Whoever reads it has got the executor from an initialized static, and
+    // jobs come through the inbox's mutex, both after that.
+    private nonisolated(unsafe) var thread = pthread_t()
 
     // Owned by the thread.
     var beforeWaiting: [@NetworkActor () -> Void] = []

@@ -113,10 +113,11 @@ public final class Chunk: @unchecked Sendable {
 /// Memory for chunks; keeps a bounded number of blocks of the pooled size.
 private enum ChunkMemory {
     static let maxPooled = 32  // 8 MiB
-    // Proof for unsafe: a block is in the list or owned by exactly one chunk, never both.
     private static let pool = Mutex<[Block]>([])
 
-    private struct Block: @unchecked Sendable {  // an owned block of memory, moved between threads under the mutex
+    // Proof for @unchecked: a block is in the list or owned by exactly one chunk, never both; it changes hands under the
+    // mutex.
+    private struct Block: @unchecked Sendable {
         let base: UnsafeMutableRawPointer
     }
 
