@@ -7,7 +7,7 @@ cd "$top" || exit 71
 # shellcheck source=Sources/packages.sh
 . Sources/packages.sh
 
-all=(packages house build release processes interop nat benchmarks quickstart unit)
+all=(packages house build release processes interop hostile nat benchmarks quickstart unit)
 
 usage() {
     cat <<TEXT
@@ -21,6 +21,7 @@ Runs the stages named, or all of them: ${all[*]}
   release     release build of the binary and of the engine's benchmarks
   processes   whole processes under stress: killed and resumed, full disk, hostile names, wrong keys
   interop     libp2p for Python dials us and is dialled; BEP 52 roots against torf
+  hostile     hostile peers with raw QUIC frames against the points of issue 7 (needs network namespaces)
   nat         network namespaces with NATs: each behaves as named, pairs of them meet, transfers outlive faults (needs root)
   benchmarks  every benchmark once, small: does it run
   quickstart  Sources/quickstart.sh --no-demo, twice, and an installation below a prefix
@@ -98,6 +99,8 @@ release_binary() { printf '%s/dep2p' "$(swift build -c release --static-swift-st
 processes() { python3 -B Tests/Torture --dep2p "$(release_binary)"; }
 
 interop() { Tests/Interop/run.sh "$(release_binary)"; }
+
+hostile() { Tests/Hostile/run.sh "$(release_binary)"; }
 
 nat() {
     if [ ! -x Tests/NATLab/run.sh ]; then
