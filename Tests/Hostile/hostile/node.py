@@ -48,9 +48,12 @@ class Lab:
         return self.house.send(address, *arguments, home=home)
 
     def message(self, address, text, home="sender", seconds=20):
-        """Whether an honest member's message arrives, and the exit status."""
-        node = self.send(address, "-m", text, home=home)
-        self.loop.until(lambda: node.child.poll() is not None, seconds, "the end of an honest send")
+        """The exit status of an honest member's message."""
+        return self.finished(self.send(address, "-m", text, home=home), seconds)
+
+    def finished(self, node, seconds=30):
+        """The exit status of a command that ends by itself; peers are served meanwhile."""
+        self.loop.until(lambda: node.child.poll() is not None, seconds, f"the end of {node}")
         return node.wait()
 
     # Peers.
@@ -63,6 +66,14 @@ class Lab:
         assert not peer.closed, f"the connection was refused: {peer.closed}"
         assert peer.admit(self.realm), "a right proof was not admitted"
         return peer
+
+    def strangers(self, node, count, sources=("127.0.0.2",), seconds=30, **options):
+        """Connections of as many identities, shaken hands side by side, by turns from `sources`; those that stand."""
+        peers = [self.client(node, source=sources[number % len(sources)], wait=False, **options)
+                 for number in range(count)]
+        self.loop.until(lambda: all(peer.is_open or peer.closed for peer in peers), seconds, "handshakes")
+        self.loop.pump(0.2)
+        return [peer for peer in peers if not peer.closed]
 
     def server(self, identity=None, **options):
         return Server(self.loop, identity or Identity(), **options)
