@@ -7,7 +7,7 @@ cd "$top" || exit 71
 # shellcheck source=Sources/packages.sh
 . Sources/packages.sh
 
-all=(packages house build release processes interop hostile nat benchmarks quickstart unit)
+all=(packages house build generated release processes interop hostile nat benchmarks quickstart unit)
 
 usage() {
     cat <<TEXT
@@ -18,6 +18,7 @@ Runs the stages named, or all of them: ${all[*]}
   packages    what the build and the tests need, through apt and (for interop) pip
   house       formatting, shell and Python checks, man pages, what may stand where
   build       debug build of everything with its tests; a warning is a failure
+  generated   the committed Swift of the messages is what protoc makes of the .proto files
   release     release build of the binary and of the engine's benchmarks
   processes   whole processes under stress: killed and resumed, full disk, hostile names, wrong keys
   interop     libp2p for Python dials us and is dialled; BEP 52 roots against torf
@@ -35,7 +36,7 @@ packages() {
     find_swift
     install_build_packages
     install_packages zsh fish bash-completion mandoc man-db nftables iproute2 openssl openssh-client openssh-server gcc \
-        python3 python3-venv python3-dev shellcheck procps coreutils
+        python3 python3-venv python3-dev shellcheck procps coreutils protobuf-compiler
     Tests/Interop/setup.sh
 }
 
@@ -88,6 +89,8 @@ build() {
     done
     report "warnings" "$(grep -E "^($top/)?(Sources|Tests|Package).*warning:" "$logs/compile.log" | sort -u)"
 }
+
+generated() { Sources/protobuf.sh --check; }
 
 release() {
     swift build -c release --product dep2p --static-swift-stdlib &&
