@@ -21,7 +21,7 @@ Runs the stages named, or all of them: ${all[*]}
   generated   the committed Swift of the messages is what protoc makes of the .proto files
   release     release build of the binary and of the engine's benchmarks
   processes   whole processes under stress: killed and resumed, full disk, hostile names, wrong keys
-  interop     libp2p for Python dials us and is dialled; BEP 52 roots against torf
+  interop     libp2p for Python dials us and is dialled; BEP 52 roots against libtorrent
   hostile     hostile peers with raw QUIC frames against the points of issue 7 (needs network namespaces)
   nat         network namespaces with NATs: each behaves as named, pairs of them meet, transfers outlive faults (needs root)
   benchmarks  every benchmark once, small: does it run
