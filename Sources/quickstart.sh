@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
-# Builds dep2p on a fresh Debian 12 or Ubuntu 24.04 with a Swift toolchain, and shows that it works.
+# Builds dep2p on a fresh Debian 12 or 13 or Ubuntu 24.04 with a Swift toolchain, and shows that it works.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: Sources/quickstart.sh [--install PREFIX] [--no-demo]
+usage: Sources/quickstart.sh [--install PREFIX] [--no-demo] | --packages
 
 Installs the missing system packages (apt, with sudo when needed), builds the release binary, and sends a 64 MiB file
 between two nodes of a new realm on this machine. Running it again changes nothing that is already in place.
 
+ngtcp2, the QUIC library, is needed in version 1.11 or later. Debian 13 has it. On Debian 12 it comes from the backports
+suite of the archive that apt has the rest from; apt's own sources stay as they are. Elsewhere upstream's release is
+built below /usr/local, from the archive that DEP2P_NGTCP2_ARCHIVE names or else from where upstream publishes it.
+
   --install PREFIX   puts the binary, the man pages and the shell completions below PREFIX (for example /usr/local)
   --no-demo          builds, and installs if asked, without the demonstration
+  --packages         installs the system packages and ends: all that needs root, where the build is another user's
   -h, --help         shows this
 TEXT
 }
@@ -19,7 +24,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=Sources/packages.sh
 . "$top/Sources/packages.sh"
 
-prefix='' demo=yes
+prefix='' demo=yes packages_only=no
 while [ $# -gt 0 ]; do
     case "$1" in
     --install)
@@ -29,6 +34,7 @@ while [ $# -gt 0 ]; do
         ;;
     --install=?*) prefix=${1#*=} ;;
     --no-demo) demo=no ;;
+    --packages) packages_only=yes ;;
     -h | --help)
         usage
         exit 0
@@ -38,15 +44,46 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+# A clone that this user can't write to is built from a copy of its own.
+choose_folder() {
+    source=$top
+    if ! writable "$top"; then
+        source=${XDG_CACHE_HOME:-$HOME/.cache}/dep2p-build
+        say "$top can't be written to: building in $source"
+        mkdir -p "$source" || fail "$source can't be made" "XDG_CACHE_HOME names a folder for it"
+        rm -rf "${source:?}"/{Sources,Tests,man,completions}
+        tar -C "$top" --exclude=./.build --exclude=./.git -cf - . | tar -C "$source" --no-same-permissions -xf - ||
+            fail "the clone could not be copied to $source" "its messages above say why"
+        chmod -R u+w "$source/Sources" "$source/Tests" "$source/man" "$source/completions"
+    fi
+    scratch=$source/.build
+    mkdir -p "$scratch" || fail "$scratch can't be made"
+    # The build and the demonstration need more room than some systems' /tmp has.
+    work=$(mktemp -d "$scratch/quickstart.XXXXXX") || fail "no room in $scratch" "$(room "$scratch")"
+    mkdir "$work/tmp"
+    export TMPDIR=$work/tmp
+}
+
+# The file system may be read-only, which the mode does not tell.
+writable() {
+    local probe
+    probe=$(mktemp -d "$1/.writable.XXXXXX" 2>/dev/null) && rmdir "$probe"
+}
+
+room() { printf '%s MiB are free there; a build takes about 1,500' "$(df -Pm "$1" | awk 'NR == 2 { print $4 }')"; }
+
+# What the compiler says is kept in memory: the disk may be what is full.
 build() {
-    local log=$work/build.log flags=(-c release --package-path "$top" --product dep2p --static-swift-stdlib)
+    local said errors flags=(-c release --package-path "$source" --product dep2p --static-swift-stdlib)
     say "building the release binary (the first time takes some minutes) …"
-    swift build "${flags[@]}" >"$log" 2>&1 || {
-        grep -m 20 'error:' "$log" >&2 || tail -n 20 "$log" >&2
-        fail "the build failed" "its errors are above; a clean start: rm -rf '$top/.build' and run this again"
+    said=$(swift build "${flags[@]}" 2>&1) || {
+        errors=$(printf '%s\n' "$said" | grep -E 'error:|No space left' | head -n 20) || true
+        printf '%s\n' "${errors:-$(printf '%s\n' "$said" | tail -n 20)}" >&2
+        fail "the build failed" "its errors are above ($scratch: $(room "$scratch"))" \
+            "a clean start: rm -rf '$scratch' and run this again"
     }
     binary=$(swift build "${flags[@]}" --show-bin-path)/dep2p
-    "$binary" --version
+    "$binary" --version || fail "the binary does not start"
 }
 
 # first FIELD FILE: the first string that a JSON line of FILE gives FIELD (or FIELD's first element).
@@ -96,9 +133,17 @@ install_below() {
     for page in "$top"/man/*.1; do put 644 "$page" "$prefix/share/man/man1/${page##*/}"; done
     put 644 "$top/completions/dep2p.bash" "$prefix/share/bash-completion/completions/dep2p"
     put 644 "$top/completions/_dep2p" "$prefix/share/zsh/site-functions/_dep2p"
-    put 644 "$top/completions/dep2p.fish" "$prefix/share/fish/vendor_completions.d/dep2p.fish"
+    put 644 "$top/completions/dep2p.fish" "$(fish_folder)/dep2p.fish"
     binary=$prefix/bin/dep2p
     say "installed below $prefix: bin/dep2p, man pages, completions for bash, zsh and fish"
+}
+
+# Debian's fish looks below /usr/local only where XDG_DATA_DIRS says so, which it does not in a login.
+fish_folder() {
+    case "$prefix" in
+    /usr/local | /usr/local/) printf '/etc/fish/completions' ;;
+    *) printf '%s/share/fish/vendor_completions.d' "$prefix" ;;
+    esac
 }
 
 next_steps() {
@@ -115,17 +160,24 @@ more: $binary --help
 TEXT
 }
 
-work=$(mktemp -d) listener=''
+work='' listener=''
 cleanup() {
     [ -z "$listener" ] || kill "$listener" 2>/dev/null || true
-    rm -rf "$work"
+    [ -z "$work" ] || rm -rf "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+if [ "$packages_only" = yes ]; then
+    install_build_packages
+    install_packages "${toolchain_packages[@]}"
+    say "the system packages are in place"
+    exit 0
+fi
 find_swift
 install_build_packages
+choose_folder
 build
 [ "$demo" = no ] || demonstrate
 [ -z "$prefix" ] || install_below

@@ -8,6 +8,7 @@ cd "$top" || exit 71
 . Sources/packages.sh
 
 all=(packages house build generated release processes interop hostile nat benchmarks quickstart unit)
+extra=(fresh)
 
 usage() {
     cat <<TEXT
@@ -27,6 +28,10 @@ Runs the stages named, or all of them: ${all[*]}
   benchmarks  every benchmark once, small: does it run
   quickstart  Sources/quickstart.sh --no-demo, twice, and an installation below a prefix
   unit        swift test
+
+and, only when named:
+
+  fresh       all of these in bare Debian 12 and 13 roots (Tests/Fresh/run.sh; needs root, takes an hour)
 
 Ends with 0 when everything passed. DEP2P_SEED and DEP2P_ROUNDS set the seed and length of the random tests.
 TEXT
@@ -136,8 +141,10 @@ unit() {
     return "${PIPESTATUS[0]}"
 }
 
+fresh() { Tests/Fresh/run.sh; }
+
 for argument in "$@"; do
-    case " ${all[*]} " in *" $argument "*) ;; *)
+    case " ${all[*]} ${extra[*]} " in *" $argument "*) ;; *)
         usage
         case "$argument" in -h | --help) exit 0 ;; *) exit 64 ;; esac
         ;;

@@ -10,7 +10,7 @@ function __dep2p_is
             set skip 0
         else if test $only = 0 -a "$token" = --
             set only 1
-        else if test $only = 0; and string match -q -- '-?*' $token
+        else if test $only = 0; and string match -qr -- '^-.' $token
             contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --tcp-listen --timeout --to -c -i -m -o
             and set skip 1
         else if test -z "$command"

@@ -14,7 +14,7 @@ enum FishCompletion {
                     set skip 0
                 else if test $only = 0 -a "$token" = --
                     set only 1
-                else if test $only = 0; and string match -q -- '-?*' $token
+                else if test $only = 0; and string match -qr -- '^-.' $token
                     contains -- $token \(CompletionFacts.namesThatTakeValues.joined(separator: " "))
                     and set skip 1
                 else if test -z "$command"

@@ -17,7 +17,8 @@ final class TerminalSession {
         guard terminal >= 0, ioctl(terminal, Self.setLock, &locked) == 0, ioctl(terminal, Self.getNumber, &number) == 0
         else { throw Sandbox.Failure(message: "no terminal: \(errno)") }
         let name = "/dev/pts/\(number)"
-        var size = winsize(ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
+        // A struct winsize: rows, columns and pixels (TIOCSWINSZ(2const)). Not every C library's module shows the type.
+        var size: (UInt16, UInt16, UInt16, UInt16) = (24, columns, 0, 0)
         _ = ioctl(terminal, UInt(TIOCSWINSZ), &size)
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)

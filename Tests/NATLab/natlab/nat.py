@@ -124,12 +124,12 @@ table inet lab_filter {{
         ct state established,related accept
         iifname "{inside}" oifname "{outside}" {outbound}
         ct status dnat accept
-        meta l4proto ipv6-icmp accept
+        meta l4proto icmpv6 accept
     }}
     chain input {{
         type filter hook input priority filter; policy accept;
         iifname "{outside}" ct state established,related accept
-        iifname "{outside}" meta l4proto {{ icmp, ipv6-icmp }} accept
+        iifname "{outside}" meta l4proto {{ icmp, icmpv6 }} accept
         iifname "{outside}" drop
         iifname "{inside}" ip daddr {external} meta l4proto udp drop
     }}
