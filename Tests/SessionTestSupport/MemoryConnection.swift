@@ -9,6 +9,8 @@ public final class MemoryConnection: SecureConnection {
     public let remoteNodeID: NodeID
     public let isInitiator: Bool
     public let path: ConnectionPath
+    public var validatedPeer: SocketAddress? { path.peerAddress }
+    public var subject: Subject { path.peerAddress.map { Subject($0.ip) } ?? .relay(0) }
     public var roundTripTime: Duration? { .milliseconds(1) }
     /// Both ends export the same value; set another on one to have two connections look like one man's in the middle.
     public var exporterSecret: [UInt8]

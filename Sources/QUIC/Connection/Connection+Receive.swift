@@ -92,6 +92,8 @@ extension Connection {
 
     private func announce() {
         isAnnounced = true
+        // Who finishes a handshake receives where it says (RFC 9000 8.1).
+        provePath()
         lookAtPath()
         endHandshakeTimer()
         reportedPath = path

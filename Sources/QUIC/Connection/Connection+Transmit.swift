@@ -219,7 +219,7 @@ extension Connection {
     // MARK: Closing
 
     /// Writes a CONNECTION_CLOSE, sends it, and leaves a copy with the endpoint for late packets of the peer.
-    func sendClose(kind: Int, code: UInt64, reason: String) {
+    func sendClose(kind: Int, code: UInt64, reason: String, lingers: Bool = true) {
         guard let quic, let base = endpoint.sendBuffer.baseAddress else { return }
         var local = dep2p_address()
         var remote = dep2p_address()
@@ -232,6 +232,7 @@ extension Connection {
         endpoint.send(
             PacketBurst(
                 bytes: packet, segment: written, local: SocketAddress(local), remote: SocketAddress(remote), ecn: 0))
+        guard lingers else { return }
         endpoint.keepClosePacket(
             Array(packet), for: self, local: SocketAddress(local), remote: SocketAddress(remote),
             lifetime: .nanoseconds(Int64(clamping: 3 &* min(dep2p_quic_pto(quic), 1_000_000_000))))
@@ -284,6 +285,7 @@ extension Connection {
 
     func pathValidated(local: SocketAddress, remote: SocketAddress, succeeded: Bool) {
         pathMayHaveChanged = true
+        if succeeded { provePath(local: local, remote: remote) }
         // An attempt that failed is over: another may start.
         guard pendingMigration?.local == local else { return }
         pendingMigration = nil

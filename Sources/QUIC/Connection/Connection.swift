@@ -69,6 +69,9 @@ public final class Connection {
     /// How the migration that was begun last has ended, until that is told.
     var migrationOutcome: Bool?
     var reportedPath: ConnectionPath?
+    var validatedPath = ValidatedPath()
+    /// Whom the connection counted for when that was last asked.
+    var lastSubject: Subject?
 
     /// Called for each stream that the peer opens.
     public var onStream: (@NetworkActor (QUICStream) -> Void)?

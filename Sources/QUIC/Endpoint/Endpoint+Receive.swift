@@ -16,7 +16,7 @@ extension Endpoint {
     private static let maxLingering = 4_096
     /// The lifetime of a Retry token.
     private static let retryLifetime: UInt64 = 10_000_000_000
-    private static let connectionRefused: UInt64 = 0x02
+    static let connectionRefused: UInt64 = 0x02
     private static let invalidToken: UInt64 = 0x0b
 
     public func receive(
@@ -78,7 +78,6 @@ extension Endpoint {
         let data = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
         let verdict = dep2p_initial_inspect(data, bytes.count, &initial)
         guard Int(verdict) != DEP2P_ACCEPT_NO, onConnection != nil else { return }
-        guard handshakes.count < configuration.maxHandshakes else { return }
         var original: dep2p_cid?
         if initial.token_length > 0 {
             var found = dep2p_cid()
@@ -92,13 +91,13 @@ extension Endpoint {
             default: break
             }
         }
-        if original == nil, handshakes.count >= configuration.retryThreshold {
-            return sendRetry(initial, local, remote)
+        // What comes over a leg comes from where the leg leads: nobody else can write into it.
+        let isProven = original != nil || leg(at: local.ip) != nil
+        guard hasRoom else { return refuse(initial, Self.connectionRefused, local, remote) }
+        switch handshakes.admit(upcomingID, subject: subject(local: local, remote: remote), isProven: isProven) {
+        case .proveAddress: return sendRetry(initial, local, remote)
+        case .accept(let displaced): displaced.flatMap { connections[$0] }?.giveWay()
         }
-        guard connections.count < configuration.maxConnections else {
-            return refuse(initial, Self.connectionRefused, local, remote)
-        }
-        guard handshakesPerAddress[remote.ip, default: 0] < configuration.maxHandshakesPerAddress else { return }
         accept(initial, original: original, local: local, remote: remote)?
             .receive(bytes, local: local, remote: remote, ecn: ecn)
     }
@@ -113,6 +112,7 @@ extension Endpoint {
             connection.endHandshakeTimer()
             return nil
         }
+        if original != nil || leg(at: local.ip) != nil { connection.provePath(local: local, remote: remote) }
         var scid = ConnectionID.random()
         var token = [UInt8](repeating: 0, count: 16)
         _ = dep2p_reset_token(&token, resetSecret, resetSecret.count, &scid)
@@ -132,10 +132,9 @@ extension Endpoint {
         }
         guard connection.quic != nil else {
             forget(connection, established: false)
+            connection.endHandshakeTimer()
             return nil
         }
-        handshakes[connection.id] = remote.ip
-        handshakesPerAddress[remote.ip, default: 0] += 1
         // The client's packets carry its first choice of ID until it has heard from this side.
         for id in [ConnectionID(scid), ConnectionID(initial.dcid)] {
             connection.connectionIDs.insert(id)
@@ -230,6 +229,16 @@ extension Endpoint {
 }
 
 extension Connection {
+    /// Ends a handshake so that another can begin. Who has proven its address hears of it, and may dial again.
+    func giveWay() {
+        if validatedPath.isProven {
+            sendClose(
+                kind: DEP2P_CLOSE_TRANSPORT, code: Endpoint.connectionRefused, reason: "too many handshakes at once",
+                lingers: false)
+        }
+        finish(CloseReason(.local, reason: "gave way to another handshake"))
+    }
+
     /// A dial of `remote` that has not received a single datagram.
     func isWaitingForFirstAnswer(from remote: SocketAddress) -> Bool {
         guard role == .client, case .handshaking = state, bytesReceived == 0 else { return false }

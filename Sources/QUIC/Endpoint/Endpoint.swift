@@ -48,8 +48,7 @@ public final class Endpoint {
     private var flushScheduled = false
     private var pending: PendingBurst?
     private var nextID: UInt64 = 0
-    var handshakes: [UInt64: IPAddress] = [:]
-    var handshakesPerAddress: [IPAddress: Int] = [:]
+    var handshakes: HandshakeTable
     var resetBudget = TokenBucket(rate: 100, burst: 100)
     public private(set) var isClosed = false
 
@@ -74,6 +73,10 @@ public final class Endpoint {
         self.driver = driver
         self.clock = clock
         self.configuration = configuration
+        handshakes = HandshakeTable(
+            limits: HandshakeTable.Limits(
+                total: configuration.maxHandshakes, perSubject: configuration.maxHandshakesPerSubject,
+                unproven: configuration.retryThreshold, unprovenPerSubject: configuration.retryThresholdPerSubject))
         credentials = try TLSCredentials(identity: key)
         retrySecret = SecureRandom.bytes(Self.secretLength)
         // The same after a restart, so that a restarted node can reset connections it has forgotten (RFC 9000 10.3).
@@ -97,7 +100,7 @@ public final class Endpoint {
         expecting: NodeID?
     ) async throws -> Connection {
         guard !isClosed else { throw QUICError(.endpointClosed, "this node has stopped") }
-        guard connections.count < configuration.maxConnections else {
+        guard hasRoom else {
             throw QUICError(.limit, "\(configuration.maxConnections) connections are open, the most allowed")
         }
         guard let from = local ?? localAddress(for: remote) else {
@@ -136,6 +139,12 @@ public final class Endpoint {
         }
         return connection
     }
+
+    /// Whether another connection may be held: those whose handshake a peer has begun have a limit of their own.
+    var hasRoom: Bool { connections.count - handshakes.count < configuration.maxConnections }
+
+    /// The number of the connection that is made next.
+    var upcomingID: UInt64 { nextID + 1 }
 
     /// The socket address that reaches `remote`'s family; the kernel picks the source of a wildcard one.
     func localAddress(for remote: SocketAddress) -> SocketAddress? {
@@ -187,19 +196,13 @@ public final class Endpoint {
         for token in connection.resetTokens { resetTokens[token] = nil }
         connection.resetTokens.removeAll()
         connections[connection.id] = nil
-        handshakeEnded(connection)
+        handshakes.end(connection.id)
     }
 
     func handshakeFinished(_ connection: Connection) {
-        handshakeEnded(connection)
+        handshakes.end(connection.id)
         guard connection.role == .server else { return }
         if let onConnection { onConnection(connection) } else { connection.close(code: 0, reason: "not accepting") }
-    }
-
-    private func handshakeEnded(_ connection: Connection) {
-        guard let address = handshakes.removeValue(forKey: connection.id) else { return }
-        let left = (handshakesPerAddress[address] ?? 1) - 1
-        handshakesPerAddress[address] = left > 0 ? left : nil
     }
 
     func fillResetToken(_ token: UnsafeMutablePointer<UInt8>, for cid: dep2p_cid) {

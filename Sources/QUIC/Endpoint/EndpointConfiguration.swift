@@ -2,14 +2,17 @@
 public struct EndpointConfiguration: Sendable {
     public enum CongestionControl: Sendable { case cubic, bbr }
 
-    /// Connections held at once; further Initials are refused with CONNECTION_REFUSED.
+    /// Connections held at once, server's handshakes not counted; further Initials are refused with
+    /// CONNECTION_REFUSED.
     public var maxConnections = 1_024
-    /// Handshakes under way; beyond it Initials are dropped.
+    /// Handshakes under way; beyond it the oldest of the subject with the most gives way.
     public var maxHandshakes = 512
-    /// Handshakes under way beyond which a source has to prove its address first (Retry, RFC 9000 8.1.2).
+    /// Handshakes under way of one ``Subject``; beyond it its oldest gives way.
+    public var maxHandshakesPerSubject = 64
+    /// Handshakes under way of sources without a proof of their address, beyond which a source has to prove it first
+    /// (Retry, RFC 9000 8.1.2): in all, and of one ``Subject``.
     public var retryThreshold = 128
-    /// Handshakes under way from one IP address.
-    public var maxHandshakesPerAddress = 64
+    public var retryThresholdPerSubject = 16
     /// Streams that a peer may have open at once on a connection.
     public var maxStreams = 256
     /// What a stream may have under way unread at first, and at most after auto-tuning.

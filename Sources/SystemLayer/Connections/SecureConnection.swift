@@ -10,6 +10,10 @@ public protocol SecureConnection: AnyObject, Sendable {
     /// Whether this side dialled.
     var isInitiator: Bool { get }
     var path: ConnectionPath { get }
+    /// The peer's own address, which it has proven to receive at; `nil` where it is reached through a relay.
+    var validatedPeer: SocketAddress? { get }
+    /// Whom the connection counts for where a limit is one per address.
+    var subject: Subject { get }
     /// The smoothed round-trip time, once there is a sample.
     var roundTripTime: Duration? { get }
     /// Streams of either side that have not ended in both directions.

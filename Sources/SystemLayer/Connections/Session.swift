@@ -73,6 +73,10 @@ public final class Session: Identifiable {
     public var isAdmitted: Bool { membership == .admitted }
     public var isOpen: Bool { end == nil }
     public var path: ConnectionPath { connection.path }
+    /// The peer's own address, which it has proven to receive at; `nil` where it is reached through a relay.
+    public var validatedPeer: SocketAddress? { connection.validatedPeer }
+    /// Whom the session counts for where a limit is one per address.
+    public var subject: Subject { connection.subject }
     /// The smoothed round-trip time, once there is a sample.
     public var roundTripTime: Duration? { connection.roundTripTime }
     /// Streams of either side that have not ended in both directions.

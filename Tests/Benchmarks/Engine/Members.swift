@@ -27,7 +27,8 @@ final class Members {
     private static func startNode() async throws -> Node {
         var configuration = NodeConfiguration()
         configuration.preset = .server
-        configuration.preset.quic.maxHandshakesPerAddress = 4_096
+        configuration.preset.quic.maxHandshakesPerSubject = 4_096
+        configuration.preset.quic.retryThresholdPerSubject = 4_096
         configuration.listen = [SocketAddress(IPAddress(v4: 0x7F00_0001), port: 0)]
         let node = try await Node.start(configuration)
         try node.join(RealmKey(bytes: Array(0..<32)))

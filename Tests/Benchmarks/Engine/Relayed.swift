@@ -28,7 +28,8 @@ final class Relayed {
     private static func startNode(_ change: (inout NodeConfiguration) -> Void = { _ in }) async throws -> Node {
         var configuration = NodeConfiguration()
         configuration.preset = .server
-        configuration.preset.quic.maxHandshakesPerAddress = 4_096
+        configuration.preset.quic.maxHandshakesPerSubject = 4_096
+        configuration.preset.quic.retryThresholdPerSubject = 4_096
         configuration.preset.quic.retryThreshold = 4_096
         configuration.listen = [SocketAddress(IPAddress(v4: 0x7F00_0001), port: 0)]
         configuration.reserves = false

@@ -15,7 +15,8 @@ enum Request {
 func configuration() -> EndpointConfiguration {
     var configuration = EndpointConfiguration()
     configuration.maxConnections = 4_096
-    configuration.maxHandshakesPerAddress = 4_096
+    configuration.maxHandshakesPerSubject = 4_096
+    configuration.retryThresholdPerSubject = 4_096
     configuration.maxHandshakes = 4_096
     configuration.retryThreshold = 4_096
     return configuration

@@ -81,4 +81,43 @@ struct MigrationTests {
             nat.close()
         }
     }
+
+    /// Issue 7.5 and 7.7: the peer, or whoever sees its packets, writes another's address on one.
+    @Test func aForgedSourceIsNotThePeersAddress() async throws {
+        try await withPair { pair, network in
+            let (client, server) = try await pair.connectBoth()
+            #expect(server.validatedPeer == pair.clientAddress && server.subject == Subject(pair.clientAddress.ip))
+            try await network.sleep(for: .seconds(1))
+            let victim = host(66, port: 6_666)
+            network.filter = { bytes, from, to in
+                guard from == pair.clientAddress else { return true }
+                network.send(bytes, from: victim, to: to, ecn: 0)
+                return false
+            }
+            let stream = try await client.openStream()
+            try await stream.write(Chunk([1, 2, 3]))
+            try await network.sleep(for: .milliseconds(100))
+            #expect(server.path.remote == victim)
+            #expect(server.validatedPeer == pair.clientAddress && server.subject == Subject(pair.clientAddress.ip))
+            network.filter = nil
+            try await network.sleep(for: .seconds(5))
+            #expect(server.validatedPeer == pair.clientAddress && server.path.remote == pair.clientAddress)
+        }
+    }
+
+    @Test func theProvenAddressFollowsThePeer() async throws {
+        try await withPair { pair, network in
+            let (client, server) = try await pair.connectBoth()
+            try await network.sleep(for: .seconds(1))
+            for number in [UInt32(3), 4] {
+                let next = host(number, port: 6_000)
+                addLeg(pair, next)
+                #expect(client.migrate(local: next, remote: pair.serverAddress, kind: .direct))
+                _ = try await exchange(client, pattern(10_000))
+                try await network.sleep(for: .seconds(5))
+                #expect(server.validatedPeer == next && server.subject == Subject(next.ip))
+                #expect(client.validatedPeer == pair.serverAddress)
+            }
+        }
+    }
 }

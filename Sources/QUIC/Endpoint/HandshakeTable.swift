@@ -1,0 +1,92 @@
+/// The handshakes under way at a server: who may begin one, who has to prove its address first, and which one gives way
+/// to another. Pure.
+///
+/// A source without a Retry token (RFC 9000 8.1.2) is charged nothing, since anyone may have written its address; there
+/// is room for a few of those, in all and under one subject, and whoever comes beyond proves its address, which costs a
+/// round trip and keeps nobody out. Who has proven it is counted under its ``Subject``. At a limit the oldest handshake
+/// gives way, of the subject itself or else of the one that has the most: whoever fills the table fills it for itself.
+///
+/// Calling order: ``admit(_:subject:isProven:)`` for each new Initial, ``end(_:)`` when its handshake has ended either
+/// way.
+struct HandshakeTable {
+    struct Limits {
+        var total: Int
+        var perSubject: Int
+        var unproven: Int
+        var unprovenPerSubject: Int
+    }
+
+    enum Verdict: Equatable {
+        /// It may begin; the handshake named gives way to it.
+        case accept(displaced: UInt64?)
+        case proveAddress
+    }
+
+    /// Whom handshakes are grouped under: everyone without a proof is one group of its own.
+    private enum Group: Hashable {
+        case unproven
+        case subject(Subject)
+    }
+
+    private struct Entry {
+        let group: Group
+        let subject: Subject
+    }
+
+    private let limits: Limits
+    private var entries: [UInt64: Entry] = [:]
+    /// The handshakes of each group: numbers grow, so the least is the oldest.
+    private var groups: [Group: Set<UInt64>] = [:]
+    private var unproven: [Subject: Int] = [:]
+
+    init(limits: Limits) {
+        self.limits = limits
+    }
+
+    var count: Int { entries.count }
+    var isEmpty: Bool { entries.isEmpty && groups.isEmpty && unproven.isEmpty }
+
+    /// Proven handshakes under way of a subject.
+    func count(of subject: Subject) -> Int { groups[.subject(subject)]?.count ?? 0 }
+
+    /// - Parameter id: the new connection's number, larger than any before.
+    mutating func admit(_ id: UInt64, subject: Subject, isProven: Bool) -> Verdict {
+        guard isProven else {
+            guard entries.count < limits.total, groups[.unproven]?.count ?? 0 < limits.unproven,
+                unproven[subject, default: 0] < limits.unprovenPerSubject
+            else { return .proveAddress }
+            unproven[subject, default: 0] += 1
+            add(id, Entry(group: .unproven, subject: subject))
+            return .accept(displaced: nil)
+        }
+        var displaced: UInt64?
+        if count(of: subject) >= limits.perSubject {
+            displaced = groups[.subject(subject)]?.min()
+        } else if entries.count >= limits.total {
+            displaced = oldestOfTheLargestGroup
+        }
+        if let displaced { end(displaced) }
+        add(id, Entry(group: .subject(subject), subject: subject))
+        return .accept(displaced: displaced)
+    }
+
+    mutating func end(_ id: UInt64) {
+        guard let entry = entries.removeValue(forKey: id) else { return }
+        groups[entry.group]?.remove(id)
+        if groups[entry.group]?.isEmpty == true { groups[entry.group] = nil }
+        guard entry.group == .unproven else { return }
+        let left = unproven[entry.subject, default: 1] - 1
+        unproven[entry.subject] = left > 0 ? left : nil
+    }
+
+    /// Of groups of one size that with the oldest handshake, whatever the dictionary's order.
+    private var oldestOfTheLargestGroup: UInt64? {
+        let oldest = groups.values.compactMap { group in group.min().map { (size: group.count, id: $0) } }
+        return oldest.max { ($0.size, $1.id) < ($1.size, $0.id) }?.id
+    }
+
+    private mutating func add(_ id: UInt64, _ entry: Entry) {
+        entries[id] = entry
+        groups[entry.group, default: []].insert(id)
+    }
+}
