@@ -23,7 +23,8 @@ sys.path.insert(0, str(HERE))
 PATIENCE = 75
 PASSED, FAILED, BROKEN = 0, 1, 2
 PREFIX = "fd42:7::/48"
-PRIVATE = ("10.77.0.1/24", "fd43:7::1/64")
+# What interfaces have, a public address among them: nothing leaves the namespace.
+INTERFACE = ("10.77.0.1/24", "fd43:7::1/64", "45.12.7.1/24")
 
 
 def tests():
@@ -63,9 +64,9 @@ def run_here(binary, name):
 
 
 def make_network():
-    """Loopback, a /48 of which every address is this machine's, and an interface with private addresses."""
-    for command in ("link set lo up", f"-6 route add local {PREFIX} dev lo", "link add private type veth peer name other",
-                    "link set private up", "link set other up", *(f"address add {one} dev private" for one in PRIVATE)):
+    """Loopback, a /48 of which every address is this machine's, and an interface with addresses."""
+    for command in ("link set lo up", f"-6 route add local {PREFIX} dev lo", "link add outside type veth peer name other",
+                    "link set outside up", "link set other up", *(f"address add {one} dev outside" for one in INTERFACE)):
         subprocess.run(["ip", *command.split()], check=True)
 
 

@@ -28,12 +28,15 @@ FRAMES_KEPT = 200_000
 class Connection:
     """One end. `acknowledges(number, frames)` decides on each packet; None acknowledges nothing at all."""
 
-    def __init__(self, loop, link, remote, identity, is_client, node_id=None, pace=256, early=None, **options):
+    def __init__(self, loop, link, remote, identity, is_client, node_id=None, pace=64, early=None, half_open=False,
+                 **options):
         self.loop, self.link, self.remote, self.identity, self.is_client = loop, link, remote, identity, is_client
         self.node_id = node_id
         self.shaker = Handshake(identity, self._read_early, is_client=is_client, **options)
         # Called once there are keys, before a client's Finished leaves: its packets are the first that are read.
         self.early = early
+        # Begins a handshake, proves its address where that is asked for, and then says no more.
+        self.half_open = half_open
         self.is_open = False
         self.closed = None
         self.frames = collections.deque(maxlen=FRAMES_KEPT)
@@ -75,7 +78,7 @@ class Connection:
         self.acceptable = set(self.received)
         self.max_data, self.max_streams = shaker._remote_max_data, shaker._remote_max_streams_bidi
         self.crypto = shaker._cryptos[Epoch.ONE_RTT]
-        self.peer_id = shaker._peer_cid.cid
+        self.peer_id, self.reset_token = shaker._peer_cid.cid, shaker._peer_cid.stateless_reset_token
 
     @property
     def exporter(self):
@@ -94,7 +97,7 @@ class Connection:
                 return circuit.deliver(datagram[9:])
         if self.is_open and not datagram[0] & 0x80:
             return self._read(datagram)
-        if not self.closed:
+        if not self.closed and (not self.half_open or datagram[0] & 0xF0 == 0xF0):
             self.shaker.receive_datagram(datagram, self.remote, time.monotonic())
             self._shake()
         return None
@@ -103,6 +106,8 @@ class Connection:
         try:
             _, payload, number = self.crypto.decrypt_packet(datagram, 9, self.expected)
         except (CryptoError, IndexError):
+            if datagram[-16:] == self.reset_token:
+                self.closed = ("stateless reset", 0, "")
             return
         if number in self.received:
             return
@@ -129,7 +134,7 @@ class Connection:
                 if kind == q.RESET:
                     stream.reset_code = values[1]
                 else:
-                    stream.stop_code, stream.pending = values[1], b""
+                    stream.stop_code, stream.pending = values[1], bytearray()
             elif kind in (q.CLOSE, q.APPLICATION_CLOSE):
                 self.closed = (kind, values[0], frame.data.decode(errors="replace"))
             elif self.is_open:
@@ -156,6 +161,9 @@ class Connection:
             else:
                 for number in [one for one in self.unacknowledged if low <= one <= high]:
                     self.unacknowledged.pop(number)
+        # Lost, when three later ones have arrived (RFC 9002 section 6.1.1).
+        for number in [one for one in self.unacknowledged if one < values[0] - 3]:
+            self._again(number)
 
     def settle(self):
         """After a batch of datagrams: acknowledges it, and sends what has room now."""
@@ -216,7 +224,8 @@ class Connection:
                 room = min(PAYLOAD, stream.window - stream.sent, self.max_data - self.data_sent)
                 if len(self.unacknowledged) >= self.pace or room <= 0 and stream.pending:
                     break
-                part, stream.pending = stream.pending[:room], stream.pending[room:]
+                part = bytes(stream.pending[:room])
+                del stream.pending[:room]
                 fin = stream.is_finishing and not stream.pending
                 self.send(q.stream(stream.number, stream.sent, part, fin), again=True)
                 stream.sent += len(part)
@@ -229,7 +238,7 @@ class Connection:
         if self.closed:
             return math.inf
         if not self.is_open:
-            return self.shaker.get_timer() or math.inf
+            return math.inf if self.half_open else self.shaker.get_timer() or math.inf
         return next(iter(self.unacknowledged.values()))[0] + AGAIN_AFTER if self.unacknowledged else math.inf
 
     def tick(self, now):
@@ -237,17 +246,19 @@ class Connection:
             return
         if not self.is_open:
             timer = self.shaker.get_timer()
-            if timer is not None and timer <= now:
+            if timer is not None and timer <= now and not self.half_open:
                 self.shaker.handle_timer(now)
                 self._shake()
             return
-        for number, (sent, payload) in list(self.unacknowledged.items()):
+        for number, (sent, _) in list(self.unacknowledged.items()):
             if now - sent < AGAIN_AFTER:
                 break
-            del self.unacknowledged[number]
-            self.retransmissions += 1
-            self.send(payload, again=True)
+            self._again(number)
         self.flush()
+
+    def _again(self, number):
+        self.retransmissions += 1
+        self.send(self.unacknowledged.pop(number)[1], again=True)
 
     # Streams.
 

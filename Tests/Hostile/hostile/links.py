@@ -46,7 +46,7 @@ class Loop:
         while not condition():
             if time.monotonic() >= end:
                 return False
-            self.pump(0.02)
+            self.pump(0.002)
         return True
 
     def close(self):

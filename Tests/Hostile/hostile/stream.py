@@ -11,7 +11,8 @@ class Stream:
         self.connection, self.number = connection, number
         self.data, self.pieces, self.size = bytearray(), {}, None
         self.reset_code = self.stop_code = None
-        self.sent, self.window, self.pending, self.is_finishing, self.is_finished = 0, window, b"", False, False
+        self.sent, self.window, self.pending = 0, window, bytearray()
+        self.is_finishing = self.is_finished = False
         self.answered = False
         # Called with the stream whenever data or its end has arrived.
         self.on_data = None
@@ -82,7 +83,7 @@ class Stream:
         return self.write(b"", fin=True)
 
     def reset(self, code=0):
-        self.pending, self.is_finished = b"", True
+        self.pending, self.is_finished = bytearray(), True
         self.connection.send(q.frame(q.RESET, self.number, code, self.sent), again=True)
         return self
 

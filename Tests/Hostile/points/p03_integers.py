@@ -1,0 +1,67 @@
+"""Point 3: arithmetic on what a member, or a file system, says."""
+
+import os
+
+from hostile import app
+from hostile.node import assert_alive
+
+EXTREMES = (-(1 << 63), (1 << 63) - 1, -1, -(1 << 63) + 1, -1_000_000_001)
+BODY = b"contents"
+
+
+def p03_times_of_a_member(lab):
+    """Files with the extremes of a modification time; the time is lost at most, the file is not."""
+    node = lab.listen()
+    member = lab.member(node)
+    for number, modified in enumerate(EXTREMES):
+        one = app.entry(f"file-{number}", len(BODY), modified=modified)
+        stream = member.open(app.TRANSFER, app.offer([one], total=len(BODY)))
+        frames = stream.wait_frames(1)
+        assert_alive(node)
+        if frames:
+            assert app.deliver(stream, BODY), f"a file of {modified} ns did not arrive"
+        assert_alive(node)
+    assert lab.client(node).ping()
+
+
+def p03_numbers_of_a_transfer(lab):
+    """Sizes, counts, offsets and indices at their ends."""
+    node = lab.listen()
+    member = lab.member(node)
+    most = (1 << 64) - 1
+    small = app.offer([app.entry("small", 8)], total=8)
+    for first in (
+            app.offer([app.entry("size", most)], total=most), app.offer([app.entry("half", 1 << 63)], total=1 << 63),
+            app.offer([app.entry("count", 1)], count=most, total=1), app.offer([app.entry("total", 1)], total=most),
+            app.offer([app.entry("kind", 1, kind=most)], total=1), app.working(most),
+            app.offer([app.entry("two", (1 << 63) - 1), app.entry("sum", (1 << 63) - 1)], total=most)):
+        member.open(app.TRANSFER, first).wait(lambda one: one.ended or one.frames, 10, "an answer")
+        assert_alive(node)
+    for second in (app.start(most), app.start(0, most), app.start(0) + app.sender_frame(app.DATA, most),
+                   app.start(0) + app.end(0, most, bytes(32)), app.end(most, most, b""), app.start(0, 1 << 63)):
+        stream = member.open(app.TRANSFER, small)
+        stream.wait_frames(1)
+        stream.write(second, fin=True)
+        stream.wait(lambda one: one.ended, 10, "the end")
+        assert_alive(node)
+    assert lab.client(node).ping()
+
+
+def p03_times_of_a_file(lab):
+    """An honest sender, whose file says that it is from the year 2262, or from long before Christ."""
+    node = lab.listen()
+    folder = next(path for path in ("/dev/shm", lab.folder.name) if os.path.isdir(path))
+    for number, modified in enumerate((9223372036_999999999, -9223372037_000000000, (1 << 62) * 1_000)):
+        path = os.path.join(folder, f"dep2p-hostile-{os.getpid()}-{number}")
+        try:
+            with open(path, "wb") as file:
+                file.write(BODY)
+            try:
+                os.utime(path, ns=(0, modified))
+            except OverflowError:
+                continue
+            status = lab.finished(lab.send(node.address, path))
+        finally:
+            os.unlink(path)
+        assert_alive(node)
+        assert status == 0, f"a file of {modified} ns ends its sender with {status}"
