@@ -56,7 +56,7 @@ def close(code, reason=b"", kind=APPLICATION_CLOSE):
 def ack(numbers, delay=0):
     """An ACK of exactly these packet numbers, the newest 64 ranges of them."""
     ranges = []
-    for number in sorted(numbers, reverse=True):
+    for number in sorted(set(numbers), reverse=True):
         if ranges and ranges[-1][0] == number + 1:
             ranges[-1][0] = number
         elif len(ranges) == 64:
