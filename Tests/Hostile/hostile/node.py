@@ -58,8 +58,13 @@ class Lab:
 
     # Peers.
 
-    def client(self, node, identity=None, **options):
-        return Client(self.loop, getattr(node, "address", node), identity, **options)
+    def client(self, node, identity=None, wait=True, **options):
+        """A connection with a node, or with an address; the handshake is over, unless it is not waited for."""
+        peer = Client(self.loop, getattr(node, "address", node), identity, wait=False, **options)
+        if wait:
+            self.loop.until(lambda: peer.is_open or peer.closed or not alive(node), 10, "a handshake")
+            assert_alive(node)
+        return peer
 
     def member(self, node, identity=None, **options):
         peer = self.client(node, identity, **options)
@@ -85,7 +90,7 @@ class Lab:
 
 
 def alive(node):
-    return node.child.poll() is None
+    return not hasattr(node, "child") or node.child.poll() is None
 
 
 def assert_alive(node):

@@ -1,5 +1,6 @@
 """Point 4: strangers share what slots there are; members are served."""
 
+from hostile.identity import Identity
 from hostile.node import assert_alive
 
 # The preset `minimal` holds 50 connections.
@@ -52,3 +53,19 @@ def p04_slots_idle_stranger(lab):
     node = lab.listen("--preset", "minimal")
     peer = lab.client(node)
     assert lab.loop.holds(lambda: peer.closed, 45), "an idle stranger stands for longer than 45 s"
+
+
+def p04_slots_flood(lab):
+    """Strangers come and go without end; members that arrive meanwhile are admitted all the same."""
+    node = lab.listen("--preset", "minimal")
+    identities = [Identity() for _ in range(8)]
+    flood, served = [], 0
+    for number in range(120):
+        flood.append(lab.client(node, identities[number % 8], source=f"127.{number % 60 + 1}.0.{number + 2}", wait=False))
+        lab.loop.pump(0.01)
+        if number >= 60 and number % 10 == 0:
+            member = lab.client(node, source=f"127.200.0.{number}")
+            assert not member.closed, f"a member was refused: {member.closed}"
+            assert member.admit(lab.realm), "a member was not admitted"
+            served += 1
+    assert served and sum(not one.closed for one in flood) < SLOTS

@@ -60,3 +60,43 @@ def p06_idle_circuits_end(lab):
     assert granted(streams) > 0, "no circuit at all"
     lab.loop.holds(lambda: granted(streams) == 0, 30)
     assert granted(streams) == 0, f"{granted(streams)} circuits without a frame stand after 30 s"
+
+
+def p06_circuits_of_many_networks(lab):
+    """Strangers of as many networks as there are circuits, each with a frame now and then."""
+    relay, node = node_behind(lab)
+    target = endpoint(node.address)[2]
+    held = []
+    for number in range(CIRCUITS + 4):
+        peer = lab.client(relay, source=f"127.{number + 1}.0.2")
+        if not peer.closed:
+            held.append((peer, relaying.ask_circuit(peer, target)))
+    lab.loop.holds(lambda: all(stream.frames or stream.ended for _, stream in held), 5)
+    for _ in range(3):
+        trickle(held)
+        lab.loop.pump(0.3)
+    status = through(lab, relay, node)
+    assert status == 0, f"an honest member's message ended with {status}"
+
+
+def p06_trickling_circuits_end(lab):
+    """A circuit whose frames are no connection that its target admits does not stand either."""
+    relay, node = node_behind(lab)
+    target = endpoint(node.address)[2]
+    peer = lab.client(relay, source="127.0.0.2")
+    held = [(peer, relaying.ask_circuit(peer, target)) for _ in range(2)]
+    lab.loop.holds(lambda: all(stream.frames or stream.ended for _, stream in held), 8)
+    assert granted([stream for _, stream in held]) > 0, "no circuit at all"
+    for _ in range(80):
+        trickle(held)
+        lab.loop.pump(0.5)
+        if granted([stream for _, stream in held]) == 0:
+            return
+    raise AssertionError("circuits with nothing but noise stand after 40 s")
+
+
+def trickle(held):
+    """A frame with nothing in it on every circuit."""
+    for peer, stream in held:
+        if stream.frames and not stream.ended and (circuit := relaying.circuit_of(stream)):
+            peer.link.send(b"\x10" + circuit.to_bytes(8, "big") + b"\x43" + bytes(30), peer.remote)

@@ -1,8 +1,13 @@
 """Point 7: nothing is sent in bulk to an address that has not shown that it is the peer's."""
 
+import struct
+
 from hostile import quic_frames as q
 from hostile import relaying
+from hostile.connection import PING
 from hostile.links import UDPLink
+from hostile.node import assert_alive
+from hostile.wire import field, framed
 
 FRAME = 1000
 FRAMES = 2000
@@ -32,3 +37,62 @@ def p07_unvalidated_circuit(lab):
     assert victim.received_bytes <= 3 * spoofed, (
         f"{spoofed} spoofed bytes moved {victim.received_bytes} to a victim")
     assert near.ping(), "the honest address is not served afterwards"
+
+
+class Victim:
+    """Counts what arrives at an address that nobody there has asked for."""
+
+    def __init__(self, lab, ip="127.0.0.99"):
+        self.link, self.datagrams = UDPLink(lab.loop, ip), []
+        self.link.owner = self
+
+    def receive(self, data, address):
+        self.datagrams.append(data)
+
+    def settle(self):
+        pass
+
+    @property
+    def bytes(self):
+        return sum(map(len, self.datagrams))
+
+    @property
+    def stun(self):
+        return [one for one in self.datagrams if one[:1] in b"\0\1" and one[4:8] == struct.pack(">I", 0x2112A442)]
+
+
+def from_elsewhere(peer, victim, send):
+    """Has the peer send from the victim's address."""
+    own, peer.link = peer.link, victim.link
+    send()
+    peer.link = own
+
+
+def p07_unvalidated_dial_back(lab):
+    """A stranger asks to be dialled back, and claims a victim's address."""
+    node = lab.listen(ip="0.0.0.0")
+    victim = Victim(lab)
+    address = next(one for one in node.addresses if one.startswith("/ip4/")).split("/")
+    address[2] = "127.0.0.1"
+    for _ in range(4):
+        assert_alive(node)
+        peer = lab.client("/".join(address), source="127.0.0.2")
+        probes = b"".join(field(1, field(1, port) + field(2, bytes(12))) for port in (0, victim.link.address[1]))
+        from_elsewhere(peer, victim, lambda peer=peer: peer.open("/dep2p/sys/autonat/1.0.0", framed(probes), fin=True))
+        lab.loop.pump(0.6)
+        peer.abandon()
+    assert not victim.stun, f"{len(victim.stun)} STUN indications to a victim"
+
+
+def p07_unvalidated_answers(lab):
+    """Echoes and identities that are asked for from a victim's address."""
+    node = lab.listen()
+    victim, sent = Victim(lab), 0
+    peer = lab.client(node, source="127.0.0.2")
+    for _ in range(10):
+        from_elsewhere(peer, victim, lambda: [peer.open("/ipfs/id/1.0.0", fin=True) for _ in range(8)])
+        from_elsewhere(peer, victim, lambda: peer.open(PING, bytes(320)))
+        sent += 9 * 100 + 320
+        lab.loop.pump(0.05)
+    lab.loop.pump(1)
+    assert victim.bytes <= 3 * sent + 1500, f"{sent} spoofed bytes moved {victim.bytes} to a victim"

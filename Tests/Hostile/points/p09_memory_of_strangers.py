@@ -1,5 +1,6 @@
 """Point 9: what strangers make a node hold."""
 
+from hostile import quic_frames as q
 from hostile.connection import PING
 from hostile.node import assert_alive, resident
 
@@ -50,3 +51,44 @@ def p09_half_a_push(lab):
         stream.write(b"\0")
         lab.loop.pump(1)
     raise AssertionError("a push that trickles stands after 25 s")
+
+
+def p09_memory_of_holes(lab):
+    """Bytes that never join: every other one of the window."""
+    node = lab.listen()
+    peer = lab.client(node)
+    before = resident(node)
+    streams = [peer.open(PING) for _ in range(4)]
+    lab.loop.pump(0.2)
+    for stream in streams:
+        payload, sent = b"", 0
+        for offset in range(stream.sent + 1, min(stream.window, 1 << 17), 2):
+            payload += q.stream(stream.number, offset, b"x")
+            if len(payload) > 1100:
+                peer.send(payload)
+                payload, sent = b"", sent + 1
+                if sent % 20 == 0:
+                    lab.loop.pump(0)
+    lab.loop.pump(0.5)
+    assert_alive(node)
+    grown = resident(node) - before
+    assert grown < 4 << 20, f"one stranger's holes cost {grown >> 20} MiB"
+
+
+def p09_memory_of_streams(lab):
+    """As many streams as there may be, each with half a proposal; and as many challenges, numbers and resets."""
+    node = lab.listen()
+    peers = lab.strangers(node, 8, [f"127.0.2.{number}" for number in range(1, 9)])
+    before = resident(node)
+    for peer in peers:
+        for _ in range(min(peer.max_streams, 250)):
+            if peer.closed:
+                break
+            peer.open_raw(b"\x13/multistream/1.0.0\n" + b"\xff\x07" + b"x" * 1000)
+        for _ in range(300):
+            peer.send(q.challenge(bytes(8)) + q.frame(q.PING) + q.frame(q.STOP, 4, 1))
+        lab.loop.pump(0.05)
+    lab.loop.pump(1)
+    assert_alive(node)
+    grown = resident(node) - before
+    assert grown < len(peers) * 2 * SHARE, f"{len(peers)} strangers cost {grown >> 10} KiB"
