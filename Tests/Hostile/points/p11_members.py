@@ -93,3 +93,16 @@ def round_trip_beside(lab, node, flood, offer=b""):
         peer.close()
         peer.abandon()
     return statistics.median(trips)
+
+
+def p11_identities_of_one_member(lab):
+    """Whoever has the key has any number of identities: they do not take every connection."""
+    node = lab.listen("--preset", "minimal")
+    for number in range(70):
+        peer = lab.client(node, source="127.0.0.2")
+        if not peer.closed:
+            peer.admit(lab.realm)
+    lab.loop.pump(0.2)
+    assert_alive(node)
+    status = lab.message(node.address, "beside many of one")
+    assert status == 0, f"another member's message ended with {status}"
