@@ -9,10 +9,14 @@ from cryptography.hazmat.primitives import hashes
 
 
 class Handshake(QuicConnection):
-    """Shakes hands as aioquic does; `on_payload(payload)` sees each 1-RTT payload on the way."""
+    """Shakes hands as aioquic does; `on_payload(payload)` sees each 1-RTT payload on the way.
 
-    def __init__(self, identity, on_payload, *, is_client, streams=128, window=1 << 28, idle=60.0, **options):
-        self._on_payload = on_payload
+    `tamper(data)` may change the messages of TLS before they are cut into packets.
+    """
+
+    def __init__(self, identity, on_payload, *, is_client, streams=128, window=1 << 28, idle=60.0, tamper=None,
+                 **options):
+        self._on_payload, self._tamper = on_payload, tamper
         self.exporter_secret = None
         super().__init__(configuration=QuicConfiguration(
             alpn_protocols=["libp2p"], is_client=is_client, verify_mode=ssl.CERT_NONE, supported_versions=[1],
@@ -33,6 +37,14 @@ class Handshake(QuicConnection):
             setup(direction, epoch, label)
 
         self.tls._setup_traffic_protection = with_exporter
+
+    def _push_crypto_data(self):
+        for epoch, buffer in self._crypto_buffers.items():
+            data = buffer.data
+            if data and self._tamper:
+                data = self._tamper(data)
+            self._crypto_streams[epoch].sender.write(data)
+            buffer.seek(0)
 
     def _payload_received(self, context, plain, crypto_frame_required=False):
         if context.epoch == Epoch.ONE_RTT:

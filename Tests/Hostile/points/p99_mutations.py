@@ -89,6 +89,38 @@ def p99_mutated_datagrams(lab):
         peer.abandon()
 
 
+def p99_mutated_handshakes(lab):
+    """TLS messages and certificates that are nearly right, in sound packets."""
+    node = lab.listen()
+    rounds = Rounds(lab, node, "handshakes")
+    chance = rounds.random
+    for _ in rounds:
+        turn = chance.randrange(2)
+
+        def tamper(data):
+            nonlocal turn
+            turn -= 1
+            return mutate(chance, data) if turn < 0 else data
+
+        peer = lab.client(node, source=source(chance), wait=False, tamper=tamper)
+        lab.loop.holds(lambda: peer.is_open or peer.closed, 0.05)
+        peer.abandon()
+
+
+def p99_mutated_handshakes_dialler(lab):
+    """The same, of a server."""
+    chance = random.Random(f"{SEED} server's handshakes")
+    print(f"seed {SEED}")
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        server = lab.server(tamper=lambda data: mutate(chance, data) if chance.random() < 0.5 else data)
+        nodes = [lab.run("ping", "-c", "1", "--timeout", "1s", server.address, home=f"home-{number}")
+                 for number in range(4)]
+        lab.loop.until(lambda: all(node.child.poll() is not None for node in nodes), 20, "the end of ping")
+        for node in nodes:
+            assert node.wait() >= 0, f"ended by signal {-node.child.returncode}: {node.text()[-300:]}"
+
+
 def number(chance):
     bits = chance.choice((1, 3, 6, 8, 14, 20, 30, 62))
     return chance.choice((chance.randrange(1 << bits), (1 << 62) - 1, chance.randrange(300)))
@@ -305,3 +337,74 @@ def p99_memory(lab):
                 assert wanted[one.values[0]][begin:begin + len(one.data)] == one.data, (
                     f"seed {SEED}: {len(one.data)} bytes that were never echoed: {one.data[:64].hex()}")
         peer.abandon()
+
+
+def p99_lying_relay(lab):
+    """A relay that a node has chosen: what it grants, whom it brings, and what it says of itself."""
+    chance = random.Random(f"{SEED} relay")
+    print(f"seed {SEED}")
+    server = lab.server(on_connection=lambda peer: lie(chance, peer))
+    node = lab.house.start("receiver", "listen", "--realm-key", lab.house.realm_key, "--no-port-mapping", "--listen",
+                           "127.0.0.1:0", "-o", lab.house.inbox, "--relay", server.address)
+    end = time.monotonic() + 2 * SECONDS
+    while time.monotonic() < end:
+        for peer in server.connections:
+            if not peer.is_open or peer.closed:
+                continue
+            for _ in range(4):
+                bring(chance, peer)
+            circuits = list(peer.circuits_told) or [7]
+            for _ in range(10):
+                body = chance.choice((b"\x43" + chance.randbytes(40), bytes(1), b"\xc3\0\0\0\1\x08" + bytes(1200)))
+                peer.link.send(bytes([0x10 | chance.randrange(16)]) + chance.choice(circuits).to_bytes(8, "big") + body,
+                               peer.remote)
+        lab.loop.pump(0.02)
+        assert_alive(node)
+        if chance.random() < 0.02:
+            for peer in server.connections:
+                peer.close(chance.randrange(1 << 20), b"go")
+    accepted = sum(relaying.message(relaying.ANSWER, field(1, 1)) in bytes(stream.data)
+                   for peer in server.connections for stream in peer.streams.values())
+    assert accepted, f"the node took no circuit on {len(server.connections)} connections"
+    node.kill(15)
+    assert lab.finished(node) in (0, 69, 143, -15), f"the node ended with {node.child.returncode}: {node.text()[-300:]}"
+
+
+def lie(chance, peer):
+    """Answers what a node asks of its relay with what is nearly right."""
+    peer.circuits_told = set()
+
+    def reservation(stream):
+        terms = b"".join(field(one, chance.choice((0, 1, 5, (1 << 64) - 1))) for one in range(1, 5))
+        body = field(1, chance.choice((0, 1, 3, 60, (1 << 63), (1 << 64) - 1))) + field(2, terms)
+        answer = relaying.message(relaying.RESERVATION, body)
+        stream.write(answer if chance.random() < 0.6 else mutate(chance, answer), fin=chance.random() < 0.5)
+
+    def identity(stream):
+        own = peer.identity.public
+        addresses = [b"\x04" + chance.randbytes(4) + b"\x91\x02\x0f\xa1\xcc\x03", chance.randbytes(20), b""]
+        body = field(1, own) + b"".join(field(2, one) for one in addresses) + field(3, "/x" * 300) + field(8, b"\n\0")
+        stream.write(mutate(chance, framed(body)) if chance.random() < 0.5 else framed(body), fin=True)
+
+    peer.serve(relaying.PROTOCOL, reservation)
+    for name in ("/ipfs/id/1.0.0", "/dep2p/sys/identify/1.0.0"):
+        peer.serve(name, identity)
+    peer.serve("/dep2p/sys/autonat/1.0.0", lambda stream: stream.write(chance.randbytes(30), fin=True))
+
+
+def bring(chance, peer):
+    """A circuit that somebody made up, or an end that nobody asked for."""
+    if peer.opened >= peer.max_streams:
+        return
+    number = chance.choice((7, 8, chance.randrange(1 << 64)))
+    source = chance.choice((peer.identity.node_id, peer.node_id, b"\x00$\x08\x01\x12 " + chance.randbytes(32)))
+    grant = relaying.circuit_grant(number, chance.choice((0, 1, 1199, 1200, 1452, 65535, (1 << 32) - 1)))
+    kind, body = chance.choice(((relaying.INCOMING, field(1, source) + field(2, grant)),
+                                (relaying.ENDED, field(1, chance.randrange(9))), (relaying.RESERVE, b"")))
+    stream = peer.open(relaying.PROTOCOL, relaying.message(kind, body), fin=chance.random() < 0.2)
+    if kind == relaying.INCOMING:
+        peer.circuits_told.add(number)
+    if chance.random() < 0.3:
+        stream.reset(3)
+    elif chance.random() < 0.3:
+        stream.write(relaying.message(relaying.ENDED, field(1, 2) + field(3, (1 << 64) - 1)))
