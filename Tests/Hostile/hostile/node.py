@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "Torture"))
 
 from nodes import House, port_of  # noqa: E402, F401
 
-from .connection import Client, Server  # noqa: E402
+from .ends import Client, Server  # noqa: E402
 from .identity import Identity, Realm  # noqa: E402
 from .links import Loop  # noqa: E402
 

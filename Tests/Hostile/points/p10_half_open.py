@@ -1,6 +1,7 @@
 """Point 10: half-open handshakes of one IPv6 /64 block nobody else."""
 
-from hostile.connection import Client
+from hostile.ends import Client
+from hostile.identity import Identity
 from hostile.links import TCPLink
 
 ATTACKER, FRIEND = "fd42:7:0:1::", "fd42:7:0:2::1"
@@ -8,9 +9,9 @@ ATTACKER, FRIEND = "fd42:7:0:1::", "fd42:7:0:2::1"
 
 def p10_half_open_quic(lab):
     """520 addresses of one /64 begin handshakes and end none."""
-    node = lab.listen(ip="[::1]")
+    node, identity = lab.listen(ip="[::1]"), Identity()
     for number in range(1, 521):
-        lab.client(node, source=f"{ATTACKER}{number:x}", wait=False, half_open=True)
+        lab.client(node, identity, source=f"{ATTACKER}{number:x}", wait=False, half_open=True)
         if number % 20 == 0:
             lab.loop.pump(0.01)
     lab.loop.pump(0.3)
