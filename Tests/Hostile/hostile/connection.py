@@ -32,7 +32,7 @@ class Connection:
         self.loop, self.link, self.remote, self.identity, self.is_client = loop, link, remote, identity, is_client
         self.node_id = node_id
         self.shaker = Handshake(identity, self._read_early, is_client=is_client, **options)
-        # Called once there are keys, before a client's Finished leaves: its packets are the first that are read.
+        # Called once there are keys: before a client's Finished leaves, and right behind a server's first flight.
         self.early = early
         # Begins a handshake, proves its address where that is asked for, and then says no more.
         self.half_open = half_open
@@ -55,11 +55,16 @@ class Connection:
 
     def _shake(self):
         now = time.monotonic()
-        if self.early and self.shaker._handshake_complete and not self.is_open:
+        if self.early and self.is_client and self.shaker._handshake_complete and not self.is_open:
             self._take_over()
             self.early(self)
         for data, _ in self.shaker.datagrams_to_send(now):
             self.link.send(data, self.remote)
+        if self.early and not self.is_client and Epoch.ONE_RTT in self.shaker._cryptos and (
+                self.shaker._cryptos[Epoch.ONE_RTT].send.is_valid()):
+            early, self.early = self.early, None
+            self._learn_keys()
+            early(self)
         if self.shaker._handshake_confirmed and not self.is_open and not self.closed:
             self._take_over()
         elif not self.is_open and self.shaker._close_event and not self.closed:
@@ -69,13 +74,17 @@ class Connection:
     def _take_over(self):
         shaker = self.shaker
         self.is_open = True
-        self.number = shaker._packet_number + 16
+        self._learn_keys()
         space = shaker._spaces[Epoch.ONE_RTT]
         self.expected = space.expected_packet_number
         for known in space.ack_queue:
             self.received.update(known)
         self.acceptable = set(self.received)
         self.max_data, self.max_streams = shaker._remote_max_data, shaker._remote_max_streams_bidi
+
+    def _learn_keys(self):
+        shaker = self.shaker
+        self.number = max(self.number, shaker._packet_number + 16)
         self.crypto = shaker._cryptos[Epoch.ONE_RTT]
         self.peer_id, self.reset_token = shaker._peer_cid.cid, shaker._peer_cid.stateless_reset_token
 

@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives import hashes
 class Handshake(QuicConnection):
     """Shakes hands as aioquic does; `on_payload(payload)` sees each 1-RTT payload on the way.
 
-    `tamper(data)` may change the messages of TLS before they are cut into packets.
+    `tamper(data)` may change the messages of TLS before they are cut into packets; without `parameters` they lack the
+    extension that QUIC demands.
     """
 
     def __init__(self, identity, on_payload, *, is_client, streams=128, window=1 << 28, idle=60.0, tamper=None,
-                 **options):
-        self._on_payload, self._tamper = on_payload, tamper
+                 parameters=True, **options):
+        self._on_payload, self._tamper, self._parameters = on_payload, tamper, parameters
         self.exporter_secret = None
         super().__init__(configuration=QuicConfiguration(
             alpn_protocols=["libp2p"], is_client=is_client, verify_mode=ssl.CERT_NONE, supported_versions=[1],
@@ -28,6 +29,8 @@ class Handshake(QuicConnection):
     def _initialize(self, peer_cid):
         super()._initialize(peer_cid)
         self.tls._request_client_certificate = True
+        if not self._parameters:
+            self.tls.handshake_extensions = []
         setup = self.tls._setup_traffic_protection
 
         def with_exporter(direction, epoch, label):

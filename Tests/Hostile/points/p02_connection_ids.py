@@ -4,7 +4,6 @@ import os
 
 from hostile import quic_frames as q
 from hostile.identity import Identity
-from hostile.links import UDPLink
 from hostile.node import assert_alive
 
 
@@ -51,16 +50,3 @@ def p02_connection_ids_dialler(lab):
     attack(peer)
     lab.loop.until(lambda: node.child.poll() is not None, 20, "the end of ping")
     assert node.wait() >= 0, f"the dialler was ended by signal {-node.child.returncode}: {node.text()[-300:]}"
-
-
-def p02_there_and_back(lab):
-    """A client that writes from another address, and then from its first one again."""
-    node = lab.listen()
-    peer, other = lab.client(node), UDPLink(lab.loop, "127.0.0.77")
-    for _ in range(3):
-        peer.send(q.frame(q.PING), link=other, pad=1000)
-        lab.loop.pump(0.1)
-        peer.send(q.frame(q.PING), pad=1000)
-        lab.loop.pump(0.1)
-    assert_alive(node)
-    assert lab.client(node).ping(), "no answer to an honest peer afterwards"
