@@ -11,7 +11,6 @@ static void settings_fill(dep2p_quic *self, ngtcp2_settings *settings, ngtcp2_tr
     settings->initial_ts = from->initial_ts;
     settings->initial_rtt = from->initial_rtt;
     settings->handshake_timeout = from->handshake_timeout;
-    settings->max_window = from->max_window;
     settings->max_stream_window = from->max_stream_window;
     settings->cc_algo = from->use_bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
     settings->max_tx_udp_payload_size = from->datagram_size;
@@ -239,8 +238,11 @@ void dep2p_quic_stop_stream(dep2p_quic *self, int64_t stream, uint64_t code) {
     shutdown_read(self->conn, stream, code_in(code));
 }
 
-void dep2p_quic_consume(dep2p_quic *self, int64_t stream, uint64_t bytes) {
-    if (stream >= 0) ngtcp2_conn_extend_max_stream_offset(self->conn, stream, bytes);
+void dep2p_quic_extend_stream(dep2p_quic *self, int64_t stream, uint64_t bytes) {
+    ngtcp2_conn_extend_max_stream_offset(self->conn, stream, bytes);
+}
+
+void dep2p_quic_extend_connection(dep2p_quic *self, uint64_t bytes) {
     ngtcp2_conn_extend_max_offset(self->conn, bytes);
 }
 

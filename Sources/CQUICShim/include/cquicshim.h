@@ -211,7 +211,7 @@ typedef struct {
     uint64_t max_idle_timeout;
     uint64_t initial_max_data;
     uint64_t initial_max_stream_data;
-    uint64_t max_window;
+    /// How far a stream's window grows by itself. The connection's is this side's to tune.
     uint64_t max_stream_window;
     uint64_t max_streams_bidi;
     uint64_t max_streams_uni;
@@ -322,7 +322,9 @@ void dep2p_quic_keep_alive(dep2p_quic *connection, uint64_t interval_ns);
 int64_t dep2p_quic_open_stream(dep2p_quic *connection);
 void dep2p_quic_reset_stream(dep2p_quic *connection, int64_t stream, uint64_t code);
 void dep2p_quic_stop_stream(dep2p_quic *connection, int64_t stream, uint64_t code);
-void dep2p_quic_consume(dep2p_quic *connection, int64_t stream, uint64_t bytes);
+/// Lets the peer send so many bytes more on one stream, on the connection, and open so many streams more.
+void dep2p_quic_extend_stream(dep2p_quic *connection, int64_t stream, uint64_t bytes);
+void dep2p_quic_extend_connection(dep2p_quic *connection, uint64_t bytes);
 void dep2p_quic_release_stream_credit(dep2p_quic *connection, size_t count);
 
 int dep2p_quic_migrate(dep2p_quic *connection, const dep2p_address *local, const dep2p_address *remote, uint64_t ts);

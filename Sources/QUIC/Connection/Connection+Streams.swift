@@ -13,7 +13,11 @@ extension Connection {
     /// The application took `count` bytes: the peer may send as many more.
     func consumed(_ count: Int, by stream: QUICStream) {
         guard let quic, count > 0 else { return }
-        dep2p_quic_consume(quic, stream.isClosedByTransport ? -1 : stream.id, UInt64(count))
+        if !stream.isClosedByTransport { dep2p_quic_extend_stream(quic, stream.id, UInt64(count)) }
+        if receiveWindow.consume(UInt64(count)) {
+            let credit = receiveWindow.grant(now: endpoint.clock.now, roundTrip: statistics.smoothedRTT)
+            dep2p_quic_extend_connection(quic, credit)
+        }
         markDirty()
     }
 

@@ -34,6 +34,9 @@ public final class Connection {
     /// The path under validation; only one at a time.
     var pendingMigration: (local: SocketAddress, remote: SocketAddress)?
 
+    /// What the peer is granted at present.
+    public internal(set) var allowance: ConnectionAllowance
+    var receiveWindow: ReceiveWindow
     var streams: [Int64: QUICStream] = [:]
     var sendQueue = FIFO<QUICStream>()
     /// Streams with something to send that their own window holds back.
@@ -88,6 +91,9 @@ public final class Connection {
         self.id = id
         expectedNodeID = expecting
         receivedAt = endpoint.clock.now
+        let all = endpoint.configuration.allowance
+        allowance = role == .server ? endpoint.configuration.inboundAllowance ?? all : all
+        receiveWindow = ReceiveWindow(size: allowance.window, limit: allowance.maxWindow)
     }
 
     /// The ngtcp2 connection; `nil` before it is made and after it is released.

@@ -116,7 +116,7 @@ extension Endpoint {
         var scid = ConnectionID.random()
         var token = [UInt8](repeating: 0, count: 16)
         _ = dep2p_reset_token(&token, resetSecret, resetSecret.count, &scid)
-        var settings = quicSettings(remote: remote, local: local, now: packetTime)
+        var settings = quicSettings(for: connection, remote: remote, local: local, now: packetTime)
         var callbacks = Connection.callbacks
         var localRaw = local.raw
         var remoteRaw = remote.raw

@@ -110,7 +110,7 @@ public final class Endpoint {
         connection.kindOfPath[from] = kind
         let dcid = ConnectionID.random(length: 18)
         let scid = ConnectionID.random()
-        var settings = quicSettings(remote: remote, local: from, now: clock.now)
+        var settings = quicSettings(for: connection, remote: remote, local: from, now: clock.now)
         var callbacks = Connection.callbacks
         var localRaw = from.raw
         var remoteRaw = remote.raw
@@ -165,7 +165,9 @@ public final class Endpoint {
         return connection
     }
 
-    func quicSettings(remote: SocketAddress, local: SocketAddress, now: NetworkInstant) -> dep2p_quic_settings {
+    func quicSettings(
+        for connection: Connection, remote: SocketAddress, local: SocketAddress, now: NetworkInstant
+    ) -> dep2p_quic_settings {
         let leg = legs[local.ip]
         let known = knownDatagramSize(from: local, to: remote)
         let largest = configuration.maxDatagramSize - (leg == nil ? 0 : RelayFrame.headerSize)
@@ -173,9 +175,9 @@ public final class Endpoint {
             initial_ts: now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
             handshake_timeout: configuration.handshakeTimeout.clampedNanoseconds,
             max_idle_timeout: configuration.idleTimeout.clampedNanoseconds,
-            initial_max_data: configuration.connectionWindow, initial_max_stream_data: configuration.streamWindow,
-            max_window: configuration.maxConnectionWindow, max_stream_window: configuration.maxStreamWindow,
-            max_streams_bidi: UInt64(configuration.maxStreams), max_streams_uni: 0,
+            initial_max_data: connection.allowance.window, initial_max_stream_data: configuration.streamWindow,
+            max_stream_window: configuration.maxStreamWindow,
+            max_streams_bidi: UInt64(connection.allowance.streams), max_streams_uni: 0,
             random_seed: configuration.randomSeed, datagram_size: known ?? largest,
             fixed_datagram_size: known == nil ? 0 : 1,
             use_bbr: configuration.congestionControl == .bbr && known == nil ? 1 : 0,

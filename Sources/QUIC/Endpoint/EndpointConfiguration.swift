@@ -21,6 +21,9 @@ public struct EndpointConfiguration: Sendable {
     /// What a connection may have under way unread at first, and at most after auto-tuning.
     public var connectionWindow: UInt64 = 2 * 1024 * 1024
     public var maxConnectionWindow: UInt64 = 24 * 1024 * 1024
+    /// What connections that the peer has made begin with, until ``Connection/promote(to:)``; `nil` for all of
+    /// ``allowance``, with which those that this side makes begin.
+    public var inboundAllowance: ConnectionAllowance?
     public var keepAlive: Duration = .seconds(3)
     public var idleTimeout: Duration = .seconds(9)
     public var handshakeTimeout: Duration = .seconds(10)
@@ -36,4 +39,9 @@ public struct EndpointConfiguration: Sendable {
     public var randomSeed: UInt64 = 0
 
     public init() {}
+
+    /// What one connection may fill at most.
+    public var allowance: ConnectionAllowance {
+        ConnectionAllowance(streams: maxStreams, window: connectionWindow, maxWindow: maxConnectionWindow)
+    }
 }

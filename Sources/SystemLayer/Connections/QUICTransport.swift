@@ -57,6 +57,7 @@ extension Connection: SecureConnection {
     public var openStreamCount: Int { statistics.openStreams }
 
     public func openByteStream() async throws -> any ByteStream { try await openStream() }
+    public func promote() { promote(to: nil) }
 
     public func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void) {
         onStream = { handler($0) }

@@ -34,8 +34,16 @@ public protocol SecureConnection: AnyObject, Sendable {
     /// The TLS exporter (RFC 8446 section 7.5) with an empty context.
     func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8]
 
+    /// Grants the peer all the streams and bytes that a connection may have: it is worth them. See
+    /// ``Connection/promote(to:)``.
+    func promote()
+
     /// Ends the connection; the peer sees `code` and `reason`.
     func close(code: UInt64, reason: String)
+}
+
+extension SecureConnection {
+    public func promote() {}
 }
 
 extension ConnectionPath {

@@ -1,0 +1,52 @@
+/// How many bytes a connection's peer may have under way or unread, and when it is granted more: pure.
+///
+/// ngtcp2 could tune this window too, but only up to a bound that is fixed when the connection is made; ours is raised
+/// when a peer turns out to be worth it. The rule is ngtcp2's own: credit is returned once a quarter of the window has
+/// been read, and when that comes back within two round trips the window was the bottleneck, and doubles.
+///
+/// Calling order: ``consume(_:)`` for what the application has read, ``grant(now:roundTrip:)`` when that says so.
+struct ReceiveWindow {
+    private static let roundTrips = 2
+
+    /// Bytes.
+    private(set) var size: UInt64
+    private(set) var limit: UInt64
+    /// Read, and not granted anew yet.
+    private var consumed: UInt64 = 0
+    private var grantedAt: NetworkInstant?
+
+    /// - Parameter limit: how far it grows by itself; below `size` it does not.
+    init(size: UInt64, limit: UInt64) {
+        self.size = size
+        self.limit = max(size, limit)
+    }
+
+    /// - Returns: whether credit is due.
+    mutating func consume(_ count: UInt64) -> Bool {
+        consumed += count
+        return consumed > size / 4
+    }
+
+    /// - Returns: the bytes to add to what the peer may send.
+    mutating func grant(now: NetworkInstant, roundTrip: Duration) -> UInt64 {
+        var credit = consumed
+        consumed = 0
+        if let grantedAt, size < limit, now.duration(since: grantedAt) < roundTrip * Self.roundTrips {
+            let grown = size > limit / 2 ? limit : size * 2
+            credit += grown - size
+            size = grown
+        }
+        grantedAt = now
+        return credit
+    }
+
+    /// Opens the window to `size` at once, and lets it grow to `limit`; never less than now.
+    ///
+    /// - Returns: the bytes to add to what the peer may send.
+    mutating func raise(to size: UInt64, limit: UInt64) -> UInt64 {
+        self.limit = max(self.limit, limit, size)
+        guard size > self.size else { return 0 }
+        defer { self.size = size }
+        return size - self.size
+    }
+}

@@ -1,0 +1,58 @@
+import Identity
+import Testing
+
+@testable import QUIC
+
+/// The connection's receive window beside what a peer does with it.
+@Suite struct ReceiveWindowTests {
+    private let second = NetworkInstant(nanoseconds: 1_000_000_000)
+
+    /// Whatever is read when: what the peer may have unread never exceeds the size, the size never its limit, and all
+    /// that is read comes back but for a quarter.
+    @Test(arguments: 0..<20)
+    func neverGrantsMoreThanItsSize(_ seed: Int) {
+        var random = SplitMix64(state: UInt64(seed))
+        var window = ReceiveWindow(size: 1_000, limit: 1_000 + random.next() % 50_000)
+        var now = second
+        var (granted, read): (UInt64, UInt64) = (1_000, 0)
+        for _ in 0..<2_000 {
+            now = now.advanced(by: .milliseconds(Int64(random.next() % 40)))
+            let unread = granted - read
+            #expect(unread <= window.size && window.size <= window.limit)
+            #expect(unread >= window.size - window.size / 4)
+            let count = random.next() % (unread + 1)
+            read += count
+            if window.consume(count) { granted += window.grant(now: now, roundTrip: .milliseconds(10)) }
+        }
+    }
+
+    @Test func growsOnlyWhenItComesBackWithinTwoRoundTrips() {
+        var window = ReceiveWindow(size: 1_000, limit: 3_500)
+        func readAll(after pause: Duration, from now: NetworkInstant) -> NetworkInstant {
+            let now = now.advanced(by: pause)
+            let isDue = window.consume(window.size)
+            #expect(isDue)
+            _ = window.grant(now: now, roundTrip: .milliseconds(10))
+            return now
+        }
+        var now = readAll(after: .zero, from: second)
+        #expect(window.size == 1_000)
+        now = readAll(after: .milliseconds(20), from: now)
+        #expect(window.size == 1_000)
+        now = readAll(after: .milliseconds(19), from: now)
+        #expect(window.size == 2_000)
+        now = readAll(after: .milliseconds(19), from: now)
+        #expect(window.size == 3_500)
+        now = readAll(after: .milliseconds(1), from: now)
+        #expect(window.size == 3_500)
+    }
+
+    @Test func isRaisedAndNeverLowered() {
+        var window = ReceiveWindow(size: 1_000, limit: 500)
+        #expect(window.limit == 1_000)
+        let credit = window.raise(to: 4_000, limit: 8_000)
+        #expect(credit == 3_000 && window.size == 4_000 && window.limit == 8_000)
+        let again = window.raise(to: 2_000, limit: 3_000)
+        #expect(again == 0 && window.size == 4_000 && window.limit == 8_000)
+    }
+}
