@@ -108,7 +108,7 @@ processes() { python3 -B Tests/Torture --dep2p "$(release_binary)"; }
 
 interop() { Tests/Interop/run.sh "$(release_binary)"; }
 
-hostile() { Tests/Hostile/run.sh "$(release_binary)"; }
+hostile() { Tests/Hostile/fuzz/run.sh && Tests/Hostile/run.sh "$(release_binary)"; }
 
 nat() {
     if [ ! -x Tests/NATLab/run.sh ]; then

@@ -7,6 +7,7 @@ static void settings_fill(dep2p_quic *self, ngtcp2_settings *settings, ngtcp2_tr
     ngtcp2_settings_default(settings);
     ngtcp2_transport_params_default(params);
     self->random_state = from->random_seed;
+    self->path.initial_rtt = from->initial_rtt;
     settings->rand_ctx.native_handle = &self->random_state;
     settings->initial_ts = from->initial_ts;
     settings->initial_rtt = from->initial_rtt;
@@ -15,8 +16,12 @@ static void settings_fill(dep2p_quic *self, ngtcp2_settings *settings, ngtcp2_tr
     settings->cc_algo = from->use_bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
     settings->max_tx_udp_payload_size = from->datagram_size;
     if (from->fixed_datagram_size) {
+        // One probe larger than any datagram is none. `no_pmtud` would say that, but up to 1.11 a client that comes back
+        // to the path that it is leaving makes ngtcp2 abort then.
+        static const uint16_t none[] = {65527};
         settings->no_tx_udp_payload_size_shaping = 1;
-        settings->no_pmtud = 1;
+        settings->pmtud_probes = none;
+        settings->pmtud_probeslen = 1;
     }
     params->initial_max_data = from->initial_max_data;
     params->initial_max_stream_data_bidi_local = from->initial_max_stream_data;
@@ -25,7 +30,8 @@ static void settings_fill(dep2p_quic *self, ngtcp2_settings *settings, ngtcp2_tr
     params->initial_max_streams_bidi = from->max_streams_bidi;
     params->initial_max_streams_uni = from->max_streams_uni;
     params->max_idle_timeout = from->max_idle_timeout;
-    params->active_connection_id_limit = 7;
+    // As many as ngtcp2 keeps bound to paths, and the current one: it never has to retire one to look at another path.
+    params->active_connection_id_limit = 5;
     params->grease_quic_bit = from->grease ? 1 : 0;
 }
 
@@ -35,6 +41,7 @@ static dep2p_quic *self_make(const dep2p_quic_callbacks *callbacks, void *user, 
     if (!self) return NULL;
     self->callbacks = *callbacks;
     self->user = user;
+    self->guard.is_server = is_server;
     if (dep2p_session_make(self, credentials, is_server) != 0) {
         dep2p_quic_free(self);
         return NULL;
@@ -138,7 +145,10 @@ int dep2p_quic_read(dep2p_quic *self, const dep2p_address *local, const dep2p_ad
                     const uint8_t *data, size_t length, uint64_t ts) {
     path_buffer buffer;
     ngtcp2_pkt_info info = {.ecn = ecn};
-    return status_of(self, ngtcp2_conn_read_pkt(self->conn, path_in(&buffer, local, remote), &info, data, length, ts));
+    dep2p_quic *outer = dep2p_guard_enter(self, local, remote, ts);
+    int status = ngtcp2_conn_read_pkt(self->conn, path_in(&buffer, local, remote), &info, data, length, ts);
+    dep2p_guard_leave(self, outer);
+    return status_of(self, self->refusal ? NGTCP2_ERR_PROTO : status);
 }
 
 ssize_t dep2p_quic_write(dep2p_quic *self, dep2p_address *local, dep2p_address *remote, uint8_t *ecn, uint8_t *result,
@@ -151,6 +161,7 @@ ssize_t dep2p_quic_write(dep2p_quic *self, dep2p_address *local, dep2p_address *
     uint32_t write_flags = (flags & DEP2P_WRITE_MORE ? NGTCP2_WRITE_STREAM_FLAG_MORE : 0) |
                            (flags & DEP2P_WRITE_FIN ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0);
     ngtcp2_path_storage_zero(&storage);
+    self->guard.now = ts;
     ngtcp2_ssize written = ngtcp2_conn_writev_stream(self->conn, &storage.path, &info, result, capacity, &taken,
                                                      write_flags, stream, (const ngtcp2_vec *)vectors, vector_count,
                                                      ts);
@@ -205,6 +216,8 @@ void dep2p_quic_peer_close(dep2p_quic *self, dep2p_close *result) {
 }
 
 const char *dep2p_quic_failure(dep2p_quic *self, uint8_t *alert) {
+    *alert = 0;
+    if (self->refusal) return self->refusal;
     *alert = self->last_failure == NGTCP2_ERR_CRYPTO ? ngtcp2_conn_get_tls_alert(self->conn) : 0;
     if (*alert) return gnutls_alert_get_strname((gnutls_alert_description_t)*alert);
     return ngtcp2_strerror(self->last_failure);

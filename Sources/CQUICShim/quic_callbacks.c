@@ -127,12 +127,10 @@ static int path_validated(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *
 #endif
                           ngtcp2_path_validation_result result, void *user) {
     (void)conn, (void)flags;
-#if DEP2P_NGTCP2_1
-    (void)old_path;
-#endif
     SELF;
     dep2p_address local, remote;
     path_out(path, &local, &remote);
+    dep2p_guard_validated(self, old_path && result == NGTCP2_PATH_VALIDATION_RESULT_ABORTED);
     CALL(path_validated, &local, &remote, result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS);
     return 0;
 }
@@ -148,6 +146,8 @@ static int dcid_status(ngtcp2_conn *conn, dep2p_cid_status type, uint64_t seq, c
                        const uint8_t *token, void *user) {
     (void)conn, (void)seq, (void)cid;
     SELF;
+    // The first is the one of the handshake, which ngtcp2 has just left behind.
+    self->guard.is_past_handshake = 1;
     if (token) CALL(reset_token, token, type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE);
     return 0;
 }
@@ -155,11 +155,11 @@ static int dcid_status(ngtcp2_conn *conn, dep2p_cid_status type, uint64_t seq, c
 const ngtcp2_callbacks dep2p_callback_table = {
     .client_initial = ngtcp2_crypto_client_initial_cb,
     .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
-    .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+    .recv_crypto_data = dep2p_guard_crypto_data,
     .handshake_completed = handshake_completed,
     .handshake_confirmed = handshake_confirmed,
     .encrypt = ngtcp2_crypto_encrypt_cb,
-    .decrypt = ngtcp2_crypto_decrypt_cb,
+    .decrypt = dep2p_guard_decrypt,
     .hp_mask = ngtcp2_crypto_hp_mask_cb,
     .recv_stream_data = stream_data,
     .acked_stream_data_offset = acknowledged,
@@ -180,4 +180,6 @@ const ngtcp2_callbacks dep2p_callback_table = {
     .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
     .get_path_challenge_data = challenge_callback,
     .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
+    .recv_rx_key = dep2p_guard_rx_key,
+    .recv_tx_key = dep2p_guard_tx_key,
 };

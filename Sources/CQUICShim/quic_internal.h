@@ -65,6 +65,17 @@ struct dep2p_quic {
     uint64_t random_state;
     int last_failure;
     int wants_protocol;
+    dep2p_guard guard;
+    /// Why the guard ended the connection, if it did.
+    const char *refusal;
+    int is_tls_over;
+    /// A server's view of the paths that datagrams come on (quic_guarded.c).
+    struct {
+        dep2p_address local, remote;
+        uint64_t initial_rtt;
+        uint64_t quiet_until;
+        int is_foreign, has_moved, is_validating;
+    } path;
 };
 
 /// Calls into Swift, on behalf of connection `self`.
@@ -72,6 +83,18 @@ struct dep2p_quic {
 
 /// What ngtcp2 is given for each connection (quic_callbacks.c).
 extern const ngtcp2_callbacks dep2p_callback_table;
+
+// The guard (quic_guarded.c): around a call that reads a datagram, after a path was validated, and as callbacks.
+dep2p_quic *dep2p_guard_enter(dep2p_quic *self, const dep2p_address *local, const dep2p_address *remote, uint64_t ts);
+void dep2p_guard_leave(dep2p_quic *self, dep2p_quic *outer);
+void dep2p_guard_validated(dep2p_quic *self, int has_come_back);
+int dep2p_guard_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
+                        const uint8_t *ciphertext, size_t length, const uint8_t *nonce, size_t nonce_length,
+                        const uint8_t *header, size_t header_length);
+int dep2p_guard_crypto_data(ngtcp2_conn *conn, dep2p_level level, uint64_t offset, const uint8_t *data, size_t length,
+                            void *user);
+int dep2p_guard_rx_key(ngtcp2_conn *conn, dep2p_level level, void *user);
+int dep2p_guard_tx_key(ngtcp2_conn *conn, dep2p_level level, void *user);
 
 /// Makes the TLS session of a connection (quic_tls.c); 0 when that worked.
 int dep2p_session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_server);

@@ -4,6 +4,8 @@
 // The one C shim of the house: what Swift cannot import of ngtcp2, GnuTLS, X.509 and the socket API, as flat
 // structures and functions that are the same for ngtcp2 0.12 and 1.x. Nothing here owns policy.
 
+#include "quic_guard.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
