@@ -22,7 +22,7 @@ static pair *make(uint64_t seed) {
     self->credentials = credentials_make();
     self->settings = (dep2p_quic_settings){
         .initial_rtt = 30000000, .handshake_timeout = UINT64_C(10000000000), .max_idle_timeout = UINT64_C(30000000000),
-        .initial_max_data = 1 << 20, .initial_max_stream_data = 1 << 18, .max_window = 1 << 22,
+        .initial_max_data = 1 << 20, .initial_max_stream_data = 1 << 18,
         .max_stream_window = 1 << 20, .max_streams_bidi = 32, .random_seed = seed | 1, .datagram_size = 1472,
         .use_bbr = (int)(seed & 1)};
     return self;

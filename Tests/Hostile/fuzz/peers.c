@@ -38,7 +38,8 @@ static void owe(peer *self, int64_t id, uint64_t bytes, int opens) {
 static int stream_data(void *user, int64_t stream, int fin, const uint8_t *data, size_t length) {
     (void)data, (void)fin;
     peer *self = user;
-    dep2p_quic_consume(self->quic, stream, length);
+    dep2p_quic_extend_stream(self->quic, stream, length);
+    dep2p_quic_extend_connection(self->quic, length);
     owe(self, stream, length, 1);
     return 0;
 }
