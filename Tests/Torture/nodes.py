@@ -17,6 +17,10 @@ OK, USAGE, DATA, NO_INPUT, UNKNOWN, UNAVAILABLE = 0, 64, 65, 66, 68, 69
 OS_ERROR, CANNOT_CREATE, IO_ERROR, TRY_AGAIN, PROTOCOL, PERMISSION = 71, 73, 74, 75, 76, 77
 
 
+class NeedsRoot(Exception):
+    """Says what a test needs root for: it is not run then, and counts as failed where CI is set."""
+
+
 class Node:
     """One running dep2p command with --json; `events` come as they are printed."""
 
