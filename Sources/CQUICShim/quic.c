@@ -90,20 +90,13 @@ dep2p_quic *dep2p_quic_server(const dep2p_quic_callbacks *callbacks, void *user,
         cid_in(&params.original_dcid, original);
         params.retry_scid = client_dcid;
         params.retry_scid_present = 1;
-#if DEP2P_NGTCP2_1
         settings.token = initial->token;
         settings.tokenlen = initial->token_length;
         settings.token_type = NGTCP2_TOKEN_TYPE_RETRY;
-#else
-        settings.token.base = (uint8_t *)initial->token;
-        settings.token.len = initial->token_length;
-#endif
     } else {
         params.original_dcid = client_dcid;
     }
-#if DEP2P_NGTCP2_1
     params.original_dcid_present = 1;
-#endif
     path_buffer buffer;
     ngtcp2_path *path = path_in(&buffer, local, remote);
     if (ngtcp2_conn_server_new(&self->conn, &client_scid, &scid, path, initial->version, &dep2p_callback_table,
@@ -182,16 +175,16 @@ void dep2p_quic_sent(dep2p_quic *self, uint64_t ts) { ngtcp2_conn_update_pkt_tx_
 ssize_t dep2p_quic_write_close(dep2p_quic *self, dep2p_address *local, dep2p_address *remote, uint8_t *result,
                                size_t capacity, int kind, uint64_t code, const uint8_t *reason, size_t reason_length,
                                uint64_t ts) {
-    dep2p_ccerr error;
-    ccerr_default(&error);
+    ngtcp2_ccerr error;
+    ngtcp2_ccerr_default(&error);
     if (kind == DEP2P_CLOSE_APPLICATION) {
-        ccerr_application(&error, code_in(code), reason, reason_length);
+        ngtcp2_ccerr_set_application_error(&error, code_in(code), reason, reason_length);
     } else if (kind == DEP2P_CLOSE_TRANSPORT) {
-        ccerr_transport(&error, code, reason, reason_length);
+        ngtcp2_ccerr_set_transport_error(&error, code, reason, reason_length);
     } else if (self->last_failure == NGTCP2_ERR_CRYPTO) {
-        ccerr_alert(&error, ngtcp2_conn_get_tls_alert(self->conn), reason, reason_length);
+        ngtcp2_ccerr_set_tls_alert(&error, ngtcp2_conn_get_tls_alert(self->conn), reason, reason_length);
     } else {
-        ccerr_library(&error, self->last_failure, reason, reason_length);
+        ngtcp2_ccerr_set_liberr(&error, self->last_failure, reason, reason_length);
     }
     ngtcp2_path_storage storage;
     ngtcp2_pkt_info info = {0};
@@ -203,14 +196,9 @@ ssize_t dep2p_quic_write_close(dep2p_quic *self, dep2p_address *local, dep2p_add
 }
 
 void dep2p_quic_peer_close(dep2p_quic *self, dep2p_close *result) {
-#if DEP2P_NGTCP2_1
-    dep2p_ccerr error = *ngtcp2_conn_get_ccerr(self->conn);
-#else
-    dep2p_ccerr error;
-    ngtcp2_conn_get_connection_close_error(self->conn, &error);
-#endif
+    ngtcp2_ccerr error = *ngtcp2_conn_get_ccerr(self->conn);
     result->code = error.error_code;
-    result->is_application = CLOSE_IS_APPLICATION(error);
+    result->is_application = error.type == NGTCP2_CCERR_TYPE_APPLICATION;
     result->reason_length = error.reasonlen > sizeof result->reason ? sizeof result->reason : error.reasonlen;
     if (error.reason && result->reason_length) memcpy(result->reason, error.reason, result->reason_length);
 }
@@ -227,7 +215,9 @@ uint64_t dep2p_quic_expiry(dep2p_quic *self) { return ngtcp2_conn_get_expiry(sel
 int dep2p_quic_handle_expiry(dep2p_quic *self, uint64_t ts) {
     return status_of(self, ngtcp2_conn_handle_expiry(self->conn, ts));
 }
-int dep2p_quic_in_final_period(dep2p_quic *self) { return in_closing(self->conn) || in_draining(self->conn); }
+int dep2p_quic_in_final_period(dep2p_quic *self) {
+    return ngtcp2_conn_in_closing_period(self->conn) || ngtcp2_conn_in_draining_period(self->conn);
+}
 uint64_t dep2p_quic_pto(dep2p_quic *self) { return ngtcp2_conn_get_pto(self->conn); }
 size_t dep2p_quic_datagram_size(dep2p_quic *self) { return ngtcp2_conn_get_max_tx_udp_payload_size(self->conn); }
 size_t dep2p_quic_path_datagram_size(dep2p_quic *self) {
@@ -244,11 +234,11 @@ int64_t dep2p_quic_open_stream(dep2p_quic *self) {
 }
 
 void dep2p_quic_reset_stream(dep2p_quic *self, int64_t stream, uint64_t code) {
-    shutdown_write(self->conn, stream, code_in(code));
+    ngtcp2_conn_shutdown_stream_write(self->conn, 0, stream, code_in(code));
 }
 
 void dep2p_quic_stop_stream(dep2p_quic *self, int64_t stream, uint64_t code) {
-    shutdown_read(self->conn, stream, code_in(code));
+    ngtcp2_conn_shutdown_stream_read(self->conn, 0, stream, code_in(code));
 }
 
 void dep2p_quic_extend_stream(dep2p_quic *self, int64_t stream, uint64_t bytes) {
@@ -280,11 +270,7 @@ void dep2p_quic_path(dep2p_quic *self, dep2p_address *local, dep2p_address *remo
 int dep2p_quic_update_key(dep2p_quic *self, uint64_t ts) { return ngtcp2_conn_initiate_key_update(self->conn, ts); }
 
 size_t dep2p_quic_cids(dep2p_quic *self, dep2p_cid *result, size_t capacity) {
-#if DEP2P_NGTCP2_1
     size_t count = ngtcp2_conn_get_scid(self->conn, NULL);
-#else
-    size_t count = ngtcp2_conn_get_num_scid(self->conn);
-#endif
     ngtcp2_cid cids[32];
     if (count > 32) count = 32;
     count = ngtcp2_conn_get_scid(self->conn, cids);
@@ -294,8 +280,8 @@ size_t dep2p_quic_cids(dep2p_quic *self, dep2p_cid *result, size_t capacity) {
 }
 
 void dep2p_quic_info_get(dep2p_quic *self, dep2p_quic_info *info) {
-    dep2p_stat stat;
-    conn_stat(self->conn, &stat);
+    ngtcp2_conn_info stat;
+    ngtcp2_conn_get_conn_info(self->conn, &stat);
     info->smoothed_rtt = stat.smoothed_rtt;
     info->min_rtt = stat.min_rtt;
     info->latest_rtt = stat.latest_rtt;

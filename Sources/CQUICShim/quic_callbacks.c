@@ -122,9 +122,7 @@ static int remove_cid(ngtcp2_conn *conn, const ngtcp2_cid *cid, void *user) {
 }
 
 static int path_validated(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *path,
-#if DEP2P_NGTCP2_1
                           const ngtcp2_path *old_path,
-#endif
                           ngtcp2_path_validation_result result, void *user) {
     (void)conn, (void)flags;
     SELF;
@@ -142,7 +140,7 @@ static int stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_reset *
     return 0;
 }
 
-static int dcid_status(ngtcp2_conn *conn, dep2p_cid_status type, uint64_t seq, const ngtcp2_cid *cid,
+static int dcid_status(ngtcp2_conn *conn, ngtcp2_connection_id_status_type type, uint64_t seq, const ngtcp2_cid *cid,
                        const uint8_t *token, void *user) {
     (void)conn, (void)seq, (void)cid;
     SELF;

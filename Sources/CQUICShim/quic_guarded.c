@@ -92,7 +92,7 @@ int dep2p_guard_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngt
     }
 }
 
-int dep2p_guard_crypto_data(ngtcp2_conn *conn, dep2p_level level, uint64_t offset, const uint8_t *data, size_t length,
+int dep2p_guard_crypto_data(ngtcp2_conn *conn, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *data, size_t length,
                             void *user) {
     dep2p_quic *self = user;
     // Once the handshake is over no TLS message has any use: tickets are not resumed, and GnuTLS answers a KeyUpdate,
@@ -110,12 +110,12 @@ static int key(ngtcp2_conn *conn) {
     return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
-int dep2p_guard_rx_key(ngtcp2_conn *conn, dep2p_level level, void *user) {
+int dep2p_guard_rx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user) {
     (void)user;
     return level == NGTCP2_ENCRYPTION_LEVEL_1RTT ? key(conn) : 0;
 }
 
-int dep2p_guard_tx_key(ngtcp2_conn *conn, dep2p_level level, void *user) {
+int dep2p_guard_tx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user) {
     dep2p_quic *self = user;
     return level == NGTCP2_ENCRYPTION_LEVEL_1RTT || self->guard.is_server ? key(conn) : 0;
 }

@@ -1,8 +1,7 @@
 #ifndef DEP2P_QUIC_INTERNAL_H
 #define DEP2P_QUIC_INTERNAL_H
 
-// What the files of the QUIC door share: ngtcp2's two generations under one set of names, and the types behind the
-// public header's.
+// What the files of the QUIC door share: the types behind the public header's.
 
 #include "address.h"
 #include "cquicshim.h"
@@ -13,41 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ngtcp2 1.x renamed a handful of things that 0.12 has under other names; the differences end here.
-#if NGTCP2_VERSION_NUM >= 0x010000
-#define DEP2P_NGTCP2_1 1
-typedef ngtcp2_ccerr dep2p_ccerr;
-typedef ngtcp2_conn_info dep2p_stat;
-typedef ngtcp2_encryption_level dep2p_level;
-typedef ngtcp2_connection_id_status_type dep2p_cid_status;
-#define ccerr_application ngtcp2_ccerr_set_application_error
-#define ccerr_transport ngtcp2_ccerr_set_transport_error
-#define ccerr_library ngtcp2_ccerr_set_liberr
-#define ccerr_alert ngtcp2_ccerr_set_tls_alert
-#define ccerr_default ngtcp2_ccerr_default
-#define conn_stat ngtcp2_conn_get_conn_info
-#define in_closing ngtcp2_conn_in_closing_period
-#define in_draining ngtcp2_conn_in_draining_period
-#define shutdown_write(c, s, e) ngtcp2_conn_shutdown_stream_write(c, 0, s, e)
-#define shutdown_read(c, s, e) ngtcp2_conn_shutdown_stream_read(c, 0, s, e)
-#define CLOSE_IS_APPLICATION(e) ((e).type == NGTCP2_CCERR_TYPE_APPLICATION)
-#else
-#define DEP2P_NGTCP2_1 0
-typedef ngtcp2_connection_close_error dep2p_ccerr;
-typedef ngtcp2_conn_stat dep2p_stat;
-typedef ngtcp2_crypto_level dep2p_level;
-typedef int dep2p_cid_status;
-#define ccerr_application ngtcp2_connection_close_error_set_application_error
-#define ccerr_transport ngtcp2_connection_close_error_set_transport_error
-#define ccerr_library ngtcp2_connection_close_error_set_transport_error_liberr
-#define ccerr_alert ngtcp2_connection_close_error_set_transport_error_tls_alert
-#define ccerr_default ngtcp2_connection_close_error_default
-#define conn_stat ngtcp2_conn_get_conn_stat
-#define in_closing ngtcp2_conn_is_in_closing_period
-#define in_draining ngtcp2_conn_is_in_draining_period
-#define shutdown_write(c, s, e) ngtcp2_conn_shutdown_stream_write(c, s, e)
-#define shutdown_read(c, s, e) ngtcp2_conn_shutdown_stream_read(c, s, e)
-#define CLOSE_IS_APPLICATION(e) ((e).type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION)
+#if NGTCP2_VERSION_NUM < 0x010b00
+#error "ngtcp2 1.11 or later is needed: Sources/quickstart.sh --packages installs it (README.md, What it needs)"
 #endif
 
 struct dep2p_credentials {
@@ -91,10 +57,10 @@ void dep2p_guard_validated(dep2p_quic *self, int has_come_back);
 int dep2p_guard_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                         const uint8_t *ciphertext, size_t length, const uint8_t *nonce, size_t nonce_length,
                         const uint8_t *header, size_t header_length);
-int dep2p_guard_crypto_data(ngtcp2_conn *conn, dep2p_level level, uint64_t offset, const uint8_t *data, size_t length,
+int dep2p_guard_crypto_data(ngtcp2_conn *conn, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *data, size_t length,
                             void *user);
-int dep2p_guard_rx_key(ngtcp2_conn *conn, dep2p_level level, void *user);
-int dep2p_guard_tx_key(ngtcp2_conn *conn, dep2p_level level, void *user);
+int dep2p_guard_rx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user);
+int dep2p_guard_tx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user);
 
 /// Makes the TLS session of a connection (quic_tls.c); 0 when that worked.
 int dep2p_session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_server);

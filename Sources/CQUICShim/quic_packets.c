@@ -23,13 +23,8 @@ int dep2p_initial_inspect(const uint8_t *data, size_t length, dep2p_initial *ini
     cid_out(&initial->dcid, header.dcid.data, header.dcid.datalen);
     cid_out(&initial->scid, header.scid.data, header.scid.datalen);
     initial->version = header.version;
-#if DEP2P_NGTCP2_1
     initial->token = header.token;
     initial->token_length = header.tokenlen;
-#else
-    initial->token = header.token.base;
-    initial->token_length = header.token.len;
-#endif
     return status == 0 ? DEP2P_ACCEPT_OK : DEP2P_ACCEPT_RETRY;
 }
 

@@ -2,7 +2,7 @@
 #define DEP2P_CQUICSHIM_H
 
 // The one C shim of the house: what Swift cannot import of ngtcp2, GnuTLS, X.509 and the socket API, as flat
-// structures and functions that are the same for ngtcp2 0.12 and 1.x. Nothing here owns policy.
+// structures and functions that are the same for every ngtcp2 from 1.11 on. Nothing here owns policy.
 
 #include "quic_guard.h"
 

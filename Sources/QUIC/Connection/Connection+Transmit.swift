@@ -92,7 +92,7 @@ extension Connection {
         if let first { emit(start..<end, first) }
         // Pacing starts after the handshake: before an RTT sample it would spread a flight of a few packets over the
         // guessed RTT, and RFC 9002 7.7 allows the initial window at once. Within one machine there is no queue to spare,
-        // and ngtcp2 0.12 counts the pace in whole nanoseconds a byte: none at all, or 1 GB/s at most.
+        // and ngtcp2 1.11 counts the pace in whole nanoseconds a byte: none at all, or 1 GB/s at most.
         if let quic = self.quic, first != nil, isAnnounced, !staysOnMachine { dep2p_quic_sent(quic, now) }
         return first != nil && !exhausted
     }
