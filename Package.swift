@@ -33,7 +33,9 @@ let package = Package(
         .executable(name: "dep2p", targets: ["CLI"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0")
+        // Without the default traits: nothing here uses them, and two of them reach the compiler in random order, so that
+        // every other build would compile the package anew.
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: [])
     ],
     targets: [
         .executableTarget(
@@ -45,7 +47,8 @@ let package = Package(
         floor("SystemLayer", on: ["QUIC", "Wire", "Identity", "CMiniUPnPc", protobuf]),
         floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
-        floor("Identity", on: ["COpenSSL", "CSodium", "CIPSecMB"]),
+        floor("Identity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"]),
+        .target(name: "CSystem"),
         .target(name: "CQUICShim", dependencies: ["CNgtcp2", "CGnuTLS", "COpenSSL"]),
         // libminiupnpc-dev: UPnP port mapping.
         .target(name: "CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),

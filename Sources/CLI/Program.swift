@@ -18,18 +18,26 @@ enum Program {
             style, standardOutput: .stream(.output), standardError: .stream(.error),
             onBrokenPipe: { interruption.trigger(.brokenPipe) })
         let status = await run(parsed, environment, output, interruption)
-        return finalStatus(status, output)
+        interruption.endGrace()
+        // Whoever was told to end does not wait for a reader that may never come.
+        var patience: Duration?
+        if case .signal = interruption.reason { patience = Self.lastPatience }
+        let isWritten = output.drain(patience: patience)
+        return finalStatus(status, output, isWritten: isWritten)
     }
+
+    /// How long after a signal what is still to be written waits for its reader.
+    private static let lastPatience = Duration.seconds(2)
 
     private static func run(
         _ parsed: ParsedCommandLine, _ environment: Environment, _ output: Output, _ interruption: Interruption
     ) async -> ExitStatus {
         switch parsed {
         case .help(let command):
-            output.content(Array(HelpText.render(command).utf8))
+            output.courtesy(HelpText.render(command))
             return .ok
         case .version:
-            output.content(Array("\(Release.program) \(Release.version)\n".utf8))
+            output.courtesy("\(Release.program) \(Release.version)\n")
             return .ok
         case .failure(let error, let command):
             output.fail(withHelpHint(error, command), usage: HelpText.usage(command))
@@ -85,16 +93,19 @@ enum Program {
         case .help, .version: break
         }
         style.allowsColour = Colour.isAllowed(noColor: noColor, environment)
+        style.allowsEscapes = !Colour.isDumb(environment)
         return style
     }
 
-    /// A result that could not be written was not delivered; but a reader that went away wanted no more of it.
-    private static func finalStatus(_ status: ExitStatus, _ output: Output) -> ExitStatus {
-        guard let failure = output.failure else { return status }
-        if failure == EPIPE { return .ok }
-        guard status == .ok else { return status }
-        let text = "\(Release.program): error: can't write standard output: \(SystemError.text(failure))\n"
-        _ = StandardStream.error.write(Array(text.utf8))
+    /// The status of the work, unless the work was what could not be written: a reader that leaves makes no failure a
+    /// success, and no success a failure but that.
+    private static func finalStatus(_ status: ExitStatus, _ output: Output, isWritten: Bool) -> ExitStatus {
+        let isOpen = status == .ok || status == .brokenPipe
+        guard let failure = output.failure else { return isWritten || !isOpen ? status : .ioError }
+        if failure == EPIPE { return status == .ok && output.lostContent ? .brokenPipe : status }
+        guard isOpen else { return status }
+        output.fail(CLIError(.ioError, "can't write standard output: \(SystemError.text(failure))"))
+        _ = output.drain(patience: lastPatience)
         return .ioError
     }
 }

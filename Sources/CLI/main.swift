@@ -1,7 +1,9 @@
 import Glibc
+import Identity
 
 StandardStream.openClosedOnes()
 signal(SIGPIPE, SIG_IGN)
+ProcessMemory.keepPrivate()
 // The system passes as many arguments as argc says, each ended by a zero byte (execve(2)).
 let arguments = (1..<max(1, Int(CommandLine.argc))).compactMap { index in
     CommandLine.unsafeArgv[index].map { Argument(bytes: Array(UnsafeRawBufferPointer(start: $0, count: strlen($0)))) }

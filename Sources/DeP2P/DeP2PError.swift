@@ -6,11 +6,24 @@ public import SystemLayer
 
 /// What went wrong, for an application: a code to act on, a sentence why, what to do, and every attempt to connect.
 public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Open: a transfer's codes travel under their own names.
     public struct Code: RawRepresentable, Hashable, Sendable {
         public let rawValue: String
 
         public init(rawValue: String) {
             self.rawValue = rawValue
+        }
+
+        fileprivate init(_ known: Known) { rawValue = known.rawValue }
+
+        /// The code as a case, for whoever must have an answer to each; `nil` for one of another protocol's.
+        package var known: Known? { Known(rawValue: rawValue) }
+
+        package enum Known: String, CaseIterable, Sendable {
+            case noAddress, nameUnknown, resolverFailed, timeout, refused, unreachable, wrongPeer, handshakeFailed
+            case dialledSelf, udpBlocked, relayRefused, peerOffline, notMember, alreadyInRealm, realmRefused
+            case tooLarge, unknownProtocol, handlerFailed, invalidName, busy, protocolViolation, unsupported
+            case addressInUse, cannotListen, limit, cancelled, internalError
         }
     }
 
@@ -39,35 +52,36 @@ public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
 
 extension DeP2PError.Code {
     // Connecting
-    public static let noAddress = Self(rawValue: "noAddress")
-    public static let nameUnknown = Self(rawValue: "nameUnknown")
-    public static let timeout = Self(rawValue: "timeout")
-    public static let refused = Self(rawValue: "refused")
-    public static let unreachable = Self(rawValue: "unreachable")
-    public static let wrongPeer = Self(rawValue: "wrongPeer")
-    public static let handshakeFailed = Self(rawValue: "handshakeFailed")
-    public static let dialledSelf = Self(rawValue: "dialledSelf")
-    public static let udpBlocked = Self(rawValue: "udpBlocked")
-    public static let relayRefused = Self(rawValue: "relayRefused")
-    public static let peerOffline = Self(rawValue: "peerOffline")
+    public static let noAddress = Self(.noAddress)
+    public static let nameUnknown = Self(.nameUnknown)
+    public static let resolverFailed = Self(.resolverFailed)
+    public static let timeout = Self(.timeout)
+    public static let refused = Self(.refused)
+    public static let unreachable = Self(.unreachable)
+    public static let wrongPeer = Self(.wrongPeer)
+    public static let handshakeFailed = Self(.handshakeFailed)
+    public static let dialledSelf = Self(.dialledSelf)
+    public static let udpBlocked = Self(.udpBlocked)
+    public static let relayRefused = Self(.relayRefused)
+    public static let peerOffline = Self(.peerOffline)
     // Realm
-    public static let notMember = Self(rawValue: "notMember")
-    public static let alreadyInRealm = Self(rawValue: "alreadyInRealm")
-    public static let realmRefused = Self(rawValue: "realmRefused")
+    public static let notMember = Self(.notMember)
+    public static let alreadyInRealm = Self(.alreadyInRealm)
+    public static let realmRefused = Self(.realmRefused)
     // Messages and streams
-    public static let tooLarge = Self(rawValue: "tooLarge")
-    public static let unknownProtocol = Self(rawValue: "unknownProtocol")
-    public static let handlerFailed = Self(rawValue: "handlerFailed")
-    public static let invalidName = Self(rawValue: "invalidName")
-    public static let busy = Self(rawValue: "busy")
-    public static let protocolViolation = Self(rawValue: "protocolViolation")
-    public static let unsupported = Self(rawValue: "unsupported")
+    public static let tooLarge = Self(.tooLarge)
+    public static let unknownProtocol = Self(.unknownProtocol)
+    public static let handlerFailed = Self(.handlerFailed)
+    public static let invalidName = Self(.invalidName)
+    public static let busy = Self(.busy)
+    public static let protocolViolation = Self(.protocolViolation)
+    public static let unsupported = Self(.unsupported)
     // This node
-    public static let addressInUse = Self(rawValue: "addressInUse")
-    public static let cannotListen = Self(rawValue: "cannotListen")
-    public static let limit = Self(rawValue: "limit")
-    public static let cancelled = Self(rawValue: "cancelled")
-    public static let internalError = Self(rawValue: "internalError")
+    public static let addressInUse = Self(.addressInUse)
+    public static let cannotListen = Self(.cannotListen)
+    public static let limit = Self(.limit)
+    public static let cancelled = Self(.cancelled)
+    public static let internalError = Self(.internalError)
 }
 
 extension DeP2PError {
@@ -95,6 +109,7 @@ extension DeP2PError {
             switch error.code {
             case .noAddress: .noAddress
             case .nameUnknown: .nameUnknown
+            case .resolverFailed: .resolverFailed
             case .timeout: .timeout
             case .refused: .refused
             case .unreachable: .unreachable

@@ -14,12 +14,13 @@ import time
 import traceback
 
 import interrupted
+import machine
 import received
 import refused
 import relayed
 from nodes import House, NeedsRoot
 
-TESTS = refused.TESTS + received.TESTS + interrupted.TESTS + relayed.TESTS
+TESTS = refused.TESTS + received.TESTS + interrupted.TESTS + relayed.TESTS + machine.TESTS
 
 
 def arguments():

@@ -25,7 +25,7 @@ enum CommandTable {
 
     /// The statuses that any command can end with.
     static let universalStatuses: [ExitStatus] = [
-        .ok, .usage, .internalError, .osError, .ioError, .configuration, .interrupted, .terminated,
+        .ok, .usage, .internalError, .osError, .ioError, .configuration, .interrupted, .brokenPipe, .terminated,
     ]
 
     static func command(named name: String) -> CommandEntry? { commands.first { $0.name == name } }

@@ -74,10 +74,13 @@ struct KeygenPlan: CommandPlan, Equatable {
         switch action {
         case .make(let destination, let replace):
             try destination.check(context.output, what: "the identity")
-            let passphrase = try PassphraseFile.load(passphraseFile)
-            return try make(destination, replace, passphrase, context.output)
+            return try PassphraseFile.with(passphraseFile) { passphrase throws(CLIError) in
+                try make(destination, replace, passphrase, context.output)
+            }
         case .show(let path):
-            let key = try Self.load(path, passphrase: try PassphraseFile.load(passphraseFile))
+            let key = try PassphraseFile.with(passphraseFile) { passphrase throws(CLIError) in
+                try Self.load(path, passphrase: passphrase)
+            }
             context.output.result(key.nodeID.description)
             return CommandResult(fields: Self.fields(key, path))
         }
@@ -109,7 +112,8 @@ struct KeygenPlan: CommandPlan, Equatable {
 
     private static func load(_ path: [UInt8], passphrase: [UInt8]?) throws(CLIError) -> IdentityKey {
         let isDash = path == [UInt8(ascii: "-")]
-        let input = isDash ? try FileReading.read(path, limit: maximumIdentityFile, what: "identity") : []
+        var input = isDash ? try FileReading.read(path, limit: maximumIdentityFile, what: "identity") : []
+        defer { wipe(&input) }
         do {
             return isDash
                 ? try IdentityFile.key(pem: input, passphrase: passphrase)

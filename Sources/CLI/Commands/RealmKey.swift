@@ -94,7 +94,8 @@ enum RealmKeyFile {
     /// - Parameter path: `-` is standard input.
     static func load(_ path: [UInt8]) throws(CLIError) -> RealmKey {
         let isDash = path == [UInt8(ascii: "-")]
-        let input = isDash ? try FileReading.read(path, limit: maximumBytes, what: "realm key") : []
+        var input = isDash ? try FileReading.read(path, limit: maximumBytes, what: "realm key") : []
+        defer { wipe(&input) }
         do {
             return isDash ? try RealmKey(text: input) : try RealmKey.load(path: path)
         } catch {

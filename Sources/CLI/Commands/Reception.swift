@@ -81,7 +81,7 @@ final class Reception {
 
     private func take(_ message: IncomingMessage) throws -> [UInt8]? {
         guard takePlace() else { throw CLIError(.busy, "one message was wanted, and it came") }
-        output.event(
+        output.record(
             "message",
             [
                 .string("from", message.from.description), .string("protocol", message.protocolName),
@@ -151,7 +151,7 @@ final class Reception {
         let name = file.storedPath.joined(separator: "/")
         var path = Array(name.utf8)
         if case .directory(let folder) = plan.destination { path = StandardPaths.join(folder, name) }
-        output.event(
+        output.record(
             "file",
             [
                 .path("path", path), .int("bytes", file.size), .string("root", file.root.hex),

@@ -50,6 +50,8 @@ extension CLIError.Code {
         name: "unknownPeer", status: .unknownPeer, meaning: "No address is known for the NodeID.")
     static let unknownHost = Self(
         name: "unknownHost", status: .unknownPeer, meaning: "A host name does not resolve.")
+    static let resolverFailed = Self(
+        name: "resolverFailed", status: .tryAgain, meaning: "This machine's resolver did not resolve a host name.")
     static let noPath = Self(
         name: "noPath", status: .unavailable, meaning: "No way to reach the peer worked; see attempts.")
     static let udpBlocked = Self(
@@ -92,6 +94,9 @@ extension CLIError.Code {
         name: "configuration", status: .configuration,
         meaning: "The configuration file or a DEP2P_ variable is wrong.")
     static let interrupted = Self(name: "interrupted", status: .interrupted, meaning: "Stopped by SIGINT.")
+    static let brokenPipe = Self(
+        name: "brokenPipe", status: .brokenPipe,
+        meaning: "The reader of standard output left before the work was done.")
     static let terminated = Self(name: "terminated", status: .terminated, meaning: "Stopped by SIGTERM.")
 
     /// Every code a result can carry besides `ok`, in the order of the man page.
@@ -102,6 +107,7 @@ extension CLIError.Code {
         .addressInUse,
         .cannotCreate, .exists, .noSpace, .ioError, .timeout, .stalled, .peerOffline, .busy, .peerFailed, .changed,
         .protocolViolation,
-        .wrongPeer, .notMember, .refused, .keyFileTooOpen, .configuration, .interrupted, .terminated,
+        .wrongPeer, .notMember, .refused, .keyFileTooOpen, .configuration, .interrupted, .brokenPipe, .terminated,
+        .resolverFailed,
     ]
 }

@@ -20,7 +20,7 @@ extension CLIError {
             return
         }
         let end = Self.end(error.underlying)
-        let code = end.flatMap(Self.code(end:)) ?? Self.code(error.code)
+        let code = end.flatMap(Self.code(end:)) ?? error.code.known.map(Self.code) ?? .internalError
         let isBug = code == .internalError
         let attempts = error.attempts
         self.init(
@@ -30,10 +30,12 @@ extension CLIError {
             fields: attempts.isEmpty ? [] : [AttemptTable.field(attempts)])
     }
 
-    private static func code(_ code: DeP2PError.Code) -> Code {
+    /// Without a default: a code that has no status does not compile.
+    private static func code(_ code: DeP2PError.Code.Known) -> Code {
         switch code {
         case .noAddress: .unknownPeer
         case .nameUnknown: .unknownHost
+        case .resolverFailed: .resolverFailed
         case .timeout: .timeout
         case .refused, .peerOffline: .peerOffline
         case .unreachable, .relayRefused: .noPath
@@ -49,7 +51,8 @@ extension CLIError {
         case .addressInUse: .addressInUse
         case .cannotListen: .osError
         case .cancelled: .interrupted
-        default: .internalError
+        case .alreadyInRealm: .usage
+        case .internalError: .internalError
         }
     }
 

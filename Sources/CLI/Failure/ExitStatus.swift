@@ -15,6 +15,7 @@ enum ExitStatus: UInt8, CaseIterable, Sendable {
     case permission = 77
     case configuration = 78
     case interrupted = 130
+    case brokenPipe = 141
     case terminated = 143
 
     /// The sentence in EXIT STATUS of the man pages.
@@ -35,6 +36,7 @@ enum ExitStatus: UInt8, CaseIterable, Sendable {
         case .permission: "Not permitted: the realm or the peer refused, or a key file is readable by others."
         case .configuration: "The configuration file or a DEP2P_ variable is wrong."
         case .interrupted: "Stopped by SIGINT."
+        case .brokenPipe: "The reader of standard output left before the work was done."
         case .terminated: "Stopped by SIGTERM."
         }
     }

@@ -8,8 +8,12 @@ struct Colour: Sendable {
 
     /// Whether the user and the environment allow colour at all: no-color.org, and terminals that say they can't.
     static func isAllowed(noColor: Bool, _ environment: Environment) -> Bool {
-        !noColor && environment["NO_COLOR"] == nil && environment["TERM"] != nil
-            && environment["TERM"] != Array("dumb".utf8)
+        !noColor && environment["NO_COLOR"] == nil && !isDumb(environment)
+    }
+
+    /// Whether the terminal takes no escape sequences.
+    static func isDumb(_ environment: Environment) -> Bool {
+        environment["TERM"] == nil || environment["TERM"] == Array("dumb".utf8)
     }
 
     func red(_ text: String) -> String { paint(text, "1;31") }

@@ -4,8 +4,12 @@ import Synchronization
 /// Where a command's words go: results to standard output, everything else to standard error; or, with `--json`,
 /// objects of one line to standard output.
 ///
-/// Calling order in the JSON form: ``hello(nodeID:)`` once, ``event(_:_:)`` any number of times, and the program ends
-/// with ``finish(_:)`` or ``fail(_:_:)``, which say hello first when the command did not come so far.
+/// Calling order in the JSON form: ``hello(nodeID:)`` once, ``event(_:_:)`` and ``record(_:_:)`` any number of times, and
+/// the program ends with ``finish(_:)`` or ``fail(_:usage:)``, which say hello first when the command did not come so far,
+/// and then ``drain(patience:)``.
+///
+/// No call waits for whoever reads: each stream has a queue and a writer (``OutputLane``). When the reader falls behind,
+/// events and notes are dropped and counted; results, records and errors never are.
 final class Output: Sendable {
     enum Form: Sendable { case human, json }
 
@@ -15,6 +19,8 @@ final class Output: Sendable {
         var verbosity = 0
         /// What the user and the environment allow; a stream that is no terminal has none anyway.
         var allowsColour = true
+        /// Whether the terminal takes escape sequences at all; a `TERM=dumb` shows them.
+        var allowsEscapes = true
         /// The command's name in the hello.
         var command: String?
     }
@@ -36,12 +42,22 @@ final class Output: Sendable {
         var hasProgressLine = false
         /// The `errno` of the first write to standard output that failed.
         var failure: Int32?
+        /// Whether what could not be written was a result for people or content, the very thing that was asked for.
+        var lostContent = false
+        /// Events, and notes, dropped since the last that was not.
+        var droppedEvents = 0
+        var droppedNotes = 0
     }
+
+    /// What becomes of bytes for standard output when nobody reads it.
+    private enum Weight { case event, record, content }
 
     let style: Style
     let standardOutput: Sink
     let standardError: Sink
     private let onBrokenPipe: @Sendable () -> Void
+    private let outputLane = OutputLane("stdout")
+    private let errorLane: OutputLane
     private let state = Mutex(State())
 
     init(
@@ -51,6 +67,8 @@ final class Output: Sendable {
         self.standardOutput = standardOutput
         self.standardError = standardError
         self.onBrokenPipe = onBrokenPipe
+        // On one terminal the order of the two streams shows.
+        errorLane = standardOutput.isTerminal && standardError.isTerminal ? outputLane : OutputLane("stderr")
     }
 
     var isJSON: Bool { style.form == .json }
@@ -59,24 +77,43 @@ final class Output: Sendable {
     /// Why standard output could not be written, when it could not: an `errno`.
     var failure: Int32? { state.withLock { $0.failure } }
 
+    /// Whether what could not be written was the very thing that was asked for, not only a report of it.
+    var lostContent: Bool { state.withLock { $0.lostContent } }
+
+    /// Whether so much waits for a reader of standard output that a command had better take on nothing more.
+    var isBacklogged: Bool { outputLane.isBacklogged }
+
+    /// Blocks until everything is written: the last call.
+    ///
+    /// - Parameter patience: how long at most; nil for as long as it takes.
+    /// - Returns: whether everything is.
+    func drain(patience: Duration?) -> Bool {
+        // Standard error first: a reader of the other may be gone for good.
+        let isErrorWritten = errorLane.drain(patience: patience)
+        return outputLane.drain(patience: patience) && isErrorWritten
+    }
+
     // MARK: For people
 
     /// A line of the result. Nothing in the JSON form, whose result carries it.
     func result(_ line: String) {
         guard style.form == .human else { return }
-        writeOutput(Array((line + "\n").utf8))
+        writeOutput(Array((line + "\n").utf8), .content)
     }
 
     /// Content itself, such as received data: only in the human form.
-    func content(_ bytes: [UInt8]) { writeOutput(bytes) }
+    func content(_ bytes: [UInt8]) { writeOutput(bytes, .content) }
+
+    /// Text of which a reader may leave the rest, such as help.
+    func courtesy(_ text: String) { writeOutput(Array(text.utf8), .record) }
 
     /// What a peer answered: as it is for a program, escaped for a terminal.
     func reply(_ bytes: [UInt8]) {
         guard style.form == .human else { return }
         if standardOutput.isTerminal {
-            writeOutput(Array((TerminalText.escapeLines(bytes) + "\n").utf8))
+            writeOutput(Array((TerminalText.escapeLines(bytes) + "\n").utf8), .content)
         } else {
-            writeOutput(bytes.last == UInt8(ascii: "\n") ? bytes : bytes + [UInt8(ascii: "\n")])
+            writeOutput(bytes.last == UInt8(ascii: "\n") ? bytes : bytes + [UInt8(ascii: "\n")], .content)
         }
     }
 
@@ -88,18 +125,27 @@ final class Output: Sendable {
 
     private func message(_ line: String, from level: Int) {
         guard style.verbosity >= level else { return }
-        writeError("\(Release.program): \(line)\n")
+        writeError("\(Release.program): \(line)\n", limit: OutputLane.capacity)
     }
 
     /// A line that replaces itself on the terminal; nil takes it away.
-    func progress(_ line: String?) {
+    func progress(_ line: ProgressLine?) {
         guard showsProgress else { return }
         state.withLock { state in
             guard let line else { return clearProgress(&state) }
-            state.hasProgressLine = true
-            let width = max(20, (standardError.columns() ?? 80) - 1)
-            _ = standardError.write(Array(("\r" + String(line.prefix(width)) + Colour.eraseToEndOfLine).utf8))
+            let width = progressWidth
+            let text = "\r" + replacing(with: line.text(columns: width), columns: width)
+            if enqueueError(text, limit: OutputLane.progressCapacity) { state.hasProgressLine = true }
         }
+    }
+
+    /// The last column stays free: a terminal would go to its next line.
+    private var progressWidth: Int { max(20, (standardError.columns() ?? 80) - 1) }
+
+    /// `text` and whatever takes away the rest of a longer line before it.
+    private func replacing(with text: String, columns: Int) -> String {
+        guard !style.allowsEscapes else { return text + Colour.eraseToEndOfLine }
+        return text + String(repeating: " ", count: max(0, columns - DisplayWidth.columns(text)))
     }
 
     // MARK: For programs
@@ -116,7 +162,15 @@ final class Output: Sendable {
         ])
     }
 
+    /// An event that tells how things go: dropped, and counted in a `dropped` event, when nobody reads.
     func event(_ type: String, _ fields: [JSONField]) {
+        guard isJSON else { return }
+        hello(nodeID: nil)
+        writeObject([.int("v", 1), .string("type", type)] + fields, .event)
+    }
+
+    /// An event that carries what was asked for, such as a message that arrived: never dropped.
+    func record(_ type: String, _ fields: [JSONField]) {
         guard isJSON else { return }
         hello(nodeID: nil)
         writeObject([.int("v", 1), .string("type", type)] + fields)
@@ -158,31 +212,67 @@ final class Output: Sendable {
 
     // MARK: Writing
 
-    private func writeObject(_ fields: [JSONField]) {
-        writeOutput(Array((JSONValue.object(fields).encoded + "\n").utf8))
+    private func writeObject(_ fields: [JSONField], _ weight: Weight = .record) {
+        writeOutput(Self.line(fields), weight)
     }
 
-    private func writeOutput(_ bytes: [UInt8]) {
-        let isBroken = state.withLock { state in
-            clearProgress(&state)
-            guard state.failure == nil, let failure = standardOutput.write(bytes) else { return false }
-            state.failure = failure
-            return true
-        }
-        if isBroken { onBrokenPipe() }
+    private static func line(_ fields: [JSONField]) -> [UInt8] {
+        Array((JSONValue.object(fields).encoded + "\n").utf8)
     }
 
-    private func writeError(_ text: String) {
+    private func writeOutput(_ bytes: [UInt8], _ weight: Weight) {
         state.withLock { state in
             clearProgress(&state)
-            // There is nowhere left to say that this failed.
-            _ = standardError.write(Array(text.utf8))
+            let limit = weight == .event ? OutputLane.capacity : nil
+            let gap = state.droppedEvents
+            // A gap is told where it is, or as soon as there is room again.
+            let told = gap == 0 ? [] : Self.line([.int("v", 1), .string("type", "dropped"), .int("count", gap)])
+            if enqueueOutput(told + bytes, limit: limit, weight) {
+                state.droppedEvents = 0
+            } else {
+                state.droppedEvents += 1
+            }
         }
+    }
+
+    private func enqueueOutput(_ bytes: [UInt8], limit: Int?, _ weight: Weight) -> Bool {
+        outputLane.enqueue(bytes.count, limit: limit) { [self] in
+            guard failure == nil else { return noteLoss(of: weight) }
+            guard let failure = standardOutput.write(bytes) else { return }
+            state.withLock { $0.failure = failure }
+            noteLoss(of: weight)
+            onBrokenPipe()
+        }
+    }
+
+    private func noteLoss(of weight: Weight) {
+        if weight == .content { state.withLock { $0.lostContent = true } }
+    }
+
+    private func writeError(_ text: String, limit: Int? = nil) {
+        state.withLock { state in
+            clearProgress(&state)
+            let gap = state.droppedNotes
+            let told = gap == 0 ? "" : "\(Release.program): \(gap) lines were dropped here: nobody read them in time\n"
+            if enqueueError(told + text, limit: limit) {
+                state.droppedNotes = 0
+            } else {
+                state.droppedNotes += 1
+            }
+        }
+    }
+
+    private func enqueueError(_ text: String, limit: Int?) -> Bool {
+        let bytes = Array(text.utf8)
+        // There is nowhere left to say that a write failed.
+        return errorLane.enqueue(bytes.count, limit: limit) { [standardError] in _ = standardError.write(bytes) }
     }
 
     private func clearProgress(_ state: inout State) {
         guard state.hasProgressLine else { return }
         state.hasProgressLine = false
-        _ = standardError.write(Array(("\r" + Colour.eraseToEndOfLine).utf8))
+        let width = progressWidth
+        let rest = style.allowsEscapes ? "" : "\r"
+        _ = enqueueError("\r" + replacing(with: "", columns: width) + rest, limit: nil)
     }
 }

@@ -1,9 +1,25 @@
+/// What a progress line shows: a name, which gives way on a narrow terminal, and figures, which do not.
+struct ProgressLine: Equatable, Sendable {
+    /// Columns that a name keeps.
+    private static let shortestName = 8
+
+    /// Escaped for a terminal.
+    let name: String
+    let figures: String
+
+    /// The line in at most `columns` columns.
+    func text(columns: Int) -> String {
+        let room = max(Self.shortestName, columns - 2 - DisplayWidth.columns(figures))
+        return DisplayWidth.prefix("\(DisplayWidth.shortened(name, to: room))  \(figures)", columns)
+    }
+}
+
 /// Turns counts of acknowledged bytes into a line for the terminal and into events, neither too often.
 ///
 /// Calling order: ``update(bytes:at:)`` with times that never go back; each says what is due.
 struct ProgressMeter: Sendable {
     struct Due: Equatable, Sendable {
-        var line: String?
+        var line: ProgressLine?
         var event: [JSONField]?
     }
 
@@ -62,8 +78,8 @@ struct ProgressMeter: Sendable {
         return exceeds ? .max : rate
     }
 
-    private func line(_ bytes: UInt64, _ rate: UInt64?) -> String {
-        var parts = [name]
+    private func line(_ bytes: UInt64, _ rate: UInt64?) -> ProgressLine {
+        var parts: [String] = []
         if let total {
             parts.append("\(FixedPoint.bytes(bytes)) of \(FixedPoint.bytes(total))")
             parts.append("\(total == 0 ? 100 : Self.percent(bytes, of: total)) %")
@@ -73,7 +89,7 @@ struct ProgressMeter: Sendable {
         if let rate { parts.append("\(FixedPoint.bytes(rate))/s") }
         if let left = timeLeft(bytes, rate) { parts.append("\(FixedPoint.clock(seconds: left)) left") }
         if let path { parts.append(path) }
-        return parts.joined(separator: "  ")
+        return ProgressLine(name: name, figures: parts.joined(separator: "  "))
     }
 
     private static func percent(_ bytes: UInt64, of total: UInt64) -> UInt64 {

@@ -1,8 +1,9 @@
 import Glibc
+import Identity
 
 /// Small files that a command reads whole: keys, passphrases, configuration.
 enum FileReading {
-    /// Reads a file, or standard input for `-`, up to `limit` bytes.
+    /// Reads a file, or standard input for `-`, up to `limit` bytes. The caller wipes a secret.
     ///
     /// - Throws: `inputMissing` when it cannot be opened, `badKey` style errors are the caller's; `ioError` when reading
     ///   fails or the file is longer than `limit`.
@@ -20,19 +21,24 @@ enum FileReading {
     }
 
     private static func contents(_ descriptor: Int32, limit: Int, name: String) throws(CLIError) -> [UInt8] {
-        var result: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 64 * 1024)
-        while true {
-            let count = Glibc.read(descriptor, &buffer, buffer.count)
-            if count == 0 { return result }
+        // In one place, which is wiped: an array that grows leaves copies of a secret behind.
+        var buffer = [UInt8](repeating: 0, count: limit + 1)
+        defer { wipe(&buffer) }
+        var filled = 0
+        while filled < buffer.count {
+            let count = buffer.withUnsafeMutableBytes { bytes in
+                Glibc.read(descriptor, bytes.baseAddress?.advanced(by: filled), bytes.count - filled)
+            }
+            if count == 0 { break }
             if count < 0 {
                 if errno == EINTR { continue }
                 throw CLIError(
                     errno == EISDIR ? .inputMissing : .ioError, "can't read \(name): \(SystemError.text(errno))")
             }
-            result += buffer[..<count]
-            guard result.count <= limit else { throw CLIError(.ioError, "\(name) has more than \(limit) bytes") }
+            filled += count
         }
+        guard filled <= limit else { throw CLIError(.ioError, "\(name) has more than \(limit) bytes") }
+        return Array(buffer[..<filled])
     }
 
     /// The bytes as the system takes a path: ended by a zero byte. A zero byte inside can't come from an argument.

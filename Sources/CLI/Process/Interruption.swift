@@ -16,7 +16,7 @@ final class Interruption: Sendable {
             switch self {
             case .signal(SIGINT): .interrupted
             case .signal: .terminated
-            case .brokenPipe: .ok
+            case .brokenPipe: .brokenPipe
             }
         }
     }
@@ -43,7 +43,8 @@ final class Interruption: Sendable {
         SignalThread.start([SIGINT, SIGTERM, SIGHUP, SIGUSR1]) { [self] signal in
             if let handler = state.withLock({ $0.handlers[signal] }) { return handler() }
             let isWish = signal == SIGINT || signal == SIGTERM
-            if !isWish || !isGraceful || !(trigger(.signal(signal)) || isEcho()) { Self.die(of: signal) }
+            if isWish, isEcho() || (isGraceful && trigger(.signal(signal))) { return }
+            Self.die(of: signal)
         }
     }
 
@@ -54,6 +55,9 @@ final class Interruption: Sendable {
 
     /// From now on somebody waits, or will.
     func becomeGraceful() { state.withLock { $0.isGraceful = true } }
+
+    /// From now on nobody waits any more: the next signal ends the process.
+    func endGrace() { state.withLock { $0.isGraceful = false } }
 
     private var isGraceful: Bool { state.withLock { $0.isGraceful } }
 

@@ -38,6 +38,9 @@ enum ManText {
             + "first is `hello` with `command`, `node_id` and `version`. The last is `result` with `ok`, `code` and `exit`, "
             + "the exit status; after a failure also with `message` and `hint`. Objects and fields may be added, never "
             + "changed or removed. A path that is not UTF-8 stands in base64 in a field whose name ends in `_base64`.",
+        "A reader that falls behind holds nothing up: when more than 1 MiB waits for it, events that only tell how things "
+            + "go are left out, and a `dropped` with their `count` stands in their place. What arrived and how it ended is "
+            + "never left out.",
         "The values of `code` beside `ok`:",
     ]
 }

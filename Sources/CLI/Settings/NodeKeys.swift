@@ -31,31 +31,44 @@ struct NodeKeys: Sendable {
 
     private static func load(_ path: [UInt8], _ plan: NodePlan, _ output: Output) throws(CLIError) -> IdentityKey {
         output.detail("identity from \(TerminalText.escape(path))")
+        return try PassphraseFile.with(plan.passphraseFile) { passphrase throws(CLIError) in
+            try load(path, passphrase)
+        }
+    }
+
+    private static func load(_ path: [UInt8], _ passphrase: [UInt8]?) throws(CLIError) -> IdentityKey {
         do {
-            return try IdentityFile.load(path: path, passphrase: try PassphraseFile.load(plan.passphraseFile))
-        } catch let error as IdentityError {
-            throw CLIError(reading: error)
+            return try IdentityFile.load(path: path, passphrase: passphrase)
         } catch {
-            throw CLIError(error)
+            throw CLIError(reading: error)
         }
     }
 
     private static func make(_ path: [UInt8], _ plan: NodePlan, _ output: Output) throws(CLIError) -> IdentityKey {
+        try PassphraseFile.with(plan.passphraseFile) { passphrase throws(CLIError) in
+            try make(path, passphrase, output)
+        }
+    }
+
+    private static func make(_ path: [UInt8], _ passphrase: [UInt8]?, _ output: Output) throws(CLIError) -> IdentityKey
+    {
         let key = IdentityKey.generate()
-        let passphrase = try PassphraseFile.load(plan.passphraseFile)
         do {
             try IdentityFile.create(key, path: path, passphrase: passphrase)
             output.note("new identity \(key.nodeID) in \(TerminalText.escape(path))")
             return key
         } catch {
             // Another process made it at the same time: the file appears whole, so it can be read.
-            guard error.code == .fileExists else { throw CLIError(writing: error) }
+            guard error.code == .fileExists else { throw Self.unwritable(CLIError(writing: error)) }
         }
-        do {
-            return try IdentityFile.load(path: path, passphrase: passphrase)
-        } catch {
-            throw CLIError(reading: error)
-        }
+        return try load(path, passphrase)
+    }
+
+    private static func unwritable(_ error: CLIError) -> CLIError {
+        CLIError(
+            error.code, error.message,
+            hint: error.hint
+                ?? "give --ephemeral for an identity of this run only, or --identity FILE where one can be kept")
     }
 
     private static func realmKey(

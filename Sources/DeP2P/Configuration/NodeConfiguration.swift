@@ -62,7 +62,7 @@ public struct NodeConfiguration: Sendable {
                 .cannotListen, "cannot listen on \(address)",
                 hint: "give an IP address and port, or /ip4/…/udp/…/quic-v1")
         }
-        let scope = address.zone.map(InterfaceAddresses.index) ?? 0
+        let scope = try Self.scope(of: address)
         listen.append(SocketAddress(ip, port: port, scope: scope))
     }
 
@@ -75,7 +75,17 @@ public struct NodeConfiguration: Sendable {
                 .cannotListen, "cannot listen on \(address)",
                 hint: "give an IP address and port, or /ip4/…/tcp/…/tls")
         }
-        let scope = address.zone.map(InterfaceAddresses.index) ?? 0
+        let scope = try Self.scope(of: address)
         tcpListen.append(SocketAddress(ip, port: port, scope: scope))
+    }
+
+    private static func scope(of address: Address) throws(DeP2PError) -> UInt32 {
+        guard let zone = address.zone else { return 0 }
+        guard let index = NetworkInterface.index(of: zone) else {
+            throw DeP2PError(
+                .cannotListen, "cannot listen on \(address): this machine has no interface \(zone)",
+                hint: "ip link shows the interfaces")
+        }
+        return index
     }
 }

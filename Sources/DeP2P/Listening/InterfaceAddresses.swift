@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Identity
+internal import QUIC
 
 /// The addresses of this machine's network interfaces.
 enum InterfaceAddresses {
@@ -8,7 +9,9 @@ enum InterfaceAddresses {
 
     /// Those of interfaces that are up, without link-local ones: these mean nothing without an interface name.
     ///
-    /// In the order in which to tell them: global, private, then loopback.
+    /// In the order in which to tell them: global, private, then loopback; of each kind first the address that this
+    /// machine shows to the world, then those of interfaces that carry, bridges (of containers and virtual machines, as
+    /// a rule) and interfaces without a link last.
     static func all() -> [IPAddress] { withPrefixes().map(\.ip) }
 
     /// The same with the bits that name each one's subnet.
@@ -16,7 +19,8 @@ enum InterfaceAddresses {
         var list: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&list) == 0 else { return [(.v4Loopback, 8)] }
         defer { freeifaddrs(list) }
-        var found: [(ip: IPAddress, prefixLength: Int)] = []
+        var found: [(ip: IPAddress, prefixLength: Int, rank: Int)] = []
+        let shown = shownToTheWorld()
         var next = list
         while let entry = next?.pointee, found.count < limit {
             next = entry.ifa_next
@@ -26,14 +30,29 @@ enum InterfaceAddresses {
             else { continue }
             let mask = ip(entry.ifa_netmask)
             let length = mask.map { $0.high.nonzeroBitCount + $0.low.nonzeroBitCount }
-            found.append((address, length ?? (address.family == .v4 ? 32 : 128)))
+            let rank = kind(address) + (shown.contains(address) ? 0 : rank(of: entry))
+            found.append((address, length ?? (address.family == .v4 ? 32 : 128), rank))
         }
-        return found.filter(\.ip.isGlobal) + found.filter { !$0.ip.isGlobal && !$0.ip.isLoopback }
-            + found.filter(\.ip.isLoopback)
+        // The system's order where nothing else decides.
+        return found.enumerated().sorted { ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset) }
+            .map { ($0.element.ip, $0.element.prefixLength) }
     }
 
-    /// The index of the interface `name`; 0 when there is none.
-    static func index(_ name: String) -> UInt32 { UInt32(name) ?? if_nametoindex(name) }
+    /// Global before private before loopback; what has no link comes behind even that.
+    private static func kind(_ ip: IPAddress) -> Int { ip.isGlobal ? 0 : ip.isLoopback ? 20 : 10 }
+
+    private static func rank(of entry: ifaddrs) -> Int {
+        guard entry.ifa_flags & UInt32(IFF_RUNNING) != 0 else { return 30 }
+        let isBridge = access("/sys/class/net/\(String(cString: entry.ifa_name))/bridge", F_OK) == 0
+        return isBridge ? 2 : 1
+    }
+
+    /// The addresses that datagrams to far hosts carry, one a family at most. Nothing is sent: the destinations are set
+    /// aside for documentation (RFC 5737, RFC 3849).
+    private static func shownToTheWorld() -> [IPAddress] {
+        ["192.0.2.1", "2001:db8::1"].compactMap { IPAddress($0) }
+            .compactMap { IPAddress.source(toward: SocketAddress($0, port: 9)) }
+    }
 
     private static func ip(_ address: UnsafePointer<sockaddr>?) -> IPAddress? {
         guard let address else { return nil }

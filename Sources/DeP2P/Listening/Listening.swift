@@ -14,25 +14,56 @@ enum Listening {
     static func open(_ addresses: [SocketAddress]) throws -> UDPDriver {
         if addresses.isEmpty { return try openAnywhere() }
         let sharesFreePort = addresses.count > 1 && addresses.allSatisfy { $0.port == 0 && $0.ip.isUnspecified }
-        return try sharesFreePort ? openAnywhere() : UDPDriver(bind: addresses)
+        return try sharesFreePort ? openAnywhere() : open(addresses) { try UDPDriver(bind: $0) }
     }
 
-    /// One port for both families, as firewalls and people like it; IPv4 alone where there is no IPv6.
+    /// What `bind` refuses an address with when the kernel lacks its family, or all of its addresses.
+    private static let missingFamily = [EAFNOSUPPORT, EADDRNOTAVAIL, EPROTONOSUPPORT]
+
+    /// “Every local address” means those that there are: a family that this kernel lacks is left out, as long as another
+    /// was asked for too.
+    @NetworkActor
+    private static func open<Sockets>(
+        _ addresses: [SocketAddress], _ bind: ([SocketAddress]) throws -> Sockets
+    ) throws -> Sockets {
+        do {
+            return try bind(addresses)
+        } catch let error as BindError where error.address.ip.isUnspecified && missingFamily.contains(error.errno) {
+            let rest = addresses.filter { $0.ip.family != error.address.ip.family }
+            guard !rest.isEmpty else { throw error }
+            return try bind(rest)
+        }
+    }
+
+    /// One port for both families, as firewalls and people like it; one family alone where there is no other.
     @NetworkActor
     private static func openAnywhere() throws -> UDPDriver {
         for _ in 0..<portAttempts {
-            let probe = try UDPDriver(bind: [SocketAddress(.v4Any, port: 0)])
-            let port = probe.localAddresses[0].port
-            probe.close()
-            do throws(BindError) {
-                return try UDPDriver(bind: NodeConfiguration.anyAddress(port: port))
-            } catch {
-                if error.address.ip.family == .v6, error.errno != EADDRINUSE {
-                    return try UDPDriver(bind: [SocketAddress(.v4Any, port: port)])
-                }
+            let port = try freePort()
+            do {
+                return try open(NodeConfiguration.anyAddress(port: port)) { try UDPDriver(bind: $0) }
+            } catch let error as BindError where error.errno == addressInUse {
+                continue
             }
         }
         throw DeP2PError(.addressInUse, "no port is free in both address families")
+    }
+
+    /// A port that is free in one family, IPv4 where there is that.
+    @NetworkActor
+    private static func freePort() throws -> UInt16 {
+        let any = [IPAddress.v4Any, .v6Any].map { SocketAddress($0, port: 0) }
+        var lastError: any Error = DeP2PError(.cannotListen, "this machine has neither IPv4 nor IPv6")
+        for address in any {
+            do {
+                let probe = try UDPDriver(bind: [address])
+                defer { probe.close() }
+                return probe.localAddresses[0].port
+            } catch {
+                lastError = error
+            }
+        }
+        throw lastError
     }
 
     /// Binds the TCP sockets; `nil` for none.
@@ -41,13 +72,7 @@ enum Listening {
     @NetworkActor
     static func openTCP(_ addresses: [SocketAddress]) throws -> TCPListener? {
         guard !addresses.isEmpty else { return nil }
-        let isAnywhere = addresses.contains { $0.ip == .v4Any }
-        do {
-            return try TCPListener(bind: addresses)
-        } catch let error as BindError where isAnywhere && error.address.ip == .v6Any && error.errno != EADDRINUSE {
-            // IPv4 alone where there is no IPv6.
-            return try TCPListener(bind: addresses.filter { $0.ip.family == .v4 })
-        }
+        return try open(addresses) { try TCPListener(bind: $0) }
     }
 
     /// The addresses at which others may reach sockets bound to `bound`, best first, without the NodeID.

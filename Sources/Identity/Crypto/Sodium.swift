@@ -15,7 +15,7 @@ public func constantTimeEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
 }
 
 /// Overwrites bytes in a way the compiler can't leave out, then empties the array.
-func wipe<Element: BitwiseCopyable>(_ elements: inout [Element]) {
+public func wipe<Element: BitwiseCopyable>(_ elements: inout [Element]) {
     elements.withUnsafeMutableBytes { buffer in
         if let start = buffer.baseAddress { sodium_memzero(start, buffer.count) }
     }

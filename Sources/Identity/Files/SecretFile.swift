@@ -1,3 +1,4 @@
+internal import CSystem
 internal import Glibc
 
 /// Files that hold a secret: how they are made, and which are refused.
@@ -10,29 +11,34 @@ enum SecretFile {
     private static let closedMode: mode_t = 0o600
     private static let closedDirectoryMode: mode_t = 0o700
 
-    /// The contents of a regular file that only its owner can read. The caller wipes them.
+    /// The contents of a regular file that nobody else can read. The caller wipes them.
+    ///
+    /// A symbolic link is followed: whoever may make one here may also replace the file, and secrets that a service or
+    /// container manager mounts are links. What counts is the file at its end.
     ///
     /// - Parameter what: names the file in errors, as in “identity file”.
     static func read(_ path: [UInt8], what: String) throws(IdentityError) -> [UInt8] {
         let name = "\(what) \(shown(path))"
         guard !path.contains(0) else { throw IdentityError(.fileMissing, "\(name) is not the name of a file") }
         // O_NONBLOCK: opening a FIFO must not wait for a writer.
-        let descriptor = open(terminated(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+        let descriptor = open(terminated(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw openError(errno, name) }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw systemError("can't examine \(name)", errno) }
-        try check(status, name, path)
+        try check(status, descriptor, name, path)
         return try contents(of: descriptor, name)
     }
 
-    private static func check(_ status: stat, _ name: String, _ path: [UInt8]) throws(IdentityError) {
+    private static func check(
+        _ status: stat, _ descriptor: Int32, _ name: String, _ path: [UInt8]
+    ) throws(IdentityError) {
         switch status.st_mode & S_IFMT {
         case S_IFREG: break
         case S_IFDIR: throw IdentityError(.fileIsDirectory, "\(name) is a directory")
         default: throw IdentityError(.fileNotRegular, "\(name) is not a regular file")
         }
-        guard status.st_mode & 0o077 == 0 else {
+        guard !isOpenToOthers(status, descriptor) else {
             throw IdentityError(
                 .fileTooOpen, "\(name) can be read by others (mode \(String(status.st_mode & 0o7777, radix: 8)))",
                 hint: "run chmod 600 \(shown(path))")
@@ -41,6 +47,16 @@ enum SecretFile {
         guard status.st_size <= maximumLength else {
             throw IdentityError(.fileCorrupt, "\(name) has \(status.st_size) bytes, too many for a key")
         }
+    }
+
+    private static func isOpenToOthers(_ status: stat, _ descriptor: Int32) -> Bool {
+        guard status.st_mode & 0o077 != 0 else { return false }
+        guard status.st_mode & 0o007 == 0 else { return true }
+        var bytes = [UInt8](repeating: 0, count: maximumLength)
+        let length = dep2p_access_control_list(descriptor, &bytes, bytes.count)
+        guard length > 0, let list = AccessControlList(Array(bytes.prefix(length))) else { return true }
+        // A writer could put in another key; no list gives that away by accident.
+        return status.st_mode & 0o020 != 0 || list.letsOthersRead(than: geteuid(), owner: status.st_uid)
     }
 
     private static func contents(of descriptor: Int32, _ name: String) throws(IdentityError) -> [UInt8] {
@@ -166,7 +182,7 @@ extension SecretFile {
     private static func openError(_ number: Int32, _ name: String) -> IdentityError {
         switch number {
         case ENOENT, ENOTDIR: IdentityError(.fileMissing, "\(name) does not exist", systemError: number)
-        case ELOOP: IdentityError(.fileIsSymbolicLink, "\(name) is a symbolic link", systemError: number)
+        case ELOOP: IdentityError(.fileIsSymbolicLink, "\(name) is a loop of symbolic links", systemError: number)
         case EACCES, EPERM: IdentityError(.fileUnreadable, "no permission to read \(name)", systemError: number)
         default: systemError("can't open \(name)", number)
         }

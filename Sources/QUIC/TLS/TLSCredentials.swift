@@ -6,7 +6,7 @@ internal import Identity
 /// The TLS key is ECDSA P-256, which every libp2p implementation accepts; it lives as long as the endpoint.
 final class TLSCredentials {
     /// Dates far apart: a certificate lives for one run, and a wrong clock must not lock anyone out.
-    private static let notBefore: Int64 = 946_684_800  // 2000-01-01
+    private static let notBefore: Int64 = 0  // 1970-01-01, where a clock begins that nobody has set
     private static let notAfter: Int64 = 67_090_118_400  // 4096-01-01
 
     /// libp2p TLS specification, "ALPN".

@@ -27,6 +27,8 @@ public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         case closed
         /// The name has no address.
         case nameUnknown
+        /// The system's resolver did not say whether it has one.
+        case resolverFailed
         /// The address is not one that can be dialled.
         case unsupported
         /// Another attempt succeeded first, or the whole connect was over.

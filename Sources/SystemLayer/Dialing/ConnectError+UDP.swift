@@ -13,8 +13,8 @@ extension ConnectError {
     static func udpBlocked(
         _ attempts: [ConnectAttempt], _ telling: ConnectAttempt?, name: String, nodeID: NodeID?
     ) -> ConnectError? {
-        let overUDP = attempts.filter(\.isOverUDP)
-        let overTCP = attempts.filter(\.isOverTCP)
+        let overUDP = attempts.filter { $0.stage != .resolve && $0.isOverUDP }
+        let overTCP = attempts.filter { $0.stage != .resolve && $0.isOverTCP }
         let isSilent = !overUDP.contains { answers.contains($0.outcome) } && overUDP.contains { $0.outcome == .timeout }
         guard isSilent, let telling else { return nil }
         if let answer = overTCP.last(where: { answers.contains($0.outcome) }) {

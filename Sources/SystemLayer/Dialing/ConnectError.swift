@@ -7,6 +7,8 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
         case noAddress
         /// No host name given could be resolved.
         case nameUnknown
+        /// This machine's resolver did not tell.
+        case resolverFailed
         /// Nothing answered at any address.
         case timeout
         /// The hosts answered that nothing listens there.
@@ -56,9 +58,10 @@ extension ConnectError {
     /// The most telling outcome wins: that something answered says more than that nothing did.
     static func summary(of attempts: [ConnectAttempt], nodeID: NodeID?) -> ConnectError {
         let order: [ConnectAttempt.Outcome] = [
-            .wrongPeer, .closed, .handshakeFailed, .relayRefused, .refused, .timeout, .unreachable, .nameUnknown,
-            .unsupported,
+            .wrongPeer, .closed, .handshakeFailed, .relayRefused, .refused, .timeout, .unreachable,
+            .resolverFailed, .nameUnknown, .unsupported,
         ]
+        let attempts = attempts.map(\.withoutSilentResolver)
         let telling = order.lazy.compactMap { outcome in attempts.last { $0.outcome == outcome } }.first
         let name = nodeID.map { "node \($0)" } ?? "the node"
         if let blocked = udpBlocked(attempts, telling, name: name, nodeID: nodeID) { return blocked }
@@ -99,8 +102,23 @@ extension ConnectError {
             (.unreachable, "no route to \(address): \(detail)", "check this machine's network")
         case .nameUnknown:
             (.nameUnknown, "cannot resolve \(address): \(detail)", "check the name, or give an IP address")
+        case .resolverFailed:
+            (
+                .resolverFailed, "this machine's resolver does not resolve \(address): \(detail)",
+                "check /etc/resolv.conf and the network, or give an IP address"
+            )
         case .unsupported, .connected, .superseded:
             (.noAddress, "no address of \(name) can be dialled: \(address): \(detail)", "give an address with /quic-v1")
         }
+    }
+}
+
+extension ConnectAttempt {
+    /// A lookup that was still under way when the whole connect was over says nothing of hosts and firewalls.
+    fileprivate var withoutSilentResolver: ConnectAttempt {
+        guard stage == .resolve, outcome == .timeout else { return self }
+        return ConnectAttempt(
+            stage: stage, address: address, elapsed: elapsed, outcome: .resolverFailed,
+            detail: "the resolver did not answer")
     }
 }

@@ -282,7 +282,7 @@ private final class DialRace {
             if ip.isUnspecified || ip.isMulticast {
                 throw TransportFailure(.unsupported, detail: "\(ip) is not the address of a host")
             }
-            let scope = address.zone.map { UInt32($0) ?? if_nametoindex($0) } ?? 0
+            let scope = try Self.scope(of: address, ip)
             let socket = SocketAddress(ip, port: port, scope: scope)
             return .dial(DialMachine.Candidate(isTCP ? .tcp(socket) : .direct(socket), text: "\(address)"))
         case .dns(_, .dnsaddr):
@@ -292,6 +292,19 @@ private final class DialRace {
             return .resolve(Plan.Name(text: name, family: family, port: port, isTCP: isTCP))
         case nil: throw TransportFailure(.unsupported, detail: "the address names no host")
         }
+    }
+
+    /// The interface that the address names (RFC 4007 section 11); 0 for none.
+    private static func scope(of address: Address, _ ip: IPAddress) throws(TransportFailure) -> UInt32 {
+        guard let zone = address.zone else {
+            guard ip.family == .v6, ip.isLinkLocal else { return 0 }
+            throw TransportFailure(
+                .unreachable, detail: "a link-local address needs its interface: [\(ip)%INTERFACE]:PORT")
+        }
+        guard let index = NetworkInterface.index(of: zone) else {
+            throw TransportFailure(.unreachable, detail: "this machine has no interface \(zone)")
+        }
+        return index
     }
 }
 

@@ -25,15 +25,15 @@ struct NameResolver {
 
     /// The addresses of `name`, of one family or of both.
     ///
-    /// - Throws: ``TransportFailure`` `nameUnknown` or `timeout`.
+    /// - Throws: ``TransportFailure`` `nameUnknown`, or `resolverFailed` when that is not to be known.
     func addresses(of name: String, family: IPAddress.Family?) async throws -> [IPAddress] {
         guard Self.lookups < Self.lookupLimit else {
-            throw TransportFailure(.nameUnknown, detail: "more than \(Self.lookupLimit) lookups at once")
+            throw TransportFailure(.resolverFailed, detail: "more than \(Self.lookupLimit) lookups at once")
         }
         // The system's resolver cannot be cancelled: the waiter leaves it behind at the deadline.
         let waiter = Waiter<[IPAddress]>()
         let token = clock.schedule(after: deadline) {
-            waiter.resume(throwing: TransportFailure(.timeout, detail: "the resolver did not answer"))
+            waiter.resume(throwing: TransportFailure(.resolverFailed, detail: "the resolver did not answer"))
         }
         defer { clock.cancel(token) }
         Self.lookups += 1
@@ -47,6 +47,10 @@ struct NameResolver {
         }
         return try await waiter.value()
     }
+
+    /// EAI_NODATA and EAI_ADDRFAMILY of <netdb.h>, which needs _GNU_SOURCE for them: the name has no address, or none of
+    /// this family.
+    private nonisolated static let (noData, noFamily): (Int32, Int32) = (-5, -9)
 
     nonisolated static func systemLookup(_ name: String, _ family: IPAddress.Family?) -> Result<
         [IPAddress], TransportFailure
@@ -62,7 +66,10 @@ struct NameResolver {
         var list: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(name, nil, &hints, &list)
         guard status == 0 else {
-            return .failure(TransportFailure(.nameUnknown, detail: String(cString: gai_strerror(status))))
+            // That there is no such name is an answer; everything else is the want of one.
+            let isAnswer = status == EAI_NONAME || status == Self.noData || status == Self.noFamily
+            let detail = status == EAI_SYSTEM ? String(cString: strerror(errno)) : String(cString: gai_strerror(status))
+            return .failure(TransportFailure(isAnswer ? .nameUnknown : .resolverFailed, detail: detail))
         }
         defer { freeaddrinfo(list) }
         var addresses: [IPAddress] = []

@@ -12,7 +12,8 @@ import Testing
     }
 
     private static let errors: [(any Error, CLIError.Code)] = [
-        (connect(.noAddress), .unknownPeer), (connect(.nameUnknown), .unknownHost), (connect(.timeout), .timeout),
+        (connect(.noAddress), .unknownPeer), (connect(.nameUnknown), .unknownHost),
+        (connect(.resolverFailed), .resolverFailed), (connect(.timeout), .timeout),
         (connect(.refused), .peerOffline), (connect(.unreachable), .noPath), (connect(.wrongPeer), .wrongPeer),
         (connect(.handshakeFailed), .protocolViolation), (connect(.dialledSelf), .usage), (connect(.limit), .busy),
         (RealmError(.refused), .notMember), (RealmError(.notMember), .notMember), (RealmError(.timeout), .timeout),
@@ -34,6 +35,13 @@ import Testing
         let (error, code) = Self.errors[index]
         #expect(CLIError(error).code == code, "\(error)")
         #expect(CLIError(DeP2PError(error)).code == code, "\(error)")
+    }
+
+    /// A code that nobody gave a status would end as a bug of dep2p's.
+    @Test(arguments: DeP2PError.Code.Known.allCases)
+    func everyCodeOfTheEngineHasAStatusOfItsOwn(_ known: DeP2PError.Code.Known) {
+        let code = DeP2PError.Code(rawValue: known.rawValue)
+        #expect((CLIError(DeP2PError(code, "")).code == .internalError) == (code == .internalError))
     }
 
     @Test func whatAPeerSaidIsEscaped() {

@@ -7,17 +7,31 @@ import Testing
 
     @Test func theLineTellsBytesShareRateTimeLeftAndPath() {
         var meter = ProgressMeter(name: "disk.img", total: 100 * Self.mebibyte, path: "direct")
-        #expect(meter.update(bytes: 0, at: .zero).line == "disk.img  0 B of 100 MiB  0 %  direct")
+        #expect(meter.update(bytes: 0, at: .zero).line?.text(columns: 200) == "disk.img  0 B of 100 MiB  0 %  direct")
         #expect(
-            meter.update(bytes: 10 * Self.mebibyte, at: .seconds(1)).line
+            meter.update(bytes: 10 * Self.mebibyte, at: .seconds(1)).line?.text(columns: 200)
                 == "disk.img  10.0 MiB of 100 MiB  10 %  10.0 MiB/s  0:09 left  direct")
-        #expect(meter.update(bytes: 100 * Self.mebibyte, at: .seconds(2)).line?.contains("100 %") == true)
+        #expect(meter.update(bytes: 100 * Self.mebibyte, at: .seconds(2)).line?.figures.contains("100 %") == true)
+    }
+
+    @Test func figuresStayWhateverTheNameAndColumnsAreThoseOfTheTerminal() {
+        let figures = "1.0 GiB of 2.0 GiB  50 %"
+        let wide = ProgressLine(name: String(repeating: "超長的檔案名稱", count: 6), figures: figures).text(columns: 59)
+        #expect(wide.hasSuffix("  " + figures))
+        #expect(DisplayWidth.columns(wide) <= 59)
+        #expect(wide.hasPrefix("超長的檔案"))
+        let long = ProgressLine(name: String(repeating: "n", count: 150), figures: figures).text(columns: 59)
+        #expect(long.hasSuffix("  " + figures) && DisplayWidth.columns(long) == 59)
+        #expect(DisplayWidth.columns("e\u{301}") == 1)
+        #expect(DisplayWidth.shortened("超長", to: 3) == "超…")
+        #expect(DisplayWidth.shortened("超長", to: 1) == "")
+        #expect(ProgressLine(name: "abc", figures: figures).text(columns: 20).count == 20)
     }
 
     @Test func aStreamHasNoShareAndNothingLeft() {
         var meter = ProgressMeter(name: "stdin", total: nil)
         _ = meter.update(bytes: 0, at: .zero)
-        #expect(meter.update(bytes: 2048, at: .seconds(2)).line == "stdin  2.0 KiB  1.0 KiB/s")
+        #expect(meter.update(bytes: 2048, at: .seconds(2)).line?.text(columns: 200) == "stdin  2.0 KiB  1.0 KiB/s")
     }
 
     @Test func eventsComeTwiceASecondAndLinesTenTimes() {
@@ -39,12 +53,12 @@ import Testing
         var meter = ProgressMeter(name: "x", total: .max)
         _ = meter.update(bytes: 0, at: .zero)
         #expect(meter.update(bytes: .max, at: .microseconds(1)).line == nil)
-        #expect(meter.update(bytes: .max, at: .seconds(1)).line?.contains("100 %") == true)
+        #expect(meter.update(bytes: .max, at: .seconds(1)).line?.figures.contains("100 %") == true)
         var backwards = ProgressMeter(name: "x", total: 1)
         _ = backwards.update(bytes: 100, at: .zero)
-        #expect(backwards.update(bytes: 5, at: .seconds(1)).line?.contains("100 %") == true)
+        #expect(backwards.update(bytes: 5, at: .seconds(1)).line?.figures.contains("100 %") == true)
         var empty = ProgressMeter(name: "x", total: 0)
-        #expect(empty.update(bytes: 0, at: .zero).line == "x  0 B of 0 B  100 %")
+        #expect(empty.update(bytes: 0, at: .zero).line?.text(columns: 200) == "x  0 B of 0 B  100 %")
     }
 }
 

@@ -27,6 +27,6 @@ import Testing
     @Test func statusesOfTheReasons() {
         #expect(Interruption.Reason.signal(SIGINT).status == .interrupted)
         #expect(Interruption.Reason.signal(SIGTERM).status == .terminated)
-        #expect(Interruption.Reason.brokenPipe.status == .ok)
+        #expect(Interruption.Reason.brokenPipe.status == .brokenPipe)
     }
 }

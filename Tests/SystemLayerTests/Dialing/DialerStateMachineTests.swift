@@ -86,7 +86,7 @@ import Testing
     @Test(arguments: [
         (ConnectAttempt.Outcome.wrongPeer, ConnectError.Code.wrongPeer), (.closed, .closed),
         (.handshakeFailed, .handshakeFailed), (.refused, .refused), (.timeout, .timeout), (.unreachable, .unreachable),
-        (.nameUnknown, .nameUnknown), (.unsupported, .noAddress),
+        (.nameUnknown, .nameUnknown), (.resolverFailed, .resolverFailed), (.unsupported, .noAddress),
     ])
     func summaryNamesTheMostTelling(_ pair: (outcome: ConnectAttempt.Outcome, code: ConnectError.Code)) {
         let attempts = [pair.outcome, .unsupported].map {
@@ -95,5 +95,13 @@ import Testing
         let error = ConnectError.summary(of: attempts, nodeID: nil)
         #expect(error.code == pair.code)
         #expect(!error.reason.isEmpty && !error.hint.isEmpty && error.attempts == attempts)
+    }
+
+    /// A lookup that the end of the whole connect cut short is no sign of a firewall.
+    @Test func aResolverThatWasSilentToTheEndIsTheResolversFault() {
+        let attempts = ["/dns4/a.example/udp/1/quic-v1", "/dns4/b.example/udp/1/quic-v1"].map {
+            ConnectAttempt(stage: .resolve, address: $0, elapsed: .zero, outcome: .timeout, detail: "no answer")
+        }
+        #expect(ConnectError.summary(of: attempts, nodeID: nil).code == .resolverFailed)
     }
 }

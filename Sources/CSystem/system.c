@@ -1,0 +1,13 @@
+#include "csystem.h"
+
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/xattr.h>
+
+int dep2p_forbid_core_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno; }
+
+ssize_t dep2p_access_control_list(int descriptor, uint8_t *result, size_t capacity) {
+    ssize_t length = fgetxattr(descriptor, "system.posix_acl_access", result, capacity);
+    if (length >= 0) return length;
+    return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+}
