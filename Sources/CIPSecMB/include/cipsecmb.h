@@ -9,6 +9,9 @@ extern "C" {
 #endif
 
 // SHA-256 of many messages at once, in the lanes of the processor's vector unit (Intel's Multi-Buffer Crypto library).
+//
+// Pointers: the library reads `data` and writes `digests` until a job is handed back, and every job is before the call
+// returns (the flush loop): it holds none in between. HashLanes frees the lanes, or keeps them for the next call.
 typedef struct dep2p_hash_lanes dep2p_hash_lanes;
 
 // NULL where there is no such library for the processor. One thread at a time uses it; free with the next function.

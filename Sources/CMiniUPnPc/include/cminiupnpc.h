@@ -3,6 +3,10 @@
 
 // The door to miniupnpc: an Internet gateway found by SSDP, and port mappings on it. Every call blocks.
 
+// Pointers: the gateway owns its strings and what dep2p_upnp_local_address and dep2p_upnp_external_address return, until
+// dep2p_upnp_free. UPnPGateway frees it with its last reference, which every blocking call in another thread holds too;
+// strings are copied. miniupnpc keeps nothing of what it is given.
+
 /// A gateway that said it is connected.
 typedef struct dep2p_upnp_gateway dep2p_upnp_gateway;
 

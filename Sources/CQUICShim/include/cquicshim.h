@@ -41,6 +41,8 @@ typedef struct {
 
 // ---- UDP (udp.c) ----
 
+// Pointers: the kernel copies within the call. What it did not take at once, Endpoint keeps a copy of.
+
 /// A bound, non-blocking UDP socket with GRO, ECN and packet info; -errno on failure.
 int dep2p_udp_open(const dep2p_address *bind_to, int buffer_bytes);
 /// The address the socket is bound to; 0 or -errno.
@@ -107,6 +109,11 @@ enum {
     DEP2P_TLS_FAILED = -4,
 };
 
+// Pointers: a context is freed by its TLSContext; each SSL counts a reference to it besides. dep2p_tls is freed by its
+// TLSSocket, before the descriptor, which is never OpenSSL's: the BIO only borrows it. Buffers are the caller's for the
+// call: a write that has to be repeated may come from elsewhere (ACCEPT_MOVING_WRITE_BUFFER) as long as the bytes are the
+// same, and DatagramQueue keeps them in front until they are taken.
+
 /// Contexts verify nobody: the outer TLS only gets through firewalls. NULL on failure.
 dep2p_tls_context *dep2p_tls_client_context(void);
 /// `certificate` and `key` (SEC 1) in DER.
@@ -127,10 +134,10 @@ void dep2p_tls_shutdown(dep2p_tls *tls);
 
 // ---- certificates (certificate.c) ----
 
-/// Makes a P-256 key and a certificate of it, self-signed, carrying `extension` (the value's DER) under the libp2p
-/// object identifier. Buffers are the caller's to free with dep2p_free. 0 on success.
-///
-/// `spki_callback` is given the key's SubjectPublicKeyInfo and returns the extension for it.
+// Pointers: every buffer is the caller's for the call alone; what OpenSSL makes is freed before the functions return, but
+// for the key, which is freed with dep2p_certificate_key_free (TLSCredentials and TLSContext do so as they leave).
+
+/// A P-256 key.
 typedef struct dep2p_certificate_key dep2p_certificate_key;
 dep2p_certificate_key *dep2p_certificate_key_make(void);
 void dep2p_certificate_key_free(dep2p_certificate_key *key);
@@ -181,6 +188,20 @@ typedef struct dep2p_quic dep2p_quic;
 dep2p_credentials *dep2p_credentials_make(const uint8_t *certificate, size_t certificate_length, const uint8_t *key,
                                           size_t key_length, const char *protocol);
 void dep2p_credentials_free(dep2p_credentials *credentials);
+
+// Pointers that cross this part of the door, who frees them and who may still hold them:
+// - Stream data (the vectors of dep2p_quic_write): ngtcp2 keeps pointers to what a packet took and reads it again when
+//   it is lost. It lets go at stream_acknowledged (what lies below `end`), at stream_closed, and in dep2p_quic_free; a
+//   reset or a stop does not count. SendBuffer frees at these three and nowhere else.
+// - The connection: its one owner (Connection, by QUICHandle) frees it, never from inside a callback. `user` is that
+//   owner, unretained: it outlives what it owns.
+// - The callbacks and settings are copied. `result` of dep2p_quic_write is written to until the call that completes the
+//   datagram (after DEP2P_QUIC_WRITE_MORE the same buffer must be given again); nothing points there afterwards.
+// - What callbacks are given (data, tokens, IDs, addresses, certificates) lies in the received datagram, in ngtcp2 or in
+//   GnuTLS, and is valid during the call: Swift copies.
+// - dep2p_initial.token lies in the datagram; ngtcp2_conn_server_new copies it.
+// - Credentials: GnuTLS sessions point at them. Each Connection keeps its own alive until it is freed itself.
+// - Reasons and failure texts: in constant memory of the libraries, or copied within the call.
 
 /// Called on the thread that calls into the connection, with the connection's `user`. Those that return int report
 /// 0, or non-zero to fail the connection. None may free the connection.

@@ -49,6 +49,7 @@ public struct Preset: Sendable {
         quic.maxConnections = high + high / 4
         quic.keepAlive = keepAlive
         quic.idleTimeout = idleTimeout
+        quic.limitCloseCode = CloseCode.limit.rawValue
         connections = ConnectionLimits()
         connections.sessions = high
         connections.handlersPerSession = quic.maxStreams

@@ -7,6 +7,7 @@ final class SecretBytes: @unchecked Sendable {
     // nobody else holds it.
 
     let count: Int
+    /// libsodium's: freed in `deinit` alone, and lent for calls that keep no pointer (the closures below do not escape).
     private let storage: UnsafeMutableRawPointer
 
     /// A copy of `bytes`; the caller wipes its own.

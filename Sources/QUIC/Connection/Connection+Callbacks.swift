@@ -25,6 +25,7 @@ extension Connection {
             stream_acknowledged: { user, id, end in
                 with(user) { connection in
                     connection.acknowledgements &+= 1
+                    connection.endpoint.ledger?.acknowledged(upTo: end, stream: id, of: connection)
                     connection.streams[id]?.acknowledged(upTo: end)
                 }
             },
@@ -33,7 +34,10 @@ extension Connection {
                 return 0
             },
             stream_closed: { user, id, code in
-                with(user) { $0.streams.removeValue(forKey: id)?.closedByTransport(code) }
+                with(user) { connection in
+                    connection.endpoint.ledger?.closed(stream: id, of: connection)
+                    connection.streams.removeValue(forKey: id)?.closedByTransport(code)
+                }
             },
             stream_reset: { user, id, code in with(user) { $0.streams[id]?.peerReset(code) } },
             stream_credit: { user, id in

@@ -154,6 +154,9 @@ extension Connection {
                 quic, &local, &remote, &ecn, result, capacity, &accepted,
                 UInt32(DEP2P_WRITE_MORE) | (finishes ? UInt32(DEP2P_WRITE_FIN) : 0), stream.id, vectors.baseAddress,
                 count, now)
+            if accepted > 0, let ledger = endpoint.ledger {
+                ledger.handedOver(UnsafeBufferPointer(vectors), count: accepted, stream: stream.id, of: self)
+            }
             if accepted >= 0 { stream.advance(accepted, finished: finishes && accepted == bytes) }
             switch written {
             case Int(DEP2P_QUIC_STREAM_GONE):

@@ -24,6 +24,8 @@ public final class Connection {
     var certificateError: CertificateError?
     /// Kept alive by its connections; the cycle ends when each ends, at the latest in `Endpoint.close`.
     let endpoint: Endpoint
+    /// GnuTLS points at them for as long as the connection is not freed.
+    let credentials: TLSCredentials
     private var handle: QUICHandle?
     var state = State.handshaking
     var isConfirmed = false
@@ -37,6 +39,12 @@ public final class Connection {
     /// What the peer is granted at present.
     public internal(set) var allowance: ConnectionAllowance
     var receiveWindow: ReceiveWindow
+    /// Bytes of memory that streams' data holds until it is acknowledged, and what of it is of streams that were given
+    /// up (`Connection+Memory.swift`).
+    var sendMemory = 0
+    var abandonedMemory = 0
+    var isEndingOverMemory = false
+    var memoryWaiters = FIFO<QUICStream>()
     var streams: [Int64: QUICStream] = [:]
     var sendQueue = FIFO<QUICStream>()
     /// Streams with something to send that their own window holds back.
@@ -87,6 +95,7 @@ public final class Connection {
 
     init(endpoint: Endpoint, role: Role, id: UInt64, expecting: NodeID?) {
         self.endpoint = endpoint
+        credentials = endpoint.credentials
         self.role = role
         self.id = id
         expectedNodeID = expecting
@@ -234,13 +243,18 @@ public final class Connection {
         if let timer { endpoint.clock.cancel(timer) }
         timer = nil
         endHandshakeTimer()
-        for stream in streams.values { stream.connectionClosed(reason) }
+        let ended = streams
         streams.removeAll()
+        for stream in ended.values { stream.connectionClosed(reason) }
         sendQueue.removeAll()
         blockedStreams.removeAll()
         while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
         endpoint.forget(self, established: wasEstablished)
+        // In this order: until ngtcp2 has freed the connection it points at what its streams have sent.
         quic = nil
+        endpoint.ledger?.freed(self)
+        for stream in ended.values { stream.transportReleased() }
+        memoryWaiters.removeAll()
         established.resume(throwing: QUICError(ending: self, with: reason))
         for waiter in closeWaiters { waiter.resume(returning: reason) }
         closeWaiters.removeAll()
@@ -253,7 +267,7 @@ public final class Connection {
     }
 }
 
-/// Owns the ngtcp2 connection: released with its last reference, when no callback of it can be running.
+/// Owns the ngtcp2 connection: freed with its only reference, the connection's, when no callback of it can be running.
 private final class QUICHandle {
     let pointer: OpaquePointer
 

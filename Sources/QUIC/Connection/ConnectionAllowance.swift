@@ -13,18 +13,30 @@ public struct ConnectionAllowance: Hashable, Sendable {
     public var window: UInt64
     /// The same at most, once the application has shown that it reads fast; below ``window`` means that the window stays.
     public var maxWindow: UInt64
+    /// Bytes of memory that all streams' data may hold on its way to the peer, until that has acknowledged it. Beyond,
+    /// ``QUICStream/write(_:)`` waits; and a connection ends whose streams that were given up hold half of it, since
+    /// only the peer could free that.
+    public var sendMemory: Int
 
-    public init(streams: Int, window: UInt64, maxWindow: UInt64) {
+    public static let defaultSendMemory = 64 * 1024 * 1024
+
+    public init(streams: Int, window: UInt64, maxWindow: UInt64, sendMemory: Int = defaultSendMemory) {
         self.streams = streams
         self.window = window
         self.maxWindow = maxWindow
+        self.sendMemory = sendMemory
     }
+
+    /// What one stream may hold although all together hold ``sendMemory``, bytes.
+    var streamSendMemory: Int { min(64 * 1024, sendMemory / 16) }
+    /// What streams that were given up may hold together, bytes.
+    var abandonedMemory: Int { sendMemory / 2 }
 
     /// The larger of both, number by number.
     func raised(to other: Self) -> Self {
         Self(
             streams: max(streams, other.streams), window: max(window, other.window),
-            maxWindow: max(maxWindow, other.maxWindow))
+            maxWindow: max(maxWindow, other.maxWindow), sendMemory: max(sendMemory, other.sendMemory))
     }
 }
 
@@ -41,6 +53,7 @@ extension Connection {
         if streams > 0 { dep2p_quic_release_stream_credit(quic, streams) }
         let credit = receiveWindow.raise(to: raised.window, limit: raised.maxWindow)
         if credit > 0 { dep2p_quic_extend_connection(quic, credit) }
+        wakeMemoryWaiters()
         markDirty()
     }
 }

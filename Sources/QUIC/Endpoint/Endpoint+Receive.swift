@@ -124,11 +124,12 @@ extension Endpoint {
         let user = Unmanaged.passUnretained(connection).toOpaque()
         if var original {
             connection.quic = dep2p_quic_server(
-                &callbacks, user, credentials.pointer, &settings, &localRaw, &remoteRaw, &initial, &scid, &original,
-                token)
+                &callbacks, user, connection.credentials.pointer, &settings, &localRaw, &remoteRaw, &initial, &scid,
+                &original, token)
         } else {
             connection.quic = dep2p_quic_server(
-                &callbacks, user, credentials.pointer, &settings, &localRaw, &remoteRaw, &initial, &scid, nil, token)
+                &callbacks, user, connection.credentials.pointer, &settings, &localRaw, &remoteRaw, &initial, &scid,
+                nil, token)
         }
         guard connection.quic != nil else {
             forget(connection, established: false)

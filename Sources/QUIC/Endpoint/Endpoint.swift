@@ -17,6 +17,8 @@ public final class Endpoint {
     public let configuration: EndpointConfiguration
     public let clock: any NetworkClock
     let driver: any PacketDriver
+    /// Set by tests alone.
+    var ledger: (any SendLedger)?
     /// Replaced only by tests of what a hostile peer could present.
     var credentials: TLSCredentials
     let retrySecret: [UInt8]
@@ -117,8 +119,8 @@ public final class Endpoint {
         var dcidRaw = dcid
         var scidRaw = scid
         connection.quic = dep2p_quic_client(
-            &callbacks, Unmanaged.passUnretained(connection).toOpaque(), credentials.pointer, &settings, &localRaw,
-            &remoteRaw, &dcidRaw, &scidRaw)
+            &callbacks, Unmanaged.passUnretained(connection).toOpaque(), connection.credentials.pointer, &settings,
+            &localRaw, &remoteRaw, &dcidRaw, &scidRaw)
         guard connection.quic != nil else {
             connections[connection.id] = nil
             connection.endHandshakeTimer()

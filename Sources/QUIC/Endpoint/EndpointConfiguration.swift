@@ -21,6 +21,11 @@ public struct EndpointConfiguration: Sendable {
     /// What a connection may have under way unread at first, and at most after auto-tuning.
     public var connectionWindow: UInt64 = 2 * 1024 * 1024
     public var maxConnectionWindow: UInt64 = 24 * 1024 * 1024
+    /// What one connection's streams may hold in memory until the peer has acknowledged it, bytes; see
+    /// ``ConnectionAllowance/sendMemory``.
+    public var maxSendMemory = ConnectionAllowance.defaultSendMemory
+    /// The application's close code for a peer that holds more of this side's memory than a connection may.
+    public var limitCloseCode: UInt64 = 0
     /// What connections that the peer has made begin with, until ``Connection/promote(to:)``; `nil` for all of
     /// ``allowance``, with which those that this side makes begin.
     public var inboundAllowance: ConnectionAllowance?
@@ -42,6 +47,7 @@ public struct EndpointConfiguration: Sendable {
 
     /// What one connection may fill at most.
     public var allowance: ConnectionAllowance {
-        ConnectionAllowance(streams: maxStreams, window: connectionWindow, maxWindow: maxConnectionWindow)
+        ConnectionAllowance(
+            streams: maxStreams, window: connectionWindow, maxWindow: maxConnectionWindow, sendMemory: maxSendMemory)
     }
 }

@@ -111,7 +111,7 @@ public final class Chunk: @unchecked Sendable {
 }
 
 /// Memory for chunks; keeps a bounded number of blocks of the pooled size.
-private enum ChunkMemory {
+enum ChunkMemory {
     static let maxPooled = 32  // 8 MiB
     private static let pool = Mutex<[Block]>([])
 
@@ -121,6 +121,29 @@ private enum ChunkMemory {
         let base: UnsafeMutableRawPointer
     }
 
+    #if DEBUG
+        /// What is freed reads as this from then on: whoever still points at it is noticed.
+        static let poison: UInt8 = 0xdb
+        /// Where freed blocks go while a test looks whether anyone still reads them.
+        private static let graveyard = Mutex<[Block]?>(nil)
+
+        /// Keeps what is freed while `body` runs.
+        @NetworkActor
+        static func keepingFreed(_ body: @NetworkActor () async throws -> Void) async rethrows {
+            graveyard.withLock { $0 = $0 ?? [] }
+            defer { for block in graveyard.withLock({ $0.take() }) ?? [] { block.base.deallocate() } }
+            try await body()
+        }
+
+        private static func bury(_ block: Block, _ capacity: Int) -> Bool {
+            block.base.initializeMemory(as: UInt8.self, repeating: poison, count: capacity)
+            return graveyard.withLock { graveyard in
+                graveyard?.append(block)
+                return graveyard != nil
+            }
+        }
+    #endif
+
     static func take(_ capacity: Int) -> UnsafeMutableRawPointer {
         if capacity == Chunk.pooledCapacity, let block = pool.withLock({ $0.popLast() }) { return block.base }
         return .allocate(byteCount: capacity, alignment: 16)
@@ -128,6 +151,9 @@ private enum ChunkMemory {
 
     static func give(_ base: UnsafeMutableRawPointer, _ capacity: Int) {
         let block = Block(base: base)
+        #if DEBUG
+            if bury(block, capacity) { return }
+        #endif
         let kept =
             capacity == Chunk.pooledCapacity
             && pool.withLock { pool in

@@ -9,6 +9,7 @@ public final class QUICStream: ByteStream {
     public let id: Int64
     let connection: Connection
 
+    /// Changed through ``keep(_:)`` where that changes how much memory it holds.
     private(set) var sending = SendBuffer()
     private var receiving = ReceiveBuffer()
     private var readFailure: StreamError?
@@ -20,6 +21,8 @@ public final class QUICStream: ByteStream {
     var isQueued = false
     /// In the connection's queue of streams that their window holds back.
     var isHeldBack = false
+    /// In the connection's queue of streams whose writer waits for memory.
+    var waitsForMemory = false
     /// ngtcp2 has forgotten the stream: both directions are done.
     private(set) var isClosedByTransport = false
     private var creditReturned = false
@@ -57,12 +60,13 @@ public final class QUICStream: ByteStream {
 
     public func write(_ chunk: Chunk) async throws {
         if let writeFailure { throw writeFailure }
-        sending.append(chunk)
+        keep { $0.append(chunk) }
         connection.enqueue(self)
-        while sending.unsent > Self.unsentHighWater || sending.retained > Self.retainedHighWater {
+        while hasTooMuch || isOverMemory {
             guard writer == nil else { throw StreamError(.alreadyClosed, detail: "another task writes this stream") }
             let waiter = Waiter<Void>()
             writer = waiter
+            if isOverMemory { connection.waitForMemory(self) }
             defer { writer = nil }
             try await waiter.value()
             if let writeFailure { throw writeFailure }
@@ -77,8 +81,11 @@ public final class QUICStream: ByteStream {
     }
 
     public func reset(_ code: UInt64) {
-        if !sending.finishSent { connection.resetSending(self, code: code) }
-        sending.discard()
+        // After its end was sent, a stream's data goes on to the peer; either way ngtcp2 still points at it.
+        if !sending.finishSent {
+            connection.resetSending(self, code: code)
+            keep { $0.abandon() }
+        }
         fail(writing: StreamError(.alreadyClosed))
         stopReading(code)
     }
@@ -111,7 +118,7 @@ public final class QUICStream: ByteStream {
     }
 
     func acknowledged(upTo end: UInt64) {
-        sending.acknowledge(upTo: end)
+        keep { $0.acknowledge(upTo: end) }
         wakeWriter()
     }
 
@@ -124,14 +131,17 @@ public final class QUICStream: ByteStream {
     /// The peer stopped reading. ngtcp2 has no callback for that: it shows when the next bytes are offered, and the
     /// peer's code only once the stream is closed, unless it reset its own side with the same.
     func peerStopped() {
-        sending.discard()
+        keep { $0.abandon() }
         fail(writing: StreamError(.stopped(resetCode ?? 0)))
     }
 
     func closedByTransport(_ code: UInt64) {
         isClosedByTransport = true
         if !sending.finishSent { fail(writing: StreamError(.stopped(resetCode ?? code))) }
-        if sending.isFinished { sending.acknowledge(upTo: .max) }
+        keep { sending in
+            if sending.isFinished, !sending.isAbandoned { sending.acknowledge(upTo: .max) }
+            sending.release()
+        }
         returnCreditIfDone()
     }
 
@@ -139,10 +149,12 @@ public final class QUICStream: ByteStream {
         let error = StreamError(.connectionClosed, detail: reason.description)
         isClosedByTransport = true
         creditReturned = true
-        sending.discard()
         if writeFailure == nil || writer != nil { fail(writing: error) }
         if !receiving.isFinished { fail(reading: error) }
     }
+
+    /// The connection is freed in ngtcp2: nobody reads what was sent any more.
+    func transportReleased() { keep { $0.release() } }
 
     // MARK: Helpers
 
@@ -156,9 +168,28 @@ public final class QUICStream: ByteStream {
         writer?.resume(returning: ())
     }
 
-    private func wakeWriter() {
-        guard let writer, sending.unsent <= Self.unsentHighWater / 2 else { return }
-        if sending.retained <= Self.retainedHighWater { writer.resume(returning: ()) }
+    /// Lets a waiting ``write(_:)`` go on, if it may.
+    func wakeWriter() {
+        guard let writer, sending.unsent <= Self.unsentHighWater / 2, sending.retained <= Self.retainedHighWater
+        else { return }
+        if isOverMemory { connection.waitForMemory(self) } else { writer.resume(returning: ()) }
+    }
+
+    private var hasTooMuch: Bool {
+        sending.unsent > Self.unsentHighWater || sending.retained > Self.retainedHighWater
+    }
+
+    /// Whether all streams together hold too much; each may have a little nevertheless, lest a stream whose peer does
+    /// not read hinder the others.
+    private var isOverMemory: Bool {
+        connection.isOverSendMemory && sending.memory > connection.allowance.streamSendMemory
+    }
+
+    private func keep(_ change: (inout SendBuffer) -> Void) {
+        let (memory, abandoned) = (sending.memory, sending.isAbandoned ? sending.memory : 0)
+        change(&sending)
+        connection.sendMemoryChanged(
+            by: sending.memory - memory, abandoned: (sending.isAbandoned ? sending.memory : 0) - abandoned)
     }
 
     private func dropUnread() {

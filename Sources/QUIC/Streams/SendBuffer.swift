@@ -1,9 +1,16 @@
 internal import CQUICShim
 
-/// The sending half of a stream: chunks kept by reference from `append` until the peer has acknowledged them.
+/// The sending half of a stream: chunks kept by reference for as long as ngtcp2 may read them.
 ///
-/// ngtcp2 does not copy stream data; a retransmission reads it again from the chunk.
+/// ngtcp2 does not copy stream data: a retransmission reads it again from the chunk, of streams too that were reset or
+/// that the peer no longer reads. What it has taken (``advance(_:finished:)``) stays where it is until it has said that
+/// the peer has it (``acknowledge(upTo:)``), or that the stream or the connection is gone (``release()``); the contract
+/// is `ngtcp2_conn_writev_stream`'s. Giving a stream up (``abandon()``) frees only what was never handed over.
 struct SendBuffer {
+    /// What a chunk occupies besides its bytes: the object, two allocations' heads, and a place in the queue.
+    static let chunkOverhead = 128
+    private static let pageSize = 4_096
+
     private var chunks = FIFO<Chunk>()
     /// Stream offset of the first retained chunk's first byte.
     private var base: UInt64 = 0
@@ -16,6 +23,10 @@ struct SendBuffer {
     private(set) var appended: UInt64 = 0
     private(set) var isFinished = false
     private(set) var finishSent = false
+    /// Nothing more will be handed over; what was is kept for ngtcp2 alone.
+    private(set) var isAbandoned = false
+    /// Bytes of memory that the retained chunks occupy.
+    private(set) var memory = 0
 
     /// Bytes not yet given to the transport.
     var unsent: UInt64 { appended - sent }
@@ -28,6 +39,12 @@ struct SendBuffer {
         guard chunk.count > 0 else { return }
         chunks.append(chunk)
         appended += UInt64(chunk.count)
+        memory += Self.memory(of: chunk)
+    }
+
+    /// Pages that were never written to cost nothing: a chunk from the network is often large and nearly empty.
+    private static func memory(of chunk: Chunk) -> Int {
+        min(chunk.capacity, (chunk.count + pageSize - 1) / pageSize * pageSize) + chunkOverhead
     }
 
     mutating func finish() { isFinished = true }
@@ -35,6 +52,7 @@ struct SendBuffer {
     /// Describes the next unsent bytes. Returns how many vectors were filled, their bytes, and whether they reach
     /// the end of what is queued.
     func vectors(into vectors: UnsafeMutableBufferPointer<dep2p_vec>) -> (count: Int, bytes: Int, isAll: Bool) {
+        guard !isAbandoned else { return (0, 0, true) }
         var count = 0
         var bytes = 0
         var offset = cursorOffset
@@ -72,18 +90,32 @@ struct SendBuffer {
         acknowledged = max(acknowledged, min(end, sent))
         while let first = chunks.first, cursor > 0, base + UInt64(first.count) <= acknowledged {
             base += UInt64(first.count)
+            memory -= Self.memory(of: first)
             chunks.removeFirst()
             cursor -= 1
         }
+        // The chunk that was handed over in part only has no later part any more.
+        if isAbandoned, acknowledged == sent { release() }
     }
 
-    /// Forgets everything: the stream was reset, or the connection is gone.
-    mutating func discard() {
+    /// Drops what was not handed over and sends nothing more: the stream was reset, or the peer has stopped reading.
+    mutating func abandon() {
+        guard !isAbandoned else { return }
+        isAbandoned = true
+        isFinished = true
+        finishSent = true
+        appended = sent
+        let kept = cursorOffset > 0 ? cursor + 1 : cursor
+        while chunks.count > kept, let dropped = chunks.removeLast() { memory -= Self.memory(of: dropped) }
+        if acknowledged == sent { release() }
+    }
+
+    /// Drops everything. Only for when ngtcp2 has let go: the stream is closed there, or the connection freed.
+    mutating func release() {
         chunks.removeAll()
-        cursor = 0
-        cursorOffset = 0
-        base = appended
-        sent = appended
+        (cursor, cursorOffset, memory) = (0, 0, 0)
+        (base, appended) = (sent, sent)
+        isAbandoned = true
         isFinished = true
         finishSent = true
     }
@@ -118,6 +150,13 @@ struct FIFO<Element> {
             storage.removeFirst(head)
             head = 0
         }
+        return element
+    }
+
+    @discardableResult
+    mutating func removeLast() -> Element? {
+        guard !isEmpty, let element = storage.removeLast() else { return nil }
+        if isEmpty { removeAll() }
         return element
     }
 

@@ -68,16 +68,54 @@ import Testing
         #expect(first == nil)
     }
 
-    @Test func discardForgetsEverything() {
+    private func chunkMemory(_ bytes: Int) -> Int { bytes + SendBuffer.chunkOverhead }
+
+    /// What the transport has taken is its to read, however the stream ended.
+    @Test(arguments: [0, 2, 3, 5])
+    func abandoningKeepsWhatWasHandedOver(_ handedOver: Int) {
+        var buffer = SendBuffer()
+        for chunk in [[1, 2, 3], [4, 5, 6], [7, 8, 9]] as [[UInt8]] { buffer.append(Chunk(chunk)) }
+        buffer.advance(handedOver, finished: false)
+        buffer.abandon()
+        #expect(!buffer.hasWork && buffer.unsent == 0 && buffer.finishSent && buffer.isAbandoned)
+        #expect(offered(buffer, vectors: 4).bytes.isEmpty)
+        let kept = (handedOver + 2) / 3
+        #expect(buffer.memory == kept * chunkMemory(3))
+        if handedOver > 0 {
+            buffer.acknowledge(upTo: UInt64(handedOver - 1))
+            #expect(buffer.memory >= chunkMemory(3))
+            buffer.acknowledge(upTo: UInt64(handedOver))
+        }
+        #expect(buffer.memory == 0 && buffer.retained == 0)
+    }
+
+    @Test func releasingForgetsEverything() {
         var buffer = SendBuffer()
         buffer.append(Chunk([1, 2, 3]))
         buffer.advance(1, finished: false)
-        buffer.discard()
-        #expect(!buffer.hasWork && buffer.retained == 0 && buffer.unsent == 0 && buffer.finishSent)
-        #expect(offered(buffer, vectors: 4).bytes.isEmpty)
-        buffer.acknowledge(upTo: 2)
+        buffer.release()
+        #expect(!buffer.hasWork && buffer.retained == 0 && buffer.unsent == 0 && buffer.memory == 0)
         buffer.acknowledge(upTo: .max)
-        #expect(buffer.retained == 0)
+        #expect(buffer.acknowledged == 1 && buffer.retained == 0)
+    }
+
+    @Test(arguments: 0..<10)
+    func countsTheMemoryItHolds(_ seed: Int) {
+        var random = SplitMix64(state: UInt64(seed))
+        var buffer = SendBuffer()
+        var ends: [(end: UInt64, memory: Int)] = []
+        for _ in 0..<200 {
+            if random.next() % 2 == 0 {
+                let chunk = Chunk(capacity: 1 + Int(random.next() % 100))
+                chunk.append(pattern(1 + Int(random.next() % UInt64(chunk.capacity))))
+                buffer.append(chunk)
+                ends.append((buffer.appended, chunkMemory(chunk.capacity)))
+            } else {
+                buffer.advance(Int(random.next() % (buffer.unsent + 1)), finished: false)
+                buffer.acknowledge(upTo: random.next() % (buffer.sent + 1))
+            }
+            #expect(buffer.memory == ends.reduce(0) { $0 + ($1.end > buffer.acknowledged ? $1.memory : 0) })
+        }
     }
 }
 
@@ -97,6 +135,9 @@ import Testing
                 let divisor = 2 + Int(random.next() % 5)
                 queue.removeAll { $0 % divisor == 0 }
                 model.removeAll { $0 % divisor == 0 }
+            case 98:
+                let (taken, expected) = (queue.removeLast(), model.popLast())
+                #expect(taken == expected)
             default:
                 let (taken, expected) = (queue.removeFirst(), model.isEmpty ? nil : model.removeFirst())
                 #expect(taken == expected)
