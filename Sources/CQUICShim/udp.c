@@ -171,8 +171,15 @@ int dep2p_udp_send(int descriptor, const dep2p_address *local, const dep2p_addre
     return -errno;
 }
 
+int dep2p_udp_segments(int descriptor) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(descriptor, IPPROTO_UDP, UDP_SEGMENT, &value, &length) == 0;
+}
+
 int dep2p_udp_take_error(int descriptor, dep2p_address *destination) {
-    struct sockaddr_storage address;
+    // Cleared: the kernel does not name every error's destination.
+    struct sockaddr_storage address = {0};
     _Alignas(struct cmsghdr) uint8_t control[512];
     uint8_t data[1];
     struct iovec vector = {data, sizeof data};

@@ -66,6 +66,9 @@ int dep2p_udp_receive(int descriptor, uint8_t *buffers, size_t size, dep2p_recei
 int dep2p_udp_send(int descriptor, const dep2p_address *local, const dep2p_address *remote, const uint8_t *data,
                    size_t length, size_t segment, uint8_t ecn);
 
+/// Whether the kernel knows UDP_SEGMENT (Linux 4.18).
+int dep2p_udp_segments(int descriptor);
+
 /// Takes one error off the socket's error queue (ICMP): its errno with the destination it concerns, or 0.
 int dep2p_udp_take_error(int descriptor, dep2p_address *destination);
 

@@ -14,6 +14,13 @@ public final class UDPDriver: PacketDriver {
     static let socketBuffer: Int32 = 4 * 1024 * 1024
     /// Datagrams to the same machine: the loopback device's MTU is 65,536, and this packs seven into a GSO burst.
     static let sameHostDatagram = 8_900
+    /// Datagrams that the kernel takes in one burst: UDP_MAX_SEGMENTS of kernels before 6.9; it was doubled then.
+    static let segmentsPerCall = 64
+    /// Bytes that it takes at once: 65,535 less the headers of IP and UDP, rounded down.
+    static let bytesPerCall = 65_000
+    /// Hosts of which it is known whether they are this one, and for how long: addresses come and go.
+    private static let rememberedHosts = 1_024
+    private static let rememberedFor = Duration.seconds(10)
 
     private struct Socket {
         let descriptor: Int32
@@ -26,23 +33,31 @@ public final class UDPDriver: PacketDriver {
     private let memory = Memory(byteCount: messagesPerRead * messageSize)
     private var buffers: UnsafeMutableRawBufferPointer { memory.bytes }
     private var received = [dep2p_received](repeating: dep2p_received(), count: messagesPerRead)
-    private var segmentationWorks = true
-    private var sameHost: [IPAddress: Bool] = [:]
+    /// Whether the kernel cuts bursts into datagrams; asked once.
+    private let segments: Bool
+    private var unsegmented = Unsegmented()
+    private var sameHost: [IPAddress: (isLocal: Bool, until: NetworkInstant)] = [:]
+    /// Bursts, or parts of one, that the kernel was given.
+    private(set) var systemCalls = 0
 
     /// Binds one socket for each address (at most one a family).
     ///
     /// - Throws: ``BindError`` naming the address and the system's reason.
     public init(bind addresses: [SocketAddress]) throws(BindError) {
-        sockets = []
+        var opened: [Socket] = []
         for address in addresses {
             var raw = address.raw
             let descriptor = dep2p_udp_open(&raw, Self.socketBuffer)
-            guard descriptor >= 0, dep2p_udp_local_address(descriptor, &raw) == 0 else {
-                for socket in sockets { Glibc.close(socket.descriptor) }
-                throw BindError(address: address, errno: -descriptor)
+            let status = descriptor < 0 ? descriptor : dep2p_udp_local_address(descriptor, &raw)
+            guard status == 0 else {
+                for socket in opened { Glibc.close(socket.descriptor) }
+                if descriptor >= 0 { Glibc.close(descriptor) }
+                throw BindError(address: address, errno: -status)
             }
-            sockets.append(Socket(descriptor: descriptor, address: SocketAddress(raw)))
+            opened.append(Socket(descriptor: descriptor, address: SocketAddress(raw)))
         }
+        sockets = opened
+        segments = opened.allSatisfy { dep2p_udp_segments($0.descriptor) != 0 }
     }
 
     public var localAddresses: [SocketAddress] { sockets.map(\.address) }
@@ -132,23 +147,35 @@ public final class UDPDriver: PacketDriver {
         guard let index = sockets.firstIndex(where: { $0.address.ip.family == burst.remote.ip.family }) else {
             return .failed(EAFNOSUPPORT)
         }
-        if segmentationWorks || burst.bytes.count <= burst.segment {
-            let result = send(burst, socket: index, range: 0..<burst.bytes.count)
-            // EIO: the device cannot checksum segments; EINVAL: the kernel does not know the option.
-            guard burst.bytes.count > burst.segment, result == .failed(EIO) || result == .failed(EINVAL) else {
-                return result
-            }
-            segmentationWorks = false
+        guard burst.bytes.count > burst.segment else { return send(burst, socket: index, range: 0..<burst.bytes.count) }
+        guard burst.segment > 0 else { return .failed(EINVAL) }
+        let isCut = !segments || unsegmented.contains(burst.remote.ip)
+        let size = isCut ? burst.segment : Self.mostAtOnce(segment: burst.segment)
+        return inParts(burst, of: size, 0..<burst.bytes.count) { range in
+            let outcome = send(burst, socket: index, range: range)
+            guard range.count > burst.segment, case .failed(let error) = outcome, error == EIO || error == EINVAL
+            else { return outcome }
+            // Not the option's fault but this destination's, if at all: IPsec takes no segments (EIO), older kernels
+            // none larger than the path (EINVAL), and a source address that is gone fails either way.
+            let single = inParts(burst, of: burst.segment, range) { send(burst, socket: index, range: $0) }
+            if single == .sent { unsegmented.insert(burst.remote.ip) }
+            return single
         }
-        return sendSingly(burst, socket: index)
     }
 
-    private func sendSingly(_ burst: PacketBurst, socket index: Int) -> SendOutcome {
-        var offset = 0
-        while offset < burst.bytes.count {
-            let end = min(offset + burst.segment, burst.bytes.count)
-            let outcome = send(burst, socket: index, range: offset..<end)
-            if outcome == .blocked && offset == 0 { return .blocked }
+    /// Bytes that the kernel takes in one call: so many whole datagrams, of so many bytes in all.
+    static func mostAtOnce(segment: Int) -> Int { max(min(segmentsPerCall, bytesPerCall / segment), 1) * segment }
+
+    /// Sends the range part by part. What comes after a first part that the socket took is lost when it is not taken, as
+    /// if on the way.
+    private func inParts(
+        _ burst: PacketBurst, of size: Int, _ range: Range<Int>, _ send: (Range<Int>) -> SendOutcome
+    ) -> SendOutcome {
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let end = min(offset + size, range.upperBound)
+            let outcome = send(offset..<end)
+            if outcome != .sent, offset == range.lowerBound { return outcome }
             offset = end
         }
         return .sent
@@ -158,6 +185,7 @@ public final class UDPDriver: PacketDriver {
         var local = burst.local.raw
         var remote = burst.remote.raw
         let bytes = UnsafeRawBufferPointer(rebasing: burst.bytes[range])
+        systemCalls &+= 1
         let status = dep2p_udp_send(
             sockets[index].descriptor, &local, &remote, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self),
             bytes.count, burst.segment, burst.ecn)
@@ -175,12 +203,33 @@ public final class UDPDriver: PacketDriver {
     }
 
     public func knownDatagramSize(to remote: SocketAddress) -> Int? {
-        if let known = sameHost[remote.ip] { return known ? Self.sameHostDatagram : nil }
+        let now = NetworkExecutor.monotonicNow()
+        if let known = sameHost[remote.ip], now < known.until { return known.isLocal ? Self.sameHostDatagram : nil }
         var raw = remote.raw
         let isLocal = dep2p_address_is_local(&raw) != 0
-        if sameHost.count >= 1024 { sameHost.removeAll() }
-        sameHost[remote.ip] = isLocal
+        if sameHost.count >= Self.rememberedHosts { sameHost.removeAll() }
+        sameHost[remote.ip] = (isLocal, now.advanced(by: Self.rememberedFor))
         return isLocal ? Self.sameHostDatagram : nil
+    }
+}
+
+/// Destinations whose bursts this machine has to cut up itself, for a while: routes and IPsec policies change. Bounded.
+private struct Unsegmented {
+    static let limit = 256
+    static let rememberedFor = Duration.seconds(60)
+
+    private var until: [IPAddress: NetworkInstant] = [:]
+
+    mutating func contains(_ destination: IPAddress) -> Bool {
+        guard !until.isEmpty, let end = until[destination] else { return false }
+        if NetworkExecutor.monotonicNow() < end { return true }
+        until[destination] = nil
+        return false
+    }
+
+    mutating func insert(_ destination: IPAddress) {
+        if until.count >= Self.limit { until.removeAll() }
+        until[destination] = NetworkExecutor.monotonicNow().advanced(by: Self.rememberedFor)
     }
 }
 

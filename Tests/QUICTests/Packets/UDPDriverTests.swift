@@ -115,6 +115,56 @@ struct UDPDriverTests {
         #expect(reply == pattern(100_000))
     }
 
+    /// What one send looked like says nothing about the next (issue 7.8): bursts that no kernel takes at once, those whose
+    /// source address is gone, and those larger than the path leave segmentation as it is.
+    @Test func anOddBurstTurnsNothingOff() async throws {
+        let loopback = SocketAddress(.v4Loopback, port: 0)
+        let (sender, receiver) = (try UDPDriver(bind: [loopback]), try UDPDriver(bind: [loopback]))
+        defer {
+            sender.close()
+            receiver.close()
+        }
+        let count = Counter()
+        receiver.start(count)
+        func send(_ datagrams: Int, of size: Int, from local: SocketAddress? = nil) -> (SendOutcome, calls: UInt64) {
+            let before = UInt64(sender.systemCalls)
+            let outcome = [UInt8](repeating: 7, count: datagrams * size).withUnsafeBytes { bytes in
+                sender.send(
+                    PacketBurst(
+                        bytes: bytes, segment: size, local: local ?? sender.localAddresses[0],
+                        remote: receiver.localAddresses[0], ecn: 0))
+            }
+            return (outcome, UInt64(sender.systemCalls) - before)
+        }
+        func arrived(_ datagrams: Int) async throws {
+            let end = SystemNetworkClock.shared.now.advanced(by: .seconds(10))
+            while count.datagrams < datagrams, SystemNetworkClock.shared.now < end {
+                try await SystemNetworkClock.shared.sleep(for: .milliseconds(2))
+            }
+            #expect(count.datagrams == datagrams)
+            count.datagrams = 0
+        }
+        #expect(send(40, of: 1_200) == (.sent, 1))
+        try await arrived(40)
+        #expect(send(1_365, of: 10) == (.sent, 22))
+        try await arrived(1_365)
+        #expect(send(108, of: 600) == (.sent, 2))
+        try await arrived(108)
+        let gone = SocketAddress(IPAddress(v4: 0xc000_0201), port: sender.localAddresses[0].port)
+        let (outcome, _) = send(40, of: 1_200, from: gone)
+        #expect(outcome != .sent)
+        #expect(send(40, of: 1_200) == (.sent, 1))
+        try await arrived(40)
+    }
+
+    @Test func burstsAreCutToWhatTheKernelTakes() {
+        for segment in [1, 9, 10, 600, 1_015, 1_016, 1_200, 1_472, 8_900, 40_000, 65_000, 70_000] {
+            let size = UDPDriver.mostAtOnce(segment: segment)
+            #expect(size % segment == 0 && size >= segment && size / segment <= UDPDriver.segmentsPerCall)
+            #expect(size <= max(UDPDriver.bytesPerCall, segment))
+        }
+    }
+
     @Test func foreignDatagramsShareTheSocket() async throws {
         let (server, client) = (
             try endpoint([SocketAddress(.v4Loopback, port: 0)]), try endpoint([SocketAddress(.v4Loopback, port: 0)])
@@ -147,4 +197,17 @@ struct UDPDriverTests {
             server.close()
         }
     }
+}
+
+/// Counts what arrives.
+@NetworkActor
+private final class Counter: PacketSink {
+    var datagrams = 0
+
+    func receive(_ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8) {
+        datagrams += 1
+    }
+
+    func driverIsWritable() {}
+    func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32) {}
 }
