@@ -43,6 +43,8 @@ final class Mailbox<Element: Sendable> {
             let waiter = Waiter<Void>()
             threshold = least
             takers.append(waiter)
+            // A cancelled one must not stay behind: it would be woken in another's place.
+            defer { takers.removeAll { $0 === waiter } }
             try await waiter.value()
         }
         guard count < elements.count else {

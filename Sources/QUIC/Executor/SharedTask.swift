@@ -7,7 +7,6 @@ public final class SharedTask<Value: Sendable> {
     private var task: Task<Void, Never>?
     private var result: Result<Value, any Error>?
     private var waiters: [Waiter<Value>] = []
-    private var waiting = 0
 
     public init(_ body: @escaping @NetworkActor @Sendable () async throws -> Value) {
         task = networkTask { [self] in
@@ -28,10 +27,9 @@ public final class SharedTask<Value: Sendable> {
         if let result { return try result.get() }
         let waiter = Waiter<Value>()
         waiters.append(waiter)
-        waiting += 1
         defer {
-            waiting -= 1
-            if waiting == 0, result == nil { task?.cancel() }
+            waiters.removeAll { $0 === waiter }
+            if waiters.isEmpty, result == nil { task?.cancel() }
         }
         return try await waiter.value()
     }

@@ -60,7 +60,7 @@ public final class TCPLeg: PacketDriver {
         (local, remote) = (FakeAddress.make(), FakeAddress.make())
     }
 
-    /// A server's leg over an accepted connection, which it takes over.
+    /// A server's leg over an accepted connection, which it takes over; when it throws, that is still the caller's.
     init(accepted descriptor: Int32, peer: SocketAddress, context: TLSContext, clock: any NetworkClock)
         throws(QUICError)
     {

@@ -35,18 +35,27 @@ public final class TCPListener {
     /// Binds every address.
     ///
     /// - Throws: ``BindError`` naming the address and the system's reason; ``QUICError`` without TLS.
-    public init(
+    public convenience init(
         bind addresses: [SocketAddress], limits: Limits = Limits(), clock: any NetworkClock = SystemNetworkClock.shared
     ) throws {
-        context = try TLSContext(.server)
+        try self.init(bind: addresses, context: TLSContext(.server), limits: limits, clock: clock)
+    }
+
+    init(
+        bind addresses: [SocketAddress], context: TLSContext, limits: Limits = Limits(),
+        clock: any NetworkClock = SystemNetworkClock.shared
+    ) throws(BindError) {
+        self.context = context
         self.clock = clock
         self.limits = limits
         for address in addresses {
             var raw = address.raw
             let descriptor = dep2p_tcp_listen(&raw, Self.backlog)
-            guard descriptor >= 0, dep2p_udp_local_address(descriptor, &raw) == 0 else {
+            let status = descriptor < 0 ? descriptor : dep2p_udp_local_address(descriptor, &raw)
+            guard status == 0 else {
                 for socket in sockets { Glibc.close(socket.descriptor) }
-                throw BindError(address: address, errno: -descriptor)
+                if descriptor >= 0 { Glibc.close(descriptor) }
+                throw BindError(address: address, errno: -status)
             }
             sockets.append((descriptor, SocketAddress(raw)))
         }

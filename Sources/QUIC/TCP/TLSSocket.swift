@@ -10,7 +10,8 @@ final class TLSContext {
     private static let notBefore: Int64 = 946_684_800  // 2000-01-01
     private static let notAfter: Int64 = 67_090_118_400  // 4096-01-01
 
-    let pointer: OpaquePointer
+    /// Kept by every ``TLSSocket`` made with it; OpenSSL counts its own references besides.
+    let pointer: OpaquePointer?
     let role: Role
 
     init(_ role: Role) throws(QUICError) {
@@ -19,6 +20,12 @@ final class TLSContext {
             throw QUICError(.internalError, "no TLS context")
         }
         pointer = made
+    }
+
+    /// One that no connection can be made with: for tests.
+    init(unusable role: Role) {
+        self.role = role
+        pointer = nil
     }
 
     deinit {
@@ -60,15 +67,12 @@ final class TLSSocket {
     private let context: TLSContext
     private var tls: OpaquePointer?
 
-    /// Takes the descriptor over, also when it fails.
+    /// Takes the descriptor over; when it throws, that is still the caller's to close.
     init(descriptor: Int32, context: TLSContext) throws(QUICError) {
         self.descriptor = descriptor
         self.context = context
         tls = dep2p_tls_make(context.pointer, descriptor, context.role == .server ? 1 : 0)
-        guard tls != nil else {
-            Glibc.close(descriptor)
-            throw QUICError(.internalError, "no memory for TLS")
-        }
+        guard tls != nil else { throw QUICError(.internalError, "no memory for TLS") }
     }
 
     /// A client's socket, on its way to `remote`.
@@ -76,7 +80,12 @@ final class TLSSocket {
         var raw = remote.raw
         let descriptor = dep2p_tcp_connect(&raw)
         guard descriptor >= 0 else { throw Self.error(connecting: remote, errno: -descriptor) }
-        try self.init(descriptor: descriptor, context: context)
+        do {
+            try self.init(descriptor: descriptor, context: context)
+        } catch {
+            Glibc.close(descriptor)
+            throw error
+        }
     }
 
     /// - Throws: `.refused`, `.unreachable` or `.timeout` when the connect has failed.

@@ -176,6 +176,8 @@ public final class Session: Identifiable {
         let token = clock.schedule(after: limits.admissionWait) { waiter.resume(returning: ()) }
         defer { clock.cancel(token) }
         membershipWaiters.append(waiter)
+        // One whose time ran out, or that was cancelled, must not stay behind.
+        defer { membershipWaiters.removeAll { $0 === waiter } }
         try? await waiter.value()
         return isAdmitted
     }
@@ -203,8 +205,13 @@ public final class Session: Identifiable {
         if let end { return end }
         let waiter = Waiter<SessionEnd>()
         endWaiters.append(waiter)
+        // A cancelled one must not stay behind.
+        defer { endWaiters.removeAll { $0 === waiter } }
         return try await waiter.value()
     }
+
+    /// Tasks that wait for the end or for membership.
+    var waiterCount: Int { endWaiters.count + membershipWaiters.count }
 
     /// Calls `handler` once at the end; at once when it has come already.
     public func onEnd(_ handler: @escaping @NetworkActor (Session, SessionEnd) -> Void) {

@@ -96,6 +96,35 @@ struct TCPLegTests {
         relay.endpoint.close()
     }
 
+    /// Without TLS a descriptor stays whose it was, and is closed once: its number may be another file's by then.
+    @Test func aDescriptorIsClosedOnceWhenTLSCannotBeMade() async throws {
+        let (context, network) = (TLSContext(unusable: .server), SimulatedNetwork(seed: 1))
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        #expect(throws: QUICError(.internalError, "")) {
+            try TCPLeg(accepted: descriptor, peer: host(1), context: context, clock: network)
+        }
+        #expect(fcntl(descriptor, F_GETFD) >= 0)
+        close(descriptor)
+        let listener = try TCPListener(bind: [SocketAddress(.v4Loopback, port: 0)], context: context)
+        listener.start { _ in }
+        let before = openDescriptors()
+        let client = try RawTCP(listener.localAddresses[0])
+        try await eventually { listener.refused == 1 }
+        #expect(openDescriptors() == before + 1)
+        withExtendedLifetime(client) {}
+        listener.close()
+        // A client's own is not left behind.
+        let target = try TCPListener(bind: [SocketAddress(.v4Loopback, port: 0)])
+        let open = openDescriptors()
+        #expect(throws: QUICError(.internalError, "")) {
+            try TCPLeg(connectingTo: target.localAddresses[0], context: context, clock: network)
+        }
+        #expect(openDescriptors() == open)
+        target.close()
+    }
+
+    private func openDescriptors() -> Int { (0..<1_024).count { fcntl(Int32($0), F_GETFD) >= 0 } }
+
     @Test func anUnusedConnectionIsClosed() async throws {
         let relay = try TCPRelay()
         let context = try TLSContext(.client)
