@@ -47,7 +47,15 @@ public final class MemoryConnection: SecureConnection {
 
     public var openStreamCount: Int { 0 }
 
-    public func openByteStream() async throws -> any ByteStream {
+    /// Set to have the peer grant no streams.
+    public var grantsStreams = true
+    public var clock: (any NetworkClock)?
+
+    public func openByteStream(within patience: Duration?) async throws -> any ByteStream {
+        if !grantsStreams, let clock, let patience {
+            try await clock.sleep(for: patience)
+            throw DeadlineExceeded(duration: patience)
+        }
         guard end == nil, let other else { throw StreamError(.connectionClosed) }
         let (mine, theirs) = PipeStream.pair()
         openedStreams += 1

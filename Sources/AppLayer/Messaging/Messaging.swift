@@ -104,8 +104,10 @@ public final class Messaging {
         guard realm.id != nil else { throw MessagingError(.notMember, detail: "join a realm first") }
         var isExpired = false
         do {
-            let stream = try await session.openStream(Self.protocolID)
-            let timer = clock.schedule(after: timeout ?? limits.requestTimeout) {
+            let timeout = timeout ?? limits.requestTimeout
+            let start = clock.now
+            let stream = try await session.openStream(Self.protocolID, within: timeout)
+            let timer = clock.schedule(at: start.advanced(by: timeout)) {
                 isExpired = true
                 stream.reset(StreamCode.timeout.rawValue)
             }

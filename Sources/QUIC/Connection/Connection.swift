@@ -153,7 +153,11 @@ public final class Connection {
     private static let remoteLimit = 64
 
     /// Opens a stream; waits while the peer allows no more.
-    public func openStream() async throws -> QUICStream {
+    ///
+    /// - Parameter patience: how long; `nil` waits as long as the connection lasts.
+    /// - Throws: ``StreamError`` `connectionClosed`; ``DeadlineExceeded``; `CancellationError`.
+    public func openStream(within patience: Duration? = nil) async throws -> QUICStream {
+        let deadline = patience.map { endpoint.clock.now.advanced(by: $0) }
         while true {
             guard let quic, case .established = state else {
                 throw StreamError(.connectionClosed, detail: closeReason?.description ?? "not established")
@@ -167,8 +171,16 @@ public final class Connection {
             let waiter = Waiter<Void>()
             streamCreditWaiters.append(waiter)
             markDirty()
+            let timer = deadline.map { deadline in
+                endpoint.clock.schedule(at: deadline) {
+                    waiter.resume(throwing: DeadlineExceeded(duration: patience ?? .zero))
+                }
+            }
             // A cancelled waiter must not stay behind; resumed ones have left the queue already.
-            defer { streamCreditWaiters.removeAll { $0 === waiter } }
+            defer {
+                timer.map(endpoint.clock.cancel)
+                streamCreditWaiters.removeAll { $0 === waiter }
+            }
             try await waiter.value()
         }
     }

@@ -18,6 +18,8 @@ public struct TimerToken: Hashable, Sendable {
 /// A wait that its deadline ended.
 public struct DeadlineExceeded: Error, Equatable, Sendable {
     public let duration: Duration
+
+    public init(duration: Duration) { self.duration = duration }
 }
 
 extension NetworkClock {

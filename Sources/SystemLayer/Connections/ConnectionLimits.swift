@@ -6,8 +6,10 @@ public struct ConnectionLimits: Hashable, Sendable {
     public var sessionsPerPeer = 8
     /// Inbound streams of one connection served at once.
     public var handlersPerSession = 256
-    /// How long a peer may take to say which protocol a stream speaks.
+    /// How long a peer may take to say which protocol a stream speaks, or that it speaks the one proposed.
     public var negotiationDeadline = Duration.seconds(10)
+    /// How long opening a stream waits for a peer that grants none.
+    public var openDeadline = Duration.seconds(10)
     /// How long a stream for members waits for an admission that is under way.
     public var admissionWait = Duration.seconds(5)
     /// How long one connect may take with all its attempts.

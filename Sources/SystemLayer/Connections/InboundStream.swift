@@ -7,6 +7,8 @@ struct InboundStream {
     /// How long, and for how many bytes, a peer may go on after the answer's end before it is asked to stop.
     private static let restPatience = Duration.seconds(1)
     private static let restLimit = 64 * 1024
+    /// How long the agreement on a protocol waits for the handler's first bytes.
+    private static let agreementDelay = Duration.milliseconds(500)
 
     private let raw: any ByteStream
     private let session: Session
@@ -19,6 +21,11 @@ struct InboundStream {
     func serve() async {
         do {
             guard let (stream, handler) = try await negotiate() else { return }
+            // The agreement rides in front of the answer, but a handler that takes its time does not keep it back.
+            let flush = session.clock.schedule(after: Self.agreementDelay) {
+                networkTask { try? await stream.flush() }
+            }
+            defer { session.clock.cancel(flush) }
             try await handler(session, stream)
             stream.finish()
             await dropRest()

@@ -19,9 +19,14 @@ public final class NegotiatedStream: ByteStream {
     /// What the listener answers when it agrees; `nil` once it did, and on the listening side.
     private var expectedEcho: [UInt8]?
     private var dialer: MultistreamDialer?
+    /// How long a reader waits for the listener's answer.
+    private let patience: (clock: any NetworkClock, limit: Duration)?
 
     /// The dialing side, proposing `protocolID` with its first flight.
-    init(proposing protocolID: String, over raw: any ByteStream) {
+    ///
+    /// - Parameter patience: how long the listener may take to agree, from the first read on.
+    init(proposing protocolID: String, over raw: any ByteStream, patience: (any NetworkClock, Duration)) {
+        self.patience = patience
         self.protocolID = protocolID
         self.raw = raw
         output = Self.flight(for: protocolID)
@@ -30,6 +35,7 @@ public final class NegotiatedStream: ByteStream {
 
     /// Either side of a finished negotiation: `output` has still to be sent, `leftover` has already arrived.
     init(_ protocolID: String, over raw: any ByteStream, output: [UInt8], leftover: [UInt8]) {
+        patience = nil
         self.protocolID = protocolID
         self.raw = raw
         self.output = output
@@ -50,20 +56,40 @@ public final class NegotiatedStream: ByteStream {
 
     public var acknowledgedBytes: UInt64 { raw.acknowledgedBytes }
 
-    /// - Throws: also ``SessionError`` `unsupported` when the listener does not speak the protocol.
+    /// - Throws: also ``SessionError`` `unsupported` when the listener does not speak the protocol, and `timeout` when
+    ///   it does not say.
     public func read() async throws -> Chunk? {
         if let chunk = leftover {
             leftover = nil
             return chunk
         }
         try await flush()
-        while expectedEcho != nil {
-            guard let chunk = try await raw.read() else {
-                throw SessionError(.violation, detail: "the stream ended during protocol negotiation")
-            }
-            if let data = try settle(chunk) { return data }
-        }
+        if expectedEcho != nil, let data = try await agree() { return data }
         return try await raw.read()
+    }
+
+    /// Waits for the listener to agree; returns the data that came with that, if any.
+    private func agree() async throws -> Chunk? {
+        var isLate = false
+        let timer = patience.map { patience in
+            patience.clock.schedule(after: patience.limit) { [raw] in
+                isLate = true
+                raw.reset(StreamCode.timeout.rawValue)
+            }
+        }
+        defer { if let timer { patience?.clock.cancel(timer) } }
+        do {
+            while expectedEcho != nil {
+                guard let chunk = try await raw.read() else {
+                    throw SessionError(.violation, detail: "the stream ended during protocol negotiation")
+                }
+                if let data = try settle(chunk) { return data }
+            }
+            return nil
+        } catch {
+            guard isLate else { throw error }
+            throw SessionError(.timeout, detail: "the peer did not say whether it speaks \(protocolID)")
+        }
     }
 
     public func write(_ chunk: Chunk) async throws {

@@ -56,7 +56,9 @@ extension Connection: SecureConnection {
     public var roundTripTime: Duration? { statistics.smoothedRTT }
     public var openStreamCount: Int { statistics.openStreams }
 
-    public func openByteStream() async throws -> any ByteStream { try await openStream() }
+    public func openByteStream(within patience: Duration?) async throws -> any ByteStream {
+        try await openStream(within: patience)
+    }
     public func promote() { promote(to: nil) }
 
     public func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void) {

@@ -19,8 +19,11 @@ public protocol SecureConnection: AnyObject, Sendable {
     /// Streams of either side that have not ended in both directions.
     var openStreamCount: Int { get }
 
-    /// Opens a stream; waits while the peer grants no more.
-    func openByteStream() async throws -> any ByteStream
+    /// Opens a stream; waits for up to `patience` while the peer grants no more, and as long as the connection lasts
+    /// when that is `nil`.
+    ///
+    /// - Throws: `DeadlineExceeded`; `StreamError` when the connection has ended.
+    func openByteStream(within patience: Duration?) async throws -> any ByteStream
 
     /// Hands every stream that the peer opens to `handler`, those already waiting first.
     func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void)
@@ -44,6 +47,7 @@ public protocol SecureConnection: AnyObject, Sendable {
 
 extension SecureConnection {
     public func promote() {}
+    public func openByteStream() async throws -> any ByteStream { try await openByteStream(within: nil) }
 }
 
 extension ConnectionPath {

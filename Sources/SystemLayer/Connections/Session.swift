@@ -98,10 +98,12 @@ public final class Session: Identifiable {
     /// Opens a stream that speaks `protocolID`; the proposal rides in front of the first data written.
     ///
     /// A peer that does not speak it shows at the first read, as ``SessionError`` `unsupported`.
+    /// - Parameter patience: how long to wait for a peer that grants no stream, where that is less than the limit.
     /// - Throws: ``SessionError`` `notMember`, before anything is sent, for a members' protocol on a session that is not
-    ///   admitted; `closed`.
-    public func openStream(_ protocolID: String) async throws -> NegotiatedStream {
-        NegotiatedStream(proposing: protocolID, over: try await openRaw(for: protocolID))
+    ///   admitted; `timeout`, `closed`.
+    public func openStream(_ protocolID: String, within patience: Duration? = nil) async throws -> NegotiatedStream {
+        let raw = try await openRaw(for: protocolID, within: patience)
+        return NegotiatedStream(proposing: protocolID, over: raw, patience: (clock, limits.negotiationDeadline))
     }
 
     /// Opens a stream that speaks the first of `protocolIDs` that the peer knows; costs a round trip.
@@ -129,13 +131,16 @@ public final class Session: Identifiable {
         }
     }
 
-    private func openRaw(for protocolID: String) async throws -> any ByteStream {
+    private func openRaw(for protocolID: String, within patience: Duration? = nil) async throws -> any ByteStream {
         if let end { throw SessionError(.closed(end)) }
         guard membership == .admitted || ProtocolRegistry.gate(of: protocolID) == .open else {
             throw SessionError(.notMember, detail: "this connection is not admitted to the realm")
         }
+        let patience = min(patience ?? limits.openDeadline, limits.openDeadline)
         do {
-            return try await connection.openByteStream()
+            return try await connection.openByteStream(within: patience)
+        } catch is DeadlineExceeded {
+            throw SessionError(.timeout, detail: "the peer granted no stream within \(patience)")
         } catch {
             throw SessionError(error, on: self)
         }

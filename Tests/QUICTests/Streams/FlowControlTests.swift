@@ -69,6 +69,25 @@ struct FlowControlTests {
         }
     }
 
+    @Test func openingGivesUpAtItsDeadline() async throws {
+        var configuration = EndpointConfiguration()
+        configuration.maxStreams = 1
+        try await withPair(server: configuration) { pair, network in
+            let connection = try await pair.connect()
+            let first = try await connection.openStream(within: .seconds(5))
+            let start = network.now
+            let late = await failure { _ = try await connection.openStream(within: .seconds(5)) }
+            #expect(late as? DeadlineExceeded == DeadlineExceeded(duration: .seconds(5)))
+            #expect(network.now.duration(since: start) == .seconds(5))
+            #expect(connection.streamCreditWaiters.isEmpty)
+            let next = networkTask { try await connection.openStream(within: .seconds(5)) }
+            try await network.sleep(for: .seconds(1))
+            first.finish()
+            _ = try await first.read()
+            #expect(try await next.value.id == 4)
+        }
+    }
+
     @Test func waitersThatGiveUpEatNoCredit() async throws {
         var configuration = EndpointConfiguration()
         configuration.maxStreams = 1

@@ -1,6 +1,7 @@
 import Identity
 import QUIC
 import SessionTestSupport
+import TestSupport
 import Testing
 import Wire
 
@@ -52,6 +53,43 @@ import Wire
             try await raw.write(Chunk(MultistreamDialer([name]).firstFlight))
             await #expect(throws: StreamError(.reset(StreamCode.notMember.rawValue))) { try await raw.read() }
         }
+    }
+
+    /// A peer that grants no streams, and one that never says whether it speaks the protocol (issue 7.17).
+    @Test func openingAndNegotiatingHaveDeadlines() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let session = try await left.connect(to: right)
+        let connection = left.transport.connections[0]
+        let time = SimulatedNetwork(seed: 1)
+        let (near, far) = PipeStream.pair()
+        let silent = NegotiatedStream(proposing: "/silent", over: near, patience: (time, .seconds(10)))
+        try await time.run {
+            await #expect(throws: SessionError(.timeout)) { try await silent.read() }
+            #expect(time.now.duration(since: NetworkInstant(nanoseconds: 1_000_000_000)) == .seconds(10))
+        }
+        withExtendedLifetime(far) {}
+        connection.grantsStreams = false
+        connection.clock = SystemNetworkClock.shared
+        await #expect(throws: SessionError(.timeout)) {
+            try await session.openStream("/any", within: .milliseconds(1))
+        }
+    }
+
+    @Test func thoseWhoNoLongerWaitLeave() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let session = try await left.connect(to: right)
+        let waits = (0..<20).map { _ in networkTask { _ = try await session.waitClosed() } }
+        try await SystemNetworkClock.shared.sleep(for: .milliseconds(1))
+        #expect(session.waiterCount == 20)
+        for wait in waits { wait.cancel() }
+        for wait in waits { _ = await wait.result }
+        #expect(session.waiterCount == 0)
+        session.beginAdmission()
+        let member = networkTask { await session.waitForMembership() }
+        try await SystemNetworkClock.shared.sleep(for: .milliseconds(1))
+        member.cancel()
+        let isAdmitted = await member.value
+        #expect(!isAdmitted && session.waiterCount == 0)
     }
 
     @Test func aMembersStreamWaitsForTheAdmissionUnderWay() async throws {
