@@ -57,6 +57,8 @@ public final class Node {
     public static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
     {
         do {
+            var configuration = configuration
+            configuration.preset.quic.resetScope = HostMark.machine()
             let listener = try Listening.openTCP(configuration.tcpListen)
             let driver = try Listening.open(configuration.listen)
             let node = try Node(

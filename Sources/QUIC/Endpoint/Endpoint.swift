@@ -81,10 +81,22 @@ public final class Endpoint {
                 unproven: configuration.retryThreshold, unprovenPerSubject: configuration.retryThresholdPerSubject))
         credentials = try TLSCredentials(identity: key)
         retrySecret = SecureRandom.bytes(Self.secretLength)
-        // The same after a restart, so that a restarted node can reset connections it has forgotten (RFC 9000 10.3).
-        resetSecret = hkdfSHA256(
-            key: key.sign(Array("dep2p stateless reset v1".utf8)), salt: [], info: [], count: Self.secretLength)
+        resetSecret = Self.resetSecret(key, scope: configuration.resetScope, addresses: driver.localAddresses)
         packetTime = clock.now
+    }
+
+    /// What stateless reset tokens are made from (RFC 9000 10.3.2): the same after a restart, so that a restarted node
+    /// can reset connections it has forgotten, and another for each endpoint of one identity. An endpoint that shared it
+    /// would hand out, for any connection ID that a stranger has seen on the wire, the token that ends the other's
+    /// connection (RFC 9000 21.11).
+    ///
+    /// What tells them apart is where they are bound: no two on one machine share that, and packets for connections of
+    /// the past only reach a process that is bound to the same again. `scope` tells machines apart.
+    static func resetSecret(_ key: IdentityKey, scope: [UInt8], addresses: [SocketAddress]) -> [UInt8] {
+        let bound = addresses.map(\.description).sorted().joined(separator: " ")
+        var secret = key.sign(Array("dep2p stateless reset v2".utf8))
+        defer { for index in secret.indices { secret[index] = 0 } }
+        return hkdfSHA256(key: secret, salt: scope, info: Array(bound.utf8), count: secretLength)
     }
 
     public func start() { driver.start(self) }

@@ -40,6 +40,9 @@ public struct EndpointConfiguration: Sendable {
     public var congestionControl = CongestionControl.bbr
     /// The largest datagram that path MTU discovery tries.
     public var maxDatagramSize = 1_472
+    /// What tells this machine from others that run the same identity; the same after a restart. See
+    /// ``Endpoint/resetSecret(_:scope:addresses:)``.
+    public var resetScope: [UInt8] = []
     /// Seeds what is random in packet layout, so that simulations replay; 0 for real randomness.
     public var randomSeed: UInt64 = 0
 

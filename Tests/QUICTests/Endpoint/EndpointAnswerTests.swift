@@ -87,6 +87,47 @@ struct EndpointAnswerTests {
         }
     }
 
+    /// Two processes of one identity: the one that does not know a connection must not tell how to end the other's
+    /// (RFC 9000 21.11, issue 7.23).
+    @Test func anotherProcessOfTheIdentityGivesNoTokensAway() async throws {
+        try await withPair { pair, network in
+            let (connection, inbound) = try await pair.connectBoth()
+            let address = host(7, port: 4002)
+            let other = try Endpoint(
+                key: pair.serverKey, driver: network.makeDriver(address: address), clock: network)
+            other.onConnection = { _ in }
+            other.start()
+            defer { other.close() }
+            var tokens: [[UInt8]] = []
+            let stranger = host(9)
+            network.filter = { bytes, from, to in
+                if from == address, to == stranger { tokens.append(bytes) }
+                return true
+            }
+            for id in inbound.connectionIDs where id.length == ConnectionID.ownLength {
+                let seen = withUnsafeBytes(of: id.words.0) { Array($0) }
+                network.send([0x40] + seen + pattern(50), from: stranger, to: address, ecn: 0)
+            }
+            try await network.sleep(for: .seconds(1))
+            #expect(!tokens.isEmpty)
+            for token in tokens { network.send(token, from: pair.serverAddress, to: pair.clientAddress, ecn: 0) }
+            try await network.sleep(for: .seconds(1))
+            #expect(connection.closeReason == nil)
+            let echo = try await exchange(connection, [1, 2, 3])
+            #expect(echo == [1, 2, 3])
+        }
+    }
+
+    @Test func resetSecretsDifferByMachineAndByAddress() {
+        let key = IdentityKey.generate()
+        let wildcard = [SocketAddress(.v4Any, port: 4001), SocketAddress(.v6Any, port: 4001)]
+        let secret = Endpoint.resetSecret(key, scope: [1], addresses: wildcard)
+        #expect(secret == Endpoint.resetSecret(key, scope: [1], addresses: wildcard.reversed()))
+        #expect(secret != Endpoint.resetSecret(key, scope: [2], addresses: wildcard))
+        #expect(secret != Endpoint.resetSecret(key, scope: [1], addresses: [SocketAddress(.v4Any, port: 4002)]))
+        #expect(secret != Endpoint.resetSecret(.generate(), scope: [1], addresses: wildcard))
+    }
+
     @Test func aForgedResetEndsNothing() async throws {
         try await withPair { pair, network in
             let (connection, _) = try await pair.connectBoth()
