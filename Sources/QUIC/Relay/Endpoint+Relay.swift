@@ -33,6 +33,11 @@ extension Endpoint {
 }
 
 extension Connection {
+    /// Whether the peer's packets come from `remote` now, or did until a move that is still to be validated.
+    func isAt(_ remote: SocketAddress) -> Bool {
+        currentAddresses?.remote == remote || validatedAddresses?.remote == remote
+    }
+
     /// Where this connection's packets leave and arrive now; `nil` once it has ended.
     var currentAddresses: (local: SocketAddress, remote: SocketAddress)? {
         guard let quic else { return nil }

@@ -3,8 +3,9 @@ internal import Identity
 /// A relay's data plane: passes frames between the two sides of each circuit, a whole GRO train at a time.
 ///
 /// It sees ciphertext of connections that are not its own. A frame is passed on when its id is known and it comes from
-/// where that side's connection to the relay is now; anything else is dropped without an answer, so the relay reflects
-/// nothing to anyone who did not ask for it.
+/// where that side's connection to the relay is; anything else is dropped without an answer. It goes to where the other
+/// side has shown to receive, not where its last packet claimed to come from: that may be a victim's address, and a
+/// circuit carries megabytes.
 @NetworkActor
 public final class RelayForwarder {
     /// Circuits at once.
@@ -72,13 +73,13 @@ public final class RelayForwarder {
     ) -> Bool {
         guard let (id, _) = RelayFrame.header(of: train), let side = routes[id] else { return false }
         guard let count = Self.frames(in: train, segment: segment, circuit: id) else { return false }
-        guard side.connection.currentAddresses?.remote == remote else {
+        guard side.connection.isAt(remote) else {
             strayDatagrams &+= UInt64(count)
             return true
         }
         let circuit = side.circuit
         let target = circuit.other(side)
-        guard let path = target.connection.currentAddresses,
+        guard let path = target.connection.validatedAddresses,
             circuit.admit(bytes: train.count, datagrams: count, now: endpoint.clock.now)
         else { return true }
         for index in 0..<count { RelayFrame.setCircuit(target.id, at: index * segment, of: train) }

@@ -4,7 +4,7 @@ internal import QUIC
 /// How often a node dials back: pure. What it sends is a few small datagrams for one request over an authenticated
 /// connection, to that connection's own address; the limits keep it no more than that.
 struct DialBackLimiter {
-    /// Requests a minute of one NodeID and of one IP address; and of everyone, for a minute's burst.
+    /// Requests a minute of one NodeID and of one subject; and of everyone, for a minute's burst.
     static let perAsker = 6
     static let total = 120
     /// Askers remembered.
@@ -19,24 +19,22 @@ struct DialBackLimiter {
     }
 
     private var byNode: [NodeID: Count] = [:]
-    private var byAddress: [IPAddress: Count] = [:]
+    private var bySubject: [Subject: Count] = [:]
     private var everyone = Count(since: NetworkInstant(nanoseconds: 0))
 
     /// Takes one request, when all three limits allow it.
-    mutating func take(_ nodeID: NodeID, _ address: IPAddress, now: NetworkInstant) -> Bool {
-        // A household of IPv6 has a whole /64.
-        let address = address.family == .v6 ? address.prefix(64) : address
-        if byNode.count >= Self.memory || byAddress.count >= Self.memory { forget(now) }
+    mutating func take(_ nodeID: NodeID, _ subject: Subject, now: NetworkInstant) -> Bool {
+        if byNode.count >= Self.memory || bySubject.count >= Self.memory { forget(now) }
         let counts = [
-            current(everyone, now), current(byNode[nodeID], now), current(byAddress[address], now),
+            current(everyone, now), current(byNode[nodeID], now), current(bySubject[subject], now),
         ]
         let limits = [Self.total, Self.perAsker, Self.perAsker]
         guard zip(counts, limits).allSatisfy({ $0.requests < $1 }), byNode.count < Self.memory,
-            byAddress.count < Self.memory
+            bySubject.count < Self.memory
         else { return false }
         everyone = counts[0].counted
         byNode[nodeID] = counts[1].counted
-        byAddress[address] = counts[2].counted
+        bySubject[subject] = counts[2].counted
         return true
     }
 
@@ -47,6 +45,6 @@ struct DialBackLimiter {
 
     private mutating func forget(_ now: NetworkInstant) {
         byNode = byNode.filter { now.duration(since: $0.value.since) < Self.period }
-        byAddress = byAddress.filter { now.duration(since: $0.value.since) < Self.period }
+        bySubject = bySubject.filter { now.duration(since: $0.value.since) < Self.period }
     }
 }

@@ -42,11 +42,11 @@ public final class DialBackService {
         guard let probes = DialBackMessage.probes(request) else {
             return DialBackMessage.Report(status: .malformed, observed: nil)
         }
-        guard session.path.tcpPeer == nil, let asker = session.path.peerAddress, alternate.port(asker.ip.family) != nil
+        guard session.path.tcpPeer == nil, let asker = session.validatedPeer, alternate.port(asker.ip.family) != nil
         else {
             return DialBackMessage.Report(status: .unable, observed: nil)
         }
-        guard limiter.take(session.remoteNodeID, asker.ip, now: clock.now) else {
+        guard limiter.take(session.remoteNodeID, session.subject, now: clock.now) else {
             return DialBackMessage.Report(status: .limitReached, observed: asker)
         }
         let local = session.path.local

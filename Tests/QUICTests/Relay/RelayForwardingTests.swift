@@ -75,6 +75,36 @@ struct RelayForwardingTests {
         }
     }
 
+    /// A side writes from a victim's address, which ngtcp2 takes for its new one until the validation fails.
+    @Test func nothingGoesToAnAddressBeforeItIsValidated() async throws {
+        let network = SimulatedNetwork(seed: 20)
+        try await network.run {
+            let trio = try await RelayTrio(network)
+            let connection = try await trio.dial()
+            _ = try await exchange(connection, Array("before".utf8))
+            try await network.sleep(for: .seconds(1))
+            let victim = network.makeDriver(address: SocketAddress(IPAddress(v4: 0x0a00_0063), port: 9))
+            var (spoofed, reflected) = (0, 0)
+            network.filter = { bytes, from, to in
+                if to == victim.address { reflected += bytes.count }
+                guard from == trio.leftAddress, to == trio.relayAddress, !RelayFrame.isType(bytes[0]), spoofed < 5_000
+                else { return true }
+                spoofed += bytes.count
+                bytes.withUnsafeBytes { raw in
+                    let burst = PacketBurst(
+                        bytes: raw, segment: raw.count, local: victim.address, remote: trio.relayAddress, ecn: 0)
+                    _ = victim.send(burst)
+                }
+                return false
+            }
+            // Data from the other side fills the circuit meanwhile.
+            let data = [UInt8](repeating: 3, count: 1_000_000)
+            trio.leftLeg.connection.nudge()
+            #expect(try await exchange(connection, data) == data)
+            #expect(spoofed > 0 && reflected <= 3 * spoofed, "\(spoofed) moved \(reflected)")
+        }
+    }
+
     @Test func theByteLimitEndsACircuitOnce() async throws {
         let network = SimulatedNetwork(seed: 15)
         try await network.run {

@@ -131,7 +131,7 @@ import Testing
         func taken(_ count: Int, _ limiter: inout DialBackLimiter, _ ask: (Int) -> (Int, SocketAddress)) -> Int {
             (0..<count).count { index in
                 let (node, address) = ask(index)
-                return limiter.take(Self.node[node % Self.node.count], address.ip, now: Self.now)
+                return limiter.take(Self.node[node % Self.node.count], Subject(address.ip), now: Self.now)
             }
         }
         var sameNode = DialBackLimiter()
@@ -143,7 +143,8 @@ import Testing
             taken(50, &sameHousehold) { ($0, v6(0x2600_0000_0000_0001, UInt64($0), 1)) } == DialBackLimiter.perAsker)
         var everyone = DialBackLimiter()
         #expect(taken(250, &everyone) { ($0, v4(45, 0, 0, UInt8($0), 1)) } == DialBackLimiter.total)
-        let later = everyone.take(Self.node[0], v4(45, 0, 0, 1, 1).ip, now: Self.now.advanced(by: .seconds(60)))
+        let later = everyone.take(
+            Self.node[0], Subject(v4(45, 0, 0, 1, 1).ip), now: Self.now.advanced(by: .seconds(60)))
         #expect(later)
     }
 }
