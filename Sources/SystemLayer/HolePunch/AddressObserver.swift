@@ -75,7 +75,7 @@ final class AddressObserver {
             answers[observer] = nil
             // A NAT that has a mapping keeps it: what counts is who was asked first.
             if !order.contains(observer) { order.append(observer) }
-            let message = STUNMessage(.request, transaction: .random(using: &random))
+            let message = STUNMessage.bindingRequest(.random(using: &random))
             requests[message.transaction] = Request(
                 observer: observer, transaction: STUNTransaction(message, timing: .interactive, now: clock.now))
             ids.append(message.transaction)
@@ -106,7 +106,7 @@ final class AddressObserver {
         guard isStale(other), !requests.values.contains(where: { $0.observer == other }) else { return }
         if !order.contains(other) { order.append(other) }
         var random = SystemRandomNumberGenerator()
-        let message = STUNMessage(.request, transaction: .random(using: &random))
+        let message = STUNMessage.bindingRequest(.random(using: &random))
         requests[message.transaction] = Request(
             observer: other, transaction: STUNTransaction(message, timing: .interactive, now: clock.now))
         endpoint.sendForeign(message.bytes, to: other)

@@ -97,7 +97,7 @@ extension NATCheckStateMachine {
         timing: STUNTransaction.Timing = Self.timing, now: NetworkInstant
     ) -> Probe {
         let id = STUNTransactionID(high: UInt32(truncatingIfNeeded: random.next()), low: random.next())
-        let request = STUNMessage(.request, transaction: id, attributes: attributes)
+        let request = STUNMessage.bindingRequest(id, attributes)
         let transaction = STUNTransaction(request, timing: timing, now: now)
         return Probe(socket: socket, destination: destination, transaction: transaction, receiver: socket)
     }

@@ -24,6 +24,9 @@ public enum STUNAttribute: Equatable, Sendable {
         /// dep2p's own, from the range that need not be understood (RFC 8489 section 18.3): OTHER-ADDRESS is only for
         /// servers with a second address, and most nodes have one.
         public static let alternatePort: UInt16 = 0xc2d2
+        /// dep2p's own, as above: zeros that make a request as long as the answer that it hopes for. PADDING has to be
+        /// understood, and most servers don't.
+        public static let filler: UInt16 = 0xc2d3
     }
 
     /// Longest SOFTWARE and reason phrase: fewer than 128 characters of at most 6 bytes (RFC 8489 section 14.14).

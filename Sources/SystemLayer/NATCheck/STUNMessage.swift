@@ -100,19 +100,37 @@ public struct STUNMessage: Equatable, Sendable {
 
     /// The message as a datagram, ending with FINGERPRINT.
     public var bytes: [UInt8] {
+        // The length counts the FINGERPRINT before it is computed.
+        var message = encoded(lengthBeyond: STUNFingerprint.attributeLength)
+        message += STUNAttribute.Code.fingerprint.bigEndianBytes + UInt16(4).bigEndianBytes
+        return message + STUNFingerprint.value(of: message.dropLast(4))
+    }
+
+    /// The message as a datagram without FINGERPRINT, which is optional (RFC 8489 section 14.7).
+    public var plainBytes: [UInt8] { encoded(lengthBeyond: 0) }
+
+    private func encoded(lengthBeyond extra: Int) -> [UInt8] {
         var body: [UInt8] = []
         for attribute in attributes {
             let value = attribute.value(transaction: transaction)
             body.append(contentsOf: attribute.type.bigEndianBytes + UInt16(value.count).bigEndianBytes + value)
             body.append(contentsOf: repeatElement(0, count: -value.count & 3))
         }
-        // The length counts the FINGERPRINT before it is computed.
-        let length = UInt16(body.count + STUNFingerprint.attributeLength)
-        var message = type.bigEndianBytes + length.bigEndianBytes + Self.magicCookie.bigEndianBytes
-        message += transaction.bytes + body
-        message += STUNAttribute.Code.fingerprint.bigEndianBytes + UInt16(4).bigEndianBytes
-        return message + STUNFingerprint.value(of: message.dropLast(4))
+        let length = UInt16(body.count + extra)
+        return type.bigEndianBytes + length.bigEndianBytes + Self.magicCookie.bigEndianBytes + transaction.bytes + body
     }
+
+    /// A Binding request as long as the longest answer to it: who answers must not amplify (PROTOCOL.md, section 18).
+    static func bindingRequest(_ transaction: STUNTransactionID, _ attributes: [STUNAttribute] = []) -> STUNMessage {
+        var request = STUNMessage(.request, transaction: transaction, attributes: attributes)
+        let missing = STUNResponder.longestResponse - request.bytes.count - attributeHeaderLength
+        if missing > 0 {
+            request.attributes.append(.other(STUNAttribute.Code.filler, [UInt8](repeating: 0, count: missing)))
+        }
+        return request
+    }
+
+    private static let attributeHeaderLength = 4
 }
 
 /// Names one request and its response: 96 random bits (RFC 8489 section 5).

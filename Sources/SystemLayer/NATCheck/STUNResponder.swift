@@ -3,9 +3,10 @@ public import QUIC
 
 /// Answers STUN Binding requests (RFC 8489 section 6.3.1, RFC 5780 section 6). Pure: the shell sends what it returns.
 ///
-/// Every node runs one on its UDP sockets. It keeps no state about anyone. Against use as a reflector: a response
-/// goes only to the address that asked (RESPONSE-PORT may choose another port of it), carries no SOFTWARE and no
-/// padding, and all responses together stay within a rate.
+/// Every node runs one on its UDP sockets. The source of a request may be forged, so a response is to be of no use against
+/// it: it goes only to the address that asked (RESPONSE-PORT may choose another port of it), and is no longer than the
+/// request; what does not fit is left out. Only the reflexive address itself goes over that, 32 bytes (44 for IPv6) for
+/// the 20 of a classic client's request: of these an address gets few, and few altogether.
 public struct STUNResponder: Sendable {
     /// Which of the observer's sockets sends a response (RFC 5780 section 3.1).
     public struct Origin: Hashable, Sendable {
@@ -27,10 +28,21 @@ public struct STUNResponder: Sendable {
     public static let responsesPerSecond = 2_000
     /// Of these, responses to another port than the one that asked.
     public static let redirectedPerSecond = 50
+    /// To one IP address (one /64 of IPv6), a second and at once.
+    public static let perSource = STUNBudget.Rate(perSecond: 50, burst: 200)
+    /// Of these, responses longer than their request.
+    public static let longerPerSource = STUNBudget.Rate(perSecond: 2, burst: 20)
+    /// To everyone.
+    public static let longerPerSecond = 200
+    /// No response is longer: over IPv6 with every attribute but OTHER-ADDRESS, which nodes have not.
+    static let longestResponse = 84
 
     private let alternate: SocketAddress?
     private var responses = TokenBucket(rate: Self.responsesPerSecond, burst: Self.responsesPerSecond)
     private var redirected = TokenBucket(rate: Self.redirectedPerSecond, burst: Self.redirectedPerSecond)
+    private var longer = TokenBucket(rate: Self.longerPerSecond, burst: Self.longerPerSecond)
+    private var sources = STUNBudget(Self.perSource)
+    private var longerSources = STUNBudget(Self.longerPerSource)
 
     /// - Parameter alternate: the observer's other address and other port, when it has sockets at all four
     ///   combinations. Without it a CHANGE-REQUEST that changes the address is refused (RFC 5780 section 6.1).
@@ -49,11 +61,13 @@ public struct STUNResponder: Sendable {
         now: NetworkInstant
     ) -> Response? {
         guard let request = try? STUNMessage(datagram), request.kind == .request,
-            request.method == STUNMessage.binding, source.port != 0, responses.takeNow(now: now)
+            request.method == STUNMessage.binding, source.port != 0, sources.take(source.ip, now: now),
+            responses.takeNow(now: now)
         else { return nil }
         let unknown = unknownAttributes(of: request, changesPort: alternatePort != nil)
         if !unknown.isEmpty {
-            return failure(420, "Unknown Attribute", to: request, unknown, source)
+            let attributes = [STUNAttribute.errorCode(420, reason: ""), .unknownAttributes(unknown)]
+            return failure(attributes, to: request, source, allowed: datagram.count, now: now)
         }
         var (origin, port) = (Origin.same, source.port)
         for attribute in request.attributes {
@@ -63,15 +77,38 @@ public struct STUNResponder: Sendable {
             default: break
             }
         }
-        guard port != 0 else { return failure(400, "Bad Request", to: request, [], source) }
+        guard port != 0 else {
+            return failure([.errorCode(400, reason: "")], to: request, source, allowed: datagram.count, now: now)
+        }
         if port != source.port, !redirected.takeNow(now: now) { return nil }
         let destination = SocketAddress(source.ip, port: port, scope: source.scope)
-        var attributes = [STUNAttribute.xorMappedAddress(source)]
-        if let local { attributes.append(.responseOrigin(self.local(local, origin, alternatePort))) }
-        if let alternate { attributes.append(.otherAddress(alternate)) }
-        if let alternatePort { attributes.append(.alternatePort(alternatePort)) }
-        let message = STUNMessage(.success, transaction: request.transaction, attributes: attributes)
-        return Response(bytes: message.bytes, destination: destination, origin: origin)
+        // What is worth most first.
+        var extra: [STUNAttribute] = []
+        if let alternatePort { extra.append(.alternatePort(alternatePort)) }
+        if let alternate { extra.append(.otherAddress(alternate)) }
+        if let local { extra.append(.responseOrigin(self.local(local, origin, alternatePort))) }
+        let message = STUNMessage(
+            .success, transaction: request.transaction, attributes: [.xorMappedAddress(source)])
+        guard let bytes = fitted(message, extra, to: datagram.count, source.ip, now: now) else { return nil }
+        return Response(bytes: bytes, destination: destination, origin: origin)
+    }
+
+    /// The message with as much of `extra`, and FINGERPRINT, as `allowed` bytes hold; `nil` when it is longer without any
+    /// of these, and the budget for that is spent.
+    private mutating func fitted(
+        _ message: STUNMessage, _ extra: [STUNAttribute], to allowed: Int, _ source: IPAddress, now: NetworkInstant
+    ) -> [UInt8]? {
+        var (message, best) = (message, message.plainBytes)
+        guard best.count <= allowed || longerSources.take(source, now: now) && longer.takeNow(now: now) else {
+            return nil
+        }
+        for attribute in extra {
+            message.attributes.append(attribute)
+            let candidate = message.plainBytes
+            if candidate.count <= allowed { best = candidate } else { message.attributes.removeLast() }
+        }
+        let protected = message.bytes
+        return protected.count <= allowed ? protected : best
     }
 
     private func local(_ local: SocketAddress, _ origin: Origin, _ alternatePort: UInt16?) -> SocketAddress {
@@ -80,13 +117,14 @@ public struct STUNResponder: Sendable {
         return SocketAddress(ip ?? local.ip, port: port ?? local.port)
     }
 
-    private func failure(
-        _ code: Int, _ reason: String, to request: STUNMessage, _ unknown: [UInt16], _ source: SocketAddress
-    ) -> Response {
-        var attributes = [STUNAttribute.errorCode(code, reason: reason)]
-        if !unknown.isEmpty { attributes.append(.unknownAttributes(unknown)) }
+    private mutating func failure(
+        _ attributes: [STUNAttribute], to request: STUNMessage, _ source: SocketAddress, allowed: Int,
+        now: NetworkInstant
+    ) -> Response? {
         let message = STUNMessage(.failure, transaction: request.transaction, attributes: attributes)
-        return Response(bytes: message.bytes, destination: source, origin: .same)
+        return fitted(message, [], to: allowed, source.ip, now: now).map {
+            Response(bytes: $0, destination: source, origin: .same)
+        }
     }
 
     /// Comprehension-required attributes that this observer cannot honour, each once.

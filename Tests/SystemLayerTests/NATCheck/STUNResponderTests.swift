@@ -11,7 +11,7 @@ import Testing
     let now = NetworkInstant.milliseconds(0)
 
     func request(_ attributes: [STUNAttribute] = []) -> [UInt8] {
-        STUNMessage(.request, transaction: STUNTransactionID(high: 1, low: 2), attributes: attributes).bytes
+        STUNMessage.bindingRequest(STUNTransactionID(high: 1, low: 2), attributes).bytes
     }
 
     func answer(_ responder: inout STUNResponder, _ datagram: [UInt8]) throws -> STUNResponder.Response {
@@ -100,23 +100,66 @@ import Testing
         #expect(zero.destination == client)
     }
 
-    @Test("a response is at most three times its request, padded requests are not echoed")
-    func amplification() throws {
-        var responder = STUNResponder(alternate: alternate)
-        let response = try answer(&responder, request())
-        #expect(response.bytes.count <= 3 * request().count)
-        let padded = request([.padding(1200)])
-        let short = try answer(&responder, padded)
-        #expect(short.bytes.count < 100)
+    /// A request of a classic client: 20 bytes, no attribute.
+    private var classic: [UInt8] { STUNMessage(.request, transaction: STUNTransactionID(high: 1, low: 2)).plainBytes }
+
+    @Test("a response is no longer than its request, but for the reflexive address alone", arguments: [true, false])
+    func amplification(isV6: Bool) throws {
+        let source = isV6 ? v6(0x2600_0000_0000_0001, 9, 40_000) : client
+        let here = isV6 ? v6(0x2600_0000_0000_0002, 1, 4001) : local
+        var responder = STUNResponder()
+        for count in 0..<100 {
+            let filler = STUNAttribute.other(STUNAttribute.Code.filler, [UInt8](repeating: 0, count: count * 4))
+            var message = STUNMessage(.request, transaction: STUNTransactionID(high: 1, low: UInt64(count)))
+            if count > 0 { message.attributes = [filler] }
+            let datagram = message.plainBytes
+            let response = responder.respond(
+                to: datagram, from: source, on: here, alternatePort: 9, now: now.advanced(by: .seconds(count)))
+            let bytes = try #require(response).bytes
+            #expect(bytes.count <= max(datagram.count, isV6 ? 44 : 32), "\(datagram.count)")
+            #expect(try STUNMessage(bytes).attributes.first == .xorMappedAddress(source))
+        }
+        // Ours are long enough for all that there is to say.
+        let whole = responder.respond(
+            to: request(), from: source, on: here, alternatePort: 9, now: now.advanced(by: .seconds(200)))
+        let full = try #require(whole)
+        #expect(full.bytes.count <= STUNResponder.longestResponse && request().count == STUNResponder.longestResponse)
+        #expect(try STUNMessage(full.bytes).attributes.count == 3)
+    }
+
+    @Test("a classic client of 20 bytes is answered, as often as one asks and no more")
+    func classicClients() throws {
+        var responder = STUNResponder()
+        let first = try answer(&responder, classic)
+        #expect(first.bytes.count == 32)
+        #expect(try STUNMessage(first.bytes).attributes == [.xorMappedAddress(client)])
+        let more = (0..<100).count { _ in
+            responder.respond(to: classic, from: client, on: local, now: now) != nil
+        }
+        #expect(more == STUNResponder.longerPerSource.burst - 1)
+        // Others are answered all the same, up to the limit of all.
+        let others = (0..<1_000).count { host in
+            let source = v4(45, 1, UInt8(host / 250), UInt8(host % 250), 9)
+            return responder.respond(to: classic, from: source, on: local, now: now) != nil
+        }
+        #expect((100...STUNResponder.longerPerSecond).contains(others))
+        // A request that is long enough takes nothing of that.
+        #expect(responder.respond(to: request(), from: client, on: local, now: now) != nil)
     }
 
     @Test("the rate limits hold and refill with time")
     func rates() {
         var responder = STUNResponder()
         func answered(_ count: Int, _ bytes: [UInt8], at time: NetworkInstant) -> Int {
-            (0..<count).count { _ in responder.respond(to: bytes, from: client, on: nil, now: time) != nil }
+            (0..<count).count { index in
+                let source = v4(45, UInt8(index / 62_500), UInt8(index / 250 % 250), UInt8(index % 250), 9)
+                return responder.respond(to: bytes, from: source, on: nil, now: time) != nil
+            }
         }
-        let redirect = request([.responsePort(9)])
+        var other = STUNResponder()
+        let one = (0..<5_000).count { _ in other.respond(to: request(), from: client, on: nil, now: now) != nil }
+        #expect(one == STUNResponder.perSource.burst)
+        let redirect = request([.responsePort(10)])
         #expect(answered(200, redirect, at: now) == STUNResponder.redirectedPerSecond)
         #expect(answered(5000, request(), at: now) == STUNResponder.responsesPerSecond - 200)
         #expect(answered(5000, request(), at: now.advanced(by: .milliseconds(500))) == 1000)

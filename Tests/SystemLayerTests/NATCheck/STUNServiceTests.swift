@@ -18,7 +18,7 @@ import Testing
         let answer = Waiter<ForeignDatagram>()
         client.onDatagram = { answer.resume(returning: $0) }
         let id = STUNTransactionID(high: 1, low: 2)
-        client.send(STUNMessage(.request, transaction: id, attributes: attributes).bytes, to: target)
+        client.send(STUNMessage.bindingRequest(id, attributes).bytes, to: target)
         let datagram = try await network.withDeadline(.seconds(1)) { try await answer.value() }
         return (try STUNMessage(datagram.bytes), datagram.remote)
     }
