@@ -10,17 +10,6 @@ extension Node {
         if configuration.reserves { for relay in configuration.relays { relays.use(relay) } }
     }
 
-    /// What a node has said of itself, without what is worth no attempt from here: private addresses of other networks.
-    func learnedAddresses(of nodeID: NodeID) -> [Address] {
-        let learned = connections.addressBook.addresses(of: nodeID)
-        guard !learned.isEmpty else { return [] }
-        let own = InterfaceAddresses.all()
-        return learned.filter { address in
-            guard !address.isRelayed, case .ip(let ip)? = address.host else { return true }
-            return ip.isGlobal || (!ip.isLoopback && own.contains { $0.network == ip.network })
-        }
-    }
-
     /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
     public func relays(of nodeID: NodeID) -> [Address] { connections.relays(of: nodeID) }
 
@@ -56,9 +45,4 @@ extension Node {
         }
         return !relays.standing.isEmpty
     }
-}
-
-extension IPAddress {
-    /// The network that an interface's address is in, as most are cut.
-    fileprivate var network: IPAddress { prefix(family == .v4 ? 24 : 64) }
 }

@@ -92,6 +92,7 @@ public final class Node {
         connections = Connections(
             localNodeID: key.nodeID, transport: QUICTransport(endpoint), clock: clock,
             limits: configuration.preset.connections)
+        connections.addressRule = { AddressRule(interfaces: Listening.interfaces()) }
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)
@@ -178,7 +179,7 @@ public final class Node {
     /// - Parameter timeout: for the whole connect; `nil` takes the preset's.
     /// - Throws: ``DeP2PError`` with every attempt.
     public func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
-        let known = target.nodeID.map { (knownPeers[$0] ?? []) + learnedAddresses(of: $0) } ?? []
+        let known = target.nodeID.map { (knownPeers[$0] ?? []) + connections.learnedAddresses(of: $0) } ?? []
         let target = ways(to: target, known: known)
         do { return try await connections.connect(to: target, timeout: timeout) } catch { throw DeP2PError(error) }
     }

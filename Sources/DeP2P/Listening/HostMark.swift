@@ -1,17 +1,19 @@
 internal import Glibc
 internal import Identity
 
-/// What is the same for all processes that share this machine's loopback interface, and for no others.
+/// A secret that all processes share which share this machine's loopback interface, and nobody else has: the kernel draws
+/// its boot id at random (122 bits) and tells it to those who run on it alone. The machine's own id would not do, which
+/// copies of an image share.
 enum HostMark {
     /// Longest file read, in bytes.
     private static let limit = 256
 
     /// 32 bytes; of this process alone where the system does not tell.
     static func current() -> [UInt8] {
-        let machine = contents("/etc/machine-id") + contents("/proc/sys/kernel/random/boot_id")
+        let boot = contents("/proc/sys/kernel/random/boot_id")
         let network = link("/proc/self/ns/net")
-        guard !machine.isEmpty, !network.isEmpty else { return SecureRandom.bytes(32) }
-        return hmacSHA256(key: machine, message: network)
+        guard !boot.isEmpty, !network.isEmpty else { return SecureRandom.bytes(32) }
+        return hmacSHA256(key: contents("/etc/machine-id") + boot, message: network)
     }
 
     /// What tells this machine, or container, from others, as far as the system says; the same after a restart.

@@ -86,6 +86,13 @@ enum Listening {
         }.sorted { $0.0 < $1.0 }.map(\.1)
     }
 
+    /// All of this machine's interfaces, without a port.
+    static func interfaces() -> [InterfaceAddress] {
+        InterfaceAddresses.withPrefixes().map {
+            InterfaceAddress(SocketAddress($0.ip, port: 0), prefixLength: $0.prefixLength)
+        }
+    }
+
     /// The interfaces behind sockets bound to `bound`, with their ports, best first.
     static func interfaces(_ bound: [SocketAddress]) -> [InterfaceAddress] {
         let known = InterfaceAddresses.withPrefixes()

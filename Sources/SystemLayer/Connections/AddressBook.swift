@@ -2,7 +2,8 @@ public import Identity
 
 /// Where nodes have said that they are, in their own signed records: pure.
 ///
-/// The node heard of longest ago gives way at ``nodeLimit``. Of two records of a node the later one counts.
+/// The node heard of longest ago gives way at ``nodeLimit``. Of two records of a node the later one counts. Which of the
+/// addresses may be dialled is ``AddressRule``'s to say, at the time: interfaces come and go, strangers become members.
 public struct AddressBook: Sendable {
     public static let nodeLimit = 1_024
     /// Addresses kept of one record, those through relays among them.
@@ -11,6 +12,8 @@ public struct AddressBook: Sendable {
     private struct Entry {
         let sequence: UInt64
         let addresses: [Address]
+        /// On whose word.
+        var voucher: AddressRule.Voucher
         var heard: UInt64
     }
 
@@ -21,14 +24,17 @@ public struct AddressBook: Sendable {
 
     /// Takes a record whose signature has been checked.
     ///
+    /// - Parameter voucher: what the word of the node is worth.
     /// - Returns: whether it told something new.
     @discardableResult
-    public mutating func learn(_ record: PeerRecord) -> Bool {
+    public mutating func learn(_ record: PeerRecord, from voucher: AddressRule.Voucher = .stranger) -> Bool {
         count += 1
         let known = entries[record.nodeID]
+        // The same record again, by a node that has proven more since.
+        if let known, record.seq == known.sequence { entries[record.nodeID]?.voucher = max(known.voucher, voucher) }
         guard record.seq > known?.sequence ?? 0 || known == nil else { return false }
         let kept = Self.chosen(record.addresses)
-        entries[record.nodeID] = Entry(sequence: record.seq, addresses: kept, heard: count)
+        entries[record.nodeID] = Entry(sequence: record.seq, addresses: kept, voucher: voucher, heard: count)
         if entries.count > Self.nodeLimit, let oldest = entries.min(by: { $0.value.heard < $1.value.heard })?.key {
             entries[oldest] = nil
         }
@@ -42,15 +48,29 @@ public struct AddressBook: Sendable {
     }
 
     /// The node's addresses as it put them, best first, each with `/p2p/` and its NodeID at the end.
-    public func addresses(of nodeID: NodeID) -> [Address] {
-        entries[nodeID]?.addresses.map { $0.with(nodeID: nodeID) } ?? []
+    ///
+    /// - Parameters:
+    ///   - rule: leaves out what may not be dialled; `nil` gives all.
+    ///   - voucher: what the word of the node is worth now, where that is known.
+    public func addresses(
+        of nodeID: NodeID, by rule: AddressRule? = nil, from voucher: AddressRule.Voucher = .stranger
+    ) -> [Address] {
+        dialable(nodeID, rule, voucher).map { $0.with(nodeID: nodeID) }
     }
 
-    /// The relays that the node is reached through: their own addresses, with their NodeIDs.
-    public func relays(of nodeID: NodeID) -> [Address] {
+    /// The relays that the node is reached through: their own addresses, with their NodeIDs. The parameters are those of
+    /// ``addresses(of:by:from:)``.
+    public func relays(
+        of nodeID: NodeID, by rule: AddressRule? = nil, from voucher: AddressRule.Voucher = .stranger
+    ) -> [Address] {
         var relays: [Address] = []
-        for case let relay? in (entries[nodeID]?.addresses ?? []).lazy.map({ $0.relay?.address })
+        for case let relay? in dialable(nodeID, rule, voucher).lazy.map({ $0.relay?.address })
         where !relays.contains(relay) { relays.append(relay) }
         return relays
+    }
+
+    private func dialable(_ nodeID: NodeID, _ rule: AddressRule?, _ voucher: AddressRule.Voucher) -> [Address] {
+        guard let entry = entries[nodeID] else { return [] }
+        return entry.addresses.filter { rule?.admits($0, from: max(entry.voucher, voucher)) ?? true }
     }
 }

@@ -14,7 +14,9 @@ public final class Connections {
     /// Where UDP is known to be blocked.
     public let udp: UDPMemory
     /// Where nodes have said that they are.
-    public private(set) var addressBook = AddressBook()
+    private(set) var addressBook = AddressBook()
+    /// Which of these addresses may be dialled; without interfaces none but global ones.
+    public var addressRule: @NetworkActor () -> AddressRule = { AddressRule(interfaces: []) }
     private let transport: any Transport
     private let dialer: Dialer
     private var table: SessionTable
@@ -60,8 +62,28 @@ public final class Connections {
     /// The session of that number, while it is open.
     public func session(id: UInt64) -> Session? { open[id] }
 
+    /// Where a node is, as its signed record says: what may be dialled of it, best first, with its NodeID.
+    public func learnedAddresses(of nodeID: NodeID) -> [Address] {
+        let rule = addressRule()
+        return addressBook.addresses(of: nodeID, by: rule, from: voucher(of: nodeID, rule)).filter { address in
+            // Of a node on this machine the loopback addresses change with each start: only its relays' are worth trying.
+            guard !address.isRelayed, case .ip(let ip)? = address.host else { return true }
+            return !ip.isLoopback
+        }
+    }
+
+    /// All that a node's record names: for what else is in it than hosts to dial.
+    func listedAddresses(of nodeID: NodeID) -> [Address] { addressBook.addresses(of: nodeID) }
+
     /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
-    public func relays(of nodeID: NodeID) -> [Address] { addressBook.relays(of: nodeID) }
+    public func relays(of nodeID: NodeID) -> [Address] {
+        let rule = addressRule()
+        return addressBook.relays(of: nodeID, by: rule, from: voucher(of: nodeID, rule))
+    }
+
+    private func voucher(of nodeID: NodeID, _ rule: AddressRule) -> AddressRule.Voucher {
+        session(with: nodeID).map(rule.voucher) ?? .stranger
+    }
 
     /// Calls `observer` with every session as it opens, in or out, before its first stream is served.
     public func onSession(_ observer: @escaping @NetworkActor (Session) -> Void) { observers.append(observer) }
@@ -131,7 +153,10 @@ public final class Connections {
             id: nextID, localNodeID: localNodeID, connection: connection, registry: registry, limits: limits,
             clock: clock)
         session.attempts = attempts
-        session.onRecord = { [weak self] in self?.addressBook.learn($0) }
+        session.onRecord = { [weak self, weak session] record in
+            guard let self, let session else { return }
+            addressBook.learn(record, from: addressRule().voucher(of: session))
+        }
         let entry = SessionTable.Entry(
             id: session.id, nodeID: session.remoteNodeID, isInitiator: session.isInitiator, openedAt: session.openedAt)
         switch isStopped ? .refused(LimitExceeded(name: "connections", value: 0, limit: 0)) : table.open(entry) {

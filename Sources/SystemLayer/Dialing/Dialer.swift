@@ -279,7 +279,7 @@ private final class DialRace {
         }
         switch address.host {
         case .ip(let ip):
-            if ip.isUnspecified || ip.isMulticast {
+            if !AddressRule.isHost(ip) {
                 throw TransportFailure(.unsupported, detail: "\(ip) is not the address of a host")
             }
             let scope = try Self.scope(of: address, ip)

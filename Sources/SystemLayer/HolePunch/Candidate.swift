@@ -1,5 +1,5 @@
 internal import Identity
-public import QUIC
+internal import QUIC
 
 /// An address, or a run of ports of one, at which a node may be reached straight.
 struct Candidate: Hashable, Sendable {
@@ -47,17 +47,4 @@ struct Candidate: Hashable, Sendable {
 
     /// Whether a path to this address needs no NAT to be opened.
     var isOpen: Bool { kind == .interface || kind == .mapped }
-}
-
-/// An address of one of this machine's interfaces.
-public struct InterfaceAddress: Hashable, Sendable {
-    public let address: SocketAddress
-    /// Bits of the address that name its subnet.
-    public let prefixLength: Int
-
-    /// - Parameter address: the interface's, with the port that the node's socket of that family has.
-    public init(_ address: SocketAddress, prefixLength: Int) {
-        self.address = address
-        self.prefixLength = prefixLength
-    }
 }

@@ -6,28 +6,21 @@ internal import QUIC
 /// An authenticated peer can still name the addresses of others. What is left to it here is what every server has to
 /// bear from anyone, an unanswered datagram; how many of them is ``ProbeBudget``'s to say.
 struct CandidateRules {
-    /// This node's interfaces, with the ports of its sockets.
-    let interfaces: [InterfaceAddress]
-    /// Whether the peer runs on this machine.
-    let isSameHost: Bool
-    /// Whether others see both nodes at one address: behind one NAT, which may have more than one subnet.
+    /// Which addresses may be sent to; its interfaces have the ports of this node's sockets.
+    let rule: AddressRule
+    /// What the peer's word is worth.
+    let voucher: AddressRule.Voucher
+    /// Whether others see both nodes at one address: behind one NAT, which may have more than one subnet. It is the
+    /// peer's own claim, and so a member's only.
     let sharesPublicAddress: Bool
 
     func admits(_ address: SocketAddress) -> Bool {
         let ip = address.ip
-        guard address.port != 0, !ip.isV4Mapped, !ip.isUnspecified, !ip.isMulticast, !ip.isLinkLocal,
-            interfaces.contains(where: { $0.address.ip.family == ip.family }),
-            !interfaces.contains(where: { $0.address == address || $0.broadcast == ip })
+        guard address.port != 0, rule.interfaces.contains(where: { $0.address.ip.family == ip.family }),
+            !rule.interfaces.contains(where: { $0.address == address || $0.broadcast == ip })
         else { return false }
-        if ip.isLoopback { return isSameHost }
-        if ip.isPrivate || ip.isCGNAT { return isSameHost || sharesPublicAddress || isOnOwnSubnet(ip) }
-        return ip.isGlobal
-    }
-
-    private func isOnOwnSubnet(_ ip: IPAddress) -> Bool {
-        interfaces.contains {
-            $0.address.ip.family == ip.family && $0.address.ip.prefix($0.prefixLength) == ip.prefix($0.prefixLength)
-        }
+        if sharesPublicAddress, voucher >= .member, ip.isPrivate || ip.isCGNAT { return !ip.isV4Mapped }
+        return rule.admits(ip, from: voucher)
     }
 
     /// The addresses to probe, those of predicted runs first, without repetition.
@@ -43,13 +36,5 @@ struct CandidateRules {
             found.append(address)
         }
         return Array(found.prefix(Candidate.addressLimit))
-    }
-}
-
-extension InterfaceAddress {
-    /// The subnet's broadcast address; `nil` where there is none.
-    fileprivate var broadcast: IPAddress? {
-        guard address.ip.family == .v4, (1..<31).contains(prefixLength) else { return nil }
-        return IPAddress(v4: UInt32(truncatingIfNeeded: address.ip.low) | (UInt32.max >> UInt32(prefixLength)))
     }
 }

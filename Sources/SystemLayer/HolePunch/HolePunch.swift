@@ -19,7 +19,7 @@ public final class HolePunch {
         public var observers: @NetworkActor @Sendable () -> [SocketAddress]
         /// Relays through which a node may be reached, as addresses of the relays.
         public var relays: @NetworkActor @Sendable (NodeID) -> [Address]
-        /// Names this machine, or the part of it that shares its loopback interface; never sent as it is.
+        /// A secret of this machine, or of the part of it that shares its loopback interface; never sent.
         public var hostMark: [UInt8]
 
         public init(
@@ -120,8 +120,16 @@ public final class HolePunch {
         }
         // Loopback last, and only what is left of the limit: few peers are on this machine.
         let loopback = own.filter { $0.address.ip.isLoopback }
-        return Array((own.filter { !$0.address.ip.isLoopback } + mapped + observed + loopback).prefix(Candidate.limit))
+        return own.filter { !$0.address.ip.isLoopback } + mapped + observed + loopback
     }
+
+    /// What the peer is told of `candidates`.
+    func told(_ candidates: [Candidate], to voucher: AddressRule.Voucher) -> [Candidate] {
+        let rule = rule
+        return Array(candidates.filter { rule.tells($0.address.ip, to: voucher) }.prefix(Candidate.limit))
+    }
+
+    var rule: AddressRule { AddressRule(interfaces: surroundings.interfaces()) }
 
     // MARK: Datagrams
 

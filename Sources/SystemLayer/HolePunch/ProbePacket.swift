@@ -74,6 +74,7 @@ struct ProbeKeys: Sendable {
     let own: [UInt8]
     let peer: [UInt8]
     private let host: [UInt8]
+    private let isClient: Bool
 
     /// - Parameter secret: what the exporter gives for ``label``.
     init(secret: [UInt8], isClient: Bool) {
@@ -84,8 +85,23 @@ struct ProbeKeys: Sendable {
         own = derive(isClient ? "client" : "server", 32)
         peer = derive(isClient ? "server" : "client", 32)
         host = derive("host", 32)
+        self.isClient = isClient
     }
 
-    /// What a machine is called between these two nodes: it tells nothing but whether both are on the same one.
-    func hostMark(_ machine: [UInt8]) -> [UInt8] { Array(hmacSHA256(key: host, message: machine).prefix(16)) }
+    /// Proves to the peer that this node runs on the machine with that secret, when the peer does too.
+    ///
+    /// The key is the connection's, and so bound to the NodeIDs of its two ends; the role is in the message, so that
+    /// what one side has sent proves nothing when the other sends it back.
+    func hostMark(_ machine: [UInt8]) -> [UInt8] { hostMark(machine, ofClient: isClient) }
+
+    /// Whether `mark` is such a proof, by the peer.
+    func isHostMark(_ mark: [UInt8], of machine: [UInt8]) -> Bool {
+        constantTimeEqual(mark, hostMark(machine, ofClient: !isClient))
+    }
+
+    private func hostMark(_ machine: [UInt8], ofClient: Bool) -> [UInt8] {
+        let key = hmacSHA256(key: machine, message: host)
+        let role = ofClient ? "dep2p host mark client v1" : "dep2p host mark server v1"
+        return Array(hmacSHA256(key: key, message: Array(role.utf8)).prefix(HolePunchMessage.hostMarkLength))
+    }
 }

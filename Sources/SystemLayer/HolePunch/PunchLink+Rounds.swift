@@ -6,12 +6,14 @@ extension PunchLink {
     func runRound() async throws -> [ProbeMachine.Path] {
         guard let session else { return [] }
         let own = await hub.candidates()
+        // An admission under way decides what the peer may know.
+        _ = await session.waitForMembership()
         let stream = try await session.openStream(HolePunch.id)
         streamCount += 1
         defer { streamCount -= 1 }
         do {
             let reader = FrameReader(stream, limit: HolePunchMessage.limit)
-            try await stream.write(.offer(offer(own)))
+            try await stream.write(.offer(offer(own, to: voucher(nil))))
             guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
             try await stream.write(.start)
             try await clock.sleep(for: connection.statistics.smoothedRTT / 2)
@@ -54,7 +56,8 @@ extension PunchLink {
         _ theirs: HolePunchMessage.Offer, _ stream: NegotiatedStream, _ reader: FrameReader
     ) async throws {
         let own = await hub.candidates()
-        try await stream.write(.answer(offer(own)))
+        _ = await session?.waitForMembership()
+        try await stream.write(.answer(offer(own, to: voucher(theirs))))
         guard case .start = try await reader.requiredPunch() else { throw SessionError(.violation) }
         begin(own, theirs)
         let last = try await reader.next()
@@ -64,15 +67,25 @@ extension PunchLink {
 
     // MARK: Probing
 
-    private func offer(_ candidates: [Candidate]) -> HolePunchMessage.Offer {
-        HolePunchMessage.Offer(candidates: candidates, hostMark: keys.hostMark(hub.surroundings.hostMark))
+    private func offer(_ own: [Candidate], to voucher: AddressRule.Voucher) -> HolePunchMessage.Offer {
+        HolePunchMessage.Offer(
+            candidates: hub.told(own, to: voucher), hostMark: keys.hostMark(hub.surroundings.hostMark))
+    }
+
+    /// What the word of the peer is worth. That it is on this machine takes more than a packet from there: the proof of a
+    /// process that has this node's probes sent where it wants them.
+    ///
+    /// - Parameter theirs: what it has sent, if anything.
+    private func voucher(_ theirs: HolePunchMessage.Offer?) -> AddressRule.Voucher {
+        if let theirs, keys.isHostMark(theirs.hostMark, of: hub.surroundings.hostMark) { return .sameHost }
+        guard let session else { return .stranger }
+        return min(hub.rule.voucher(of: session), session.isAdmitted ? .member : .neighbour)
     }
 
     private func begin(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) {
         let ownObserved = Set(own.filter { $0.kind == .observed }.map(\.address.ip))
         let rules = CandidateRules(
-            interfaces: hub.surroundings.interfaces(),
-            isSameHost: theirs.hostMark == keys.hostMark(hub.surroundings.hostMark),
+            rule: hub.rule, voucher: voucher(theirs),
             sharesPublicAddress: theirs.candidates.contains {
                 $0.kind == .observed && ownObserved.contains($0.address.ip)
             })

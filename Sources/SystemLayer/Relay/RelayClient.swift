@@ -121,7 +121,7 @@ public final class RelayClient {
         guard let relay = addresses.first?.nodeID else { return addresses }
         let own = relays.first { $0.addresses.first?.nodeID == relay }?.addresses ?? []
         let ways = addresses + own.filter { !addresses.contains($0) }
-        return ways + Self.tcpWays(listed: connections.addressBook.addresses(of: relay), known: ways)
+        return ways + Self.tcpWays(listed: connections.listedAddresses(of: relay), known: ways)
     }
 
     /// Whether a relay is reached by `session`.

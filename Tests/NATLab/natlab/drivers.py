@@ -154,7 +154,7 @@ class DeP2P(Driver):
 
     def ping(self, host, target, limit):
         hints, address = self.target(target)
-        return self.dep2p(host, "ping", "--until-direct", "-c", "1000", "-i", "50ms", "--timeout", f"{limit}s",
+        return self.dep2p(host, "ping", "--realm-key", self.realm, "--until-direct", "-c", "1000", "-i", "50ms", "--timeout", f"{limit}s",
                           *self.options, *hints, address)
 
     def send(self, host, target, path):

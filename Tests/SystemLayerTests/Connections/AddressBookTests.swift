@@ -50,4 +50,26 @@ import Testing
         #expect(book.addresses(of: nodes[0]).isEmpty)
         #expect(nodes.dropFirst().allSatisfy { !book.addresses(of: $0).isEmpty })
     }
+
+    @Test func aStrangersRecordLeadsOutwardsOnly() throws {
+        var book = AddressBook()
+        let rule = AddressRule(interfaces: [
+            InterfaceAddress(v4(192, 168, 1, 10, 0), prefixLength: 24),
+            InterfaceAddress(v4(127, 0, 0, 1, 0), prefixLength: 8),
+        ])
+        let hosts = ["127.0.0.1", "192.168.1.1", "10.0.0.1", "169.254.169.254", "45.1.1.1"]
+        let own = hosts.map { "/ip4/\($0)/udp/4001/quic-v1" }
+        book.learn(try record(1, own + own.map { "\($0)/p2p/\(relay)/p2p-circuit" }))
+        let wanted = try Address("/ip4/45.1.1.1/udp/4001/quic-v1/p2p/\(relay)")
+        #expect(book.relays(of: node, by: rule) == [wanted])
+        #expect(book.addresses(of: node, by: rule).count == 2)
+        // The same node, once it is admitted: what it knows of the subnet counts.
+        let relays = book.relays(of: node, by: rule, from: .member).map(\.description)
+        #expect(relays == [own[1], own[4]].map { "\($0)/p2p/\(relay)" })
+        book.learn(try record(1, own), from: .member)
+        #expect(
+            book.addresses(of: node, by: rule).count == 4, "the word is worth what it was when it was given, or more")
+        book.learn(try record(2, own), from: .stranger)
+        #expect(book.addresses(of: node, by: rule).count == 1)
+    }
 }

@@ -8,12 +8,14 @@ import Testing
 @Suite struct CandidateRulesTests {
     private static let own = v4(192, 168, 1, 10, 4001)
 
-    private func rules(sameHost: Bool = false, sharesPublicAddress: Bool = false) -> CandidateRules {
+    private func rules(
+        _ voucher: AddressRule.Voucher = .member, sharesPublicAddress: Bool = false
+    ) -> CandidateRules {
         CandidateRules(
-            interfaces: [
+            rule: AddressRule(interfaces: [
                 InterfaceAddress(Self.own, prefixLength: 24), InterfaceAddress(v4(127, 0, 0, 1, 4001), prefixLength: 8),
                 InterfaceAddress(v6(0x2600_0000_0000_0001, 10, 4001), prefixLength: 64),
-            ], isSameHost: sameHost, sharesPublicAddress: sharesPublicAddress)
+            ]), voucher: voucher, sharesPublicAddress: sharesPublicAddress)
     }
 
     @Test func neverToWhatIsNoHost() {
@@ -23,7 +25,7 @@ import Testing
             v6(0xfe80 << 48, 1, 1), v6(0, 0xffff_2d01_0101, 1), Self.own,
         ]
         for address in never {
-            #expect(!rules(sameHost: true, sharesPublicAddress: true).admits(address), "\(address)")
+            #expect(!rules(.sameHost, sharesPublicAddress: true).admits(address), "\(address)")
         }
     }
 
@@ -33,16 +35,29 @@ import Testing
         let loopback = v4(127, 0, 0, 1, 5000)
         #expect(rules().admits(near) && !rules().admits(behindTheSameNAT) && !rules().admits(loopback))
         #expect(rules(sharesPublicAddress: true).admits(behindTheSameNAT))
-        #expect(!rules(sharesPublicAddress: true).admits(loopback) && rules(sameHost: true).admits(loopback))
+        #expect(!rules(sharesPublicAddress: true).admits(loopback) && rules(.sameHost).admits(loopback))
         #expect(
             !rules().admits(v4(100, 64, 0, 1, 4001)) && rules(sharesPublicAddress: true).admits(v4(100, 64, 0, 1, 4001))
         )
         #expect(rules().admits(v4(45, 1, 1, 1, 4001)) && rules().admits(v6(0x2600_0000_0000_0002, 1, 4001)))
     }
 
+    /// Whose word is a stranger's may claim a shared address, and neighbours: nothing inside is probed for it.
+    @Test func strangersAreSentNowhereInside() {
+        let inside = [
+            v4(192, 168, 1, 99, 22), v4(192, 168, 1, 1, 53), v4(10, 1, 2, 3, 80), v4(100, 64, 0, 1, 1),
+            v4(127, 0, 0, 1, 631),
+        ]
+        for address in inside {
+            #expect(!rules(.stranger, sharesPublicAddress: true).admits(address), "\(address)")
+        }
+        #expect(rules(.stranger).admits(v4(45, 1, 1, 1, 4001)))
+    }
+
     @Test func onlyInFamiliesThatThisNodeHas() {
         let old = CandidateRules(
-            interfaces: [InterfaceAddress(Self.own, prefixLength: 24)], isSameHost: true, sharesPublicAddress: true)
+            rule: AddressRule(interfaces: [InterfaceAddress(Self.own, prefixLength: 24)]), voucher: .sameHost,
+            sharesPublicAddress: true)
         #expect(!old.admits(v6(0x2600_0000_0000_0002, 1, 4001)))
     }
 

@@ -87,4 +87,85 @@ import Testing
             #expect(session.isOpen && session.path.isStraight)
         }
     }
+
+    private static let inside = [v4(127, 0, 0, 1, 631), v4(192, 168, 1, 1, 53), v4(10, 9, 9, 9, 22)]
+
+    /// Counts what goes to addresses inside.
+    private func watch(_ world: PunchNetwork) -> Counts {
+        let counts = Counts()
+        world.network.filter = { _, _, to in
+            if Self.inside.contains(to) { counts.toVictim += 1 }
+            return true
+        }
+        return counts
+    }
+
+    @Test("a stranger who sends the host mark back is not on this machine, and learns nothing of the inside")
+    func echoedMarkOfAClient() async throws {
+        try await withPunchNetwork(seed: 22) { world in
+            world.areMembers = false
+            let near = try world.node(.portRestricted)
+            let liar = try world.relays.node(at: v4(45, 50, 0, 1, 4001))
+            world.liars.append(liar)
+            let counts = watch(world)
+            var heard: [HolePunchMessage.Offer] = []
+            liar.connections.registry.register(HolePunch.id) { _, stream in
+                let reader = FrameReader(stream, limit: HolePunchMessage.limit)
+                guard case .offer(let offer) = try await reader.requiredPunch() else { return }
+                heard.append(offer)
+                // The candidates claim the victim's own address outside too: behind one NAT, as it were.
+                let lies =
+                    offer.candidates.filter { $0.kind == .observed } + Self.inside.map { Candidate(.interface, $0) }
+                try await stream.write(.answer(HolePunchMessage.Offer(candidates: lies, hostMark: offer.hostMark)))
+                while try await reader.next() != nil {}
+            }
+            liar.client.use(world.relay.address)
+            #expect(try await world.relays.wait(atMost: .seconds(5)) { !liar.client.standing.isEmpty })
+            _ = try await near.node.connect(try #require(liar.client.standing.first?.address))
+            try await world.network.sleep(for: .seconds(30))
+            #expect(!heard.isEmpty && heard.allSatisfy { !$0.candidates.isEmpty })
+            #expect(heard.flatMap(\.candidates).allSatisfy { $0.address.ip.isGlobal })
+            #expect(counts.toVictim == 0)
+        }
+    }
+
+    @Test("nor is one who dials, with a mark of the same connection's other side")
+    func echoedMarkOfAServer() async throws {
+        try await withPunchNetwork(seed: 23) { world in
+            world.areMembers = false
+            let near = try world.node(.portRestricted)
+            let liar = try world.relays.node(at: v4(45, 50, 0, 1, 4001))
+            world.liars.append(liar)
+            let counts = watch(world)
+            near.node.client.use(world.relay.address)
+            #expect(try await world.relays.wait(atMost: .seconds(5)) { !near.node.client.standing.isEmpty })
+            let session = try await liar.connect(try #require(near.node.client.standing.first?.address))
+            var mark: [UInt8] = []
+            for _ in 0..<3 {
+                let stream = try await session.openStream(HolePunch.id)
+                let reader = FrameReader(stream, limit: HolePunchMessage.limit)
+                let lies = Self.inside.map { Candidate(.interface, $0) }
+                try await stream.write(.offer(HolePunchMessage.Offer(candidates: lies, hostMark: mark)))
+                guard case .answer(let answer) = try await reader.requiredPunch() else { return }
+                #expect(!answer.candidates.isEmpty && answer.candidates.allSatisfy { $0.address.ip.isGlobal })
+                mark = answer.hostMark
+                try await stream.write(.start)
+                try await world.network.sleep(for: .seconds(2))
+                stream.finish()
+                try await world.network.sleep(for: .seconds(1))
+            }
+            #expect(counts.toVictim == 0)
+        }
+    }
+
+    @Test("a member learns the addresses inside, and is met there")
+    func members() async throws {
+        try await withPunchNetwork(seed: 24) { world in
+            let near = try world.node(.portRestricted)
+            near.gateway?.hairpins = false
+            let far = try world.node(.portRestricted, inHomeOf: near)
+            let (session, _) = try await world.connect(near, far)
+            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.remote == far.node.socket })
+        }
+    }
 }

@@ -9,7 +9,8 @@ import Testing
     private static let peer = v4(45, 20, 0, 1, 4001)
     private static let own = v4(192, 168, 1, 10, 4001)
     private static let rules = CandidateRules(
-        interfaces: [InterfaceAddress(own, prefixLength: 24)], isSameHost: false, sharesPublicAddress: false)
+        rule: AddressRule(interfaces: [InterfaceAddress(own, prefixLength: 24)]), voucher: .member,
+        sharesPublicAddress: false)
     private static let start = NetworkInstant.milliseconds(0)
 
     private func machine(_ seed: UInt64 = 1) -> ProbeMachine { ProbeMachine(random: SeededBytes(seed: seed)) }

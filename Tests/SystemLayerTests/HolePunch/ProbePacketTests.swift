@@ -30,8 +30,12 @@ import Testing
 
     @Test func machinesAreToldApartWithoutNamingThem() {
         let (here, there) = (Array("here".utf8), Array("there".utf8))
-        #expect(client.hostMark(here) == server.hostMark(here) && client.hostMark(here) != server.hostMark(there))
-        #expect(client.hostMark(here) != ProbeKeys(secret: [1], isClient: true).hostMark(here))
+        #expect(
+            server.isHostMark(client.hostMark(here), of: here) && client.isHostMark(server.hostMark(here), of: here))
+        #expect(!server.isHostMark(client.hostMark(there), of: here))
+        #expect(!server.isHostMark(ProbeKeys(secret: [1], isClient: true).hostMark(here), of: here))
+        #expect(!client.isHostMark(client.hostMark(here), of: here), "sent back, it proves nothing")
+        #expect(!client.isHostMark([], of: here) && client.hostMark(here).count == HolePunchMessage.hostMarkLength)
     }
 
     @Test func nothingElseIsTakenForOne() {

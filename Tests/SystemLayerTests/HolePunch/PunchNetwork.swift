@@ -46,6 +46,8 @@ final class PunchNetwork {
     let secondRelay: RelayNode
     private var services: [STUNService] = []
     private(set) var nodes: [PunchNode] = []
+    /// Whether the nodes made from now on are members of one realm.
+    var areMembers = true
     /// Nodes of a test's own.
     var liars: [RelayNode] = []
 
@@ -70,7 +72,7 @@ final class PunchNetwork {
             gateway.map { IPAddress(v4: UInt32(truncatingIfNeeded: $0.inside.low) + 10 + number) }
             ?? IPAddress(v4: 0x2d14_000a + number << 16)
         let node = try relays.node(at: SocketAddress(ip, port: 4001))
-        let made = PunchNode(node, gateway: gateway, relays: [relay, secondRelay])
+        let made = PunchNode(node, gateway: gateway, relays: [relay, secondRelay], isMember: areMembers)
         nodes.append(made)
         return made
     }
@@ -105,9 +107,10 @@ final class PunchNode {
     let gateway: SimulatedGateway?
     let punch: HolePunch
 
-    init(_ node: RelayNode, gateway: SimulatedGateway?, relays: [RelayNode]) {
+    init(_ node: RelayNode, gateway: SimulatedGateway?, relays: [RelayNode], isMember: Bool) {
         self.node = node
         self.gateway = gateway
+        if isMember { node.connections.onSession { $0.endAdmission(admitted: true) } }
         punch = HolePunch(
             node.connections, endpoint: node.endpoint, relays: node.client,
             surroundings: HolePunch.Surroundings(

@@ -1,3 +1,4 @@
+import Identity
 import QUIC
 import Testing
 
@@ -237,5 +238,16 @@ import Testing
         var machine = NATCheckStateMachine(
             observers: many, first: SimulatedNAT.first, second: SimulatedNAT.second, random: SeededBytes(seed: 9))
         #expect(machine.start(now: .milliseconds(0)).count == NATCheckStateMachine.maximumObservers)
+    }
+
+    @Test("a server outside sends nobody into their own network")
+    func otherAddresses() {
+        let outside = v4(45, 1, 1, 1, 3478).ip
+        let inside = [v4(127, 0, 0, 1, 0), v4(192, 168, 1, 1, 0), v4(169, 254, 1, 1, 0), v4(224, 0, 0, 1, 0)].map(\.ip)
+        for other in inside { #expect(!NATCheckStateMachine.isPlausible(other, of: outside), "\(other)") }
+        #expect(NATCheckStateMachine.isPlausible(v4(45, 1, 1, 2, 0).ip, of: outside))
+        #expect(NATCheckStateMachine.isPlausible(v4(192, 168, 1, 2, 0).ip, of: v4(192, 168, 1, 1, 0).ip))
+        #expect(!NATCheckStateMachine.isPlausible(.v4Loopback, of: v4(192, 168, 1, 1, 0).ip))
+        #expect(!NATCheckStateMachine.isPlausible(v6(0x2600 << 48, 1, 0).ip, of: outside))
     }
 }
