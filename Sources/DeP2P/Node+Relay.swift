@@ -35,6 +35,9 @@ extension Node {
         relays.onEvent = observer
     }
 
+    /// Takes circuits that relays bring only from nodes that `accepts` admits.
+    public func acceptCircuits(from accepts: @escaping @NetworkActor (NodeID) -> Bool) { relays.accepts = accepts }
+
     /// Waits until a reservation stands.
     ///
     /// - Returns: whether one does; false after `timeout`, and at once when no relay is configured.

@@ -39,21 +39,27 @@ final class Reception {
     /// - Parameter destination: nil takes messages only.
     func begin(on node: Node, _ destination: TransferReceiver.Destination?) throws {
         clock = node.clock
-        if !plan.allowed.isEmpty {
-            node.connections.onSession { [allowed = plan.allowed] session in
-                if !allowed.contains(session.remoteNodeID) {
-                    session.close(.notAllowed, reason: "this node does not receive from you")
-                }
-            }
-        }
+        if !plan.allowed.isEmpty { refuseOthers(on: node) }
         node.onAnyMessage { [self] message in try await take(message) }
-        let policy = ReceivePolicy(maximumSize: plan.maximumBytes) { [self] _, _ in await decide() }
+        let policy = ReceivePolicy(maximumSize: plan.maximumBytes) { [self] _, sender in await decide(sender) }
         if let destination {
             node.receiveTransfers(
                 to: destination, policy: policy, events: { [self] in handle($0, from: $1) },
                 completion: { [self] in complete($0, from: $1) })
         }
     }
+
+    /// Whoever is not allowed gets no connection, and none through a relay either. The connections that this node made
+    /// itself are to its relays: they stay, but nothing is received over them.
+    private func refuseOthers(on node: Node) {
+        node.acceptCircuits { [self] source in isAllowed(source) }
+        node.connections.onSession { [self] session in
+            guard !session.isInitiator, !isAllowed(session.remoteNodeID) else { return }
+            session.close(.notAllowed, reason: "this node does not receive from you")
+        }
+    }
+
+    private func isAllowed(_ sender: NodeID) -> Bool { plan.allowed.isEmpty || plan.allowed.contains(sender) }
 
     /// Waits until the one thing has arrived; without `--once`, for ever.
     func wait(on node: Node, timeout: Duration?) async throws {
@@ -80,6 +86,7 @@ final class Reception {
     // MARK: Messages
 
     private func take(_ message: IncomingMessage) throws -> [UInt8]? {
+        guard isAllowed(message.from) else { throw CLIError(.refused, "this node does not receive from you") }
         guard takePlace() else { throw CLIError(.busy, "one message was wanted, and it came") }
         output.record(
             "message",
@@ -100,8 +107,9 @@ final class Reception {
 
     // MARK: Transfers
 
-    private func decide() -> ReceivePolicy.Decision {
-        takePlace() ? .accept : .refuse(.busy, "the receiver wanted one thing, and it came")
+    private func decide(_ sender: NodeID) -> ReceivePolicy.Decision {
+        guard isAllowed(sender) else { return .refuse(.notAllowed, "this node does not receive from you") }
+        return takePlace() ? .accept : .refuse(.busy, "the receiver wanted one thing, and it came")
     }
 
     private func handle(_ event: TransferEvent, from sender: NodeID) {
