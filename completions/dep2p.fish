@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -qr -- '^-.' $token
-            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --tcp-listen --timeout --to -c -i -m -o
+            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --tcp-listen --timeout --to -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -153,6 +153,7 @@ complete -c dep2p -n "__dep2p_is relay" -l circuit-time -x -d 'how long one circ
 complete -c dep2p -n "__dep2p_is relay" -l max-circuits -x -d 'circuits at once (default 1024)'
 complete -c dep2p -n "__dep2p_is relay" -l max-circuits-per-ip -x -d 'circuits made from one IP address (default 128)'
 complete -c dep2p -n "__dep2p_is relay" -l max-circuits-per-node -x -d 'circuits of one node (default 32)'
+complete -c dep2p -n "__dep2p_is relay" -l max-circuits-per-pair -x -d 'circuits of one node to one other (default 8)'
 complete -c dep2p -n "__dep2p_is relay" -l max-circuits-per-subnet -x -d 'circuits made from one /24 or /48 (default 512)'
 complete -c dep2p -n "__dep2p_is relay" -l max-requests -x -d 'requests a minute of one node (default 120)'
 complete -c dep2p -n "__dep2p_is relay" -l max-reservations -x -d 'reservations at once (default 1024)'

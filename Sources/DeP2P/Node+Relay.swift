@@ -4,6 +4,7 @@ public import SystemLayer
 
 extension Node {
     func startRelaying(_ configuration: NodeConfiguration) {
+        relays.wantsMembersOnly = { [weak self] in self?.realmID != nil }
         relays.serve(service: relayService)
         guard configuration.usesRelays else { return }
         relays.dialThroughRelays()

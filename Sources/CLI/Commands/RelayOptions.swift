@@ -29,7 +29,14 @@ extension OptionEntry {
     static let relayMaxCircuitsPerNode = OptionEntry(
         "max-circuits-per-node", value: .count, variable: "DEP2P_MAX_CIRCUITS_PER_NODE",
         summary: "circuits of one node (default 32)",
-        paragraphs: ["Carry at most N circuits with one node at either end. The default is 32."])
+        paragraphs: [
+            "Carry at most N circuits that one node has made, and at most N that were made to it. Of those made to it, ones "
+                + "that it has not confirmed give way to others, then ones that carry nothing. The default is 32."
+        ])
+    static let relayMaxCircuitsPerPair = OptionEntry(
+        "max-circuits-per-pair", value: .count, variable: "DEP2P_MAX_CIRCUITS_PER_PAIR",
+        summary: "circuits of one node to one other (default 8)",
+        paragraphs: ["Carry at most N circuits that one node has made to one other. The default is 8."])
     static let relayMaxCircuitsPerSubnet = OptionEntry(
         "max-circuits-per-subnet", value: .count, variable: "DEP2P_MAX_CIRCUITS_PER_SUBNET",
         summary: "circuits made from one /24 or /48 (default 512)",
@@ -70,8 +77,9 @@ extension OptionEntry {
 
     static let relayOptions: [OptionEntry] = [
         .relayCircuitBytes, .relayCircuitRate, .relayCircuitTime, .relayMaxCircuits, .relayMaxCircuitsPerIP,
-        .relayMaxCircuitsPerNode, .relayMaxCircuitsPerSubnet, .relayMaxRequests, .relayMaxReservations,
-        .relayMaxReservationsPerIP, .relayMaxReservationsPerSubnet, .relayPublic, .relayReservationTime,
+        .relayMaxCircuitsPerNode, .relayMaxCircuitsPerPair, .relayMaxCircuitsPerSubnet, .relayMaxRequests,
+        .relayMaxReservations, .relayMaxReservationsPerIP, .relayMaxReservationsPerSubnet, .relayPublic,
+        .relayReservationTime,
         .relayTCPListen,
     ]
 }
@@ -96,7 +104,8 @@ extension RelayLimits {
         }
         let counts: [(OptionEntry, WritableKeyPath<RelayLimits, Int>)] = [
             (.relayMaxCircuits, \.circuits), (.relayMaxCircuitsPerIP, \.circuitsPerAddress),
-            (.relayMaxCircuitsPerNode, \.circuitsPerNode), (.relayMaxCircuitsPerSubnet, \.circuitsPerSubnet),
+            (.relayMaxCircuitsPerNode, \.circuitsPerNode), (.relayMaxCircuitsPerPair, \.circuitsPerPair),
+            (.relayMaxCircuitsPerSubnet, \.circuitsPerSubnet),
             (.relayMaxRequests, \.requestsPerMinute), (.relayMaxReservations, \.reservations),
             (.relayMaxReservationsPerIP, \.reservationsPerAddress),
             (.relayMaxReservationsPerSubnet, \.reservationsPerSubnet),

@@ -103,6 +103,12 @@ public final class RelayLeg: PacketDriver {
             remote: SocketAddress(IPAddress(v6High: Self.uniqueLocal, low: id), port: port))
     }
 
+    /// The circuit that a connection's path is; `nil` for a path that is none of this leg's.
+    public func circuit(of path: ConnectionPath) -> UInt64? {
+        guard path.local?.ip == localIP, let id = path.remote?.ip.low, circuits[id] != nil else { return nil }
+        return id
+    }
+
     private func usable(_ size: Int?) -> Int? {
         guard let size, let path = connection.currentAddresses,
             let known = endpoint.knownDatagramSize(from: path.local, to: path.remote), size >= 1_200

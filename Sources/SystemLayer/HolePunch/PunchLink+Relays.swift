@@ -97,6 +97,8 @@ extension PunchLink {
         var present: NodeID?
         if lostRelay || circuitEnd != nil, case .relay(let relay) = connection.path.kind { present = relay }
         var found: [(relay: NodeID, addresses: [Address])] = []
+        // The circuit that was kept warm may have given way to another's: a new one is made.
+        if let relay = hub.relays.relay(of: connection), relay != present { found.append((relay, [])) }
         for address in hub.surroundings.relays(peer) + hub.connections.relays(of: peer) {
             guard let relay = address.nodeID, relay != present, relay != peer, relay != hub.connections.localNodeID
             else { continue }

@@ -5,15 +5,21 @@ internal import QUIC
 ///
 /// A reservation is made by ``reserve(_:now:)``, renewed by the same, and lost with its connection or at its time. A
 /// circuit is `asked` (the target has to answer) from ``connect(_:to:now:)`` on, `open` after
-/// ``targetAccepted(_:now:)``, and gone after ``end(_:)``, ``connectionClosed(_:)`` or ``timerFired(now:)``.
+/// ``targetAccepted(_:now:)``, `confirmed` after ``confirm(_:)`` (the target knows who is at the other end), and gone
+/// after ``end(_:)``, ``connectionClosed(_:)`` or ``timerFired(now:)``; ``carried(_:now:)`` whenever frames have passed.
+///
+/// Who can fill what, and at whose cost: a node's own circuits and requests only the node itself; a target's circuits
+/// and those of all together anyone with addresses enough, which is why ``CircuitTable`` has unconfirmed and silent ones
+/// give way; the reservations of a subject its neighbours behind one NAT, whom nothing tells apart; those of all
+/// together many subjects, of which each gets less as it fills.
 struct RelayMachine {
     /// A node on one connection.
     struct Client: Hashable {
         let nodeID: NodeID
         /// The session that it speaks on.
         let session: UInt64
-        /// Where it is; `nil` when it is itself reached through another.
-        let address: IPAddress?
+        /// Whom it counts for.
+        let subject: Subject
     }
 
     enum OnReserve: Equatable {
@@ -22,9 +28,24 @@ struct RelayMachine {
     }
 
     enum OnConnect: Equatable {
-        /// The target is to be asked on this session.
-        case ask(circuit: UInt64, session: UInt64)
+        /// The target is to be asked on this session; the circuit `instead` of which it is made is to be ended.
+        case ask(circuit: UInt64, session: UInt64, instead: Displaced? = nil)
         case refused(RelayError)
+    }
+
+    /// A circuit that gave way to another, and the limit for which it did.
+    struct Displaced: Equatable {
+        let circuit: UInt64
+        let limit: RelayError.Limit
+    }
+
+    /// What has come to its end.
+    struct Due: Equatable {
+        /// The nodes whose reservations have run out: these are gone.
+        var expired: [NodeID] = []
+        /// The circuits whose time is over, and those that nobody uses: these are to be ended.
+        var overdue: [UInt64] = []
+        var unused: [UInt64] = []
     }
 
     private struct Reservation {
@@ -32,101 +53,91 @@ struct RelayMachine {
         let expires: NetworkInstant
     }
 
-    private struct Circuit {
-        let source: Client
-        let target: Client
-        var openedAt: NetworkInstant?
+    private enum Requester: Hashable {
+        case node(NodeID)
+        case subject(Subject)
     }
 
-    /// Nodes whose rate of requests is remembered, connected or not.
+    /// Requesters whose rate is remembered, connected or not.
     static let requestersRemembered = 8_192
+    /// Nodes of one subject that may make requests at their full rate.
+    static let requestersPerSubject = 4
+    /// Of the last quarter of all reservations or circuits, a subject and a subnet get this part of their quota.
+    static let scarcity = 8
 
-    var limits: RelayLimits
+    var limits: RelayLimits { didSet { circuits.limits = limits } }
     private var reservations: [NodeID: Reservation] = [:]
-    private var circuits: [UInt64: Circuit] = [:]
-    private var requests: [NodeID: TokenBucket] = [:]
-    private var nextCircuit: UInt64 = 0
-    private var reservationsOf = Quotas()
-    private var circuitsOf = Quotas()
-    private var circuitsWith: [NodeID: Int] = [:]
+    private var circuits: CircuitTable
+    private var requests: [Requester: TokenBucket] = [:]
+    private var reservationsOf = SubjectCounts()
 
     init(limits: RelayLimits) {
         self.limits = limits
+        circuits = CircuitTable(limits: limits)
     }
 
     var reservationCount: Int { reservations.count }
     var circuitCount: Int { circuits.count }
-    var isEmpty: Bool { reservations.isEmpty && circuits.isEmpty }
+    var isEmpty: Bool { reservations.isEmpty && circuits.count == 0 }
 
     // MARK: Reservations
 
     mutating func reserve(_ client: Client, now: NetworkInstant) -> OnReserve {
-        guard takeRequest(client.nodeID, now: now) else { return .refused(requestLimit) }
+        guard takeRequest(client, now: now) else { return .refused(requestLimit) }
         // One slot a node: a renewal, also over another connection, takes the place of what was there.
         let previous = reservations.removeValue(forKey: client.nodeID)
-        if let previous { reservationsOf.remove(previous.client.address) }
-        if let error = refusal(of: client) {
+        if let previous { reservationsOf.remove(previous.client.subject) }
+        if let error = refusal(of: client, isRenewal: previous != nil) {
             if let previous {
                 reservations[client.nodeID] = previous
-                reservationsOf.add(previous.client.address)
+                reservationsOf.add(previous.client.subject)
             }
             return .refused(error)
         }
-        reservationsOf.add(client.address)
+        reservationsOf.add(client.subject)
         reservations[client.nodeID] = Reservation(client: client, expires: now.advanced(by: limits.reservationTime))
         return .granted(isRenewal: previous != nil)
     }
 
-    private func refusal(of client: Client) -> RelayError? {
+    private func refusal(of client: Client, isRenewal: Bool) -> RelayError? {
         typealias Name = RelayLimits.Name
         if reservations.count >= limits.reservations { return .limit(Name.reservations, limits.reservations) }
-        if reservationsOf.count(client.address) >= limits.reservationsPerAddress {
+        // Who is there already is not to go because others come.
+        let share = isRenewal ? 1 : Self.share(reservations.count, of: limits.reservations)
+        if reservationsOf.count(client.subject) >= max(limits.reservationsPerAddress / share, 1) {
             return .limit(Name.reservationsPerAddress, limits.reservationsPerAddress)
         }
-        if reservationsOf.subnetCount(client.address) >= limits.reservationsPerSubnet {
+        if reservationsOf.subnetCount(client.subject) >= max(limits.reservationsPerSubnet / share, 1) {
             return .limit(Name.reservationsPerSubnet, limits.reservationsPerSubnet)
         }
         return nil
     }
 
+    /// What quotas are divided by: few sources must not fill all there is.
+    static func share(_ used: Int, of limit: Int) -> Int { used >= limit - limit / 4 ? scarcity : 1 }
+
     // MARK: Circuits
 
     mutating func connect(_ source: Client, to target: NodeID, now: NetworkInstant) -> OnConnect {
-        typealias Name = RelayLimits.Name
-        guard takeRequest(source.nodeID, now: now) else { return .refused(requestLimit) }
+        guard takeRequest(source, now: now) else { return .refused(requestLimit) }
         guard let reservation = reservations[target], reservation.expires > now, target != source.nodeID else {
             return .refused(RelayError(.noReservation))
         }
-        if circuits.count >= limits.circuits { return .refused(.limit(Name.circuits, limits.circuits)) }
-        for node in [source.nodeID, target] where circuitsWith[node, default: 0] >= limits.circuitsPerNode {
-            return .refused(.limit(Name.circuitsPerNode, limits.circuitsPerNode))
+        return switch circuits.open(from: source, to: reservation.client, now: now) {
+        case .opened(let circuit, let displaced):
+            .ask(circuit: circuit, session: reservation.client.session, instead: displaced)
+        case .refused(let error): .refused(error)
         }
-        if circuitsOf.count(source.address) >= limits.circuitsPerAddress {
-            return .refused(.limit(Name.circuitsPerAddress, limits.circuitsPerAddress))
-        }
-        if circuitsOf.subnetCount(source.address) >= limits.circuitsPerSubnet {
-            return .refused(.limit(Name.circuitsPerSubnet, limits.circuitsPerSubnet))
-        }
-        nextCircuit += 1
-        circuits[nextCircuit] = Circuit(source: source, target: reservation.client)
-        circuitsOf.add(source.address)
-        for node in [source.nodeID, target] { circuitsWith[node, default: 0] += 1 }
-        return .ask(circuit: nextCircuit, session: reservation.client.session)
     }
 
-    mutating func targetAccepted(_ circuit: UInt64, now: NetworkInstant) {
-        circuits[circuit]?.openedAt = now
-    }
+    mutating func targetAccepted(_ circuit: UInt64, now: NetworkInstant) { circuits.accept(circuit, now: now) }
+
+    mutating func confirm(_ circuit: UInt64) { circuits.confirm(circuit) }
+
+    mutating func carried(_ circuit: UInt64, now: NetworkInstant) { circuits.carried(circuit, now: now) }
 
     /// Forgets a circuit; one that is gone already is ignored.
-    mutating func end(_ number: UInt64) {
-        guard let circuit = circuits.removeValue(forKey: number) else { return }
-        circuitsOf.remove(circuit.source.address)
-        for node in [circuit.source.nodeID, circuit.target.nodeID] {
-            let left = circuitsWith[node, default: 1] - 1
-            circuitsWith[node] = left > 0 ? left : nil
-        }
-    }
+    mutating func end(_ circuit: UInt64) { circuits.end(circuit) }
 
     // MARK: Ends
 
@@ -137,64 +148,34 @@ struct RelayMachine {
             drop(client.nodeID)
             held = true
         }
-        let ended = circuits.filter {
-            $0.value.source.session == client.session || $0.value.target.session == client.session
-        }
-        return (ended.keys.sorted(), held)
+        return (circuits.circuits(on: client.session), held)
     }
 
     private mutating func drop(_ nodeID: NodeID) {
         guard let reservation = reservations.removeValue(forKey: nodeID) else { return }
-        reservationsOf.remove(reservation.client.address)
+        reservationsOf.remove(reservation.client.subject)
     }
 
-    /// - Returns: the nodes whose reservations have run out, which are gone, and the circuits whose time is over,
-    ///   which are to be ended.
-    mutating func timerFired(now: NetworkInstant) -> (expired: [NodeID], overdue: [UInt64]) {
+    mutating func timerFired(now: NetworkInstant) -> Due {
         let expired = reservations.filter { $0.value.expires <= now }.map(\.key)
         for nodeID in expired { drop(nodeID) }
-        guard let time = limits.circuitTime else { return (expired, []) }
-        let overdue = circuits.filter { $0.value.openedAt.map { now.duration(since: $0) >= time } ?? false }
-        return (expired, overdue.keys.sorted())
+        return Due(expired: expired, overdue: circuits.overdue(now: now), unused: circuits.unused(now: now))
     }
 
     // MARK: Requests
 
     private var requestLimit: RelayError { .limit(RelayLimits.Name.requests, limits.requestsPerMinute) }
 
-    private mutating func takeRequest(_ nodeID: NodeID, now: NetworkInstant) -> Bool {
+    private mutating func takeRequest(_ client: Client, now: NetworkInstant) -> Bool {
         // Forgetting all of them forgives each a minute's requests; keeping them all would be a leak.
         if requests.count >= Self.requestersRemembered { requests.removeAll() }
-        var bucket =
-            requests[nodeID]
-            ?? TokenBucket(rate: max(limits.requestsPerMinute / 60, 1), burst: limits.requestsPerMinute, now: now)
-        defer { requests[nodeID] = bucket }
+        return take(.node(client.nodeID), limits.requestsPerMinute, now: now)
+            && take(.subject(client.subject), limits.requestsPerMinute * Self.requestersPerSubject, now: now)
+    }
+
+    private mutating func take(_ requester: Requester, _ perMinute: Int, now: NetworkInstant) -> Bool {
+        var bucket = requests[requester] ?? TokenBucket(rate: max(perMinute / 60, 1), burst: perMinute, now: now)
+        defer { requests[requester] = bucket }
         return bucket.takeNow(now: now)
-    }
-}
-
-/// Counts by IP address and by subnet.
-private struct Quotas {
-    private var addresses: [IPAddress: Int] = [:]
-    private var subnets: [IPAddress: Int] = [:]
-
-    func count(_ address: IPAddress?) -> Int { address.flatMap { addresses[$0] } ?? 0 }
-    func subnetCount(_ address: IPAddress?) -> Int { address.flatMap { subnets[$0.subnet] } ?? 0 }
-
-    mutating func add(_ address: IPAddress?) {
-        guard let address else { return }
-        addresses[address, default: 0] += 1
-        subnets[address.subnet, default: 0] += 1
-    }
-
-    mutating func remove(_ address: IPAddress?) {
-        guard let address else { return }
-        Self.decrement(address, in: &addresses)
-        Self.decrement(address.subnet, in: &subnets)
-    }
-
-    private static func decrement(_ key: IPAddress, in counts: inout [IPAddress: Int]) {
-        let left = counts[key, default: 1] - 1
-        counts[key] = left > 0 ? left : nil
     }
 }

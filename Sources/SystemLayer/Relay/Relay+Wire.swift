@@ -9,6 +9,8 @@ struct CircuitGrant: Equatable {
     let terms: RelayTerms
     /// What fits for certain, without the frame's header; `nil` when it has to be discovered.
     let datagramSize: Int?
+    /// Whether the relay understands ``RelayMessage/confirm``; told to targets.
+    var confirms = false
 }
 
 /// The messages of /dep2p/sys/relay/1.0.0.
@@ -26,6 +28,8 @@ enum RelayMessage: Equatable {
     case incoming(NodeID, CircuitGrant)
     case ended(CircuitEnd)
     case answer(Bool)
+    /// The target knows who is at the other end, and keeps the circuit.
+    case confirm
 }
 
 extension RelayMessage {
@@ -42,8 +46,10 @@ extension RelayMessage {
         case .incoming(let source, let grant):
             message.incoming.source = Data(source.bytes)
             message.incoming.circuit = grant.message
+            message.incoming.confirms = grant.confirms
         case .ended(let end): message.ended = end.message
         case .answer(let accepted): message.answer.accepted = accepted
+        case .confirm: message.confirm = Dep2p_Relay_Confirm()
         }
         return try message.serializedBytes()
     }
@@ -64,9 +70,12 @@ extension RelayMessage {
         case .circuit(let circuit): self = .circuit(CircuitGrant(circuit))
         case .refusal(let refusal): self = .refusal(RelayError(refusal))
         case .incoming(let incoming):
-            self = .incoming(try Self.nodeID(incoming.source), CircuitGrant(incoming.circuit))
+            var grant = CircuitGrant(incoming.circuit)
+            grant.confirms = incoming.confirms
+            self = .incoming(try Self.nodeID(incoming.source), grant)
         case .ended(let ended): self = .ended(CircuitEnd(ended))
         case .answer(let answer): self = .answer(answer.accepted)
+        case .confirm: self = .confirm
         }
     }
 
@@ -162,6 +171,7 @@ extension CircuitEnd {
         switch self {
         case .closed: ended.reason = .closed
         case .stopping: ended.reason = .stopping
+        case .unused: ended.reason = .unused
         case .limit(let name, let used, let maximum):
             ended.reason = .limit
             ended.limit = name
@@ -175,6 +185,7 @@ extension CircuitEnd {
         switch ended.reason {
         case .limit: self = .limit(RelayMessage.name(ended.limit), used: ended.used, maximum: ended.maximum)
         case .stopping: self = .stopping
+        case .unused: self = .unused
         case .closed, .unspecified, .UNRECOGNIZED: self = .closed
         }
     }

@@ -74,7 +74,12 @@ extension RelayClient {
         guard isReserved, accepts(source), let leg = leg(of: session),
             leg.open(grant.id, datagramSize: grant.datagramSize) != nil
         else { return try await stream.write(.answer(false)) }
-        defer { leg.close(grant.id) }
+        let circuit = InboundCircuits.Circuit(grant, leg, stream, now: clock.now)
+        inbound.opened(circuit)
+        defer {
+            inbound.closed(circuit)
+            leg.close(grant.id)
+        }
         try await stream.write(.answer(true))
         ended(grant.id, leg, await reader.circuitEnd())
     }

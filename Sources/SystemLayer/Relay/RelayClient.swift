@@ -52,8 +52,11 @@ public final class RelayClient {
     public var onAddressChange: (@NetworkActor () -> Void)?
     /// Whether to take a circuit from that node.
     public var accepts: @NetworkActor (NodeID) -> Bool = { _ in true }
+    /// Whether only members are worth a circuit to this node: others' end within seconds.
+    public var wantsMembersOnly: @NetworkActor () -> Bool = { false }
     let connections: Connections
     let endpoint: Endpoint
+    let inbound: InboundCircuits
     private(set) var relays: [Relay] = []
     private(set) var machine = ReservationMachine()
     private var legs: [UInt64: RelayLeg] = [:]
@@ -70,6 +73,9 @@ public final class RelayClient {
     public init(_ connections: Connections, endpoint: Endpoint) {
         self.connections = connections
         self.endpoint = endpoint
+        inbound = InboundCircuits(clock: connections.clock)
+        inbound.onEnd = { [weak self] circuit in self?.ended(circuit.id, circuit.leg, .unused) }
+        inbound.isWanted = { [weak self] session in session.isAdmitted || self?.wantsMembersOnly() != true }
     }
 
     var clock: any NetworkClock { connections.clock }
@@ -77,6 +83,13 @@ public final class RelayClient {
     /// Takes what relays ask of this node; `service` takes what clients ask, when it is a relay too.
     public func serve(service: RelayService? = nil) {
         RelayProtocol.serve(on: connections, service: service, client: self)
+        connections.onSession { [weak self] session in
+            guard !session.isInitiator else { return }
+            self?.inbound.took(session, path: session.path)
+            session.onPathChange { [weak self, weak session] path in
+                if let session { self?.inbound.took(session, path: path) }
+            }
+        }
     }
 
     /// Makes the node's connects use relays too.
@@ -141,6 +154,7 @@ public final class RelayClient {
         for task in tasks.values { task.cancel() }
         for token in [timer, watch] { token.map(clock.cancel) }
         udpWatch?.cancel()
+        inbound.stop()
     }
 
     /// Where the relays are that this node is connected with over UDP: they answer STUN there.
@@ -169,6 +183,12 @@ public final class RelayClient {
     func wayBack(for connection: Connection) -> (ends: RelayLeg.Ends, leg: RelayLeg)? {
         guard let way = circuits[connection.id], let ends = way.renew() else { return nil }
         return (ends, way.leg)
+    }
+
+    /// The relay by which `connection` is or was relayed, while this node is connected with it.
+    func relay(of connection: Connection) -> NodeID? {
+        guard let leg = circuits[connection.id]?.leg, leg.connection.closeReason == nil else { return nil }
+        return leg.relayID
     }
 
     /// The connection is relayed by `way` from now on; the circuit before it ends.

@@ -63,10 +63,13 @@ public enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
     case limit(String, used: UInt64, maximum: UInt64)
     /// The relay is stopping.
     case stopping
+    /// Nothing came over it, and the target did not want it.
+    case unused
 
     public var description: String {
         switch self {
         case .closed: "closed"
+        case .unused: "nothing came over it"
         case .limit(let name, let used, let maximum):
             "the relay's limit \(name) of \(maximum) is reached (\(used) used); its owner can raise it with --\(name)"
         case .stopping: "the relay is stopping"
@@ -78,7 +81,7 @@ extension RelayError {
     /// A circuit that ended before there was a connection over it.
     init(ending end: CircuitEnd) {
         switch end {
-        case .closed: self.init(.refusedByTarget)
+        case .closed, .unused: self.init(.refusedByTarget)
         case .stopping: self.init(.stopping)
         case .limit(let name, _, let maximum): self.init(.limitReached, limit: Limit(name: name, maximum: maximum))
         }

@@ -1,5 +1,3 @@
-internal import Identity
-
 /// What a relay allows. Every number that a client can push against is here, under the name of its option.
 public struct RelayLimits: Hashable, Sendable {
     /// Nodes that may hold a reservation at once: in total, from one IP address, from one /24 or /48.
@@ -8,9 +6,11 @@ public struct RelayLimits: Hashable, Sendable {
     public var reservationsPerSubnet = 128
     /// How long a reservation stands; clients renew earlier.
     public var reservationTime = Duration.seconds(30 * 60)
-    /// Circuits open at once: in total, with one node at either end, made from one IP address, from one /24 or /48.
+    /// Circuits open at once: in total, made by one node and to one node, made from one IP address, from one /24 or /48.
     public var circuits = 1_024
     public var circuitsPerNode = 32
+    /// Made by one node to one other, which may run in several processes.
+    public var circuitsPerPair = 8
     public var circuitsPerAddress = 128
     public var circuitsPerSubnet = 512
     /// Bytes that one circuit carries, both directions together; `nil` is no limit.
@@ -66,15 +66,11 @@ extension RelayLimits {
         static let reservationsPerSubnet = "max-reservations-per-subnet"
         static let circuits = "max-circuits"
         static let circuitsPerNode = "max-circuits-per-node"
+        static let circuitsPerPair = "max-circuits-per-pair"
         static let circuitsPerAddress = "max-circuits-per-ip"
         static let circuitsPerSubnet = "max-circuits-per-subnet"
         static let circuitBytes = "circuit-bytes"
         static let circuitTime = "circuit-time"
         static let requests = "max-requests"
     }
-}
-
-extension IPAddress {
-    /// The network that one customer usually has to themselves: a /24, or a /48.
-    var subnet: IPAddress { prefix(family == .v4 ? 24 : 48) }
 }

@@ -37,9 +37,17 @@ extension FrameReader {
     }
 
     /// Waits for the end of a circuit: what the other side says, or `closed` when it just goes away.
-    func circuitEnd() async -> CircuitEnd {
-        guard case .ended(let end)? = try? await nextMessage() else { return .closed }
-        return end
+    ///
+    /// - Parameter onConfirm: called when the other side confirms it meanwhile.
+    func circuitEnd(onConfirm: @NetworkActor () -> Void = {}) async -> CircuitEnd {
+        while let message = try? await nextMessage() {
+            switch message {
+            case .confirm: onConfirm()
+            case .ended(let end): return end
+            default: return .closed
+            }
+        }
+        return .closed
     }
 }
 

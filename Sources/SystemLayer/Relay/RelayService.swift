@@ -33,6 +33,8 @@ public final class RelayService {
     private final class LiveCircuit {
         let circuit: RelayCircuit
         let ended = Waiter<CircuitEnd>()
+        /// What it had carried at the last look.
+        var carried: UInt64 = 0
 
         init(_ circuit: RelayCircuit) { self.circuit = circuit }
     }
@@ -110,8 +112,9 @@ public final class RelayService {
             let client = try await allowed(session)
             switch machine.connect(client, to: target, now: connections.clock.now) {
             case .refused(let error): throw error
-            case .ask(let number, let targetSession):
+            case .ask(let number, let targetSession, let displaced):
                 defer { machine.end(number) }
+                if let displaced { giveWay(displaced) }
                 try await run(number, session, targetSession, stream, reader)
             }
         } catch {
@@ -126,7 +129,7 @@ public final class RelayService {
             guard isMember else { throw RelayError(.notAllowed) }
         }
         let client = RelayMachine.Client(
-            nodeID: session.remoteNodeID, session: session.id, address: session.path.peerAddress?.ip)
+            nodeID: session.remoteNodeID, session: session.id, subject: session.subject)
         guard session.isOpen, !isStopping else { throw RelayError(.stopping) }
         if watched.insert(session.id).inserted {
             session.onEnd { [weak self] _, _ in self?.sessionEnded(client) }
@@ -172,9 +175,13 @@ public final class RelayService {
         }
         openedCircuits += 1
         onEvent?(.opened(from: session.remoteNodeID, to: other.remoteNodeID))
-        let watches = [reader, side.reader].map { reader in
-            networkTask { live.ended.resume(returning: await reader.circuitEnd()) }
-        }
+        let watches = [
+            networkTask { live.ended.resume(returning: await reader.circuitEnd()) },
+            networkTask { [weak self] in
+                let end = await side.reader.circuitEnd { self?.machine.confirm(number) }
+                live.ended.resume(returning: end)
+            },
+        ]
         let end: CircuitEnd
         do {
             try await stream.write(.circuit(grant(circuit, id: circuit.ids.first)))
@@ -191,6 +198,12 @@ public final class RelayService {
         await Self.tell(stream, end)
     }
 
+    private func giveWay(_ displaced: RelayMachine.Displaced) {
+        let limit = displaced.limit
+        circuits[displaced.circuit]?.ended.resume(
+            returning: .limit(limit.name, used: limit.maximum, maximum: limit.maximum))
+    }
+
     private static func tell(_ stream: NegotiatedStream, _ end: CircuitEnd) async {
         try? await stream.write(.ended(end))
         stream.finish()
@@ -205,7 +218,8 @@ public final class RelayService {
     private func ask(
         _ target: Session, source: NodeID, _ circuit: RelayCircuit
     ) async -> (stream: NegotiatedStream, reader: FrameReader)? {
-        let grant = grant(circuit, id: circuit.ids.second)
+        var grant = grant(circuit, id: circuit.ids.second)
+        grant.confirms = true
         var opened: NegotiatedStream?
         do {
             let stream = try await target.openStream(RelayProtocol.id)
@@ -238,14 +252,23 @@ public final class RelayService {
         timer = connections.clock.schedule(after: Self.sweep) { [weak self] in
             guard let self else { return }
             timer = nil
-            let (expired, overdue) = machine.timerFired(now: connections.clock.now)
-            for nodeID in expired { onEvent?(.reservationEnded(nodeID)) }
+            lookForFrames()
+            let due = machine.timerFired(now: connections.clock.now)
+            for nodeID in due.expired { onEvent?(.reservationEnded(nodeID)) }
             let seconds = UInt64(clamping: limits.circuitTime?.components.seconds ?? 0)
-            for number in overdue {
+            for number in due.overdue {
                 circuits[number]?.ended.resume(
                     returning: .limit(RelayLimits.Name.circuitTime, used: seconds, maximum: seconds))
             }
+            for number in due.unused { circuits[number]?.ended.resume(returning: .unused) }
             startSweeping()
+        }
+    }
+
+    private func lookForFrames() {
+        for (number, live) in circuits where live.circuit.forwardedBytes != live.carried {
+            live.carried = live.circuit.forwardedBytes
+            machine.carried(number, now: connections.clock.now)
         }
     }
 }

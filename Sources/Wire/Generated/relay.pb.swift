@@ -163,13 +163,21 @@ public nonisolated struct Dep2p_Relay_Message: Sendable {
     set {body = .ended(newValue)}
   }
 
-  /// Client to relay, to Incoming.
+  /// Client to relay, to Incoming, and once the circuit is one that it wants to keep.
   public var answer: Dep2p_Relay_Answer {
     get {
       if case .answer(let v)? = body {return v}
       return Dep2p_Relay_Answer()
     }
     set {body = .answer(newValue)}
+  }
+
+  public var confirm: Dep2p_Relay_Confirm {
+    get {
+      if case .confirm(let v)? = body {return v}
+      return Dep2p_Relay_Confirm()
+    }
+    set {body = .confirm(newValue)}
   }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -184,8 +192,9 @@ public nonisolated struct Dep2p_Relay_Message: Sendable {
     case refusal(Dep2p_Relay_Refusal)
     case incoming(Dep2p_Relay_Incoming)
     case ended(Dep2p_Relay_Ended)
-    /// Client to relay, to Incoming.
+    /// Client to relay, to Incoming, and once the circuit is one that it wants to keep.
     case answer(Dep2p_Relay_Answer)
+    case confirm(Dep2p_Relay_Confirm)
 
   }
 
@@ -303,6 +312,9 @@ public nonisolated struct Dep2p_Relay_Incoming: Sendable {
   /// Clears the value of `circuit`. Subsequent reads from it will return its default value.
   public mutating func clearCircuit() {self._circuit = nil}
 
+  /// Whether the relay understands Confirm.
+  public var confirms: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -316,6 +328,17 @@ public nonisolated struct Dep2p_Relay_Answer: Sendable {
   // methods supported on all messages.
 
   public var accepted: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// The target knows who is at the other end. Until then a circuit gives way to others' of the same target.
+public nonisolated struct Dep2p_Relay_Confirm: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -363,6 +386,9 @@ public nonisolated struct Dep2p_Relay_Ended: Sendable {
     case closed // = 1
     case limit // = 2
     case stopping // = 3
+
+    /// Nothing came over it, and the target did not confirm it.
+    case unused // = 4
     case UNRECOGNIZED(Int)
 
     public init() {
@@ -375,6 +401,7 @@ public nonisolated struct Dep2p_Relay_Ended: Sendable {
       case 1: self = .closed
       case 2: self = .limit
       case 3: self = .stopping
+      case 4: self = .unused
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -385,6 +412,7 @@ public nonisolated struct Dep2p_Relay_Ended: Sendable {
       case .closed: return 1
       case .limit: return 2
       case .stopping: return 3
+      case .unused: return 4
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -395,6 +423,7 @@ public nonisolated struct Dep2p_Relay_Ended: Sendable {
       .closed,
       .limit,
       .stopping,
+      .unused,
     ]
 
   }
@@ -412,7 +441,7 @@ nonisolated extension Dep2p_Relay_Status: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension Dep2p_Relay_Message: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Message"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reserve\0\u{1}connect\0\u{1}reservation\0\u{1}circuit\0\u{1}refusal\0\u{1}incoming\0\u{1}ended\0\u{1}answer\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reserve\0\u{1}connect\0\u{1}reservation\0\u{1}circuit\0\u{1}refusal\0\u{1}incoming\0\u{1}ended\0\u{1}answer\0\u{1}confirm\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -524,6 +553,19 @@ nonisolated extension Dep2p_Relay_Message: SwiftProtobuf.Message, SwiftProtobuf.
           self.body = .answer(v)
         }
       }()
+      case 9: try {
+        var v: Dep2p_Relay_Confirm?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .confirm(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .confirm(v)
+        }
+      }()
       default: break
       }
     }
@@ -566,6 +608,10 @@ nonisolated extension Dep2p_Relay_Message: SwiftProtobuf.Message, SwiftProtobuf.
     case .answer?: try {
       guard case .answer(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .confirm?: try {
+      guard case .confirm(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
     }()
     case nil: break
     }
@@ -758,7 +804,7 @@ nonisolated extension Dep2p_Relay_Circuit: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Dep2p_Relay_Incoming: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Incoming"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{1}circuit\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{1}circuit\0\u{1}confirms\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -768,6 +814,7 @@ nonisolated extension Dep2p_Relay_Incoming: SwiftProtobuf.Message, SwiftProtobuf
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.source) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._circuit) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.confirms) }()
       default: break
       }
     }
@@ -784,12 +831,16 @@ nonisolated extension Dep2p_Relay_Incoming: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._circuit {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
+    if self.confirms != false {
+      try visitor.visitSingularBoolField(value: self.confirms, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Dep2p_Relay_Incoming, rhs: Dep2p_Relay_Incoming) -> Bool {
     if lhs.source != rhs.source {return false}
     if lhs._circuit != rhs._circuit {return false}
+    if lhs.confirms != rhs.confirms {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -820,6 +871,25 @@ nonisolated extension Dep2p_Relay_Answer: SwiftProtobuf.Message, SwiftProtobuf._
 
   public static func ==(lhs: Dep2p_Relay_Answer, rhs: Dep2p_Relay_Answer) -> Bool {
     if lhs.accepted != rhs.accepted {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Dep2p_Relay_Confirm: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Confirm"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Dep2p_Relay_Confirm, rhs: Dep2p_Relay_Confirm) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -911,5 +981,5 @@ nonisolated extension Dep2p_Relay_Ended: SwiftProtobuf.Message, SwiftProtobuf._M
 }
 
 nonisolated extension Dep2p_Relay_Ended.Reason: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REASON_UNSPECIFIED\0\u{1}CLOSED\0\u{1}LIMIT\0\u{1}STOPPING\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REASON_UNSPECIFIED\0\u{1}CLOSED\0\u{1}LIMIT\0\u{1}STOPPING\0\u{1}UNUSED\0")
 }

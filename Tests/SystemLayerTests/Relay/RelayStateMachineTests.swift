@@ -11,7 +11,7 @@ import Testing
     private func client(_ index: Int, ip: UInt32? = nil) -> RelayMachine.Client {
         RelayMachine.Client(
             nodeID: nodes[index], session: UInt64(index),
-            address: IPAddress(v4: ip ?? 0x0a00_0001 + UInt32(index) << 8))
+            subject: Subject(IPAddress(v4: ip ?? 0x0a00_0001 + UInt32(index) << 8)))
     }
 
     private func machine(_ change: (inout RelayLimits) -> Void = { _ in }) -> RelayMachine {
@@ -64,9 +64,11 @@ import Testing
         for index in 0..<3 { _ = machine.reserve(client(index), now: now) }
         #expect(machine.connect(client(3), to: nodes[0], now: now) == .ask(circuit: 1, session: 0))
         #expect(machine.connect(client(3), to: nodes[1], now: now) == .ask(circuit: 2, session: 1))
+        for circuit in [UInt64(1), 2] { machine.confirm(circuit) }
         let perNode = machine.connect(client(3), to: nodes[2], now: now)
         #expect(perNode == .refused(refusal("max-circuits-per-node", 2)))
         #expect(machine.connect(client(4), to: nodes[0], now: now) == .ask(circuit: 3, session: 0))
+        machine.confirm(3)
         #expect(machine.connect(client(5), to: nodes[1], now: now) == .refused(refusal("max-circuits", 3)))
         machine.end(1)
         machine.end(1)
@@ -104,7 +106,7 @@ import Testing
     @Test func aRenewalOverAnotherConnectionOutlivesTheFirst() {
         var machine = machine()
         _ = machine.reserve(client(0), now: now)
-        let second = RelayMachine.Client(nodeID: nodes[0], session: 99, address: nil)
+        let second = RelayMachine.Client(nodeID: nodes[0], session: 99, subject: .relay(1))
         #expect(machine.reserve(second, now: now) == .granted(isRenewal: true))
         #expect(!machine.connectionClosed(client(0)).heldReservation)
         #expect(machine.connect(client(1), to: nodes[0], now: now) == .ask(circuit: 1, session: 99))
@@ -116,6 +118,7 @@ import Testing
         _ = machine.connect(client(1), to: nodes[0], now: now)
         _ = machine.connect(client(2), to: nodes[0], now: now)
         machine.targetAccepted(2, now: now)
+        for circuit in [UInt64(1), 2] { machine.confirm(circuit) }
         #expect(machine.timerFired(now: now.advanced(by: .seconds(9))).overdue == [])
         #expect(machine.timerFired(now: now.advanced(by: .seconds(10))).overdue == [2])
     }
@@ -133,5 +136,34 @@ import Testing
         var machine = machine()
         _ = machine.reserve(client(0), now: now)
         #expect(machine.connect(client(0), to: nodes[0], now: now) == .refused(RelayError(.noReservation)))
+    }
+
+    @Test func whoIsThereAlreadyRenewsThoughThereIsLittleLeft() {
+        var machine = machine {
+            $0.reservations = 4
+            $0.reservationsPerAddress = 8
+            $0.reservationsPerSubnet = 8
+        }
+        for index in 0..<3 { _ = machine.reserve(client(index, ip: 0x0102_0301), now: now) }
+        // Of the last quarter one subject gets an eighth of its quota.
+        let more = machine.reserve(client(3, ip: 0x0102_0301), now: now)
+        #expect(more == .refused(refusal("max-reservations-per-ip", 8)))
+        #expect(machine.reserve(client(4), now: now) == .granted(isRenewal: false))
+        _ = machine.connectionClosed(client(4))
+        #expect(machine.reserve(client(0, ip: 0x0102_0301), now: now) == .granted(isRenewal: true))
+    }
+
+    @Test func aSubjectHasARateForAllItsNodes() {
+        var machine = machine { $0.requestsPerMinute = 60 }
+        let here = Subject(IPAddress(v4: 0x0102_0301))
+        let all = 60 * RelayMachine.requestersPerSubject
+        for index in 0..<all {
+            let client = RelayMachine.Client(
+                nodeID: IdentityKey.generate().nodeID, session: UInt64(index), subject: here)
+            #expect(machine.connect(client, to: nodes[1], now: now) == .refused(RelayError(.noReservation)))
+        }
+        let more = machine.connect(client(5, ip: 0x0102_0301), to: nodes[1], now: now)
+        #expect(more == .refused(refusal("max-requests", 60)))
+        #expect(machine.connect(client(5), to: nodes[1], now: now) == .refused(RelayError(.noReservation)))
     }
 }

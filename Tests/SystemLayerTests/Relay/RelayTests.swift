@@ -241,4 +241,65 @@ struct RelayTests {
             stream.reset(0)
         }
     }
+
+    @Test func circuitsWithoutAConnectionEndWithinSeconds() async throws {
+        let world = RelayNetwork(seed: 40)
+        try await world.network.run {
+            let relay = try world.node(relay: RelayLimits())
+            let (left, right) = (try world.node(), try world.node())
+            right.client.use(relay.address)
+            #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
+            let (way, _) = try await left.client.openCircuit(to: right.nodeID, via: relay.nodeID, at: [relay.address])
+            #expect(relay.service?.statistics.circuits == 1 && right.client.inbound.count == 1)
+            #expect(try await world.wait(atMost: .seconds(8)) { relay.service?.statistics.circuits == 0 })
+            #expect(
+                try await world.wait(atMost: .seconds(1)) { way.ended == .unused && right.client.inbound.count == 0 })
+        }
+    }
+
+    @Test("a circuit lasts when a member came over it, else it ends within seconds", arguments: [true, false])
+    func circuitsAreForMembers(isMember: Bool) async throws {
+        let world = RelayNetwork(seed: 41)
+        try await world.network.run {
+            let relay = try world.node(relay: RelayLimits())
+            let (left, right) = (try world.node(), try world.node())
+            world.block(left, right)
+            right.client.wantsMembersOnly = { true }
+            right.client.use(relay.address)
+            #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
+            let session = try await left.connect(try #require(right.client.standing.first?.address))
+            #expect(try await world.wait(atMost: .seconds(1)) { right.connections.session(with: left.nodeID) != nil })
+            if isMember { right.connections.session(with: left.nodeID)?.endAdmission(admitted: true) }
+            try await world.network.sleep(for: InboundCircuits.patience + .seconds(3))
+            #expect(session.isOpen == isMember)
+            #expect(relay.service?.statistics.circuits == (isMember ? 1 : 0))
+            guard isMember else { return }
+            // What it is confirmed for goes: so does the circuit, whatever the other side does.
+            right.connections.session(with: left.nodeID)?.close(.normal)
+            #expect(try await world.wait(atMost: .seconds(8)) { relay.service?.statistics.circuits == 0 })
+        }
+    }
+
+    @Test func aStrangersIdleCircuitsKeepNobodyOut() async throws {
+        let world = RelayNetwork(seed: 42)
+        try await world.network.run {
+            var limits = RelayLimits()
+            limits.circuitsPerNode = 8
+            let relay = try world.node(relay: limits)
+            let right = try world.node()
+            right.client.use(relay.address)
+            #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
+            let home = IPAddress(v4: 0x0a63_0001)
+            for number in 0..<12 {
+                let stranger = try world.node(at: SocketAddress(home, port: 5_000 + UInt16(number)))
+                _ = try? await stranger.client.openCircuit(to: right.nodeID, via: relay.nodeID, at: [relay.address])
+            }
+            #expect((1...4).contains(relay.service?.statistics.circuits ?? 0))
+            for _ in 0..<3 {
+                let left = try world.node()
+                let session = try await left.connect(try #require(right.client.standing.first?.address))
+                #expect(session.remoteNodeID == right.nodeID)
+            }
+        }
+    }
 }
