@@ -6,6 +6,7 @@ import time
 from hostile import quic_frames as q
 from hostile.chance import SECONDS, SEED, Rounds, frame, frames, mutate, plausible, source
 from hostile.connection import PING
+from hostile.links import UDPLink
 from hostile.wire import proposal
 
 
@@ -67,7 +68,7 @@ def p99_random_frames(lab):
     """Strangers whose packets hold anything, before and after the handshake's end."""
     node = lab.listen()
     rounds = Rounds(lab, node, "frames")
-    chance = rounds.random
+    chance, spare = rounds.random, UDPLink(lab.loop, "127.0.0.250")
     for _ in rounds:
         def early(peer):
             for _ in range(chance.randrange(4)):
@@ -83,7 +84,7 @@ def p99_random_frames(lab):
             # One kind at a time lives longer than a mixture.
             payload = plausible(chance, peer) if chance.random() < 0.9 else frames(chance)
             peer.send(payload, number=peer.number + chance.randrange(100) if chance.random() < 0.1 else None,
-                      pad=chance.choice((0, 0, 1000)))
+                      link=spare if chance.random() < 0.05 else None, pad=chance.choice((0, 0, 1000)))
             lab.loop.pump(0)
         peer.abandon()
 
