@@ -20,7 +20,7 @@ _dep2p() {
             only=1
         elif [[ -z $only && $word == -?* ]]; then
             case $word in
-            --allow | --circuit-bytes | --circuit-rate | --circuit-time | --config | --count | --identity | --interval | --listen | --max-circuits | --max-circuits-per-ip | --max-circuits-per-node | --max-circuits-per-pair | --max-circuits-per-subnet | --max-requests | --max-reservations | --max-reservations-per-ip | --max-reservations-per-subnet | --max-size | --message | --output | --passphrase-file | --peer | --preset | --realm-key | --relay | --reply | --reservation-time | --server | --show | --state-dir | --tcp-listen | --timeout | --to | -c | -i | -m | -o) skip=1 ;;
+            --allow | --circuit-bytes | --circuit-rate | --circuit-time | --config | --count | --identity | --interval | --listen | --max-circuits | --max-circuits-per-ip | --max-circuits-per-node | --max-circuits-per-subnet | --max-requests | --max-reservations | --max-reservations-per-ip | --max-reservations-per-subnet | --max-size | --message | --output | --passphrase-file | --peer | --preset | --realm-key | --relay | --reply | --reservation-time | --server | --show | --state-dir | --tcp-listen | --timeout | --to | --transfers | -c | -i | -m | -o) skip=1 ;;
             esac
         elif [[ -z $command ]]; then
             command=$word
@@ -47,7 +47,7 @@ _dep2p() {
         keygen) words='-f --force -o --output --show --passphrase-file --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         realm-key) words='-o --output --show --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         send) words='-m --message --to --ephemeral --identity --passphrase-file --realm-key --listen --no-direct --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
-        listen) words='--allow --max-size --once -o --output --reply --stdout --ephemeral --identity --passphrase-file --realm-key --listen --no-direct --no-port-mapping --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        listen) words='--allow --max-size --once -o --output --reply --stdout --transfers --ephemeral --identity --passphrase-file --realm-key --listen --no-direct --no-port-mapping --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         ping) words='-c --count -i --interval --require-direct --until-direct --ephemeral --identity --passphrase-file --realm-key --listen --no-direct --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         relay) words='--circuit-bytes --circuit-rate --circuit-time --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --public --reservation-time --tcp-listen --ephemeral --identity --passphrase-file --realm-key --listen --no-port-mapping --preset --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         nat-check) words='--server --peer --relay --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;

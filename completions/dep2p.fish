@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -qr -- '^-.' $token
-            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --tcp-listen --timeout --to -c -i -m -o
+            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --tcp-listen --timeout --to --transfers -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -104,6 +104,7 @@ complete -c dep2p -n "__dep2p_is listen" -l once -d 'end after the first transfe
 complete -c dep2p -n "__dep2p_is listen" -s o -l output -x -a '(__fish_complete_directories)' -d 'put files into DIR, made when missing; - as --stdout'
 complete -c dep2p -n "__dep2p_is listen" -l reply -x -d 'answer every message with TEXT'
 complete -c dep2p -n "__dep2p_is listen" -l stdout -d 'write received content to standard output'
+complete -c dep2p -n "__dep2p_is listen" -l transfers -x -d 'receive so many transfers at once (16); others wait'
 complete -c dep2p -n "__dep2p_is listen" -l ephemeral -d 'use a new identity and forget it afterwards'
 complete -c dep2p -n "__dep2p_is listen" -l identity -r -F -d 'the identity file (made on first use at the usual place)'
 complete -c dep2p -n "__dep2p_is listen" -l passphrase-file -r -F -d 'the identity\'s passphrase is the first line of FILE'

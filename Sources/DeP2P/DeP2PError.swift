@@ -94,7 +94,7 @@ extension DeP2PError {
         case let error as MessagingError: self.init(error)
         case let error as SessionError: self.init(error)
         case let error as TransferError:
-            self.init(Code(rawValue: error.code.name), error.message, underlying: error)
+            self.init(Code(rawValue: error.code.name), error.description, underlying: error)
         case let error as LimitExceeded:
             self.init(.limit, error.description, hint: "choose a larger preset with --preset", underlying: error)
         case let error as BindError: self.init(error)

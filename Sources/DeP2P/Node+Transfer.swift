@@ -1,5 +1,4 @@
 public import AppLayer
-public import Identity
 internal import QUIC
 public import SystemLayer
 
@@ -47,52 +46,29 @@ extension Node {
         return try await send(source, to: target)
     }
 
-    /// Takes the transfers of members.
+    /// Takes the transfers of members: so many at once, the others one after another.
     ///
     /// - Parameters:
     ///   - policy: whose offers are taken, and how large.
-    ///   - events: each transfer's events, with its sender; called on the network thread.
-    ///   - completion: each transfer's end.
+    ///   - limits: how many at once; `nil` takes the preset's. Into a descriptor it is one.
+    ///   - events: each transfer's events, with its id and sender; called on the network thread.
+    ///   - completion: each transfer's end, those that were refused included.
     public func receiveTransfers(
         to destination: TransferReceiver.Destination, policy: ReceivePolicy = ReceivePolicy(),
-        events: @escaping @NetworkActor @Sendable (TransferEvent, NodeID) -> Void = { _, _ in },
-        completion: @escaping @NetworkActor @Sendable (Result<TransferSummary, DeP2PError>, NodeID) -> Void = { _, _ in
-        }
-    ) {
-        let slots = TransferSlots(limit: maximumTransfers)
-        connections.registry.register(Transfer.protocolID) { [clock] session, stream in
-            guard slots.take() else { throw SessionError(.busy) }
-            defer { slots.give() }
-            let sender = session.remoteNodeID
-            let receiver = TransferReceiver(destination: destination, policy: policy)
-            do {
-                let summary = try await receiver.run(over: stream, from: sender, clock: clock) { events($0, sender) }
-                completion(.success(summary), sender)
-            } catch {
-                completion(.failure(DeP2PError(error)), sender)
+        limits: TransferQueueLimits? = nil,
+        events: @escaping @NetworkActor @Sendable (TransferEvent, IncomingTransfer) -> Void = { _, _ in },
+        completion:
+            @escaping @NetworkActor @Sendable (Result<TransferSummary, DeP2PError>, IncomingTransfer) -> Void = {
+                _, _ in
             }
-        }
+    ) {
+        let service = TransferService(
+            destination: destination, policy: policy, limits: limits ?? transferLimits, offerBytes: offerBytes,
+            clock: clock, events: events,
+            completion: { result, transfer in completion(result.mapError { DeP2PError($0) }, transfer) })
+        service.serve(on: connections.registry)
     }
 
     /// Takes no more transfers; those under way go on.
     public func stopReceivingTransfers() { connections.registry.unregister(Transfer.protocolID) }
-}
-
-/// Counts the transfers under way.
-@NetworkActor
-private final class TransferSlots {
-    private let limit: Int
-    private var taken = 0
-
-    init(limit: Int) {
-        self.limit = limit
-    }
-
-    func take() -> Bool {
-        guard taken < limit else { return false }
-        taken += 1
-        return true
-    }
-
-    func give() { taken -= 1 }
 }

@@ -48,8 +48,9 @@ public final class Node {
     let usesDirect: Bool
     private(set) var knownPeers: [NodeID: [Address]] = [:]
     private var isStopped = false
-    /// Transfers received at once.
-    let maximumTransfers: Int
+    /// Transfers received at once, and memory for what they offer.
+    let transferLimits: TransferQueueLimits
+    let offerBytes: Int
 
     /// Starts a node: its sockets are bound when this returns.
     ///
@@ -84,7 +85,8 @@ public final class Node {
     ) throws {
         let key = configuration.identity ?? IdentityKey.generate()
         identity = key
-        maximumTransfers = configuration.preset.transfers
+        transferLimits = TransferQueueLimits(places: configuration.preset.transfers)
+        offerBytes = configuration.preset.offerBytes
         nodeID = key.nodeID
         self.clock = clock
         let endpoint = try Endpoint(key: key, driver: driver, clock: clock, configuration: configuration.preset.quic)

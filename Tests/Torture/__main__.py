@@ -13,6 +13,7 @@ import tempfile
 import time
 import traceback
 
+import field
 import interrupted
 import machine
 import received
@@ -20,7 +21,7 @@ import refused
 import relayed
 from nodes import House, NeedsRoot
 
-TESTS = refused.TESTS + received.TESTS + interrupted.TESTS + relayed.TESTS + machine.TESTS
+TESTS = refused.TESTS + received.TESTS + interrupted.TESTS + field.TESTS + relayed.TESTS + machine.TESTS
 
 
 def arguments():

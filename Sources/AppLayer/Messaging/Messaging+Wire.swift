@@ -1,5 +1,6 @@
 internal import QUIC
 internal import SwiftProtobuf
+internal import SystemLayer
 internal import Wire
 
 typealias RequestHeader = Dep2p_Messaging_RequestHeader
@@ -28,6 +29,13 @@ extension ReplyHeader {
         self.bodySize = UInt64(bodySize)
         self.detail = detail.utf8.count <= Self.detailLimit ? detail : String(detail.unicodeScalars.prefix(128))
         self.limit = limit
+    }
+}
+
+extension ReplyHeader {
+    /// A request met a limit.
+    init(_ limit: LimitExceeded) {
+        self.init(.busy, detail: "\(limit)", limit: UInt64(clamping: limit.limit))
     }
 }
 

@@ -16,16 +16,27 @@ public struct IncomingMessage: Sendable {
 
 /// Takes one request; the bytes it returns are the reply, `nil` just confirms the receipt.
 ///
-/// Runs on the network thread: what computes for long belongs in a task of its own.
+/// Runs on the network thread: what computes for long belongs in a task of its own. Of an error that it throws the peer
+/// learns nothing but that there was one, unless it is a ``MessageRefusal``.
 public typealias MessageHandler = @NetworkActor @Sendable (IncomingMessage) async throws -> [UInt8]?
+
+/// What a handler throws that takes no message now: the peer sees `busy`, and why.
+public struct MessageRefusal: Error, Equatable, Sendable {
+    /// In words that the peer reads.
+    public let reason: String
+
+    public init(_ reason: String) {
+        self.reason = reason
+    }
+}
 
 /// Messaging's limits, each with the desktop value.
 public struct MessagingLimits: Hashable, Sendable {
     /// The longest body of a request or a reply, in bytes.
     public var bodySize = 4 * 1024 * 1024
-    /// Bytes of request bodies that the node holds at once, from all peers.
+    /// Bytes of request bodies that the node holds at once, from all peers; one has three quarters.
     public var bufferedBytes = 64 * 1024 * 1024
-    /// Requests served at once, from all peers.
+    /// Requests served at once, from all peers; one has three quarters.
     public var concurrentRequests = 1024
     /// Handlers registered at once.
     public var handlers = 256
@@ -49,13 +60,15 @@ public final class Messaging {
     private let realm: Realm
     private var handlers: [String: MessageHandler] = [:]
     private var fallback: MessageHandler?
-    private var serving = 0
-    private var bufferedBytes = 0
+    private var quota: MessagingQuota
+    /// Told of what handlers throw, beside the ``MessageRefusal`` that the peer gets.
+    public var onHandlerFailure: (@NetworkActor @Sendable (any Error, IncomingMessage) -> Void)?
 
     public init(connections: Connections, realm: Realm, limits: MessagingLimits) {
         clock = connections.clock
         self.limits = limits
         self.realm = realm
+        quota = MessagingQuota(limits)
         connections.registry.register(Self.protocolID) { [weak self] session, stream in
             guard let self else { throw SessionError(.busy) }
             try await serve(stream, of: session)
@@ -163,24 +176,34 @@ public final class Messaging {
     private func serve(_ stream: NegotiatedStream, of session: Session) async throws {
         let reader = FrameReader(stream, limit: RequestHeader.frameLimit)
         let header = try await Self.decode(RequestHeader.self, reader.required())
-        if let refusal = refusal(of: header) {
-            try await stream.write(try Chunk(header: refusal, body: []))
-            stream.finish()
-            return stream.stopReading(StreamCode.done.rawValue)
+        let peer = session.remoteNodeID
+        if let refusal = refusal(of: header) ?? quota.refusal(of: header.bodySize, from: peer).map(ReplyHeader.init) {
+            return try await refuse(stream, refusal)
         }
         // The size was checked against the limit in `refusal`.
         let size = Int(header.bodySize)
-        serving += 1
-        bufferedBytes += size
-        defer {
-            serving -= 1
-            bufferedBytes -= size
+        quota.begin(from: peer)
+        var booked = 0
+        defer { quota.end(from: peer, bytes: booked) }
+        let body: [UInt8]
+        do {
+            body = try await receive(size, from: reader) { [self] count throws(LimitExceeded) in
+                try quota.book(count, from: peer)
+                booked += count
+            }
+        } catch let limit as LimitExceeded {
+            return try await refuse(stream, ReplyHeader(limit))
         }
-        let body = try await receive(size, from: reader)
         let message = IncomingMessage(
-            from: session.remoteNodeID, protocolName: header.protocol, body: body, path: session.path)
+            from: peer, protocolName: header.protocol, body: body, path: session.path)
         try await stream.write(try await answer(to: message))
         stream.finish()
+    }
+
+    private func refuse(_ stream: NegotiatedStream, _ refusal: ReplyHeader) async throws {
+        try await stream.write(try Chunk(header: refusal, body: []))
+        stream.finish()
+        stream.stopReading(StreamCode.done.rawValue)
     }
 
     private func refusal(of header: RequestHeader) -> ReplyHeader? {
@@ -188,25 +211,28 @@ public final class Messaging {
             return ReplyHeader(.tooLarge, limit: UInt64(limits.bodySize))
         }
         if handlers[header.protocol] == nil, fallback == nil { return ReplyHeader(.unknownProtocol) }
-        if serving >= limits.concurrentRequests {
-            let detail = "the limit of \(limits.concurrentRequests) requests at once is reached"
-            return ReplyHeader(.busy, detail: detail, limit: UInt64(limits.concurrentRequests))
-        }
-        if Int(header.bodySize) > limits.bufferedBytes - bufferedBytes {
-            let detail = "the limit of \(limits.bufferedBytes) bytes of requests at once is reached"
-            return ReplyHeader(.busy, detail: detail, limit: UInt64(limits.bufferedBytes))
-        }
         return nil
     }
 
     /// What came with the header needs no timer.
-    private func receive(_ size: Int, from reader: FrameReader) async throws -> [UInt8] {
-        if reader.bufferedBytes >= size { return try await reader.raw(count: size) }
-        let timer = clock.schedule(after: limits.receiveDeadline) {
-            reader.stream.reset(StreamCode.timeout.rawValue)
+    private func receive(
+        _ size: Int, from reader: FrameReader, book: (Int) throws(LimitExceeded) -> Void
+    ) async throws -> [UInt8] {
+        let timer =
+            reader.bufferedBytes >= size
+            ? nil
+            : clock.schedule(after: limits.receiveDeadline) { reader.stream.reset(StreamCode.timeout.rawValue) }
+        defer { timer.map(clock.cancel) }
+        var bytes: [UInt8] = []
+        while bytes.count < size {
+            guard let chunk = try await reader.nextRaw() else { throw FrameError(.truncated) }
+            guard chunk.count <= size - bytes.count else {
+                throw FrameError(.oversized(length: UInt64(bytes.count + chunk.count), limit: size))
+            }
+            try book(chunk.count)
+            bytes.append(contentsOf: chunk.array())
         }
-        defer { clock.cancel(timer) }
-        return try await reader.raw(count: size)
+        return bytes
     }
 
     private func answer(to message: IncomingMessage) async throws -> Chunk {
@@ -221,8 +247,12 @@ public final class Messaging {
                 return try Chunk(header: ReplyHeader(.replyTooLarge, limit: UInt64(limits.bodySize)), body: [])
             }
             return try Chunk(header: ReplyHeader(.reply, bodySize: reply.count), body: reply)
+        } catch let refusal as MessageRefusal {
+            return try Chunk(header: ReplyHeader(.busy, detail: refusal.reason), body: [])
         } catch {
-            return try Chunk(header: ReplyHeader(.handlerFailed, detail: "\(error)"), body: [])
+            // Its words are this node's own affair: paths, names, numbers.
+            onHandlerFailure?(error, message)
+            return try Chunk(header: ReplyHeader(.handlerFailed), body: [])
         }
     }
 

@@ -15,7 +15,7 @@ public struct MessagingError: Error, Equatable, Sendable, CustomStringConvertibl
         case handlerFailed
         /// The handler's reply exceeds the limit, in bytes.
         case replyTooLarge(limit: UInt64)
-        /// The peer serves as many requests as it can.
+        /// The peer serves as many requests as it can, or its handler takes none now.
         case busy
         /// The connection ended, or there is none: how.
         case offline(SessionEnd?)
@@ -27,7 +27,7 @@ public struct MessagingError: Error, Equatable, Sendable, CustomStringConvertibl
     }
 
     public let code: Code
-    /// More about it; from the peer for `handlerFailed`, so escape it before it meets a terminal.
+    /// More about it; from the peer for `busy`, so escape it before it meets a terminal.
     public let detail: String
 
     public init(_ code: Code, detail: String = "") {
@@ -46,7 +46,7 @@ public struct MessagingError: Error, Equatable, Sendable, CustomStringConvertibl
             case .unknownProtocol: "the other node has no handler for this protocol"
             case .handlerFailed: "the other node's handler failed"
             case .replyTooLarge(let limit): "the reply exceeds the limit of \(limit) bytes"
-            case .busy: "the other node serves no more requests at once"
+            case .busy: "the other node takes no message now"
             case .offline(let end): end.map { "the connection is gone: \($0)" } ?? "the other node is not connected"
             case .timeout: "no reply in time"
             case .violation: "the other node does not follow the messaging protocol"

@@ -49,15 +49,52 @@ final class Descriptor: Sendable {
         _ = name.withCString { unlinkat(number, $0, 0) }
     }
 
+    /// Makes durable what was written, where the file system can.
     func synchronize() -> Result<Void, FileError> {
         while fsync(number) != 0 {
-            if errno != EINTR { return .failure(FileError(errno: errno)) }
+            if errno == EINTR { continue }
+            let error = FileError(errno: errno)
+            return error.isUnsupported ? .success(()) : .failure(error)
         }
         return .success(())
     }
 
-    /// False when another process or descriptor holds the lock.
-    func lock() -> Bool { flock(number, LOCK_EX | LOCK_NB) == 0 }
+    enum Lock: Equatable {
+        case taken
+        /// Another process or descriptor holds it.
+        case busy
+        /// The file system has none.
+        case unsupported
+    }
+
+    func lock() -> Lock {
+        while flock(number, LOCK_EX | LOCK_NB) != 0 {
+            if errno == EINTR { continue }
+            return errno == EWOULDBLOCK ? .busy : .unsupported
+        }
+        return .taken
+    }
+
+    /// The bytes of the path under which the file lies now; `nil` when it lies nowhere any more.
+    var currentPath: [UInt8]? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink("/proc/self/fd/\(number)", &buffer, buffer.count)
+        guard count > 0, count < buffer.count, case .success(let status) = status(), status.links > 0 else {
+            return nil
+        }
+        return buffer.prefix(count).map(UInt8.init(bitPattern:))
+    }
+}
+
+extension FileError {
+    /// The file system does not know the call, or not for this kind of file: shares before Linux 4.17 can't fsync a
+    /// folder (EINVAL), others have no locks (ENOLCK), and FUSE answers whatever its author thought of.
+    var isUnsupported: Bool {
+        [EINVAL, ENOSYS, EOPNOTSUPP, ENOTTY, EBADF, EISDIR, ENOLCK, EROFS, EACCES, EPERM].contains(errno)
+    }
+
+    /// The file system does not take the name as it is: a character, or the length.
+    var isRefusedName: Bool { [EINVAL, EILSEQ, ENAMETOOLONG].contains(errno) }
 }
 
 /// What `stat` says of a file, as far as transfers care.
@@ -74,9 +111,9 @@ struct FileStatus: Equatable, Sendable {
     let kind: Kind
     let size: UInt64
     let isExecutable: Bool
-    /// Nanoseconds since 1970.
-    let modified: Int64
-    let changed: Int64
+    /// Nanoseconds since 1970; `nil` when 64 bits cannot hold them.
+    let modified: Int64?
+    let changed: Int64?
     let device: UInt64
     let inode: UInt64
     let links: UInt64
@@ -92,10 +129,10 @@ struct FileStatus: Equatable, Sendable {
             case S_IFSOCK: .socket
             default: .device
             }
-        size = UInt64(max(status.st_size, 0))
+        size = UInt64(clamping: status.st_size)
         isExecutable = status.st_mode & S_IXUSR != 0
-        modified = Self.nanoseconds(status.st_mtim)
-        changed = Self.nanoseconds(status.st_ctim)
+        modified = FileTime(status.st_mtim)?.nanoseconds
+        changed = FileTime(status.st_ctim)?.nanoseconds
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
         links = UInt64(status.st_nlink)
@@ -105,11 +142,6 @@ struct FileStatus: Equatable, Sendable {
     /// Whether the same file still has the bytes it had, as far as its times tell.
     func isUnchanged(since earlier: FileStatus) -> Bool {
         (device, inode, size, modified) == (earlier.device, earlier.inode, earlier.size, earlier.modified)
-    }
-
-    private static func nanoseconds(_ time: timespec) -> Int64 {
-        let (product, overflow) = Int64(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? 0 : product &+ Int64(time.tv_nsec)
     }
 }
 

@@ -1,25 +1,27 @@
+internal import Glibc
 internal import QUIC
 
 /// Receives one file or stream into a descriptor, such as standard output. Nothing is held, and bytes are passed on
 /// before their root is known: whoever reads them must wait for the outcome before believing them.
 final class DescriptorSink: TransferSink, @unchecked Sendable {
-    // Proof for @unchecked: its owner awaits each call but `commit` before the next (TransferSink's calling order), and
-    // `commit`, which runs beside `write` and beside itself, touches only constants.
+    // Proof for @unchecked: its owner awaits each call but `commit` and `giveUp` before the next (TransferSink's calling
+    // order); `commit`, which runs beside `write` and beside itself, touches only constants, and `giveUp` the writer,
+    // which is Sendable.
 
-    private let descriptor: Int32
+    private let writer: PipeWriter
     private let offer: TransferOffer
     private var current: IncomingFile?
 
     init(descriptor: Int32, offer: TransferOffer) {
-        self.descriptor = descriptor
+        writer = PipeWriter(descriptor)
         self.offer = offer
     }
 
     let claims: [HeldFile] = []
 
-    func prepare() throws(TransferError) {
-        guard offer.entries.count == 1, offer.entries[0].kind != .directory else {
-            throw TransferError(.oneFileOnly, "the receiver takes one file at a time, without folders")
+    func prepare(_ patience: PartialPatience) throws(TransferError) {
+        guard offer.entries.count == 1, offer.entries.kind(at: 0) != .directory else {
+            throw TransferError(.oneFileOnly, "it takes one file at a time, without folders")
         }
     }
 
@@ -30,12 +32,9 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
         for operation in operations {
             switch operation {
             case .start(let index, _):
-                current = IncomingFile(
-                    index: index, offset: 0, position: 0, hasher: MerkleHasher(), descriptor: nil, partial: nil)
+                current = IncomingFile(index: index, offset: 0, position: 0, hasher: MerkleHasher(), partial: nil)
             case .data(let chunk, let range):
-                if case .failure(let error) = chunk.write(to: descriptor, at: nil, range: range) {
-                    throw .writing("standard output", error)
-                }
+                try write(chunk, range)
                 chunk.withBytes { current?.hasher.update($0.extracting(range)) }
                 current?.position += UInt64(range.count)
             case .end(let index, let root): end(index, root).map { results.append($0) }
@@ -43,6 +42,19 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
             }
         }
         return results
+    }
+
+    private func write(_ chunk: Chunk, _ range: Range<Int>) throws(TransferError) {
+        do {
+            try writer.write(chunk, range)
+        } catch let error as FileError {
+            if error.errno == EPIPE {
+                throw TransferError(.fileAccess, "whoever reads standard output has left", underlying: error)
+            }
+            throw .writing("standard output", error)
+        } catch {
+            throw TransferError(.cancelled, "the transfer was cancelled", underlying: error)
+        }
     }
 
     private func end(_ index: Int, _ root: MerkleRoot) -> WriteResult? {
@@ -64,4 +76,8 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
     }
 
     func finish(confirmed: Bool) {}
+
+    func giveUp() { writer.giveUp() }
+
+    var passedOn: UInt64 { writer.bytesWritten }
 }

@@ -1,23 +1,23 @@
-internal import CQUICShim
 internal import Glibc
 internal import QUIC
+internal import Synchronization
 
-/// The folder that files are received into. Everything below it is opened relative to its descriptor, and never
-/// through a symlink, so no name can lead out of it.
+/// The folder that files are received into, by its name: a cleaner may make it anew, and a disk may be mounted over it.
+/// Each transfer takes what the name stands for when it begins (``open()``).
 public final class ReceiveFolder: Sendable {
-    let descriptor: Descriptor
+    private let path: [UInt8]
+    private let opened: Mutex<FolderHandle>
 
     /// Opens the folder `path`, making it (not its parents) when it is missing.
     ///
     /// - Throws: ``TransferError`` `.fileAccess`.
     public init(path: [UInt8]) throws(TransferError) {
-        let shown = String(decoding: path, as: UTF8.self)
-        _ = path.withCString { mkdir($0, 0o700) }
-        // The user named this one: here a symlink is followed.
-        switch Descriptor.open(path, in: nil, flags: O_RDONLY | O_DIRECTORY) {
-        case .success(let descriptor): self.descriptor = descriptor
-        case .failure(let error):
-            throw TransferError(.fileAccess, "\(shown.isEmpty ? "\"\"" : shown): \(error)", underlying: error)
+        self.path = path
+        do throws(FileError) {
+            opened = Mutex(try Self.open(path))
+        } catch {
+            let shown = path.isEmpty ? "\"\"" : String(decoding: path, as: UTF8.self)
+            throw TransferError(.fileAccess, "\(shown): \(error)", underlying: error)
         }
     }
 
@@ -25,102 +25,136 @@ public final class ReceiveFolder: Sendable {
         try self.init(path: Array(path.utf8))
     }
 
-    /// The folder at `path` below this one; `nil` when it is missing and not to be made.
+    /// What the name stands for now; made again when it is gone.
     ///
-    /// - Throws: `.badName` when something else has the name of a folder on the way.
-    func directory(_ path: ArraySlice<String>, create: Bool) throws(TransferError) -> Descriptor? {
-        var folder = descriptor
-        for component in path {
-            let name = Array(component.utf8)
-            var result = Descriptor.openDirectory(name, in: folder)
-            if case .failure(let error) = result, error.errno == ENOENT {
-                guard create else { return nil }
-                let made = name.withCString { mkdirat(folder.number, $0, 0o700) }
-                if made == 0, case .failure(let error) = folder.synchronize() { throw .writing(component, error) }
-                if made != 0, errno != EEXIST { throw .writing(component, FileError(errno: errno)) }
-                result = Descriptor.openDirectory(name, in: folder)
-            }
-            switch result {
-            case .success(let opened): folder = opened
-            case .failure(let error) where error.errno == ENOTDIR || error.errno == ELOOP:
-                throw TransferError(
-                    .badName, "\(path.joined(separator: "/")): \(component) exists and is not a folder here")
-            case .failure(let error): throw .writing(component, error)
+    /// - Throws: ``TransferError`` `.fileAccess`, in words that a peer may read: without the path.
+    func open() throws(TransferError) -> FolderHandle {
+        let result: Result<FolderHandle, FileError> = opened.withLock { handle in
+            if handle.isAtItsPath { return .success(handle) }
+            do throws(FileError) {
+                handle = try Self.open(path)
+                return .success(handle)
+            } catch {
+                return .failure(error)
             }
         }
-        return folder
+        switch result {
+        case .success(let handle): return handle
+        case .failure(let error):
+            throw TransferError(.fileAccess, "the output folder cannot be opened: \(error)", underlying: error)
+        }
     }
 
-    /// Bytes that may still be written; `nil` where the file system does not say.
-    func freeBytes() -> UInt64? {
-        var status = statvfs()
-        guard fstatvfs(descriptor.number, &status) == 0, status.f_blocks > 0 else { return nil }
-        let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
-        return overflow ? nil : bytes
+    private static func open(_ path: [UInt8]) throws(FileError) -> FolderHandle {
+        _ = path.withCString { mkdir($0, 0o700) }
+        // The user named this one: here a symlink is followed.
+        return FolderHandle(
+            try Descriptor.open(path, in: nil, flags: O_RDONLY | O_DIRECTORY).get(), path: path)
     }
 }
 
-extension WrittenFile.Partial {
-    enum Opened {
-        case partial(WrittenFile.Partial, FileStatus)
-        /// Another transfer writes it.
-        case busy
-        case missing
+/// An open folder that files are received into. Everything below it is opened relative to its descriptor, and never
+/// through a symlink, so no name can lead out of it.
+final class FolderHandle: Sendable {
+    /// A folder below, and the components under which it really lies.
+    struct Place: Sendable {
+        let descriptor: Descriptor
+        let path: [String]
     }
 
-    /// Opens and locks the partial file `name`; makes it when `create`.
-    ///
-    /// - Throws: `.badName` when something else has that name, `.fileAccess`.
-    static func open(_ name: String, in directory: Descriptor, create: Bool) throws(TransferError) -> Opened {
-        let bytes = Array(name.utf8)
-        // Without O_NONBLOCK, opening a pipe of that name would hang.
-        let flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | (create ? O_CREAT : 0)
-        for _ in 0..<16 {
-            let descriptor: Descriptor
-            switch Descriptor.open(bytes, in: directory, flags: flags, mode: 0o600) {
-            case .success(let opened): descriptor = opened
-            case .failure(let error) where error.errno == ENOENT && !create: return .missing
-            case .failure(let error) where error.errno == ELOOP || error.errno == EISDIR || error.errno == ENXIO:
-                throw TransferError(.badName, "\(name): exists and is not a file")
-            case .failure(let error): throw .writing(name, error)
-            }
-            guard descriptor.lock() else { return .busy }
-            guard case .success(let status) = descriptor.status() else { continue }
-            guard status.kind == .file, status.owner == geteuid() else {
-                throw TransferError(.badName, "\(name): exists and is not a partial file of ours")
-            }
-            guard status.links <= 1 else {
-                // A second name is another's file, or ours that was cut off between linking and unlinking: this name
-                // goes, the bytes stay.
-                directory.remove(bytes)
-                continue
-            }
-            // Whoever held the lock before may have renamed the file: then it is finished, and not ours to write.
-            guard case .success(let named) = directory.status(of: bytes), named.inode == status.inode else { continue }
-            return .partial(Self(descriptor: descriptor, directory: directory, name: name), status)
-        }
-        return .busy
+    let descriptor: Descriptor
+    private let path: [UInt8]
+    /// When what lies around was last looked through, in seconds since 1970.
+    let lastSweep = Atomic<Int64>(0)
+
+    init(_ descriptor: Descriptor, path: [UInt8]) {
+        self.descriptor = descriptor
+        self.path = path
     }
 
-    /// Makes the file durable under the first free of `name`, `name (1)` and so on.
+    /// Whether the folder's path still leads here.
+    var isAtItsPath: Bool {
+        var named = stat()
+        guard path.withCString({ stat($0, &named) }) == 0, case .success(let own) = descriptor.status() else {
+            return false
+        }
+        let status = FileStatus(named)
+        return (status.device, status.inode) == (own.device, own.inode)
+    }
+
+    /// Where a file stored under `components` lies, as bytes of a path: below the path as it was given, or below the one
+    /// that the folder has now when it was renamed meanwhile.
+    func location(of components: [String]) -> [UInt8] {
+        location(of: components, below: base)
+    }
+
+    /// The path to put before names in this folder; looked up once for many files.
+    var base: [UInt8] { isAtItsPath ? path : descriptor.currentPath ?? path }
+
+    func location(of components: [String], below base: [UInt8]) -> [UInt8] {
+        let separator: [UInt8] = base.last == UInt8(ascii: "/") || base.isEmpty ? [] : [UInt8(ascii: "/")]
+        return base + separator + components.joined(separator: "/").utf8
+    }
+
+    /// The folder at `path` below this one; `nil` when it is missing and not to be made.
     ///
-    /// - Returns: that name.
-    func store(as name: String, entry: TransferEntry) throws(TransferError) -> String {
-        if entry.isExecutable { fchmod(descriptor.number, 0o700) }
-        if let modified = entry.modified {
-            let seconds = modified >= 0 ? modified / 1_000_000_000 : (modified + 1) / 1_000_000_000 - 1
-            let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(modified - seconds * 1_000_000_000))
-            futimens(descriptor.number, [time, time])
+    /// - Throws: `.badName` when something else has the name of a folder on the way.
+    func directory(_ path: ArraySlice<String>, create: Bool) throws(TransferError) -> Place? {
+        var place = Place(descriptor: descriptor, path: [])
+        for component in path {
+            guard let next = try Self.enter(component, of: place, create: create) else { return nil }
+            place = next
         }
-        if case .failure(let error) = descriptor.synchronize() { throw .writing(name, error) }
-        for number in 0..<TransferLimits.numberedNames {
-            let candidate = TransferName.numbered(name, number)
-            let result = Array(self.name.utf8).withCString { from in
-                Array(candidate.utf8).withCString { dep2p_rename_noreplace(directory.number, from, $0) }
+        return place
+    }
+
+    private static func enter(
+        _ component: String, of parent: Place, create: Bool
+    ) throws(TransferError) -> Place? {
+        let portable = TransferName.portable(component)
+        for name in component == portable ? [component] : [component, portable] {
+            let bytes = Array(name.utf8)
+            var result = Descriptor.openDirectory(bytes, in: parent.descriptor)
+            if case .failure(let error) = result, error.errno == ENOENT {
+                guard create else { return nil }
+                if let error = make(bytes, in: parent.descriptor) {
+                    result = .failure(error)
+                } else {
+                    result = Descriptor.openDirectory(bytes, in: parent.descriptor)
+                }
             }
-            if result == 0 { return candidate }
-            if result != EEXIST { throw .writing(name, FileError(errno: result)) }
+            switch result {
+            case .success(let opened): return Place(descriptor: opened, path: parent.path + [name])
+            case .failure(let error) where error.isRefusedName && name != portable: continue
+            case .failure(let error) where error.errno == ENOTDIR || error.errno == ELOOP:
+                throw TransferError(
+                    .badName, "\((parent.path + [name]).joined(separator: "/")) exists and is not a folder here")
+            case .failure(let error): throw .writing(component, error)
+            }
         }
-        throw TransferError(.badName, "\(name): \(TransferLimits.numberedNames) files of that name exist")
+        return nil
+    }
+
+    private static func make(_ name: [UInt8], in parent: Descriptor) -> FileError? {
+        if name.withCString({ mkdirat(parent.number, $0, 0o700) }) != 0 {
+            return errno == EEXIST ? nil : FileError(errno: errno)
+        }
+        if case .failure(let error) = parent.synchronize() { return error }
+        return nil
+    }
+
+    /// The room on the folder's file system; `nil` where it does not say.
+    func room() -> FileSystemRoom? { FileSystemRoom(of: descriptor) }
+
+    /// Who owns what this process makes here: on a share or a FAT disk that is whom its mount options name.
+    func creationOwner() -> UInt32? {
+        let name = Array("\(TransferName.resumePrefix)\(TransferName.randomTag())".utf8)
+        guard
+            case .success(let probe) = Descriptor.open(
+                name, in: descriptor, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+        else { return nil }
+        defer { descriptor.remove(name) }
+        guard case .success(let status) = probe.status() else { return nil }
+        return status.owner
     }
 }

@@ -1,4 +1,3 @@
-internal import Identity
 internal import QUIC
 
 /// One transfer of a ``TransferReceiver``. Its tasks: frames from the sender; deciding, then writing; making durable;
@@ -7,7 +6,8 @@ internal import QUIC
 final class ReceiverRun {
     private let destination: TransferReceiver.Destination
     private let policy: ReceivePolicy
-    private let sender: NodeID
+    private let transfer: IncomingTransfer
+    private let turn: TransferTurn?
     private let stream: any ByteStream
     private let clock: any NetworkClock
     private let timing: TransferTiming
@@ -16,6 +16,9 @@ final class ReceiverRun {
     private var machine: TransferReceiverStateMachine
     private var splitter = FrameSplitter()
     private let offered = Waiter<TransferOffer>()
+    private let pulse = TransferPulse()
+    /// When the sender could begin to offer: before, it waits for a place here.
+    private var begunAt: NetworkInstant?
     private let operations = Mailbox<WriteOperation>()
     private let written = Mailbox<WrittenFile>()
     private let frames = Mailbox<TransferReceiverFrame>()
@@ -25,6 +28,9 @@ final class ReceiverRun {
     private var doneSummary: TransferSummary?
     private var failures: [TransferFailure] = []
     private var flushTimer: TimerToken?
+    private var frameCount = 0
+    /// How the stream failed, when it did: then neither side cancelled.
+    private var streamFailure: StreamError?
 
     /// What an operation weighs beside its bytes: a sender that cuts its data small pays with its own window.
     private static let operationWeight = 512
@@ -32,19 +38,21 @@ final class ReceiverRun {
     private static let writeDelay = Duration.milliseconds(10)
     /// How often a partial file in use is tried again.
     private static let busyRetry = Duration.milliseconds(250)
+    /// Frames read before the thread looks at the network again: a few hundred microseconds of it.
+    private static let framesPerTurn = 128
 
     init(
-        destination: TransferReceiver.Destination, policy: ReceivePolicy, sender: NodeID, stream: any ByteStream,
-        clock: any NetworkClock, timing: TransferTiming,
+        destination: TransferReceiver.Destination, policy: ReceivePolicy, transfer: IncomingTransfer,
+        turn: TransferTurn?, stream: any ByteStream, clock: any NetworkClock, timing: TransferTiming,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void
     ) {
-        (self.destination, self.policy, self.sender, self.stream) = (destination, policy, sender, stream)
-        (self.clock, self.timing, self.events) = (clock, timing, events)
+        (self.destination, self.policy, self.transfer, self.stream) = (destination, policy, transfer, stream)
+        (self.turn, self.clock, self.timing, self.events) = (turn, clock, timing, events)
         machine = TransferReceiverStateMachine(maximumSize: policy.maximumSize ?? TransferLimits.fileSize)
         monitor = ReceiveMonitor(now: clock.now, stall: timing.stall)
     }
 
-    func transfer() async throws -> TransferSummary {
+    func run() async throws -> TransferSummary {
         let commits = [@NetworkActor @Sendable () async throws -> TransferSummary?](
             repeating: { try await self.commitFiles() }, count: TransferLimits.commitWorkers)
         let outcome: TransferSummary? = try await concurrently(
@@ -53,6 +61,7 @@ final class ReceiverRun {
                 { try await self.decideAndWrite() },
                 { try await self.writeFrames() },
                 { try await self.watch() },
+                { try await self.endForOthers() },
             ] + commits)
         guard let summary = outcome else { throw CancellationError() }
         stopTimer()
@@ -65,9 +74,14 @@ final class ReceiverRun {
     // MARK: From the sender
 
     private func readFrames() async throws -> TransferSummary? {
-        while let chunk = try await stream.read() {
+        if case .refuse(let code, let reason) = await policy.admit(transfer) { throw TransferError(code, reason) }
+        try await turn?.wait()
+        begunAt = clock.now
+        monitor.handleRead(now: clock.now)
+        while let chunk = try await read() {
             monitor.handleRead(now: clock.now)
-            try split(chunk)
+            pulse.heard(at: clock.now)
+            try await split(chunk)
             if operations.weight >= TransferLimits.writeBehind {
                 try await operations.waitForRoom(below: TransferLimits.writeBehind)
                 monitor.handleRead(now: clock.now)
@@ -79,20 +93,48 @@ final class ReceiverRun {
         }
     }
 
-    private func split(_ chunk: Chunk) throws {
+    private func read() async throws -> Chunk? {
+        do {
+            return try await stream.read()
+        } catch {
+            streamFailure = streamFailure ?? (error as? StreamError)
+            throw error
+        }
+    }
+
+    private func split(_ chunk: Chunk) async throws {
         var position = 0
         var isEnd = false
         while let piece = try splitter.next(in: chunk, from: &position) {
             switch piece {
             case .frame(let bytes):
-                let action = machine.handle(try TransferSenderFrame(message: bytes))
-                if case .end = action { isEnd = true } else { isEnd = false }
-                try handle(action)
+                isEnd = try handle(frame: bytes)
+                frameCount += 1
+                // A chunk may be nothing but frames: others want the thread too. A timer that is due lets the network
+                // in between; a yield would not.
+                if frameCount.isMultiple(of: Self.framesPerTurn) { try await clock.sleep(for: .zero) }
             case .data(let range): push(.data(chunk, range), bytes: range.count)
             }
         }
         // Perhaps the last file: its receipt should not wait for more bytes.
         if isEnd { operations.flush() }
+    }
+
+    /// - Returns: whether it was the end of a file.
+    private func handle(frame bytes: [UInt8]) throws -> Bool {
+        let frame = try TransferSenderFrame(message: bytes)
+        switch frame {
+        case .offer(let page):
+            monitor.handleOffer(bytes: bytes.count)
+            try turn?.book(bytes.count + page.entries.count * TransferEntries.overhead)
+        case .working where !monitor.handleEmptyFrame(now: clock.now):
+            throw TransferError.violation("the sender sent a flood of empty frames")
+        default: break
+        }
+        let action = machine.handle(frame)
+        try handle(action)
+        if case .end = action { return true }
+        return false
     }
 
     private func handle(_ action: TransferReceiverStateMachine.OnFrame) throws {
@@ -138,9 +180,9 @@ final class ReceiverRun {
         monitor.total = offer.hasStream ? nil : offer.totalSize
         if let maximum = policy.maximumSize, offer.totalSize > maximum {
             throw TransferError(
-                .tooLarge, "\(offer.totalSize) bytes; the receiver takes \(maximum)", limit: maximum)
+                .tooLarge, "\(offer.totalSize) bytes; it takes at most \(maximum)", limit: maximum)
         }
-        if case .refuse(let code, let reason) = await policy.decide(offer, sender) {
+        if case .refuse(let code, let reason) = await policy.decide(offer, transfer) {
             throw TransferError(code, reason)
         }
         let sink = try await prepare(offer)
@@ -153,20 +195,23 @@ final class ReceiverRun {
     }
 
     private func prepare(_ offer: TransferOffer) async throws -> any TransferSink {
-        let (destination, sender) = (destination, sender)
+        let (destination, sender, pulse) = (destination, transfer.sender, pulse)
         let sink: any TransferSink = try await offload {
             switch destination {
-            case .folder(let folder): FolderSink(folder: folder, offer: offer, sender: sender)
+            case .folder(let folder):
+                FolderSink(folder: try folder.open(), offer: offer, sender: sender, pulse: pulse)
             case .descriptor(let descriptor): DescriptorSink(descriptor: descriptor, offer: offer)
             }
         }
         self.sink = sink
-        let patience = clock.now.advanced(by: timing.busy)
+        let began = clock.now
         while true {
+            let isOver = clock.now.duration(since: began) >= timing.busy
             do {
-                try await offload { try sink.prepare() }
+                let patience = PartialPatience(since: began, isOver: isOver)
+                try await offload { try sink.prepare(patience) }
                 break
-            } catch let error as TransferError where error.code == .busy && clock.now < patience {
+            } catch let error as TransferError where error.code == .busy && !isOver {
                 try await clock.sleep(for: Self.busyRetry)
             }
         }
@@ -181,7 +226,12 @@ final class ReceiverRun {
         _ = try await offload { try sink.write([]) }
         while let taken = try await operations.take(atLeast: TransferLimits.writeBatch) {
             guard !taken.isEmpty else { continue }
-            let results = try await offload { try sink.write(taken) }
+            let results = try await withTaskCancellationHandler {
+                try await offload { try sink.write(taken) }
+            } onCancel: {
+                // Whoever reads what is written may never read on.
+                sink.giveUp()
+            }
             var weight = 0
             for operation in taken {
                 weight += Self.operationWeight
@@ -230,9 +280,18 @@ final class ReceiverRun {
             var bytes: [UInt8] = []
             for frame in taken { bytes += try frame.encoded() }
             frames.release(taken.count)
-            if !bytes.isEmpty { try await stream.write(Chunk(bytes)) }
+            if !bytes.isEmpty { try await write(Chunk(bytes)) }
         }
         return nil
+    }
+
+    private func write(_ chunk: Chunk) async throws {
+        do {
+            try await stream.write(chunk)
+        } catch {
+            streamFailure = streamFailure ?? (error as? StreamError)
+            throw error
+        }
     }
 
     // MARK: The clock
@@ -251,17 +310,25 @@ final class ReceiverRun {
             }
             if clock.now.duration(since: lastWord) >= timing.working {
                 lastWord = clock.now
-                frames.push(.working)
+                frames.push(.working(waiting: isSenderExpected ? 0 : UInt64(max(operations.weight, 1))))
             }
             if monitor.isStalled(at: clock.now, isBusy: !isSenderExpected) {
                 throw TransferError(.stalled, "nothing came for \(Int(timing.stall.seconds)) s")
+            }
+            if let begunAt, !offered.isResolved, monitor.isOfferTooSlow(since: begunAt, at: clock.now) {
+                throw TransferError(.stalled, "the offer came too slowly")
             }
         }
     }
 
     /// Whether the next step is the sender's, and none is left here.
     private var isSenderExpected: Bool {
-        operations.weight == 0 && written.weight == 0 && (isAccepted || !offered.isResolved)
+        begunAt != nil && operations.weight == 0 && written.weight == 0 && (isAccepted || !offered.isResolved)
+    }
+
+    private func endForOthers() async throws -> TransferSummary? {
+        guard let turn else { return nil }
+        throw try await turn.ended.value()
     }
 
     private func report() {
@@ -279,107 +346,49 @@ final class ReceiverRun {
     /// Tells the sender, as far as that is possible, and returns what to tell the caller.
     func giveUp(_ error: any Error, cancelled: Bool) async -> TransferError {
         stopTimer()
+        monitor.stored = max(monitor.stored, sink?.passedOn ?? 0)
+        report()
         await finishSink(confirmed: false)
-        if let error = error as? StreamError {
-            stream.reset(TransferStreamCode.failed)
-            let isCancel = error.code == .reset(TransferStreamCode.cancelled)
-            let message = isCancel ? "the sender cancelled the transfer" : "\(error)"
-            return TransferError(
-                isCancel ? .cancelled : .connectionLost, message, isFromPeer: isCancel, underlying: error)
-        }
-        let reason =
-            cancelled
-            ? TransferError(.cancelled, "the receiver cancelled the transfer")
-            : error as? TransferError ?? TransferError(.cancelled, "\(error)", underlying: error)
-        if reason.isFromPeer || reason.code == .connectionLost {
-            stream.reset(reason.streamCode)
-            return reason
-        }
+        // The end of a connection cancels what runs on it: that is not this side's wish.
+        if let failure = (error as? StreamError) ?? streamFailure { return close(Self.lost(failure)) }
+        let reason = Self.reason(error, cancelled: cancelled)
+        if reason.isFromPeer || reason.code == .connectionLost { return close(reason) }
         let frame: TransferReceiverFrame = isAccepted ? .cancel(reason) : .refuse(reason)
-        if let bytes = try? frame.encoded() {
-            _ = try? await clock.withDeadline(timing.farewell) { [stream] in
-                try await stream.write(Chunk(bytes))
+        do {
+            try await clock.withDeadline(timing.farewell) { [stream] in
+                try await stream.write(Chunk(frame.encoded()))
                 stream.finish()
                 // The sender ends the stream when it has read why; until then it must be able to go on.
                 while try await stream.read() != nil {}
             }
+        } catch let failure as StreamError where cancelled && failure.code == .connectionClosed {
+            return close(Self.lost(failure))
+        } catch {}
+        return close(reason)
+    }
+
+    private func close(_ error: TransferError) -> TransferError {
+        stream.reset(error.streamCode)
+        return error
+    }
+
+    /// What a failed stream says of the other side.
+    private static func lost(_ failure: StreamError) -> TransferError {
+        switch failure.code {
+        case .reset(TransferStreamCode.cancelled), .stopped(TransferStreamCode.cancelled):
+            TransferError(.cancelled, "it cancelled the transfer", from: .sender, underlying: failure)
+        case .reset(TransferStreamCode.stalled), .stopped(TransferStreamCode.stalled):
+            TransferError(.stalled, "no byte was acknowledged for too long", from: .sender, underlying: failure)
+        default: TransferError(.connectionLost, "the sender is gone: \(failure)", underlying: failure)
         }
-        stream.reset(reason.streamCode)
-        return reason
     }
-}
 
-extension TransferOffer {
-    /// The offer with names in normal form C.
-    ///
-    /// - Throws: `.badName` for a name that may not be made, or when two entries have the same.
-    func withCheckedNames() throws(TransferError) -> TransferOffer {
-        var checked: [TransferEntry] = []
-        var names: Set<[String]> = []
-        for entry in entries {
-            let path = try TransferName.checked(path: entry.path)
-            guard names.insert(path).inserted else {
-                throw TransferError(.badName, "two files are named \"\(entry.name)\"")
-            }
-            checked.append(
-                TransferEntry(
-                    kind: entry.kind, path: path, size: entry.size, isExecutable: entry.isExecutable,
-                    modified: entry.modified))
+    /// What to tell: words of this protocol only, as an unknown error's may be anything.
+    private static func reason(_ error: any Error, cancelled: Bool) -> TransferError {
+        if let error = error as? TransferError, !cancelled || error.code != .cancelled { return error }
+        if cancelled || error is CancellationError {
+            return TransferError(.cancelled, "the transfer was cancelled", underlying: error)
         }
-        return try TransferOffer(entries: checked)
-    }
-}
-
-extension HeldPage {
-    /// The claims in frames; one page at least.
-    static func pages(_ files: [HeldFile]) -> [HeldPage] {
-        var pages: [HeldPage] = []
-        var page = HeldPage(files: [], more: true)
-        var bytes = 0
-        for file in files {
-            bytes += file.encodedSize
-            if bytes > TransferLimits.frame / 2, !page.files.isEmpty {
-                pages.append(page)
-                page.files = []
-                bytes = file.encodedSize
-            }
-            page.files.append(file)
-        }
-        page.more = false
-        pages.append(page)
-        return pages
-    }
-}
-
-/// Watches the bytes of a receiving side.
-struct ReceiveMonitor {
-    private let stall: Duration
-    private var lastMoved: NetworkInstant
-    private var lastReported: TransferProgress?
-    /// Bytes in all, when known.
-    var total: UInt64?
-    /// Bytes that were held.
-    var resumed: UInt64 = 0
-    /// Bytes written.
-    var stored: UInt64 = 0
-
-    init(now: NetworkInstant, stall: Duration) {
-        (lastMoved, self.stall) = (now, stall)
-    }
-
-    mutating func handleRead(now: NetworkInstant) { lastMoved = now }
-
-    mutating func isStalled(at now: NetworkInstant, isBusy: Bool) -> Bool {
-        if isBusy { lastMoved = now }
-        return now.duration(since: lastMoved) >= stall
-    }
-
-    /// `nil` when nothing changed since the last time.
-    mutating func progress(summary: TransferSummary?) -> TransferProgress? {
-        let bytes = resumed + stored
-        let progress = TransferProgress(bytes: bytes, total: total ?? summary?.bytes, resumedBytes: resumed)
-        guard bytes > 0, progress != lastReported else { return nil }
-        lastReported = progress
-        return progress
+        return TransferError(.failed, "an internal error", underlying: error)
     }
 }

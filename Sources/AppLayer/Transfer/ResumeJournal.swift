@@ -25,16 +25,28 @@ final class ResumeJournal: Sendable {
     private let descriptor: Descriptor
     private let name: [UInt8]
 
-    /// `nil` when another transfer of the same things is under way, or the folder cannot be written.
-    init?(folder: Descriptor, tag: String) {
-        directory = folder
-        name = Array((TransferName.resumePrefix + tag).utf8)
-        let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK
-        guard case .success(let opened) = Descriptor.open(name, in: folder, flags: flags, mode: 0o600), opened.lock(),
-            case .success(let status) = opened.status(), status.kind == .file, status.owner == geteuid(),
-            case .success(let named) = folder.status(of: name), named.inode == status.inode
-        else { return nil }
-        descriptor = opened
+    /// Opens the journal of what `parts` tell apart; the next one when another transfer of the same things is under way.
+    ///
+    /// - Returns: `nil` when the folder cannot be written, or too many are under way.
+    static func open(in folder: FolderHandle, of parts: [[UInt8]]) -> ResumeJournal? {
+        for slot in 0..<TransferLimits.partialsPerName {
+            let tag = TransferName.tag(slot == 0 ? parts : parts + [[UInt8(slot)]])
+            let name = Array((TransferName.resumePrefix + tag).utf8)
+            let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK
+            guard case .success(let opened) = Descriptor.open(name, in: folder.descriptor, flags: flags, mode: 0o600)
+            else { return nil }
+            guard opened.lock() != .busy else { continue }
+            guard case .success(let status) = opened.status(), status.kind == .file,
+                status.owner == geteuid() || status.owner == folder.creationOwner(),
+                case .success(let named) = folder.descriptor.status(of: name), named.inode == status.inode
+            else { return nil }
+            return ResumeJournal(opened, in: folder.descriptor, name: name)
+        }
+        return nil
+    }
+
+    private init(_ descriptor: Descriptor, in directory: Descriptor, name: [UInt8]) {
+        (self.descriptor, self.directory, self.name) = (descriptor, directory, name)
     }
 
     func lines() -> [Line] {
@@ -58,9 +70,10 @@ final class ResumeJournal: Sendable {
 
     /// Removes the journal, unless it holds something that a later transfer needs.
     func close(confirmed: Bool) {
-        guard !confirmed, case .success(let status) = descriptor.status(), status.size > 0 else {
-            return directory.remove(name)
-        }
+        if !confirmed, case .success(let status) = descriptor.status(), status.size > 0 { return }
+        // Where an open file cannot be removed, it says nothing at least.
+        if confirmed { ftruncate(descriptor.number, 0) }
+        directory.remove(name)
     }
 }
 

@@ -25,9 +25,11 @@ struct SendMonitor {
         lastWritten = now
     }
 
-    /// - Parameter isWorking: the receiver only says that it is alive: counts unless bytes are on their way to it.
-    mutating func handleFrame(isWorking: Bool, now: NetworkInstant) {
-        if !isWorking || unacknowledged(lastAcknowledged) == 0 { lastMoved = now }
+    /// A receiver that only says that it is alive counts unless bytes are on their way to it, and counts always while the
+    /// next step is its own.
+    mutating func handleFrame(_ frame: TransferReceiverFrame, now: NetworkInstant) {
+        if frame == .working(waiting: 0), unacknowledged(lastAcknowledged) > 0 { return }
+        lastMoved = now
     }
 
     mutating func handleFinished(_ summary: TransferSummary) { finished = summary }

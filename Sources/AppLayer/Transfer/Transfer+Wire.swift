@@ -23,7 +23,9 @@ enum TransferReceiverFrame: Equatable {
     case mismatch(index: Int, root: MerkleRoot)
     case done(files: Int)
     case cancel(TransferError)
-    case working
+    /// Alive; with what has arrived and waits here before more is read, in bytes. Above 0 the next step is the
+    /// receiver's, however long it takes: its disk, its pipe, a place for the transfer.
+    case working(waiting: UInt64)
 }
 
 /// Part of an offer.
@@ -120,7 +122,7 @@ extension TransferReceiverFrame {
             }
         case .done(let files): frame.done = .with { $0.files = UInt64(files) }
         case .cancel(let error): frame.cancel = error.stop
-        case .working: frame.working = .init()
+        case .working(let waiting): frame.working = .with { $0.bytes = waiting }
         }
         return try prefixed(frame)
     }
@@ -210,19 +212,19 @@ extension TransferSenderFrame {
         }
         switch frame {
         case .offer(let offer): self = .offer(try OfferPage(offer))
-        case .start(let start): self = .start(index: try entryIndex(start.index), offset: start.offset)
-        case .data(let length):
-            guard length > 0, length <= UInt64(TransferLimits.frame) else {
-                throw .violation("\(length) bytes of data in one frame; the limit is \(TransferLimits.frame)")
-            }
-            self = .data(Int(length))
+        case .start(let start):
+            self = .start(
+                index: try EntryIndex(wire: start.index).value, offset: try ByteCount(wire: start.offset).value)
+        case .data(let length): self = .data(try DataLength(wire: length).value)
         case .end(let end):
-            self = .end(index: try entryIndex(end.index), size: end.size, root: try root(end.root))
+            self = .end(
+                index: try EntryIndex(wire: end.index).value, size: try ByteCount(wire: end.size).value,
+                root: try root(end.root))
         case .failed(let failed):
             let error = TransferError(
-                .init(number: failed.code), TransferError.bounded(failed.reason), isFromPeer: true)
-            self = .failed(index: try entryIndex(failed.index), error)
-        case .cancel(let stop): self = .cancel(TransferError(stop))
+                .init(number: failed.code), TransferError.bounded(failed.reason), from: .sender)
+            self = .failed(index: try EntryIndex(wire: failed.index).value, error)
+        case .cancel(let stop): self = .cancel(TransferError(stop, from: .sender))
         case .working: self = .working
         }
     }
@@ -239,15 +241,15 @@ extension TransferReceiverFrame {
             var files: [HeldFile] = []
             for held in accept.held { files.append(try HeldFile(held)) }
             self = .accept(HeldPage(files: files, more: accept.more))
-        case .refuse(let stop): self = .refuse(TransferError(stop))
+        case .refuse(let stop): self = .refuse(TransferError(stop, from: .receiver))
         case .receipt(let receipt):
             self = .receipt(
-                index: try entryIndex(receipt.index), root: try root(receipt.root), path: receipt.path)
+                index: try EntryIndex(wire: receipt.index).value, root: try root(receipt.root), path: receipt.path)
         case .mismatch(let mismatch):
-            self = .mismatch(index: try entryIndex(mismatch.index), root: try root(mismatch.root))
-        case .done(let done): self = .done(files: try entryIndex(done.files))
-        case .cancel(let stop): self = .cancel(TransferError(stop))
-        case .working: self = .working
+            self = .mismatch(index: try EntryIndex(wire: mismatch.index).value, root: try root(mismatch.root))
+        case .done(let done): self = .done(files: try EntryIndex(wire: done.files).value)
+        case .cancel(let stop): self = .cancel(TransferError(stop, from: .receiver))
+        case .working(let working): self = .working(waiting: ByteCount(clamping: working.bytes).value)
         }
     }
 }
@@ -260,7 +262,9 @@ extension OfferPage {
         }
         var entries: [TransferEntry] = []
         for entry in message.entries { entries.append(try TransferEntry(entry)) }
-        self.init(entries: entries, count: Int(message.count), totalSize: message.totalSize, more: message.more)
+        self.init(
+            entries: entries, count: try EntryIndex(wire: message.count).value,
+            totalSize: try ByteCount(wire: message.totalSize, else: .badOffer).value, more: message.more)
     }
 }
 
@@ -273,51 +277,47 @@ extension TransferEntry {
         case .stream: kind = .stream
         case .UNRECOGNIZED(let number): throw .violation("an offered entry has the unknown kind \(number)")
         }
-        guard message.hasSize == (kind == .file), message.size <= TransferLimits.fileSize else {
+        guard message.hasSize == (kind == .file) else {
             throw TransferError(.badOffer, "an offered entry has a size that its kind cannot have")
         }
+        let size = try ByteCount(wire: message.size, else: .badOffer)
         self.init(
-            kind: kind, path: message.path, size: kind == .stream ? nil : message.size,
+            kind: kind, path: message.path, size: kind == .stream ? nil : size.value,
             isExecutable: message.executable, modified: message.hasModified ? message.modified : nil)
     }
 }
 
 extension HeldFile {
     fileprivate init(_ message: Dep2p_Transfer_Held) throws(TransferError) {
-        let index = try entryIndex(message.index)
+        let index = try EntryIndex(wire: message.index).value
         guard message.root.isEmpty else {
             self.init(index: index, content: .whole(try root(message.root)))
             return
         }
         let bytes = [UInt8](message.pieces)
-        guard !bytes.isEmpty, bytes.count % 32 == 0, message.pieceExponent < 64 else {
+        guard !bytes.isEmpty, bytes.count % 32 == 0 else {
             throw .violation("a list of piece hashes has \(bytes.count) bytes")
         }
         var roots: [MerkleRoot] = []
         for start in stride(from: 0, to: bytes.count, by: 32) {
             if let root = MerkleRoot(bytes: bytes[start..<start + 32]) { roots.append(root) }
         }
-        self.init(index: index, content: .pieces(exponent: Int(message.pieceExponent), roots))
+        let exponent = try PieceExponent(wire: message.pieceExponent)
+        self.init(index: index, content: .pieces(exponent: exponent.value, roots))
     }
 }
 
 extension TransferError {
-    fileprivate init(_ stop: Dep2p_Transfer_Stop) {
+    fileprivate init(_ stop: Dep2p_Transfer_Stop, from speaker: Side) {
         let code = Code(number: stop.code)
         self.init(
-            code, Self.bounded(stop.reason), isFromPeer: true,
-            limit: [.tooLarge, .noSpace].contains(code) ? stop.limit : nil,
-            available: code == .noSpace ? stop.available : nil)
+            code, Self.bounded(stop.reason), from: speaker,
+            limit: [.tooLarge, .noSpace, .busy].contains(code) && stop.limit > 0
+                ? ByteCount(clamping: stop.limit).value : nil,
+            available: code == .noSpace ? ByteCount(clamping: stop.available).value : nil)
     }
 
     static func violation(_ message: String) -> TransferError { TransferError(.protocolViolation, message) }
-}
-
-private func entryIndex(_ number: UInt64) throws(TransferError) -> Int {
-    guard number <= UInt64(TransferLimits.entries) else {
-        throw .violation("an index of \(number) in a transfer of at most \(TransferLimits.entries) files")
-    }
-    return Int(number)
 }
 
 private func root(_ bytes: Data) throws(TransferError) -> MerkleRoot {

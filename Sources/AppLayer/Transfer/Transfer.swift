@@ -26,9 +26,9 @@ public enum TransferLimits {
     /// Bytes of one frame, raw data included.
     public static let frame = 1 << 20
     /// Files and folders in one transfer.
-    public static let entries = 100_000
-    /// UTF-8 bytes of all paths of one transfer: what the receiver keeps in memory of an offer.
-    public static let offerBytes = 16 << 20
+    public static let entries = 1_000_000
+    /// UTF-8 bytes of all paths of one transfer: most of what a receiver keeps in memory of an offer.
+    public static let offerBytes = 64 << 20
     /// Folders above a file.
     public static let depth = 64
     /// UTF-8 bytes of a file's name (NAME_MAX).
@@ -42,12 +42,20 @@ public enum TransferLimits {
 
     /// log2 of the smallest piece in which partial files are compared.
     static let leastPieceExponent = 20
+    /// log2 of the largest: ``piecesPerFile`` of them hold the largest file.
+    static let greatestPieceExponent: UInt32 = 51
     /// Pieces claimed of one file, unless it is a stream.
     static let piecesPerFile = 4096
     /// Piece hashes claimed in one transfer.
     static let pieces = 1 << 18
     /// Partial files claimed, and held open, in one transfer.
     static let partials = 64
+    /// Partial files of one sender under one name: as many may arrive at once.
+    static let partialsPerName = 16
+    /// Seconds after which a partial file that nobody continues is removed.
+    public static let partialAge: Int64 = 7 * 24 * 3600
+    /// Files and folders looked at in search of such.
+    static let sweepEntries = 100_000
 
     /// Bytes of one chunk that files are read into.
     static let chunk = 256 * 1024
@@ -103,13 +111,18 @@ public struct TransferEntry: Hashable, Sendable {
 
 /// What a sender wants to send.
 public struct TransferOffer: Hashable, Sendable {
-    public let entries: [TransferEntry]
+    public let entries: TransferEntries
     /// Bytes of all entries whose size is known.
     public let totalSize: UInt64
 
     /// - Throws: ``TransferError`` `.badOffer` when a limit is exceeded: entries, path bytes, or a sum of sizes beyond
     ///   what 64 bits and a file can hold.
-    public init(entries: [TransferEntry]) throws(TransferError) {
+    public init(entries: some Sequence<TransferEntry>) throws(TransferError) {
+        try self.init(entries: TransferEntries(entries))
+    }
+
+    /// - Throws: as ``init(entries:)``.
+    public init(entries: TransferEntries) throws(TransferError) {
         guard entries.count <= TransferLimits.entries else {
             throw TransferError(
                 .badOffer, "\(entries.count) files and folders; one transfer takes \(TransferLimits.entries)")
@@ -130,7 +143,7 @@ public struct TransferOffer: Hashable, Sendable {
         guard bytes <= TransferLimits.offerBytes else {
             throw TransferError(.badOffer, "\(bytes) bytes of names; one transfer takes \(TransferLimits.offerBytes)")
         }
-        guard entries.count(where: { $0.kind == .stream }) <= 1 else {
+        guard entries.indices.count(where: { entries.kind(at: $0) == .stream }) <= 1 else {
             throw TransferError(.badOffer, "more than one stream")
         }
         self.entries = entries
@@ -138,10 +151,10 @@ public struct TransferOffer: Hashable, Sendable {
     }
 
     /// Whether the number of bytes is known beforehand.
-    public var hasStream: Bool { entries.contains { $0.kind == .stream } }
+    public var hasStream: Bool { entries.indices.contains { entries.kind(at: $0) == .stream } }
 
     /// Entries that carry bytes.
-    var fileCount: Int { entries.count { $0.kind != .directory } }
+    public var fileCount: Int { entries.indices.count { entries.kind(at: $0) != .directory } }
 }
 
 /// How a sent or received file ended up.
@@ -154,6 +167,9 @@ public struct TransferredFile: Equatable, Sendable {
     public let size: UInt64
     /// BEP 52 `pieces root`, verified by the receiver.
     public let root: MerkleRoot
+    /// Of a receiver with a folder: where the file lies, as bytes of a path. It begins with the folder's path as it was
+    /// given, or with the one that the folder has now, when it was renamed meanwhile.
+    public var location: [UInt8]?
 }
 
 /// The outcome of a transfer.

@@ -40,6 +40,8 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
         public static let connectionLost = Code(name: "connectionLost", number: 15)
         /// Neither a file nor a folder: a symlink, device, pipe or socket.
         public static let notAFile = Code(name: "notAFile", number: 16)
+        /// Something that this code has no word for; the peer learns no more than that.
+        public static let failed = Code(name: "failed", number: 17)
 
         private init(name: String, number: UInt32) {
             self.name = name
@@ -48,13 +50,19 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
 
         private static let all: [Code] = [
             notAllowed, tooLarge, noSpace, badName, busy, cancelled, oneFileOnly, badOffer, fileAccess,
-            changedWhileSending, hashMismatch, protocolViolation, stalled, notFound, connectionLost, notAFile,
+            changedWhileSending, hashMismatch, protocolViolation, stalled, notFound, connectionLost, notAFile, failed,
         ]
 
-        /// A number that this version does not know reads as `cancelled`: the reason in words says more.
+        /// A number that this version does not know reads as `failed`: the reason in words says more.
         init(number: UInt32) {
-            self = Self.all.first { $0.number == number } ?? .cancelled
+            self = Self.all.first { $0.number == number } ?? .failed
         }
+    }
+
+    /// A side of a transfer.
+    public enum Side: String, Sendable {
+        case sender
+        case receiver
     }
 
     public let code: Code
@@ -62,6 +70,8 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
     public let message: String
     /// The peer decided so.
     public let isFromPeer: Bool
+    /// The peer that said ``message`` of itself; `nil` when these are this side's words.
+    public let speaker: Side?
     /// The limit that was exceeded (`tooLarge`), or the bytes needed (`noSpace`).
     public let limit: UInt64?
     /// The bytes there were (`noSpace`).
@@ -69,12 +79,13 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
     public let underlying: (any Error)?
 
     public init(
-        _ code: Code, _ message: String, isFromPeer: Bool = false, limit: UInt64? = nil, available: UInt64? = nil,
-        underlying: (any Error)? = nil
+        _ code: Code, _ message: String, isFromPeer: Bool = false, from speaker: Side? = nil, limit: UInt64? = nil,
+        available: UInt64? = nil, underlying: (any Error)? = nil
     ) {
         self.code = code
         self.message = message
-        self.isFromPeer = isFromPeer
+        self.isFromPeer = isFromPeer || speaker != nil
+        self.speaker = speaker
         self.limit = limit
         self.available = available
         self.underlying = underlying
@@ -82,5 +93,6 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
 
     public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-    public var description: String { message }
+    /// The words, and whose they are: a full disk over there must not read as one here.
+    public var description: String { speaker.map { "the \($0.rawValue): \(message)" } ?? message }
 }

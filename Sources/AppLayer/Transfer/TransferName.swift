@@ -6,6 +6,8 @@ internal import Identity
 /// A receiver must be able to print a name, to find it again and to own it; so no component is empty, `.` or `..`, none
 /// holds `/`, control characters, bidirectional controls or line separators, and none looks like a file of our own.
 /// Names are made in Unicode normal form C: what macOS sends decomposed ends up under the name that a keyboard types.
+///
+/// What passes and could still mislead whoever looks at the folder is written so that it shows (``onDisk(path:)``).
 enum TransferName {
     static let partialMark = ".dep2p-partial-"
     static let resumePrefix = ".dep2p-resume-"
@@ -45,6 +47,68 @@ enum TransferName {
         return isReserved(component) ? "the name is reserved for partial files" : nil
     }
 
+    // MARK: On the disk
+
+    /// The path under which `path` is made, which ``checked(path:)`` let pass.
+    ///
+    /// - Invisible characters are written out as `{U+200B}`, and so is a name of nothing but spaces: two names that look
+    ///   alike are not two names. Joiners and variation selectors behind a visible character belong to it (emoji, Persian,
+    ///   Han) and stay.
+    /// - What lies directly in the folder, beside the user's own files, gets `_` before a leading dot or dash: a peer
+    ///   chooses neither `.bashrc` for a home folder, nor `-rf` for somebody's `rm *`. Below a folder of its own, names
+    ///   stay: `project/.gitignore` is part of the project.
+    static func onDisk(path: [String]) -> [String] {
+        var path = path.map(visible)
+        if let first = path.first, first.hasPrefix(".") || first.hasPrefix("-") {
+            path[0] = shortened("_" + first, to: TransferLimits.nameBytes)
+        }
+        return path
+    }
+
+    private static func visible(_ component: String) -> String {
+        if component.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) { return component }
+        var result = String.UnicodeScalarView()
+        var isBehindVisible = false
+        let hasVisible = component.unicodeScalars.contains { isVisible($0) }
+        for scalar in component.unicodeScalars {
+            let belongs = isBehindVisible && isModifier(scalar)
+            if isVisible(scalar) || belongs || (hasVisible && scalar.properties.isWhitespace) {
+                result.append(scalar)
+            } else {
+                result.append(contentsOf: "{U+\(hexadecimal(scalar.value))}".unicodeScalars)
+            }
+            isBehindVisible = isVisible(scalar) || belongs
+        }
+        return shortened(String(result), to: TransferLimits.nameBytes)
+    }
+
+    private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
+        let properties = scalar.properties
+        if properties.isDefaultIgnorableCodePoint || properties.isWhitespace { return false }
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: return false
+        default: return scalar.value != 0x2800  // the empty Braille pattern
+        }
+    }
+
+    /// Joiners, and the selectors of a variant of the character before.
+    private static func isModifier(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x200c, 0x200d, 0xfe00...0xfe0f, 0xe0100...0xe01ef, 0x180b...0x180f: true
+        default: false
+        }
+    }
+
+    /// `component` as file systems take it that know fewer characters than POSIX (FAT, NTFS, many shares).
+    static func portable(_ component: String) -> String {
+        var result = String(component.map { "<>:\"|?*\\".contains($0) ? "_" : $0 })
+        while let last = result.last, last == "." || last == " " { result.removeLast() }
+        return shortened(result.isEmpty ? "_" : result, to: portableNameBytes)
+    }
+
+    /// UTF-8 bytes of a name that stacked file systems take (eCryptfs takes 143).
+    private static let portableNameBytes = 140
+
     /// Whether the name is of a kind that a receiver makes for itself.
     static func isReserved(_ component: String) -> Bool {
         guard component.hasPrefix(".") else { return false }
@@ -62,6 +126,9 @@ enum TransferName {
         }
         return String(hasher.finalize().hex.prefix(16))
     }
+
+    /// Sixteen hexadecimal digits that nothing else has.
+    static func randomTag() -> String { Hex.encode(SecureRandom.bytes(8)) }
 
     /// `name` shortened at a character's boundary to `limit` bytes.
     static func shortened(_ name: String, to limit: Int) -> String {

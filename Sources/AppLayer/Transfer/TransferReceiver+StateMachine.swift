@@ -27,7 +27,7 @@ struct TransferReceiverStateMachine {
     }
 
     private enum State {
-        case receivingOffer([TransferEntry], nameBytes: Int)
+        case receivingOffer(TransferEntries, nameBytes: Int)
         case deciding(TransferOffer)
         case receiving(Receiving)
         case done(TransferSummary)
@@ -36,7 +36,7 @@ struct TransferReceiverStateMachine {
     }
 
     private let maximumSize: UInt64
-    private var state = State.receivingOffer([], nameBytes: 0)
+    private var state = State.receivingOffer(TransferEntries(), nameBytes: 0)
 
     /// - Parameter maximumSize: the most bytes that the whole transfer may have.
     init(maximumSize: UInt64 = TransferLimits.fileSize) {
@@ -78,7 +78,7 @@ struct TransferReceiverStateMachine {
         var receiving = Receiving(
             offer: offer,
             held: Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first }),
-            files: offer.entries.indices.filter { offer.entries[$0].kind != .directory })
+            files: offer.entries.indices.filter { offer.entries.kind(at: $0) != .directory })
         receiving.summary.directories = offer.entries.count - receiving.files.count
         state = .receiving(receiving)
         return completing { _ in .none }
@@ -130,8 +130,8 @@ struct TransferReceiverStateMachine {
 
     private mutating func handleOffer(_ page: OfferPage) -> OnFrame {
         guard case .receivingOffer(var entries, var nameBytes) = state else { return violation("a second offer") }
-        state = .receivingOffer([], nameBytes: 0)
-        entries += page.entries
+        state = .receivingOffer(TransferEntries(), nameBytes: 0)
+        entries.append(contentsOf: page.entries)
         for entry in page.entries {
             guard entry.path.count <= TransferLimits.depth else {
                 return fail(TransferError(.badOffer, "a path more than \(TransferLimits.depth) folders deep"))

@@ -5,20 +5,24 @@ public import QUIC
 public struct ReceivePolicy: Sendable {
     public enum Decision: Sendable {
         case accept
-        /// A code such as `.notAllowed`, `.busy` or `.cancelled`, and why in words.
+        /// A code such as `.notAllowed`, `.busy` or `.cancelled`, and why, in words that the sender reads.
         case refuse(TransferError.Code, String)
     }
 
     /// The most bytes of one transfer.
     public var maximumSize: UInt64?
+    /// Asked first, when nothing is known but the sender: whom this refuses costs neither a place nor memory.
+    public var admit: @Sendable (IncomingTransfer) async -> Decision
     /// Asked once the names and the size have passed; may take its time.
-    public var decide: @Sendable (TransferOffer, NodeID) async -> Decision
+    public var decide: @Sendable (TransferOffer, IncomingTransfer) async -> Decision
 
     public init(
         maximumSize: UInt64? = nil,
-        decide: @escaping @Sendable (TransferOffer, NodeID) async -> Decision = { _, _ in .accept }
+        decide: @escaping @Sendable (TransferOffer, IncomingTransfer) async -> Decision = { _, _ in .accept },
+        admit: @escaping @Sendable (IncomingTransfer) async -> Decision = { _ in .accept }
     ) {
         self.maximumSize = maximumSize
+        self.admit = admit
         self.decide = decide
     }
 }
@@ -54,11 +58,20 @@ public final class TransferReceiver {
         over stream: any ByteStream, from sender: NodeID, clock: any NetworkClock,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws -> TransferSummary {
+        try await run(over: stream, from: sender, clock: clock, turn: nil, events: events)
+    }
+
+    /// - Parameter turn: the transfer's place among others; without it begins at once.
+    func run(
+        over stream: any ByteStream, from sender: NodeID, clock: any NetworkClock, turn: TransferTurn?,
+        events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void
+    ) async throws -> TransferSummary {
         let run = ReceiverRun(
-            destination: destination, policy: policy, sender: sender, stream: stream, clock: clock, timing: timing,
-            events: events)
+            destination: destination, policy: policy,
+            transfer: turn?.transfer ?? IncomingTransfer(id: 0, sender: sender), turn: turn, stream: stream,
+            clock: clock, timing: timing, events: events)
         do {
-            return try await run.transfer()
+            return try await run.run()
         } catch {
             let cancelled = Task.isCancelled
             // Saying goodbye must not be cancelled itself.

@@ -96,7 +96,7 @@ private final class SenderRun {
 
     private func handle(_ frame: TransferReceiverFrame) throws -> TransferSummary? {
         let action = machine.handle(frame)
-        monitor.handleFrame(isWorking: frame == .working, now: clock.now)
+        monitor.handleFrame(frame, now: clock.now)
         switch action {
         case .none, .progress: break
         case .startSending(let held):

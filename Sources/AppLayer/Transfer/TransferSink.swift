@@ -2,16 +2,16 @@ internal import Glibc
 internal import QUIC
 
 /// Where received bytes go. All methods block: they run in ``offload(_:)``, `write` and the preparing ones one call at
-/// a time, `commit` beside them and beside itself.
+/// a time, `commit` beside them and beside itself, ``giveUp()`` beside all of them.
 ///
 /// Calling order: `prepare`; `hashHeld` until it says there is no more; `claims`; then `write` and `commit`; at last
 /// `finish`.
 protocol TransferSink: AnyObject, Sendable {
     /// Looks at what is held already, and whether there is room.
     ///
-    /// - Throws: ``TransferError`` `.busy` when another transfer has a file open (worth trying again), `.noSpace`,
-    ///   `.badName`, `.oneFileOnly`.
-    func prepare() throws(TransferError)
+    /// - Throws: ``TransferError`` `.busy` when another transfer has a file open that may soon be free (worth trying
+    ///   again), `.noSpace`, `.badName`, `.oneFileOnly`.
+    func prepare(_ patience: PartialPatience) throws(TransferError)
 
     /// Hashes some of what is held; false when there is nothing left to hash.
     func hashHeld() throws(TransferError) -> Bool
@@ -26,6 +26,12 @@ protocol TransferSink: AnyObject, Sendable {
 
     /// The transfer is over; `confirmed` when the sender has every receipt.
     func finish(confirmed: Bool)
+
+    /// Ends a `write` that waits for somebody. May be called from any thread.
+    func giveUp()
+
+    /// Bytes that have gone where they cannot be taken back. May be asked from any thread.
+    var passedOn: UInt64 { get }
 }
 
 /// One step of a received file, in the order of the stream.
@@ -44,19 +50,14 @@ enum WriteResult: Sendable {
 
 /// A file that came whole and has the sender's root.
 struct WrittenFile: Sendable {
-    /// An open partial file and the folder it lies in.
-    struct Partial: Sendable {
-        let descriptor: Descriptor
-        let directory: Descriptor
-        let name: String
-    }
-
     let index: Int
     let size: UInt64
     let root: MerkleRoot
     let resumedFrom: UInt64
     /// `nil` when nothing is left to do: it lies under its final name, or went to a pipe.
-    let partial: Partial?
+    let partial: PartialFile?
+    /// The folder it lies in, as components below the output folder.
+    var folder: [String] = []
     /// Known when there is no partial file.
     let storedPath: [String]
 }
@@ -67,8 +68,9 @@ struct IncomingFile {
     let offset: UInt64
     var position: UInt64
     var hasher: MerkleHasher
-    let descriptor: Descriptor?
-    let partial: WrittenFile.Partial?
+    let partial: PartialFile?
+    /// The folder it lies in, as components below the output folder.
+    var folder: [String] = []
 }
 
 extension TransferError {

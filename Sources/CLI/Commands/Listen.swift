@@ -15,12 +15,16 @@ extension CommandEntry {
             "Messages are printed. Files are accepted only when there is somewhere to put them: `-o` or `--stdout`. A file "
                 + "appears under its name when its content is verified and safe on disk, never before, and an existing file "
                 + "is never overwritten: the new one gets a number. What was received of an interrupted transfer stays in a "
-                + "partial file and is not sent again.",
+                + "partial file and is not sent again; after seven days without a continuation it is removed, and earlier "
+                + "when room is needed.",
+            "Names arrive as they were sent, except that invisible characters are written out, as in `{U+200B}`, and that "
+                + "what lies directly in DIR gets an underscore before a leading dot or dash.",
+            "When more transfers come than are received at once, they wait, and their senders with them.",
             "Only members of the realm get this far, and only those named by `--allow` when it is given.",
         ],
         operands: .none,
         options: [
-            .listenAllow, .listenMaxSize, .listenOnce, .listenOutput, .listenReply, .listenStdout,
+            .listenAllow, .listenMaxSize, .listenOnce, .listenOutput, .listenReply, .listenStdout, .listenTransfers,
         ],
         common: CommonOptions.reachableNode,
         examples: [
@@ -43,9 +47,16 @@ extension CommandEntry {
                 "reachability",
                 "What nodes that dialled back have found: `state` (`public`, `private` or `unknown`), and the `addresses` "
                     + "as they are now."),
-            .init("offer", "A transfer begins: `from`, `name`, `files`, `bytes`, `accepted` and, if not, `reason`."),
-            .init("progress", "At most twice a second: `from`, `bytes`, `total`, `rate`."),
-            .init("file", "A file is complete: `path`, `bytes`, `root`, `from`."),
+            .init(
+                "offer",
+                "A transfer begins: `transfer`, a number that all its events carry, `from`, `name`, `files`, `bytes`, "
+                    + "`accepted` and, if not, `reason`."),
+            .init("progress", "At most twice a second: `transfer`, `from`, `bytes`, `total`, `rate`."),
+            .init("file", "A file is complete: `transfer`, `from`, `path`, `bytes`, `root`."),
+            .init(
+                "transfer",
+                "A transfer that was accepted has ended: `transfer`, `from`, `ok`, `code`, `message`, and `files` and "
+                    + "`bytes` when it came to its end."),
             .init("path", "The path to a member has changed: `from`, `path` as for `dep2p send`."),
             .init("message", "`from`, `protocol`, and `text`, or `base64` when it is not UTF-8."),
             .init("result", "Adds `files`, `bytes` and `messages`, all that was received."),
@@ -69,13 +80,21 @@ extension OptionEntry {
     static let listenOnce = OptionEntry(
         "once", summary: "end after the first transfer or message",
         paragraphs: [
-            "End after the first transfer or message that was received whole. `--timeout` then says how long to wait for it."
+            "End after the first transfer or message that was received whole. One that breaks off does not count, and what "
+                + "comes meanwhile waits. `--timeout` then says how long to wait for something to begin; what is arriving by "
+                + "then goes on to its end."
         ])
     static let listenOutput = OptionEntry(
         "output", short: "o", value: .directory, summary: "put files into DIR, made when missing; - as --stdout",
         paragraphs: [
             "Put received files into DIR, which is made when it is missing. `-` is the same as `--stdout`, and allows a "
                 + "terminal."
+        ])
+    static let listenTransfers = OptionEntry(
+        "transfers", value: .count, summary: "receive so many transfers at once (16); others wait",
+        paragraphs: [
+            "Receive so many transfers at once; the default is the preset's, 16. A sender has at most half of them. The "
+                + "others wait for their turn. To standard output it is always one."
         ])
     static let listenReply = OptionEntry(
         "reply", value: .text, summary: "answer every message with TEXT",
@@ -105,6 +124,8 @@ struct ListenPlan: CommandPlan, Equatable {
     /// Empty: every member.
     let allowed: Set<NodeID>
     let maximumBytes: UInt64?
+    /// How many transfers at once; nil: as the preset says.
+    let transfers: Int?
     let reply: [UInt8]?
     let node: NodePlan
 
@@ -113,6 +134,7 @@ struct ListenPlan: CommandPlan, Equatable {
         once = options.isSet(.listenOnce)
         allowed = Set(try options.values(.listenAllow, as: ArgumentValue.nodeID))
         maximumBytes = try options.value(.listenMaxSize, as: ArgumentValue.size)
+        transfers = try options.value(.listenTransfers, as: ArgumentValue.count)
         reply = options.path(.listenReply)
         node = try NodePlan(options, defaultTimeout: nil)
     }

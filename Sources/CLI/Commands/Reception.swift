@@ -11,19 +11,20 @@ import SystemLayer
 final class Reception {
     /// A transfer under way, as far as it is known.
     private struct Incoming {
-        let offer: TransferOffer
-        let start: NetworkInstant
+        var offer: TransferOffer?
+        var start: NetworkInstant
         var isAccepted = false
-        var meter: ProgressMeter
+        var hasPlace = false
+        var bytes: UInt64 = 0
+        var meter: ProgressMeter?
     }
 
     private let plan: ListenPlan
     private let output: Output
     private let done = Waiter<Void>()
+    private let place: OncePlace
     private var clock: (any NetworkClock)?
-    /// Places given to what is arriving or has arrived; with `--once` there is one.
-    private var taken = 0
-    private var incoming: [NodeID: Incoming] = [:]
+    private var incoming: [IncomingTransfer: Incoming] = [:]
     private var files = 0
     private var bytes: UInt64 = 0
     private var messages = 0
@@ -31,6 +32,7 @@ final class Reception {
     init(_ plan: ListenPlan, _ output: Output) {
         self.plan = plan
         self.output = output
+        place = OncePlace(once: plan.once)
     }
 
     /// The fields of the result.
@@ -41,12 +43,20 @@ final class Reception {
         clock = node.clock
         if !plan.allowed.isEmpty { refuseOthers(on: node) }
         node.onAnyMessage { [self] message in try await take(message) }
-        let policy = ReceivePolicy(maximumSize: plan.maximumBytes) { [self] _, sender in await decide(sender) }
-        if let destination {
-            node.receiveTransfers(
-                to: destination, policy: policy, events: { [self] in handle($0, from: $1) },
-                completion: { [self] in complete($0, from: $1) })
+        node.messaging.onHandlerFailure = { [output] error, message in
+            output.note("a message from \(message.from) was not taken: \(TerminalText.escape("\(error)"))")
         }
+        guard let destination else { return }
+        let policy = ReceivePolicy(
+            maximumSize: plan.maximumBytes, decide: { [self] _, transfer in await decide(transfer) },
+            admit: { [self] in await admit($0) })
+        node.receiveTransfers(
+            to: destination, policy: policy, limits: limits, events: { [self] in handle($0, of: $1) },
+            completion: { [self] in complete($0, of: $1) })
+    }
+
+    private var limits: TransferQueueLimits? {
+        plan.once ? .oneAtATime : plan.transfers.map { TransferQueueLimits(places: $0) }
     }
 
     /// Whoever is not allowed gets no connection, and none through a relay either. The connections that this node made
@@ -62,32 +72,39 @@ final class Reception {
     private func isAllowed(_ sender: NodeID) -> Bool { plan.allowed.isEmpty || plan.allowed.contains(sender) }
 
     /// Waits until the one thing has arrived; without `--once`, for ever.
+    ///
+    /// - Parameter timeout: how long to wait for it to begin. What is arriving by then may go on to its end.
     func wait(on node: Node, timeout: Duration?) async throws {
         guard let timeout else { return try await done.value() }
-        do {
-            try await node.clock.withDeadline(timeout) { [done] in try await done.value() }
-        } catch is DeadlineExceeded {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask { [done] in
+                try await done.value()
+                return true
+            }
+            group.addTask { [self] in
+                try await node.clock.sleep(for: timeout)
+                try await place.waitUntilFree()
+                return false
+            }
+            defer { group.cancelAll() }
+            if try await group.next() == true || done.isResolved { return }
             throw CLIError(
                 .timeout, "nothing arrived in \(FixedPoint.duration(timeout))", hint: "--timeout 0 waits for ever",
                 fields: fields)
         }
     }
 
-    private func takePlace() -> Bool {
-        guard !plan.once || taken == 0 else { return false }
-        taken += 1
-        return true
-    }
-
     private func finishOne() {
+        place.leave(filled: true)
         if plan.once { done.resume(returning: ()) }
     }
 
     // MARK: Messages
 
-    private func take(_ message: IncomingMessage) throws -> [UInt8]? {
-        guard isAllowed(message.from) else { throw CLIError(.refused, "this node does not receive from you") }
-        guard takePlace() else { throw CLIError(.busy, "one message was wanted, and it came") }
+    private func take(_ message: IncomingMessage) async throws -> [UInt8]? {
+        guard isAllowed(message.from) else { throw MessageRefusal("it does not receive from you") }
+        guard !output.isBacklogged else { throw MessageRefusal("nobody reads what it has received so far") }
+        guard try await takePlace() else { throw MessageRefusal("one thing was wanted, and it came or is coming") }
         output.record(
             "message",
             [
@@ -97,7 +114,8 @@ final class Reception {
         if case .standardOutput = plan.destination {
             output.content(message.body)
         } else {
-            output.result("\(message.from): \(TerminalText.escapeLines(message.body))")
+            // One line whatever the text: a line feed in it could begin what looks like another sender's message.
+            output.result("\(message.from): \(TerminalText.escape(message.body))")
         }
         messages += 1
         bytes += UInt64(message.body.count)
@@ -105,94 +123,149 @@ final class Reception {
         return plan.reply
     }
 
-    // MARK: Transfers
-
-    private func decide(_ sender: NodeID) -> ReceivePolicy.Decision {
-        guard isAllowed(sender) else { return .refuse(.notAllowed, "this node does not receive from you") }
-        return takePlace() ? .accept : .refuse(.busy, "the receiver wanted one thing, and it came")
+    /// A message waits a little for a transfer that may break off; its sender has a timeout of its own.
+    private func takePlace() async throws -> Bool {
+        guard let clock else { return false }
+        do {
+            return try await clock.withDeadline(Self.messagePatience) { [place] in await place.take() }
+        } catch is DeadlineExceeded {
+            return false
+        }
     }
 
-    private func handle(_ event: TransferEvent, from sender: NodeID) {
+    private static let messagePatience = Duration.seconds(5)
+
+    // MARK: Transfers
+
+    /// Before anything of the transfer is read.
+    private func admit(_ transfer: IncomingTransfer) -> ReceivePolicy.Decision {
+        guard let clock else { return .refuse(.busy, "it is about to begin") }
+        guard isAllowed(transfer.sender) else {
+            return .refuse(.notAllowed, "it does not receive from you")
+        }
+        incoming[transfer] = Incoming(start: clock.now)
+        return .accept
+    }
+
+    private func decide(_ transfer: IncomingTransfer) async -> ReceivePolicy.Decision {
+        guard await place.take() else { return .refuse(.busy, "it wanted one thing, and that came") }
+        guard incoming[transfer] != nil else {
+            // The transfer broke off while it waited.
+            place.leave(filled: false)
+            return .refuse(.cancelled, "the transfer is over")
+        }
+        incoming[transfer]?.hasPlace = true
+        return .accept
+    }
+
+    private func handle(_ event: TransferEvent, of transfer: IncomingTransfer) {
         switch event {
         case .offered(let offer):
             guard let clock else { return }
             let total = offer.hasStream ? nil : offer.totalSize
-            incoming[sender] = Incoming(
-                offer: offer, start: clock.now, meter: ProgressMeter(name: Delivery.name(of: offer), total: total))
+            incoming[transfer]?.offer = offer
+            incoming[transfer]?.start = clock.now
+            incoming[transfer]?.meter = ProgressMeter(name: Delivery.name(of: offer), total: total)
         case .accepted:
-            incoming[sender]?.isAccepted = true
-            sayOffer(from: sender, refusal: nil)
-        case .progress(let progress): report(progress, from: sender)
-        case .stored(let file): store(file, from: sender)
+            incoming[transfer]?.isAccepted = true
+            sayOffer(of: transfer, refusal: nil)
+        case .progress(let progress): report(progress, of: transfer)
+        case .stored(let file): store(file, of: transfer)
         case .failed(let failure):
             let name = TerminalText.escape(failure.path.joined(separator: "/"))
-            output.note("not received: \(name): \(TerminalText.escape(failure.error.message))")
+            output.note("not received: \(name): \(TerminalText.escape(failure.error.description))")
         }
     }
 
-    private func sayOffer(from sender: NodeID, refusal: String?) {
-        guard let offer = incoming[sender]?.offer else { return }
+    private func sayOffer(of transfer: IncomingTransfer, refusal: String?) {
+        let offer = incoming[transfer]?.offer
         output.event(
             "offer",
-            [
-                .string("from", sender.description), .string("name", offer.entries.first?.path.first),
-                .int("files", offer.entries.count { $0.kind != .directory }),
-                JSONField("bytes", offer.hasStream ? .null : .int(Int64(clamping: offer.totalSize))),
+            fields(of: transfer) + [
+                .string("name", offer?.entries.first?.path.first),
+                JSONField("files", offer.map { .int(Int64($0.fileCount)) } ?? .null),
+                JSONField("bytes", offer.flatMap { $0.hasStream ? nil : .int(Int64(clamping: $0.totalSize)) } ?? .null),
                 .bool("accepted", refusal == nil), .string("reason", refusal),
             ])
-        let size = offer.hasStream ? "" : " (\(FixedPoint.bytes(offer.totalSize)))"
-        let what = "\(Delivery.name(of: offer))\(size) from \(sender)"
-        output.note(refusal.map { "refused \(what): \(TerminalText.escape($0))" } ?? "receiving \(what)")
+        let size = offer.map { $0.hasStream ? "" : " (\(FixedPoint.bytes($0.totalSize)))" } ?? ""
+        let what = "\(offer.map { Delivery.name(of: $0) } ?? "a transfer")\(size) from \(transfer.sender)"
+        output.note(refusal.map { "refused \(what): \($0)" } ?? "receiving \(what)")
     }
 
-    private func report(_ progress: TransferProgress, from sender: NodeID) {
-        guard let clock, var transfer = incoming[sender] else { return }
-        let due = transfer.meter.update(bytes: progress.bytes, at: clock.now.duration(since: transfer.start))
-        incoming[sender] = transfer
+    private func fields(of transfer: IncomingTransfer) -> [JSONField] {
+        [.int("transfer", transfer.id), .string("from", transfer.sender.description)]
+    }
+
+    private func report(_ progress: TransferProgress, of transfer: IncomingTransfer) {
+        guard let clock, var known = incoming[transfer], var meter = known.meter else { return }
+        known.bytes = progress.bytes
+        let due = meter.update(bytes: progress.bytes, at: clock.now.duration(since: known.start))
+        known.meter = meter
+        incoming[transfer] = known
         if let line = due.line { output.progress(line) }
-        if let fields = due.event { output.event("progress", [.string("from", sender.description)] + fields) }
+        if let fields = due.event { output.event("progress", self.fields(of: transfer) + fields) }
     }
 
-    private func store(_ file: TransferredFile, from sender: NodeID) {
+    private func store(_ file: TransferredFile, of transfer: IncomingTransfer) {
         files += 1
         bytes += file.size
-        let name = file.storedPath.joined(separator: "/")
-        var path = Array(name.utf8)
-        if case .directory(let folder) = plan.destination { path = StandardPaths.join(folder, name) }
+        let path = file.location ?? Array(file.storedPath.joined(separator: "/").utf8)
         output.record(
             "file",
-            [
+            fields(of: transfer) + [
                 .path("path", path), .int("bytes", file.size), .string("root", file.root.hex),
-                .string("from", sender.description),
             ])
         if case .directory = plan.destination { output.result(TerminalText.escape(path)) }
     }
 
-    private func complete(_ result: Result<TransferSummary, DeP2PError>, from sender: NodeID) {
-        let transfer = incoming.removeValue(forKey: sender)
-        let wasAccepted = transfer?.isAccepted ?? false
+    private func complete(_ result: Result<TransferSummary, DeP2PError>, of transfer: IncomingTransfer) {
+        let known = incoming.removeValue(forKey: transfer)
         output.progress(nil)
         switch result {
         case .success(let summary):
-            guard let transfer, let clock else { return }
-            let duration = FixedPoint.duration(clock.now.duration(since: transfer.start))
-            let count = summary.files.count
-            output.note(
-                "received \(FixedPoint.bytes(summary.bytes)) in \(count) file\(count == 1 ? "" : "s") in \(duration)")
-            summary.failed.isEmpty ? finishOne() : giveBack()
+            sayEnd(of: transfer, summary, known)
+            summary.failed.isEmpty ? finishOne() : place.leave(filled: false)
         case .failure(let error):
             let mapped = CLIError(error)
-            guard wasAccepted else {
-                incoming[sender] = transfer
-                sayOffer(from: sender, refusal: mapped.message)
-                incoming[sender] = nil
-                return
+            if known?.isAccepted ?? false {
+                output.record("transfer", fields(of: transfer) + Self.end(code: mapped.code.name, mapped.message))
+                output.note("transfer from \(transfer.sender) ended: \(mapped.message)")
+            } else {
+                incoming[transfer] = known
+                sayOffer(of: transfer, refusal: mapped.message)
+                incoming[transfer] = nil
             }
-            output.note("transfer from \(sender) ended: \(mapped.message)")
-            // What is on standard output already can't be taken back, and would come again.
-            if case .standardOutput = plan.destination { done.resume(throwing: mapped) } else { giveBack() }
+            guard known?.hasPlace ?? false else { return }
+            // What is on standard output already can't be taken back, and would come again; and where it can't be written,
+            // nothing that comes can be.
+            if case .standardOutput = plan.destination, known?.bytes ?? 0 > 0 || Self.isOwn(error) {
+                done.resume(throwing: mapped)
+            } else {
+                place.leave(filled: false)
+            }
         }
     }
 
-    private func giveBack() { taken -= 1 }
+    /// Whether the failure is this side's output.
+    private static func isOwn(_ error: DeP2PError) -> Bool {
+        guard let error = error.underlying as? TransferError, !error.isFromPeer else { return false }
+        return error.code == .noSpace || error.code == .fileAccess
+    }
+
+    private func sayEnd(of transfer: IncomingTransfer, _ summary: TransferSummary, _ known: Incoming?) {
+        let code = summary.failed.first.map { CLIError(transfer: $0.error).code.name } ?? "ok"
+        output.record(
+            "transfer",
+            fields(of: transfer) + [.int("files", summary.files.count), .int("bytes", summary.bytes)]
+                + Self.end(code: code, nil))
+        guard let known, let clock else { return }
+        let duration = FixedPoint.duration(clock.now.duration(since: known.start))
+        let count = summary.files.count
+        output.note(
+            "received \(FixedPoint.bytes(summary.bytes)) in \(count) file\(count == 1 ? "" : "s") in \(duration)")
+    }
+
+    private static func end(code: String, _ message: String?) -> [JSONField] {
+        [.bool("ok", code == "ok"), .string("code", code), .string("message", message)]
+    }
 }

@@ -7,7 +7,7 @@ extension CLIError {
         var fields: [JSONField] = []
         if let limit = error.limit { fields.append(.int("limit", limit)) }
         if let available = error.available { fields.append(.int("available", available)) }
-        self.init(code, TerminalText.escape(error.message), hint: Self.hint(for: code, error), fields: fields)
+        self.init(code, TerminalText.escape(error.description), hint: Self.hint(for: code, error), fields: fields)
     }
 
     private static func code(_ error: TransferError) -> Code {
@@ -25,6 +25,7 @@ extension CLIError {
         case .notFound, .notAFile: .inputMissing
         case .connectionLost: .peerOffline
         case .cancelled where !error.isFromPeer: .interrupted
+        case .failed where !error.isFromPeer: .internalError
         default: .peerFailed
         }
     }
@@ -33,6 +34,7 @@ extension CLIError {
         switch (code, error.code) {
         case (.stalled, _), (.peerOffline, _), (.peerFailed, _), (.interrupted, _): "run the same line again to resume"
         case (_, .tooLarge): "the receiver sets its limit with --max-size"
+        case (_, .busy) where error.limit != nil: "the receiver sets how many it takes at once with --transfers"
         case (_, .oneFileOnly): "the receiver writes to standard output, which takes one file"
         default: nil
         }

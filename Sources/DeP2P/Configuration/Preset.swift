@@ -12,8 +12,10 @@ public struct Preset: Sendable {
     public var quic: EndpointConfiguration
     public var connections: ConnectionLimits
     public var messaging: MessagingLimits
-    /// Transfers received at once.
+    /// Transfers received at once; a sender has at most half of them, and the others wait.
     public var transfers = 16
+    /// Bytes of memory for the offers of all transfers under way; half of it for one sender.
+    public var offerBytes: Int
     /// Whether gateways are asked to open the node's port: machines at home are behind one, servers are not.
     public var mapsPorts: Bool
 
@@ -53,6 +55,7 @@ public struct Preset: Sendable {
         connections = ConnectionLimits()
         connections.sessions = high
         connections.handlersPerSession = quic.maxStreams
+        offerBytes = 4 * bufferedMiB * 1024 * 1024
         messaging = MessagingLimits()
         messaging.bufferedBytes = bufferedMiB * 1024 * 1024
     }

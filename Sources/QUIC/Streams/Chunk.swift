@@ -89,6 +89,18 @@ public final class Chunk: @unchecked Sendable {
         }
     }
 
+    /// Writes as much of bytes `range` as `descriptor` takes at once, at its current position.
+    ///
+    /// - Returns: the bytes written, or the `errno` of the failure.
+    public func writeOnce(to descriptor: Int32, range: Range<Int>) -> Result<Int, FileError> {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        while true {
+            let result = Glibc.write(descriptor, base + range.lowerBound, range.count)
+            if result >= 0 { return .success(result) }
+            if errno != EINTR { return .failure(FileError(errno: errno)) }
+        }
+    }
+
     /// Writes bytes `range` to the file `descriptor` at `offset`, or at its current position when `nil` (pipes).
     public func write(to descriptor: Int32, at offset: UInt64?, range: Range<Int>? = nil) -> Result<Void, FileError> {
         var range = range ?? 0..<count

@@ -201,6 +201,8 @@ public nonisolated struct Dep2p_Transfer_Working: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// From a receiver: bytes that have arrived and wait there before it reads on, 1 while it waits for a place for the
+  /// transfer. Above 0 the next step is the receiver's: a sender that cannot get rid of its bytes waits.
   public var bytes: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()

@@ -105,6 +105,11 @@ private struct Broken: Error, CustomStringConvertible {
     @Test func failuresAreTold() async throws {
         let (left, right) = try pair()
         try right.messaging.register("broken") { _ in throw Broken() }
+        try right.messaging.register("unwilling") { _ in throw MessageRefusal("not today") }
+        var failures: [String] = []
+        right.messaging.onHandlerFailure = { error, message in
+            failures.append("\(error) from \(message.from == left.node.nodeID)")
+        }
         let session = try await left.admittedSession(with: right)
         await #expect(throws: MessagingError(.unknownProtocol)) {
             try await left.messaging.request([1], protocol: "nobody", on: session)
@@ -113,7 +118,15 @@ private struct Broken: Error, CustomStringConvertible {
             _ = try await left.messaging.request([1], protocol: "broken", on: session)
             Issue.record("a failing handler confirmed a message")
         } catch let error as MessagingError {
-            #expect(error.code == .handlerFailed && error.detail == "out of paper")
+            // What goes wrong inside is told here, and not to the peer.
+            #expect(error.code == .handlerFailed && error.detail == "")
+            #expect(failures == ["out of paper from true"])
+        }
+        do {
+            _ = try await left.messaging.request([1], protocol: "unwilling", on: session)
+            Issue.record("a refused message was confirmed")
+        } catch let error as MessagingError {
+            #expect(error.code == .busy && error.detail == "not today" && failures.count == 1)
         }
         for name in ["", "with space", "ünicode", String(repeating: "x", count: 257)] {
             await #expect(throws: MessagingError(.invalidName)) {
@@ -191,6 +204,54 @@ private struct Broken: Error, CustomStringConvertible {
         }
         for waiter in gate { waiter.resume(returning: ()) }
         for task in held { #expect(try await task.value == nil) }
+    }
+
+    /// Opens a request of `size` bytes and sends `body` of it.
+    private func open(_ size: Int, _ body: [UInt8], on connection: any SecureConnection) async throws -> any ByteStream
+    {
+        let raw = try await connection.openByteStream()
+        let header: [UInt8] = try RequestHeader(protocolName: "echo", bodySize: size).serializedBytes()
+        let flight = MultistreamDialer([Messaging.protocolID]).firstFlight
+        try await raw.write(Chunk(flight + Frame.encode(header) + body))
+        return raw
+    }
+
+    /// Sixteen announcements of the largest body, and not a byte of them: others are served as ever.
+    @Test func whatIsOnlyAnnouncedKeepsNobodyOut() async throws {
+        let (left, right) = try pair()
+        try right.messaging.register("echo") { $0.body }
+        let session = try await left.admittedSession(with: right)
+        let connection = left.node.transport.connections[0]
+        var silent: [any ByteStream] = []
+        for _ in 0..<16 { silent.append(try await open(MessagingLimits().bodySize, [1], on: connection)) }
+        for _ in 0..<200 { await Task.yield() }
+        let body = [UInt8](repeating: 7, count: MessagingLimits().bodySize)
+        #expect(try await left.messaging.request(body, protocol: "echo", on: session) == body)
+        for stream in silent { stream.reset(0) }
+    }
+
+    @Test func onePeerLeavesPlacesToOthers() async throws {
+        var limits = MessagingLimits()
+        limits.concurrentRequests = 8
+        let (left, right) = try pair(limits)
+        let other = try AppNode(in: network, port: 3, key: key)
+        try right.messaging.register("echo") { $0.body }
+        let session = try await left.admittedSession(with: right)
+        let connection = left.node.transport.connections[0]
+        var silent: [any ByteStream] = []
+        for _ in 0..<6 { silent.append(try await open(10, [1], on: connection)) }
+        for _ in 0..<200 { await Task.yield() }
+        do {
+            _ = try await left.messaging.request([1], protocol: "echo", on: session)
+            Issue.record("a seventh of one peer is served")
+        } catch let error as MessagingError {
+            #expect(error.code == .busy && error.detail == "the limit of 6 requests of one node at once is reached")
+        }
+        let second = try await other.admittedSession(with: right)
+        #expect(try await other.messaging.request([1], protocol: "echo", on: second) == [1])
+        for stream in silent { stream.reset(0) }
+        for _ in 0..<200 { await Task.yield() }
+        #expect(try await left.messaging.request([1], protocol: "echo", on: session) == [1])
     }
 
     @Test func tenThousandRequestsLeaveNothingBehind() async throws {

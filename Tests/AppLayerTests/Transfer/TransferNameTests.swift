@@ -24,6 +24,37 @@ import Testing
         #expect(try TransferName.checked(path: path).map { Array($0.utf8) } == path.map { Array($0.utf8) })
     }
 
+    /// What was offered, and the name on the disk.
+    @Test(arguments: [
+        (["disk.img"], ["disk.img"]), (["-rf"], ["_-rf"]), ([".bashrc"], ["_.bashrc"]), (["..."], ["_..."]),
+        (["project", ".gitignore"], ["project", ".gitignore"]), (["d", "-rf"], ["d", "-rf"]),
+        ([".ssh", "authorized_keys"], ["_.ssh", "authorized_keys"]), (["a\u{200b}b"], ["a{U+200B}b"]),
+        (["\u{200b}"], ["{U+200B}"]), (["\u{3164}"], ["{U+3164}"]), (["\u{feff}x"], ["{U+FEFF}x"]),
+        (["\u{ad}"], ["{U+00AD}"]), ([" "], ["{U+0020}"]), (["\u{a0}\u{3000}"], ["{U+00A0}{U+3000}"]),
+        (["\u{200d}"], ["{U+200D}"]), (["\u{2800}"], ["{U+2800}"]), (["a b"], ["a b"]),
+        (["全角\u{3000}名"], ["全角\u{3000}名"]),
+        (["👩‍👩‍👧.png"], ["👩‍👩‍👧.png"]), (["❤\u{fe0f}"], ["❤\u{fe0f}"]), (["می\u{200c}خواهم"], ["می\u{200c}خواهم"]),
+        (["辻\u{e0100}"], ["辻\u{e0100}"]), (["x", "\u{2060}"], ["x", "{U+2060}"]),
+    ])
+    func whatWouldMisleadIsWrittenOut(offered: [String], made: [String]) throws {
+        let path = TransferName.onDisk(path: try TransferName.checked(path: offered))
+        #expect(path.map { Array($0.utf8) } == made.map { Array($0.utf8) })
+    }
+
+    @Test func writtenOutNamesKeepTheLimit() throws {
+        let long = String(repeating: "\u{200b}", count: 85)
+        #expect(TransferName.onDisk(path: [long])[0].utf8.count <= TransferLimits.nameBytes)
+        #expect(TransferName.onDisk(path: ["." + String(repeating: "x", count: 254)])[0].utf8.count == 255)
+    }
+
+    @Test func portableNamesAreTakenEverywhere() {
+        #expect(TransferName.portable("a<b>:\"|?*c") == "a_b______c")
+        #expect(TransferName.portable("end. .") == "end")
+        #expect(TransferName.portable("...") == "_")
+        #expect(TransferName.portable(String(repeating: "é", count: 120)).utf8.count == 140)
+        #expect(TransferName.portable("disk.img") == "disk.img")
+    }
+
     @Test func decomposedNamesAreComposed() throws {
         let checked = try TransferName.checked(path: ["e\u{301}tude.txt", "\u{1112}\u{1161}\u{11ab}"])
         #expect(checked.map { Array($0.unicodeScalars) } == [Array("étude.txt".unicodeScalars), ["\u{d55c}"]])

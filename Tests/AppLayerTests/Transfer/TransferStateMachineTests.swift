@@ -180,7 +180,7 @@ import Testing
         case 2: .receipt(index: index, root: root, path: ["a"])
         case 3: .mismatch(index: index, root: root)
         case 4: .done(files: index)
-        default: .working
+        default: .working(waiting: number(&generator))
         }
     }
 }

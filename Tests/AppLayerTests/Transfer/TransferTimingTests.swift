@@ -1,3 +1,4 @@
+import Glibc
 import Identity
 import TestSupport
 import Testing
@@ -65,7 +66,7 @@ private final class SteppedClock: NetworkClock {
             let talking = Task { @NetworkActor in
                 while true {
                     try await clock.sleep(for: .seconds(5))
-                    try await right.write(Chunk(TransferReceiverFrame.working.encoded()))
+                    try await right.write(Chunk(TransferReceiverFrame.working(waiting: 0).encoded()))
                 }
             }
             defer { talking.cancel() }
@@ -73,6 +74,114 @@ private final class SteppedClock: NetworkClock {
         }.value
         #expect(error?.code == .stalled)
         #expect(after >= .seconds(30))
+    }
+
+    /// Five minutes in which the receiver's disk or pipe takes nothing are no stall while it says that it has bytes to
+    /// write: the next step is its own.
+    @Test func aReceiverThatIsBusyWritingIsNoStall() async throws {
+        let source = try SendSource(paths: [scratch.file("x", Array(repeating: 1, count: 4 << 20))])
+        let accept = try TransferReceiverFrame.accept(HeldPage(files: [], more: false)).encoded()
+        let error = try await Task { @NetworkActor in
+            let clock = SteppedClock()
+            let (left, right) = PipeStream.pair()
+            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            }
+            try await right.write(Chunk(accept))
+            var read = 0
+            while read < 2 << 20, let chunk = try await right.read() { read += chunk.count }
+            for _ in 0..<60 {
+                for _ in 0..<10 { await clock.step() }
+                try await right.write(Chunk(TransferReceiverFrame.working(waiting: 8 << 20).encoded()))
+            }
+            let cancel = TransferReceiverFrame.cancel(TransferError(.fileAccess, "the disk failed"))
+            try await right.write(Chunk(cancel.encoded()))
+            return await clock.run(sending).error
+        }.value
+        #expect(error?.code == .fileAccess)
+        #expect(error.map { "\($0)" } == "the receiver: the disk failed")
+    }
+
+    /// Who reads standard output pauses for minutes: the receiver says that it is busy, and goes on when it can.
+    @Test func aConsumerThatPausesCostsNothing() async throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        let (readEnd, writeEnd) = (ends[0], ends[1])
+        let content = Array(repeating: UInt8(7), count: 12 << 20)
+        let source = try SendSource(paths: [scratch.file("x", content)])
+        let sender = try #require(testSender)
+        let summaries = try await Task { @NetworkActor in
+            let clock = SteppedClock()
+            let (left, right) = PipeStream.pair()
+            let receiver = TransferReceiver(destination: .descriptor(writeEnd))
+            let receiving = Task { @NetworkActor in
+                defer { close(writeEnd) }
+                return try await receiver.run(over: right, from: sender, clock: clock)
+            }
+            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            }
+            for _ in 0..<600 { await clock.step() }
+            let consuming = Task.detached {
+                var buffer = [UInt8](repeating: 0, count: 1 << 16)
+                var total = 0
+                while case let count = Glibc.read(readEnd, &buffer, buffer.count), count > 0 { total += count }
+                return total
+            }
+            let received = await clock.run(receiving)
+            let sent = await clock.run(sending)
+            return (try received.get().bytes, try sent.get().bytes, await consuming.value)
+        }.value
+        close(readEnd)
+        #expect(summaries.0 == 12 << 20 && summaries.1 == 12 << 20 && summaries.2 == 12 << 20)
+    }
+
+    /// The sender goes while the consumer pauses: the receiver need not wait for the consumer, and says who went.
+    @Test func aSenderThatLeavesIsNotTheReceiversWish() async throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        let (readEnd, writeEnd) = (ends[0], ends[1])
+        defer {
+            close(readEnd)
+            close(writeEnd)
+        }
+        let source = try SendSource(paths: [scratch.file("x", Array(repeating: 7, count: 12 << 20))])
+        let sender = try #require(testSender)
+        let error = await Task { @NetworkActor in
+            let clock = SystemNetworkClock.shared
+            let (left, right) = PipeStream.pair()
+            let cut = CutStream(right, after: 6 << 20)
+            let receiver = TransferReceiver(destination: .descriptor(writeEnd))
+            let receiving = Task { @NetworkActor in try await receiver.run(over: cut, from: sender, clock: clock) }
+            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            }
+            let result = await receiving.result
+            sending.cancel()
+            _ = await sending.result
+            return result.error
+        }.value
+        #expect(error?.code == .connectionLost)
+    }
+
+    /// A session's end cancels the transfer's task as well: still the connection's end, not a wish of this side.
+    @Test func anEndedSessionIsNoCancellation() async throws {
+        let sender = try #require(testSender)
+        let entry = TransferEntry(kind: .file, path: ["x"], size: 100)
+        let offer = try TransferSenderFrame.offer(
+            OfferPage(entries: [entry], count: 1, totalSize: 100, more: false)
+        ).encoded()
+        let error = try await Task { @NetworkActor [folder] in
+            let (left, right) = PipeStream.pair()
+            let cut = CutStream(right, after: offer.count)
+            let receiving = Task { @NetworkActor in
+                try await TransferReceiver(destination: .folder(folder))
+                    .run(over: cut, from: sender, clock: SystemNetworkClock.shared)
+            }
+            try await left.write(Chunk(offer))
+            _ = try await left.read()
+            try await left.write(Chunk([1]))
+            receiving.cancel()
+            return await receiving.result.error
+        }.value
+        #expect(error?.code == .connectionLost)
     }
 
     @Test func aSenderThatFallsSilentIsAStall() async throws {

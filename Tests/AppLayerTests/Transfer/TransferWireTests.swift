@@ -16,8 +16,10 @@ import Testing
                     TransferEntry(kind: .directory, path: ["d"], size: 0),
                     TransferEntry(kind: .stream, path: ["stdin"], size: nil),
                 ], count: 4, totalSize: TransferLimits.fileSize, more: true)),
-        .start(index: 99_999, offset: .max), .data(1), .data(TransferLimits.frame),
-        .end(index: 3, size: .max, root: root), .failed(index: 1, TransferError(.changedWhileSending, "changed")),
+        .start(index: TransferLimits.entries, offset: TransferLimits.fileSize), .data(1),
+        .data(TransferLimits.frame),
+        .end(index: 3, size: TransferLimits.fileSize, root: root),
+        .failed(index: 1, TransferError(.changedWhileSending, "changed")),
         .cancel(TransferError(.noSpace, "full", limit: 5, available: 4)), .working,
     ]
 
@@ -31,7 +33,8 @@ import Testing
                 ], more: true)),
         .refuse(TransferError(.tooLarge, "too large", limit: 1000)),
         .receipt(index: 0, root: root, path: ["a", "b (1)"]),
-        .mismatch(index: 1, root: .zero), .done(files: 3), .cancel(TransferError(.cancelled, "")), .working,
+        .mismatch(index: 1, root: .zero), .done(files: 3), .cancel(TransferError(.cancelled, "")),
+        .working(waiting: 0), .working(waiting: TransferLimits.fileSize),
     ]
 
     private static func body(_ frame: [UInt8]) throws -> [UInt8] {
@@ -56,6 +59,7 @@ import Testing
         let frame = TransferReceiverFrame.refuse(TransferError(.noSpace, "full", limit: 10, available: 3))
         guard case .refuse(let error) = try TransferReceiverFrame(message: Self.body(frame.encoded())) else { return }
         #expect(error.isFromPeer && error.limit == 10 && error.available == 3 && error.message == "full")
+        #expect(error.speaker == .receiver && "\(error)" == "the receiver: full")
     }
 
     @Test func longReasonsAreCutAtACharacter() throws {

@@ -49,9 +49,10 @@ import Testing
             #expect(throws: CLIError.self) { try ListenPlan(options(["listen"] + words)) }
         }
         let plan = try ListenPlan(
-            options(["listen", "--allow", "\(Self.node)", "--max-size", "1KiB", "--reply", "ok"]))
+            options(["listen", "--allow", "\(Self.node)", "--max-size", "1KiB", "--reply", "ok", "--transfers", "3"]))
         #expect(plan.allowed == [Self.node])
         #expect(plan.maximumBytes == 1024)
+        #expect(plan.transfers == 3)
         #expect(plan.reply == Array("ok".utf8))
         #expect(plan.node.timeout == nil)
     }

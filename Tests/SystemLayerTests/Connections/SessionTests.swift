@@ -63,7 +63,7 @@ import Wire
         let time = SimulatedNetwork(seed: 1)
         let (near, far) = PipeStream.pair()
         let silent = NegotiatedStream(proposing: "/silent", over: near, patience: (time, .seconds(10)))
-        try await time.run {
+        await time.run {
             await #expect(throws: SessionError(.timeout)) { try await silent.read() }
             #expect(time.now.duration(since: NetworkInstant(nanoseconds: 1_000_000_000)) == .seconds(10))
         }

@@ -1,0 +1,215 @@
+internal import Glibc
+internal import Identity
+internal import QUIC
+
+/// What a receiving folder holds of an offer: files that an interrupted transfer has stored already, and partial files.
+///
+/// A partial file is `.NAME.dep2p-partial-<16 hex>` in the file's folder, mode 0600 and locked; the digits stand for
+/// sender and path, so the next version of a file takes over what came of the last one, and nobody else's does. Where
+/// several of one name arrive at once each has one of its own.
+///
+/// Calling order: ``find(_:)`` until it does not throw `.busy`; ``hash()`` until false; then ``claims``.
+struct HeldFiles {
+    private struct Held {
+        let file: PartialFile
+        let folder: [String]
+        let length: UInt64
+        var pieces: [MerkleRoot] = []
+    }
+
+    /// Up to so many entries, a partial file is looked for under every name that it may have; of more, under the first.
+    private static let thoroughEntries = 64
+
+    private let folder: FolderHandle
+    private let offer: TransferOffer
+    private let sender: NodeID
+    private let pulse: TransferPulse
+    private let journal: ResumeJournal?
+    private var held: [Int: Held] = [:]
+    private var unhashed: [Int] = []
+    private var piece = MerkleHasher()
+    private(set) var stored: [Int: ResumeJournal.Line] = [:]
+    private(set) var claims: [HeldFile] = []
+    private var claimed: [Int: HeldFile.Content] = [:]
+
+    init(
+        of offer: TransferOffer, from sender: NodeID, in folder: FolderHandle, journal: ResumeJournal?,
+        pulse: TransferPulse
+    ) {
+        (self.offer, self.sender, self.folder, self.journal, self.pulse) = (offer, sender, folder, journal, pulse)
+    }
+
+    // MARK: Finding
+
+    /// - Throws: ``TransferError`` `.busy` when another transfer has a partial file and may soon give it back.
+    mutating func find(_ patience: PartialPatience) throws(TransferError) {
+        (held, stored, unhashed) = ([:], [:], [])
+        findStored()
+        // Only the last one is kept: an offer may name more folders than there are descriptors.
+        var last: (path: ArraySlice<String>, place: FolderHandle.Place?)?
+        for index in offer.entries.indices {
+            let entry = offer.entries[index]
+            let parent = entry.path.dropLast()
+            if entry.kind == .directory {
+                _ = try folder.directory(entry.path[...], create: false)
+                continue
+            }
+            guard stored[index] == nil else { continue }
+            if last?.path != parent { last = (parent, try folder.directory(parent, create: false)) }
+            guard let place = last?.place, held.count < TransferLimits.partials else { continue }
+            if let (file, status) = try existing(entry, in: place, patience) {
+                held[index] = Held(file: file, folder: place.path, length: status.size)
+                unhashed.append(index)
+            }
+        }
+    }
+
+    private mutating func findStored() {
+        guard let lines = journal?.lines(), !lines.isEmpty else { return }
+        var known: [[String]: ResumeJournal.Line] = [:]
+        for line in lines { known[line.path] = line }
+        for (index, entry) in offer.entries.enumerated() where entry.kind == .file {
+            guard let line = known[entry.path], line.size == entry.size, let name = line.storedPath.last,
+                let parent = try? folder.directory(line.storedPath.dropLast(), create: false),
+                case .success(let status) = parent.descriptor.status(of: Array(name.utf8)), status.kind == .file,
+                (status.inode, status.size, status.modified ?? 0) == (line.inode, line.size, line.modified)
+            else { continue }
+            stored[index] = line
+        }
+    }
+
+    private func existing(
+        _ entry: TransferEntry, in place: FolderHandle.Place, _ patience: PartialPatience
+    ) throws(TransferError) -> (PartialFile, FileStatus)? {
+        let isThorough = offer.entries.count <= Self.thoroughEntries
+        for slot in 0..<TransferLimits.partialsPerName {
+            switch try open(partialName(of: entry, slot: slot), in: place.descriptor, create: false) {
+            case .partial(let file, let status): return (file, status)
+            case .missing: guard isThorough else { return nil }
+            case .busy(let holder):
+                guard holder === pulse || patience.isKept(by: holder) else {
+                    throw TransferError(.busy, "\(entry.name) is being received already")
+                }
+            }
+        }
+        return nil
+    }
+
+    /// A partial file for an entry of which nothing is held.
+    func make(_ entry: TransferEntry, in place: FolderHandle.Place) throws(TransferError) -> PartialFile {
+        for slot in 0..<TransferLimits.partialsPerName {
+            let opened: PartialFile.Opened
+            do throws(TransferError) {
+                opened = try open(partialName(of: entry, slot: slot), in: place.descriptor, create: true)
+            } catch {
+                guard (error.underlying as? FileError)?.isRefusedName == true else { throw error }
+                let name = partialName(of: entry, slot: slot, withoutItsName: true)
+                opened = try open(name, in: place.descriptor, create: true)
+            }
+            if case .partial(let file, _) = opened { return file }
+        }
+        let limit = TransferLimits.partialsPerName
+        throw TransferError(.busy, "\(entry.name): \(limit) files of that name arrive at once, which is the limit")
+    }
+
+    private func open(
+        _ name: String, in directory: Descriptor, create: Bool
+    ) throws(TransferError) -> PartialFile.Opened {
+        try PartialFile.open(name, in: directory, create: create, pulse: pulse) { [folder] owner in
+            owner == geteuid() || owner == folder.creationOwner()
+        }
+    }
+
+    /// At most 255 bytes, whatever the name's length.
+    private func partialName(of entry: TransferEntry, slot: Int, withoutItsName: Bool = false) -> String {
+        let parts = [sender.bytes, Array(entry.name.utf8)] + (slot == 0 ? [] : [[UInt8(slot)]])
+        let tag = TransferName.tag(parts)
+        let room = TransferLimits.nameBytes - TransferName.partialMark.utf8.count - tag.utf8.count - 1
+        let name = withoutItsName ? "" : TransferName.shortened(entry.path.last ?? "", to: room)
+        return "." + name + TransferName.partialMark + tag
+    }
+
+    // MARK: Hashing
+
+    /// Hashes some of what is held; false when there is nothing left to hash.
+    mutating func hash() -> Bool {
+        guard let index = unhashed.last, var file = held[index] else {
+            claims = collectClaims()
+            claimed = Dictionary(claims.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first })
+            return false
+        }
+        let size = offer.entries[index].size
+        let exponent = size.map(MerkleTree.pieceExponent(size:)) ?? TransferLimits.leastPieceExponent
+        let end = min(file.length, size ?? UInt64(TransferLimits.piecesPerFile) << UInt64(exponent))
+        var hashed = 0
+        while hashed < TransferLimits.hashSlice {
+            let position = UInt64(file.pieces.count) << UInt64(exponent) + piece.byteCount
+            let inPiece = (1 << UInt64(exponent)) - piece.byteCount
+            let chunk = Chunk(capacity: Chunk.pooledCapacity)
+            let wanted = Int(min(inPiece, end - min(position, end), UInt64(chunk.capacity)))
+            // A partial file that cannot be read to its end is worth what could be read.
+            var count = 0
+            if case .success(let read) = chunk.read(from: file.file.descriptor.number, at: position, limit: wanted) {
+                count = read
+            }
+            if count > 0 { chunk.withBytes { piece.update($0) } }
+            hashed += count
+            let isFull = piece.byteCount == 1 << UInt64(exponent)
+            let isTail = size != nil && position + UInt64(count) == size && piece.byteCount > 0
+            if isFull || isTail {
+                file.pieces.append(HeldPrefix.pieceRoot(piece, exponent: exponent, size: size))
+                piece = MerkleHasher()
+            }
+            if count == 0 || isTail || position + UInt64(count) == end {
+                piece = MerkleHasher()
+                unhashed.removeLast()
+                break
+            }
+        }
+        held[index] = file
+        return true
+    }
+
+    private func collectClaims() -> [HeldFile] {
+        var claims: [HeldFile] = []
+        var pieces = 0
+        for index in Set(stored.keys).union(held.keys).sorted() {
+            if let line = stored[index] {
+                pieces += 1
+                guard pieces <= TransferLimits.pieces else { break }
+                claims.append(HeldFile(index: index, content: .whole(line.root)))
+            } else if let file = held[index], !file.pieces.isEmpty {
+                pieces += file.pieces.count
+                guard pieces <= TransferLimits.pieces else { break }
+                let exponent =
+                    offer.entries[index].size.map(MerkleTree.pieceExponent(size:)) ?? TransferLimits.leastPieceExponent
+                claims.append(HeldFile(index: index, content: .pieces(exponent: exponent, file.pieces)))
+            }
+        }
+        return claims
+    }
+
+    // MARK: Taking
+
+    /// Bytes of an entry that lie on the disk already.
+    func bytesHeld(of index: Int, size: UInt64) -> UInt64 {
+        stored[index] == nil ? min(held[index]?.length ?? 0, size) : size
+    }
+
+    /// The names of the partial files that are held, which must not be removed to make room.
+    var names: Set<String> { Set(held.values.map(\.file.name)) }
+
+    /// The partial file of an entry, which from now on is the caller's.
+    mutating func take(_ index: Int) -> (file: PartialFile, folder: [String])? {
+        held.removeValue(forKey: index).map { ($0.file, $0.folder) }
+    }
+
+    mutating func forgetStored(_ index: Int) { stored[index] = nil }
+
+    /// The tree over the first `offset` bytes of what was claimed of an entry.
+    func tree(of index: Int, offset: UInt64) -> MerkleHasher {
+        HeldPrefix.tree(of: claimed[index], offset: offset, size: offer.entries[index].size)
+    }
+
+    mutating func forgetAll() { held = [:] }
+}

@@ -1,0 +1,172 @@
+internal import CQUICShim
+internal import Glibc
+internal import QUIC
+internal import Synchronization
+
+/// A partial file that one transfer has open, and nobody else: locked where the file system can, and claimed among the
+/// transfers of this process, which needs no file system.
+final class PartialFile: Sendable {
+    enum Opened {
+        case partial(PartialFile, FileStatus)
+        /// Another transfer writes it; of this process, when its pulse is known.
+        case busy(TransferPulse?)
+        case missing
+    }
+
+    let descriptor: Descriptor
+    let directory: Descriptor
+    let name: String
+    private let key: PartialClaims.Key
+
+    private init(_ descriptor: Descriptor, in directory: Descriptor, name: String, key: PartialClaims.Key) {
+        self.descriptor = descriptor
+        self.directory = directory
+        self.name = name
+        self.key = key
+    }
+
+    deinit { PartialClaims.release(key) }
+
+    /// Opens and locks the partial file `name`; makes it when `create`.
+    ///
+    /// - Parameters:
+    ///   - pulse: that of the transfer that opens it.
+    ///   - isOurs: whether a file of this owner may be a partial file of ours.
+    /// - Throws: `.badName` when something else has that name, `.fileAccess`.
+    static func open(
+        _ name: String, in directory: Descriptor, create: Bool, pulse: TransferPulse,
+        isOurs: (UInt32) -> Bool = { $0 == geteuid() }
+    ) throws(TransferError) -> Opened {
+        let bytes = Array(name.utf8)
+        for _ in 0..<attempts {
+            let descriptor: Descriptor
+            let isNew: Bool
+            switch openOrMake(bytes, in: directory, create: create) {
+            case .success(let opened): (descriptor, isNew) = opened
+            case .failure(let error) where error.errno == ENOENT && !create: return .missing
+            case .failure(let error) where [ELOOP, EISDIR, ENXIO].contains(error.errno):
+                throw TransferError(.badName, "\(name): exists and is not a file")
+            case .failure(let error): throw .writing(name, error)
+            }
+            guard case .success(let status) = descriptor.status() else { continue }
+            guard status.kind == .file, isNew || isOurs(status.owner) else {
+                throw TransferError(.badName, "\(name): exists and is not a partial file of ours")
+            }
+            let key = PartialClaims.Key(device: status.device, inode: status.inode)
+            if let holder = PartialClaims.claim(key, for: pulse) { return .busy(holder) }
+            let partial = PartialFile(descriptor, in: directory, name: name, key: key)
+            guard descriptor.lock() != .busy else { return .busy(nil) }
+            guard status.links <= 1 else {
+                // A second name is another's file, or ours that was cut off between linking and unlinking: this name
+                // goes, the bytes stay.
+                directory.remove(bytes)
+                continue
+            }
+            // Whoever held the lock before may have renamed the file: then it is finished, and not ours to write.
+            guard case .success(let named) = directory.status(of: bytes), named.inode == status.inode else { continue }
+            return .partial(partial, status)
+        }
+        return .busy(nil)
+    }
+
+    /// Files that come and go under the name before it counts as in use.
+    private static let attempts = 16
+
+    /// The open file, and whether this made it: then it is ours, whoever a mount option says owns it.
+    private static func openOrMake(
+        _ name: [UInt8], in directory: Descriptor, create: Bool
+    ) -> Result<(Descriptor, isNew: Bool), FileError> {
+        // Without O_NONBLOCK, opening a pipe of that name would hang.
+        let flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK
+        let existing = Descriptor.open(name, in: directory, flags: flags)
+        guard create, case .failure(let error) = existing, error.errno == ENOENT else {
+            return existing.map { ($0, false) }
+        }
+        let made = Descriptor.open(name, in: directory, flags: flags | O_CREAT | O_EXCL, mode: 0o600)
+        if case .failure(let error) = made, error.errno == EEXIST {
+            return Descriptor.open(name, in: directory, flags: flags).map { ($0, false) }
+        }
+        return made.map { ($0, true) }
+    }
+
+    /// Makes the file durable under the first free of `name`, `name (1)` and so on.
+    ///
+    /// - Returns: that name.
+    func store(as name: String, entry: TransferEntry) throws(TransferError) -> String {
+        if entry.isExecutable { fchmod(descriptor.number, 0o700) }
+        if let modified = entry.modified {
+            let time = FileTime(nanoseconds: modified).timespec
+            futimens(descriptor.number, [time, time])
+        }
+        if case .failure(let error) = descriptor.synchronize() { throw .writing(name, error) }
+        let portable = TransferName.portable(name)
+        for base in name == portable ? [name] : [name, portable] {
+            for number in 0..<TransferLimits.numberedNames {
+                let candidate = TransferName.numbered(base, number)
+                let error = rename(to: candidate)
+                guard let error else { return candidate }
+                if error.errno == EEXIST { continue }
+                if error.isRefusedName, base != portable { break }
+                throw .writing(name, error)
+            }
+        }
+        throw TransferError(.badName, "\(name): \(TransferLimits.numberedNames) files of that name exist")
+    }
+
+    private func rename(to candidate: String) -> FileError? {
+        let result = Array(name.utf8).withCString { from in
+            Array(candidate.utf8).withCString { dep2p_rename_noreplace(directory.number, from, $0) }
+        }
+        guard result != 0, result != EEXIST else { return result == 0 ? nil : FileError(errno: result) }
+        // A share may have done it and lost the answer.
+        if case .success(let own) = descriptor.status(),
+            case .success(let named) = directory.status(of: Array(candidate.utf8)),
+            (named.device, named.inode) == (own.device, own.inode)
+        {
+            return nil
+        }
+        return FileError(errno: result)
+    }
+}
+
+/// Which partial files the transfers of this process have open, whatever locks the file system has.
+enum PartialClaims {
+    struct Key: Hashable, Sendable {
+        let device: UInt64
+        let inode: UInt64
+    }
+
+    private static let claims = Mutex<[Key: TransferPulse]>([:])
+
+    /// `nil` when the claim is had now, otherwise the pulse of who has it.
+    static func claim(_ key: Key, for pulse: TransferPulse) -> TransferPulse? {
+        claims.withLock { claims in
+            if let holder = claims[key] { return holder }
+            claims[key] = pulse
+            return nil
+        }
+    }
+
+    static func release(_ key: Key) {
+        claims.withLock { $0[key] = nil }
+    }
+}
+
+/// When a transfer last heard of its sender. A second transfer that wants the same partial file tells by it whether the
+/// first is alive, or a broken connection that has not timed out yet.
+final class TransferPulse: Sendable {
+    private let heardAt = Atomic<UInt64>(0)
+
+    func heard(at now: NetworkInstant) { heardAt.store(now.nanoseconds, ordering: .relaxed) }
+
+    func hasHeard(since time: NetworkInstant) -> Bool { heardAt.load(ordering: .relaxed) > time.nanoseconds }
+}
+
+/// How long a transfer has waited for a partial file that another one has open.
+struct PartialPatience: Sendable {
+    let since: NetworkInstant
+    let isOver: Bool
+
+    /// Whether the one who has the file will not give it back soon.
+    func isKept(by holder: TransferPulse?) -> Bool { isOver || holder?.hasHeard(since: since) ?? false }
+}

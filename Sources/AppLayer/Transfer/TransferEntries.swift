@@ -1,0 +1,88 @@
+internal import Identity
+
+/// The entries of an offer, in their order: names side by side in one run of bytes, the rest in one array.
+///
+/// A hundred thousand entries as values of their own, each with an array of strings, take 60 MB; here they take what
+/// their names take and 32 bytes each. An entry is made when it is asked for.
+public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
+    private struct Record: Hashable, Sendable {
+        /// Where the entry's components begin: each a length as varint and its bytes.
+        let start: Int
+        let size: UInt64
+        let modified: Int64
+        let flags: UInt8
+    }
+
+    private enum Flag {
+        static let kinds: [TransferEntry.Kind] = [.file, .directory, .stream]
+        static let kindMask: UInt8 = 3
+        static let executable: UInt8 = 4
+        static let hasModified: UInt8 = 8
+    }
+
+    /// What an entry costs beside the bytes of its name.
+    static let overhead = MemoryLayout<Record>.stride
+
+    private var names: [UInt8] = []
+    private var records: [Record] = []
+
+    public init() {}
+
+    public init(_ entries: some Sequence<TransferEntry>) {
+        for entry in entries { append(entry) }
+    }
+
+    public var startIndex: Int { 0 }
+    public var endIndex: Int { records.count }
+
+    /// Bytes of memory that the entries take.
+    var cost: Int { names.count + records.count * Self.overhead }
+
+    public subscript(position: Int) -> TransferEntry {
+        let record = records[position]
+        let kind = kind(at: position)
+        return TransferEntry(
+            kind: kind, path: path(at: position), size: kind == .stream ? nil : record.size,
+            isExecutable: record.flags & Flag.executable != 0,
+            modified: record.flags & Flag.hasModified != 0 ? record.modified : nil)
+    }
+
+    /// The kind of an entry, without making the entry.
+    func kind(at position: Int) -> TransferEntry.Kind {
+        Flag.kinds[Int(records[position].flags & Flag.kindMask)]
+    }
+
+    /// The bytes of an entry's path, the same for the same path and no other.
+    func pathBytes(at position: Int) -> ArraySlice<UInt8> {
+        names[records[position].start..<(position + 1 < records.count ? records[position + 1].start : names.count)]
+    }
+
+    mutating func append(_ entry: TransferEntry) {
+        // There are three kinds, and all of them are in the list.
+        var flags = UInt8(Flag.kinds.firstIndex(of: entry.kind) ?? 0)
+        if entry.isExecutable { flags |= Flag.executable }
+        if entry.modified != nil { flags |= Flag.hasModified }
+        records.append(
+            Record(start: names.count, size: entry.size ?? 0, modified: entry.modified ?? 0, flags: flags))
+        for component in entry.path {
+            Varint.append(UInt64(component.utf8.count), to: &names)
+            names += component.utf8
+        }
+    }
+
+    mutating func append(contentsOf entries: some Sequence<TransferEntry>) {
+        for entry in entries { append(entry) }
+    }
+
+    private func path(at position: Int) -> [String] {
+        var rest = pathBytes(at: position)
+        var path: [String] = []
+        // ``append(_:)`` wrote them: every length is there, and no more than what follows it.
+        while case .value(let length, let prefix) = Varint.decode(rest) {
+            let component = rest.dropFirst(prefix).prefix(Int(length))
+            path.append(String(decoding: component, as: UTF8.self))
+            rest = rest[component.endIndex...]
+        }
+        return path
+    }
+}

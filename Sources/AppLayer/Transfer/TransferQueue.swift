@@ -1,0 +1,159 @@
+internal import Identity
+internal import QUIC
+internal import SystemLayer
+
+/// Which of the transfers that arrive are received now, and which wait: pure.
+///
+/// A transfer holds a *place* while it moves bytes. One that moves hardly any for a while (an idle pipe, a sender that
+/// only says that it is at work) is *parked* when somebody else waits: it goes on, and its place goes to the next. No
+/// sender has more than its share of the places, and of those who wait the sender that has the least comes first: so
+/// one member cannot keep the others out.
+///
+/// Calling order for each transfer: ``arrive(_:from:at:)``, any number of ``moved(_:by:)``, ``leave(_:)``; and
+/// ``review(at:)`` now and then.
+struct TransferQueue {
+    typealias ID = UInt64
+
+    enum OnArrive: Equatable {
+        case start
+        case wait
+        case refuse(LimitExceeded)
+    }
+
+    struct Changes: Equatable {
+        /// Have a place now.
+        var started: [ID] = []
+        /// Have moved nothing for very long while others wait and there is nowhere to park: to be ended.
+        var ended: [ID] = []
+    }
+
+    private struct Running {
+        let sender: NodeID
+        var isParked = false
+        /// Bytes since the last review that found it moving, and when that was.
+        var moved: UInt64 = 0
+        var reviewedAt: NetworkInstant
+    }
+
+    private let limits: TransferQueueLimits
+    private var running: [ID: Running] = [:]
+    private var waiting: [(id: ID, sender: NodeID)] = []
+
+    init(_ limits: TransferQueueLimits) {
+        self.limits = limits
+    }
+
+    var runningCount: Int { running.count }
+    var waitingCount: Int { waiting.count }
+
+    // MARK: Events
+
+    mutating func arrive(_ id: ID, from sender: NodeID, at now: NetworkInstant) -> OnArrive {
+        if waiting.isEmpty, hasPlace(for: sender) {
+            running[id] = Running(sender: sender, reviewedAt: now)
+            return .start
+        }
+        guard waiting.count < limits.waiting else {
+            return .refuse(LimitExceeded(name: "waiting transfers", value: waiting.count, limit: limits.waiting))
+        }
+        let own = waiting.count { $0.sender == sender }
+        guard own < limits.waitingPerSender else {
+            return .refuse(
+                LimitExceeded(name: "waiting transfers of one sender", value: own, limit: limits.waitingPerSender))
+        }
+        waiting.append((id, sender))
+        // Others may wait for a share that this sender has left.
+        return start(at: now).contains(id) ? .start : .wait
+    }
+
+    /// Bytes of the transfer have arrived.
+    mutating func moved(_ id: ID, by bytes: UInt64) {
+        guard let before = running[id]?.moved else { return }
+        running[id]?.moved = before.addingReportingOverflow(bytes).overflow ? .max : before + bytes
+    }
+
+    mutating func leave(_ id: ID, at now: NetworkInstant) -> Changes {
+        running[id] = nil
+        waiting.removeAll { $0.id == id }
+        return Changes(started: start(at: now))
+    }
+
+    /// Parks what hardly moves while others wait.
+    mutating func review(at now: NetworkInstant) -> Changes {
+        var changes = Changes()
+        for id in running.keys.sorted() {
+            guard var transfer = running[id] else { continue }
+            if transfer.moved >= limits.leastBytes {
+                (transfer.moved, transfer.reviewedAt, transfer.isParked) = (0, now, false)
+            } else if !waiting.isEmpty {
+                let idle = now.duration(since: transfer.reviewedAt)
+                if !transfer.isParked, idle >= limits.patience, parkedCount < limits.parked {
+                    transfer.isParked = true
+                } else if idle >= limits.longPatience, !transfer.isParked || parkedCount >= limits.parked {
+                    changes.ended.append(id)
+                }
+            }
+            running[id] = transfer
+        }
+        changes.started = start(at: now)
+        return changes
+    }
+
+    // MARK: Places
+
+    private var parkedCount: Int { running.values.count { $0.isParked } }
+
+    private func places(of sender: NodeID) -> Int { running.values.count { $0.sender == sender && !$0.isParked } }
+
+    private func hasPlace(for sender: NodeID) -> Bool {
+        running.count - parkedCount < limits.places && places(of: sender) < limits.placesPerSender
+            && running.values.count(where: { $0.sender == sender }) < limits.placesPerSender + limits.parkedPerSender
+    }
+
+    /// Gives free places to those who wait: first to whose sender has the fewest, then by order of arrival.
+    private mutating func start(at now: NetworkInstant) -> [ID] {
+        var started: [ID] = []
+        while true {
+            let candidates = waiting.indices.filter { hasPlace(for: waiting[$0].sender) }
+            guard let next = candidates.min(by: { places(of: waiting[$0].sender) < places(of: waiting[$1].sender) })
+            else { return started }
+            let (id, sender) = waiting.remove(at: next)
+            running[id] = Running(sender: sender, reviewedAt: now)
+            started.append(id)
+        }
+    }
+}
+
+/// How many transfers a node receives at once.
+public struct TransferQueueLimits: Hashable, Sendable {
+    /// Transfers that move bytes at once.
+    public var places: Int
+    /// Of those, of one sender.
+    public var placesPerSender: Int
+    /// Transfers that hardly move any, beside those.
+    public var parked: Int
+    public var parkedPerSender: Int
+    /// Transfers that wait for a place, and those of one sender.
+    public var waiting = 256
+    public var waitingPerSender = 128
+    /// A transfer that moves less than ``leastBytes`` in this time is parked when others wait.
+    public var patience = Duration.seconds(30)
+    public var leastBytes: UInt64 = 64 * 1024
+    /// One that moves less in this time ends when others wait and nothing more can be parked.
+    public var longPatience = Duration.seconds(600)
+
+    /// - Parameter places: transfers at once; a sender may have half of them.
+    public init(places: Int) {
+        self.places = max(places, 1)
+        placesPerSender = max(self.places / 2, 1)
+        parked = 4 * self.places
+        parkedPerSender = self.places
+    }
+
+    /// One after another: the output has room for one.
+    public static let oneAtATime: Self = {
+        var limits = Self(places: 1)
+        (limits.parked, limits.parkedPerSender) = (0, 0)
+        return limits
+    }()
+}

@@ -1,0 +1,180 @@
+public import Identity
+public import QUIC
+public import SystemLayer
+
+/// One transfer that another node sends here.
+public struct IncomingTransfer: Hashable, Sendable {
+    /// Tells it from every other transfer of this node, those of the same sender too.
+    public let id: UInt64
+    /// Proven by the connection.
+    public let sender: NodeID
+
+    public init(id: UInt64, sender: NodeID) {
+        self.id = id
+        self.sender = sender
+    }
+}
+
+/// Serves `/dep2p/app/transfer/1.0.0`: receives what members send, so many at once, the others one after another.
+@NetworkActor
+public final class TransferService {
+    public typealias Events = @NetworkActor @Sendable (TransferEvent, IncomingTransfer) -> Void
+    public typealias Completion = @NetworkActor @Sendable (Result<TransferSummary, any Error>, IncomingTransfer) -> Void
+
+    /// How often places are looked at while somebody waits for one.
+    private static let reviewInterval = Duration.seconds(5)
+
+    private let destination: TransferReceiver.Destination
+    private let policy: ReceivePolicy
+    private let clock: any NetworkClock
+    private let offers: OfferBudget
+    private let events: Events
+    private let completion: Completion
+    private var queue: TransferQueue
+    private var turns: [UInt64: TransferTurn] = [:]
+    private var reviewTimer: TimerToken?
+    /// Ids stay apart when a node begins to receive anew.
+    private static var lastID: UInt64 = 0
+
+    /// - Parameters:
+    ///   - limits: how many are received at once; into a descriptor it is one.
+    ///   - offerBytes: memory for the offers of all transfers under way.
+    public init(
+        destination: TransferReceiver.Destination, policy: ReceivePolicy, limits: TransferQueueLimits,
+        offerBytes: Int, clock: any NetworkClock, events: @escaping Events, completion: @escaping Completion
+    ) {
+        self.destination = destination
+        self.policy = policy
+        self.clock = clock
+        self.events = events
+        self.completion = completion
+        offers = OfferBudget(limit: offerBytes)
+        if case .descriptor = destination {
+            queue = TransferQueue(.oneAtATime)
+        } else {
+            queue = TransferQueue(limits)
+        }
+    }
+
+    /// Takes the transfers that come over `registry`'s connections.
+    public func serve(on registry: ProtocolRegistry) {
+        registry.register(Transfer.protocolID) { [self] session, stream in
+            await receive(stream, from: session.remoteNodeID)
+        }
+    }
+
+    /// Transfers that have a place, parked ones included.
+    var runningCount: Int { queue.runningCount }
+
+    func receive(_ stream: any ByteStream, from sender: NodeID) async {
+        Self.lastID += 1
+        let transfer = IncomingTransfer(id: Self.lastID, sender: sender)
+        let turn = TransferTurn(of: transfer, service: self, offers: offers)
+        turns[transfer.id] = turn
+        let receiver = TransferReceiver(destination: destination, policy: policy)
+        var result: Result<TransferSummary, any Error>
+        do {
+            result = .success(
+                try await receiver.run(over: stream, from: sender, clock: clock, turn: turn) { [self] event in
+                    handle(event, of: transfer)
+                })
+        } catch {
+            result = .failure(error)
+        }
+        turns[transfer.id] = nil
+        offers.release(transfer)
+        apply(queue.leave(transfer.id, at: clock.now))
+        completion(result, transfer)
+    }
+
+    private func handle(_ event: TransferEvent, of transfer: IncomingTransfer) {
+        if case .progress(let progress) = event, let turn = turns[transfer.id] {
+            queue.moved(transfer.id, by: progress.bytes - min(turn.reported, progress.bytes))
+            turn.reported = progress.bytes
+        }
+        events(event, transfer)
+    }
+
+    // MARK: Places
+
+    /// - Throws: ``TransferError`` `.busy` with the limit that has no room even for waiting.
+    fileprivate func waitForPlace(_ turn: TransferTurn) async throws {
+        switch queue.arrive(turn.transfer.id, from: turn.transfer.sender, at: clock.now) {
+        case .start: return
+        case .refuse(let limit): throw TransferError(.busy, "\(limit)", limit: UInt64(clamping: limit.limit))
+        case .wait:
+            scheduleReview()
+            try await turn.started.value()
+        }
+    }
+
+    private func apply(_ changes: TransferQueue.Changes) {
+        for id in changes.started { turns[id]?.started.resume(returning: ()) }
+        for id in changes.ended {
+            turns[id]?.ended.resume(returning: TransferError(.busy, "nothing moved for long, and others waited"))
+        }
+    }
+
+    private func scheduleReview() {
+        guard reviewTimer == nil, queue.waitingCount > 0 else { return }
+        reviewTimer = clock.schedule(after: Self.reviewInterval) { [weak self] in
+            guard let self else { return }
+            reviewTimer = nil
+            apply(queue.review(at: clock.now))
+            scheduleReview()
+        }
+    }
+}
+
+/// One transfer's place among those of a ``TransferService``.
+@NetworkActor
+final class TransferTurn {
+    let transfer: IncomingTransfer
+    private weak var service: TransferService?
+    private let offers: OfferBudget
+    fileprivate let started = Waiter<Void>()
+    /// Resumed when the transfer has to end for the sake of others.
+    let ended = Waiter<TransferError>()
+    fileprivate var reported: UInt64 = 0
+
+    fileprivate init(of transfer: IncomingTransfer, service: TransferService, offers: OfferBudget) {
+        (self.transfer, self.service, self.offers) = (transfer, service, offers)
+    }
+
+    /// Waits for a place.
+    ///
+    /// - Throws: ``TransferError`` `.busy`.
+    func wait() async throws { try await service?.waitForPlace(self) }
+
+    /// Books memory for a part of the offer that has arrived.
+    ///
+    /// - Throws: ``TransferError`` `.busy` with the limit.
+    func book(_ bytes: Int) throws(TransferError) { try offers.book(bytes, for: transfer) }
+}
+
+/// The memory of the offers of all transfers under way: booked as they arrive, not as they are announced.
+@NetworkActor
+final class OfferBudget {
+    private let limit: Int
+    private var booked: [IncomingTransfer: Int] = [:]
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Half of it for one sender: the others have the rest.
+    private var limitPerSender: Int { limit / 2 }
+
+    func book(_ bytes: Int, for transfer: IncomingTransfer) throws(TransferError) {
+        let all = booked.values.reduce(0, +)
+        let own = booked.reduce(0) { $0 + ($1.key.sender == transfer.sender ? $1.value : 0) }
+        guard bytes <= limit - all, bytes <= limitPerSender - own else {
+            let reached = bytes <= limit - all ? limitPerSender : limit
+            throw TransferError(
+                .busy, "the limit of \(reached) bytes of offers at once is reached", limit: UInt64(reached))
+        }
+        booked[transfer, default: 0] += bytes
+    }
+
+    func release(_ transfer: IncomingTransfer) { booked[transfer] = nil }
+}
