@@ -69,7 +69,9 @@ public final class Messaging {
         self.limits = limits
         self.realm = realm
         quota = MessagingQuota(limits)
-        connections.registry.register(Self.protocolID) { [weak self] session, stream in
+        connections.registry.register(
+            Self.protocolID, deadline: .unlimited(because: "header and body have one; a handler may take its time")
+        ) { [weak self] session, stream in
             guard let self else { throw SessionError(.busy) }
             try await serve(stream, of: session)
         }

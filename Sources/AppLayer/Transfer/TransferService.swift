@@ -58,7 +58,9 @@ public final class TransferService {
 
     /// Takes the transfers that come over `registry`'s connections.
     public func serve(on registry: ProtocolRegistry) {
-        registry.register(Transfer.protocolID) { [self] session, stream in
+        registry.register(
+            Transfer.protocolID, deadline: .unlimited(because: "a transfer ends when it stalls")
+        ) { [self] session, stream in
             await receive(stream, from: session.remoteNodeID)
         }
     }

@@ -304,7 +304,8 @@ private struct Broken: Error, CustomStringConvertible {
             header.bodySize = .random(in: 1...UInt64.max, using: &random)
             let good: [UInt8] = try header.serializedBytes()
             let reply = round % 2 == 0 ? Frame.encode(good) : random.bytes(upTo: 60)
-            right.node.connections.registry.register(Messaging.protocolID) { _, stream in
+            right.node.connections.registry.register(Messaging.protocolID, deadline: .unlimited(because: "a test")) {
+                _, stream in
                 try await stream.write(Chunk(reply))
             }
             await #expect(throws: MessagingError.self) {
