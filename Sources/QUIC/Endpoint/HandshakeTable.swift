@@ -70,6 +70,13 @@ struct HandshakeTable {
         return .accept(displaced: displaced)
     }
 
+    /// Ends the handshake that is the first to give way; `nil` when there is none.
+    mutating func displace() -> UInt64? {
+        guard let oldest = oldestOfTheLargestGroup else { return nil }
+        end(oldest)
+        return oldest
+    }
+
     mutating func end(_ id: UInt64) {
         guard let entry = entries.removeValue(forKey: id) else { return }
         groups[entry.group]?.remove(id)

@@ -38,6 +38,8 @@ public final class TCPLeg: PacketDriver {
     /// Datagrams dropped because the connection was too slow for them.
     public private(set) var droppedDatagrams: UInt64 = 0
     var onClose: (@NetworkActor (TCPLeg) -> Void)?
+    /// Told whether a QUIC connection runs over the leg, when that changes.
+    var onUse: (@NetworkActor (Bool) -> Void)?
     private let socket: TLSSocket
     private let clock: any NetworkClock
     private weak var sink: (any PacketSink)?
@@ -126,13 +128,15 @@ public final class TCPLeg: PacketDriver {
     /// - Returns: false at ``connectionLimit``.
     func attach(_ connection: Connection) -> Bool {
         guard connections.count < Self.connectionLimit, state == .open else { return false }
+        if connections.isEmpty { onUse?(true) }
         connections[connection.id] = connection
         connection.onClose.append { [weak self, id = connection.id] _ in self?.detach(id) }
         return true
     }
 
     private func detach(_ id: UInt64) {
-        connections[id] = nil
+        guard connections.removeValue(forKey: id) != nil else { return }
+        if connections.isEmpty, state == .open { onUse?(false) }
         endUnlessUsed()
     }
 
@@ -274,5 +278,6 @@ public final class TCPLeg: PacketDriver {
         sink = nil
         onClose?(self)
         onClose = nil
+        onUse = nil
     }
 }

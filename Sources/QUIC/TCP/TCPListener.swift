@@ -3,15 +3,18 @@ internal import Glibc
 internal import Identity
 
 /// A relay's TCP sockets: takes connections within bounds, each as a ``TCPLeg``.
+///
+/// Those over which no QUIC connection runs yet are booked by a ``HandshakeTable``: at their limit the oldest of the
+/// ``Subject`` with the most gives way. The others are the endpoint's, and the floors' above it, to bound.
 @NetworkActor
 public final class TCPListener {
     /// What it takes.
     public struct Limits: Hashable, Sendable {
-        /// Connections at once, those included whose TLS handshake is under way.
+        /// Connections at once.
         public var connections = 1_024
-        public var connectionsPerAddress = 64
-        /// Handshakes under way at once.
-        public var handshakes = 256
+        /// Those of them without a QUIC connection, their TLS handshake under way or done: in all, and of one subject.
+        public var unused = 256
+        public var unusedPerSubject = 64
 
         public init() {}
     }
@@ -26,9 +29,10 @@ public final class TCPListener {
     private let clock: any NetworkClock
     private let limits: Limits
     private var sockets: [(descriptor: Int32, address: SocketAddress)] = []
-    private var legs: [ObjectIdentifier: TCPLeg] = [:]
-    private var perAddress: [IPAddress: Int] = [:]
-    /// Connections refused because of a limit.
+    private var legs: [UInt64: TCPLeg] = [:]
+    private var unused: HandshakeTable
+    private var nextID: UInt64 = 0
+    /// Connections refused or closed because of a limit.
     public private(set) var refused: UInt64 = 0
     private var onLeg: (@NetworkActor (TCPLeg) -> Void)?
 
@@ -48,6 +52,9 @@ public final class TCPListener {
         self.context = context
         self.clock = clock
         self.limits = limits
+        unused = HandshakeTable(
+            limits: HandshakeTable.Limits(
+                total: limits.unused, perSubject: limits.unusedPerSubject, unproven: 0, unprovenPerSubject: 0))
         for address in addresses {
             var raw = address.raw
             let descriptor = dep2p_tcp_listen(&raw, Self.backlog)
@@ -110,28 +117,48 @@ public final class TCPListener {
     }
 
     private func take(_ descriptor: Int32, from peer: SocketAddress) {
-        let handshakes = legs.values.count { $0.state == .handshaking }
-        guard legs.count < limits.connections, handshakes < limits.handshakes,
-            perAddress[peer.ip, default: 0] < limits.connectionsPerAddress, let onLeg,
-            let leg = try? TCPLeg(accepted: descriptor, peer: peer, context: context, clock: clock)
-        else {
+        guard let onLeg, hasRoom() else {
             refused &+= 1
             Glibc.close(descriptor)
             return
         }
-        legs[ObjectIdentifier(leg)] = leg
-        perAddress[peer.ip, default: 0] += 1
+        // Who fails closes the descriptor.
+        guard let leg = try? TCPLeg(accepted: descriptor, peer: peer, context: context, clock: clock) else {
+            refused &+= 1
+            return
+        }
+        nextID += 1
+        let id = nextID
+        legs[id] = leg
         onLeg(leg)
         let forwarded = leg.onClose
         leg.onClose = { [weak self] leg in
             forwarded?(leg)
-            self?.ended(leg)
+            self?.legs[id] = nil
+            self?.unused.end(id)
         }
+        leg.onUse = { [weak self] isUsed in
+            if isUsed { self?.unused.end(id) } else { self?.becameUnused(id, peer) }
+        }
+        becameUnused(id, peer)
     }
 
-    private func ended(_ leg: TCPLeg) {
-        legs[ObjectIdentifier(leg)] = nil
-        let left = perAddress[leg.peer.ip, default: 1] - 1
-        perAddress[leg.peer.ip] = left > 0 ? left : nil
+    private func hasRoom() -> Bool {
+        guard legs.count >= limits.connections else { return true }
+        guard let oldest = unused.displace() else { return false }
+        giveWay(oldest)
+        return true
+    }
+
+    private func becameUnused(_ id: UInt64, _ peer: SocketAddress) {
+        guard legs[id] != nil else { return }
+        // The TCP handshake has proven the address.
+        let verdict = unused.admit(id, subject: Subject(peer.ip), isProven: true)
+        if case .accept(let displaced?) = verdict { giveWay(displaced) }
+    }
+
+    private func giveWay(_ id: UInt64) {
+        refused &+= 1
+        legs[id]?.close()
     }
 }

@@ -85,14 +85,37 @@ struct TCPLegTests {
         relay.endpoint.close()
     }
 
-    @Test func connectionsOfOneAddressAreBounded() async throws {
+    @Test func theOldestUnusedConnectionOfASubjectGivesWay() async throws {
         var limits = TCPListener.Limits()
-        limits.connectionsPerAddress = 3
+        limits.unusedPerSubject = 3
         let relay = try TCPRelay(limits: limits)
-        let silent = try (0..<5).map { _ in try RawTCP(relay.tcpAddress) }
-        try await eventually { relay.listener.refused == 2 }
-        #expect(relay.listener.connectionCount == 3)
-        withExtendedLifetime(silent) {}
+        var silent: [RawTCP] = []
+        for number in 1...5 {
+            silent.append(try RawTCP(relay.tcpAddress))
+            try await eventually { relay.listener.connectionCount + Int(relay.listener.refused) == number }
+        }
+        #expect(relay.listener.connectionCount == 3 && relay.listener.refused == 2)
+        try await eventually { silent[0].isClosedByPeer && silent[1].isClosedByPeer }
+        relay.endpoint.close()
+    }
+
+    @Test func aFullListenerTakesFromTheUnused() async throws {
+        var limits = TCPListener.Limits()
+        limits.connections = 2
+        let relay = try TCPRelay(limits: limits)
+        let silent = try (0..<2).map { _ in try RawTCP(relay.tcpAddress) }
+        try await eventually { relay.listener.connectionCount == 2 }
+        let client = try loopbackEndpoint()
+        var held: [Connection] = []
+        for _ in 0..<2 {
+            held.append(try await client.connect(tcp: relay.tcpAddress, expecting: relay.endpoint.nodeID))
+        }
+        try await eventually { silent.allSatisfy(\.isClosedByPeer) }
+        // Both are in use: the third finds no room.
+        let late = try RawTCP(relay.tcpAddress)
+        try await eventually { late.isClosedByPeer }
+        #expect(relay.listener.connectionCount == 2 && held.allSatisfy { $0.closeReason == nil })
+        client.close()
         relay.endpoint.close()
     }
 
