@@ -136,6 +136,7 @@ extension DeP2PError {
         case .refused:
             self.init(
                 .realmRefused, error.description, hint: "both nodes need the same realm key", underlying: error)
+        case .busy: self.init(.busy, error.description, hint: "try again later", underlying: error)
         case .timeout: self.init(.timeout, error.description, hint: "try again", underlying: error)
         case .closed: self.init(.peerOffline, error.description, hint: "try again", underlying: error)
         case .violation:

@@ -60,7 +60,9 @@ extension Node {
         }
     ) {
         let slots = TransferSlots(limit: maximumTransfers)
-        connections.registry.register(Transfer.protocolID) { [clock] session, stream in
+        connections.registry.register(
+            Transfer.protocolID, deadline: .unlimited(because: "a transfer ends when it stalls")
+        ) { [clock] session, stream in
             guard slots.take() else { throw SessionError(.busy) }
             defer { slots.give() }
             let sender = session.remoteNodeID

@@ -122,7 +122,11 @@ public final class Node {
         tcpListener = listener
         dialBack = DialBackService(alternate, clock: clock)
         dialBack.serve(on: connections)
-        for address in configuration.knownPeers { learn(address) }
+        for address in configuration.knownPeers {
+            learn(address)
+            if let nodeID = address.nodeID { connections.protect(nodeID, for: .bootstrap) }
+        }
+        for nodeID in ownRelays.compactMap(\.nodeID) { connections.protect(nodeID, for: .relay) }
         connections.udp.path = configuration.stateDirectory.map { "\($0)/udp-blocked" }
         endpoint.start()
         if let listener { endpoint.accept(from: listener) }

@@ -32,6 +32,7 @@ public final class Realm {
     public func join(_ key: RealmKey) throws(RealmError) {
         guard id == nil else { throw RealmError(.alreadyInRealm, detail: "leave it before joining another") }
         id = key.id
+        connections.isInRealm = true
         admission?.use(key)
         for session in connections.sessions { admission?.start(session) }
     }
@@ -43,6 +44,7 @@ public final class Realm {
     public func leave() throws(RealmError) {
         guard id != nil else { throw RealmError(.notMember, detail: "this node is in no realm") }
         id = nil
+        connections.isInRealm = false
         admission?.use(nil)
         for session in connections.sessions where session.membership != .outsider {
             session.close(.leftRealm, reason: "left the realm")

@@ -9,6 +9,8 @@ public struct RealmError: Error, Equatable, Sendable, CustomStringConvertible {
         case notMember
         /// The peer did not prove this realm's key: it has another, or none. Which of the two is not to be known.
         case refused
+        /// The peer looks at no more proofs now.
+        case busy
         /// The peer did not answer in time.
         case timeout
         /// The connection ended meanwhile.
@@ -33,6 +35,7 @@ public struct RealmError: Error, Equatable, Sendable, CustomStringConvertible {
             case .alreadyInRealm: "this node is in a realm already"
             case .notMember: "not a member of the realm"
             case .refused: "the other node is not in this realm"
+            case .busy: "the other node is too busy for the realm admission"
             case .timeout: "the other node did not answer the realm admission in time"
             case .closed(let end): "the connection ended during the realm admission: \(end)"
             case .violation: "the other node does not speak realm admission"

@@ -84,9 +84,12 @@ public struct MemoryNode {
     public var nodeID: NodeID { key.nodeID }
     public var address: Address { .quic(transport.address.ip, port: transport.address.port, nodeID: key.nodeID) }
 
-    public init(in network: MemoryNetwork, port: UInt16, limits: ConnectionLimits = ConnectionLimits()) {
+    public init(
+        in network: MemoryNetwork, port: UInt16, ip: IPAddress = .v4Loopback,
+        limits: ConnectionLimits = ConnectionLimits()
+    ) {
         key = IdentityKey.generate()
-        transport = network.node(key.nodeID, at: SocketAddress(.v4Loopback, port: port))
+        transport = network.node(key.nodeID, at: SocketAddress(ip, port: port))
         connections = Connections(
             localNodeID: key.nodeID, transport: transport, clock: network.clock, limits: limits)
     }

@@ -16,7 +16,8 @@ public struct IncomingMessage: Sendable {
 
 /// Takes one request; the bytes it returns are the reply, `nil` just confirms the receipt.
 ///
-/// Runs on the network thread: what computes for long belongs in a task of its own.
+/// Runs on the network thread: what computes for long belongs in a task of its own. That it threw is told to the peer,
+/// and why only where it throws ``MessagingError`` `handlerFailed` with a detail.
 public typealias MessageHandler = @NetworkActor @Sendable (IncomingMessage) async throws -> [UInt8]?
 
 /// Messaging's limits, each with the desktop value.
@@ -56,7 +57,9 @@ public final class Messaging {
         clock = connections.clock
         self.limits = limits
         self.realm = realm
-        connections.registry.register(Self.protocolID) { [weak self] session, stream in
+        connections.registry.register(
+            Self.protocolID, deadline: .unlimited(because: "header and body have one; a handler may take its time")
+        ) { [weak self] session, stream in
             guard let self else { throw SessionError(.busy) }
             try await serve(stream, of: session)
         }
@@ -221,8 +224,11 @@ public final class Messaging {
                 return try Chunk(header: ReplyHeader(.replyTooLarge, limit: UInt64(limits.bodySize)), body: [])
             }
             return try Chunk(header: ReplyHeader(.reply, bodySize: reply.count), body: reply)
+        } catch let error as MessagingError where error.code == .handlerFailed {
+            return try Chunk(header: ReplyHeader(.handlerFailed, detail: error.detail), body: [])
         } catch {
-            return try Chunk(header: ReplyHeader(.handlerFailed, detail: "\(error)"), body: [])
+            // Any other text is about this node's insides: paths, addresses (issue 7.20).
+            return try Chunk(header: ReplyHeader(.handlerFailed), body: [])
         }
     }
 

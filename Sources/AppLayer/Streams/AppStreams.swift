@@ -51,7 +51,7 @@ public final class AppStreams {
         _ name: String, handler: @escaping @NetworkActor @Sendable (AppStream) async throws -> Void
     ) throws {
         let id = try Self.protocolID(name)
-        let isTaken = registry.register(id) { session, stream in
+        let isTaken = registry.register(id, deadline: .unlimited(because: "the application's own")) { session, stream in
             try await handler(AppStream(peer: session.remoteNodeID, name: name, stream: stream))
         }
         guard isTaken else {

@@ -5,9 +5,6 @@ public import SystemLayer
 /// Every limit of a node under one name, as plain data: take one, change what must differ.
 public struct Preset: Sendable {
     public var name: String
-    /// Connections down to which, and above which, unprotected ones are closed.
-    public var lowWatermark: Int
-    public var highWatermark: Int
     /// Handshakes in flight, streams, windows, keep-alive and idle timeout.
     public var quic: EndpointConfiguration
     public var connections: ConnectionLimits
@@ -43,17 +40,38 @@ public struct Preset: Sendable {
     ) {
         self.name = name
         self.mapsPorts = mapsPorts
-        lowWatermark = low
-        highWatermark = high
         quic = EndpointConfiguration()
-        quic.maxConnections = high + high / 4
         quic.keepAlive = keepAlive
         quic.idleTimeout = idleTimeout
         quic.limitCloseCode = CloseCode.limit.rawValue
-        connections = ConnectionLimits()
-        connections.sessions = high
+        connections = ConnectionLimits(low: low, high: high)
         connections.handlersPerSession = quic.maxStreams
         messaging = MessagingLimits()
         messaging.bufferedBytes = bufferedMiB * 1024 * 1024
+        fitQUIC()
+    }
+
+    /// Connections down to which, and above which, unprotected ones are closed.
+    public var lowWatermark: Int { connections.low }
+    public var highWatermark: Int { connections.high }
+
+    /// Sets the watermarks and, in proportion to them, the slack and the shares of strangers.
+    ///
+    /// - Parameters:
+    ///   - low: at least 1 and at most `high`.
+    ///   - high: beyond it the least valuable connections are closed.
+    public mutating func setWatermarks(low: Int, high: Int) {
+        let (old, high) = (connections, max(high, 1))
+        connections = ConnectionLimits(low: min(max(low, 1), high), high: high)
+        connections.handlersPerSession = old.handlersPerSession
+        fitQUIC()
+    }
+
+    /// Who has shaken hands has to be let in for it to be decided who goes: the connection manager does that.
+    private mutating func fitQUIC() {
+        quic.inboundAllowance = ConnectionAllowance(
+            streams: connections.strangerStreams, window: connections.strangerWindow,
+            maxWindow: connections.strangerWindow)
+        quic.maxConnections = connections.high + connections.slack + 2 * connections.dials
     }
 }

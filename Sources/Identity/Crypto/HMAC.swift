@@ -1,6 +1,7 @@
 /// HMAC-SHA256 (RFC 2104), with any key length; 32 bytes.
 public func hmacSHA256(key: [UInt8], message: [UInt8]) -> [UInt8] {
-    let mac = HMACKey(key)
+    var mac = key.withUnsafeBufferPointer { HMACKey($0) }
+    defer { mac.wipe() }
     return mac.authenticate(message)
 }
 
@@ -14,10 +15,12 @@ public func hkdfSHA256(key: [UInt8], salt: [UInt8], info: [UInt8], count: Int) -
     precondition((0...255 * SHA256.Digest.byteCount).contains(count), "HKDF-SHA256 gives at most 8160 bytes")
     var pseudorandomKey = hmacSHA256(key: salt, message: key)
     defer { wipe(&pseudorandomKey) }
-    let mac = HMACKey(pseudorandomKey)
+    var mac = pseudorandomKey.withUnsafeBufferPointer { HMACKey($0) }
+    defer { mac.wipe() }
     var output: [UInt8] = []
     output.reserveCapacity(count + SHA256.Digest.byteCount)
     var block: [UInt8] = []
+    defer { wipe(&block) }
     var counter: UInt8 = 1
     while output.count < count {
         block = mac.authenticate(block + info + [counter])
@@ -29,24 +32,37 @@ public func hkdfSHA256(key: [UInt8], salt: [UInt8], info: [UInt8], count: Int) -
 }
 
 /// A key with both pads already hashed, for many messages under one key.
-private struct HMACKey {
-    private let inner: SHA256
-    private let outer: SHA256
+struct HMACKey {
+    private var inner: SHA256
+    private var outer: SHA256
 
-    init(_ key: [UInt8]) {
+    init(_ key: UnsafeBufferPointer<UInt8>) {
         let blockSize = 64
-        var block = key.count > blockSize ? SHA256.hash(key).bytes : key
-        block += [UInt8](repeating: 0, count: blockSize - block.count)
+        // Full-sized from the start: an array that grows leaves a copy of the key behind.
+        var block = [UInt8](repeating: 0, count: blockSize)
+        if key.count > blockSize {
+            var hashed = SHA256.hash(Array(key)).bytes
+            block.replaceSubrange(0..<hashed.count, with: hashed)
+            Identity.wipe(&hashed)
+        } else {
+            for index in key.indices { block[index] = key[index] }
+        }
         var pad = block.map { $0 ^ 0x36 }
         var inner = SHA256()
         inner.update(pad)
         for index in pad.indices { pad[index] = block[index] ^ 0x5c }
         var outer = SHA256()
         outer.update(pad)
-        wipe(&pad)
-        wipe(&block)
+        Identity.wipe(&pad)
+        Identity.wipe(&block)
         self.inner = inner
         self.outer = outer
+    }
+
+    /// The states after the pads are as good as the key.
+    mutating func wipe() {
+        inner.wipe()
+        outer.wipe()
     }
 
     func authenticate(_ message: [UInt8]) -> [UInt8] {

@@ -37,6 +37,11 @@ public struct SHA256: Sendable {
         return Digest(networkWords: words)
     }
 
+    /// Overwrites the state, where it came from a secret.
+    mutating func wipe() {
+        withUnsafeMutableBytes(of: &context) { OPENSSL_cleanse($0.baseAddress, $0.count) }
+    }
+
     public static func hash(_ bytes: RawSpan) -> Digest {
         var hasher = SHA256()
         hasher.update(bytes)

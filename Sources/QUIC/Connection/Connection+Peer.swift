@@ -1,4 +1,4 @@
-public import Identity
+internal import Identity
 
 /// Where the peer is, as far as it has been proven.
 extension Connection {

@@ -21,14 +21,17 @@ struct AdmissionContext: Equatable {
     let opener: NodeID
     let acceptor: NodeID
 
-    func proof(of role: Role, key: [UInt8]) -> [UInt8] {
+    func proof(of role: Role, key: AuthenticationKey) -> [UInt8] { key.authenticate(message(of: role)) }
+
+    /// What a proof is computed over.
+    func message(of role: Role) -> [UInt8] {
         var message: [UInt8] = []
         for part in [Array(role.rawValue.utf8), exporter, opener.bytes, acceptor.bytes] {
             // Every part behind its length, so that no two sequences of parts read the same.
             Varint.append(UInt64(part.count), to: &message)
             message.append(contentsOf: part)
         }
-        return hmacSHA256(key: key, message: message)
+        return message
     }
 }
 
@@ -42,9 +45,9 @@ struct AdmissionOpener {
     }
 
     private let context: AdmissionContext
-    private let key: [UInt8]
+    private let key: AuthenticationKey
 
-    init(context: AdmissionContext, key: [UInt8]) {
+    init(context: AdmissionContext, key: AuthenticationKey) {
         self.context = context
         self.key = key
     }
@@ -58,8 +61,7 @@ struct AdmissionOpener {
 
 /// The other side: checks the opener's proof and answers with its own, or with one that proves nothing.
 ///
-/// A node with another key, one with none, and one that holds the opener off all do the same work and answer with 32
-/// bytes that look alike.
+/// A node with another key and one with none do the same work and answer with 32 bytes that look alike.
 struct AdmissionAcceptor {
     struct OnProof: Equatable {
         let isAdmitted: Bool
@@ -67,22 +69,28 @@ struct AdmissionAcceptor {
     }
 
     private let context: AdmissionContext
-    private let key: [UInt8]?
+    private let key: AuthenticationKey?
     private let standIn: [UInt8]
 
     /// - Parameters:
-    ///   - key: the realm's admission key; `nil` outside a realm, and for a peer that is being held off.
+    ///   - key: the realm's admission key; `nil` outside a realm.
     ///   - standIn: 32 fresh random bytes.
-    init(context: AdmissionContext, key: [UInt8]?, standIn: [UInt8]) {
+    init(context: AdmissionContext, key: AuthenticationKey?, standIn: [UInt8]) {
         self.context = context
         self.key = key
         self.standIn = standIn
     }
 
     func receive(_ proof: [UInt8]) -> OnProof {
-        let isEqual = constantTimeEqual(proof, context.proof(of: .opener, key: key ?? standIn))
+        let isEqual = constantTimeEqual(proof, authenticate(context.message(of: .opener)))
         let isAdmitted = isEqual && key != nil
-        let answer = context.proof(of: .acceptor, key: isAdmitted ? key ?? standIn : standIn)
-        return OnProof(isAdmitted: isAdmitted, answer: answer)
+        let answer = context.message(of: .acceptor)
+        return OnProof(
+            isAdmitted: isAdmitted,
+            answer: isAdmitted ? authenticate(answer) : hmacSHA256(key: standIn, message: answer))
+    }
+
+    private func authenticate(_ message: [UInt8]) -> [UInt8] {
+        key?.authenticate(message) ?? hmacSHA256(key: standIn, message: message)
     }
 }

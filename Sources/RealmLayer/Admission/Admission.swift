@@ -9,28 +9,37 @@ internal import Wire
 @NetworkActor
 final class Admission {
     static let deadline = Duration.seconds(5)
-    /// Admissions that peers have under way at once; the next ones are told that the node is busy.
-    static let concurrencyLimit = 256
+    /// Proofs of the peer that are looked at in a session's life, one at a time: the peer may have joined its realm, or
+    /// this node may have, after the first. So there are never more admissions under way than sessions, of which
+    /// strangers have their share (``ConnectionLimits``).
+    static let proofsPerSession = 8
+
+    /// The proofs that a session's peer has sent.
+    private struct Proofs {
+        var isLookedAt = false
+        var count = 0
+    }
 
     /// The admission key of the realm that the node is in.
-    private var key: [UInt8]?
+    private var key: AuthenticationKey?
+    private var proofs: [UInt64: Proofs] = [:]
     private var backoff = AdmissionBackoff()
     private var running: [UInt64: SharedTask<Void>] = [:]
-    private var accepting = 0
     private let connections: Connections
     private let onAdmitted: @NetworkActor (Session) -> Void
 
     init(_ connections: Connections, onAdmitted: @escaping @NetworkActor (Session) -> Void) {
         self.connections = connections
         self.onAdmitted = onAdmitted
-        connections.registry.register(ProtocolRegistry.admissionID) { [weak self] session, stream in
+        connections.registry.register(ProtocolRegistry.admissionID, deadline: .within(Self.deadline)) {
+            [weak self] session, stream in
             try await self?.accept(stream, on: session)
         }
     }
 
     /// Sets the realm, or none: admissions under way for another end.
     func use(_ realmKey: RealmKey?) {
-        key = realmKey?.derive(label: AdmissionContext.keyLabel)
+        key = realmKey?.deriveKey(label: AdmissionContext.keyLabel)
         for task in running.values { task.cancel() }
         running = [:]
     }
@@ -42,6 +51,7 @@ final class Admission {
     /// - Throws: ``RealmError``.
     func admit(_ session: Session) async throws {
         if session.isAdmitted { return }
+        if let end = session.end { throw RealmError(.closed(end)) }
         guard let task = start(session) else { throw RealmError(.notMember, detail: "join a realm first") }
         do {
             try await task.value()
@@ -57,7 +67,7 @@ final class Admission {
     @discardableResult
     func start(_ session: Session) -> SharedTask<Void>? {
         if let task = running[session.id] { return task }
-        guard let key else { return nil }
+        guard let key, session.isOpen, !session.isAdmitted else { return nil }
         session.beginAdmission()
         let task = SharedTask<Void> { [weak self, clock = connections.clock] in
             var isAdmitted = false
@@ -71,14 +81,13 @@ final class Admission {
                 isAdmitted = false
                 throw RealmError(.refused)
             }
-            session.endAdmission(admitted: true)
-            self.onAdmitted(session)
+            self.admitted(session)
         }
         running[session.id] = task
         return task
     }
 
-    private static func prove(_ key: [UInt8], to session: Session) async throws -> Bool {
+    private static func prove(_ key: AuthenticationKey, to session: Session) async throws -> Bool {
         let exporter = try session.exportKeyingMaterial(
             label: AdmissionContext.exporterLabel, count: AdmissionContext.exporterLength)
         let context = AdmissionContext(
@@ -100,7 +109,8 @@ final class Admission {
         case .closed(let end): RealmError(.closed(end))
         case .timeout: RealmError(.timeout)
         case .notMember: RealmError(.refused)
-        case .busy, .reset: RealmError(.refused, detail: error.description)
+        case .busy: RealmError(.busy, detail: error.description)
+        case .reset: RealmError(.refused, detail: error.description)
         case .unsupported, .violation: RealmError(.violation, detail: error.detail)
         }
     }
@@ -108,38 +118,51 @@ final class Admission {
     // MARK: Accepting
 
     private func accept(_ stream: NegotiatedStream, on session: Session) async throws {
-        guard accepting < Self.concurrencyLimit else { throw SessionError(.busy) }
-        accepting += 1
-        defer { accepting -= 1 }
-        let timer = connections.clock.schedule(after: Self.deadline) { stream.reset(StreamCode.timeout.rawValue) }
-        defer { connections.clock.cancel(timer) }
+        guard begin(session) else { throw SessionError(.busy) }
+        defer { proofs[session.id]?.isLookedAt = false }
         let frame = try await FrameReader(stream, limit: AdmissionMessage.limit).required()
         let proof = try AdmissionMessage.decode(frame)
         let exporter = try session.exportKeyingMaterial(
             label: AdmissionContext.exporterLabel, count: AdmissionContext.exporterLength)
-        let verdict = judge(proof, exporter: exporter, session)
+        let (verdict, delay) = judge(proof, exporter: exporter, session)
         let answer = try AdmissionMessage.encode(proof: verdict.answer)
-        if verdict.isAdmitted {
-            session.beginAdmission()
-            session.endAdmission(admitted: true)
-            onAdmitted(session)
-        }
+        if verdict.isAdmitted { admitted(session) }
+        if delay > .zero { try await connections.clock.sleep(for: delay) }
         try await stream.writeFrame(answer)
     }
 
-    private func judge(_ proof: [UInt8], exporter: [UInt8], _ session: Session) -> AdmissionAcceptor.OnProof {
-        let now = connections.clock.now
-        let subjects = AdmissionBackoff.subjects(session.remoteNodeID, session.path.peerAddress?.ip)
-        let isHeldOff = backoff.isHeldOff(subjects, now: now)
+    /// Books another proof of the session's peer; false while one is looked at, and after the last.
+    private func begin(_ session: Session) -> Bool {
+        if proofs[session.id] == nil {
+            proofs[session.id] = Proofs()
+            session.onEnd { [weak self] session, _ in self?.proofs[session.id] = nil }
+        }
+        guard session.isOpen, var entry = proofs[session.id], !entry.isLookedAt, entry.count < Self.proofsPerSession
+        else { return false }
+        entry.isLookedAt = true
+        entry.count += 1
+        proofs[session.id] = entry
+        return true
+    }
+
+    /// Once a session, however often its peer proves itself.
+    private func admitted(_ session: Session) {
+        guard !session.isAdmitted, session.isOpen else { return }
+        session.beginAdmission()
+        session.endAdmission(admitted: true)
+        onAdmitted(session)
+    }
+
+    private func judge(
+        _ proof: [UInt8], exporter: [UInt8], _ session: Session
+    ) -> (AdmissionAcceptor.OnProof, delay: Duration) {
         let context = AdmissionContext(
             exporter: exporter, opener: session.remoteNodeID, acceptor: session.localNodeID)
-        let acceptor = AdmissionAcceptor(context: context, key: isHeldOff ? nil : key, standIn: SecureRandom.bytes(32))
-        let verdict = acceptor.receive(proof)
-        if verdict.isAdmitted {
+        let verdict = AdmissionAcceptor(context: context, key: key, standIn: SecureRandom.bytes(32)).receive(proof)
+        guard !verdict.isAdmitted else {
             backoff.succeeded(session.remoteNodeID)
-        } else if !isHeldOff {
-            backoff.failed(subjects, now: now)
+            return (verdict, .zero)
         }
-        return verdict
+        return (verdict, backoff.failed(session.remoteNodeID, session.subject, now: connections.clock.now))
     }
 }

@@ -1,30 +1,31 @@
 internal import Identity
 internal import QUIC
 
-/// Holds off peers whose admissions keep failing, by NodeID and by IP address: pure.
+/// How long the answer to a wrong proof waits, by what the node and its subject have failed before: pure.
 ///
-/// The first few failures are free (a mistyped key); each one more doubles the time in which further proofs are not
-/// looked at. A success forgets the node's failures.
+/// It never decides whether a proof is looked at: a right one is right whoever else has failed from there, be it the
+/// same office or somebody who wants to keep its member out. The first few failures are free (a mistyped key); each one
+/// more doubles the wait. A success forgets the node's failures.
 struct AdmissionBackoff {
     static let freeFailuresPerNode = 3
     /// Many nodes may share one address behind a NAT.
-    static let freeFailuresPerIP = 32
-    static let firstDelay = Duration.seconds(1)
-    static let longestDelay = Duration.seconds(64)
+    static let freeFailuresPerSubject = 32
+    static let firstDelay = Duration.milliseconds(250)
+    /// Less than an opener waits.
+    static let longestDelay = Duration.seconds(3)
     /// After this long without a failure a peer starts anew.
     static let memory = Duration.seconds(600)
     /// Peers remembered; the one that failed longest ago goes first.
     static let entryLimit = 4096
 
-    enum Subject: Hashable {
+    enum Culprit: Hashable {
         case node(NodeID)
-        /// An IPv6 host commands its whole /64.
-        case ip(IPAddress)
+        case subject(Subject)
 
         var freeFailures: Int {
             switch self {
             case .node: freeFailuresPerNode
-            case .ip: freeFailuresPerIP
+            case .subject: freeFailuresPerSubject
             }
         }
     }
@@ -32,39 +33,37 @@ struct AdmissionBackoff {
     private struct Record {
         var failures: Int
         var last: NetworkInstant
-        var blockedUntil: NetworkInstant
     }
 
-    private var records: [Subject: Record] = [:]
+    private var records: [Culprit: Record] = [:]
 
     var count: Int { records.count }
 
-    static func subjects(_ nodeID: NodeID, _ ip: IPAddress?) -> [Subject] {
-        [.node(nodeID)] + (ip.map { [.ip($0.family == .v6 ? $0.prefix(64) : $0)] } ?? [])
-    }
-
-    func isHeldOff(_ subjects: [Subject], now: NetworkInstant) -> Bool {
-        subjects.contains { records[$0].map { now < $0.blockedUntil } ?? false }
-    }
-
-    mutating func failed(_ subjects: [Subject], now: NetworkInstant) {
-        for subject in subjects {
-            var record = records[subject] ?? Record(failures: 0, last: now, blockedUntil: now)
-            if now.duration(since: record.last) >= Self.memory { record.failures = 0 }
-            record.failures += 1
-            record.last = now
-            record.blockedUntil = now.advanced(by: Self.delay(failures: record.failures, free: subject.freeFailures))
-            if records[subject] == nil { makeRoom(now: now) }
-            records[subject] = record
-        }
+    /// Counts a wrong proof.
+    ///
+    /// - Parameter subject: by an address that the peer has proven.
+    /// - Returns: how long its answer is to wait.
+    mutating func failed(_ nodeID: NodeID, _ subject: Subject, now: NetworkInstant) -> Duration {
+        max(count(.node(nodeID), now), count(.subject(subject), now))
     }
 
     mutating func succeeded(_ nodeID: NodeID) { records[.node(nodeID)] = nil }
 
+    private mutating func count(_ culprit: Culprit, _ now: NetworkInstant) -> Duration {
+        var record = records[culprit] ?? Record(failures: 0, last: now)
+        if now.duration(since: record.last) >= Self.memory { record.failures = 0 }
+        record.failures = min(record.failures + 1, culprit.freeFailures + Self.mostDoublings)
+        record.last = now
+        if records[culprit] == nil { makeRoom(now: now) }
+        records[culprit] = record
+        return Self.delay(failures: record.failures, free: culprit.freeFailures)
+    }
+
+    private static let mostDoublings = 16
+
     private static func delay(failures: Int, free: Int) -> Duration {
         guard failures > free else { return .zero }
-        let doublings = min(failures - free - 1, 16)
-        return min(firstDelay * (1 << doublings), longestDelay)
+        return min(firstDelay * (1 << (failures - free - 1)), longestDelay)
     }
 
     private mutating func makeRoom(now: NetworkInstant) {

@@ -20,11 +20,14 @@ public final class Connections {
     private let transport: any Transport
     private let dialer: Dialer
     private var table: SessionTable
+    private var manager: ConnectionManager
+    private var timer: (token: TimerToken, due: NetworkInstant)?
     private var open: [UInt64: Session] = [:]
     private var nextID: UInt64 = 0
     private var dials: [NodeID: SharedTask<Session>] = [:]
     private var dialCount = 0
     private var observers: [@NetworkActor (Session) -> Void] = []
+    private var admissionObservers: [@NetworkActor (Session) -> Void] = []
     private var isStopped = false
 
     public convenience init(
@@ -46,6 +49,7 @@ public final class Connections {
         self.limits = limits
         dialer = Dialer(transport: transport, clock: clock, limits: limits, resolver: resolver, udp: udp)
         table = SessionTable(localNodeID: localNodeID, limits: limits)
+        manager = ConnectionManager(limits: limits)
         transport.setConnectionHandler { [weak self] connection in
             guard let self else { return connection.close(code: CloseCode.goodbye.rawValue, reason: "stopping") }
             _ = try? adopt(connection, attempts: [])
@@ -87,6 +91,11 @@ public final class Connections {
 
     /// Calls `observer` with every session as it opens, in or out, before its first stream is served.
     public func onSession(_ observer: @escaping @NetworkActor (Session) -> Void) { observers.append(observer) }
+
+    /// Calls `observer` with every session as it is admitted to the realm.
+    public func onAdmission(_ observer: @escaping @NetworkActor (Session) -> Void) {
+        admissionObservers.append(observer)
+    }
 
     /// The session with the target: one that is open, else a new one. Connects to one node share their dial.
     ///
@@ -137,7 +146,7 @@ public final class Connections {
     private func limitError(_ limit: LimitExceeded, _ nodeID: NodeID?) -> ConnectError {
         ConnectError(
             .limit, nodeID: nodeID, reason: limit.description,
-            hint: "close connections, or choose a larger preset with --preset")
+            hint: "close connections, or choose a larger preset with --preset, whose `connections` sets this limit")
     }
 
     /// Makes addresses through relays dial with `dial`; without it they are left out.
@@ -157,25 +166,105 @@ public final class Connections {
             guard let self, let session else { return }
             addressBook.learn(record, from: addressRule().voucher(of: session))
         }
-        let entry = SessionTable.Entry(
-            id: session.id, nodeID: session.remoteNodeID, isInitiator: session.isInitiator, openedAt: session.openedAt)
-        switch isStopped ? .refused(LimitExceeded(name: "connections", value: 0, limit: 0)) : table.open(entry) {
-        case .refused(let limit):
-            session.close(isStopped ? .goodbye : .limit, reason: isStopped ? "stopping" : limit.description)
-            throw limit
-        case .opened(let retired):
-            open[session.id] = session
-            session.onEnd { [weak self] session, _ in self?.ended(session) }
-            for observer in observers { observer(session) }
-            session.start()
-            for id in retired { open[id].map(retire) }
-            return session
+        let (retired, closing): ([UInt64], [ConnectionManager.Closing])
+        do throws(LimitExceeded) {
+            (retired, closing) = try take(session)
+        } catch {
+            session.close(isStopped ? .goodbye : .limit, reason: isStopped ? "stopping" : error.description)
+            throw error
+        }
+        open[session.id] = session
+        session.onEnd { [weak self] session, _ in self?.ended(session) }
+        session.onOccurrence = { [weak self] session, occurrence in self?.noted(occurrence, session) }
+        if manager.isProtected(session.remoteNodeID) { session.promote() }
+        for observer in observers { observer(session) }
+        session.start()
+        for id in retired { open[id].map(retire) }
+        close(closing)
+        return session
+    }
+
+    /// Books the session, or throws the limit that forbids it.
+    private func take(
+        _ session: Session
+    ) throws(LimitExceeded) -> (retired: [UInt64], closing: [ConnectionManager.Closing]) {
+        guard !isStopped else { throw LimitExceeded(name: "connections", value: 0, limit: 0) }
+        if let limit = table.refusal(of: session.remoteNodeID) { throw limit }
+        let candidate = ConnectionManager.Entry(
+            id: session.id, nodeID: session.remoteNodeID, subject: session.subject, isInitiator: session.isInitiator,
+            now: clock.now)
+        switch manager.open(candidate, now: clock.now, isBusy: isBusy) {
+        case .refused(let limit): throw limit
+        case .opened(let closing):
+            let entry = SessionTable.Entry(
+                id: session.id, nodeID: session.remoteNodeID, isInitiator: session.isInitiator,
+                openedAt: session.openedAt)
+            guard case .opened(let retired) = table.open(entry) else { return ([], closing) }
+            return (retired, closing)
         }
     }
 
     private func ended(_ session: Session) {
         table.close(session.id)
+        manager.close(session.id)
         open[session.id] = nil
+    }
+
+    // MARK: Worth
+
+    /// Keeps the sessions with `nodeID` when others are closed, and takes new ones of it where strangers are refused.
+    ///
+    /// - Returns: false when as many nodes are protected as may be.
+    @discardableResult
+    public func protect(_ nodeID: NodeID, for reason: Protection) -> Bool {
+        guard manager.protect(nodeID, for: reason) else { return false }
+        for id in table.all(with: nodeID) { open[id]?.promote() }
+        return true
+    }
+
+    public func unprotect(_ nodeID: NodeID, for reason: Protection) {
+        manager.unprotect(nodeID, for: reason)
+        watchTime()
+    }
+
+    /// Whether the node is in a realm: there, who is not admitted is a stranger beside its members.
+    public var isInRealm: Bool {
+        get { manager.isInRealm }
+        set { close(manager.setInRealm(newValue, now: clock.now)) }
+    }
+
+    private func isBusy(_ id: UInt64) -> Bool { open[id].map { $0.openStreamCount > 0 } ?? false }
+
+    private func noted(_ occurrence: Session.Occurrence, _ session: Session) {
+        switch occurrence {
+        case .used: manager.used(session.id, now: clock.now)
+        case .admitted:
+            manager.admitted(session.id, now: clock.now)
+            for observer in admissionObservers { observer(session) }
+        case .committed(let change): manager.committed(session.id, change)
+        case .moved: manager.moved(session.id, to: session.subject)
+        }
+        if case .committed = occurrence { watchTime() }
+    }
+
+    private func close(_ closing: [ConnectionManager.Closing]) {
+        for item in closing { open[item.id]?.close(.limit, reason: item.reason) }
+        watchTime()
+    }
+
+    /// Has the manager look again when it wants to.
+    private func watchTime() {
+        guard !isStopped, let wake = manager.wake else { return }
+        if let timer {
+            guard wake < timer.due else { return }
+            clock.cancel(timer.token)
+        }
+        let token = clock.schedule(at: wake) { [weak self] in
+            guard let self else { return }
+            timer = nil
+            close(manager.timerFired(now: clock.now, isBusy: isBusy))
+        }
+        timer = (token, wake)
     }
 
     /// Closes the session once it has been idle for ``retirement``.
@@ -194,6 +283,8 @@ public final class Connections {
     /// Closes every session with `code` and takes no new ones.
     public func stop(_ code: CloseCode = .goodbye, reason: String = "the node is stopping") {
         isStopped = true
+        timer.map { clock.cancel($0.token) }
+        timer = nil
         for dial in dials.values { dial.cancel() }
         // What goes through a relay first: its goodbye needs the connection to the relay.
         for session in sessions where session.path.peerAddress == nil { session.close(code, reason: reason) }

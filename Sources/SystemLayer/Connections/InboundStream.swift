@@ -20,18 +20,26 @@ struct InboundStream {
 
     func serve() async {
         do {
-            guard let (stream, handler) = try await negotiate() else { return }
+            guard let (stream, registration) = try await negotiate() else { return }
             // The agreement rides in front of the answer, but a handler that takes its time does not keep it back.
             let flush = session.clock.schedule(after: Self.agreementDelay) {
                 networkTask { try? await stream.flush() }
             }
             defer { session.clock.cancel(flush) }
-            try await handler(session, stream)
+            session.began(stream.protocolID)
+            try await run(registration, on: stream)
             stream.finish()
             await dropRest()
         } catch {
             raw.reset(Self.code(for: error).rawValue)
         }
+    }
+
+    private func run(_ registration: Registration, on stream: NegotiatedStream) async throws {
+        guard case .within(let limit) = registration.deadline else {
+            return try await registration.handler(session, stream)
+        }
+        try await session.clock.withDeadline(limit) { [session] in try await registration.handler(session, stream) }
     }
 
     /// Reads the peer's end before asking it to stop: there are libp2p implementations that, asked to stop writing,
@@ -47,7 +55,7 @@ struct InboundStream {
     }
 
     /// `nil` when the peer left without agreeing on anything.
-    private func negotiate() async throws -> (NegotiatedStream, StreamHandler)? {
+    private func negotiate() async throws -> (NegotiatedStream, Registration)? {
         let deadline = session.clock.schedule(after: session.limits.negotiationDeadline) { [raw] in
             raw.reset(StreamCode.timeout.rawValue)
         }
@@ -72,22 +80,22 @@ struct InboundStream {
                 return nil
             case .failed(let error): throw error
             case .proposal(let name):
-                guard let handler = try await handler(for: name) else {
+                guard let registration = try await registration(for: name) else {
                     listener.refuse()
                     hasRefused = true
                     continue
                 }
                 let data = listener.accept()
-                return (NegotiatedStream(name, over: raw, output: listener.takeOutput(), leftover: data), handler)
+                return (NegotiatedStream(name, over: raw, output: listener.takeOutput(), leftover: data), registration)
             }
         }
     }
 
-    private func handler(for name: String) async throws -> StreamHandler? {
+    private func registration(for name: String) async throws -> Registration? {
         if ProtocolRegistry.gate(of: name) == .members, !session.isAdmitted {
             guard await session.waitForMembership() else { throw SessionError(.notMember) }
         }
-        return session.registry.handler(for: name)
+        return session.registry.registration(for: name)
     }
 
     private static func code(for error: any Error) -> StreamCode {

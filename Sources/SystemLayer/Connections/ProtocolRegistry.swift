@@ -8,8 +8,22 @@ public enum Gate: Hashable, Sendable {
     case members
 }
 
+/// How long one inbound stream of a protocol may take, from its agreement on: said of every protocol, so that none is
+/// served for ever by oversight.
+public enum StreamDeadline: Sendable {
+    /// The stream is reset after that time.
+    case within(Duration)
+    /// There is none: what bounds each wait instead.
+    case unlimited(because: StaticString)
+}
+
 /// Serves one inbound stream. When it returns, the stream is finished; when it throws, the stream is reset.
 public typealias StreamHandler = @NetworkActor @Sendable (Session, NegotiatedStream) async throws -> Void
+
+struct Registration {
+    let deadline: StreamDeadline
+    let handler: StreamHandler
+}
 
 /// The protocols that a node serves, by their multistream names.
 @NetworkActor
@@ -21,23 +35,26 @@ public final class ProtocolRegistry {
     /// The one realm protocol that those who are not members yet speak.
     public nonisolated static let admissionID = "/dep2p/realm/admission/1.0.0"
 
-    private var handlers: [String: StreamHandler] = [:]
+    private var handlers: [String: Registration] = [:]
 
     public init() {}
 
     /// Serves `protocolID` with `handler`, instead of what was registered before.
     ///
+    /// - Parameter deadline: what keeps a peer from holding the stream, and what is kept for it, for ever.
     /// - Returns: false when ``protocolLimit`` is reached.
     @discardableResult
-    public func register(_ protocolID: String, handler: @escaping StreamHandler) -> Bool {
+    public func register(
+        _ protocolID: String, deadline: StreamDeadline, handler: @escaping StreamHandler
+    ) -> Bool {
         guard handlers[protocolID] != nil || handlers.count < Self.protocolLimit else { return false }
-        handlers[protocolID] = handler
+        handlers[protocolID] = Registration(deadline: deadline, handler: handler)
         return true
     }
 
     public func unregister(_ protocolID: String) { handlers[protocolID] = nil }
 
-    public func handler(for protocolID: String) -> StreamHandler? { handlers[protocolID] }
+    func registration(for protocolID: String) -> Registration? { handlers[protocolID] }
 
     /// The gate follows from the name alone, so that a stranger cannot learn what is registered behind it.
     public nonisolated static func gate(of protocolID: String) -> Gate {

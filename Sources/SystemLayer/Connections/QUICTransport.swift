@@ -60,6 +60,9 @@ extension Connection: SecureConnection {
         try await openStream(within: patience)
     }
     public func promote() { promote(to: nil) }
+    public func grantStreams(_ count: Int) {
+        promote(to: ConnectionAllowance(streams: count, window: 0, maxWindow: 0))
+    }
 
     public func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void) {
         onStream = { handler($0) }

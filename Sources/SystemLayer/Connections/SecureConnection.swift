@@ -41,12 +41,16 @@ public protocol SecureConnection: AnyObject, Sendable {
     /// ``Connection/promote(to:)``.
     func promote()
 
+    /// Grants the peer so many streams at once, and no larger windows.
+    func grantStreams(_ count: Int)
+
     /// Ends the connection; the peer sees `code` and `reason`.
     func close(code: UInt64, reason: String)
 }
 
 extension SecureConnection {
     public func promote() {}
+    public func grantStreams(_ count: Int) {}
     public func openByteStream() async throws -> any ByteStream { try await openByteStream(within: nil) }
 }
 

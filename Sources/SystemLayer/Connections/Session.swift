@@ -39,6 +39,21 @@ public final class Session: Identifiable {
     private var handlers: [UInt64: Task<Void, Never>] = [:]
     private var nextHandler: UInt64 = 0
     private var pathHandlers: [@NetworkActor (ConnectionPath) -> Void] = []
+    /// Whether more than a stranger's streams are served at once; and whether the connection's windows are raised.
+    private var servesMore = false
+    private var isPromoted = false
+
+    /// What happens to a session that decides about its worth.
+    enum Occurrence {
+        /// The peer asked for something that is offered to it.
+        case used
+        case admitted
+        /// The node does something for it that lasts, or (negative) is done with that.
+        case committed(Int)
+        case moved
+    }
+
+    var onOccurrence: (@NetworkActor (Session, Occurrence) -> Void)?
 
     init(
         id: UInt64, localNodeID: NodeID, connection: any SecureConnection, registry: ProtocolRegistry,
@@ -60,6 +75,7 @@ public final class Session: Identifiable {
         connection.setCloseHandler { [weak self] end in self?.ended(end) }
         connection.setPathHandler { [weak self] path in
             guard let self else { return }
+            onOccurrence?(self, .moved)
             for handler in pathHandlers { handler(path) }
         }
         connection.setStreamHandler { [weak self] stream in
@@ -147,7 +163,7 @@ public final class Session: Identifiable {
     }
 
     private func serve(_ stream: any ByteStream) {
-        guard end == nil, handlers.count < limits.handlersPerSession else {
+        guard end == nil, handlers.count < (servesMore ? limits.handlersPerSession : limits.strangerStreams) else {
             stream.reset(StreamCode.busy.rawValue)
             return
         }
@@ -159,6 +175,33 @@ public final class Session: Identifiable {
         }
     }
 
+    /// The peer and this node have agreed on a protocol. An admission that is asked for is no use of the node yet.
+    func began(_ protocolID: String) {
+        if protocolID != ProtocolRegistry.admissionID { onOccurrence?(self, .used) }
+    }
+
+    // MARK: Worth
+
+    /// The node does something for the session that lasts, such as a reservation or a circuit: it is kept when
+    /// strangers that it does nothing for are closed. Once for each such thing, and ``release()`` once after it.
+    public func commit() {
+        // A stream stands for each circuit; windows stay a stranger's.
+        if !servesMore, end == nil {
+            servesMore = true
+            connection.grantStreams(limits.handlersPerSession)
+        }
+        onOccurrence?(self, .committed(1))
+    }
+
+    public func release() { onOccurrence?(self, .committed(-1)) }
+
+    /// Gives the peer the streams and windows of those that the node works with. There is no way back.
+    func promote() {
+        guard !isPromoted, end == nil else { return }
+        (isPromoted, servesMore) = (true, true)
+        connection.promote()
+    }
+
     // MARK: Membership
 
     /// Marks the session as proving its membership; streams for members wait meanwhile.
@@ -168,7 +211,13 @@ public final class Session: Identifiable {
 
     /// Ends the admission that is under way; an admitted session stays so.
     public func endAdmission(admitted: Bool) {
-        if membership != .admitted { membership = admitted && end == nil ? .admitted : .outsider }
+        if membership != .admitted {
+            membership = admitted && end == nil ? .admitted : .outsider
+            if isAdmitted {
+                promote()
+                onOccurrence?(self, .admitted)
+            }
+        }
         let waiters = membershipWaiters
         membershipWaiters = []
         for waiter in waiters { waiter.resume(returning: ()) }
@@ -224,6 +273,9 @@ public final class Session: Identifiable {
         endHandlers.append(handler)
     }
 
+    /// Those who wait for the end: it must not depend on what the peer does.
+    package var endHandlerCount: Int { endHandlers.count }
+
     private func ended(_ end: SessionEnd) {
         guard self.end == nil else { return }
         self.end = end
@@ -235,6 +287,7 @@ public final class Session: Identifiable {
         endWaiters = []
         endHandlers = []
         pathHandlers = []
+        onOccurrence = nil
         for waiter in waiters { waiter.resume(returning: end) }
         for observer in observers { observer(self, end) }
     }

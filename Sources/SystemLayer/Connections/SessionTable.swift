@@ -5,7 +5,7 @@ internal import QUIC
 ///
 /// Two nodes that dial each other at once get two connections; both ends keep the one that the smaller NodeID dialled
 /// and retire the other, which stays for the streams it has. Any further connection is a second process under the same
-/// identity, or a peer that lost the first one: it is taken, up to the limit, and the newest is used for new streams.
+/// identity, or a peer that lost the first one: it is taken, up to the limit for one node, and the newest is used for new streams.
 struct SessionTable {
     /// Connections of opposite directions that open within this time were dialled at once.
     static let simultaneousWindow = Duration.seconds(5)
@@ -37,14 +37,8 @@ struct SessionTable {
     var count: Int { entries.count }
 
     mutating func open(_ entry: Entry) -> OnOpen {
+        if let limit = refusal(of: entry.nodeID) { return .refused(limit) }
         let siblings = byNode[entry.nodeID] ?? []
-        if entries.count >= limits.sessions {
-            return .refused(LimitExceeded(name: "connections", value: entries.count, limit: limits.sessions))
-        }
-        if siblings.count >= limits.sessionsPerPeer {
-            return .refused(
-                LimitExceeded(name: "connections with one node", value: siblings.count, limit: limits.sessionsPerPeer))
-        }
         entries[entry.id] = entry
         byNode[entry.nodeID, default: []].append(entry.id)
         let rival = siblings.compactMap { entries[$0] }.last { rival in
@@ -55,6 +49,13 @@ struct SessionTable {
         let loser = isKept(entry) ? rival.id : entry.id
         entries[loser]?.isRetired = true
         return .opened(retired: [loser])
+    }
+
+    /// The limit that keeps another session with the node out.
+    func refusal(of nodeID: NodeID) -> LimitExceeded? {
+        let count = byNode[nodeID]?.count ?? 0
+        guard count >= limits.sessionsPerPeer else { return nil }
+        return LimitExceeded(name: "connections with one node", value: count, limit: limits.sessionsPerPeer)
     }
 
     /// Whether the rule of the smaller NodeID keeps this one of two dialled at once.

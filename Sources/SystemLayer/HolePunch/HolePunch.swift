@@ -57,7 +57,8 @@ public final class HolePunch {
 
     public func start() {
         takeDatagrams()
-        connections.registry.register(Self.id) { [weak self] session, stream in
+        connections.registry.register(Self.id, deadline: .within(PunchLink.roundDeadline * 2)) {
+            [weak self] session, stream in
             guard let link = self?.link(of: session) else { throw SessionError(.unsupported) }
             try await link.serve(stream)
         }

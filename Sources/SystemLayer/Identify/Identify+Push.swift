@@ -14,7 +14,7 @@ extension Identify {
     /// Asks the nodes that this one dials where they are, and takes what nodes push.
     public func learn() {
         guard let connections else { return }
-        connections.registry.register(Self.pushID) { session, stream in
+        connections.registry.register(Self.pushID, deadline: .within(Self.deadline)) { session, stream in
             let reader = FrameReader(stream, limit: Self.messageLimit)
             var merged: [UInt8] = []
             for _ in 0..<Self.messageCount {
@@ -24,6 +24,7 @@ extension Identify {
             let information = try PeerInformation(decoding: merged, of: session.remoteNodeID)
             if let record = information.record { session.learned(record) }
         }
+        connections.onAdmission { [weak self] session in self?.admitted(session) }
         connections.onSession { session in
             guard session.isInitiator else { return }
             networkTask { [weak session] in
@@ -46,7 +47,7 @@ extension Identify {
         }
     }
 
-    private func push(to session: Session) {
+    func push(to session: Session) {
         networkTask { [weak self] in
             guard let message = try? self?.message(for: session) else { return }
             try? await session.clock.withDeadline(Self.deadline) {

@@ -17,6 +17,8 @@ public final class Identify {
     private let agent: String
     private let addresses: @NetworkActor () -> [Address]
     private let sequence: @NetworkActor () -> UInt64
+    /// Sessions whose peers, as strangers, were not told every address: they are once they are admitted.
+    private var withheld: Set<UInt64> = []
     weak var connections: Connections?
     /// A push that is about to be sent.
     var pending: TimerToken?
@@ -39,7 +41,7 @@ public final class Identify {
     /// Answers under both names.
     public func serve() {
         for name in Self.protocolIDs {
-            connections?.registry.register(name) { [weak self] session, stream in
+            connections?.registry.register(name, deadline: .within(Self.deadline)) { [weak self] session, stream in
                 guard let self else { return }
                 try await stream.writeFrame(try message(for: session))
             }
@@ -48,7 +50,7 @@ public final class Identify {
 
     /// What this node says of itself to the peer of `session`.
     func message(for session: Session) throws -> [UInt8] {
-        let own = Array(addresses().prefix(PeerRecord.maximumAddresses))
+        let own = Array(told(session).prefix(PeerRecord.maximumAddresses))
         let record = try PeerRecord(nodeID: key.nodeID, seq: sequence(), addresses: own.compactMap(\.withoutNodeID))
         let information = PeerInformation(
             publicKey: key.publicKey, listenAddresses: own.compactMap(\.withoutNodeID),
@@ -56,6 +58,23 @@ public final class Identify {
             observedAddress: Self.observed(session.path),
             protocolVersion: Self.protocolVersion, agentVersion: agent, record: nil)
         return try information.encoded(signedRecord: try record.sealed(by: key))
+    }
+
+    /// The addresses that the peer of `session` is told.
+    private func told(_ session: Session) -> [Address] {
+        let all = addresses()
+        guard let rule = connections?.addressRule() else { return [] }
+        let voucher = rule.voucher(of: session)
+        let told = all.filter { rule.tells($0, to: voucher) }
+        if !session.isAdmitted, told.count < all.count, session.isOpen, withheld.insert(session.id).inserted {
+            session.onEnd { [weak self] session, _ in self?.withheld.remove(session.id) }
+        }
+        return told
+    }
+
+    /// The peer of `session` is a member now.
+    func admitted(_ session: Session) {
+        if withheld.remove(session.id) != nil { push(to: session) }
     }
 
     private static func observed(_ path: ConnectionPath) -> Address? {

@@ -11,12 +11,18 @@ public enum Ping {
     public nonisolated static let ratePerSecond = 100
     /// How long a stream may stay silent between two pings.
     public nonisolated static let idleLimit = Duration.seconds(120)
+    /// Streams of one session served at once, as the specification has it.
+    public nonisolated static let streamsPerSession = 2
+    /// Bytes of echoes that the peer may leave unacknowledged: a link of a second's delay at the full rate has half of it.
+    public nonisolated static let unacknowledgedLimit = 2 * ratePerSecond * payloadSize
 
     /// Serves ping under both of its names.
     public static func serve(on connections: Connections) {
+        let quota = StreamQuota(limit: streamsPerSession)
         for name in protocolIDs {
-            connections.registry.register(name) { session, stream in
-                try await PingResponder(stream, clock: session.clock).run()
+            connections.registry.register(name, deadline: .unlimited(because: "silence ends it, two a session")) {
+                session, stream in
+                try await quota.run(session) { try await PingResponder(stream, clock: session.clock).run() }
             }
         }
     }
@@ -94,6 +100,7 @@ private struct PingResponder {
     func run() async throws {
         var bucket = TokenBucket(rate: Ping.ratePerSecond, burst: Ping.burst)
         var pending: [UInt8] = []
+        var echoed: UInt64 = 0
         let idle = IdleTimer(stream, clock: clock, limit: Ping.idleLimit)
         defer { idle.stop() }
         while let chunk = try await stream.read() {
@@ -102,7 +109,12 @@ private struct PingResponder {
             while pending.count >= Ping.payloadSize {
                 let wait = bucket.take(now: clock.now)
                 if wait > .zero { try await clock.sleep(for: wait) }
+                // Who takes no echoes is not served more of them to keep.
+                guard echoed <= stream.acknowledgedBytes + UInt64(Ping.unacknowledgedLimit) else {
+                    throw SessionError(.busy)
+                }
                 try await stream.write(Chunk(pending.prefix(Ping.payloadSize)))
+                echoed += UInt64(Ping.payloadSize)
                 pending.removeFirst(Ping.payloadSize)
             }
         }

@@ -30,9 +30,9 @@ public final class DialBackService {
     }
 
     public func serve(on connections: Connections) {
-        connections.registry.register(Self.id) { [weak self] session, stream in
+        connections.registry.register(Self.id, deadline: .within(Self.deadline)) { [weak self] session, stream in
             let reader = FrameReader(stream, limit: DialBackMessage.limit)
-            let request = try await session.clock.withDeadline(Self.deadline) { try await reader.required() }
+            let request = try await reader.required()
             guard let self else { return }
             try await stream.writeFrame(try DialBackMessage.encode(answer(request, session)))
         }

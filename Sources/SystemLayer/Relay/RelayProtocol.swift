@@ -8,7 +8,9 @@ enum RelayProtocol {
     nonisolated static let firstMessageDeadline = Duration.seconds(5)
 
     static func serve(on connections: Connections, service: RelayService?, client: RelayClient?) {
-        connections.registry.register(id) { [weak service, weak client] session, stream in
+        connections.registry.register(
+            id, deadline: .unlimited(because: "the first message has one, then it stands for a circuit")
+        ) { [weak service, weak client] session, stream in
             let reader = FrameReader(stream, limit: RelayMessage.limit)
             let first = try await session.clock.withDeadline(firstMessageDeadline) { try await reader.required() }
             switch try? RelayMessage(decoding: first) {

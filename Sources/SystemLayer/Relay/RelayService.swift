@@ -52,6 +52,8 @@ public final class RelayService {
     private var machine: RelayMachine
     private var circuits: [UInt64: LiveCircuit] = [:]
     private var watched: Set<UInt64> = []
+    /// The sessions by which reservations are held.
+    private var holders: [NodeID: Session] = [:]
     private var timer: TimerToken?
     private var openedCircuits: UInt64 = 0
     private var refusals: UInt64 = 0
@@ -96,7 +98,9 @@ public final class RelayService {
             let client = try await allowed(session)
             switch machine.reserve(client, now: connections.clock.now) {
             case .refused(let error): throw error
-            case .granted(let isRenewal): onEvent?(.reserved(client.nodeID, isRenewal: isRenewal))
+            case .granted(let isRenewal):
+                hold(session)
+                onEvent?(.reserved(client.nodeID, isRenewal: isRenewal))
             }
         } catch {
             return try await refuse(error, session, stream)
@@ -158,7 +162,11 @@ public final class RelayService {
         }
         let live = LiveCircuit(circuit)
         circuits[number] = live
+        session.commit()
+        other.commit()
         defer {
+            session.release()
+            other.release()
             forwarder.close(circuit)
             circuits[number] = nil
         }
@@ -243,8 +251,20 @@ public final class RelayService {
     private func sessionEnded(_ client: RelayMachine.Client) {
         watched.remove(client.session)
         let (ended, held) = machine.connectionClosed(client)
-        if held { onEvent?(.reservationEnded(client.nodeID)) }
+        if held { reservationEnded(client.nodeID) }
         for number in ended { circuits[number]?.ended.resume(returning: .closed) }
+    }
+
+    /// A session that holds a reservation is kept when others are closed.
+    private func hold(_ session: Session) {
+        guard holders[session.remoteNodeID] !== session else { return }
+        session.commit()
+        holders.updateValue(session, forKey: session.remoteNodeID)?.release()
+    }
+
+    private func reservationEnded(_ nodeID: NodeID) {
+        holders.removeValue(forKey: nodeID)?.release()
+        onEvent?(.reservationEnded(nodeID))
     }
 
     private func startSweeping() {
@@ -254,7 +274,7 @@ public final class RelayService {
             timer = nil
             lookForFrames()
             let due = machine.timerFired(now: connections.clock.now)
-            for nodeID in due.expired { onEvent?(.reservationEnded(nodeID)) }
+            for nodeID in due.expired { reservationEnded(nodeID) }
             let seconds = UInt64(clamping: limits.circuitTime?.components.seconds ?? 0)
             for number in due.overdue {
                 circuits[number]?.ended.resume(

@@ -45,7 +45,9 @@ final class Relayed {
             // What is measured stays on the path that it was dialled over.
             $0.usesDirect = false
         }
-        node.connections.registry.register(protocolID) { _, stream in try await answer(stream) }
+        node.connections.registry.register(protocolID, deadline: .unlimited(because: "a test")) { _, stream in
+            try await answer(stream)
+        }
         guard await node.waitForRelay(timeout: .seconds(10)) else { throw BenchmarkError("no reservation") }
         return node
     }

@@ -17,6 +17,7 @@ import Testing
         (connect(.refused), .peerOffline), (connect(.unreachable), .noPath), (connect(.wrongPeer), .wrongPeer),
         (connect(.handshakeFailed), .protocolViolation), (connect(.dialledSelf), .usage), (connect(.limit), .busy),
         (RealmError(.refused), .notMember), (RealmError(.notMember), .notMember), (RealmError(.timeout), .timeout),
+        (RealmError(.busy), .busy), (SessionError(.closed(SessionEnd(.closedByPeer(.limit)))), .busy),
         (MessagingError(.tooLarge(limit: 1)), .tooLarge), (MessagingError(.unknownProtocol), .refused),
         (MessagingError(.handlerFailed), .peerFailed), (MessagingError(.busy), .busy),
         (SessionError(.closed(SessionEnd(.closedByPeer(.notAllowed)))), .refused),
@@ -42,6 +43,13 @@ import Testing
     func everyCodeOfTheEngineHasAStatusOfItsOwn(_ known: DeP2PError.Code.Known) {
         let code = DeP2PError.Code(rawValue: known.rawValue)
         #expect((CLIError(DeP2PError(code, "")).code == .internalError) == (code == .internalError))
+    }
+
+    /// Issue 7.5: what another try may mend is 75, not a refusal's 77.
+    @Test func busyIsWorthAnotherTry() {
+        for error in [RealmError(.busy), MessagingError(.busy), SessionError(.busy)] as [any Error] {
+            #expect(CLIError(error).code.status == .tryAgain)
+        }
     }
 
     @Test func whatAPeerSaidIsEscaped() {

@@ -6,52 +6,48 @@ import Testing
 
 @Suite struct AdmissionBackoffTests {
     private func at(_ seconds: UInt64) -> NetworkInstant { NetworkInstant(nanoseconds: seconds * 1_000_000_000) }
+    private func subject(_ number: UInt32) -> Subject { Subject(IPAddress(v4: number)) }
 
-    @Test func doublesAfterTheFreeFailures() {
+    @Test func answersWaitTwiceAsLongAfterTheFreeFailures() {
         let node = IdentityKey.generate().nodeID
-        let subjects = AdmissionBackoff.subjects(node, nil)
         var backoff = AdmissionBackoff()
-        for _ in 0..<AdmissionBackoff.freeFailuresPerNode { backoff.failed(subjects, now: at(100)) }
-        #expect(!backoff.isHeldOff(subjects, now: at(100)))
-        var now: UInt64 = 100
-        for delay: UInt64 in [1, 2, 4, 8, 16, 32, 64, 64, 64] {
-            backoff.failed(subjects, now: at(now))
-            #expect(backoff.isHeldOff(subjects, now: at(now + delay - 1)))
-            #expect(!backoff.isHeldOff(subjects, now: at(now + delay)))
-            now += delay
+        for _ in 0..<AdmissionBackoff.freeFailuresPerNode {
+            #expect(backoff.failed(node, subject(1), now: at(100)) == .zero)
         }
+        for delay in [250, 500, 1_000, 2_000, 3_000, 3_000] {
+            #expect(backoff.failed(node, subject(1), now: at(100)) == .milliseconds(delay))
+        }
+        for _ in 0..<1_000 { #expect(backoff.failed(node, subject(1), now: at(100)) == .seconds(3)) }
         backoff.succeeded(node)
-        backoff.failed(subjects, now: at(now))
-        #expect(!backoff.isHeldOff(subjects, now: at(now)))
+        #expect(backoff.failed(node, subject(2), now: at(100)) == .zero)
+    }
+
+    @Test @NetworkActor func noAnswerWaitsForLongerThanAnOpener() {
+        #expect(AdmissionBackoff.longestDelay < Admission.deadline)
     }
 
     @Test func forgetsAfterAWhile() {
-        let subjects = AdmissionBackoff.subjects(IdentityKey.generate().nodeID, nil)
+        let node = IdentityKey.generate().nodeID
         var backoff = AdmissionBackoff()
-        for _ in 0..<20 { backoff.failed(subjects, now: at(0)) }
-        backoff.failed(subjects, now: at(700))
-        #expect(!backoff.isHeldOff(subjects, now: at(700)))
+        for _ in 0..<20 { _ = backoff.failed(node, subject(1), now: at(0)) }
+        #expect(backoff.failed(node, subject(1), now: at(700)) == .zero)
     }
 
-    @Test func manyIdentitiesOfOneAddressAreHeldOffTogether() throws {
-        let ip = try #require(IPAddress("2001:db8::1"))
-        let neighbour = try #require(IPAddress("2001:db8::ffff:1"))
+    @Test func manyIdentitiesOfOneSubjectWaitTogether() {
         var backoff = AdmissionBackoff()
-        for _ in 0...AdmissionBackoff.freeFailuresPerIP {
-            backoff.failed(AdmissionBackoff.subjects(IdentityKey.generate().nodeID, ip), now: at(0))
+        for _ in 0...AdmissionBackoff.freeFailuresPerSubject {
+            _ = backoff.failed(IdentityKey.generate().nodeID, subject(1), now: at(0))
         }
-        let fresh = IdentityKey.generate().nodeID
-        #expect(backoff.isHeldOff(AdmissionBackoff.subjects(fresh, neighbour), now: at(0)))
-        #expect(!backoff.isHeldOff(AdmissionBackoff.subjects(fresh, .v4Loopback), now: at(0)))
+        #expect(backoff.failed(IdentityKey.generate().nodeID, subject(1), now: at(0)) > .zero)
+        #expect(backoff.failed(IdentityKey.generate().nodeID, subject(2), now: at(0)) == .zero)
     }
 
-    @Test func isBounded() throws {
+    @Test func isBounded() {
         var backoff = AdmissionBackoff()
         let node = IdentityKey.generate().nodeID
         for index in 0..<UInt32(AdmissionBackoff.entryLimit + 50) {
-            backoff.failed([.ip(IPAddress(v4: index))], now: at(UInt64(index) / 100))
+            _ = backoff.failed(node, subject(index), now: at(UInt64(index) / 100))
         }
-        backoff.failed([.node(node)], now: at(100))
         #expect(backoff.count == AdmissionBackoff.entryLimit)
     }
 }

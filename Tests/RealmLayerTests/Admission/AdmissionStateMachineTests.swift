@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct AdmissionStateMachineTests {
     private let nodes = (0..<3).map { _ in IdentityKey.generate().nodeID }
-    private let key = SecureRandom.bytes(32)
+    private let key = AuthenticationKey(SecureRandom.bytes(32))
     private let standIn = SecureRandom.bytes(32)
     private let exporter = SecureRandom.bytes(32)
 
@@ -14,7 +14,7 @@ import Testing
         AdmissionContext(exporter: exporter ?? self.exporter, opener: nodes[opener], acceptor: nodes[acceptor])
     }
 
-    private func acceptor(_ context: AdmissionContext, key: [UInt8]?) -> AdmissionAcceptor {
+    private func acceptor(_ context: AdmissionContext, key: AuthenticationKey?) -> AdmissionAcceptor {
         AdmissionAcceptor(context: context, key: key, standIn: standIn)
     }
 
@@ -27,7 +27,7 @@ import Testing
 
     @Test func anotherKeyAndNoKeyAnswerAlike() {
         let opener = AdmissionOpener(context: context(), key: key)
-        let other = acceptor(context(), key: SecureRandom.bytes(32)).receive(opener.proof)
+        let other = acceptor(context(), key: AuthenticationKey(SecureRandom.bytes(32))).receive(opener.proof)
         let none = acceptor(context(), key: nil).receive(opener.proof)
         #expect(other == none)
         #expect(!none.isAdmitted && none.answer.count == AdmissionContext.proofLength)
@@ -36,7 +36,7 @@ import Testing
 
     /// A node outside a realm is not entered by whoever guesses the key it stands in with.
     @Test func noKeyAdmitsNobodyEvenWithTheStandIn() {
-        let opener = AdmissionOpener(context: context(), key: standIn)
+        let opener = AdmissionOpener(context: context(), key: AuthenticationKey(standIn))
         #expect(!acceptor(context(), key: nil).receive(opener.proof).isAdmitted)
     }
 

@@ -36,20 +36,17 @@ import Testing
         #expect(table.preferred(nodes[1]) == nil && table.count == 0)
     }
 
-    @Test func refusesBeyondItsLimitsAndNamesThem() {
+    @Test func refusesMoreOfOneNodeThanItsLimitAndNamesIt() {
         var limits = ConnectionLimits()
         limits.sessionsPerPeer = 2
-        limits.sessions = 3
         var table = SessionTable(localNodeID: nodes[0], limits: limits)
         _ = table.open(entry(1, of: nodes[1], isInitiator: false))
         _ = table.open(entry(2, of: nodes[1], isInitiator: false))
-        #expect(
-            table.open(entry(3, of: nodes[1], isInitiator: false))
-                == .refused(LimitExceeded(name: "connections with one node", value: 2, limit: 2)))
-        let others = (0..<2).map { _ in IdentityKey.generate().nodeID }
-        #expect(table.open(entry(4, of: others[0], isInitiator: false)) == .opened(retired: []))
-        #expect(
-            table.open(entry(5, of: others[1], isInitiator: false))
-                == .refused(LimitExceeded(name: "connections", value: 3, limit: 3)))
+        let limit = LimitExceeded(name: "connections with one node", value: 2, limit: 2)
+        #expect(table.refusal(of: nodes[1]) == limit)
+        #expect(table.open(entry(3, of: nodes[1], isInitiator: false)) == .refused(limit))
+        let other = IdentityKey.generate().nodeID
+        #expect(table.refusal(of: other) == nil)
+        #expect(table.open(entry(4, of: other, isInitiator: false)) == .opened(retired: []))
     }
 }

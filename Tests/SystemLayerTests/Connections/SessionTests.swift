@@ -11,7 +11,7 @@ import Wire
     private let network = MemoryNetwork()
 
     private func echo(_ node: MemoryNode, _ name: String) {
-        node.connections.registry.register(name) { _, stream in
+        node.connections.registry.register(name, deadline: .unlimited(because: "a test")) { _, stream in
             while let chunk = try await stream.read() { try await stream.write(chunk) }
         }
     }
@@ -63,7 +63,7 @@ import Wire
         let time = SimulatedNetwork(seed: 1)
         let (near, far) = PipeStream.pair()
         let silent = NegotiatedStream(proposing: "/silent", over: near, patience: (time, .seconds(10)))
-        try await time.run {
+        await time.run {
             await #expect(throws: SessionError(.timeout)) { try await silent.read() }
             #expect(time.now.duration(since: NetworkInstant(nanoseconds: 1_000_000_000)) == .seconds(10))
         }
@@ -107,9 +107,9 @@ import Wire
         #expect(try await stream.read()?.array() == [5])
     }
 
-    @Test func handlersAreBounded() async throws {
+    @Test func aStrangersHandlersAreBounded() async throws {
         var limits = ConnectionLimits()
-        limits.handlersPerSession = 4
+        limits.strangerStreams = 4
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2, limits: limits))
         echo(right, "/echo")
         let session = try await left.connect(to: right)
@@ -131,6 +131,52 @@ import Wire
         let sixth = try await session.openStream("/echo")
         try await sixth.write(Chunk([2]))
         #expect(try await sixth.read()?.array() == [2])
+    }
+
+    @Test func aMemberIsServedMoreStreamsThanAStranger() async throws {
+        var limits = ConnectionLimits()
+        limits.strangerStreams = 2
+        limits.handlersPerSession = 4
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2, limits: limits))
+        echo(right, "/echo")
+        let session = try await left.connect(to: right)
+        let far = try #require(right.connections.session(with: left.nodeID))
+        for expected in [2, 4] {
+            var streams: [NegotiatedStream] = []
+            for _ in 0..<6 {
+                let stream = try await session.openStream("/echo")
+                try? await stream.write(Chunk([1]))
+                _ = try? await stream.read()
+                streams.append(stream)
+            }
+            #expect(far.servedStreamCount == expected)
+            for stream in streams { stream.reset(0) }
+            for _ in 0..<100 where far.servedStreamCount > 0 { await Task.yield() }
+            far.beginAdmission()
+            far.endAdmission(admitted: true)
+        }
+    }
+
+    @Test func aHandlerIsEndedAtItsDeadline() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        right.connections.registry.register("/silent", deadline: .within(.seconds(5))) { _, stream in
+            while try await stream.read() != nil {}
+        }
+        let session = try await left.connect(to: right)
+        let far = try #require(right.connections.session(with: left.nodeID))
+        _ = await network.clock.run {
+            await #expect(throws: SessionError(.reset(.timeout))) {
+                do {
+                    let stream = try await session.openStream("/silent")
+                    try await stream.write(Chunk([1]))
+                    while try await stream.read() != nil {}
+                } catch {
+                    throw SessionError(error, on: session)
+                }
+            }
+        }
+        for _ in 0..<100 where far.servedStreamCount > 0 { await Task.yield() }
+        #expect(far.servedStreamCount == 0 && far.isOpen)
     }
 
     @Test func negotiationHasADeadline() async throws {

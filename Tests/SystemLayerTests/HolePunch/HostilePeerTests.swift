@@ -15,7 +15,7 @@ import Testing
 
     /// Answers every round with candidates that are others' addresses.
     private func lie(_ node: RelayNode, _ candidates: [Candidate]) {
-        node.connections.registry.register(HolePunch.id) { _, stream in
+        node.connections.registry.register(HolePunch.id, deadline: .unlimited(because: "a test")) { _, stream in
             let reader = FrameReader(stream, limit: HolePunchMessage.limit)
             _ = try await reader.requiredPunch()
             try await stream.write(.answer(HolePunchMessage.Offer(candidates: candidates, hostMark: [])))
@@ -109,7 +109,7 @@ import Testing
             world.liars.append(liar)
             let counts = watch(world)
             var heard: [HolePunchMessage.Offer] = []
-            liar.connections.registry.register(HolePunch.id) { _, stream in
+            liar.connections.registry.register(HolePunch.id, deadline: .unlimited(because: "a test")) { _, stream in
                 let reader = FrameReader(stream, limit: HolePunchMessage.limit)
                 guard case .offer(let offer) = try await reader.requiredPunch() else { return }
                 heard.append(offer)

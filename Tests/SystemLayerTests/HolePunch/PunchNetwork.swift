@@ -156,7 +156,8 @@ final class PunchTransfer {
 
     /// Takes what the other side sends on one stream.
     init(at node: PunchNode) {
-        node.node.connections.registry.register(Self.id) { [weak self] _, stream in
+        node.node.connections.registry.register(Self.id, deadline: .unlimited(because: "a test")) {
+            [weak self] _, stream in
             while let chunk = try await stream.read() { self?.take(chunk.array()) }
             self?.isComplete = true
         }

@@ -33,7 +33,7 @@ import Wire
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
         let service = serve(right)
         for name in ["/dep2p/app/messaging/1.0.0", "/dep2p/realm/x/1.0.0"] {
-            right.connections.registry.register(name) { _, _ in }
+            right.connections.registry.register(name, deadline: .unlimited(because: "a test")) { _, _ in }
         }
         let session = try await left.connect(to: right)
         let told = try await Identify.ask(session).protocols
@@ -46,12 +46,57 @@ import Wire
         withExtendedLifetime(service) {}
     }
 
+    /// Issue 7.25: what lies behind a node's public face is for members.
+    @Test func strangersAreNotToldPrivateAddressesAndMembersAre() async throws {
+        let stranger = try #require(IPAddress("9.9.9.9"))
+        let left = MemoryNode(in: network, port: 1, ip: stranger)
+        let right = MemoryNode(in: network, port: 2)
+        let (own, office) = (try Address("/ip4/8.8.8.8/udp/7/quic-v1"), try Address("/ip4/10.0.0.7/udp/7/quic-v1"))
+        var sequence: UInt64 = 1
+        let service = Identify(
+            key: right.key, agent: "dep2p/test", connections: right.connections, addresses: { [own, office] },
+            sequence: {
+                sequence += 1; return sequence
+            })
+        service.serve()
+        service.learn()
+        let client = serve(left)
+        client.learn()
+        let session = try await left.connect(to: right)
+        let answer = try await Identify.ask(session)
+        #expect(answer.listenAddresses == [own] && answer.record?.addresses == [own])
+        // Admitted after it was told the half of it, it is told the rest unasked.
+        let far = try #require(right.connections.session(with: left.nodeID))
+        far.beginAdmission()
+        far.endAdmission(admitted: true)
+        for _ in 0..<200 { await Task.yield() }
+        let known = left.connections.addressBook.addresses(of: right.nodeID).compactMap(\.withoutNodeID)
+        #expect(known == [own, office])
+        #expect(try await Identify.ask(session).listenAddresses == [own, office])
+        withExtendedLifetime((service, client)) {}
+    }
+
+    @Test func aSilentPushIsEnded() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let service = serve(right)
+        service.learn()
+        _ = try await left.connect(to: right)
+        let raw = try await left.transport.connections[0].openByteStream()
+        try await raw.write(Chunk(MultistreamDialer([Identify.pushID]).firstFlight))
+        let session = try #require(right.connections.session(with: left.nodeID))
+        await network.clock.run {
+            try? await network.clock.sleep(for: Identify.deadline + .seconds(2))
+        }
+        #expect(session.servedStreamCount == 0)
+        withExtendedLifetime(service) {}
+    }
+
     @Test func anotherNodesAnswerIsRefused() async throws {
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
         let other = MemoryNode(in: network, port: 3)
         let service = serve(other)
         let far = try await right.connect(to: other)
-        right.connections.registry.register("/ipfs/id/1.0.0") { _, stream in
+        right.connections.registry.register("/ipfs/id/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in
             try await stream.writeFrame(try service.message(for: far))
         }
         let session = try await left.connect(to: right)
@@ -61,7 +106,7 @@ import Wire
     @Test func oversizedAndRandomAnswersAreViolations() async throws {
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
         let session = try await left.connect(to: right)
-        right.connections.registry.register("/ipfs/id/1.0.0") { _, stream in
+        right.connections.registry.register("/ipfs/id/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in
             try await stream.write(Chunk(Varint.encode(UInt64(Identify.messageLimit) + 1)))
         }
         await #expect(throws: SessionError(.violation)) { try await Identify.ask(session) }

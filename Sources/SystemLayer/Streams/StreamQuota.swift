@@ -1,0 +1,26 @@
+internal import QUIC
+
+/// Counts the streams of one protocol that are served at once on each session.
+@NetworkActor
+final class StreamQuota {
+    private let limit: Int
+    private var counts: [UInt64: Int] = [:]
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Serves one more with `body`.
+    ///
+    /// - Throws: ``SessionError`` `busy` beyond the limit; what `body` throws.
+    func run(_ session: Session, _ body: @NetworkActor () async throws -> Void) async throws {
+        let count = counts[session.id, default: 0]
+        guard count < limit else { throw SessionError(.busy) }
+        counts[session.id] = count + 1
+        defer {
+            let left = counts[session.id, default: 1] - 1
+            counts[session.id] = left > 0 ? left : nil
+        }
+        try await body()
+    }
+}
