@@ -54,6 +54,13 @@ final class RelayNode {
     var clientEvents: [RelayClient.Event] = []
     var serviceEvents: [RelayService.Event] = []
 
+    /// These nodes ask each other nothing, as whole nodes do (identify): their connections would not be kept for it.
+    private static var limits: ConnectionLimits {
+        var limits = ConnectionLimits()
+        limits.strangerTime = .seconds(24 * 60 * 60)
+        return limits
+    }
+
     init(
         _ network: SimulatedNetwork, key: IdentityKey, at socket: SocketAddress, limits: RelayLimits?, membersOnly: Bool
     ) throws {
@@ -61,7 +68,7 @@ final class RelayNode {
         self.socket = socket
         endpoint = try Endpoint(key: key, driver: network.makeDriver(address: socket), clock: network)
         connections = Connections(
-            localNodeID: key.nodeID, transport: QUICTransport(endpoint), clock: network, limits: ConnectionLimits())
+            localNodeID: key.nodeID, transport: QUICTransport(endpoint), clock: network, limits: Self.limits)
         client = RelayClient(connections, endpoint: endpoint)
         if let limits {
             service = RelayService(connections, endpoint: endpoint, limits: limits, membersOnly: membersOnly)
