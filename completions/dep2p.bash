@@ -20,7 +20,7 @@ _dep2p() {
             only=1
         elif [[ -z $only && $word == -?* ]]; then
             case $word in
-            --allow | --circuit-bytes | --circuit-rate | --circuit-time | --config | --count | --identity | --interval | --listen | --max-circuits | --max-circuits-per-ip | --max-circuits-per-node | --max-circuits-per-subnet | --max-requests | --max-reservations | --max-reservations-per-ip | --max-reservations-per-subnet | --max-size | --message | --output | --passphrase-file | --peer | --preset | --realm-key | --relay | --reply | --reservation-time | --server | --show | --state-dir | --tcp-listen | --timeout | --to | --transfers | -c | -i | -m | -o) skip=1 ;;
+            --allow | --circuit-bytes | --circuit-rate | --circuit-time | --config | --count | --identity | --interval | --listen | --max-circuits | --max-circuits-per-ip | --max-circuits-per-node | --max-circuits-per-pair | --max-circuits-per-subnet | --max-requests | --max-reservations | --max-reservations-per-ip | --max-reservations-per-subnet | --max-size | --message | --output | --passphrase-file | --peer | --preset | --realm-key | --relay | --reply | --reservation-time | --server | --show | --state-dir | --tcp-listen | --timeout | --to | --transfers | -c | -i | -m | -o) skip=1 ;;
             esac
         elif [[ -z $command ]]; then
             command=$word
