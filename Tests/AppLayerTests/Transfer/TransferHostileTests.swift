@@ -211,9 +211,10 @@ import Testing
         var machine = TransferReceiverStateMachine()
         let name = String(repeating: "x", count: 250)
         var refused: TransferError?
-        for page in 0..<100 where refused == nil {
+        for page in 0..<TransferLimits.entries / 1000 where refused == nil {
             let entries = (0..<1000).map { Self.file(["\(page)-\($0)-\(name)"], size: 0) }
-            let frame = TransferSenderFrame.offer(OfferPage(entries: entries, count: 100_000, totalSize: 0, more: true))
+            let frame = TransferSenderFrame.offer(
+                OfferPage(entries: entries, count: TransferLimits.entries, totalSize: 0, more: true))
             if case .fail(let error) = machine.handle(frame) { refused = error }
         }
         #expect(refused?.code == .badOffer)
