@@ -31,8 +31,13 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     /// The folder of the file before, which most often is the next one's too.
     private var lastFolder: (path: ArraySlice<String>, descriptor: Descriptor)?
 
-    /// - Parameter offer: with names that ``TransferName`` let pass.
-    init(folder: ReceiveFolder, offer: TransferOffer, sender: NodeID) {
+    private let partials: Int
+
+    /// - Parameters:
+    ///   - offer: with names that ``TransferName`` let pass.
+    ///   - partials: the most partial files that are held open.
+    init(folder: ReceiveFolder, offer: TransferOffer, sender: NodeID, partials: Int) {
+        self.partials = partials
         self.folder = folder
         self.offer = offer
         self.sender = sender
@@ -82,7 +87,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
             }
             guard stored[index] == nil else { continue }
             if last?.path != parent { last = (parent, try folder.directory(parent, create: false)) }
-            guard let directory = last?.descriptor, held.count < TransferLimits.partials else { continue }
+            guard let directory = last?.descriptor, held.count < partials else { continue }
             switch try WrittenFile.Partial.open(partialName(of: entry), in: directory, create: false) {
             case .missing: break
             case .busy: throw TransferError(.busy, "\(entry.name) is being received already")

@@ -13,6 +13,7 @@ final class ReceiverRun {
     private let timing: TransferTiming
     private let events: @NetworkActor @Sendable (TransferEvent) -> Void
 
+    var descriptors = DescriptorBudget.shared
     private var machine: TransferReceiverStateMachine
     private var splitter = FrameSplitter()
     private let offered = Waiter<TransferOffer>()
@@ -143,20 +144,26 @@ final class ReceiverRun {
         if case .refuse(let code, let reason) = await policy.decide(offer, sender) {
             throw TransferError(code, reason)
         }
-        let sink = try await prepare(offer)
+        return try await descriptors.withDescriptors(
+            for: .receiving, atLeast: ReceivingDescriptors.least, upTo: ReceivingDescriptors.most
+        ) { try await receive(offer, ReceivingDescriptors($0)) }
+    }
+
+    private func receive(_ offer: TransferOffer, _ descriptors: ReceivingDescriptors) async throws -> TransferSummary? {
+        let sink = try await prepare(offer, partials: descriptors.partials)
         isAccepted = true
         for page in HeldPage.pages(sink.claims) { frames.push(.accept(page)) }
         events(.accepted)
         try handle(machine.handleAccepted(held: sink.claims))
-        try await write(to: sink)
+        try await write(to: sink, files: descriptors.files)
         return nil
     }
 
-    private func prepare(_ offer: TransferOffer) async throws -> any TransferSink {
+    private func prepare(_ offer: TransferOffer, partials: Int) async throws -> any TransferSink {
         let (destination, sender) = (destination, sender)
         let sink: any TransferSink = try await offload {
             switch destination {
-            case .folder(let folder): FolderSink(folder: folder, offer: offer, sender: sender)
+            case .folder(let folder): FolderSink(folder: folder, offer: offer, sender: sender, partials: partials)
             case .descriptor(let descriptor): DescriptorSink(descriptor: descriptor, offer: offer)
             }
         }
@@ -176,10 +183,17 @@ final class ReceiverRun {
 
     // MARK: To the disk
 
-    private func write(to sink: any TransferSink) async throws {
+    /// - Parameter files: how many may be written and not yet durable.
+    private func write(to sink: any TransferSink, files: Int) async throws {
         // Folders are made even when no file follows.
         _ = try await offload { try sink.write([]) }
-        while let taken = try await operations.take(atLeast: TransferLimits.writeBatch) {
+        while true {
+            // A file takes two operations at least, its start and its end: no more are opened than there is room for.
+            try await written.waitForRoom(below: files)
+            let most = 2 * (files - written.weight)
+            guard let taken = try await operations.take(atLeast: TransferLimits.writeBatch, atMost: most) else {
+                return
+            }
             guard !taken.isEmpty else { continue }
             let results = try await offload { try sink.write(taken) }
             var weight = 0
@@ -191,16 +205,15 @@ final class ReceiverRun {
             }
             operations.release(weight)
             monitor.handleRead(now: clock.now)
-            try await handle(results)
+            try handle(results)
         }
     }
 
-    private func handle(_ results: [WriteResult]) async throws {
+    private func handle(_ results: [WriteResult]) throws {
         for result in results {
             switch result {
             case .written(let file):
                 written.push(file)
-                try await written.waitForRoom(below: TransferLimits.commitBacklog)
             case .mismatch(let index, let root):
                 frames.push(.mismatch(index: index, root: root))
                 try handle(machine.handleMismatch(index: index))

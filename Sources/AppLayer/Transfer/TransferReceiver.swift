@@ -35,6 +35,7 @@ public final class TransferReceiver {
     private let destination: Destination
     private let policy: ReceivePolicy
     private let timing: TransferTiming
+    var descriptors = DescriptorBudget.shared
 
     public init(
         destination: Destination, policy: ReceivePolicy = ReceivePolicy(), timing: TransferTiming = TransferTiming()
@@ -57,6 +58,7 @@ public final class TransferReceiver {
         let run = ReceiverRun(
             destination: destination, policy: policy, sender: sender, stream: stream, clock: clock, timing: timing,
             events: events)
+        run.descriptors = descriptors
         do {
             return try await run.transfer()
         } catch {

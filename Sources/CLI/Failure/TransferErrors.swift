@@ -34,6 +34,8 @@ extension CLIError {
         case (.stalled, _), (.peerOffline, _), (.peerFailed, _), (.interrupted, _): "run the same line again to resume"
         case (_, .tooLarge): "the receiver sets its limit with --max-size"
         case (_, .oneFileOnly): "the receiver writes to standard output, which takes one file"
+        case (_, .badOffer) where !error.isFromPeer:
+            "send it in parts, or as one stream: tar -c FOLDER | dep2p send --to TARGET -"
         default: nil
         }
     }
