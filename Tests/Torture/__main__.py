@@ -19,9 +19,11 @@ import machine
 import received
 import refused
 import relayed
+import sources
 from nodes import House, NeedsRoot
 
-TESTS = refused.TESTS + received.TESTS + interrupted.TESTS + field.TESTS + relayed.TESTS + machine.TESTS
+TESTS = (refused.TESTS + received.TESTS + interrupted.TESTS + field.TESTS + relayed.TESTS + machine.TESTS
+         + sources.TESTS)
 
 
 def arguments():

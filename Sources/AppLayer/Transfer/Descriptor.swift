@@ -148,9 +148,11 @@ struct FileStatus: Equatable, Sendable {
 extension [UInt8] {
     /// Calls `body` with the bytes and a terminating zero; bytes behind a zero inside are cut off.
     func withCString<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result {
-        (map(CChar.init(bitPattern:)) + [0]).withUnsafeBufferPointer { buffer in
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: count + 1) { buffer in
+            for index in indices { buffer.initializeElement(at: index, to: CChar(bitPattern: self[index])) }
+            buffer.initializeElement(at: count, to: 0)
             // Not nil: the buffer holds at least the zero.
-            buffer.baseAddress.map(body) ?? body("")
+            return UnsafePointer(buffer.baseAddress).map(body) ?? body("")
         }
     }
 }

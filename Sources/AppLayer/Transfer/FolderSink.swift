@@ -18,14 +18,16 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private let room = RoomLedger.shared
     private let reservation: RoomLedger.ID
 
-    /// - Parameter offer: with names that ``TransferName`` let pass.
-    init(folder: FolderHandle, offer: TransferOffer, sender: NodeID, pulse: TransferPulse) {
+    /// - Parameters:
+    ///   - offer: with names that ``TransferName`` let pass.
+    ///   - partials: the most partial files that are held open.
+    init(folder: FolderHandle, offer: TransferOffer, sender: NodeID, partials: Int, pulse: TransferPulse) {
         self.folder = folder
         self.offer = offer
         var names: Set<String> = []
         for entry in offer.entries { names.insert(entry.path[0]) }
         journal = ResumeJournal.open(in: folder, of: [sender.bytes] + names.sorted().map { Array($0.utf8) })
-        held = HeldFiles(of: offer, from: sender, in: folder, journal: journal, pulse: pulse)
+        held = HeldFiles(of: offer, from: sender, in: folder, journal: journal, limit: partials, pulse: pulse)
         reservation = room.makeID()
     }
 

@@ -25,6 +25,8 @@ struct HeldFiles {
     private let sender: NodeID
     private let pulse: TransferPulse
     private let journal: ResumeJournal?
+    /// The most partial files that are held open.
+    private let limit: Int
     private var held: [Int: Held] = [:]
     private var unhashed: [Int] = []
     private var piece = MerkleHasher()
@@ -33,10 +35,11 @@ struct HeldFiles {
     private var claimed: [Int: HeldFile.Content] = [:]
 
     init(
-        of offer: TransferOffer, from sender: NodeID, in folder: FolderHandle, journal: ResumeJournal?,
+        of offer: TransferOffer, from sender: NodeID, in folder: FolderHandle, journal: ResumeJournal?, limit: Int,
         pulse: TransferPulse
     ) {
         (self.offer, self.sender, self.folder, self.journal, self.pulse) = (offer, sender, folder, journal, pulse)
+        self.limit = limit
     }
 
     // MARK: Finding
@@ -56,7 +59,7 @@ struct HeldFiles {
             }
             guard stored[index] == nil else { continue }
             if last?.path != parent { last = (parent, try folder.directory(parent, create: false)) }
-            guard let place = last?.place, held.count < TransferLimits.partials else { continue }
+            guard let place = last?.place, held.count < limit else { continue }
             if let (file, status) = try existing(entry, in: place, patience) {
                 held[index] = Held(file: file, folder: place.path, length: status.size)
                 unhashed.append(index)

@@ -5,7 +5,7 @@ internal import QUIC
 /// Weight counts from `push` until the taker gives it back with `release`, so what is being worked on counts too.
 @NetworkActor
 final class Mailbox<Element: Sendable> {
-    private var elements: [Element] = []
+    private var elements: [(element: Element, weight: Int)] = []
     private var queuedWeight = 0
     private var isClosed = false
     private var isFlushing = false
@@ -16,7 +16,7 @@ final class Mailbox<Element: Sendable> {
     private(set) var weight = 0
 
     func push(_ element: Element, weight: Int = 1) {
-        elements.append(element)
+        elements.append((element, weight))
         queuedWeight += weight
         self.weight += weight
         wakeTaker()
@@ -50,12 +50,12 @@ final class Mailbox<Element: Sendable> {
         guard count < elements.count else {
             defer { elements = [] }
             (queuedWeight, isFlushing) = (0, false)
-            return elements
+            return elements.map(\.element)
         }
-        let taken = Array(elements.prefix(count))
+        let taken = elements.prefix(count)
         elements.removeFirst(count)
-        queuedWeight -= count
-        return taken
+        queuedWeight -= taken.reduce(0) { $0 + $1.weight }
+        return taken.map(\.element)
     }
 
     func release(_ weight: Int) {

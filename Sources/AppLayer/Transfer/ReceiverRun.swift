@@ -13,6 +13,7 @@ final class ReceiverRun {
     private let timing: TransferTiming
     private let events: @NetworkActor @Sendable (TransferEvent) -> Void
 
+    var descriptors = DescriptorBudget.shared
     private var machine: TransferReceiverStateMachine
     private var splitter = FrameSplitter()
     private let offered = Waiter<TransferOffer>()
@@ -185,21 +186,27 @@ final class ReceiverRun {
         if case .refuse(let code, let reason) = await policy.decide(offer, transfer) {
             throw TransferError(code, reason)
         }
-        let sink = try await prepare(offer)
+        return try await descriptors.withDescriptors(
+            for: .receiving, atLeast: ReceivingDescriptors.least, upTo: ReceivingDescriptors.most
+        ) { try await receive(offer, ReceivingDescriptors($0)) }
+    }
+
+    private func receive(_ offer: TransferOffer, _ descriptors: ReceivingDescriptors) async throws -> TransferSummary? {
+        let sink = try await prepare(offer, partials: descriptors.partials)
         isAccepted = true
         for page in HeldPage.pages(sink.claims) { frames.push(.accept(page)) }
         events(.accepted)
         try handle(machine.handleAccepted(held: sink.claims))
-        try await write(to: sink)
+        try await write(to: sink, files: descriptors.files)
         return nil
     }
 
-    private func prepare(_ offer: TransferOffer) async throws -> any TransferSink {
+    private func prepare(_ offer: TransferOffer, partials: Int) async throws -> any TransferSink {
         let (destination, sender, pulse) = (destination, transfer.sender, pulse)
         let sink: any TransferSink = try await offload {
             switch destination {
             case .folder(let folder):
-                FolderSink(folder: try folder.open(), offer: offer, sender: sender, pulse: pulse)
+                FolderSink(folder: try folder.open(), offer: offer, sender: sender, partials: partials, pulse: pulse)
             case .descriptor(let descriptor): DescriptorSink(descriptor: descriptor, offer: offer)
             }
         }
@@ -221,10 +228,17 @@ final class ReceiverRun {
 
     // MARK: To the disk
 
-    private func write(to sink: any TransferSink) async throws {
+    /// - Parameter files: how many may be written and not yet durable.
+    private func write(to sink: any TransferSink, files: Int) async throws {
         // Folders are made even when no file follows.
         _ = try await offload { try sink.write([]) }
-        while let taken = try await operations.take(atLeast: TransferLimits.writeBatch) {
+        while true {
+            // A file takes two operations at least, its start and its end: no more are opened than there is room for.
+            try await written.waitForRoom(below: files)
+            let most = 2 * (files - written.weight)
+            guard let taken = try await operations.take(atLeast: TransferLimits.writeBatch, atMost: most) else {
+                return
+            }
             guard !taken.isEmpty else { continue }
             let results = try await withTaskCancellationHandler {
                 try await offload { try sink.write(taken) }
@@ -241,16 +255,15 @@ final class ReceiverRun {
             }
             operations.release(weight)
             monitor.handleRead(now: clock.now)
-            try await handle(results)
+            try handle(results)
         }
     }
 
-    private func handle(_ results: [WriteResult]) async throws {
+    private func handle(_ results: [WriteResult]) throws {
         for result in results {
             switch result {
             case .written(let file):
                 written.push(file)
-                try await written.waitForRoom(below: TransferLimits.commitBacklog)
             case .mismatch(let index, let root):
                 frames.push(.mismatch(index: index, root: root))
                 try handle(machine.handleMismatch(index: index))

@@ -1,4 +1,3 @@
-internal import Glibc
 internal import QUIC
 
 /// What one turn of a ``SourceReader`` produced.
@@ -34,6 +33,7 @@ final class SourceReader: @unchecked Sendable {
     }
 
     private let source: SendSource
+    private var folders: SourceFolders
     private let held: TransferSenderStateMachine.Held
     private var stage = Stage.betweenFiles
     private var next = 0
@@ -45,6 +45,7 @@ final class SourceReader: @unchecked Sendable {
     init(source: SendSource, held: TransferSenderStateMachine.Held) {
         self.source = source
         self.held = held
+        folders = SourceFolders(tops: source.tops)
     }
 
     /// Reads about ``TransferLimits/batch`` bytes, or compares about ``TransferLimits/hashSlice``.
@@ -54,7 +55,9 @@ final class SourceReader: @unchecked Sendable {
         batch = SourceBatch()
         hashed = 0
         var isIdle = false
-        while !isIdle, output.count < TransferLimits.batch, hashed < TransferLimits.hashSlice, !batch.isLast {
+        while !isIdle, output.count < TransferLimits.batch, hashed < TransferLimits.hashSlice, !batch.isLast,
+            batch.events.count < TransferLimits.filesPerBatch
+        {
             isIdle = try step()
         }
         batch.chunks = output.take()
@@ -81,7 +84,7 @@ final class SourceReader: @unchecked Sendable {
     private func begin(_ index: Int) throws(TransferError) {
         let file: SourceFile
         do throws(TransferError) {
-            file = try SourceFile(source: source, index: index)
+            file = try SourceFile(source.offer.entries[index], source.origins[index], index: index, in: &folders)
         } catch {
             return try giveUp(index, error)
         }
@@ -124,7 +127,7 @@ final class SourceReader: @unchecked Sendable {
                 isEnd = count == 0
                 hashed += count
                 comparison.add(chunk, keep: file.isStream)
-                if isEnd, !file.isStream { return try fail(file, SourceFile.changed(source.offer.entries[file.index])) }
+                if isEnd, !file.isStream { return try fail(file, SourceFile.shrunk(source.offer.entries[file.index])) }
             }
         } else {
             isEnd = true
@@ -152,6 +155,7 @@ final class SourceReader: @unchecked Sendable {
 
     private func sendFile(_ file: SourceFile) throws(TransferError) -> Bool {
         var file = file
+        stage = .betweenFiles  // gives up the reference, so that the hasher changes in place
         let remaining = (file.size ?? 0) - min(file.position, file.size ?? 0)
         guard remaining > 0 else {
             try end(file)
@@ -166,7 +170,7 @@ final class SourceReader: @unchecked Sendable {
             switch file.read(into: chunk, limit: length - (before - start), waiting: false) {
             case .success(let count?) where count > 0:
                 chunk.withBytes { file.hasher.update($0.extracting(before..<chunk.count)) }
-            case .success: failure = SourceFile.changed(source.offer.entries[file.index])
+            case .success: failure = SourceFile.shrunk(source.offer.entries[file.index])
             case .failure(let error): failure = error
             }
         }
@@ -222,97 +226,5 @@ final class SourceReader: @unchecked Sendable {
     private func fail(_ file: SourceFile, _ error: TransferError) throws(TransferError) -> Bool {
         try giveUp(file.index, error)
         return false
-    }
-}
-
-/// A file or stream while it is read.
-struct SourceFile {
-    let index: Int
-    /// `nil` for a stream.
-    let size: UInt64?
-    private let descriptor: Descriptor?
-    private let stream: Int32
-    private let opened: FileStatus?
-    /// Where reading continues; of a stream, the bytes read.
-    var position: UInt64 = 0
-    /// Where sending began.
-    var offset: UInt64 = 0
-    /// Bytes of a stream that were sent.
-    var sent: UInt64 = 0
-    var hasher = MerkleHasher()
-
-    var isStream: Bool { size == nil }
-
-    /// Milliseconds to wait for a stream's bytes before looking up.
-    private static let patience: Int32 = 200
-
-    init(source: SendSource, index: Int) throws(TransferError) {
-        self.index = index
-        let entry = source.offer.entries[index]
-        if case .stream(let number) = source.origins[index] {
-            (size, descriptor, stream, opened) = (nil, nil, number, nil)
-            return
-        }
-        let descriptor = try Self.open(source.origins[index], entry)
-        guard case .success(let status) = descriptor.status(), status.kind == .file else {
-            throw TransferError(.notAFile, "\(entry.name) is no longer a file")
-        }
-        guard status.size == entry.size else { throw Self.changed(entry) }
-        (size, self.descriptor, stream, opened) = (entry.size, descriptor, descriptor.number, status)
-        _ = posix_fadvise(descriptor.number, 0, 0, POSIX_FADV_SEQUENTIAL)
-    }
-
-    private static func open(_ origin: SendSource.Origin, _ entry: TransferEntry) throws(TransferError) -> Descriptor {
-        // Without O_NONBLOCK, opening what has become a pipe meanwhile would hang.
-        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
-        let result: Result<Descriptor, FileError>
-        switch origin {
-        case .path(let path): result = Descriptor.open(path, in: nil, flags: flags)
-        case .member(let root, let components):
-            var folder = Result<Descriptor, FileError>.success(root)
-            for component in components.dropLast() {
-                folder = folder.flatMap { Descriptor.openDirectory(Array(component.utf8), in: $0) }
-            }
-            let name = Array((components.last ?? "").utf8)
-            result = folder.flatMap { Descriptor.open(name, in: $0, flags: flags) }
-        case .stream, .none: result = .failure(FileError(errno: EINVAL))
-        }
-        switch result {
-        case .success(let descriptor): return descriptor
-        case .failure(let error):
-            throw TransferError(.fileAccess, "\(entry.name): \(error)", underlying: error)
-        }
-    }
-
-    static func changed(_ entry: TransferEntry) -> TransferError {
-        TransferError(.changedWhileSending, "\(entry.name) changed while being sent")
-    }
-
-    /// An error when the file is not the one that was opened any more.
-    func changeSinceOpening(_ entry: TransferEntry) -> TransferError? {
-        guard let descriptor, let opened else { return nil }
-        guard case .success(let now) = descriptor.status(), now.isUnchanged(since: opened) else {
-            return Self.changed(entry)
-        }
-        return nil
-    }
-
-    /// Reads up to `limit` bytes behind what `chunk` holds.
-    ///
-    /// - Returns: the bytes read, 0 at the end; `nil` when a stream has none now (after a little patience, if
-    ///   `waiting`).
-    mutating func read(into chunk: Chunk, limit: Int, waiting: Bool) -> Result<Int?, TransferError> {
-        if isStream {
-            var poll = pollfd(fd: stream, events: Int16(POLLIN), revents: 0)
-            guard Glibc.poll(&poll, 1, waiting ? Self.patience : 0) > 0 else { return .success(nil) }
-        }
-        switch chunk.read(from: stream, at: isStream ? nil : position, limit: limit) {
-        case .success(let count):
-            position += UInt64(count)
-            return .success(count)
-        case .failure(let error) where error.errno == EAGAIN: return .success(nil)
-        case .failure(let error):
-            return .failure(TransferError(.fileAccess, "reading failed: \(error)", underlying: error))
-        }
     }
 }

@@ -61,6 +61,8 @@ public enum TransferLimits {
     static let chunk = 256 * 1024
     /// Bytes read before they cross to the network thread.
     static let batch = 1 << 20
+    /// Files that end in one such hand-over: the first of many small ones should not wait for the last.
+    static let filesPerBatch = 512
     /// Bytes read ahead of the network.
     static let readAhead = 4 << 20
     /// Bytes that wait for the disk before the network must wait.
@@ -190,8 +192,10 @@ public struct TransferSummary: Equatable, Sendable {
     public var directories = 0
     /// Files that the sender could not read to their end, or that changed meanwhile.
     public var failed: [TransferFailure] = []
-    /// Sender only: what lies in the folders but is not sent (symlinks, devices, unusable names).
+    /// Sender only: what lies in the folders and is not sent (symlinks, devices, pipes, sockets).
     public var skipped: [SkippedFile] = []
+    /// Sender only: what should have been sent and could not even be offered.
+    public var unsent: [UnsentFile] = []
 
     /// The root of the only file; of several, the Merkle root over their roots in the order of the offer.
     public var root: MerkleRoot? {

@@ -39,6 +39,7 @@ public final class TransferReceiver {
     private let destination: Destination
     private let policy: ReceivePolicy
     private let timing: TransferTiming
+    var descriptors = DescriptorBudget.shared
 
     public init(
         destination: Destination, policy: ReceivePolicy = ReceivePolicy(), timing: TransferTiming = TransferTiming()
@@ -70,6 +71,7 @@ public final class TransferReceiver {
             destination: destination, policy: policy,
             transfer: turn?.transfer ?? IncomingTransfer(id: 0, sender: sender), turn: turn, stream: stream,
             clock: clock, timing: timing, events: events)
+        run.descriptors = descriptors
         do {
             return try await run.run()
         } catch {

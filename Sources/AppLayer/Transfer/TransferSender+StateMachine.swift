@@ -146,8 +146,10 @@ struct TransferSenderStateMachine {
             guard path.reduce(0, { $0 + $1.utf8.count + 1 }) <= TransferLimits.pathBytes else {
                 return .fail(.violation("a stored name beyond \(TransferLimits.pathBytes) bytes"))
             }
+            // Most often they are the same: one array of a hundred thousand, then, not two.
+            let offered = offer.entries[index].path
             let file = TransferredFile(
-                index: index, path: offer.entries[index].path, storedPath: path, size: sent.size, root: root)
+                index: index, path: offered, storedPath: path == offered ? offered : path, size: sent.size, root: root)
             files.summary.files.append(file)
             files.summary.bytes += sent.size
             return .stored(file)

@@ -5,10 +5,14 @@ public import QUIC
 public final class TransferSender {
     private let source: SendSource
     private let timing: TransferTiming
+    private let descriptors: DescriptorBudget
 
-    public init(source: SendSource, timing: TransferTiming = TransferTiming()) {
-        self.source = source
-        self.timing = timing
+    public convenience init(source: SendSource, timing: TransferTiming = TransferTiming()) {
+        self.init(source: source, timing: timing, descriptors: .shared)
+    }
+
+    init(source: SendSource, timing: TransferTiming = TransferTiming(), descriptors: DescriptorBudget) {
+        (self.source, self.timing, self.descriptors) = (source, timing, descriptors)
     }
 
     /// Runs the transfer; the stream is finished or reset when this returns.
@@ -20,7 +24,8 @@ public final class TransferSender {
         over stream: any ByteStream, clock: any NetworkClock,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws -> TransferSummary {
-        let run = SenderRun(source: source, stream: stream, clock: clock, timing: timing, events: events)
+        let run = SenderRun(
+            source: source, stream: stream, clock: clock, timing: timing, descriptors: descriptors, events: events)
         do {
             return try await run.transfer()
         } catch {
@@ -38,6 +43,7 @@ private final class SenderRun {
     private let stream: any ByteStream
     private let clock: any NetworkClock
     private let timing: TransferTiming
+    private let descriptors: DescriptorBudget
     private let events: @NetworkActor @Sendable (TransferEvent) -> Void
 
     private var machine: TransferSenderStateMachine
@@ -50,9 +56,10 @@ private final class SenderRun {
 
     init(
         source: SendSource, stream: any ByteStream, clock: any NetworkClock, timing: TransferTiming,
-        events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void
+        descriptors: DescriptorBudget, events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void
     ) {
         (self.source, self.stream, self.clock, self.timing, self.events) = (source, stream, clock, timing, events)
+        self.descriptors = descriptors
         machine = TransferSenderStateMachine(offer: source.offer)
         monitor = SendMonitor(
             acknowledgedBefore: stream.acknowledgedBytes, now: clock.now, stall: timing.stall,
@@ -106,7 +113,7 @@ private final class SenderRun {
         case .stored(let file): events(.stored(file))
         case .fileFailed(let failure): events(.failed(failure))
         case .finish(var summary):
-            summary.skipped = source.skipped
+            (summary.skipped, summary.unsent) = (source.skipped, source.unsent)
             monitor.handleFinished(summary)
             return summary
         case .fail(let error): throw error
@@ -134,6 +141,13 @@ private final class SenderRun {
 
     private func readAhead(_ reader: SourceReader) async throws {
         defer { batches.close() }
+        let needed = DescriptorBudget.perSending
+        try await descriptors.withDescriptors(for: .sending, atLeast: needed, upTo: needed) { _ in
+            try await readAll(reader)
+        }
+    }
+
+    private func readAll(_ reader: SourceReader) async throws {
         while true {
             let batch = try await offload { try reader.nextBatch() }
             try Task.checkCancellation()
@@ -249,22 +263,31 @@ extension TransferError {
 }
 
 extension TransferOffer {
-    /// The offer in frames.
-    func pages() -> [OfferPage] {
-        var pages: [OfferPage] = []
-        var page = OfferPage(entries: [], count: entries.count, totalSize: totalSize, more: true)
+    /// The offer in frames, each made when it is asked for.
+    func pages() -> OfferPages { OfferPages(self) }
+}
+
+struct OfferPages: Sequence, IteratorProtocol {
+    private let offer: TransferOffer
+    private var position = 0
+    private var isDone = false
+
+    init(_ offer: TransferOffer) {
+        self.offer = offer
+    }
+
+    mutating func next() -> OfferPage? {
+        guard !isDone else { return nil }
+        var page = OfferPage(entries: [], count: offer.entries.count, totalSize: offer.totalSize, more: true)
         var bytes = 0
-        for entry in entries {
+        while position < offer.entries.count {
+            let entry = offer.entries[position]
             bytes += entry.encodedSize
-            if bytes > TransferLimits.frame / 4, !page.entries.isEmpty {
-                pages.append(page)
-                page.entries = []
-                bytes = entry.encodedSize
-            }
+            if bytes > TransferLimits.frame / 4, !page.entries.isEmpty { return page }
             page.entries.append(entry)
+            position += 1
         }
-        page.more = false
-        pages.append(page)
-        return pages
+        (page.more, isDone) = (false, true)
+        return page
     }
 }

@@ -19,6 +19,7 @@ final class Delivery {
     private var root: MerkleRoot?
     private var reply: [UInt8]?
     private var failed: [TransferFailure] = []
+    private var unsent: [UnsentFile] = []
     private var skipped: [SkippedFile] = []
 
     init(_ run: NodeRun, target: Target) {
@@ -36,15 +37,22 @@ final class Delivery {
     }
 
     private var listFields: [JSONField] {
-        let failures = failed.map { failure -> JSONValue in
-            let error = CLIError(transfer: failure.error)
-            return .object([
-                .string("path", failure.path.joined(separator: "/")), .string("code", error.code.name),
-                .string("message", error.message),
-            ])
-        }
         let skips = skipped.map { JSONValue.object([.string("path", $0.path), .string("reason", $0.reason)]) }
+        let failures =
+            Self.failures(unsent) + failed.map { Self.failure(Array($0.path.joined(separator: "/").utf8), $0.error) }
         return [JSONField("failed", .array(failures)), JSONField("skipped", .array(skips))]
+    }
+
+    private nonisolated static func failures(_ unsent: [UnsentFile]) -> [JSONValue] {
+        unsent.map { failure($0.path, $0.error) }
+    }
+
+    private nonisolated static func failure(_ path: [UInt8], _ error: TransferError) -> JSONValue {
+        let error = CLIError(transfer: error)
+        return .object([
+            .path("path", path), .string("code", error.code.name),
+            .string("message", error.message),
+        ])
     }
 
     private var output: Output { run.context.output }
@@ -89,6 +97,8 @@ final class Delivery {
     // MARK: Files
 
     func send(_ source: SendSource, over node: Node) async throws {
+        unsent = source.unsent
+        skipped = source.skipped
         let session = try await connect(over: node)
         for skip in source.skipped {
             output.note("not sent: \(TerminalText.escape(skip.path)): \(TerminalText.escape(skip.reason))")
@@ -122,7 +132,8 @@ final class Delivery {
             if let fields = due.event { output.event("progress", fields) }
         case .failed(let failure):
             let name = TerminalText.escape(failure.path.joined(separator: "/"))
-            output.note("not sent: \(name): \(TerminalText.escape(failure.error.message))")
+            // The end tells it too.
+            output.detail("not sent: \(name): \(TerminalText.escape(failure.error.message))")
         case .offered, .accepted, .stored: break
         }
     }
@@ -133,18 +144,34 @@ final class Delivery {
         files = summary.files.count
         root = summary.root
         failed = summary.failed
-        skipped = summary.skipped
-        if let first = summary.failed.first {
-            let error = CLIError(transfer: first.error)
-            let count = summary.failed.count
-            let message = count == 1 ? error.message : "\(count) files were not sent; the first: \(error.message)"
-            throw CLIError(error.code, message, hint: error.hint, fields: fields)
-        }
+        let errors = unsent.map(\.error) + failed.map(\.error)
+        if !errors.isEmpty { throw Self.error(errors, fields) }
         let resumed = resumedBytes > 0 ? ", \(FixedPoint.bytes(resumedBytes)) were there already" : ""
         output.note(
             "sent \(FixedPoint.bytes(bytes)) in \(FixedPoint.duration(duration)) to \(session.remoteNodeID), "
                 + "\(session.path)\(resumed)")
     }
+
+    /// What to end with when `errors` kept things from being sent: the first one's code. Of all that was named or lies in
+    /// the folders, each is told, as far as somebody can read them; the result carries all.
+    private nonisolated static func error(_ errors: [TransferError], _ fields: [JSONField]) -> CLIError {
+        let told = errors.prefix(mostTold).map { CLIError(transfer: $0) }
+        guard let first = told.first else { return CLIError(.internalError, "nothing failed") }
+        guard errors.count > 1 else { return CLIError(first.code, first.message, hint: first.hint, fields: fields) }
+        var details = told.map { "  " + $0.message }
+        if errors.count > told.count { details.append("  and \(errors.count - told.count) more; --json lists all") }
+        return CLIError(
+            first.code, "\(errors.count) files or folders were not sent:", hint: first.hint, details: details,
+            fields: fields)
+    }
+
+    /// Of nothing that could be sent.
+    nonisolated static func error(_ unsent: [UnsentFile]) -> CLIError {
+        error(unsent.map(\.error), [JSONField("failed", .array(failures(unsent)))])
+    }
+
+    /// Lines about what was not sent.
+    private nonisolated static let mostTold = 100
 
     static func name(of offer: TransferOffer) -> String {
         guard let first = offer.entries.first else { return "" }

@@ -9,10 +9,13 @@ extension CommandEntry {
             "Sends to the node that listens as TARGET: a NodeID, or an address that ends in `/p2p/NODEID`, such as "
                 + "`dep2p listen` prints. Both nodes need the same realm key.",
             "Files and folders arrive under their own names in the receiver's folder. `-` sends standard input. Symbolic "
-                + "links and device files are not sent.",
-            "The command succeeds only when the receiver has verified everything and said so. A transfer that was "
-                + "interrupted, by whatever and at whatever byte, resumes when the same line runs again. When the receiver "
-                + "acknowledges nothing for 30 s the command gives up with status 75.",
+                + "links, devices, pipes and sockets in folders are not sent, which is no failure.",
+            "The command succeeds only when the receiver has verified everything that was named and said so. What can't be "
+                + "read, or has a name that can't travel (control characters, bytes that aren't UTF-8, more than 64 folders "
+                + "deep), does not keep the rest from being sent; it is told, and the status is that of the first. A file "
+                + "that grows meanwhile is sent as long as it was at the start.",
+            "A transfer that was interrupted, by whatever and at whatever byte, resumes when the same line runs again. When "
+                + "the receiver acknowledges nothing for 30 s the command gives up with status 75.",
             "What begins over a relay goes on directly as soon as a direct path is found, and over the relay again when that "
                 + "path dies.",
         ],
@@ -28,7 +31,7 @@ extension CommandEntry {
                 says: "send what a program writes", line: "pg_dump db | dep2p send --realm-key realm.key --to ADDR -"),
         ],
         statuses: [
-            .badData, .inputMissing, .unknownPeer, .unavailable, .tryAgain, .protocolViolation, .permission,
+            .badData, .inputMissing, .unknownPeer, .unavailable, .ioError, .tryAgain, .protocolViolation, .permission,
         ],
         events: [
             .init(
@@ -37,9 +40,10 @@ extension CommandEntry {
             .init("progress", "At most twice a second: `bytes` acknowledged, `total`, `rate` in bytes a second."),
             .init(
                 "result",
-                "Adds `bytes`, `seconds`, `files`, `root` (the Merkle root in hexadecimal), `path`, `resumed_bytes` and, "
-                    + "for a message, `reply`. When no connection came about, `attempts` tells each attempt's `stage`, "
-                    + "`address`, `elapsed_ms`, `outcome` and `detail`."),
+                "Adds `bytes`, `seconds`, `files`, `root` (the Merkle root in hexadecimal), `path`, `resumed_bytes`; "
+                    + "what was not sent, in `failed` (`path`, or `path_base64` when it is not UTF-8, `code`, `message`) "
+                    + "and, of links and devices, `skipped`; for a message, `reply`. When no connection came about, "
+                    + "`attempts` tells each attempt's `stage`, `address`, `elapsed_ms`, `outcome` and `detail`."),
         ],
         plan: { options throws(CLIError) in try SendPlan(options) })
 }
@@ -131,11 +135,18 @@ struct SendPlan: CommandPlan, Equatable {
         do {
             switch payload {
             case .message: return nil
-            case .paths(let paths): return try SendSource(paths: paths)
+            case .paths(let paths):
+                let (source, unsent) = try SendSource.find(paths)
+                guard let source else { throw Delivery.error(unsent) }
+                return source
             case .standardInput: return try SendSource(stream: StandardStream.input.rawValue)
             }
-        } catch {
+        } catch let error as TransferError {
             throw CLIError(transfer: error)
+        } catch let error as CLIError {
+            throw error
+        } catch {
+            throw CLIError(.internalError, "\(error)")
         }
     }
 }

@@ -36,6 +36,8 @@ extension CLIError {
         case (_, .tooLarge): "the receiver sets its limit with --max-size"
         case (_, .busy) where error.limit != nil: "the receiver sets how many it takes at once with --transfers"
         case (_, .oneFileOnly): "the receiver writes to standard output, which takes one file"
+        case (_, .badOffer) where !error.isFromPeer:
+            "send it in parts, or as one stream: tar -c FOLDER | dep2p send --to TARGET -"
         default: nil
         }
     }

@@ -28,6 +28,12 @@ int dep2p_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_
 /// renameat2 with RENAME_NOREPLACE within one directory: 0 or the errno.
 int dep2p_rename_noreplace(int directory, const char *from, const char *to);
 
+// ---- file systems (filesystems.c) ----
+
+/// Whether a file lies in one of the kernel's own file systems (proc, sysfs and the like), where stat(2) does not know
+/// sizes: 1 or 0. `directory` may be AT_FDCWD.
+int dep2p_is_kernel_file(int directory, const char *name);
+
 // ---- addresses ----
 
 /// An IP address and port in host order; family is 4 or 6; IPv4 sits in the low 32 bits of `low`.

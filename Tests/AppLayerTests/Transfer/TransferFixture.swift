@@ -145,6 +145,7 @@ let testSender = try? NodeID("12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nX
 func transfer(
     _ source: SendSource, to destination: TransferReceiver.Destination, policy: ReceivePolicy = ReceivePolicy(),
     from sender: NodeID? = testSender, timing: TransferTiming = TransferTiming(), cutAfter: Int = .max,
+    descriptors: DescriptorBudget? = nil,
     senderEvents: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in },
     receiverEvents: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
 ) async throws -> TransferOutcome {
@@ -152,12 +153,15 @@ func transfer(
     let cut = CutStream(right, after: cutAfter)
     let sender = try #require(sender)
     let clock = SystemNetworkClock.shared
+    let budget = descriptors ?? .shared
     async let sent = Task { @NetworkActor in
-        try await TransferSender(source: source, timing: timing).run(over: left, clock: clock, events: senderEvents)
+        try await TransferSender(source: source, timing: timing, descriptors: budget)
+            .run(over: left, clock: clock, events: senderEvents)
     }.result
     async let received = Task { @NetworkActor in
-        try await TransferReceiver(destination: destination, policy: policy, timing: timing)
-            .run(over: cut, from: sender, clock: clock, events: receiverEvents)
+        let receiver = TransferReceiver(destination: destination, policy: policy, timing: timing)
+        receiver.descriptors = budget
+        return try await receiver.run(over: cut, from: sender, clock: clock, events: receiverEvents)
     }.result
     return TransferOutcome(sent: await sent, received: await received, bytesOnTheWire: cut.bytesRead)
 }

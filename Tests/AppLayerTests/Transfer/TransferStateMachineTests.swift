@@ -12,7 +12,7 @@ import Testing
             entries: sizes.enumerated().map { TransferEntry(kind: .file, path: ["\($0)"], size: $1) })
     }
 
-    private static func page(_ offer: TransferOffer) -> TransferSenderFrame { .offer(offer.pages()[0]) }
+    private static func page(_ offer: TransferOffer) -> TransferSenderFrame { .offer(Array(offer.pages())[0]) }
 
     // MARK: Sender
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 
-from copies import DeP2P, OpenSSL, SecureCopy, free_port, wait_for_port
+from copies import DeP2P, OpenSSL, SecureCopy, Tar, check_same_folder, free_port, wait_for_port
 from measure import Failure, Process, alternate, median, run_json, status_kib
 from table import Row
 
@@ -60,6 +60,15 @@ class Bench:
                 for _ in range(mebibytes):
                     file.write(os.urandom(MEBIBYTE))
         return path
+
+    def many(self, count):
+        """A folder of so many files of 20 bytes, a thousand to a folder."""
+        folder = self.folder / f"many-{count}"
+        for number in range(0 if folder.exists() else count):
+            if number % 1000 == 0:
+                (folder / str(number // 1000)).mkdir(parents=True)
+            (folder / str(number // 1000) / str(number)).write_bytes(b"%019d\n" % number)
+        return folder
 
     def loop(self, mode, count):
         return run_json([self.loop_binary, mode, str(count)])
@@ -207,6 +216,21 @@ def copy_rows(bench):
               peak(ours) <= 64)
 
 
+def many_rows(bench):
+    """(a) Many small files, whole commands."""
+    count = 5_000 if bench.smoke else 100_000
+    source, tar = bench.many(count), Tar(bench.folder)
+    ours, theirs = alternate(
+        bench.runs, lambda: bench.dep2p().copy(source, check_same_folder), lambda: tar.copy(source))
+    seconds, baseline = (median([copy.wall for copy in copies]) for copies in (ours, theirs))
+    yield Row("many", f"send {count} files of 20 B, tmpfs", seconds, "s", Tar.name, baseline, False, "<= 2 x tar",
+              seconds <= 2 * baseline)
+    yield Row("many", "CPU, both sides", median([copy.cpu for copy in ours]), "s", Tar.name,
+              median([copy.cpu for copy in theirs]))
+    peak = max(max(copy.sender_peak_kib, copy.receiver_peak_kib) for copy in ours) / 1024
+    yield Row("many", "peak memory of a side", peak, "MiB", wanted="<= 64 MiB", reached=peak <= 64)
+
+
 def stream_rows(bench):
     """(b) Bytes of one stream, no disk."""
     size = 256 if bench.smoke else 4096
@@ -287,7 +311,7 @@ def memory_rows(bench):
     with open(source, "wb") as file:
         file.truncate(size * MEBIBYTE)
     try:
-        ours, other = bench.dep2p().copy(source, compare=False), bench.openssl().copy(source)
+        ours, other = bench.dep2p().copy(source, check=None), bench.openssl().copy(source)
     finally:
         source.unlink()
     for side, value, beside in (
@@ -322,7 +346,7 @@ def codec_rows(bench):
 
 
 GROUPS = {
-    "send": copy_rows, "stream": stream_rows, "request": request_rows, "handshake": handshake_rows,
+    "send": copy_rows, "many": many_rows, "stream": stream_rows, "request": request_rows, "handshake": handshake_rows,
     "start": start_rows, "memory": memory_rows, "idle": idle_rows, "relay": relay_rows, "codec": codec_rows,
 }
 

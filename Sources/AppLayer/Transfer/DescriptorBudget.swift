@@ -1,0 +1,171 @@
+internal import Glibc
+internal import QUIC
+
+/// Who gets how many of a bounded number of open files: pure.
+///
+/// First come, first served: nobody who wants little passes one who wants much, so everybody's turn comes.
+///
+/// Calling order for each: ``request(_:atLeast:upTo:)``; when that gives nothing, the answer comes from a later
+/// ``release(_:)`` or ``withdraw(_:)``; ``release(_:)`` of what was given, at last.
+struct DescriptorQueue {
+    typealias ID = UInt64
+
+    struct Grant: Equatable {
+        let id: ID
+        let count: Int
+    }
+
+    private struct Request {
+        let id: ID
+        let least: Int
+        let most: Int
+    }
+
+    let capacity: Int
+    private(set) var free: Int
+    private var waiting: [Request] = []
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        free = capacity
+    }
+
+    var waitingCount: Int { waiting.count }
+
+    /// - Returns: what was given, `nil` when it comes later.
+    mutating func request(_ id: ID, atLeast least: Int, upTo most: Int) -> Int? {
+        // More than there are in all is never there: whoever asks for it gets them all.
+        waiting.append(Request(id: id, least: max(min(least, capacity), 1), most: most))
+        return give().first { $0.id == id }?.count
+    }
+
+    mutating func release(_ count: Int) -> [Grant] {
+        free = min(free + count, capacity)
+        return give()
+    }
+
+    /// Gives up a request that waits.
+    mutating func withdraw(_ id: ID) -> [Grant] {
+        waiting.removeAll { $0.id == id }
+        return give()
+    }
+
+    private mutating func give() -> [Grant] {
+        var grants: [Grant] = []
+        while let next = waiting.first, next.least <= free {
+            waiting.removeFirst()
+            // Half of what is left stays for those who come next.
+            let count = min(next.most, max(next.least, free / 2))
+            free -= count
+            grants.append(Grant(id: next.id, count: count))
+        }
+        return grants
+    }
+}
+
+/// The open files that the transfers of this process may have at once: waited for, never failed on.
+///
+/// Half of the process's limit is for sockets and everything else. Of the files, a quarter is for what is sent: a
+/// process that sends to another while it receives from it must not wait for the other's descriptors with its own.
+@NetworkActor
+final class DescriptorBudget {
+    enum Use { case sending, receiving }
+
+    static let shared = DescriptorBudget(limit: DescriptorLimit.current)
+
+    /// Descriptors that transfers have at most. Libraries of this process use select(2), which takes none of 1024 or
+    /// more: files must not push their sockets there.
+    nonisolated static let most = 512
+    /// Descriptors of a transfer that is sent: the folder named, the file's folder, the file, and one while a folder is
+    /// looked up.
+    nonisolated static let perSending = 4
+
+    private var queues: [Use: DescriptorQueue]
+    private var waiters: [DescriptorQueue.ID: Waiter<Int>] = [:]
+    private var nextID: DescriptorQueue.ID = 0
+
+    /// - Parameter limit: descriptors that the process may have.
+    init(limit: Int) {
+        let files = max(min(limit / 2, Self.most), 4 * Self.perSending)
+        let sending = files / 4
+        queues = [
+            .sending: DescriptorQueue(capacity: sending), .receiving: DescriptorQueue(capacity: files - sending),
+        ]
+    }
+
+    /// Waits for descriptors, lets `body` use them, and takes them back.
+    func withDescriptors<Result: Sendable>(
+        for use: Use, atLeast least: Int, upTo most: Int, _ body: (Int) async throws -> Result
+    ) async throws -> Result {
+        let count = try await take(use, least, most)
+        defer { answer(use, queues[use]?.release(count)) }
+        return try await body(count)
+    }
+
+    private func take(_ use: Use, _ least: Int, _ most: Int) async throws -> Int {
+        nextID += 1
+        let id = nextID
+        if let count = queues[use]?.request(id, atLeast: least, upTo: most) { return count }
+        let waiter = Waiter<Int>()
+        waiters[id] = waiter
+        do {
+            return try await waiter.value()
+        } catch {
+            waiters[id] = nil
+            answer(use, queues[use]?.withdraw(id))
+            throw error
+        }
+    }
+
+    private func answer(_ use: Use, _ grants: [DescriptorQueue.Grant]?) {
+        for grant in grants ?? [] {
+            // Whoever was cancelled in the meantime has not taken its request back yet.
+            if let waiter = waiters.removeValue(forKey: grant.id), !waiter.isResolved {
+                waiter.resume(returning: grant.count)
+            } else {
+                answer(use, queues[use]?.release(grant.count))
+            }
+        }
+    }
+}
+
+/// How a transfer that arrives divides what it was given.
+struct ReceivingDescriptors {
+    static let least = 16
+    static let most = 272
+
+    /// The folder, the journal, the file that is written and its folder, and two while folders are looked up; and one
+    /// file more.
+    private static let fixed = 8
+    /// A file and its folder.
+    private static let perFile = 2
+
+    /// Partial files that are held open until their turn comes.
+    let partials: Int
+    /// Files that are written and wait for fsync and rename.
+    let files: Int
+
+    init(_ count: Int) {
+        let pairs = max(count - Self.fixed, 2 * Self.perFile) / Self.perFile
+        partials = min(max(pairs / 4, 1), TransferLimits.partials)
+        files = min(pairs - partials, TransferLimits.commitBacklog)
+    }
+}
+
+/// How many descriptors the process may have.
+public enum DescriptorLimit {
+    static var current: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// Raises the soft limit, which protects old programs from descriptors of 1024 and more, to the hard one. For a
+    /// program to call before it starts; a library has no business with it.
+    public static func raise() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
