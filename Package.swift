@@ -54,8 +54,10 @@ let package = Package(
         .target(name: "CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
         // libipsec-mb-dev, which exists for x86-64 only: many SHA-256 at once. Elsewhere OpenSSL hashes alone.
         .target(name: "CIPSecMB", linkerSettings: multiBuffer),
+        // The one that needs the other comes first: both are static where Sources/ngtcp2.sh has built them. Installing or
+        // removing that build changes the flags, so that what stood linked is linked again.
         .systemLibrary(
-            name: "CNgtcp2", pkgConfig: "libngtcp2 libngtcp2_crypto_gnutls",
+            name: "CNgtcp2", pkgConfig: "libngtcp2_crypto_gnutls libngtcp2",
             providers: [.apt(["libngtcp2-dev", "libngtcp2-crypto-gnutls-dev"])]),
         .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),

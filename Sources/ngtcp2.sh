@@ -2,17 +2,32 @@
 # Sourced by packages.sh: installs ngtcp2, the QUIC library.
 #
 # Why 1.11 and not what Debian 12 and Ubuntu 24.04 have of their own (0.12): before 1.4 a peer ends the process with one
-# packet of two NEW_CONNECTION_ID frames, and the thirty releases between mend more that a peer can reach
-# (Sources/CQUICShim/README.md). CVE-2026-40170, mended in 1.22.1 and in Debian's 1.11.0-1+deb13u1, is in the writer of
-# qlog files, which dep2p never switches on.
+# packet of two NEW_CONNECTION_ID frames, and the thirty releases between mend more that a peer can reach. CVE-2026-40170,
+# mended in 1.22.1 and in Debian's 1.11.0-1+deb13u1, is in the writer of qlog files, which dep2p never switches on.
+#
+# Why built here: its BBR takes random loss above 2 % for congestion and offers no setting (ngtcp2_changes). So upstream's
+# release is built with that changed, static and for dep2p alone. Where that can't be done, a package of the system serves:
+# all works, but links that lose packets are filled badly.
 ngtcp2_minimum=1.11.0
 
-# The release that is built where no package is new enough: upstream's own archive, signed there and equal to the one in
-# Debian's source package.
+# Upstream's own archive, signed there; Debian's source package holds the same file.
 ngtcp2_release=1.11.0
 ngtcp2_sha256=382c15bf66b630f26021631b25b7eb1feac42c67c1d6826189d61091dfaa4d09
-ngtcp2_url=https://github.com/ngtcp2/ngtcp2/releases/download/v$ngtcp2_release/ngtcp2-$ngtcp2_release.tar.xz
+ngtcp2_upstream=https://github.com/ngtcp2/ngtcp2/releases/download/v$ngtcp2_release/ngtcp2-$ngtcp2_release.tar.xz
+ngtcp2_pool=pool/main/n/ngtcp2/ngtcp2_$ngtcp2_release.orig.tar.xz
+# Where pkg-config and compilers look before they look at the system's packages.
 ngtcp2_prefix=/usr/local
+
+# What is changed: file, sed expression, and again. Each has to match one line, no less and no more.
+#
+# BBR takes a round's loss for congestion from 40 % on, not from 2 % (issue 7.2), and only such a loss lowers its estimates,
+# not that of any one packet. 1.11 follows draft-ietf-ccwg-bbr; 0.12 (BBR version 1) did not look at losses. Radio links
+# lose more than 2 % without any congestion. What loses half of a round is no radio link: a start that goes to 2.8 times
+# the rate of a shallow queue still ends by it.
+ngtcp2_changes=(
+    lib/ngtcp2_bbr.c 's/^\(#define NGTCP2_BBR_LOSS_THRESH_NUMER\) 2$/\1 40/'
+    lib/ngtcp2_bbr.c 's/^\( *if (bbr->loss_in_round\)) {$/\1 \&\& is_inflight_too_high(\&bbr->rst->rs)) {/'
+)
 
 ngtcp2_packages=(libngtcp2-dev libngtcp2-crypto-gnutls-dev)
 
@@ -20,25 +35,45 @@ ngtcp2_suffices() {
     pkg-config --exists "libngtcp2 >= $ngtcp2_minimum" "libngtcp2_crypto_gnutls >= $ngtcp2_minimum" 2>/dev/null
 }
 
-# Debian 13 and later have it; Debian 12 has it in its backports; elsewhere it is built.
+# The build below, with the changes of today.
+ngtcp2_is_ours() {
+    [ "$(pkg-config --variable=dep2p libngtcp2 2>/dev/null)" = "$(ngtcp2_mark)" ] && ngtcp2_suffices
+}
+ngtcp2_mark() { printf '%s-%.16s' "$ngtcp2_release" "$(printf '%s\n' "${ngtcp2_changes[@]}" | sha256sum)"; }
+
 install_ngtcp2() {
+    ! ngtcp2_is_ours || return 0
+    if ! can_be_root; then
+        ngtcp2_suffices || fail_without_root "${ngtcp2_packages[@]}" "(of version $ngtcp2_minimum or later)"
+        warn_of_package "root has not run Sources/quickstart.sh --packages"
+        return 0
+    fi
+    install_packages gcc make pkg-config xz-utils libc6-dev libgnutls28-dev
+    if ngtcp2_from_source; then return 0; fi
+    warn_of_package "ngtcp2 $ngtcp2_release could not be built, as the messages above say"
+    ngtcp2_suffices || ngtcp2_from_package
+    ngtcp2_suffices || fail "ngtcp2 $(pkg-config --modversion libngtcp2 2>/dev/null || echo '(none)') is too old: $ngtcp2_minimum or later is needed" \
+        "the messages above say why it could not be installed" \
+        "install it by hand so that this says 1.11 or later: pkg-config --modversion libngtcp2 libngtcp2_crypto_gnutls"
+}
+
+warn_of_package() {
+    warn "ngtcp2 is the system's own instead of the one changed for dep2p ($1):" \
+        "links that lose packets at random will be filled badly, one of 30 ms and 3 % loss to 11 % instead of 83 %"
+}
+
+# Debian 13 and later have it; Debian 12 has it in its backports.
+ngtcp2_from_package() {
     local system
-    ! ngtcp2_suffices || return 0
     # shellcheck disable=SC1091
     system=$(. /etc/os-release && printf '%s %s' "${ID:-}" "${VERSION_CODENAME:-}")
-    can_be_root || fail_without_root "${ngtcp2_packages[@]}" "(of version $ngtcp2_minimum or later)"
     update_lists
     if at_least "$(ngtcp2_candidate)" "$ngtcp2_minimum"; then
         say "installing: ${ngtcp2_packages[*]}"
-        apt install --no-install-recommends "${ngtcp2_packages[@]}"
+        apt install --no-install-recommends "${ngtcp2_packages[@]}" || true
     elif [ "$system" = "debian bookworm" ]; then
-        ngtcp2_from_backports bookworm || ngtcp2_from_source
-    else
-        ngtcp2_from_source
+        ngtcp2_from_backports bookworm || true
     fi
-    ngtcp2_suffices || fail "ngtcp2 $(pkg-config --modversion libngtcp2 2>/dev/null || echo '(none)') is too old: $ngtcp2_minimum or later is needed" \
-        "its messages above say why it could not be installed" \
-        "install it by hand so that this says 1.11 or later: pkg-config --modversion libngtcp2 libngtcp2_crypto_gnutls"
 }
 
 # The version that the machine's own apt sources offer, without Debian's revision.
@@ -84,45 +119,86 @@ ngtcp2_archive_key() {
     esac | sed -n 's|.*[Ss]igned-[Bb]y[=:] *\(/[^] ,]*\).*|\1|p' | head -n 1
 }
 
-# Builds the pinned release, static, below a prefix where nothing else of the system uses it.
+# Builds the pinned release with our changes. Fails, and says why, where that can't be done.
 ngtcp2_from_source() {
-    local work log
-    install_packages gcc make pkg-config xz-utils libc6-dev libgnutls28-dev
-    say "building ngtcp2 $ngtcp2_release for $ngtcp2_prefix: static libraries and headers, used by builds of dep2p alone …"
+    local work status=0
     work=$(mktemp -d) || fail "no temporary folder" "TMPDIR names one with room"
-    log=$work/log
-    ngtcp2_fetch "$work/ngtcp2.tar.xz" || { rm -rf "$work" && exit 1; }
-    (
-        set -e
-        cd "$work"
-        tar xf ngtcp2.tar.xz
-        cd "ngtcp2-$ngtcp2_release"
-        ./configure --quiet --enable-lib-only --with-gnutls --without-openssl --disable-shared \
-            --prefix="$ngtcp2_prefix" CFLAGS='-O2 -fPIC'
-        make -s -j "$(nproc)"
-        as_root make -s install
-    ) >"$log" 2>&1 || {
-        tail -n 20 "$log" >&2
-        rm -rf "$work"
-        fail "ngtcp2 $ngtcp2_release could not be built" "its messages above say why"
-    }
-    as_root rm -rf "$work"
+    if ngtcp2_fetch "$work/ngtcp2.tar.xz"; then
+        say "building ngtcp2 $ngtcp2_release for $ngtcp2_prefix: static libraries and headers …"
+        (cd "$work" && ngtcp2_make) >"$work/log" 2>&1 || { status=1 && tail -n 20 "$work/log" >&2; }
+    else
+        status=1
+        say "hint: DEP2P_NGTCP2_ARCHIVE=FILE names a copy of $ngtcp2_upstream" >&2
+    fi
+    rm -rf "$work"
+    return $status
 }
 
-# ngtcp2_fetch FILE: upstream's archive, or the copy that DEP2P_NGTCP2_ARCHIVE names; either has to be the pinned one.
+# In a folder with the archive. `set -e` does not work below a condition: hence the chains.
+ngtcp2_make() {
+    local target=$PWD/installed
+    tar xf ngtcp2.tar.xz && cd "ngtcp2-$ngtcp2_release" && ngtcp2_change "${ngtcp2_changes[@]}" &&
+        ./configure --quiet --enable-lib-only --with-gnutls --without-openssl --disable-shared \
+            --prefix="$ngtcp2_prefix" --libdir="$ngtcp2_prefix/lib" CFLAGS='-O2 -fPIC' &&
+        make -s -j "$(nproc)" && make -s install DESTDIR="$target" &&
+        (cd "$target$ngtcp2_prefix/lib" && ngtcp2_rename) && chmod -R a+rX "$target" &&
+        as_root mkdir -p "$ngtcp2_prefix" && as_root cp -R "$target$ngtcp2_prefix/." "$ngtcp2_prefix/"
+}
+
+# ngtcp2_change FILE EXPRESSION…
+ngtcp2_change() {
+    local lines
+    while [ $# -gt 0 ]; do
+        lines=$(sed -n "$2p" "$1" | wc -l)
+        [ "$lines" = 1 ] || { say "error: ngtcp2's $1 has $lines lines, not one, for our change $2" && return 1; }
+        sed -i "$2" "$1" || return 1
+        shift 2
+    done
+}
+
+# The libraries get names of their own, so that no linker takes a package's instead; pkg-config's names stay, since it
+# looks here first. The one that needs the other comes before it.
+ngtcp2_rename() {
+    mv libngtcp2.a libdep2p_ngtcp2.a && mv libngtcp2_crypto_gnutls.a libdep2p_ngtcp2_crypto_gnutls.a &&
+        rm -rf ./*.la ../share && ngtcp2_describe libngtcp2 -ldep2p_ngtcp2 &&
+        ngtcp2_describe libngtcp2_crypto_gnutls '-ldep2p_ngtcp2_crypto_gnutls -ldep2p_ngtcp2'
+}
+
+# The mark says which changes went in. Cflags stay empty, since compilers look below /usr/local first.
+ngtcp2_describe() { # ngtcp2_describe NAME LIBRARIES
+    printf 'dep2p=%s\nName: %s\nDescription: built for dep2p by its Sources/ngtcp2.sh\nVersion: %s\nLibs: -L%s/lib %s\nCflags:\n' \
+        "$(ngtcp2_mark)" "$1" "$ngtcp2_release" "$ngtcp2_prefix" "$2" >"pkgconfig/$1.pc"
+}
+
+# ngtcp2_fetch FILE: the copy that DEP2P_NGTCP2_ARCHIVE names, or the archive of the machine's own Debian, or upstream's.
 ngtcp2_fetch() {
-    local said
-    if [ -n "${DEP2P_NGTCP2_ARCHIVE:-}" ]; then
-        cp "$DEP2P_NGTCP2_ARCHIVE" "$1" || return 1
-    else
-        said=$(/usr/lib/apt/apt-helper download-file "$ngtcp2_url" "$1" "SHA256:$ngtcp2_sha256" 2>&1) || {
-            printf '%s\n' "$said" | tail -n 5 >&2
-            say "error: $ngtcp2_url could not be fetched" >&2
-            say "hint: fetch it elsewhere and say: DEP2P_NGTCP2_ARCHIVE=FILE Sources/quickstart.sh" >&2
-            return 1
-        }
-    fi
-    printf '%s  %s\n' "$ngtcp2_sha256" "$1" | sha256sum --check --status && return 0
-    say "error: the archive of ngtcp2 $ngtcp2_release is not the one whose SHA-256 is $ngtcp2_sha256" >&2
+    local source said
+    while IFS= read -r source; do
+        case "$source" in
+        *://*) said=$(/usr/lib/apt/apt-helper -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 \
+            download-file "$source" "$1" 2>&1) || true ;;
+        *) said=$(cp "$source" "$1" 2>&1) || true ;;
+        esac
+        if printf '%s  %s\n' "$ngtcp2_sha256" "$1" | sha256sum --check --status 2>/dev/null; then return 0; fi
+        [ ! -s "$1" ] || said="its SHA-256 is not $ngtcp2_sha256"
+        warn "$source: $(printf '%s\n' "$said" | grep -v unsandboxed | tail -n 1)"
+        rm -f "$1"
+    done < <(ngtcp2_sources)
     return 1
+}
+
+ngtcp2_sources() {
+    if [ -n "${DEP2P_NGTCP2_ARCHIVE:-}" ]; then
+        printf '%s\n' "$DEP2P_NGTCP2_ARCHIVE"
+        return
+    fi
+    [ -n "$(debian_archives)" ] || update_lists >&2
+    debian_archives | sed "s|/*\$|/$ngtcp2_pool|"
+    printf '%s\n' "$ngtcp2_upstream"
+}
+
+# Those that apt has lists of; the one for security holds no other suite's sources.
+debian_archives() {
+    apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' 'Component: main' 'Origin: Debian' 2>/dev/null |
+        sed '/security/d' | sort -u
 }

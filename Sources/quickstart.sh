@@ -9,9 +9,10 @@ usage: Sources/quickstart.sh [--install PREFIX] [--no-demo] | --packages
 Installs the missing system packages (apt, with sudo when needed), builds the release binary, and sends a 64 MiB file
 between two nodes of a new realm on this machine. Running it again changes nothing that is already in place.
 
-ngtcp2, the QUIC library, is needed in version 1.11 or later. Debian 13 has it. On Debian 12 it comes from the backports
-suite of the archive that apt has the rest from; apt's own sources stay as they are. Elsewhere upstream's release is
-built below /usr/local, from the archive that DEP2P_NGTCP2_ARCHIVE names or else from where upstream publishes it.
+ngtcp2, the QUIC library, is needed in version 1.11 or later. It is built from upstream's release with a change of ours,
+static and below /usr/local: from the archive that DEP2P_NGTCP2_ARCHIVE names, the machine's Debian archive has, or
+upstream publishes. Where none is to be had, a package of the system serves (on Debian 12 that of its backports; apt's
+sources stay as they are), and links that lose packets are filled less well.
 
   --install PREFIX   puts the binary, the man pages and the shell completions below PREFIX (for example /usr/local)
   --no-demo          builds, and installs if asked, without the demonstration

@@ -28,6 +28,8 @@ struct ManPage {
         roff.environment(CommandTable.settings)
         roff.files(ManText.files)
         roff.section("NOTES")
+        roff.subsection("Requirements")
+        roff.paragraphs(ManText.requirements)
         roff.subsection("Settings")
         roff.paragraphs(ManText.settings)
         roff.subsection("JSON output")

@@ -43,4 +43,10 @@ enum ManText {
             + "never left out.",
         "The values of `code` beside `ok`:",
     ]
+
+    static let requirements: [String] = [
+        "Linux. Built with ngtcp2 1.11 or later: with the releases before 1.4 that some distributions still have, a stranger "
+            + "ends a node with one packet. `Sources/quickstart.sh` builds a release of it in which one thing is mended, so "
+            + "that links which lose packets at random are filled too."
+    ]
 }

@@ -117,14 +117,11 @@ public final class TCPListener {
     }
 
     private func take(_ descriptor: Int32, from peer: SocketAddress) {
-        guard let onLeg, hasRoom() else {
+        guard let onLeg, hasRoom(),
+            let leg = try? TCPLeg(accepted: descriptor, peer: peer, context: context, clock: clock)
+        else {
             refused &+= 1
             Glibc.close(descriptor)
-            return
-        }
-        // Who fails closes the descriptor.
-        guard let leg = try? TCPLeg(accepted: descriptor, peer: peer, context: context, clock: clock) else {
-            refused &+= 1
             return
         }
         nextID += 1
