@@ -151,14 +151,18 @@ import Testing
 
     @Test func aFileWrittenToInPlaceIsReported() async throws {
         let path = try scratch.file("data", Array(repeating: 7, count: 24 << 20))
-        let outcome = try await transfer(
-            try SendSource(paths: [path]), to: .folder(folder),
-            receiverEvents: { event in
-                guard case .accepted = event else { return }
-                let descriptor = open(path, O_WRONLY)
+        let source = try SendSource(paths: [path])
+        // Again and again: what is written before the file is opened is no change.
+        let writing = Task.detached {
+            let descriptor = open(path, O_WRONLY)
+            while !Task.isCancelled {
                 _ = Chunk([9]).write(to: descriptor, at: 23 << 20)
-                close(descriptor)
-            })
+                try? await Task.sleep(for: .milliseconds(2))
+            }
+            close(descriptor)
+        }
+        defer { writing.cancel() }
+        let outcome = try await transfer(source, to: .folder(folder))
         #expect(try outcome.sent.get().failed.map(\.error.code) == [.changedWhileSending])
     }
 }
