@@ -2,9 +2,15 @@
 
 #include <errno.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 
-int dep2p_forbid_core_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno; }
+int dep2p_forbid_core_dumps(void) {
+    // The limit is what a person or a service manager can look up; a kernel that pipes cores to a program ignores it.
+    const struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno;
+}
 
 ssize_t dep2p_access_control_list(int descriptor, uint8_t *result, size_t capacity) {
     ssize_t length = fgetxattr(descriptor, "system.posix_acl_access", result, capacity);
