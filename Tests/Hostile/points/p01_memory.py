@@ -47,9 +47,12 @@ def leak(lab, peer, end):
         lab.loop.until(lambda: len(victim.stream.body) >= len(victim.payloads) or peer.closed, 10, "echoes")
         end(victim.stream)
         # What is freed is used again by others; what they make the node send is acknowledged.
-        for _ in range(3):
-            assert peer.ping(), "no answer to an honest ping"
+        answered = all(peer.ping() for _ in range(3))
+        # A session has two streams of ping at a time: two victims may hold them.
+        assert answered or len(victims) > 1, "no answer to an honest ping"
         lab.loop.pump(0.3)
+        if not answered:
+            break
     lab.loop.pump(1.5)
     return foreign_bytes(peer, victims)
 
