@@ -292,12 +292,17 @@ def who_cancels_is_named(house):
     assert sender.wait() == 130, sender.text()
     end = listener.until("transfer")
     assert not end["ok"] and "sender" in end["message"] and "receiver" not in end["message"], end
-    sender = house.send(address, source)
+    # A stream has no end that could come first.
+    read_end, write_end = os.pipe()
+    sender = house.send(address, "-", stdin=read_end)
+    os.close(read_end)
+    os.write(write_end, bytes(1000))
     sender.until("progress")
     listener.kill(signal.SIGTERM)
     assert listener.wait() == OK
     assert sender.wait() in (69, 74, TRY_AGAIN), sender.text()
     assert "the sender" not in sender.text(), sender.text()
+    os.close(write_end)
 
 
 # Limits.

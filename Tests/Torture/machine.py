@@ -302,7 +302,7 @@ def a_home_that_cannot_be_written_names_the_way_out(house):
 
 
 def the_line_to_paste_names_the_best_address(house):
-    """An idle bridge, or an interface without a link, beside the LAN."""
+    """An idle bridge, one that carries, and an interface without a link beside the LAN."""
     assert os.geteuid() == 0, "needs root: network namespaces"
     first, second = (f"dep2p-torture-{os.getpid()}-{number}" for number in (1, 2))
 
@@ -326,10 +326,15 @@ def the_line_to_paste_names_the_best_address(house):
         ip("-n", first, "link", "set", "v1", "up")
         ip("-n", second, "addr", "add", "192.168.1.5/24", "dev", "v2")
         ip("-n", second, "link", "set", "v2", "up")
+        # An interface without a link: the other end of its cable is down.
+        ip("-n", second, "link", "add", "u0", "type", "veth", "peer", "name", "u1")
+        ip("-n", second, "addr", "add", "172.19.0.1/16", "dev", "u0")
+        ip("-n", second, "link", "set", "u0", "up")
+
         def shows(device, flag):
             return flag in subprocess.run(["ip", "-n", second, "link", "show", device], capture_output=True).stdout
 
-        until(lambda: shows("br-1", b"LOWER_UP") and shows("docker0", b"NO-CARRIER"), "one bridge carries, one does not")
+        until(lambda: shows("br-1", b"LOWER_UP") and shows("u0", b"NO-CARRIER"), "the links are what they are")
         child = subprocess.Popen(
             ["ip", "netns", "exec", second, house.binary, "listen", "--json", "--realm-key", house.realm_key],
             env=house.environment("receiver"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -338,7 +343,8 @@ def the_line_to_paste_names_the_best_address(house):
         child.communicate(timeout=PATIENCE)
         hosts = [address.split("/")[2] for address in listening["addresses"]]
         assert hosts[0] == "192.168.1.5", hosts
-        assert hosts.index("172.18.0.1") < hosts.index("127.0.0.1") < hosts.index("172.17.0.1"), hosts
+        bridges = [hosts.index("172.17.0.1"), hosts.index("172.18.0.1")]
+        assert max(bridges) < hosts.index("172.19.0.1") < hosts.index("127.0.0.1"), hosts
         assert "192.168.1.5" in listening["send"], listening
     finally:
         for name in (first, second):

@@ -61,14 +61,17 @@ public final class TransferService {
         registry.register(
             Transfer.protocolID, deadline: .unlimited(because: "a transfer ends when it stalls")
         ) { [self] session, stream in
-            await receive(stream, from: session.remoteNodeID)
+            await receive(stream, from: session.remoteNodeID) { session.end }
         }
     }
 
     /// Transfers that have a place, parked ones included.
     var runningCount: Int { queue.runningCount }
 
-    func receive(_ stream: any ByteStream, from sender: NodeID) async {
+    /// - Parameter sessionEnd: how the connection ended, once it has.
+    func receive(
+        _ stream: any ByteStream, from sender: NodeID, sessionEnd: @NetworkActor () -> SessionEnd? = { nil }
+    ) async {
         Self.lastID += 1
         let transfer = IncomingTransfer(id: Self.lastID, sender: sender)
         let turn = TransferTurn(of: transfer, service: self, offers: offers)
@@ -81,12 +84,21 @@ public final class TransferService {
                     handle(event, of: transfer)
                 })
         } catch {
-            result = .failure(error)
+            result = .failure(Self.cause(of: error, sessionEnd()))
         }
         turns[transfer.id] = nil
         offers.release(transfer)
         apply(queue.leave(transfer.id, at: clock.now))
         completion(result, transfer)
+    }
+
+    /// The end of a connection cancels what runs over it: nobody here did, unless the connection was closed here.
+    private static func cause(of error: any Error, _ end: SessionEnd?) -> any Error {
+        guard let end, let reason = error as? TransferError, reason.code == .cancelled, !reason.isFromPeer else {
+            return error
+        }
+        if case .closedLocally = end.cause { return error }
+        return TransferError(.connectionLost, "the sender is gone: \(end)")
     }
 
     private func handle(_ event: TransferEvent, of transfer: IncomingTransfer) {

@@ -38,11 +38,11 @@ enum InterfaceAddresses {
             .map { ($0.element.ip, $0.element.prefixLength) }
     }
 
-    /// Global before private before loopback; what has no link comes behind even that.
+    /// Global before private before loopback.
     private static func kind(_ ip: IPAddress) -> Int { ip.isGlobal ? 0 : ip.isLoopback ? 20 : 10 }
 
     private static func rank(of entry: ifaddrs) -> Int {
-        guard entry.ifa_flags & UInt32(IFF_RUNNING) != 0 else { return 30 }
+        guard entry.ifa_flags & UInt32(IFF_RUNNING) != 0 else { return 3 }
         let isBridge = access("/sys/class/net/\(String(cString: entry.ifa_name))/bridge", F_OK) == 0
         return isBridge ? 2 : 1
     }
