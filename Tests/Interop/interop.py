@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Torture"))
+from clocks import clock  # noqa: E402
+
 PEER = [sys.executable, "-B", str(pathlib.Path(__file__).with_name("peer.py"))]
 TIMEOUT = 60
 
@@ -50,9 +53,9 @@ class Interop:
         path.mkdir(exist_ok=True)
         return {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8"}
 
-    def dep2p(self, *arguments, home="dialler"):
+    def dep2p(self, *arguments, home="dialler", environment=None):
         done = subprocess.run([self.binary, *map(str, arguments)], capture_output=True, timeout=TIMEOUT,
-                              env=self.environment(home), stdin=subprocess.DEVNULL)
+                              env=self.environment(home) | (environment or {}), stdin=subprocess.DEVNULL)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
         return done.returncode, lines, done.stderr.decode(errors="replace")
 
@@ -119,6 +122,13 @@ class Interop:
             status, _, errors = self.dep2p("ping", "--json", "-c", "1", address)
             assert status != 0, "a dial with the wrong NodeID went through"
             assert right["peer_id"] in errors and wrong["peer_id"] in errors, errors
+
+    def we_in_1970_say_that_the_clocks_differ(self):
+        # Its certificates begin with its run. Ours are valid from 1970 on, so that dep2p nodes meet all the same.
+        with self.peer("listen") as node:
+            address = next(node.events())["address"]
+            status, _, errors = self.dep2p("ping", "--json", "-c", "1", address, environment=clock(self.folder, "1970"))
+            assert status != 0 and "not valid yet; check both clocks" in errors, (status, errors)
 
     def the_merkle_roots_are_those_of_libtorrent(self):
         sizes = (0, 1, 16383, 16384, 16385, 3 * 16384 + 7, 65536, 1 << 20, (1 << 20) + 1, 5_000_000)

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from nodes import OK, PERMISSION, TRY_AGAIN, Node, assert_same
+from nodes import OK, PERMISSION, TRY_AGAIN, Node, assert_same, need_root
 from refused import ended
 
 MIB = 1024 * 1024
@@ -161,7 +161,7 @@ def an_output_folder_made_anew_is_used(house):
 
 
 def a_disk_mounted_over_the_folder_is_used(house):
-    need_root()
+    need_root("mounts a tmpfs")
     _, address = house.listen()
     house.sent(address, house.source("first", 1000))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", house.inbox], check=True)
@@ -283,21 +283,25 @@ def a_disk_error_names_the_side(house):
     assert b"the receiver" not in listener.stderr.read()
 
 
-def who_cancels_is_named(house):
-    source = large(house, "big")
-    listener, address = house.listen()
-    sender = house.send(address, source)
-    sender.until("progress")
-    sender.kill(signal.SIGINT)
-    assert sender.wait() == 130, sender.text()
-    end = listener.until("transfer")
-    assert not end["ok"] and "sender" in end["message"] and "receiver" not in end["message"], end
-    # A stream has no end that could come first.
+def stream_under_way(house, address):
+    """A sender of standard input that has begun, and what to write to: it has no end that could come too early."""
     read_end, write_end = os.pipe()
     sender = house.send(address, "-", stdin=read_end)
     os.close(read_end)
     os.write(write_end, bytes(1000))
     sender.until("progress")
+    return sender, write_end
+
+
+def who_cancels_is_named(house):
+    listener, address = house.listen()
+    sender, write_end = stream_under_way(house, address)
+    sender.kill(signal.SIGINT)
+    assert sender.wait() == 130, sender.text()
+    end = listener.until("transfer")
+    assert not end["ok"] and "sender" in end["message"] and "receiver" not in end["message"], end
+    os.close(write_end)
+    sender, write_end = stream_under_way(house, address)
     listener.kill(signal.SIGTERM)
     assert listener.wait() == OK
     assert sender.wait() in (69, 74, TRY_AGAIN), sender.text()
@@ -343,7 +347,7 @@ class small_disk:
     """A tmpfs of so many MiB."""
 
     def __init__(self, house, size):
-        need_root()
+        need_root("mounts a tmpfs")
         self.house, self.path = house, house.folder / "small"
         self.path.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}m", "none", self.path], check=True)
@@ -354,11 +358,6 @@ class small_disk:
     def __exit__(self, *_):
         self.house.close()
         subprocess.run(["umount", self.path], check=True)
-
-
-def need_root():
-    if os.geteuid() != 0:
-        raise AssertionError("needs root: mounts a tmpfs")
 
 
 def of_two_that_fit_alone_one_arrives(house):

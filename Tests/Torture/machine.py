@@ -15,7 +15,7 @@ import tempfile
 import termios
 import time
 
-from nodes import (CANNOT_CREATE, NO_INPUT, OK, PATIENCE, PERMISSION, TRY_AGAIN, UNAVAILABLE)
+from nodes import (CANNOT_CREATE, NO_INPUT, OK, PATIENCE, PERMISSION, TRY_AGAIN, UNAVAILABLE, need_root)
 
 BROKEN_PIPE = 141
 HERE = pathlib.Path(__file__).parent
@@ -188,7 +188,7 @@ def columns(text):
 
 def a_credential_that_a_service_manager_hands_over(house):
     """A list that lets one user read makes the mode 0440; links are what container managers mount."""
-    assert os.geteuid() == 0, "needs root: another user's access is what is tried"
+    need_root("another user's access is what is tried")
     user = "nobody"
     folder = pathlib.Path(tempfile.mkdtemp(prefix="dep2p-credentials-", dir="/tmp"))
     try:
@@ -279,7 +279,7 @@ def an_interface_that_does_not_exist_is_named(house):
 
 def a_dead_resolver_is_no_firewall(house):
     """Whatever way the resolver fails, and however long one waits: 75, and the resolver is named."""
-    assert os.geteuid() == 0, "needs root: a resolver of its own"
+    need_root("a resolver of its own")
     for script in ("", "ip link set lo up; "):
         for timeout in ("1s", "12s"):
             # In a network of its own: nobody answers at the resolver's address, or nothing is reachable at all.
@@ -303,7 +303,7 @@ def a_home_that_cannot_be_written_names_the_way_out(house):
 
 def the_line_to_paste_names_the_best_address(house):
     """An idle bridge, one that carries, and an interface without a link beside the LAN."""
-    assert os.geteuid() == 0, "needs root: network namespaces"
+    need_root("network namespaces")
     first, second = (f"dep2p-torture-{os.getpid()}-{number}" for number in (1, 2))
 
     def ip(*words):

@@ -21,6 +21,11 @@ class NeedsRoot(Exception):
     """Says what a test needs root for: it is not run then, and counts as failed where CI is set."""
 
 
+def need_root(what):
+    if os.geteuid() != 0:
+        raise NeedsRoot(what)
+
+
 class Node:
     """One running dep2p command with --json; `events` come as they are printed."""
 

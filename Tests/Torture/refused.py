@@ -8,7 +8,7 @@ import subprocess
 
 from nodes import (
     CANNOT_CREATE, DATA, IO_ERROR, NO_INPUT, OK, OS_ERROR, PERMISSION, PROTOCOL, TRY_AGAIN, UNAVAILABLE, UNKNOWN, USAGE,
-    NeedsRoot, assert_same, port_of)
+    assert_same, need_root, port_of)
 
 NODE_ID = re.compile(r"12D3KooW[1-9A-HJ-NP-Za-km-z]{44}")
 
@@ -115,8 +115,7 @@ def a_full_disk_is_an_error_and_leaves_nothing(house):
     """Known sizes are refused before a byte; a stream of unknown size fails in the middle."""
     small = house.folder / "small"
     small.mkdir()
-    if os.geteuid() != 0:
-        raise NeedsRoot("mounts a tmpfs of 16 MiB")
+    need_root("mounts a tmpfs of 16 MiB")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", small], check=True)
     try:
         _, address = house.listen(inbox=small)
