@@ -7,14 +7,17 @@ cd "$top" || exit 71
 # shellcheck source=Sources/packages.sh
 . Sources/packages.sh
 
-all=(packages house build generated release processes interop hostile nat benchmarks quickstart unit)
+# With a plus between them stages run side by side: those that share neither ports nor files nor namespaces. A release build
+# keeps one core busy for most of its time; whole processes, hostile peers and faults of networks are waited for.
+all=(packages house build release+unit processes+generated interop hostile+nat benchmarks quickstart)
 extra=(fresh)
 
 usage() {
     cat <<TEXT
-usage: Tests/run.sh [STAGE…]
+usage: Tests/run.sh [STAGE[+STAGE]…]
 
 Runs the stages named, or all of them: ${all[*]}
+Those with a plus between them run side by side.
 
   packages    what the build and the tests need, through apt and (for interop) pip
   house       formatting, shell and Python checks, man pages, what may stand where
@@ -27,13 +30,14 @@ Runs the stages named, or all of them: ${all[*]}
   nat         network namespaces with NATs: each behaves as named, pairs of them meet, transfers outlive faults (needs root)
   benchmarks  every benchmark once, small: does it run
   quickstart  Sources/quickstart.sh --no-demo, twice, and an installation below a prefix
-  unit        swift test
+  unit        every unit test once, in as many processes side by side as there are processors
 
 and, only when named:
 
   fresh       all of these in bare Debian 12 and 13 roots (Tests/Fresh/run.sh; needs root, takes an hour)
 
 Ends with 0 when everything passed. DEP2P_SEED and DEP2P_ROUNDS set the seed and length of the random tests.
+What the stages said is kept in .build/test-logs.
 TEXT
 }
 
@@ -61,7 +65,10 @@ house() {
     report "at the top level beyond what the design allows" "$(git ls-files | cut -d/ -f1 | sort -u |
         grep -vxE 'Package\.swift|README\.md|LICENSE|Sources|Tests|completions|man|\..*')" || status=1
     report "left to do" "$(git grep -nE 'TODO|FIXME|fatalError\(|try!|as!' -- 'Sources/*.swift' ':!*.pb.swift')" || status=1
-    report "paths of one machine" "$(git grep -nE '(^|[^a-zA-Z0-9_.)])/(work|root|home/[a-z]+)/' -- Sources Tests '*.md' ':!Tests/run.sh' ':!Tests/Fresh/run.sh')" || status=1
+    report "paths of one machine" "$(git grep -nE '(^|[^a-zA-Z0-9_.)])/(work|root|home/[a-z]+)/' -- Sources Tests '*.md')" || status=1
+    report "XCTest, which the unit stage would not run" "$(git grep -n 'import XCTest' -- 'Tests/*.swift')" || status=1
+    report "temporary folders that are not TestSupport's" "$(git grep -nE 'mkdtemp|NSTemporaryDirectory|"/tmp/dep2p' -- \
+        'Tests/*.swift' ':!Tests/TestSupport')" || status=1
     imports_only_go_down || status=1
     return $status
 }
@@ -102,7 +109,9 @@ release() {
         swift build -c release --product Benchmarks --static-swift-stdlib
 }
 
-release_binary() { printf '%s/dep2p' "$(swift build -c release --static-swift-stdlib --show-bin-path)"; }
+# As the package manager links them; asking it takes seconds, and waits for whatever it builds.
+release_binary() { printf '%s/.build/release/dep2p' "$top"; }
+unit_bundle() { printf '%s/.build/debug/dep2pPackageTests.xctest' "$top"; }
 
 processes() { python3 -B Tests/Torture --dep2p "$(release_binary)"; }
 
@@ -134,43 +143,80 @@ quickstart() {
     return $status
 }
 
-# One after another: they share the one network thread of the process, whose virtual time passes while it is idle.
-# The log of a passed test says nothing; failures, and the closing lines, stay.
-unit() {
-    swift test --skip-build --no-parallel 2>&1 | tee "$logs/test.log" | grep -vE '^(◇|✔) (Test|Suite) [^r]|^Test (Case|Suite)'
-    return "${PIPESTATUS[0]}"
-}
+unit() { python3 -B Tests/unit.py "$(unit_bundle)" --logs "$logs/unit"; }
 
 fresh() { Tests/Fresh/run.sh; }
 
+IFS=' +' read -ra names <<<"${all[*]} ${extra[*]}"
 for argument in "$@"; do
-    case " ${all[*]} ${extra[*]} " in *" $argument "*) ;; *)
-        usage
-        case "$argument" in -h | --help) exit 0 ;; *) exit 64 ;; esac
-        ;;
-    esac
+    for stage in ${argument//+/ }; do
+        case " ${names[*]} " in *" $stage "*) ;; *)
+            usage
+            case "$argument" in -h | --help) exit 0 ;; *) exit 64 ;; esac
+            ;;
+        esac
+    done
 done
-[ $# -gt 0 ] && stages=("$@") || stages=("${all[@]}")
+[ $# -gt 0 ] && plan=("$@") || plan=("${all[@]}")
 
-logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+logs=$top/.build/test-logs
+rm -rf "$logs" && mkdir -p "$logs" || exit 73
+# Others may pass through to what they are given there: some tests run programs as another user.
+temporary=$(mktemp -d) && chmod 711 "$temporary" || exit 73
+running=()
+end() {
+    local job
+    for job in "${running[@]}"; do kill -TERM -- "-$job" 2>/dev/null; done
+    rm -rf --one-file-system "$temporary"
+}
+trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # The toolchain has to be on PATH in this shell, not only in the first stage's.
 find_swift
 
+# In a temporary folder of its own, which has to be as empty at its end as it was; but for what the package manager leaves.
+run_stage() { # run_stage STAGE
+    local started=$SECONDS verdict=passed left
+    mkdir -m 711 "$temporary/$1"
+    export TMPDIR=$temporary/$1
+    printf '\n=== %s\n' "$1"
+    ("$1") || verdict=FAILED
+    left=$(find "$TMPDIR" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -vE '^(TemporaryDirectory\.[A-Za-z0-9]{6}|swift-generated-sources|_.*\.lock)$')
+    report "left in the temporary folder" "$left" || verdict=FAILED
+    printf '%-11s %-6s %4d s\n' "$1" "$verdict" $((SECONDS - started)) >"$temporary/$1.verdict"
+}
+
+# The first speaks as it runs, the others when it has ended.
+run_beside() { # run_beside STAGE…
+    local stage
+    set -m
+    for stage in "${@:2}"; do
+        run_stage "$stage" >"$logs/$stage.log" 2>&1 &
+        running+=($!)
+    done
+    set +m
+    run_stage "$1" 2>&1 | tee "$logs/$1.log"
+    wait "${running[@]}"
+    running=()
+    for stage in "${@:2}"; do cat "$logs/$stage.log"; done
+}
+
 summary=() failed=0
-for stage in "${stages[@]}"; do
-    printf '\n=== %s\n' "$stage"
-    started=$SECONDS
-    if ("$stage"); then verdict=passed; else verdict=FAILED failed=$((failed + 1)); fi
-    summary+=("$(printf '%-11s %-6s %4d s' "$stage" "$verdict" $((SECONDS - started)))")
-    # Nothing below can pass without these.
-    case "$stage:$verdict" in packages:FAILED | build:FAILED | release:FAILED) summary+=("the rest was not run") && break ;; esac
+for group in "${plan[@]}"; do
+    # shellcheck disable=SC2086
+    run_beside ${group//+/ }
+    for stage in ${group//+/ }; do
+        verdict=$(cat "$temporary/$stage.verdict" 2>/dev/null) || verdict="$stage FAILED"
+        summary+=("$verdict")
+        [[ $verdict != *FAILED* ]] || failed=$((failed + 1))
+        # Nothing below can pass without these.
+        [[ ! $verdict =~ ^(packages|build|release)\ +FAILED ]] || { summary+=("the rest was not run") && break 2; }
+    done
 done
 
 printf '\n=== summary\n'
-printf '%s\n' "${summary[@]}"
-[ ! -f "$logs/test.log" ] || grep -E 'Test run with|^Executed [0-9]+ test' "$logs/test.log" | tail -n 2
+printf '%s\n' "${summary[@]}" "$(printf '%-18s %4d s' altogether $SECONDS)"
+[ ! -f "$logs/unit.log" ] || tail -n 2 "$logs/unit.log"
 [ "$failed" = 0 ]

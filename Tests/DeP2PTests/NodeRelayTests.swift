@@ -2,6 +2,7 @@ import AppLayer
 import Glibc
 import Identity
 import QUIC
+import TestSupport
 import Testing
 
 @testable import DeP2P
@@ -144,7 +145,9 @@ import Testing
                 $0.tcpListen = [SocketAddress(.v4Loopback, port: 0)]
             })
         let relays = await relay.addresses
-        let folder = "/tmp/dep2p-state-\(UInt64.random(in: 0...(.max)))"
+        let temporary = try TemporaryFolder()
+        defer { withExtendedLifetime(temporary) {} }
+        let folder = "\(temporary.path)/state"
         // As an earlier run has left it: the next look at UDP is due in a moment.
         let due = Node.wallClockMilliseconds() + 1_500
         StateFile.replace(
@@ -169,8 +172,6 @@ import Testing
         for node in [left, right, relay] { await node.stop() }
         let written = StateFile.read("\(folder)/udp-blocked", limit: 4_096)
         #expect(String(decoding: written, as: UTF8.self) == "dep2p udp-blocked 1\n")
-        unlink("\(folder)/udp-blocked")
-        rmdir(folder)
     }
 
     @Test func aPeersRelaysAreLearnedAndTheirChangesPushed() async throws {

@@ -3,6 +3,7 @@ import Glibc
 import Identity
 import QUIC
 import SystemLayer
+import TestSupport
 import Testing
 
 @testable import DeP2P
@@ -10,16 +11,10 @@ import Testing
 @Suite struct NodeTransferTests {
     /// A folder that is gone at the end of the test.
     private final class Folder {
-        let path: String
+        private let temporary: TemporaryFolder
+        var path: String { temporary.path }
 
-        init() {
-            var template = Array("/tmp/dep2p-node-XXXXXX".utf8CString)
-            path =
-                mkdtemp(&template) == nil
-                ? "/nonexistent" : String(decoding: template.dropLast().map(UInt8.init), as: UTF8.self)
-        }
-
-        deinit { _ = system("rm -rf '\(path)'") }
+        init() throws { temporary = try TemporaryFolder() }
 
         func write(_ name: String, _ bytes: [UInt8]) -> String {
             let file = "\(path)/\(name)"
@@ -49,7 +44,7 @@ import Testing
 
     @Test func aFileArrivesWhole() async throws {
         let key = RealmKey.generate()
-        let (source, inbox) = (Folder(), Folder())
+        let (source, inbox) = (try Folder(), try Folder())
         let content = SecureRandom.bytes(3_000_000)
         let file = source.write("disk.img", content)
         let (left, right) = (try await node(key), try await node(key))
@@ -64,7 +59,7 @@ import Testing
 
     @Test func aNodeThatTakesNoTransfersSaysSo() async throws {
         let key = RealmKey.generate()
-        let source = Folder()
+        let source = try Folder()
         let file = source.write("x", [1, 2, 3])
         let (left, right) = (try await node(key), try await node(key))
         do {

@@ -8,22 +8,10 @@ import Testing
 
 /// A folder of its own for one test.
 final class Scratch: Sendable {
-    let path: String
+    private let temporary: TemporaryFolder
+    var path: String { temporary.path }
 
-    init() throws {
-        var template = Array("/tmp/dep2p-transfer-XXXXXX".utf8CString)
-        path = try #require(mkdtemp(&template).map { String(cString: $0) })
-    }
-
-    deinit {
-        Self.remove(path)
-    }
-
-    private static func remove(_ path: String) {
-        if unlink(path) == 0 { return }
-        for name in names(in: path) { remove(path + "/" + name) }
-        rmdir(path)
-    }
+    init() throws { temporary = try TemporaryFolder() }
 
     func folder(_ name: String) throws -> String {
         let folder = path + "/" + name
@@ -38,18 +26,7 @@ final class Scratch: Sendable {
         return file
     }
 
-    static func names(in folder: String) -> [String] {
-        guard let listing = opendir(folder) else { return [] }
-        defer { closedir(listing) }
-        var names: [String] = []
-        while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
-    }
+    static func names(in folder: String) -> [String] { TemporaryFolder.names(in: folder) }
 }
 
 func write(_ bytes: [UInt8], to path: String) throws {

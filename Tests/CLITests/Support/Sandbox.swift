@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 
 /// A folder of its own in which the built program runs under a shell, with an environment that holds nothing of the
 /// user's.
@@ -15,18 +16,15 @@ final class Sandbox {
 
     struct Failure: Error { let message: String }
 
-    let path: String
+    private let temporary: TemporaryFolder
+    var path: String { temporary.path }
     /// A process that runs longer hangs; killing it turns the hang into a failure.
     private static let longestRun = 60_000
 
     init() throws {
-        var template = Array("/tmp/dep2p-test-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw Failure(message: "mkdtemp: \(errno)") }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        temporary = try TemporaryFolder()
         mkdir(path + "/home", 0o700)
     }
-
-    deinit { _ = try? Sandbox.spawn(["rm", "-rf", path], environment: ["PATH=/usr/bin:/bin"]) }
 
     /// The folder of the program under test: that of the test bundle.
     static let programFolder: String = {
@@ -37,7 +35,10 @@ final class Sandbox {
     }()
 
     var environment: [String] {
-        ["PATH=\(Self.programFolder):/usr/bin:/bin", "HOME=\(path)/home", "LC_ALL=C.UTF-8", "TERM=dumb"]
+        [
+            "PATH=\(Self.programFolder):/usr/bin:/bin", "HOME=\(path)/home", "TMPDIR=\(path)/home", "LC_ALL=C.UTF-8",
+            "TERM=dumb",
+        ]
     }
 
     /// Runs a line under `sh -c` in the sandbox.

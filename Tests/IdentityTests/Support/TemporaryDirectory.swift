@@ -1,21 +1,16 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Identity
 
 /// A directory of its own for one test, removed with everything in it.
 final class TemporaryDirectory {
-    let path: String
+    private let temporary: TemporaryFolder
+    var path: String { temporary.path }
 
-    init() throws {
-        path = NSTemporaryDirectory() + "dep2p-test-" + Hex.encode(SecureRandom.bytes(8))
-        try #require(mkdir(path, 0o700) == 0)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
+    init() throws { temporary = try TemporaryFolder() }
 
     func file(_ name: String) -> String { path + "/" + name }
 

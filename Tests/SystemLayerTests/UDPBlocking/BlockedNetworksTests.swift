@@ -1,5 +1,6 @@
 import Glibc
 import QUIC
+import TestSupport
 import Testing
 
 @testable import SystemLayer
@@ -101,8 +102,10 @@ import Testing
 
     // MARK: Memory
 
-    @Test @NetworkActor func memoryOutlivesItsRun() async {
-        let path = "/tmp/dep2p-udp-\(UInt64.random(in: 0...(.max)))/state/udp-blocked"
+    @Test @NetworkActor func memoryOutlivesItsRun() async throws {
+        let temporary = try TemporaryFolder()
+        defer { withExtendedLifetime(temporary) {} }
+        let path = "\(temporary.path)/state/udp-blocked"
         func memory(_ network: String, now: UInt64) -> UDPMemory {
             let memory = UDPMemory(wallClock: { now }, network: { network })
             memory.path = path
@@ -125,6 +128,5 @@ import Testing
         await third.flush()
         #expect(await memory(home, now: 5_000).expectation() == .works)
         #expect(await memory(cafe, now: 5_000).expectation() == .blocked(isProbed: false))
-        unlink(path)
     }
 }
