@@ -24,6 +24,7 @@ extension Node {
 
     /// Everything that was found out about the network is found out anew.
     func networkChanged() {
+        interfaces.forget()
         own.mappings?.networkChanged()
         own.reachability.networkChanged()
         relays.networkChanged()

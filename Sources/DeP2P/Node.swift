@@ -42,6 +42,7 @@ public final class Node {
     var networkObservers: [@NetworkActor () -> Void] = []
     private let dialBack: DialBackService
     let own: OwnAddresses
+    let interfaces: InterfaceCache
     var reachabilityObservers: [@NetworkActor (Reachability.State) -> Void] = []
     var portMappingObservers: [@NetworkActor (IPAddress.Family, PortMapping?) -> Void] = []
     let ownRelays: [Address]
@@ -94,7 +95,9 @@ public final class Node {
         connections = Connections(
             localNodeID: key.nodeID, transport: QUICTransport(endpoint), clock: clock,
             limits: configuration.preset.connections)
-        connections.addressRule = { AddressRule(interfaces: Listening.interfaces()) }
+        let interfaces = InterfaceCache { Listening.interfaces() }
+        self.interfaces = interfaces
+        connections.addressRule = { AddressRule(interfaces: interfaces.interfaces(now: clock.now)) }
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)

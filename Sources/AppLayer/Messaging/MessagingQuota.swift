@@ -55,12 +55,12 @@ struct MessagingQuota {
 
     /// A request has ended, of which `bytes` were booked.
     mutating func end(from peer: NodeID, bytes: Int) {
-        guard var own = byPeer[peer] else { return }
+        guard let own = byPeer.index(forKey: peer) else { return }
         all.requests -= 1
         all.bytes -= bytes
-        own.requests -= 1
-        own.bytes -= bytes
-        byPeer[peer] = own.requests > 0 ? own : nil
+        byPeer.values[own].requests -= 1
+        byPeer.values[own].bytes -= bytes
+        if byPeer.values[own].requests == 0 { byPeer.remove(at: own) }
     }
 
     private func excess(_ bytes: Int, _ own: Share) -> LimitExceeded? {

@@ -49,6 +49,12 @@ public struct NodeID: Hashable, Sendable, Comparable {
         return try? PublicKey(protobuf: [UInt8](bytes.dropFirst(2)))
     }
 
+    /// In one piece: an array is hashed byte by byte, which was 4 % of what a message costs who takes it. And all of it:
+    /// a stranger can name as many nodes as he likes whose names begin or end alike.
+    public func hash(into hasher: inout Hasher) {
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+    }
+
     public static func < (left: NodeID, right: NodeID) -> Bool {
         left.bytes.lexicographicallyPrecedes(right.bytes)
     }

@@ -20,6 +20,18 @@ import Testing
         #expect(try NodeID(id.cid) == id)
     }
 
+    /// A table of nodes must not become a list because of names that are chosen for it.
+    @Test func hashDependsOnEveryByte() throws {
+        let id = IdentityKey.generate().nodeID
+        #expect(try NodeID(bytes: id.bytes).hashValue == id.hashValue)
+        let hashes = try (id.bytes.count - 32..<id.bytes.count).map { index in
+            var bytes = id.bytes
+            bytes[index] ^= 1
+            return try NodeID(bytes: bytes).hashValue
+        }
+        #expect(Set(hashes + [id.hashValue]).count == 33)
+    }
+
     @Test func hashedIDsHaveNoKey() throws {
         #expect(try NodeID("QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N").publicKey == nil)
     }

@@ -1,0 +1,29 @@
+internal import QUIC
+internal import SystemLayer
+
+/// This machine's interfaces, read anew when what is known of them is a second old, or may have changed.
+///
+/// Each connection asks several times whose word is worth what, and each reading takes some thirty system calls: together
+/// a third of what a connection to another process of this machine takes.
+@NetworkActor
+final class InterfaceCache {
+    /// How old an answer may be where nothing tells of changes.
+    static let age = Duration.seconds(1)
+
+    private let read: @NetworkActor () -> [InterfaceAddress]
+    private var known: (interfaces: [InterfaceAddress], at: NetworkInstant)?
+
+    init(_ read: @escaping @NetworkActor () -> [InterfaceAddress]) {
+        self.read = read
+    }
+
+    func interfaces(now: NetworkInstant) -> [InterfaceAddress] {
+        if let known, now.duration(since: known.at) < Self.age { return known.interfaces }
+        let interfaces = read()
+        known = (interfaces, now)
+        return interfaces
+    }
+
+    /// They may be others now.
+    func forget() { known = nil }
+}
