@@ -3,7 +3,8 @@ import Identity
 import QUIC
 import SystemLayer
 
-/// Nodes that reach each other through a relay, or directly at an address without one: the same program for both.
+/// Nodes that reach each other through a relay, or directly at an address without one: the same program for both. They
+/// are members of a realm: a stranger has small windows, and fills nothing with them.
 @NetworkActor
 final class Relayed {
     typealias Measurement = @Sendable (Relayed) -> (@NetworkActor (Int) async throws -> Report)
@@ -34,7 +35,9 @@ final class Relayed {
         configuration.listen = [SocketAddress(IPAddress(v4: 0x7F00_0001), port: 0)]
         configuration.reserves = false
         change(&configuration)
-        return try await Node.start(configuration)
+        let node = try await Node.start(configuration)
+        try node.join(RealmKey(bytes: Array(0..<32)))
+        return node
     }
 
     /// A node that is reached through a relay, and through it only.
@@ -67,7 +70,7 @@ final class Relayed {
 
     private func connect() async throws -> (Node, Session) {
         let node = try await Self.startNode { $0.usesDirect = !address.isRelayed }
-        return (node, try await node.connect(to: DialTarget(addresses: [address])))
+        return (node, try await node.connectMember(DialTarget(addresses: [address])))
     }
 
     private func throughput(mebibytes: Int) async throws -> Report {
@@ -115,7 +118,7 @@ final class Relayed {
         for step in 1..<nodes.count {
             for (index, node) in nodes.enumerated() where made < count {
                 let target = nodes[(index + step) % nodes.count].relayReservations[0].address
-                _ = try await node.connect(to: DialTarget(addresses: [target]), timeout: .seconds(60))
+                _ = try await node.connectMember(DialTarget(addresses: [target]), timeout: .seconds(60))
                 made += 1
             }
         }
