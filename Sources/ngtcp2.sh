@@ -121,11 +121,12 @@ ngtcp2_archive_key() {
 
 # Builds the pinned release with our changes. Fails, and says why, where that can't be done.
 ngtcp2_from_source() {
-    local work status=0
+    local work said status=0
     work=$(mktemp -d) || fail "no temporary folder" "TMPDIR names one with room"
     if ngtcp2_fetch "$work/ngtcp2.tar.xz"; then
         say "building ngtcp2 $ngtcp2_release for $ngtcp2_prefix: static libraries and headers …"
-        (cd "$work" && ngtcp2_make) >"$work/log" 2>&1 || { status=1 && tail -n 20 "$work/log" >&2; }
+        # What it says is kept in memory: the disk may be what is full.
+        said=$(cd "$work" && ngtcp2_make 2>&1) || { status=1 && tail -n 20 <<<"$said" >&2; }
     else
         status=1
         say "hint: DEP2P_NGTCP2_ARCHIVE=FILE names a copy of $ngtcp2_upstream" >&2

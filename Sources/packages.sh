@@ -52,6 +52,15 @@ fail_without_root() { # fail_without_root PACKAGE…
         "or have root install what is named above with apt-get"
 }
 
+# One list of all that is missing, those named and what every build needs, rather than one after the other.
+fail_without_root_for_all() { # fail_without_root_for_all [PACKAGE…]
+    local packages
+    mapfile -t packages < <(build_packages)
+    mapfile -t packages < <(missing_packages "$@" "${packages[@]}" | sort -u)
+    ngtcp2_suffices || packages+=("${ngtcp2_packages[@]}" "(the last two of version $ngtcp2_minimum or later)")
+    fail_without_root "${packages[@]}"
+}
+
 needs_apt() {
     command -v dpkg-query >/dev/null ||
         fail "this system has no apt" "install by hand what these Debian packages hold: $*"
@@ -99,11 +108,7 @@ install_build_packages() {
     local packages
     needs_apt libngtcp2-dev "(1.11 or later)" libngtcp2-crypto-gnutls-dev libgnutls28-dev libssl-dev libsodium-dev libminiupnpc-dev
     mapfile -t packages < <(build_packages)
-    # One list of all that is missing, rather than one after the other.
-    if ! can_be_root && ! ngtcp2_suffices; then
-        mapfile -t packages < <(missing_packages "${packages[@]}")
-        fail_without_root "${packages[@]}" "${ngtcp2_packages[@]}" "(the last two of version $ngtcp2_minimum or later)"
-    fi
+    if ! can_be_root && ! ngtcp2_suffices; then fail_without_root_for_all; fi
     install_packages "${packages[@]}"
     install_ngtcp2
 }
@@ -126,6 +131,9 @@ find_swift() {
     command -v swift >/dev/null ||
         fail "no Swift toolchain found" "install Swift 6.2 or later from https://www.swift.org/install/linux and put it on PATH"
     if ! said=$(swift --version 2>&1); then
+        if [ -n "$(missing_packages "${toolchain_packages[@]}")" ] && ! can_be_root; then
+            fail_without_root_for_all "${toolchain_packages[@]}"
+        fi
         install_packages "${toolchain_packages[@]}"
         said=$(swift --version 2>&1) || fail "the Swift toolchain at $(command -v swift) does not start: $(tail -n 3 <<<"$said")" \
             "the packages that its install page names for this system may be missing: https://www.swift.org/install/linux"

@@ -4,11 +4,14 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: Tests/Fresh/run.sh [SUITE…] [-- STAGE…]
+usage: Tests/Fresh/run.sh [--in FOLDER] [SUITE…] [-- STAGE…]
 
 Makes a bare root (debootstrap --variant=minbase) of each Debian suite named, or of bookworm and trixie, clones this
-repository's last commit into it, and runs Tests/run.sh there: all stages, or those named. Needs root, debootstrap and
-some 6 GiB below TMPDIR (or /var/tmp). The roots and what they hold go again; --keep leaves them.
+repository's last commit into it, and runs there Tests/Fresh/faults.sh (what a bare system lacks), Tests/run.sh, and
+Tests/Fresh/installed.sh (what is found below /usr/local): all of them, or the stages named: faults, installed, and those
+of Tests/run.sh. Needs root, debootstrap and some 6 GiB below TMPDIR (or /var/tmp). The roots and what they hold go
+again, unless --in names a folder for them: there they stay, and the next run uses those that it finds, with the last
+commit of then.
 
 The packages come from the archive that this machine's apt has its own from. The Swift toolchain is this machine's,
 mounted read-only. So are folders that git or pip are told to use instead of the network (url.….insteadOf, find-links).
@@ -19,10 +22,15 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=Sources/packages.sh
 . "$top/Sources/packages.sh"
 
-suites=() stages=() keep=no
+clone=root/dep2p # below a root
+suites=() stages=() work=''
 while [ $# -gt 0 ]; do
     case "$1" in
-    --keep) keep=yes ;;
+    --in)
+        [ -n "${2:-}" ] || fail "--in needs a folder"
+        work=$2
+        shift
+        ;;
     --) shift && stages=("$@") && break ;;
     -h | --help) usage && exit 0 ;;
     -*) usage >&2 && exit 64 ;;
@@ -31,6 +39,8 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ ${#suites[@]} -gt 0 ] || suites=(bookworm trixie)
+rest=()
+for stage in "${stages[@]}"; do case "$stage" in faults | installed) ;; *) rest+=("$stage") ;; esac; done
 
 [ "$(id -u)" = 0 ] || fail "bare roots need root: debootstrap and chroot"
 install_packages debootstrap git
@@ -61,19 +71,27 @@ carry_settings() {
 }
 
 make_root() { # make_root SUITE FOLDER
-    debootstrap --variant=minbase "$1" "$2" "$archive" >"$2.log" 2>&1 || {
+    local making=$2.making
+    rm -rf --one-file-system "$making"
+    debootstrap --variant=minbase "$1" "$making" "$archive" >"$2.log" 2>&1 || {
         tail -n 10 "$2.log" >&2
         return 1
     }
     {
         printf 'deb %s %s main\n' "$archive" "$1" "$archive" "$1-updates"
         [ -z "$security" ] || printf 'deb %s %s main\n' "$security" "$1-security"
-    } >"$2/etc/apt/sources.list"
-    carry_settings "$2"
-    git clone -q --no-hardlinks "$top" "$2/root/dep2p"
+    } >"$making/etc/apt/sources.list"
+    carry_settings "$making"
+    git clone -q --no-hardlinks "$top" "$making/$clone" && mv "$making" "$2"
 }
 
-# Everything that is mounted is in a mount namespace, and goes with it.
+# Files that git does not know stay: what was built.
+renew_clone() { # renew_clone FOLDER
+    git -C "$1/$clone" fetch -q "$top" HEAD && git -C "$1/$clone" reset -q --hard FETCH_HEAD
+}
+
+# Everything that is mounted is in a mount namespace, and goes with it. A root that was changed to by chroot could make
+# no user namespace, and "ip netns exec" none of its own: so it becomes the namespace's real root.
 run_in_root() { # run_in_root FOLDER COMMAND…
     local root=$1 names
     shift
@@ -82,6 +100,7 @@ run_in_root() { # run_in_root FOLDER COMMAND…
     TOOLCHAIN=$toolchain FOLDERS=$(shared_folders) NAMES=$names unshare --mount --pid --fork --propagation private bash -c '
         set -euo pipefail
         root=$1; shift
+        mount --bind "$root" "$root"
         for folder in "$TOOLCHAIN" $FOLDERS; do
             [ -d "$folder" ] || continue
             mkdir -p "$root$folder" && mount --bind -o ro "$folder" "$root$folder"
@@ -90,22 +109,40 @@ run_in_root() { # run_in_root FOLDER COMMAND…
         mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" && mount -t tmpfs tmpfs "$root/run"
         keep=(); for name in $NAMES; do keep+=("$name=${!name}"); done
         certificates=/etc/host-certificates.crt
-        exec chroot "$root" env -i HOME=/root TERM=dumb LC_ALL=C.UTF-8 CI=true "${keep[@]}" \
+        cd "$root" && pivot_root . mnt && cd / && umount -l /mnt
+        exec env -i HOME=/root TERM=dumb LC_ALL=C.UTF-8 CI=true "${keep[@]}" \
             PIP_CERT=$certificates SSL_CERT_FILE=$certificates GIT_SSL_CAINFO=$certificates \
             PATH="$TOOLCHAIN/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
     ' bash "$root" "$@"
 }
 
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/dep2p-fresh.XXXXXX")
-cleanup() { if [ "$keep" = yes ]; then say "kept: $work"; else rm -rf --one-file-system "$work"; fi; }
-trap cleanup EXIT
+run_suite() { # run_suite SUITE
+    local root=$work/$1 status=0
+    if [ -d "$root" ]; then renew_clone "$root"; else make_root "$1" "$root"; fi || return 1
+    ! chosen faults || run_in_root "$root" bash /$clone/Tests/Fresh/faults.sh </dev/null || status=1
+    if [ ${#stages[@]} = 0 ] || [ ${#rest[@]} -gt 0 ]; then
+        run_in_root "$root" bash /$clone/Tests/run.sh "${rest[@]}" </dev/null || return 1
+    fi
+    ! chosen installed || run_in_root "$root" bash /$clone/Tests/Fresh/installed.sh </dev/null || status=1
+    return $status
+}
+
+# chosen STAGE: whether it is among those named, or none is named.
+chosen() { [ ${#stages[@]} = 0 ] || [[ " ${stages[*]} " = *" $1 "* ]]; }
+
+if [ -n "$work" ]; then
+    mkdir -p "$work" && work=$(cd "$work" && pwd)
+else
+    work=$(mktemp -d "${TMPDIR:-/var/tmp}/dep2p-fresh.XXXXXX")
+    trap 'rm -rf --one-file-system "$work"' EXIT
+fi
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 summary=() failed=0
 for suite in "${suites[@]}"; do
     printf '\n##### %s\n' "$suite"
-    if make_root "$suite" "$work/$suite" && run_in_root "$work/$suite" bash /root/dep2p/Tests/run.sh "${stages[@]}"; then
+    if run_suite "$suite"; then
         summary+=("$suite passed")
     else
         summary+=("$suite FAILED") failed=$((failed + 1))
