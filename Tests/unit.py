@@ -11,9 +11,11 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 RUN = ("--testing-library", "swift-testing")
@@ -60,25 +62,26 @@ class Part:
 
     def __init__(self, bundle, suites, folder):
         self.suites, self.folder = suites, folder
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir(parents=True)
+        folder.mkdir(parents=True)
         self.log, self.events = folder / "log", folder / "events"
         pattern = "^(" + "|".join(re.escape(suite) for suite in suites) + ")(/|$)"
         self.command = [bundle, *RUN, "--no-parallel", "--filter", pattern, "--event-stream-version", "0",
                         "--event-stream-output-path", str(self.events)]
-        self.began, self.ended, self.failed, self.status, self.seconds = [], [], set(), None, 0.0
+        self.began, self.ended, self.failed, self.left, self.status, self.seconds = [], [], set(), [], None, 0.0
 
     def run(self):
-        started = time.monotonic()
+        started, temporary = time.monotonic(), tempfile.mkdtemp(prefix="unit-")
         with open(self.log, "wb") as log:
             child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                     env=os.environ | {"TMPDIR": str(self.temporary)})
+                                     env=os.environ | {"TMPDIR": temporary})
             try:
                 self.status = child.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 child.kill()
                 self.status = child.wait()
         self.seconds = time.monotonic() - started
+        self.left = sorted(os.listdir(temporary))
+        shutil.rmtree(temporary, ignore_errors=True)
         self.read_events()
         return self
 
@@ -112,9 +115,9 @@ class Part:
             last = beginnings[-1] if beginnings else 0
             texts.append(f"FAILED  ended by {ending} after {self.seconds:.0f} s, having said last\n"
                          + "".join(f"  {line}\n" for line in said[last:]))
-        left = sorted(os.listdir(self.temporary))
-        if left:
-            texts.append(f"FAILED  left in the temporary folder: {' '.join(left)}\n  by one of: {' '.join(self.suites)}\n")
+        if self.left:
+            texts.append(f"FAILED  left in the temporary folder: {' '.join(self.left)}\n"
+                         f"  by one of: {' '.join(self.suites)}\n")
         return texts
 
     def said(self):

@@ -15,7 +15,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Torture"))
 from clocks import clock  # noqa: E402
 
 PEER = [sys.executable, "-B", str(pathlib.Path(__file__).with_name("peer.py"))]
-TIMEOUT = 60
+# More than the peer's own patience, so that it can say where it stands.
+TIMEOUT = 150
 
 
 class Node:

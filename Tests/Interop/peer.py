@@ -5,6 +5,7 @@ usage: peer.py listen [--key KIND]               prints {"address": …}, serves
 """
 
 import argparse
+import faulthandler
 import json
 import logging
 import sys
@@ -28,6 +29,8 @@ KEYS = {
 }
 IDENTIFY, PING = TProtocol("/ipfs/id/1.0.0"), TProtocol("/ipfs/ping/1.0.0")
 LARGEST_IDENTIFY = 64 * 1024
+# Seconds for a dial, and for the whole process of one: after that it ends with the stacks of its threads.
+DIAL_PATIENCE, PATIENCE = 60, 120
 
 
 def make_host(kind):
@@ -105,10 +108,11 @@ def certificate_facts(host, peer):
 
 
 async def dial(options):
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
     host = make_host(options.key)
     info = info_from_p2p_addr(multiaddr.Multiaddr(options.address))
     async with host.run(listen_addrs=[]):
-        with trio.fail_after(20):
+        with trio.fail_after(DIAL_PATIENCE):
             await host.connect(info)
             result = {"peer_id": str(info.peer_id), "own_id": str(host.get_id())}
             result["certificate"] = certificate_facts(host, info.peer_id)
