@@ -17,6 +17,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private var lastFolder: (path: ArraySlice<String>, place: FolderHandle.Place)?
     private let room = RoomLedger.shared
     private let reservation: RoomLedger.ID
+    /// Whether there is room only once others' unfinished files go.
+    private var countsOnLeftovers = false
 
     /// - Parameters:
     ///   - offer: with names that ``TransferName`` let pass.
@@ -60,17 +62,13 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private func reserveRoom() throws(TransferError) {
         guard let place = folder.room() else { return }
         let needed = bytesNeeded(in: place)
-        func outcome() -> RoomLedger.OnReserve {
-            folder.room().map { room.reserve(needed, for: reservation, in: $0) } ?? .reserved
-        }
-        var last = outcome()
-        guard last != .reserved else { return }
-        // What nobody finishes must not be in the way of what comes.
-        PartialSweep.makeRoom(in: folder, keeping: held.names) {
-            last = outcome()
-            return last == .reserved
-        }
-        guard case .refused(let available, let reserved) = outcome() else { return }
+        guard room.reserve(needed, for: reservation, in: place) != .reserved else { return }
+        // What nobody finishes must not be in the way of what comes. It goes when its room is written to, not before: an
+        // offer is only words, and others may still come for what they left.
+        let left = PartialSweep.leftoverBytes(in: folder, keeping: held.names)
+        let outcome = room.reserve(needed, for: reservation, in: place.adding(left))
+        countsOnLeftovers = outcome == .reserved
+        guard case .refused(let available, let reserved) = outcome else { return }
         let beside = reserved > 0 ? " beside the \(reserved) that other transfers will take" : ""
         throw TransferError(
             .noSpace, "\(needed) bytes are needed and \(available) are free\(beside)", limit: needed,
@@ -81,6 +79,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
         if !madeFolders { try makeFolders() }
+        if countsOnLeftovers { makeRoom() }
         try leaveOthersTheirRoom()
         var results: [WriteResult] = []
         for operation in operations {
@@ -94,10 +93,18 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         return results
     }
 
+    private func makeRoom() {
+        let wanted = min(room.outstanding(reservation), TransferLimits.roomAhead)
+        func isEnough() -> Bool { (folder.room()?.freeBytes ?? .max) >= wanted }
+        guard !isEnough() else { return }
+        PartialSweep.makeRoom(in: folder, keeping: held.names, until: isEnough)
+        countsOnLeftovers = isEnough()
+    }
+
     /// A stream has reserved nothing: it may not take what others have.
     private func leaveOthersTheirRoom() throws(TransferError) {
         guard let current, offer.entries.kind(at: current.index) == .stream, let place = folder.room() else { return }
-        let others = room.reserved(on: place.device, beside: reservation)
+        let others = room.reserved(in: place, beside: reservation)
         guard others > 0, place.freeBytes < others.addingReportingOverflow(UInt64(TransferLimits.writeBehind)).0 else {
             return
         }

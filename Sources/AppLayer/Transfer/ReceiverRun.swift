@@ -109,7 +109,8 @@ final class ReceiverRun {
         while let piece = try splitter.next(in: chunk, from: &position) {
             switch piece {
             case .frame(let bytes):
-                isEnd = try handle(frame: bytes)
+                let frame = try await decoded(bytes)
+                isEnd = try handle(frame, bytes: bytes.count)
                 frameCount += 1
                 // A chunk may be nothing but frames: others want the thread too. A timer that is due lets the network
                 // in between; a yield would not.
@@ -121,13 +122,18 @@ final class ReceiverRun {
         if isEnd { operations.flush() }
     }
 
+    /// A page of an offer may hold half a million entries, which take longer than their bytes.
+    private func decoded(_ bytes: [UInt8]) async throws -> TransferSenderFrame {
+        guard bytes.count > TransferLimits.largeFrame else { return try TransferSenderFrame(message: bytes) }
+        return try await offload { try TransferSenderFrame(message: bytes) }
+    }
+
     /// - Returns: whether it was the end of a file.
-    private func handle(frame bytes: [UInt8]) throws -> Bool {
-        let frame = try TransferSenderFrame(message: bytes)
+    private func handle(_ frame: TransferSenderFrame, bytes: Int) throws -> Bool {
         switch frame {
         case .offer(let page):
-            monitor.handleOffer(bytes: bytes.count)
-            try turn?.book(bytes.count + page.entries.count * TransferEntries.overhead)
+            monitor.handleOffer(bytes: bytes)
+            try turn?.book(bytes + page.entries.count * TransferEntries.overhead)
         case .working where !monitor.handleEmptyFrame(now: clock.now):
             throw TransferError.violation("the sender sent a flood of empty frames")
         default: break
@@ -186,9 +192,13 @@ final class ReceiverRun {
         if case .refuse(let code, let reason) = await policy.decide(offer, transfer) {
             throw TransferError(code, reason)
         }
+        turn?.setStarving(true)
         return try await descriptors.withDescriptors(
-            for: .receiving, atLeast: ReceivingDescriptors.least, upTo: ReceivingDescriptors.most
-        ) { try await receive(offer, ReceivingDescriptors($0)) }
+            for: .receiving, atLeast: ReceivingDescriptors.least, upTo: ReceivingDescriptors.most, of: transfer.sender
+        ) { count in
+            turn?.setStarving(false)
+            return try await receive(offer, ReceivingDescriptors(count))
+        }
     }
 
     private func receive(_ offer: TransferOffer, _ descriptors: ReceivingDescriptors) async throws -> TransferSummary? {
@@ -235,6 +245,7 @@ final class ReceiverRun {
         while true {
             // A file takes two operations at least, its start and its end: no more are opened than there is room for.
             try await written.waitForRoom(below: files)
+            try await frames.waitForRoom(below: TransferLimits.frameBacklog)
             let most = 2 * (files - written.weight)
             guard let taken = try await operations.take(atLeast: TransferLimits.writeBatch, atMost: most) else {
                 return
@@ -274,6 +285,7 @@ final class ReceiverRun {
     private func commitFiles() async throws -> TransferSummary? {
         while let files = try await written.take(atMost: TransferLimits.commitBatch) {
             guard let sink, !files.isEmpty else { continue }
+            try await policy.pace()
             let stored = try await offload { try sink.commit(files) }
             written.release(files.count)
             for (file, outcome) in zip(files, stored) {

@@ -11,12 +11,14 @@ struct SendMonitor {
     private var lastWritten: NetworkInstant
     private var lastReported: TransferProgress?
     private var finished: TransferSummary?
+    private var emptyFrames: EmptyFrames
     /// Bytes that the receiver held.
     var resumed: UInt64 = 0
 
     init(acknowledgedBefore: UInt64, now: NetworkInstant, stall: Duration, total: UInt64?) {
         (self.acknowledgedBefore, self.stall, self.total) = (acknowledgedBefore, stall, total)
         (lastAcknowledged, lastMoved, lastWritten) = (acknowledgedBefore, now, now)
+        emptyFrames = EmptyFrames(start: now)
     }
 
     mutating func handleWrite(_ count: Int, now: NetworkInstant) {
@@ -31,6 +33,9 @@ struct SendMonitor {
         if frame == .working(waiting: 0), unacknowledged(lastAcknowledged) > 0 { return }
         lastMoved = now
     }
+
+    /// False when the receiver floods.
+    mutating func handleEmptyFrame(now: NetworkInstant) -> Bool { emptyFrames.take(now: now) }
 
     mutating func handleFinished(_ summary: TransferSummary) { finished = summary }
 

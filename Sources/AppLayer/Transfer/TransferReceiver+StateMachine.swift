@@ -22,6 +22,8 @@ struct TransferReceiverStateMachine {
         /// Ended by the sender and not stored yet.
         var unstored: [Int: UInt64] = [:]
         var summary = TransferSummary()
+        /// Bytes of the sender's words that ``summary`` keeps.
+        var reasonBytes = 0
 
         var isComplete: Bool { next == files.count && current == nil && unstored.isEmpty }
     }
@@ -264,8 +266,15 @@ extension TransferReceiverStateMachine.Receiving {
             }
             next += 1
         }
-        let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
+        let failure = TransferFailure(index: index, path: offer.entries[index].path, error: bounded(error))
         summary.failed.append(failure)
         return .skip(failure, started: started)
+    }
+
+    /// The sender's words as far as there is room for them: they are kept to the end, a thousand bytes a file.
+    private mutating func bounded(_ error: TransferError) -> TransferError {
+        reasonBytes += error.message.utf8.count
+        guard reasonBytes > TransferLimits.reasonsBytes else { return error }
+        return TransferError(error.code, "not sent, as others before it", from: error.speaker)
     }
 }

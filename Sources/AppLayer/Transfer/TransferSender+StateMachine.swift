@@ -109,6 +109,7 @@ struct TransferSenderStateMachine {
         }
         guard pieces <= TransferLimits.pieces else { return violation("claims of \(pieces) pieces") }
         if page.more {
+            guard !page.files.isEmpty else { return violation("an empty page of what it holds") }
             state = .awaitingAccept(held, pieces: pieces)
             return .progress
         }
