@@ -2,8 +2,8 @@
 
 import struct
 
+from hostile import observing, relaying
 from hostile import quic_frames as q
-from hostile import relaying
 from hostile.connection import PING
 from hostile.links import UDPLink
 from hostile.node import assert_alive
@@ -96,3 +96,18 @@ def p07_unvalidated_answers(lab):
         lab.loop.pump(0.05)
     lab.loop.pump(1)
     assert victim.bytes <= 3 * sent + 1500, f"{sent} spoofed bytes moved {victim.bytes} to a victim"
+
+
+def p07_address_of_a_lying_relay(lab):
+    """A relay dials back, and says that it was at a victim's address that it reached the node."""
+    relay = lab.server(source="45.12.7.1")
+    asked = observing.lie(relay, ("45.99.0.1", 443))
+    node = lab.house.start("receiver", "listen", "--realm-key", lab.house.realm_key, "--no-port-mapping", "--listen",
+                           "10.77.0.1:0", "-o", lab.house.inbox, "--relay", relay.address)
+    lab.loop.until(lambda: "dial-back" in asked, 15, "a dial-back")
+    lab.loop.pump(6)
+    states = [event["state"] for event in node.seen if event["type"] == "reachability"]
+    told = [address for event in node.seen for address in event.get("addresses", [])]
+    assert told, "the node tells no addresses at all"
+    assert not [address for address in told if "45.99.0.1" in address], f"the victim's address is told: {told}"
+    assert "public" not in states, f"one relay's word makes the node {states}"
