@@ -186,7 +186,7 @@ final class PunchLink {
     }
 
     private func answered(_ path: ProbeMachine.Path) {
-        hub.budget.answered(path.remote.ip)
+        hub.budget.answered(path.remote.ip, now: clock.now)
         if connection.path.remote == path.remote { keeper.heard(now: clock.now) }
         guard let settled, settling == nil, machine.isProbing else { return }
         let patience = min(max(path.roundTrip, Self.shortestSettling), Self.longestSettling)

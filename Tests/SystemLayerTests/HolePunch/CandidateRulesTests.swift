@@ -78,22 +78,44 @@ import Testing
         #expect(sent == ProbeBudget.burst)
         let later = (1...10_000).count { budget.take(victim, now: .milliseconds(UInt64($0))) }
         #expect(later == 10 * ProbeBudget.rate, "ten seconds on")
-        budget.answered(victim)
+        budget.answered(victim, now: .milliseconds(10_000))
         let isFree = budget.take(victim, now: .milliseconds(10_000))
         #expect(isFree)
     }
 
+    @Test func whoAnswersStartsAnewOnceASecond() {
+        var budget = ProbeBudget()
+        let shared = v4(45, 1, 1, 1, 0).ip
+        let sent = (0..<10_000).count {
+            let now = NetworkInstant.milliseconds(UInt64($0))
+            budget.answered(shared, now: now)
+            return budget.take(shared, now: now)
+        }
+        #expect(sent <= 10 * (ProbeBudget.burst + ProbeBudget.rate))
+    }
+
+    @Test func aSubjectHasOneBudgetWhateverAddressOfItIsNamed() {
+        var budget = ProbeBudget()
+        let mapped = (0..<100).count { index in
+            let ip = index % 2 == 0 ? v4(45, 1, 1, 1, 0).ip : IPAddress(v6High: 0, low: 0xffff_2d01_0101)
+            return budget.take(ip, now: .milliseconds(0))
+        }
+        #expect(mapped == ProbeBudget.burst)
+        let prefix = (0..<100).count { budget.take(IPAddress(v6High: 0x2600 << 48, low: $0), now: .milliseconds(0)) }
+        #expect(prefix == ProbeBudget.burst)
+    }
+
     @Test func soManyVictimsAreRememberedAndNoMore() {
         var budget = ProbeBudget()
-        for index in 0..<UInt32(ProbeBudget.addressLimit) {
+        for index in 0..<UInt32(ProbeBudget.subjectLimit) {
             _ = budget.take(IPAddress(v4: 0x2d00_0000 + index), now: .milliseconds(UInt64(index)))
         }
-        let now = NetworkInstant.milliseconds(UInt64(ProbeBudget.addressLimit))
-        #expect(budget.addressCount == ProbeBudget.addressLimit)
+        let now = NetworkInstant.milliseconds(UInt64(ProbeBudget.subjectLimit))
+        #expect(budget.subjectCount == ProbeBudget.subjectLimit)
         // Those that have their whole budget again make room.
         let hasRoom = budget.take(IPAddress(v4: 0x2e00_0000), now: now)
         #expect(hasRoom)
-        #expect(budget.addressCount < ProbeBudget.addressLimit)
+        #expect(budget.subjectCount < ProbeBudget.subjectLimit)
     }
 
     @Test(arguments: [
