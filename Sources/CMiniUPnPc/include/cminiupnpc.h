@@ -7,6 +7,8 @@
 // dep2p_upnp_free. UPnPGateway frees it with its last reference, which every blocking call in another thread holds too;
 // strings are copied. miniupnpc keeps nothing of what it is given.
 
+// Descriptors: each call has a table of its own (upnp.c), so that it is of no account how many the process has open.
+
 /// A gateway that said it is connected.
 typedef struct dep2p_upnp_gateway dep2p_upnp_gateway;
 

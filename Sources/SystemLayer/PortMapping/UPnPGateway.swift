@@ -33,7 +33,8 @@ public final class UPnPGateway: @unchecked Sendable {
     ) -> PortMappingStateMachine.UPnPResult {
         let result = dep2p_upnp_add(
             pointer, Int32(externalPort), Int32(internalPort), Int32(clamping: lifetime), Self.description)
-        guard let port = UInt16(exactly: result), port != 0 else { return .refused(Int(-result)) }
+        // The gateway's own number: any that 32 bits hold.
+        guard let port = UInt16(exactly: result), port != 0 else { return .refused(-Int(result)) }
         return .mapped(externalPort: port, address: externalAddress)
     }
 
