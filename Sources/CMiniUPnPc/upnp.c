@@ -116,6 +116,10 @@ void dep2p_upnp_free(dep2p_upnp_gateway *gateway) {
     free(gateway);
 }
 
+const char *dep2p_upnp_control_url(const dep2p_upnp_gateway *gateway) {
+    return gateway->urls.controlURL ? gateway->urls.controlURL : "";
+}
+
 const char *dep2p_upnp_local_address(const dep2p_upnp_gateway *gateway) { return gateway->local; }
 
 const char *dep2p_upnp_external_address(const dep2p_upnp_gateway *gateway) { return gateway->external; }

@@ -1,10 +1,12 @@
 """Point 7: nothing is sent in bulk to an address that has not shown that it is the peer's."""
 
+import ipaddress
 import struct
 
 from hostile import observing, relaying
 from hostile import quic_frames as q
 from hostile.connection import PING
+from hostile.gateway import Gateway
 from hostile.links import UDPLink
 from hostile.node import assert_alive
 from hostile.wire import field, framed
@@ -111,3 +113,17 @@ def p07_address_of_a_lying_relay(lab):
     assert told, "the node tells no addresses at all"
     assert not [address for address in told if "45.99.0.1" in address], f"the victim's address is told: {told}"
     assert "public" not in states, f"one relay's word makes the node {states}"
+
+
+def p07_address_of_a_false_gateway(lab):
+    """A device of the local network that is not the router opens a port, and says that it is at a victim's address."""
+    gateway = Gateway(answers={"GetExternalIPAddress": "<NewExternalIPAddress>45.99.0.1</NewExternalIPAddress>"})
+    node = lab.house.start("receiver", "listen", "--realm-key", lab.house.realm_key, "--listen", "0.0.0.0:0", "-o",
+                           lab.house.inbox)
+    address = node.until("listening")["addresses"][0].split("/")
+    mapping = node.until("port_mapping", 25)
+    lab.loop.pump(1)
+    address[2] = "10.77.0.1"
+    record = lab.client("/".join(address), source="10.77.0.1").open("/ipfs/id/1.0.0", fin=True).wait_frames(1)[0]
+    assert ipaddress.ip_address("45.99.0.1").packed not in record, "the victim's address is told to others"
+    assert mapping["address"] is None, mapping

@@ -69,7 +69,7 @@ def p13_mapping_with_many_descriptors(lab):
     gateway = Gateway()
     node = mapping_node(lab)
     mapping = node.until("port_mapping", 25)
-    assert mapping["protocol"] == "upnp" and mapping["address"] == "45.98.7.7", mapping
+    assert mapping["protocol"] == "upnp" and mapping["port"] > 0, mapping
     node.child.terminate()
     assert node.wait() == 0
     assert gateway.actions[-1] == "DeletePortMapping", f"the port stays open: {gateway.actions}"

@@ -118,6 +118,26 @@ import Testing
         #expect(budget.subjectCount < ProbeBudget.subjectLimit)
     }
 
+    @Test func whatOneObserverAloneSeesIsNotToldWhileOthersAgree() {
+        func seen(_ number: UInt8, _ mapped: SocketAddress) -> PortPrediction.Observation {
+            PortPrediction.Observation(observer: v4(45, 9, number, 1, 1), mapped: mapped)
+        }
+        let victim = v4(45, 99, 0, 1, 443)
+        let honest = [seen(1, v4(45, 1, 1, 1, 5_000)), seen(2, v4(45, 1, 1, 1, 5_001))]
+        let candidates = PortPrediction.candidates([seen(3, victim)] + honest)
+        #expect(candidates == PortPrediction.candidates(honest))
+        #expect(candidates.contains { $0.kind == .predicted })
+        // The second port of the same host is no second witness.
+        let alone = [
+            seen(3, victim), PortPrediction.Observation(observer: v4(45, 9, 3, 1, 2), mapped: victim), honest[0],
+        ]
+        #expect(Set(PortPrediction.candidates(alone).map(\.address.ip)) == [victim.ip, honest[0].mapped.ip])
+        // Nor does one family's word count in the other.
+        let sixth = PortPrediction.Observation(
+            observer: v6(0x2600_1f00_0000_0000, 9, 1), mapped: v6(0x2600_1f00_0001_0000, 1, 4001))
+        #expect(PortPrediction.candidates(honest + [sixth]).contains { $0.address == sixth.mapped })
+    }
+
     @Test(arguments: [
         ([5_000], []), ([5_000, 5_000], []), ([5_000, 5_001], [5_002, 4_999]), ([5_001, 5_000], [4_999, 5_002]),
         ([5_000, 5_010], [5_020, 4_990]), ([5_000, 9_000], []), ([65_534, 65_535], [65_533]), ([2, 1], [3]),
