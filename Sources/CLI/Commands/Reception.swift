@@ -11,6 +11,8 @@ import SystemLayer
 final class Reception {
     /// A transfer under way, as far as it is known.
     private struct Incoming {
+        /// Which transfer, and whose: the first fields of each of its events.
+        let fields: [JSONField]
         var offer: TransferOffer?
         var start: NetworkInstant
         var isAccepted = false
@@ -163,7 +165,7 @@ final class Reception {
         guard isAllowed(transfer.sender) else {
             return .refuse(.notAllowed, "it does not receive from you")
         }
-        incoming[transfer] = Incoming(start: clock.now)
+        incoming[transfer] = Incoming(fields: Self.fields(of: transfer), start: clock.now)
         return .accept
     }
 
@@ -216,6 +218,10 @@ final class Reception {
     }
 
     private func fields(of transfer: IncomingTransfer) -> [JSONField] {
+        incoming[transfer]?.fields ?? Self.fields(of: transfer)
+    }
+
+    private static func fields(of transfer: IncomingTransfer) -> [JSONField] {
         [.int("transfer", transfer.id), .string("from", transfer.sender.description)]
     }
 
@@ -233,12 +239,15 @@ final class Reception {
         files += 1
         bytes += file.size
         let path = file.location ?? Array(file.storedPath.joined(separator: "/").utf8)
-        output.record(
-            "file",
-            fields(of: transfer) + [
-                .path("path", path), .int("bytes", file.size), .string("root", file.root.hex),
-            ])
-        if case .directory = plan.destination { output.result(TerminalText.escape(path)) }
+        if output.isJSON {
+            output.record(
+                "file",
+                fields(of: transfer) + [
+                    .path("path", path), .int("bytes", file.size), .string("root", file.root.hex),
+                ])
+        } else if case .directory = plan.destination {
+            output.result(TerminalText.escape(path))
+        }
     }
 
     private func complete(_ result: Result<TransferSummary, DeP2PError>, of transfer: IncomingTransfer) {

@@ -50,7 +50,7 @@ final class Output: Sendable {
     }
 
     /// What becomes of bytes for standard output when nobody reads it.
-    private enum Weight { case event, record, content }
+    private enum Weight: Int { case event, record, content }
 
     let style: Style
     let standardOutput: Sink
@@ -236,7 +236,7 @@ final class Output: Sendable {
     }
 
     private func enqueueOutput(_ bytes: [UInt8], limit: Int?, _ weight: Weight) -> Bool {
-        outputLane.enqueue(bytes.count, limit: limit) { [self] in
+        outputLane.enqueue(bytes, for: weight.rawValue, limit: limit) { [self] bytes in
             guard failure == nil else { return noteLoss(of: weight) }
             guard let failure = standardOutput.write(bytes) else { return }
             state.withLock { $0.failure = failure }
@@ -265,7 +265,7 @@ final class Output: Sendable {
     private func enqueueError(_ text: String, limit: Int?) -> Bool {
         let bytes = Array(text.utf8)
         // There is nowhere left to say that a write failed.
-        return errorLane.enqueue(bytes.count, limit: limit) { [standardError] in _ = standardError.write(bytes) }
+        return errorLane.enqueue(bytes, for: -1, limit: limit) { [standardError] in _ = standardError.write($0) }
     }
 
     private func clearProgress(_ state: inout State) {

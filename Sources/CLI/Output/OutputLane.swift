@@ -12,31 +12,60 @@ final class OutputLane: Sendable {
     /// A progress line is soon followed by another: it is left out when more bytes than these wait.
     static let progressCapacity = 4_096
 
+    /// Bytes of short lines that are written at once: a hundred thousand reports of files are not as many system calls.
+    static let together = 16_384
+
+    /// Bytes for one destination, in the order in which they came.
+    private struct Piece {
+        let destination: Int
+        var bytes: [UInt8]
+        let write: @Sendable ([UInt8]) -> Void
+    }
+
+    private struct State {
+        /// Bytes taken and not yet written.
+        var waiting = 0
+        /// Each has its turn in the queue.
+        var pieces: [Piece] = []
+    }
+
+    private enum Taken { case refused, joined, new }
+
     private let queue: DispatchQueue
-    /// Bytes taken and not yet written.
-    private let waiting = Mutex(0)
+    private let state = Mutex(State())
 
     init(_ name: String) { queue = DispatchQueue(label: "dep2p.output.\(name)") }
 
     /// Whether the reader has fallen so far behind that what may be dropped is.
-    var isBacklogged: Bool { waiting.withLock { $0 >= Self.capacity } }
+    var isBacklogged: Bool { state.withLock { $0.waiting >= Self.capacity } }
 
-    /// Queues `write`, which writes `count` bytes and may block.
+    /// Queues `bytes` for `write`, which may block, and may get them together with others of the same `destination`.
     ///
     /// - Parameter limit: the bytes that may wait, these included; nil always takes them.
     /// - Returns: whether they were taken.
-    func enqueue(_ count: Int, limit: Int?, _ write: @escaping @Sendable () -> Void) -> Bool {
-        let isTaken = waiting.withLock { waiting in
-            guard limit.map({ waiting + count <= $0 }) ?? true else { return false }
-            waiting += count
-            return true
+    func enqueue(
+        _ bytes: [UInt8], for destination: Int, limit: Int?, _ write: @escaping @Sendable ([UInt8]) -> Void
+    ) -> Bool {
+        let taken = state.withLock { state in
+            guard limit.map({ state.waiting + bytes.count <= $0 }) ?? true else { return Taken.refused }
+            state.waiting += bytes.count
+            let last = state.pieces.count - 1
+            if last >= 0, state.pieces[last].destination == destination, state.pieces[last].bytes.count < Self.together
+            {
+                state.pieces[last].bytes += bytes
+                return .joined
+            }
+            state.pieces.append(Piece(destination: destination, bytes: bytes, write: write))
+            return .new
         }
-        guard isTaken else { return false }
-        queue.async { [self] in
-            write()
-            waiting.withLock { $0 -= count }
-        }
-        return true
+        if taken == .new { queue.async { [self] in writeNext() } }
+        return taken != .refused
+    }
+
+    private func writeNext() {
+        guard let piece = state.withLock({ $0.pieces.isEmpty ? nil : $0.pieces.removeFirst() }) else { return }
+        piece.write(piece.bytes)
+        state.withLock { $0.waiting -= piece.bytes.count }
     }
 
     /// Blocks until everything queued so far is written.

@@ -169,14 +169,19 @@ import Testing
     /// A reader that does not read until it is told to.
     private final class Stopped: Sendable {
         private let gate = DispatchSemaphore(value: 0)
+        private let calls = Mutex(0)
         let recorder = Recorder()
+
+        /// How often it was written to.
+        var writes: Int { calls.withLock { $0 } }
 
         var sink: Output.Sink {
             let inner = recorder.sink()
             return Output.Sink(
-                write: { [gate] bytes in
+                write: { [self] bytes in
                     gate.wait()
                     gate.signal()
+                    calls.withLock { $0 += 1 }
                     return inner.write(bytes)
                 }, isTerminal: false, columns: { nil })
         }
@@ -215,5 +220,17 @@ import Testing
         let kept = lines.count { $0.contains("xxx") }
         #expect(lines.contains { $0 == "dep2p: \(200 - kept) lines were dropped here: nobody read them in time" })
         #expect(lines.last == "dep2p: error: it stalled")
+    }
+
+    /// A hundred thousand files are not as many system calls.
+    @Test func shortLinesThatWaitAreWrittenTogetherAndInTheirOrder() {
+        let (reader, error) = (Stopped(), Recorder())
+        let output = Output(.init(), standardOutput: reader.sink, standardError: error.sink())
+        let lines = (0..<10_000).map { "file \($0)" }
+        for line in lines { output.result(line) }
+        reader.read()
+        #expect(output.drain(patience: nil))
+        #expect(reader.recorder.text == lines.map { $0 + "\n" }.joined())
+        #expect(reader.writes < 20)
     }
 }
