@@ -93,6 +93,36 @@ class Tar:
         return Copy(wall, sent.cpu, received.cpu)
 
 
+class TarOverTLS:
+    """`tar` into `openssl s_client`, and `tar` out of `openssl s_server`: the same over a connection of this machine that
+    encrypts; no hashes, no fsync, no receipts."""
+
+    name = "tar | openssl | tar"
+
+    def __init__(self, folder, openssl):
+        self.folder, self.openssl = pathlib.Path(folder), openssl
+
+    def copy(self, source):
+        target, port = self.folder / "tar-tls.out", free_port()
+        target.mkdir()
+        arriving, arrive = os.pipe()
+        server = self.openssl.serve(port, arrive)
+        os.close(arrive)
+        started = time.monotonic()
+        unpacking = Process(["tar", "-xf", "-", "-C", target], stdin=arriving)
+        leaving, leave = os.pipe()
+        packing = Process(["tar", "-cf", "-", "-C", source.parent, source.name], stdout=leave)
+        client = self.openssl.client(port, leaving)
+        for end in (arriving, leaving, leave):
+            os.close(end)
+        packed, sent, received, unpacked = packing.succeed(), client.succeed(), server.succeed(), unpacking.succeed()
+        wall = time.monotonic() - started
+        self.openssl.close_input()
+        check_same_folder(source, target / source.name)
+        shutil.rmtree(target)
+        return Copy(wall, packed.cpu + sent.cpu, received.cpu + unpacked.cpu)
+
+
 class OpenSSL:
     """`openssl s_client` piping a file into `openssl s_server` (TLS 1.3, no commands)."""
 
