@@ -179,7 +179,7 @@ def a_disk_mounted_over_the_folder_is_used(house):
 
 LACKING = ["folder-fsync", "fsync", "flock", "flock-enosys", "renameat2", "renameat2-enosys", "renameat2 link",
            "renameat2 link flock folder-fsync", "renameat2 unlink", "rename-answer", "modes times", "statvfs", "owner",
-           "owner flock"]
+           "owner flock", "tmpfile", "tmpfile flock", "tmpfile renameat2 link", "link", "link-empty"]
 
 
 def preloaded(house, lacks, target):

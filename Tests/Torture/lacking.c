@@ -85,8 +85,11 @@ int linkat(int from_folder, const char *from, int to_folder, const char *to, int
 {
     if (is_refused(to_folder, to))
         FAIL(EINVAL);
-    if (lacks(from_folder, "link"))
+    if (lacks(from_folder, "link") || lacks(to_folder, "link"))
         FAIL(EPERM);
+    // A kernel before 6.10, for whoever is not root: only through /proc.
+    if ((flags & AT_EMPTY_PATH) && lacks(to_folder, "link-empty"))
+        FAIL(ENOENT);
     return REAL(linkat)(from_folder, from, to_folder, to, flags);
 }
 
@@ -140,6 +143,9 @@ int openat(int folder, const char *name, int flags, ...)
     va_start(list, flags);
     mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(list, mode_t) : 0;
     va_end(list);
+    // NFS, FUSE, FAT.
+    if ((flags & O_TMPFILE) == O_TMPFILE && lacks(folder, "tmpfile"))
+        FAIL(EOPNOTSUPP);
     if (is_refused(folder, name))
         FAIL(flags & O_CREAT ? EINVAL : ENOENT);
     return REAL(openat)(folder, name, flags, mode);

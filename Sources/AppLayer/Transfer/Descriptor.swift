@@ -32,6 +32,21 @@ final class Descriptor: Sendable {
         open(path, in: directory, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
 
+    /// O_TMPFILE and AT_EMPTY_PATH, which Swift does not import: the numbers are the same on all machines that it runs on.
+    static let unnamed = 0o20000000 | O_DIRECTORY
+    private static let emptyPath: Int32 = 0x1000
+
+    /// Gives an open file that was opened as ``unnamed`` a name in `directory`, unless that is taken (EEXIST).
+    func link(as name: [UInt8], in directory: Descriptor) -> FileError? {
+        name.withCString { name in
+            // From Linux 6.10 on for a file of one's own; before, for root.
+            if linkat(number, "", directory.number, name, Self.emptyPath) == 0 { return nil }
+            guard errno == ENOENT else { return FileError(errno: errno) }
+            let result = linkat(AT_FDCWD, "/proc/self/fd/\(number)", directory.number, name, AT_SYMLINK_FOLLOW)
+            return result == 0 ? nil : FileError(errno: errno)
+        }
+    }
+
     func status() -> Result<FileStatus, FileError> {
         var status = stat()
         return fstat(number, &status) == 0 ? .success(FileStatus(status)) : .failure(FileError(errno: errno))

@@ -26,9 +26,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     init(folder: FolderHandle, offer: TransferOffer, sender: NodeID, partials: Int, pulse: TransferPulse) {
         self.folder = folder
         self.offer = offer
-        var names: Set<String> = []
-        for entry in offer.entries { names.insert(entry.path[0]) }
-        journal = ResumeJournal.open(in: folder, of: [sender.bytes] + names.sorted().map { Array($0.utf8) })
+        journal = ResumeJournal.open(in: folder, of: [sender.bytes] + offer.tops.sorted().map { Array($0.utf8) })
         held = HeldFiles(of: offer, from: sender, in: folder, journal: journal, limit: partials, pulse: pulse)
         reservation = room.makeID()
     }
@@ -51,7 +49,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private func bytesNeeded(in place: FileSystemRoom) -> UInt64 {
         var needed: UInt64 = 0
         for index in offer.entries.indices {
-            let size = offer.entries[index].size ?? 0
+            let size = offer.entries.size(at: index)
             let missing = size - held.bytesHeld(of: index, size: size)
             let (sum, overflow) = needed.addingReportingOverflow(place.taken(by: missing))
             needed = overflow ? .max : sum
@@ -140,7 +138,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         held.forgetStored(index)
         let (file, folder): (PartialFile, [String])
         if let taken = held.take(index) { (file, folder) = taken } else { (file, folder) = try newPartial(entry) }
-        if ftruncate(file.descriptor.number, off_t(clamping: offset)) != 0 {
+        if file.name != nil, ftruncate(file.descriptor.number, off_t(clamping: offset)) != 0 {
             throw .writing(entry.name, FileError(errno: errno))
         }
         current = IncomingFile(
@@ -150,15 +148,23 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     private func newPartial(_ entry: TransferEntry) throws(TransferError) -> (PartialFile, [String]) {
         do throws(TransferError) {
-            let place = try directory(entry.path.dropLast())
-            return (try held.make(entry, in: place), place.path)
+            return try makePartial(entry)
         } catch {
             guard (error.underlying as? FileError)?.errno == ENOENT else { throw error }
             // The folder was removed since it was opened.
             lastFolder = nil
-            let place = try directory(entry.path.dropLast())
-            return (try held.make(entry, in: place), place.path)
+            return try makePartial(entry)
         }
+    }
+
+    private func makePartial(_ entry: TransferEntry) throws(TransferError) -> (PartialFile, [String]) {
+        let place = try directory(entry.path.dropLast())
+        if let size = entry.size, size <= TransferLimits.unnamedFile,
+            let file = PartialFile.unnamed(in: place.descriptor)
+        {
+            return (file, place.path)
+        }
+        return (try held.make(entry, in: place), place.path)
     }
 
     private func write(_ chunk: Chunk, _ range: Range<Int>) throws(TransferError) {
@@ -180,7 +186,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         return .written(
             WrittenFile(
                 index: index, size: file.position, root: root, resumedFrom: file.offset, partial: file.partial,
-                folder: file.folder, storedPath: held.stored[index]?.storedPath ?? offer.entries[index].path))
+                folder: file.folder,
+                storedPath: file.partial == nil ? held.stored[index]?.storedPath ?? offer.entries[index].path : []))
     }
 
     // MARK: Committing
@@ -197,9 +204,17 @@ final class FolderSink: TransferSink, @unchecked Sendable {
             let entry = offer.entries[file.index]
             var storedPath = file.storedPath
             if let partial = file.partial {
-                storedPath = file.folder + [try partial.store(as: entry.path.last ?? "", entry: entry)]
+                let (name, status) = try partial.store(as: entry.path.last ?? "", entry: entry)
+                storedPath = file.folder + [name]
+                // Most often they are the same: one array then, not two.
+                if storedPath == entry.path { storedPath = entry.path }
                 if folders.last !== partial.directory { folders.append(partial.directory) }
-                if entry.kind == .file { line(file, partial, entry, storedPath).map { lines.append($0) } }
+                if let status, entry.kind == .file {
+                    lines.append(
+                        ResumeJournal.Line(
+                            path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
+                            inode: status.inode, modified: status.modified ?? 0))
+                }
             } else if lastParent != storedPath.dropLast() {
                 // Stored by a transfer that broke off: perhaps before its folder was synchronized.
                 lastParent = storedPath.dropLast()
@@ -209,7 +224,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
             transferred.append(
                 TransferredFile(
                     index: file.index, path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
-                    location: folder.location(of: storedPath, below: base)))
+                    folder: base))
         }
         for folder in folders {
             if case .failure(let error) = folder.synchronize() { throw .writing("the folder", error) }
@@ -217,18 +232,9 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         return transferred
     }
 
-    private func line(
-        _ file: WrittenFile, _ partial: PartialFile, _ entry: TransferEntry, _ storedPath: [String]
-    ) -> ResumeJournal.Line? {
-        guard case .success(let status) = partial.descriptor.status() else { return nil }
-        return ResumeJournal.Line(
-            path: entry.path, storedPath: storedPath, size: file.size, root: file.root, inode: status.inode,
-            modified: status.modified ?? 0)
-    }
-
     func finish(confirmed: Bool) {
-        if let file = current, file.position == 0, let partial = file.partial {
-            partial.directory.remove(Array(partial.name.utf8))
+        if let file = current, file.position == 0, let partial = file.partial, let name = partial.name {
+            partial.directory.remove(Array(name.utf8))
         }
         current = nil
         held.forgetAll()

@@ -40,6 +40,7 @@ struct FrameSplitter {
         while position < chunk.count {
             switch state {
             case .length(var bytes):
+                if bytes.isEmpty, let frame = Self.wholeFrame(in: chunk, from: &position) { return .frame(frame) }
                 bytes.append(chunk[position])
                 position += 1
                 state = try Self.afterLength(bytes)
@@ -65,6 +66,14 @@ struct FrameSplitter {
             }
         }
         return nil
+    }
+
+    /// The frame at `position` when all of it is there: most are a few bytes long, and come in hundreds.
+    private static func wholeFrame(in chunk: Chunk, from position: inout Int) -> [UInt8]? {
+        let length = Int(chunk[position])
+        guard (1..<0x80).contains(length), chunk.count - position > length else { return nil }
+        defer { position += 1 + length }
+        return chunk.array(position + 1..<position + 1 + length)
     }
 
     private static func afterLength(_ bytes: [UInt8]) throws(TransferError) -> State {

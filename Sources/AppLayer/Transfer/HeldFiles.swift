@@ -50,6 +50,7 @@ struct HeldFiles {
         findStored()
         // Only the last one is kept: an offer may name more folders than there are descriptors.
         var last: (path: ArraySlice<String>, place: FolderHandle.Place?)?
+        var listing = PartialListing()
         for index in offer.entries.indices {
             let entry = offer.entries[index]
             let parent = entry.path.dropLast()
@@ -60,7 +61,7 @@ struct HeldFiles {
             guard stored[index] == nil else { continue }
             if last?.path != parent { last = (parent, try folder.directory(parent, create: false)) }
             guard let place = last?.place, held.count < limit else { continue }
-            if let (file, status) = try existing(entry, in: place, patience) {
+            if let (file, status) = try existing(entry, in: place, &listing, patience) {
                 held[index] = Held(file: file, folder: place.path, length: status.size)
                 unhashed.append(index)
             }
@@ -82,10 +83,15 @@ struct HeldFiles {
     }
 
     private func existing(
-        _ entry: TransferEntry, in place: FolderHandle.Place, _ patience: PartialPatience
+        _ entry: TransferEntry, in place: FolderHandle.Place, _ listing: inout PartialListing,
+        _ patience: PartialPatience
     ) throws(TransferError) -> (PartialFile, FileStatus)? {
         let isThorough = offer.entries.count <= Self.thoroughEntries
         for slot in 0..<TransferLimits.partialsPerName {
+            guard listing.mayHold(partialName(of: entry, slot: slot), in: place.descriptor) else {
+                guard isThorough else { return nil }
+                continue
+            }
             switch try open(partialName(of: entry, slot: slot), in: place.descriptor, create: false) {
             case .partial(let file, let status): return (file, status)
             case .missing: guard isThorough else { return nil }
@@ -200,7 +206,7 @@ struct HeldFiles {
     }
 
     /// The names of the partial files that are held, which must not be removed to make room.
-    var names: Set<String> { Set(held.values.map(\.file.name)) }
+    var names: Set<String> { Set(held.values.compactMap(\.file.name)) }
 
     /// The partial file of an entry, which from now on is the caller's.
     mutating func take(_ index: Int) -> (file: PartialFile, folder: [String])? {

@@ -5,7 +5,14 @@ internal import QUIC
 /// Weight counts from `push` until the taker gives it back with `release`, so what is being worked on counts too.
 @NetworkActor
 final class Mailbox<Element: Sendable> {
-    private var elements: [(element: Element, weight: Int)] = []
+    private struct Letter {
+        let element: Element
+        let weight: Int
+    }
+
+    /// Those before `head` are taken: nothing is moved for each that goes.
+    private var letters: [Letter?] = []
+    private var head = 0
     private var queuedWeight = 0
     private var isClosed = false
     private var isFlushing = false
@@ -16,7 +23,7 @@ final class Mailbox<Element: Sendable> {
     private(set) var weight = 0
 
     func push(_ element: Element, weight: Int = 1) {
-        elements.append((element, weight))
+        letters.append(Letter(element: element, weight: weight))
         queuedWeight += weight
         self.weight += weight
         wakeTaker()
@@ -34,7 +41,7 @@ final class Mailbox<Element: Sendable> {
 
     /// Everything there is, once it weighs at least `least`, or at ``flush()`` or ``close()``; `nil` after the end.
     func take(atLeast least: Int = 1, atMost count: Int = .max) async throws -> [Element]? {
-        while elements.isEmpty || (queuedWeight < least && !isFlushing && !isClosed) {
+        while head == letters.count || (queuedWeight < least && !isFlushing && !isClosed) {
             if isClosed { return nil }
             if isFlushing {
                 isFlushing = false
@@ -47,16 +54,32 @@ final class Mailbox<Element: Sendable> {
             defer { takers.removeAll { $0 === waiter } }
             try await waiter.value()
         }
-        guard count < elements.count else {
-            defer { elements = [] }
-            (queuedWeight, isFlushing) = (0, false)
-            return elements.map(\.element)
-        }
-        let taken = elements.prefix(count)
-        elements.removeFirst(count)
-        queuedWeight -= taken.reduce(0) { $0 + $1.weight }
-        return taken.map(\.element)
+        return pop(upTo: count)
     }
+
+    private func pop(upTo count: Int) -> [Element] {
+        let end = letters.count - head > count ? head + count : letters.count
+        var taken: [Element] = []
+        taken.reserveCapacity(end - head)
+        for position in head..<end {
+            guard let letter = letters[position] else { continue }
+            letters[position] = nil
+            queuedWeight -= letter.weight
+            taken.append(letter.element)
+        }
+        head = end
+        if head == letters.count {
+            letters.removeAll(keepingCapacity: letters.count <= Self.keptLetters)
+            (head, queuedWeight, isFlushing) = (0, 0, false)
+        } else if head >= letters.count / 2 {
+            letters.removeFirst(head)
+            head = 0
+        }
+        return taken
+    }
+
+    /// Room for so many stays when the last is taken.
+    private static var keptLetters: Int { 1024 }
 
     func release(_ weight: Int) {
         self.weight -= weight

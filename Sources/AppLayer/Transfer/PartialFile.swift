@@ -4,7 +4,8 @@ internal import QUIC
 internal import Synchronization
 
 /// A partial file that one transfer has open, and nobody else: locked where the file system can, and claimed among the
-/// transfers of this process, which needs no file system.
+/// transfers of this process, which needs no file system. A small one has no name until it is whole, where the file
+/// system can: nobody else can open it, and nothing is left of it when the transfer ends before.
 final class PartialFile: Sendable {
     enum Opened {
         case partial(PartialFile, FileStatus)
@@ -15,17 +16,26 @@ final class PartialFile: Sendable {
 
     let descriptor: Descriptor
     let directory: Descriptor
-    let name: String
-    private let key: PartialClaims.Key
+    /// `nil` when it has none.
+    let name: String?
+    private let key: PartialClaims.Key?
 
-    private init(_ descriptor: Descriptor, in directory: Descriptor, name: String, key: PartialClaims.Key) {
+    private init(_ descriptor: Descriptor, in directory: Descriptor, name: String?, key: PartialClaims.Key?) {
         self.descriptor = descriptor
         self.directory = directory
         self.name = name
         self.key = key
     }
 
-    deinit { PartialClaims.release(key) }
+    deinit { if let key { PartialClaims.release(key) } }
+
+    /// An empty file without a name; `nil` where that fails, which the making of one with a name then explains.
+    static func unnamed(in directory: Descriptor) -> PartialFile? {
+        let flags = O_RDWR | Descriptor.unnamed
+        guard case .success(let made) = Descriptor.open([UInt8(ascii: ".")], in: directory, flags: flags, mode: 0o600)
+        else { return nil }
+        return PartialFile(made, in: directory, name: nil, key: nil)
+    }
 
     /// Opens and locks the partial file `name`; makes it when `create`.
     ///
@@ -91,26 +101,36 @@ final class PartialFile: Sendable {
 
     /// Makes the file durable under the first free of `name`, `name (1)` and so on.
     ///
-    /// - Returns: that name.
-    func store(as name: String, entry: TransferEntry) throws(TransferError) -> String {
+    /// - Returns: that name, and the file's status.
+    func store(as name: String, entry: TransferEntry) throws(TransferError) -> (name: String, status: FileStatus?) {
         if entry.isExecutable { fchmod(descriptor.number, 0o700) }
         if let modified = entry.modified {
             let time = FileTime(nanoseconds: modified).timespec
             futimens(descriptor.number, [time, time])
         }
         if case .failure(let error) = descriptor.synchronize() { throw .writing(name, error) }
-        let portable = TransferName.portable(name)
-        for base in name == portable ? [name] : [name, portable] {
-            for attempt in 0..<TransferLimits.numberedNames + TransferLimits.randomNames {
-                let candidate = TransferName.numbered(base, Self.number(attempt))
-                let error = rename(to: candidate)
-                guard let error else { return candidate }
-                if error.errno == EEXIST { continue }
-                if error.isRefusedName, base != portable { break }
-                throw .writing(name, error)
-            }
+        var outcome = giveName(name)
+        if case .failure(let error) = outcome {
+            guard self.name != nil else { return try namedCopy(for: name).store(as: name, entry: entry) }
+            let portable = error.isRefusedName ? TransferName.portable(name) : name
+            if portable != name { outcome = giveName(portable) }
         }
-        throw TransferError(.badName, "\(name): too many files of that name exist")
+        switch outcome {
+        case .success(let stored?): return (stored, try? descriptor.status().get())
+        case .success(nil):
+            throw TransferError(.badName, "\(name): too many files of that name exist")
+        case .failure(let error): throw .writing(name, error)
+        }
+    }
+
+    /// - Returns: the first free of `name`, `name (1)` and so on, which the file has now; `nil` when none is free.
+    private func giveName(_ name: String) -> Result<String?, FileError> {
+        for attempt in 0..<TransferLimits.numberedNames + TransferLimits.randomNames {
+            let candidate = TransferName.numbered(name, Self.number(attempt))
+            guard let error = giveExactly(Array(candidate.utf8)) else { return .success(candidate) }
+            if error.errno != EEXIST { return .failure(error) }
+        }
+        return .success(nil)
     }
 
     /// In order first, then anywhere: whoever takes a name many times must not take it from everybody else.
@@ -118,14 +138,35 @@ final class PartialFile: Sendable {
         attempt < TransferLimits.numberedNames ? attempt : .random(in: TransferLimits.numberedNames..<1_000_000_000)
     }
 
-    private func rename(to candidate: String) -> FileError? {
-        let result = Array(name.utf8).withCString { from in
-            Array(candidate.utf8).withCString { dep2p_rename_noreplace(directory.number, from, $0) }
+    /// The same bytes in a file with a name, for where an open file cannot be given one.
+    private func namedCopy(for name: String) throws(TransferError) -> PartialFile {
+        let copyName = "." + TransferName.partialMark + TransferName.randomTag()
+        guard case .partial(let copy, _) = try Self.open(copyName, in: directory, create: true, pulse: TransferPulse())
+        else { throw TransferError(.busy, "\(name): its partial file is in use") }
+        let chunk = Chunk(capacity: Int(TransferLimits.unnamedFile))
+        do throws(FileError) {
+            _ = try chunk.read(from: descriptor.number, at: 0).get()
+            try chunk.write(to: copy.descriptor.number, at: 0).get()
+        } catch {
+            directory.remove(Array(copyName.utf8))
+            throw .writing(name, error)
+        }
+        return copy
+    }
+
+    private func giveExactly(_ candidate: [UInt8]) -> FileError? {
+        let result: Int32
+        if let name {
+            result = Array(name.utf8).withCString { from in
+                candidate.withCString { dep2p_rename_noreplace(directory.number, from, $0) }
+            }
+        } else {
+            result = descriptor.link(as: candidate, in: directory)?.errno ?? 0
         }
         guard result != 0, result != EEXIST else { return result == 0 ? nil : FileError(errno: result) }
         // A share may have done it and lost the answer.
         if case .success(let own) = descriptor.status(),
-            case .success(let named) = directory.status(of: Array(candidate.utf8)),
+            case .success(let named) = directory.status(of: candidate),
             (named.device, named.inode) == (own.device, own.inode)
         {
             return nil

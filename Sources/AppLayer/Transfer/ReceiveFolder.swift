@@ -82,18 +82,18 @@ final class FolderHandle: Sendable {
         return (status.device, status.inode) == (own.device, own.inode)
     }
 
-    /// Where a file stored under `components` lies, as bytes of a path: below the path as it was given, or below the one
-    /// that the folder has now when it was renamed meanwhile.
-    func location(of components: [String]) -> [UInt8] {
-        location(of: components, below: base)
-    }
-
-    /// The path to put before names in this folder; looked up once for many files.
+    /// The path to put before names in this folder: as it was given, or the one that the folder has now when it was
+    /// renamed meanwhile. Looked up once for many files.
     var base: [UInt8] { isAtItsPath ? path : descriptor.currentPath ?? path }
 
-    func location(of components: [String], below base: [UInt8]) -> [UInt8] {
-        let separator: [UInt8] = base.last == UInt8(ascii: "/") || base.isEmpty ? [] : [UInt8(ascii: "/")]
-        return base + separator + components.joined(separator: "/").utf8
+    /// Where a file stored under `components` lies, as bytes of a path below `base`.
+    static func location(of components: [String], below base: [UInt8]) -> [UInt8] {
+        var path = base
+        for component in components {
+            if !path.isEmpty, path.last != UInt8(ascii: "/") { path.append(UInt8(ascii: "/")) }
+            path += component.utf8
+        }
+        return path
     }
 
     /// The folder at `path` below this one; `nil` when it is missing and not to be made.

@@ -303,7 +303,7 @@ final class ReceiverRun {
         while let taken = try await frames.take() {
             // One chunk for all there are: receipts of small files come in hundreds.
             var bytes: [UInt8] = []
-            for frame in taken { bytes += try frame.encoded() }
+            for frame in taken where !frame.appendFileFrame(to: &bytes) { bytes += try frame.encodedBySchema() }
             frames.release(taken.count)
             if !bytes.isEmpty { try await write(Chunk(bytes)) }
         }

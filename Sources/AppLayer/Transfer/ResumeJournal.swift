@@ -64,8 +64,10 @@ final class ResumeJournal: Sendable {
 
     func append(_ lines: [Line]) {
         guard !lines.isEmpty else { return }
+        var bytes: [UInt8] = []
+        for line in lines { line.write(to: &bytes) }
         // A journal that cannot be written costs a duplicate after an interruption, no more.
-        _ = Chunk(Array(lines.map(\.text).joined().utf8)).write(to: descriptor.number, at: nil)
+        _ = Chunk(bytes).write(to: descriptor.number, at: nil)
     }
 
     /// Removes the journal, unless it holds something that a later transfer needs.
@@ -78,12 +80,22 @@ final class ResumeJournal: Sendable {
 }
 
 extension ResumeJournal.Line {
-    fileprivate var text: String {
-        let fields = [
-            String(size), root.hex, String(inode), String(modified), path.joined(separator: "/"),
-            storedPath.joined(separator: "/"),
-        ]
-        return fields.joined(separator: "\t") + "\n"
+    fileprivate func write(to bytes: inout [UInt8]) {
+        for field in [String(size), root.hex, String(inode), String(modified)] {
+            bytes += field.utf8
+            bytes.append(UInt8(ascii: "\t"))
+        }
+        Self.write(path, to: &bytes)
+        bytes.append(UInt8(ascii: "\t"))
+        Self.write(storedPath, to: &bytes)
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
+    private static func write(_ path: [String], to bytes: inout [UInt8]) {
+        for (position, component) in path.enumerated() {
+            if position > 0 { bytes.append(UInt8(ascii: "/")) }
+            bytes += component.utf8
+        }
     }
 
     fileprivate init?(_ line: ArraySlice<UInt8>) {

@@ -75,10 +75,10 @@ struct SourceFile {
     }
 
     /// An error when the bytes that were read need not be those that the file had at any time.
-    func changeSinceOpening(_ entry: TransferEntry) -> TransferError? {
+    func changeSinceOpening(_ entry: @autoclosure () -> TransferEntry) -> TransferError? {
         guard case .file(let descriptor, let opened) = bytes else { return nil }
         guard case .success(let now) = descriptor.status(), now.isUnchanged(since: opened) || now.size > opened.size
-        else { return TransferError(.changedWhileSending, "\(entry.name) changed while it was sent") }
+        else { return TransferError(.changedWhileSending, "\(entry().name) changed while it was sent") }
         return nil
     }
 

@@ -68,7 +68,7 @@ final class SourceReader: @unchecked Sendable {
     private func step() throws(TransferError) -> Bool {
         switch stage {
         case .betweenFiles:
-            while next < source.offer.entries.count, source.offer.entries[next].kind == .directory { next += 1 }
+            while next < source.offer.entries.count, source.offer.entries.kind(at: next) == .directory { next += 1 }
             guard next < source.offer.entries.count else {
                 batch.isLast = true
                 return false

@@ -5,7 +5,7 @@ internal import QUIC
 ///
 /// What can't be sent is noted, and the walk goes on: one file that nobody may read is no reason to keep the others.
 struct SourceWalk {
-    private(set) var entries: [TransferEntry] = []
+    private(set) var entries = TransferEntries()
     private(set) var origins: [SendSource.Origin] = []
     private(set) var tops: [SendSource.Top] = []
     private(set) var skipped: [SkippedFile] = []

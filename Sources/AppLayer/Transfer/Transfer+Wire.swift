@@ -61,6 +61,13 @@ struct HeldFile: Equatable {
 extension TransferSenderFrame {
     /// Length prefix and message.
     func encoded() throws(TransferError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        if appendFileFrame(to: &bytes) { return bytes }
+        return try encodedBySchema()
+    }
+
+    /// As the generated code does it, for any frame.
+    func encodedBySchema() throws(TransferError) -> [UInt8] {
         var frame = Dep2p_Transfer_SenderFrame()
         switch self {
         case .offer(let page): frame.offer = Self.message(page)
@@ -101,6 +108,13 @@ extension TransferSenderFrame {
 extension TransferReceiverFrame {
     /// Length prefix and message.
     func encoded() throws(TransferError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        if appendFileFrame(to: &bytes) { return bytes }
+        return try encodedBySchema()
+    }
+
+    /// As the generated code does it, for any frame.
+    func encodedBySchema() throws(TransferError) -> [UInt8] {
         var frame = Dep2p_Transfer_ReceiverFrame()
         switch self {
         case .accept(let page):
@@ -207,6 +221,11 @@ extension TransferError {
 extension TransferSenderFrame {
     /// - Throws: ``TransferError`` `.protocolViolation`, or `.badOffer` for an entry beyond the limits.
     init(message bytes: [UInt8]) throws(TransferError) {
+        if let frame = try Self(fileFrame: bytes) { self = frame } else { try self.init(schema: bytes) }
+    }
+
+    /// As the generated code reads it, any frame.
+    init(schema bytes: [UInt8]) throws(TransferError) {
         guard let frame = (try? Dep2p_Transfer_SenderFrame(serializedBytes: bytes))?.frame else {
             throw .violation("a frame of the sender cannot be read")
         }
@@ -233,6 +252,11 @@ extension TransferSenderFrame {
 extension TransferReceiverFrame {
     /// - Throws: ``TransferError`` `.protocolViolation`.
     init(message bytes: [UInt8]) throws(TransferError) {
+        if let frame = try Self(fileFrame: bytes) { self = frame } else { try self.init(schema: bytes) }
+    }
+
+    /// As the generated code reads it, any frame.
+    init(schema bytes: [UInt8]) throws(TransferError) {
         guard let frame = (try? Dep2p_Transfer_ReceiverFrame(serializedBytes: bytes))?.frame else {
             throw .violation("a frame of the receiver cannot be read")
         }

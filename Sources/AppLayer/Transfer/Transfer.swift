@@ -59,6 +59,12 @@ public enum TransferLimits {
     /// Files and folders looked at in search of such.
     static let sweepEntries = 100_000
 
+    /// Bytes of a file that is not worth continuing: it has no name until it is whole. Of ``commitBacklog`` of them no
+    /// more is lost than of ``writeBehind``.
+    static let unnamedFile: UInt64 = 64 * 1024
+    /// Names read from folders in search of partial files; beyond them each is looked for by itself.
+    static let listedNames = 1_000_000
+
     /// Bytes of one chunk that files are read into.
     static let chunk = 256 * 1024
     /// Bytes read before they cross to the network thread.
@@ -160,35 +166,17 @@ public struct TransferOffer: Hashable, Sendable {
     /// Whether the number of bytes is known beforehand.
     public var hasStream: Bool { entries.indices.contains { entries.kind(at: $0) == .stream } }
 
+    /// The first components of all paths: what was named. Each once, in the order of the offer.
+    var tops: [String] { entries.tops().map { String(decoding: $0, as: UTF8.self) } }
+
     /// Entries that carry bytes.
     public var fileCount: Int { entries.indices.count { entries.kind(at: $0) != .directory } }
-}
-
-/// How a sent or received file ended up.
-public struct TransferredFile: Equatable, Sendable {
-    public let index: Int
-    /// The path that was offered.
-    public let path: [String]
-    /// The path it is stored under, which differs when the offered name was taken.
-    public let storedPath: [String]
-    public let size: UInt64
-    /// BEP 52 `pieces root`, verified by the receiver.
-    public let root: MerkleRoot
-    /// Of a receiver with a folder: where the file lies, as bytes of a path. It begins with the folder's path as it was
-    /// given, or with the one that the folder has now, when it was renamed meanwhile.
-    public var location: [UInt8]?
-
-    /// Both sides tell of the same file: where it lies is the receiver's own.
-    public static func == (left: Self, right: Self) -> Bool {
-        left.index == right.index && left.path == right.path && left.storedPath == right.storedPath
-            && left.size == right.size && left.root == right.root
-    }
 }
 
 /// The outcome of a transfer.
 public struct TransferSummary: Equatable, Sendable {
     /// Files that the receiver verified and made durable.
-    public var files: [TransferredFile] = []
+    public var files = TransferredFiles()
     /// Bytes of those files, resumed ones included.
     public var bytes: UInt64 = 0
     /// Bytes that were not sent because the receiver held them already.
@@ -206,7 +194,7 @@ public struct TransferSummary: Equatable, Sendable {
     public var root: MerkleRoot? {
         guard files.count != 1 else { return files[0].root }
         guard !files.isEmpty else { return nil }
-        return MerkleHasher(pieces: files.sorted { $0.index < $1.index }.map(\.root), level: 0).root()
+        return MerkleHasher(pieces: files.rootsInOrder, level: 0).root()
     }
 }
 

@@ -64,9 +64,7 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
         var found: Set<ArraySlice<UInt8>> = []
         var last: ArraySlice<UInt8> = []
         for position in indices where found.count < limit {
-            let path = pathBytes(at: position)
-            guard case .value(let length, let prefix) = Varint.decode(path) else { continue }
-            let top = path.dropFirst(prefix).prefix(Int(length))
+            let top = topBytes(at: position)
             guard top != last else { continue }
             last = top
             found.insert(top)
@@ -77,6 +75,28 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
     /// The bytes of an entry's path, the same for the same path and no other.
     func pathBytes(at position: Int) -> ArraySlice<UInt8> {
         names[records[position].start..<(position + 1 < records.count ? records[position + 1].start : names.count)]
+    }
+
+    /// As ``size(at:)``, `nil` for a stream.
+    func knownSize(at position: Int) -> UInt64? { kind(at: position) == .stream ? nil : records[position].size }
+
+    /// The bytes of the first component of an entry's path, the same for the same component and no other.
+    func topBytes(at position: Int) -> ArraySlice<UInt8> {
+        let path = pathBytes(at: position)
+        guard case .value(let length, let prefix) = Varint.decode(path) else { return path }
+        return path.dropFirst(prefix).prefix(Int(length))
+    }
+
+    /// The first components of all paths, each once, in the order in which they come first.
+    func tops() -> [ArraySlice<UInt8>] {
+        var tops: [ArraySlice<UInt8>] = []
+        var seen: Set<ArraySlice<UInt8>> = []
+        for position in indices {
+            let top = topBytes(at: position)
+            // Most often that of the entry before.
+            if tops.last != top, seen.insert(top).inserted { tops.append(top) }
+        }
+        return tops
     }
 
     mutating func append(_ entry: TransferEntry) {

@@ -38,6 +38,7 @@ enum TransferName {
     /// Why a component cannot be a file's name; `nil` when it can.
     static func objection(to component: String) -> String? {
         if component.isEmpty { return "a part of it is empty" }
+        if isPlain(component) { return nil }
         if component == "." || component == ".." { return "it has a part \"\(component)\"" }
         if component.utf8.count > TransferLimits.nameBytes { return tooLong }
         if component.utf8.contains(UInt8(ascii: "/")) { return "a part has a slash in it" }
@@ -50,6 +51,14 @@ enum TransferName {
     private static let tooLong = "a part is longer than \(TransferLimits.nameBytes) bytes"
     /// UTF-8 bytes of what can become a name in normal form C: the longest decompositions take three times as much.
     private static let decomposedBytes = 3 * TransferLimits.nameBytes
+
+    /// Whether the name is letters, digits, and other visible ASCII but a slash, and begins with no dot: most are, and
+    /// may be made as they are.
+    private static func isPlain(_ component: String) -> Bool {
+        let bytes = component.utf8
+        return bytes.first != UInt8(ascii: ".") && bytes.count <= TransferLimits.nameBytes
+            && bytes.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "/") }
+    }
 
     // MARK: On the disk
 

@@ -81,6 +81,7 @@ struct TransferReceiverStateMachine {
             offer: offer,
             held: Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first }),
             files: offer.entries.indices.filter { offer.entries.kind(at: $0) != .directory })
+        receiving.summary.files = TransferredFiles(of: offer.entries)
         receiving.summary.directories = offer.entries.count - receiving.files.count
         state = .receiving(receiving)
         return completing { _ in .none }
@@ -216,11 +217,11 @@ extension TransferReceiverStateMachine.Receiving {
         guard offset > 0 else { return true }
         switch held[index] {
         case nil: return false
-        case .whole: return offset == offer.entries[index].size
+        case .whole: return offset == offer.entries.knownSize(at: index)
         case .pieces(let exponent, let roots):
             let (end, overflow) = UInt64(roots.count).multipliedReportingOverflow(by: 1 << UInt64(exponent))
             guard !overflow else { return false }
-            let size = offer.entries[index].size ?? .max
+            let size = offer.entries.knownSize(at: index) ?? .max
             if offset == size { return end >= size }
             return offset <= min(end, size) && offset.isMultiple(of: 1 << UInt64(exponent))
         }
@@ -229,7 +230,7 @@ extension TransferReceiverStateMachine.Receiving {
     fileprivate mutating func data(_ length: Int, maximumSize: UInt64) -> OnFrame {
         guard var file = current else { return .fail(.violation("the sender sent data outside of a file")) }
         let (end, overflow) = file.end.addingReportingOverflow(UInt64(length))
-        let size = offer.entries[file.index].size
+        let size = offer.entries.knownSize(at: file.index)
         guard !overflow, end <= size ?? TransferLimits.fileSize else {
             return .fail(
                 .violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
@@ -249,7 +250,7 @@ extension TransferReceiverStateMachine.Receiving {
 
     fileprivate mutating func end(_ index: Int, _ size: UInt64, _ root: MerkleRoot) -> OnFrame {
         guard let file = current, file.index == index, file.end == size,
-            offer.entries[index].size.map({ $0 == size }) ?? true
+            offer.entries.knownSize(at: index).map({ $0 == size }) ?? true
         else { return .fail(.violation("the sender ended a file at another size than it has")) }
         current = nil
         unstored[index] = size

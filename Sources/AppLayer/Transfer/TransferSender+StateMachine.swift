@@ -114,6 +114,7 @@ struct TransferSenderStateMachine {
             return .progress
         }
         var files = Files()
+        files.summary.files = TransferredFiles(of: offer.entries)
         files.summary.directories = offer.entries.count - offer.fileCount
         state = .sending(files)
         return .startSending(held)

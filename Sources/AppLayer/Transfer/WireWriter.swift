@@ -6,6 +6,8 @@ struct WireWriter {
     private(set) var chunk = Chunk(capacity: Chunk.pooledCapacity)
     private var full: [Chunk] = []
     private var fullBytes = 0
+    /// A frame before it is in a chunk.
+    private var frame: [UInt8] = []
 
     /// Data shorter than this does not begin in the rest of a chunk unless it is the whole file.
     private static let leastData = 4096
@@ -18,7 +20,9 @@ struct WireWriter {
     var count: Int { fullBytes + chunk.count }
 
     mutating func append(_ frame: TransferSenderFrame) throws(TransferError) {
-        append(try frame.encoded())
+        self.frame.removeAll(keepingCapacity: true)
+        if !frame.appendFileFrame(to: &self.frame) { self.frame = try frame.encodedBySchema() }
+        append(self.frame)
     }
 
     /// Announces as much data as fits the chunk, up to `remaining` bytes; the caller appends exactly that to
@@ -54,8 +58,8 @@ struct WireWriter {
     }
 
     private mutating func announce(_ length: Int) {
-        // Encoding cannot fail: the frame has a handful of bytes.
-        append((try? TransferSenderFrame.data(length).encoded()) ?? [])
+        // Cannot fail: the frame has a handful of bytes.
+        try? append(TransferSenderFrame.data(length))
     }
 
     private mutating func append(_ bytes: [UInt8]) {

@@ -24,6 +24,54 @@ import Testing
         return try #require(try outcome.received.get().files.first)
     }
 
+    // MARK: Small files
+
+    /// A small file has no name until it is whole; a larger one is kept under its partial name, to be continued.
+    @Test func whatIsCutOffLeavesNoSmallPartialFile() throws {
+        let sender = try #require(testSender)
+        for (size, isKept) in [(TransferLimits.unnamedFile, false), (TransferLimits.unnamedFile + 1, true)] {
+            let offer = try TransferOffer(entries: [TransferEntry(kind: .file, path: ["x"], size: size)])
+            let sink = FolderSink(
+                folder: try folder.open(), offer: offer, sender: sender, partials: 1, pulse: TransferPulse())
+            try sink.prepare(PartialPatience(since: NetworkInstant(nanoseconds: 0), isOver: true))
+            let results = try sink.write([.start(index: 0, offset: 0), .data(Chunk([1, 2, 3, 4]), 0..<4)])
+            #expect(results.isEmpty)
+            #expect(Scratch.names(in: inbox).contains { $0.hasPrefix(".x.dep2p-partial-") } == isKept)
+            sink.finish(confirmed: false)
+        }
+    }
+
+    /// Small files come to be as others do: numbered beside what has their name, executable, with their time.
+    @Test func aSmallFileHasModeAndTimeAndIsNumbered() async throws {
+        let path = try scratch.file("tool", Array("#!/bin/sh\n".utf8))
+        chmod(path, 0o755)
+        utimensat(AT_FDCWD, path, [timespec(tv_sec: 5, tv_nsec: 7), timespec(tv_sec: 5, tv_nsec: 7)], 0)
+        for name in ["tool", "tool (1)", "tool (2)"] {
+            let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder))
+            #expect(try outcome.received.get().files.first?.storedPath == [name])
+            var status = stat()
+            #expect(stat(inbox + "/" + name, &status) == 0)
+            #expect(status.st_mode & 0o777 == 0o700 && status.st_mtim.tv_sec == 5 && status.st_mtim.tv_nsec == 7)
+        }
+        #expect(Scratch.names(in: inbox) == ["tool", "tool (1)", "tool (2)"])
+    }
+
+    /// Reading folders has an end: beyond so many names, each partial file is looked for by itself.
+    @Test func partialFilesAreListedUpToALimit() throws {
+        let handle = try folder.open()
+        let name = ".x.dep2p-partial-0123456789abcdef"
+        for other in ["a", "b", name] { try scratch.file("inbox/" + other, []) }
+        let missing = ".y.dep2p-partial-0123456789abcdef"
+        // Five with the folder itself and the one above.
+        for (limit, mayBeThere) in [(5, false), (4, true)] {
+            var listing = PartialListing(limit: limit)
+            let (holdsName, holdsMissing) = (
+                listing.mayHold(name, in: handle.descriptor), listing.mayHold(missing, in: handle.descriptor)
+            )
+            #expect(holdsName && holdsMissing == mayBeThere)
+        }
+    }
+
     // MARK: The folder's name
 
     @Test func aFolderMadeAnewIsTheOneThatIsReceivedInto() async throws {

@@ -55,6 +55,108 @@ import Testing
         #expect(try TransferReceiverFrame(message: Self.body(frame.encoded())) == frame)
     }
 
+    // MARK: Frames written by hand
+
+    private static func number(_ generator: inout SeededGenerator, upTo most: UInt64) -> UInt64 {
+        // Of every length in bits, 0 and the most among them.
+        let bits = UInt64.random(in: 0...64, using: &generator)
+        return bits == 0 ? 0 : min(most, UInt64.random(in: 0 ... .max, using: &generator) >> (64 - bits))
+    }
+
+    private static func path(_ generator: inout SeededGenerator) -> [String] {
+        let letters = ["a", "é", "𝄞", " ", "\0"]
+        return (0..<Int.random(in: 0...4, using: &generator)).map { _ in
+            (0..<Int.random(in: 0...130, using: &generator)).map { _ in letters.randomElement(using: &generator) ?? "" }
+                .joined()
+        }
+    }
+
+    private static func page(_ generator: inout SeededGenerator) -> OfferPage {
+        let kinds: [TransferEntry.Kind] = [.file, .directory, .stream]
+        let entries = (0..<Int.random(in: 0...4, using: &generator)).map { _ in
+            let kind = kinds.randomElement(using: &generator) ?? .file
+            let size = kind == .file ? number(&generator, upTo: TransferLimits.fileSize) : 0
+            let modified = Int64(bitPattern: number(&generator, upTo: .max))
+            return TransferEntry(
+                kind: kind, path: path(&generator), size: kind == .stream ? nil : size,
+                isExecutable: Bool.random(using: &generator),
+                modified: Bool.random(using: &generator) ? modified >> 2 : nil)
+        }
+        return OfferPage(
+            entries: entries, count: Int(number(&generator, upTo: UInt64(TransferLimits.entries))),
+            totalSize: number(&generator, upTo: TransferLimits.fileSize), more: Bool.random(using: &generator))
+    }
+
+    @Test func framesOfEachFileHaveTheBytesOfTheSchema() throws {
+        var generator = SeededGenerator(seed: 32)
+        for _ in 0..<2000 {
+            let index = Int(Self.number(&generator, upTo: UInt64(TransferLimits.entries)))
+            let size = Self.number(&generator, upTo: TransferLimits.fileSize)
+            let root = index.isMultiple(of: 7) ? MerkleRoot.zero : SHA256.hash(Varint.encode(size))
+            let frames: [TransferSenderFrame] = [
+                .offer(Self.page(&generator)), .start(index: index, offset: size),
+                .end(index: index, size: size, root: root),
+                .data(max(1, Int(Self.number(&generator, upTo: UInt64(TransferLimits.frame))))),
+            ]
+            for frame in frames {
+                let bytes = try frame.encodedBySchema()
+                #expect(try frame.encoded() == bytes)
+                let body = try Self.body(bytes)
+                #expect(try TransferSenderFrame(fileFrame: body) == frame)
+                #expect(try TransferSenderFrame(schema: body) == frame)
+            }
+            let receipt = TransferReceiverFrame.receipt(index: index, root: root, path: Self.path(&generator))
+            let bytes = try receipt.encodedBySchema()
+            #expect(try receipt.encoded() == bytes)
+            let body = try Self.body(bytes)
+            #expect(try TransferReceiverFrame(fileFrame: body) == receipt)
+            #expect(try TransferReceiverFrame(schema: body) == receipt)
+        }
+    }
+
+    /// Another implementation may order fields as it likes, write zeros, and have fields that are not known here.
+    @Test func framesInAnotherFormAreReadAllTheSame() throws {
+        let start = TransferSenderFrame.start(index: 1, offset: 2)
+        for body: [UInt8] in [
+            [0x12, 4, 0x10, 2, 0x08, 1], [0x12, 4, 0x08, 1, 0x10, 2, 0x78, 9], [0x12, 6, 0x08, 1, 0x10, 2, 0x78, 9],
+            [0x12, 6, 0x08, 7, 0x08, 1, 0x10, 2], [0x12, 5, 0x08, 0x81, 0x00, 0x10, 2],
+            [0x78, 9, 0x12, 4, 0x08, 1, 0x10, 2],
+        ] {
+            #expect(try TransferSenderFrame(message: body) == start, "\(body)")
+        }
+        #expect(try TransferSenderFrame(message: [0x12, 4, 0x08, 0, 0x10, 0]) == .start(index: 0, offset: 0))
+        #expect(try TransferSenderFrame(message: [0x18, 5, 0x78, 9]) == .data(5))
+        #expect(try TransferSenderFrame(message: [0x12, 2, 0x08, 1, 0x18, 5]) == .data(5))
+    }
+
+    /// What the hand reads, the schema reads as the same; damaged in every way.
+    @Test func damagedFramesOfFilesReadAsTheSchemaReadsThem() throws {
+        var generator = SeededGenerator(seed: 33)
+        let frames: [TransferSenderFrame] = [
+            .start(index: 300, offset: 70_000), .data(20), .end(index: 5, size: 20, root: Self.root),
+            .offer(
+                OfferPage(
+                    entries: [
+                        TransferEntry(kind: .file, path: ["a", "é"], size: 300, isExecutable: true, modified: -5),
+                        TransferEntry(kind: .directory, path: ["d"], size: 0),
+                    ], count: 2, totalSize: 300, more: true)),
+        ]
+        let bodies =
+            try frames.map { try Self.body($0.encoded()) }
+            + [try Self.body(TransferReceiverFrame.receipt(index: 9, root: Self.root, path: ["a", "é"]).encoded())]
+        for _ in 0..<20_000 {
+            var body = bodies.randomElement(using: &generator) ?? []
+            body[Int.random(in: body.indices, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+            if Bool.random(using: &generator) { body.removeLast(Int.random(in: 0...1, using: &generator)) }
+            if let frame = try? TransferSenderFrame(fileFrame: body) {
+                #expect(try TransferSenderFrame(schema: body) == frame, "\(body)")
+            }
+            if let frame = try? TransferReceiverFrame(fileFrame: body) {
+                #expect(try TransferReceiverFrame(schema: body) == frame, "\(body)")
+            }
+        }
+    }
+
     @Test func limitsTravelWithTheirErrors() throws {
         let frame = TransferReceiverFrame.refuse(TransferError(.noSpace, "full", limit: 10, available: 3))
         guard case .refuse(let error) = try TransferReceiverFrame(message: Self.body(frame.encoded())) else { return }

@@ -1,0 +1,140 @@
+internal import Identity
+
+// The little of protobuf that frames written by hand need.
+
+/// A number as a field of proto3, which leaves out 0.
+struct ProtobufNumber {
+    let value: UInt64
+    /// Bytes of the field with its tag.
+    let length: Int
+
+    /// `nil` for one that ``Varint`` does not write.
+    init?(_ number: some BinaryInteger) {
+        guard let value = UInt64(exactly: number), value < 1 << 63 else { return nil }
+        self.value = value
+        length = value == 0 ? 0 : 1 + ProtobufBytes.varintLength(value)
+    }
+
+    func append(_ field: UInt8, to bytes: inout [UInt8]) {
+        guard value != 0 else { return }
+        bytes.append(field << 3)
+        Varint.append(value, to: &bytes)
+    }
+}
+
+/// Fields that have a length.
+enum ProtobufBytes {
+    static let rootLength = length(SHA256.Digest.byteCount)
+
+    static func varintLength(_ value: UInt64) -> Int { max(1, (UInt64.bitWidth - value.leadingZeroBitCount + 6) / 7) }
+
+    /// Bytes of a field with its tag and its length.
+    static func length(_ count: Int) -> Int { 1 + varintLength(UInt64(count)) + count }
+
+    /// The beginning of a frame that is one message: its length prefix, and the message's tag and length.
+    static func begin(_ field: UInt8, length count: Int, in bytes: inout [UInt8]) {
+        Varint.append(UInt64(length(count)), to: &bytes)
+        head(field, length: count, in: &bytes)
+    }
+
+    static func head(_ field: UInt8, length: Int, in bytes: inout [UInt8]) {
+        bytes.append(field << 3 | 2)
+        Varint.append(UInt64(length), to: &bytes)
+    }
+
+    static func append(_ field: UInt8, _ root: MerkleRoot, to bytes: inout [UInt8]) {
+        head(field, length: SHA256.Digest.byteCount, in: &bytes)
+        bytes += root.bytes
+    }
+}
+
+/// Reads fields that come in their order, each once. What cannot be read makes all of it unreadable: nothing more is
+/// found, and ``isAtEnd`` stays false.
+struct ProtobufReader {
+    private let bytes: [UInt8]
+    private var position = 0
+    /// Where the message at hand ends.
+    private var end: Int
+    private var isBroken = false
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        end = bytes.count
+    }
+
+    /// Whether everything has been read.
+    var isAtEnd: Bool { !isBroken && position == end }
+
+    /// The number in the next field; when that is another, 0 or `nil`.
+    mutating func number(_ field: UInt8) -> UInt64 { optionalNumber(field) ?? 0 }
+
+    mutating func optionalNumber(_ field: UInt8) -> UInt64? {
+        guard take(field << 3) else { return nil }
+        return varint()
+    }
+
+    mutating func root(_ field: UInt8) -> MerkleRoot? {
+        guard let range = range(of: field) else { return nil }
+        return MerkleRoot(bytes: bytes[range])
+    }
+
+    /// `nil` when the next field is another.
+    mutating func text(_ field: UInt8) -> String? {
+        guard let range = range(of: field) else { return nil }
+        guard let text = String(validating: bytes[range], as: UTF8.self) else { return fail() }
+        return text
+    }
+
+    /// Goes into the message that is all there is.
+    ///
+    /// - Returns: its field.
+    mutating func enter() -> UInt8? {
+        guard position < end else { return nil }
+        let field = bytes[position] >> 3
+        guard let range = range(of: field), range.upperBound == end else { return fail() }
+        position = range.lowerBound
+        return field
+    }
+
+    /// Reads the message that is the next field, with `body`, to its end; `nil` when the next field is another.
+    mutating func message<Value>(_ field: UInt8, _ body: (inout Self) -> Value?) -> Value? {
+        guard let range = range(of: field) else { return nil }
+        let outer = end
+        (position, end) = (range.lowerBound, range.upperBound)
+        guard let value = body(&self), isAtEnd else { return fail() }
+        end = outer
+        return value
+    }
+
+    private mutating func fail<Value>() -> Value? {
+        isBroken = true
+        return nil
+    }
+
+    private mutating func take(_ tag: UInt8) -> Bool {
+        guard !isBroken, position < end, bytes[position] == tag else { return false }
+        position += 1
+        return true
+    }
+
+    /// Where the bytes of the next field are, if it is this one.
+    private mutating func range(of field: UInt8) -> Range<Int>? {
+        guard take(field << 3 | 2), let length = varint() else { return nil }
+        guard length <= UInt64(end - position) else { return fail() }
+        let start = position
+        position += Int(length)
+        return start..<position
+    }
+
+    /// At most 63 bits.
+    private mutating func varint() -> UInt64? {
+        var value: UInt64 = 0
+        for shift in stride(from: UInt64(0), to: 63, by: 7) where position < end {
+            let byte = bytes[position]
+            position += 1
+            value |= UInt64(byte & 0x7f) << shift
+            if byte & 0x80 == 0 { return value }
+        }
+        return fail()
+    }
+}
