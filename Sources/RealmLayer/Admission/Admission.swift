@@ -145,7 +145,8 @@ final class Admission {
         guard !session.isAdmitted, session.isOpen else { return }
         session.beginAdmission()
         session.endAdmission(admitted: true)
-        onAdmitted(session)
+        // When others have taken all slots meanwhile it is closed instead.
+        if session.isAdmitted { onAdmitted(session) }
     }
 
     private func judge(

@@ -233,7 +233,9 @@ public final class Connections {
         switch occurrence {
         case .used: manager.used(session.id, now: clock.now)
         case .admitted:
-            manager.admitted(session.id, now: clock.now)
+            close(manager.admitted(session.id, now: clock.now, isBusy: isBusy))
+            // It may be the one that there is no room for.
+            guard session.isOpen else { return }
             for observer in admissionObservers { observer(session) }
         case .committed(let change): manager.committed(session.id, change)
         case .moved: manager.moved(session.id, to: session.subject)
