@@ -369,8 +369,6 @@ int dep2p_quic_migrate_now(dep2p_quic *connection, const dep2p_address *local, c
 void dep2p_quic_path(dep2p_quic *connection, dep2p_address *local, dep2p_address *remote);
 int dep2p_quic_update_key(dep2p_quic *connection, uint64_t ts);
 int dep2p_quic_export(dep2p_quic *connection, const char *label, size_t label_length, uint8_t *result, size_t length);
-/// Writes up to `capacity` IDs that packets to this connection may carry; returns how many there are.
-size_t dep2p_quic_cids(dep2p_quic *connection, dep2p_cid *result, size_t capacity);
 
 typedef struct {
     uint64_t smoothed_rtt;
