@@ -8,7 +8,8 @@ struct dep2p_hash_lanes {
     IMB_MGR manager;
 };
 
-dep2p_hash_lanes *dep2p_hash_lanes_create(void) {
+dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing) {
+    *missing = false;
     IMB_MGR *manager = alloc_mb_mgr(0);
     if (!manager) return NULL;
     IMB_ARCH arch = IMB_ARCH_NONE;
@@ -16,6 +17,7 @@ dep2p_hash_lanes *dep2p_hash_lanes_create(void) {
     // Without vector code of its own the library is slower than OpenSSL.
     if (imb_get_errno(manager) != 0 || arch < IMB_ARCH_AVX2) {
         free_mb_mgr(manager);
+        *missing = true;
         return NULL;
     }
     return (dep2p_hash_lanes *)manager;
@@ -52,7 +54,10 @@ int dep2p_hash_lanes_sha256(dep2p_hash_lanes *lanes, const uint8_t *data, size_t
 
 #else
 
-dep2p_hash_lanes *dep2p_hash_lanes_create(void) { return NULL; }
+dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing) {
+    *missing = true;
+    return NULL;
+}
 
 void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes) { (void)lanes; }
 

@@ -1,6 +1,8 @@
 #include "cquicshim.h"
 
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/x509.h>
@@ -12,6 +14,9 @@
 /// libp2p TLS specification: the Public Key Extension.
 static const char libp2p_oid[] = "1.3.6.1.4.1.53594.1.1";
 enum { MAX_CERTIFICATE = 16384, MAX_FIELD = 4096 };
+/// Bits of an RSA modulus, and of the public exponent: what a check costs grows with both, and every implementation
+/// makes 65537. A key of 16,384 bits with an exponent of as many takes seconds to check one signature.
+enum { MIN_RSA = 2048, MAX_RSA = 4096, MAX_RSA_EXPONENT = 32 };
 
 struct dep2p_certificate_key {
     EVP_PKEY *key;
@@ -128,6 +133,38 @@ static int find_extension(X509 *certificate, uint8_t *result, size_t *result_len
     return status;
 }
 
+/// The specification wants named curves; of those, what implementations use.
+static int curve_fits(const X509_ALGOR *algorithm) {
+    int type = 0;
+    const void *value = NULL;
+    X509_ALGOR_get0(NULL, &type, &value, algorithm);
+    if (type != V_ASN1_OBJECT) return 0;
+    int curve = OBJ_obj2nid(value);
+    return curve == NID_X9_62_prime256v1 || curve == NID_secp384r1;
+}
+
+static int rsa_fits(EVP_PKEY *key) {
+    BIGNUM *exponent = NULL;
+    int bits = key ? EVP_PKEY_get_bits(key) : 0;
+    int fits = bits >= MIN_RSA && bits <= MAX_RSA && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) == 1 &&
+               BN_num_bits(exponent) <= MAX_RSA_EXPONENT;
+    BN_free(exponent);
+    return fits;
+}
+
+/// Whether the certificate's own key is one that others make and that is cheap to check with: the peer chooses it.
+static int key_fits(const X509 *certificate) {
+    ASN1_OBJECT *kind = NULL;
+    X509_ALGOR *algorithm = NULL;
+    if (X509_PUBKEY_get0_param(&kind, NULL, NULL, &algorithm, X509_get_X509_PUBKEY(certificate)) != 1) return 0;
+    switch (OBJ_obj2nid(kind)) {
+    case NID_ED25519: return 1;
+    case NID_X9_62_id_ecPublicKey: return curve_fits(algorithm);
+    case NID_rsaEncryption: return rsa_fits(X509_get0_pubkey(certificate));
+    default: return 0;
+    }
+}
+
 int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, uint8_t *spki, size_t *spki_length,
                               uint8_t *extension, size_t *extension_length, int64_t *not_before,
                               int64_t *not_after) {
@@ -140,6 +177,8 @@ int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, ui
     if (!certificate || cursor != der + length) goto done;
     if ((status = check_validity(certificate, now, not_before, not_after)) != DEP2P_CERTIFICATE_OK) goto done;
     if ((status = find_extension(certificate, extension, extension_length)) != DEP2P_CERTIFICATE_OK) goto done;
+    status = DEP2P_CERTIFICATE_UNFIT_KEY;
+    if (!key_fits(certificate)) goto done;
     status = DEP2P_CERTIFICATE_MALFORMED;
     key = X509_get_pubkey(certificate);
     if (!key) goto done;
@@ -153,5 +192,6 @@ done:
     OPENSSL_free(key_der);
     EVP_PKEY_free(key);
     X509_free(certificate);
+    ERR_clear_error();
     return status;
 }

@@ -269,16 +269,6 @@ void dep2p_quic_path(dep2p_quic *self, dep2p_address *local, dep2p_address *remo
 
 int dep2p_quic_update_key(dep2p_quic *self, uint64_t ts) { return ngtcp2_conn_initiate_key_update(self->conn, ts); }
 
-size_t dep2p_quic_cids(dep2p_quic *self, dep2p_cid *result, size_t capacity) {
-    size_t count = ngtcp2_conn_get_scid(self->conn, NULL);
-    ngtcp2_cid cids[32];
-    if (count > 32) count = 32;
-    count = ngtcp2_conn_get_scid(self->conn, cids);
-    if (count > capacity) count = capacity;
-    for (size_t i = 0; i < count; i++) cid_out(&result[i], cids[i].data, cids[i].datalen);
-    return count;
-}
-
 void dep2p_quic_info_get(dep2p_quic *self, dep2p_quic_info *info) {
     ngtcp2_conn_info stat;
     ngtcp2_conn_get_conn_info(self->conn, &stat);

@@ -47,6 +47,42 @@ static int verify_peer(gnutls_session_t session) {
     return CALL(verify_peer, chain[0].data, chain[0].size, count) ? GNUTLS_E_CERTIFICATE_ERROR : 0;
 }
 
+/// The number of `size` bytes at `*at`, which moves behind it; -1 when the message ends before.
+static long read_number(const uint8_t **at, const uint8_t *end, size_t size) {
+    long number = 0;
+    if ((size_t)(end - *at) < size) return -1;
+    while (size--) number = number << 8 | *(*at)++;
+    return number;
+}
+
+/// A Certificate message (RFC 8446 section 4.4.2) has come: its key is looked at before GnuTLS checks a signature with
+/// it, which may cost seconds when the peer chooses the key for that. What is malformed GnuTLS refuses itself.
+static int check_certificate(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                             const gnutls_datum_t *message) {
+    (void)type;
+    (void)when;
+    if (!incoming) return 0;
+    ngtcp2_crypto_conn_ref *reference = gnutls_session_get_ptr(session);
+    dep2p_quic *self = reference->user_data;
+    const uint8_t *at = message->data, *end = at + message->size, *first = NULL;
+    long length = read_number(&at, end, 1), first_length = 0;
+    if (length < 0 || end - at < length) return 0;
+    at += length;
+    if (read_number(&at, end, 3) != end - at) return 0;
+    unsigned count = 0;
+    for (; at < end; count++) {
+        length = read_number(&at, end, 3);
+        if (length < 0 || end - at < length) return 0;
+        if (!first) first = at, first_length = length;
+        at += length;
+        length = read_number(&at, end, 2);
+        if (length < 0 || end - at < length) return 0;
+        at += length;
+    }
+    if (!first) return 0;
+    return CALL(verify_peer, first, (size_t)first_length, count) ? GNUTLS_E_CERTIFICATE_ERROR : 0;
+}
+
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *reference) {
     dep2p_quic *self = reference->user_data;
     return self->conn;
@@ -64,6 +100,8 @@ int dep2p_session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_
     if (alpn.size > 0 && gnutls_alpn_set_protocols(self->session, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0) return -1;
     if (is_server) gnutls_certificate_server_set_request(self->session, GNUTLS_CERT_REQUIRE);
     gnutls_session_set_verify_function(self->session, verify_peer);
+    gnutls_handshake_set_hook_function(self->session, GNUTLS_HANDSHAKE_CERTIFICATE_PKT, GNUTLS_HOOK_PRE,
+                                       check_certificate);
     self->reference.get_conn = get_conn;
     self->reference.user_data = self;
     gnutls_session_set_ptr(self->session, &self->reference);

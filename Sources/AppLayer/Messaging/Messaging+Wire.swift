@@ -1,3 +1,4 @@
+internal import Identity
 internal import QUIC
 internal import SwiftProtobuf
 internal import SystemLayer
@@ -27,7 +28,7 @@ extension ReplyHeader {
         self.init()
         self.status = status
         self.bodySize = UInt64(bodySize)
-        self.detail = detail.utf8.count <= Self.detailLimit ? detail : String(detail.unicodeScalars.prefix(128))
+        self.detail = detail.clipped(toBytes: Self.detailLimit)
         self.limit = limit
     }
 }

@@ -34,9 +34,10 @@ public struct MessageRefusal: Error, Equatable, Sendable {
 public struct MessagingLimits: Hashable, Sendable {
     /// The longest body of a request or a reply, in bytes.
     public var bodySize = 4 * 1024 * 1024
-    /// Bytes of request bodies that the node holds at once, from all peers; one has three quarters.
+    /// Bytes of request bodies that the node holds at once, from all peers; one has three quarters of what others leave,
+    /// and all of one address seven eighths.
     public var bufferedBytes = 64 * 1024 * 1024
-    /// Requests served at once, from all peers; one has three quarters.
+    /// Requests served at once, from all peers, shared out likewise.
     public var concurrentRequests = 1024
     /// Handlers registered at once.
     public var handlers = 256
@@ -178,26 +179,26 @@ public final class Messaging {
     private func serve(_ stream: NegotiatedStream, of session: Session) async throws {
         let reader = FrameReader(stream, limit: RequestHeader.frameLimit)
         let header = try await Self.decode(RequestHeader.self, reader.required())
-        let peer = session.remoteNodeID
-        if let refusal = refusal(of: header) ?? quota.refusal(of: header.bodySize, from: peer).map(ReplyHeader.init) {
+        let sender = MessagingQuota.Sender(nodeID: session.remoteNodeID, subject: session.subject)
+        if let refusal = refusal(of: header) ?? quota.refusal(of: header.bodySize, from: sender).map(ReplyHeader.init) {
             return try await refuse(stream, refusal)
         }
         // The size was checked against the limit in `refusal`.
         let size = Int(header.bodySize)
-        quota.begin(from: peer)
+        quota.begin(from: sender)
         var booked = 0
-        defer { quota.end(from: peer, bytes: booked) }
+        defer { quota.end(from: sender, bytes: booked) }
         let body: [UInt8]
         do {
             body = try await receive(size, from: reader) { [self] count throws(LimitExceeded) in
-                try quota.book(count, from: peer)
+                try quota.book(count, from: sender)
                 booked += count
             }
         } catch let limit as LimitExceeded {
             return try await refuse(stream, ReplyHeader(limit))
         }
         let message = IncomingMessage(
-            from: peer, protocolName: header.protocol, body: body, path: session.path)
+            from: sender.nodeID, protocolName: header.protocol, body: body, path: session.path)
         try await stream.write(try await answer(to: message))
         stream.finish()
     }

@@ -1,74 +1,95 @@
 internal import Identity
+internal import QUIC
 internal import SystemLayer
 
-/// What the requests under way take of this node, and how much of it each peer has: pure.
+/// What the requests under way take of this node, and how much of it each sender has: pure.
 ///
-/// Bytes count when they have arrived: what a peer only announces keeps nobody out. A peer has at most three quarters of
-/// everything, so that no member keeps the others out.
+/// Bytes count when they have arrived: what a peer only announces keeps nobody out. A node has at most three quarters of
+/// what the others leave, so that no member keeps the others out; and since whoever has the realm key has any number of
+/// identities, all nodes of one ``Subject`` have at most seven eighths of what other subjects leave.
 struct MessagingQuota {
+    /// Whom a request counts for: as it was when that began, for a connection may move.
+    struct Sender {
+        let nodeID: NodeID
+        let subject: Subject
+    }
+
     private struct Share {
         var requests = 0
         var bytes = 0
+
+        static func + (left: Self, right: Self) -> Self {
+            Self(requests: left.requests + right.requests, bytes: left.bytes + right.bytes)
+        }
+
+        static prefix func - (share: Self) -> Self { Self(requests: -share.requests, bytes: -share.bytes) }
     }
+
+    private static let nodePart = 4
+    private static let subjectPart = 8
 
     private let limits: MessagingLimits
     private var all = Share()
-    private var byPeer: [NodeID: Share] = [:]
+    private var byNode: [NodeID: Share] = [:]
+    private var bySubject: [Subject: Share] = [:]
 
     init(_ limits: MessagingLimits) {
         self.limits = limits
     }
 
-    private var requestsPerPeer: Int { limits.concurrentRequests - limits.concurrentRequests / 4 }
-
-    /// At least one body: a peer's share must do for a message of the largest size.
-    private var bytesPerPeer: Int {
-        max(limits.bufferedBytes - limits.bufferedBytes / 4, min(limits.bodySize, limits.bufferedBytes))
-    }
-
     /// Why a request of `size` bytes is not served; `nil` when it is.
-    func refusal(of size: UInt64, from peer: NodeID) -> LimitExceeded? {
-        let own = byPeer[peer] ?? Share()
-        if all.requests >= limits.concurrentRequests {
-            return LimitExceeded(name: "requests at once", value: all.requests, limit: limits.concurrentRequests)
-        }
-        if own.requests >= requestsPerPeer {
-            return LimitExceeded(name: "requests of one node at once", value: own.requests, limit: requestsPerPeer)
-        }
+    func refusal(of size: UInt64, from sender: Sender) -> LimitExceeded? {
         // Refused now rather than in its middle.
-        return excess(Int(clamping: size), own)
+        excess(\.requests, 1, of: limits.concurrentRequests, atLeast: 1, "requests", sender)
+            ?? excess(bytes: Int(clamping: size), sender)
     }
 
-    mutating func begin(from peer: NodeID) {
-        all.requests += 1
-        byPeer[peer, default: Share()].requests += 1
-    }
+    mutating func begin(from sender: Sender) { add(Share(requests: 1), sender) }
 
     /// Bytes of a body have arrived.
     ///
     /// - Throws: the limit that has no room for them.
-    mutating func book(_ bytes: Int, from peer: NodeID) throws(LimitExceeded) {
-        if let excess = excess(bytes, byPeer[peer] ?? Share()) { throw excess }
-        all.bytes += bytes
-        byPeer[peer, default: Share()].bytes += bytes
+    mutating func book(_ bytes: Int, from sender: Sender) throws(LimitExceeded) {
+        if let excess = excess(bytes: bytes, sender) { throw excess }
+        add(Share(bytes: bytes), sender)
     }
 
     /// A request has ended, of which `bytes` were booked.
-    mutating func end(from peer: NodeID, bytes: Int) {
-        guard let own = byPeer.index(forKey: peer) else { return }
-        all.requests -= 1
-        all.bytes -= bytes
-        byPeer.values[own].requests -= 1
-        byPeer.values[own].bytes -= bytes
-        if byPeer.values[own].requests == 0 { byPeer.remove(at: own) }
+    mutating func end(from sender: Sender, bytes: Int) {
+        guard byNode[sender.nodeID] != nil, bySubject[sender.subject] != nil else { return }
+        add(-Share(requests: 1, bytes: bytes), sender)
     }
 
-    private func excess(_ bytes: Int, _ own: Share) -> LimitExceeded? {
-        if bytes > limits.bufferedBytes - all.bytes {
-            return LimitExceeded(name: "bytes of requests at once", value: all.bytes, limit: limits.bufferedBytes)
-        }
-        if bytes > bytesPerPeer - own.bytes {
-            return LimitExceeded(name: "bytes of requests of one node at once", value: own.bytes, limit: bytesPerPeer)
+    private mutating func add(_ share: Share, _ sender: Sender) {
+        all = all + share
+        let (node, subject) = (
+            (byNode[sender.nodeID] ?? Share()) + share, (bySubject[sender.subject] ?? Share()) + share
+        )
+        byNode[sender.nodeID] = node.requests > 0 ? node : nil
+        bySubject[sender.subject] = subject.requests > 0 ? subject : nil
+    }
+
+    /// A sender's share must do for a message of the largest size.
+    private func excess(bytes: Int, _ sender: Sender) -> LimitExceeded? {
+        excess(
+            \.bytes, bytes, of: limits.bufferedBytes, atLeast: min(limits.bodySize, limits.bufferedBytes),
+            "bytes of requests", sender)
+    }
+
+    private func excess(
+        _ kind: KeyPath<Share, Int>, _ more: Int, of total: Int, atLeast least: Int, _ name: String, _ sender: Sender
+    ) -> LimitExceeded? {
+        let used = all[keyPath: kind]
+        if more > total - used { return LimitExceeded(name: "\(name) at once", value: used, limit: total) }
+        for (own, part, whose) in [
+            (byNode[sender.nodeID], Self.nodePart, "node"), (bySubject[sender.subject], Self.subjectPart, "address"),
+        ] {
+            let own = own?[keyPath: kind] ?? 0
+            let left = total - (used - own)
+            let limit = max(left - left / part, least)
+            if more > limit - own {
+                return LimitExceeded(name: "\(name) of one \(whose) at once", value: own, limit: limit)
+            }
         }
         return nil
     }

@@ -1,6 +1,7 @@
 #ifndef CIPSECMB_H
 #define CIPSECMB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,8 +15,9 @@ extern "C" {
 // returns (the flush loop): it holds none in between. HashLanes frees the lanes, or keeps them for the next call.
 typedef struct dep2p_hash_lanes dep2p_hash_lanes;
 
-// NULL where there is no such library for the processor. One thread at a time uses it; free with the next function.
-dep2p_hash_lanes *dep2p_hash_lanes_create(void);
+// One thread at a time uses it; free with the next function. NULL when there is none: `missing` then says whether there
+// never will be, since the processor has no lanes, or whether there was no memory for it now.
+dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing);
 void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes);
 
 // Writes the 32-byte digests of `count` messages of `size` bytes each, which follow one another at `data`.

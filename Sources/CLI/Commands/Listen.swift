@@ -66,7 +66,8 @@ extension CommandEntry {
             .init("result", "Adds `files`, `bytes` and `messages`, all that was received."),
         ],
         notes: [
-            "The command speaks sd_notify(3): it tells a service manager when its sockets are bound and when it stops."
+            "The command speaks sd_notify(3): it tells a service manager when its sockets are bound, as often as "
+                + "`WatchdogSec=` asks that it is alive, and when it stops."
         ],
         plan: { options throws(CLIError) in try ListenPlan(options) })
 }
@@ -167,6 +168,8 @@ struct ListenPlan: CommandPlan, Equatable {
         let outcome = try await run.run { [run] node in
             try reception.begin(on: node, receiving)
             await announce(node, run)
+            let watchdog = ServiceNotifier(run.context.environment).feedWatchdog(on: node.clock)
+            defer { watchdog?.cancel() }
             try await reception.wait(on: node, timeout: once ? self.node.timeout : nil)
         }
         ServiceNotifier(context.environment).send(.stopping)

@@ -52,13 +52,14 @@ extension CommandEntry {
             "The port is 4001 unless `--listen` says otherwise, and the preset is `server` unless `--preset` does.",
             "SIGHUP reads the configuration file and its limits anew; circuits that are open keep theirs. SIGUSR1 reports "
                 + "what the relay carries. SIGINT and SIGTERM end it: circuits are told first.",
-            "The command speaks sd_notify(3). This unit for systemd(1) keeps the relay's identity in /var/lib/dep2p; a port "
+            "The command speaks sd_notify(3), the watchdog's signs of life included. This unit for systemd(1) keeps the relay's identity in /var/lib/dep2p; a port "
                 + "below 1024, as in `--tcp-listen :443`, also needs `AmbientCapabilities=CAP_NET_BIND_SERVICE`:",
         ],
         listing: [
             "[Unit]", "Description=dep2p relay", "After=network-online.target", "Wants=network-online.target", "",
             "[Service]", "Type=notify", "ExecStart=/usr/bin/dep2p relay", "ExecReload=/bin/kill -HUP $MAINPID",
-            "DynamicUser=yes", "StateDirectory=dep2p", "Environment=XDG_DATA_HOME=%S", "Restart=on-failure", "",
+            "DynamicUser=yes", "StateDirectory=dep2p", "Environment=XDG_DATA_HOME=%S", "WatchdogSec=30",
+            "Restart=on-failure", "",
             "[Install]", "WantedBy=multi-user.target",
         ],
         plan: { options throws(CLIError) in try RelayPlan(options) })
@@ -102,7 +103,11 @@ struct RelayPlan: CommandPlan {
         let last = LastStatistics()
         _ = try await run.run { node in
             announce(node, membersOnly: membersOnly, context)
-            defer { last.value = node.relayService?.statistics ?? RelayService.Statistics() }
+            let watchdog = ServiceNotifier(context.environment).feedWatchdog(on: node.clock)
+            defer {
+                watchdog?.cancel()
+                last.value = node.relayService?.statistics ?? RelayService.Statistics()
+            }
             try await Waiter<Void>().value()
         }
         ServiceNotifier(context.environment).send(.stopping)

@@ -62,7 +62,6 @@ extension CLIError {
         case .closedByPeer(.notAllowed): .refused
         case .closedByPeer(.leftRealm): .notMember
         case .closedByPeer(.limit): .busy
-        case .closedByPeer(.violation), .closedLocally(.violation): .protocolViolation
         default: nil
         }
     }

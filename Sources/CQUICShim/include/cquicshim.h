@@ -168,6 +168,7 @@ enum {
     DEP2P_CERTIFICATE_UNKNOWN_CRITICAL = 6,
     DEP2P_CERTIFICATE_DUPLICATE_EXTENSION = 7,
     DEP2P_CERTIFICATE_TOO_LARGE = 8,
+    DEP2P_CERTIFICATE_UNFIT_KEY = 9,
 };
 
 /// Checks one DER certificate as the libp2p TLS specification asks, but for the signature inside the extension:
@@ -229,7 +230,8 @@ typedef struct {
     int (*new_cid)(void *user, dep2p_cid *cid, uint8_t *token);
     void (*retire_cid)(void *user, const dep2p_cid *cid);
     void (*path_validated)(void *user, const dep2p_address *local, const dep2p_address *remote, int succeeded);
-    /// The peer's certificates: DER of the first, and how many there are. 0 accepts.
+    /// The peer's certificates: DER of the first, and how many there are. 0 accepts. Called when they arrive, before
+    /// anything is computed with their key, and once more when the peer has proven to hold it.
     int (*verify_peer)(void *user, const uint8_t *der, size_t length, unsigned count);
     void (*stateless_reset)(void *user);
     /// The peer's 16-byte reset token for an ID that this side uses from now on, or no longer uses.
@@ -367,8 +369,6 @@ int dep2p_quic_migrate_now(dep2p_quic *connection, const dep2p_address *local, c
 void dep2p_quic_path(dep2p_quic *connection, dep2p_address *local, dep2p_address *remote);
 int dep2p_quic_update_key(dep2p_quic *connection, uint64_t ts);
 int dep2p_quic_export(dep2p_quic *connection, const char *label, size_t label_length, uint8_t *result, size_t length);
-/// Writes up to `capacity` IDs that packets to this connection may carry; returns how many there are.
-size_t dep2p_quic_cids(dep2p_quic *connection, dep2p_cid *result, size_t capacity);
 
 typedef struct {
     uint64_t smoothed_rtt;

@@ -75,6 +75,7 @@ public struct Preset: Sendable {
         quic.inboundAllowance = ConnectionAllowance(
             streams: connections.strangerStreams, window: connections.strangerWindow,
             maxWindow: connections.strangerWindow)
-        quic.maxConnections = connections.high + connections.slack + 2 * connections.dials
+        quic.maxConnections =
+            connections.high + connections.slack + connections.strangers + 2 * connections.dials
     }
 }

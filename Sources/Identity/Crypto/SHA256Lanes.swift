@@ -1,5 +1,4 @@
 internal import CIPSecMB
-internal import Synchronization
 
 extension SHA256 {
     /// Fewer blocks than this are hashed faster one after another.
@@ -16,7 +15,7 @@ extension SHA256 {
         var position = 0
         let end = bytes.byteCount / size * size
         if end / size >= leastBlocks {
-            HashLanes.borrow { lanes in
+            HashLanes.shared.borrow { lanes in
                 while position < end {
                     let count = min((end - position) / size, blocksAtOnce)
                     let part = bytes.extracting(position..<position + count * size)
@@ -45,34 +44,5 @@ extension SHA256 {
             for index in 0..<count { digests.append(Digest(networkWords: words[index])) }
             return true
         }
-    }
-}
-
-/// The library's state, one for each thread that hashes at the moment.
-private enum HashLanes {
-    /// Kept for the next time; threads beyond that make their own.
-    private static let kept = 4
-    private static let idle = Mutex<[Lanes]>([])
-    private static let isMissing = Atomic<Bool>(false)
-
-    // Proof for @unchecked: a value is in the list or in the hands of one call of `borrow`, never both; it changes hands
-    // under the list's mutex.
-    private struct Lanes: @unchecked Sendable {
-        let pointer: OpaquePointer
-    }
-
-    /// Calls `body` unless this processor has no lanes. Lanes that failed, which `body` tells, are not used again.
-    static func borrow(_ body: (OpaquePointer) -> Bool) {
-        guard !isMissing.load(ordering: .relaxed) else { return }
-        guard let lanes = idle.withLock({ $0.popLast() }) ?? dep2p_hash_lanes_create().map(Lanes.init) else {
-            return isMissing.store(true, ordering: .relaxed)
-        }
-        let worked = body(lanes.pointer)
-        let isKept = idle.withLock { idle in
-            guard worked, idle.count < kept else { return false }
-            idle.append(lanes)
-            return true
-        }
-        if !isKept { dep2p_hash_lanes_free(lanes.pointer) }
     }
 }

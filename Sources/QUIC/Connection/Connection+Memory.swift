@@ -1,6 +1,7 @@
 internal import CQUICShim
 
-/// What streams' data holds in memory until the peer has acknowledged it, counted and bounded.
+/// What streams' data holds in memory until the peer has acknowledged it, and what arrived until it is read: counted and
+/// bounded.
 ///
 /// ngtcp2 points at what it was handed until that is acknowledged or its stream closed, and both are the peer's to do:
 /// it can acknowledge later packets only, or stop reading and leave its own side open. Writers wait at the bound. What is
@@ -32,6 +33,12 @@ extension Connection {
         stream.waitsForMemory = true
         memoryWaiters.append(stream)
     }
+
+    /// Memory that streams' unread bytes may be given beyond what they need.
+    ///
+    /// The peer is granted bytes, and what they are kept in may be larger, up to twice the window for all of them
+    /// together; beyond that each stream has no more than its bytes and ``ReceiveBuffer/firstChunk``.
+    var receiveRoom: Int { max(0, 2 * Int(clamping: receiveWindow.size) - receiveMemory) }
 
     func wakeMemoryWaiters() {
         guard !isOverSendMemory else { return }

@@ -42,6 +42,8 @@ public final class Connection {
     /// Bytes of memory that streams' data holds until it is acknowledged, and what of it is of streams that were given
     /// up (`Connection+Memory.swift`).
     var sendMemory = 0
+    /// Bytes of memory that streams' unread bytes are in.
+    var receiveMemory = 0
     var abandonedMemory = 0
     var isEndingOverMemory = false
     var memoryWaiters = FIFO<QUICStream>()

@@ -171,7 +171,7 @@ extension Endpoint {
     private func refuse(
         _ initial: dep2p_initial, _ code: UInt64, _ local: SocketAddress, _ remote: SocketAddress
     ) {
-        guard resetBudget.takeNow(now: packetTime) else { return }
+        guard refusalBudget.takeNow(now: packetTime) else { return }
         var initial = initial
         answer(local, remote, capacity: 256) { buffer, capacity in
             dep2p_write_refusal(buffer, capacity, &initial, code)
@@ -182,7 +182,7 @@ extension Endpoint {
         _ dcid: dep2p_cid, _ scid: dep2p_cid, _ received: Int, _ local: SocketAddress, _ remote: SocketAddress
     ) {
         // RFC 9000 6.1: only for datagrams large enough to be an Initial, so that nothing is amplified.
-        guard received >= 1200, onConnection != nil, resetBudget.takeNow(now: packetTime) else { return }
+        guard received >= 1200, onConnection != nil, versionBudget.takeNow(now: packetTime) else { return }
         var dcid = dcid
         var scid = scid
         answer(local, remote, capacity: 128) { buffer, capacity in

@@ -51,7 +51,10 @@ public final class Endpoint {
     private var pending: PendingBurst?
     private var nextID: UInt64 = 0
     var handshakes: HandshakeTable
+    /// Answers without state a second, each kind by itself: who has one used up by what he makes up leaves the others.
     var resetBudget = TokenBucket(rate: 100, burst: 100)
+    var refusalBudget = TokenBucket(rate: 100, burst: 100)
+    var versionBudget = TokenBucket(rate: 100, burst: 100)
     public private(set) var isClosed = false
 
     private let sendMemory = Memory(byteCount: sendBufferSize)

@@ -4,7 +4,8 @@
 /// A source without a Retry token (RFC 9000 8.1.2) is charged nothing, since anyone may have written its address; there
 /// is room for a few of those, in all and under one subject, and whoever comes beyond proves its address, which costs a
 /// round trip and keeps nobody out. Who has proven it is counted under its ``Subject``. At a limit the oldest handshake
-/// gives way, of the subject itself or else of the one that has the most: whoever fills the table fills it for itself.
+/// gives way, of the subject itself or else, of the subnet that has the most, of the subject that has the most: whoever
+/// fills the table fills it for itself, from however many addresses of a network.
 ///
 /// Calling order: ``admit(_:subject:isProven:)`` for each new Initial, ``end(_:)`` when its handshake has ended either
 /// way.
@@ -26,6 +27,11 @@ struct HandshakeTable {
     private enum Group: Hashable {
         case unproven
         case subject(Subject)
+
+        var subnet: Self {
+            guard case .subject(let subject) = self else { return self }
+            return .subject(subject.subnet)
+        }
     }
 
     private struct Entry {
@@ -86,10 +92,15 @@ struct HandshakeTable {
         unproven[entry.subject] = left > 0 ? left : nil
     }
 
-    /// Of groups of one size that with the oldest handshake, whatever the dictionary's order.
+    /// Of groups of one size that with the oldest handshake, whatever the dictionary's order. Those without a proof are
+    /// one group and one subnet.
     private var oldestOfTheLargestGroup: UInt64? {
-        let oldest = groups.values.compactMap { group in group.min().map { (size: group.count, id: $0) } }
-        return oldest.max { ($0.size, $1.id) < ($1.size, $0.id) }?.id
+        var subnets: [Group: Int] = [:]
+        for (group, members) in groups { subnets[group.subnet, default: 0] += members.count }
+        let oldest = groups.compactMap { group, members in
+            members.min().map { (subnet: subnets[group.subnet] ?? 0, size: members.count, id: $0) }
+        }
+        return oldest.max { ($0.subnet, $0.size, $1.id) < ($1.subnet, $1.size, $0.id) }?.id
     }
 
     private mutating func add(_ id: UInt64, _ entry: Entry) {

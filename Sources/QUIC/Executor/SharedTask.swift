@@ -7,6 +7,10 @@ public final class SharedTask<Value: Sendable> {
     private var task: Task<Void, Never>?
     private var result: Result<Value, any Error>?
     private var waiters: [Waiter<Value>] = []
+    /// Whether it has been told to stop. It may take a while, and its outcome is nobody's.
+    public private(set) var isCancelled = false
+    /// Called once when the work is over.
+    var onFinish: (@NetworkActor () -> Void)?
 
     public init(_ body: @escaping @NetworkActor @Sendable () async throws -> Value) {
         task = networkTask { [self] in
@@ -18,7 +22,10 @@ public final class SharedTask<Value: Sendable> {
         }
     }
 
-    public func cancel() { task?.cancel() }
+    public func cancel() {
+        isCancelled = true
+        task?.cancel()
+    }
 
     /// The work's outcome.
     ///
@@ -29,7 +36,7 @@ public final class SharedTask<Value: Sendable> {
         waiters.append(waiter)
         defer {
             waiters.removeAll { $0 === waiter }
-            if waiters.isEmpty, result == nil { task?.cancel() }
+            if waiters.isEmpty, result == nil { cancel() }
         }
         return try await waiter.value()
     }
@@ -37,6 +44,8 @@ public final class SharedTask<Value: Sendable> {
     private func finish(_ result: Result<Value, any Error>) {
         self.result = result
         task = nil
+        onFinish?()
+        onFinish = nil
         for waiter in waiters { waiter.resume(with: result) }
         waiters = []
     }

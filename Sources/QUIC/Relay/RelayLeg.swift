@@ -77,16 +77,6 @@ public final class RelayLeg: PacketDriver {
         return ends(of: id, epoch: epoch)
     }
 
-    /// Ends the connections whose path is this circuit now; the peer is not told, since nothing reaches it.
-    ///
-    /// - Returns: whether there were any.
-    @discardableResult
-    public func closeConnections(on id: UInt64, code: UInt64, reason: String) -> Bool {
-        let found = connections(on: id)
-        for connection in found { connection.close(code: code, reason: reason) }
-        return !found.isEmpty
-    }
-
     /// The connections whose path is this circuit now.
     public func connections(on id: UInt64) -> [Connection] {
         let ends = ends(of: id, epoch: 0)

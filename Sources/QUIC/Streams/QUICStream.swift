@@ -11,6 +11,7 @@ public final class QUICStream: ByteStream {
 
     /// Changed through ``keep(_:)`` where that changes how much memory it holds.
     private(set) var sending = SendBuffer()
+    /// Changed through ``receive(_:)``, likewise.
     private var receiving = ReceiveBuffer()
     private var readFailure: StreamError?
     private var writeFailure: StreamError?
@@ -42,7 +43,7 @@ public final class QUICStream: ByteStream {
 
     public func read() async throws -> Chunk? {
         while true {
-            if let chunk = receiving.take() {
+            if let chunk = receive({ $0.take() }) {
                 connection.consumed(chunk.count, by: self)
                 returnCreditIfDone()
                 return chunk
@@ -105,7 +106,7 @@ public final class QUICStream: ByteStream {
         if readStopped {
             connection.consumed(bytes.count, by: self)
         } else {
-            receiving.append(bytes)
+            receive { $0.append(bytes, room: connection.receiveRoom) }
         }
         if isLast { receiving.isFinished = true }
         reader?.resume(returning: ())
@@ -192,8 +193,14 @@ public final class QUICStream: ByteStream {
             by: sending.memory - memory, abandoned: (sending.isAbandoned ? sending.memory : 0) - abandoned)
     }
 
+    private func receive<Result>(_ change: (inout ReceiveBuffer) -> Result) -> Result {
+        let memory = receiving.memory
+        defer { connection.receiveMemory += receiving.memory - memory }
+        return change(&receiving)
+    }
+
     private func dropUnread() {
-        let dropped = receiving.discard()
+        let dropped = receive { $0.discard() }
         if dropped > 0 { connection.consumed(dropped, by: self) }
     }
 

@@ -13,6 +13,8 @@ public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertibl
     case badSelfSignature
     case missingExtension
     case unknownCriticalExtension
+    /// Of a kind, or of a size, that nobody needs and that costs much to check with.
+    case unfitKey
     /// The identity key did not sign the certificate's key.
     case badIdentitySignature
 
@@ -26,6 +28,8 @@ public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertibl
         case .badSelfSignature: "the peer's certificate is not signed with its own key"
         case .missingExtension: "the peer's certificate carries no libp2p identity"
         case .unknownCriticalExtension: "the peer's certificate has an unknown critical extension"
+        case .unfitKey:
+            "the peer's certificate has a key that is not ECDSA on P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits"
         case .badIdentitySignature: "the peer's certificate is not signed by the identity that it claims"
         }
     }

@@ -45,6 +45,7 @@ public struct PeerCertificate: Sendable {
         case DEP2P_CERTIFICATE_UNKNOWN_CRITICAL: .unknownCriticalExtension
         case DEP2P_CERTIFICATE_DUPLICATE_EXTENSION: .malformed("the identity is given twice")
         case DEP2P_CERTIFICATE_TOO_LARGE: .malformed("more than 16 KiB")
+        case DEP2P_CERTIFICATE_UNFIT_KEY: .unfitKey
         default: .malformed("not an X.509 certificate")
         }
     }

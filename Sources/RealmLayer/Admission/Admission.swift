@@ -24,7 +24,7 @@ final class Admission {
     private var key: AuthenticationKey?
     private var proofs: [UInt64: Proofs] = [:]
     private var backoff = AdmissionBackoff()
-    private var running: [UInt64: SharedTask<Void>] = [:]
+    private let running = SharedTasks<UInt64, Void>()
     private let connections: Connections
     private let onAdmitted: @NetworkActor (Session) -> Void
 
@@ -40,8 +40,7 @@ final class Admission {
     /// Sets the realm, or none: admissions under way for another end.
     func use(_ realmKey: RealmKey?) {
         key = realmKey?.deriveKey(label: AdmissionContext.keyLabel)
-        for task in running.values { task.cancel() }
-        running = [:]
+        running.cancelAll()
     }
 
     // MARK: Opening
@@ -69,12 +68,9 @@ final class Admission {
         if let task = running[session.id] { return task }
         guard let key, session.isOpen, !session.isAdmitted else { return nil }
         session.beginAdmission()
-        let task = SharedTask<Void> { [weak self, clock = connections.clock] in
+        return running.task(for: session.id) { [weak self, clock = connections.clock] in
             var isAdmitted = false
-            defer {
-                session.endAdmission(admitted: isAdmitted)
-                if let self, self.key == key { self.running[session.id] = nil }
-            }
+            defer { session.endAdmission(admitted: isAdmitted) }
             isAdmitted = try await clock.withDeadline(Self.deadline) { try await Self.prove(key, to: session) }
             // The node may have left the realm while the answer travelled.
             guard isAdmitted, let self, self.key == key else {
@@ -82,9 +78,8 @@ final class Admission {
                 throw RealmError(.refused)
             }
             self.admitted(session)
+            if let end = session.end { throw RealmError(.closed(end)) }
         }
-        running[session.id] = task
-        return task
     }
 
     private static func prove(_ key: AuthenticationKey, to session: Session) async throws -> Bool {
@@ -150,7 +145,8 @@ final class Admission {
         guard !session.isAdmitted, session.isOpen else { return }
         session.beginAdmission()
         session.endAdmission(admitted: true)
-        onAdmitted(session)
+        // When others have taken all slots meanwhile it is closed instead.
+        if session.isAdmitted { onAdmitted(session) }
     }
 
     private func judge(

@@ -2,8 +2,10 @@ public import Identity
 
 /// Where nodes have said that they are, in their own signed records: pure.
 ///
-/// The node heard of longest ago gives way at ``nodeLimit``. Of two records of a node the later one counts. Which of the
-/// addresses may be dialled is ``AddressRule``'s to say, at the time: interfaces come and go, strangers become members.
+/// At ``nodeLimit`` the node gives way that was heard of longest ago, of those on whose word the least is given: strangers
+/// have any number of identities, and don't make members forgotten. Of two records of a node the later one counts. Which
+/// of the addresses may be dialled is ``AddressRule``'s to say, at the time: interfaces come and go, strangers become
+/// members.
 public struct AddressBook: Sendable {
     public static let nodeLimit = 1_024
     /// Addresses kept of one record, those through relays among them.
@@ -34,11 +36,17 @@ public struct AddressBook: Sendable {
         if let known, record.seq == known.sequence { entries[record.nodeID]?.voucher = max(known.voucher, voucher) }
         guard record.seq > known?.sequence ?? 0 || known == nil else { return false }
         let kept = Self.chosen(record.addresses)
+        if known == nil, entries.count >= Self.nodeLimit, !makeRoom(for: voucher) { return false }
         entries[record.nodeID] = Entry(sequence: record.seq, addresses: kept, voucher: voucher, heard: count)
-        if entries.count > Self.nodeLimit, let oldest = entries.min(by: { $0.value.heard < $1.value.heard })?.key {
-            entries[oldest] = nil
-        }
         return known?.addresses != kept
+    }
+
+    /// - Returns: false when nobody's word is worth as little.
+    private mutating func makeRoom(for voucher: AddressRule.Voucher) -> Bool {
+        let least = entries.min { ($0.value.voucher, $0.value.heard) < ($1.value.voucher, $1.value.heard) }
+        guard let least, least.value.voucher <= voucher else { return false }
+        entries[least.key] = nil
+        return true
     }
 
     /// A node with many interfaces must not crowd out the ways through its relays.

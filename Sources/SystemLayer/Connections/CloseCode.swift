@@ -18,8 +18,6 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConve
     public static let duplicate = CloseCode(rawValue: 0xd003)
     /// The node, or this peer on it, is at its limit of connections.
     public static let limit = CloseCode(rawValue: 0xd004)
-    /// The peer broke a protocol.
-    public static let violation = CloseCode(rawValue: 0xd005)
     /// The node does not want to talk to this peer.
     public static let notAllowed = CloseCode(rawValue: 0xd006)
     /// The relay that carried the connection ended the circuit: the reason says why.
@@ -32,7 +30,6 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConve
         case .leftRealm: "left realm"
         case .duplicate: "duplicate connection"
         case .limit: "connection limit"
-        case .violation: "protocol violation"
         case .notAllowed: "not allowed"
         case .relayEnded: "relayed circuit ended"
         default: "code 0x\(String(rawValue, radix: 16))"

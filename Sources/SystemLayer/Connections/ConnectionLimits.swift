@@ -5,7 +5,8 @@ public struct ConnectionLimits: Hashable, Sendable {
     public var high = 400
     /// Connections above `high` beyond which a new one is refused.
     public var slack = 100
-    /// Connections of strangers at once, when the node is in a realm; and of one subject's, in a realm or not.
+    /// Connections of strangers at once, when the node is in a realm, beside and above those of others; and of one
+    /// subject's, in a realm or not.
     public var strangers = 100
     public var strangersPerSubject = 50
     /// How long a stranger may take to be admitted or to ask for something.

@@ -7,12 +7,16 @@ internal import QUIC
 /// protects. Outside of a realm that is everyone who comes in. Strangers have a share of the slots (all of them outside
 /// of a realm), fewer for each ``Subject``, and a time within which to be admitted or to ask for something that is
 /// offered to them. The next stranger takes the place of one before it, so that who will be a member in a round trip
-/// gets that round trip: of the subject with the most, then of the subnet with the most, the one that came first.
+/// gets that round trip: of the subnet with the most, then of the subject with the most, the one that came first.
 /// Those that the node does something lasting for (a reservation, a circuit) go last.
 ///
 /// Above ``ConnectionLimits/high`` sessions the least valuable are closed down to ``ConnectionLimits/low``: strangers
-/// before nodes that this one dialled, the unused before the used. A new one is refused only above `high` and `slack`,
-/// and a member or a protected node never gives way to anyone.
+/// before nodes that this one dialled, the unused before the used. A new one is refused only above `high` and `slack`;
+/// in a realm the strangers' share comes on top of that, so that who comes to prove itself always has a place to do so.
+///
+/// A member gives way to no stranger, and a protected node to nobody. But whoever has the realm key has any number of
+/// identities: when members fill all slots, and one subject or subnet holds more of them than its share, its least used
+/// session gives way to a newcomer of one that holds fewer, once that is admitted (``ConnectionManager/Weight``).
 ///
 /// Calling order: ``open(_:now:isBusy:)``, the events of a session, ``close(_:)``; ``timerFired(now:isBusy:)`` at
 /// ``wake``. Sessions in a returned list are forgotten already: the caller closes them.
@@ -65,6 +69,8 @@ struct ConnectionManager {
 
     var count: Int { entries.count }
     var strangerCount: Int { entries.values.count(where: isStranger) }
+    /// Members, protected nodes and those that this node dialled.
+    private var ownCount: Int { entries.count - strangerCount }
     func contains(_ id: UInt64) -> Bool { entries[id] != nil }
     func isStranger(_ id: UInt64) -> Bool { entries[id].map(isStranger) ?? false }
     func isProtected(_ nodeID: NodeID) -> Bool { protections[nodeID] != nil }
@@ -81,40 +87,57 @@ struct ConnectionManager {
 
     /// - Parameter isBusy: whether streams are open on a session; asked only when some have to be closed.
     mutating func open(_ entry: Entry, now: NetworkInstant, isBusy: (UInt64) -> Bool) -> OnOpen {
-        var closing: [Closing] = []
-        if isStranger(entry) {
-            if let victim = strangerToReplace(by: entry) { closing.append(remove(victim)) }
-            if strangerCount >= share {
-                return .refused(LimitExceeded(name: "connections of strangers", value: strangerCount, limit: share))
-            }
+        switch isStranger(entry) ? roomForStranger(entry, isBusy) : roomForOwn(entry, isBusy) {
+        case .refused(let limit): return .refused(limit)
+        case .room(let victim):
+            let closing = victim.map { [remove($0)] } ?? []
+            entries[entry.id] = entry
+            return .opened(closing: closing + trim(now: now, isBusy: isBusy))
         }
-        if entries.count >= most {
-            guard let victim = entryToReplace(by: entry, isBusy: isBusy) else {
-                return .refused(LimitExceeded(name: "connections", value: entries.count, limit: most))
-            }
-            closing.append(remove(victim))
+    }
+
+    private enum Verdict {
+        /// There is, once this one is gone.
+        case room(Victim?)
+        case refused(LimitExceeded)
+    }
+
+    private typealias Victim = (entry: Entry, reason: String)
+
+    private var full: LimitExceeded { LimitExceeded(name: "connections", value: ownCount, limit: most) }
+    private var reasonOfTheFull: String { "the limit of \(most) connections is reached" }
+
+    private func roomForStranger(_ entry: Entry, _ isBusy: (UInt64) -> Bool) -> Verdict {
+        // Who could not stay once it is admitted hears so before.
+        if isInRealm, ownCount >= most, givingWay(to: entry, isBusy) == nil { return .refused(full) }
+        if let victim = strangerToReplace(by: entry) { return .room(victim) }
+        if strangerCount >= share {
+            return .refused(LimitExceeded(name: "connections of strangers", value: strangerCount, limit: share))
         }
-        entries[entry.id] = entry
-        return .opened(closing: closing + trim(now: now, isBusy: isBusy))
+        return isInRealm || entries.count < most ? .room(nil) : roomOfStranger
+    }
+
+    /// For a session that this node dialled, or of a protected node.
+    private func roomForOwn(_ entry: Entry, _ isBusy: (UInt64) -> Bool) -> Verdict {
+        guard entries.count >= most else { return .room(nil) }
+        guard ownCount >= most else { return roomOfStranger }
+        guard let victim = givingWay(to: entry, isBusy) else { return .refused(full) }
+        return .room(victim)
+    }
+
+    private var roomOfStranger: Verdict {
+        guard let stranger = leastOfTheStrangers() else { return .refused(full) }
+        return .room((entry: stranger, reason: reasonOfTheFull))
     }
 
     /// Who gives way to a stranger within the strangers' share.
-    private func strangerToReplace(by entry: Entry) -> (Entry, String)? {
+    private func strangerToReplace(by entry: Entry) -> Victim? {
         let mine = entries.values.filter { isReplaceable($0) && $0.subject == entry.subject }
         if mine.count >= limits.strangersPerSubject, let victim = mine.min(by: isOlder) {
             return (victim, "the limit of \(limits.strangersPerSubject) connections of one address is reached")
         }
         guard strangerCount >= share, let victim = leastOfTheStrangers() else { return nil }
         return (victim, "the limit of \(share) connections of strangers is reached")
-    }
-
-    /// Who gives way when all slots are taken: never a member or a protected node, and to a stranger only a stranger.
-    private func entryToReplace(by entry: Entry, isBusy: (UInt64) -> Bool) -> (Entry, String)? {
-        let reason = "the limit of \(most) connections is reached"
-        if let stranger = leastOfTheStrangers() { return (stranger, reason) }
-        guard !isStranger(entry) else { return nil }
-        let own = entries.values.filter { isDispensable($0) && !isBusy($0.id) }
-        return own.min(by: isLessUsed).map { ($0, reason) }
     }
 
     /// A stranger that the node does nothing lasting for.
@@ -131,17 +154,9 @@ struct ConnectionManager {
             // In a realm even what is committed gives way: whoever comes may be a member.
             return isInRealm ? entries.values.filter(isStranger).min(by: isOlder) : nil
         }
-        var subjects: [Subject: Int] = [:]
-        var subnets: [Subject: Int] = [:]
-        for entry in candidates {
-            subjects[entry.subject, default: 0] += 1
-            subnets[entry.subject.subnet, default: 0] += 1
-        }
-        let shares = { (entry: Entry) in
-            (subjects[entry.subject, default: 0], subnets[entry.subject.subnet, default: 0])
-        }
+        let counts = SubjectTally(candidates.lazy.map(\.subject))
         return candidates.min { left, right in
-            let (a, b) = (shares(left), shares(right))
+            let (a, b) = (Weight(left.subject, in: counts), Weight(right.subject, in: counts))
             return a == b ? isOlder(left, right) : a > b
         }
     }
@@ -150,6 +165,55 @@ struct ConnectionManager {
 
     private func isLessUsed(_ left: Entry, _ right: Entry) -> Bool {
         (left.lastUse, left.id) < (right.lastUse, right.id)
+    }
+
+    // MARK: Members among themselves
+
+    /// Part of all slots that a subject, and a subnet, may hold before it gives way to those that hold fewer.
+    static let subjectPart = 8
+    static let subnetPart = 4
+
+    /// How many of the sessions counted are of one subnet, and of them of one subject: the heavier gives way.
+    ///
+    /// Whoever gives way is heavier than the newcomer, with it counted. So each time the sum of the squares of what
+    /// subnets hold becomes less, or stays and that of the subjects becomes less: it ends when nobody is over its share
+    /// beside one that has less, and nodes that dial again when they were closed can't push each other out in turns.
+    private struct Weight: Comparable {
+        let subnet: Int
+        let subject: Int
+
+        init(_ subject: Subject, in counts: SubjectTally) {
+            (subnet, self.subject) = (counts.subnetCount(subject), counts.count(subject))
+        }
+
+        static func < (left: Self, right: Self) -> Bool {
+            (left.subnet, left.subject) < (right.subnet, right.subject)
+        }
+    }
+
+    /// A member that nothing else protects, whoever dialled.
+    private func isMember(_ entry: Entry) -> Bool { entry.isAdmitted && protections[entry.nodeID] == nil }
+
+    /// Who gives way when all slots are taken and `entry` is to have one: what this node dialled for nothing, then a
+    /// member of those that hold more than their share. Its colleagues at one address, and what comes through one relay,
+    /// are told apart by nothing: they don't give way to each other.
+    private func givingWay(to entry: Entry, _ isBusy: (UInt64) -> Bool) -> Victim? {
+        let unused = entries.values.filter { $0.id != entry.id && isDispensable($0) && !isBusy($0.id) }
+        if let victim = unused.min(by: isLessUsed) { return (victim, reasonOfTheFull) }
+        let members = entries.values.filter { $0.id != entry.id && isMember($0) }
+        let counts = SubjectTally(members.map(\.subject) + [entry.subject])
+        let newcomer = Weight(entry.subject, in: counts)
+        let heaviest = members.map { Weight($0.subject, in: counts) }
+            .filter { $0 > newcomer && ($0.subject > most / Self.subjectPart || $0.subnet > most / Self.subnetPart) }
+            .max()
+        guard let heaviest else { return nil }
+        // What is in use goes last, and what the node does something lasting for.
+        func worth(_ entry: Entry) -> Int { (entry.commitments > 0 ? 2 : 0) + (isBusy(entry.id) ? 1 : 0) }
+        let victim = members.filter { Weight($0.subject, in: counts) == heaviest }.min { left, right in
+            let (a, b) = (worth(left), worth(right))
+            return a == b ? isLessUsed(left, right) : a < b
+        }
+        return victim.map { ($0, "\(reasonOfTheFull), and its address holds more than others") }
     }
 
     // MARK: Watermarks and time
@@ -184,7 +248,7 @@ struct ConnectionManager {
         return late.sorted(by: isOlder).map { remove(($0, reason)) } + trim(now: now, isBusy: isBusy)
     }
 
-    private mutating func remove(_ victim: (entry: Entry, reason: String)) -> Closing {
+    private mutating func remove(_ victim: Victim) -> Closing {
         entries[victim.entry.id] = nil
         return Closing(id: victim.entry.id, reason: victim.reason)
     }
@@ -193,9 +257,16 @@ struct ConnectionManager {
 
     mutating func close(_ id: UInt64) { entries[id] = nil }
 
-    mutating func admitted(_ id: UInt64, now: NetworkInstant) {
-        entries[id]?.isAdmitted = true
-        entries[id]?.lastUse = now
+    /// The peer has proven to be a member.
+    ///
+    /// - Returns: who makes room for it; itself when there is none, since others were admitted while it proved itself.
+    mutating func admitted(_ id: UInt64, now: NetworkInstant, isBusy: (UInt64) -> Bool) -> [Closing] {
+        guard var entry = entries[id] else { return [] }
+        let wasStranger = isStranger(entry)
+        (entry.isAdmitted, entry.lastUse) = (true, now)
+        entries[id] = entry
+        guard wasStranger, ownCount > most else { return [] }
+        return [remove(givingWay(to: entry, isBusy) ?? (entry: entry, reason: reasonOfTheFull))]
     }
 
     /// The peer asked for something that it is offered.

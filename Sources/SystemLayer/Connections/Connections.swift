@@ -24,7 +24,7 @@ public final class Connections {
     private var timer: (token: TimerToken, due: NetworkInstant)?
     private var open: [UInt64: Session] = [:]
     private var nextID: UInt64 = 0
-    private var dials: [NodeID: SharedTask<Session>] = [:]
+    private let dials = SharedTasks<NodeID, Session>()
     private var dialCount = 0
     private var observers: [@NetworkActor (Session) -> Void] = []
     private var admissionObservers: [@NetworkActor (Session) -> Void] = []
@@ -108,16 +108,7 @@ public final class Connections {
         }
         guard let nodeID = target.nodeID else { return try await dial(target, timeout: timeout) }
         if let session = session(with: nodeID), !session.isRetired { return session }
-        let shared: SharedTask<Session>
-        if let existing = dials[nodeID] {
-            shared = existing
-        } else {
-            shared = SharedTask { [self] in
-                defer { dials[nodeID] = nil }
-                return try await dial(target, timeout: timeout)
-            }
-            dials[nodeID] = shared
-        }
+        let shared = dials.task(for: nodeID) { [self] in try await dial(target, timeout: timeout) }
         return try await shared.value()
     }
 
@@ -242,7 +233,9 @@ public final class Connections {
         switch occurrence {
         case .used: manager.used(session.id, now: clock.now)
         case .admitted:
-            manager.admitted(session.id, now: clock.now)
+            close(manager.admitted(session.id, now: clock.now, isBusy: isBusy))
+            // It may be the one that there is no room for.
+            guard session.isOpen else { return }
             for observer in admissionObservers { observer(session) }
         case .committed(let change): manager.committed(session.id, change)
         case .moved: manager.moved(session.id, to: session.subject)
@@ -288,7 +281,7 @@ public final class Connections {
         isStopped = true
         timer.map { clock.cancel($0.token) }
         timer = nil
-        for dial in dials.values { dial.cancel() }
+        dials.cancelAll()
         // What goes through a relay first: its goodbye needs the connection to the relay.
         for session in sessions where session.path.peerAddress == nil { session.close(code, reason: reason) }
         for session in sessions { session.close(code, reason: reason) }

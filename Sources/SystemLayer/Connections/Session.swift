@@ -34,6 +34,7 @@ public final class Session: Identifiable {
     let registry: ProtocolRegistry
     let connection: any SecureConnection
     private var membershipWaiters: [Waiter<Void>] = []
+    private var admissionsUnderWay = 0
     private var endWaiters: [Waiter<SessionEnd>] = []
     private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []
     private var handlers: [UInt64: Task<Void, Never>] = [:]
@@ -206,18 +207,23 @@ public final class Session: Identifiable {
 
     /// Marks the session as proving its membership; streams for members wait meanwhile.
     public func beginAdmission() {
+        admissionsUnderWay += 1
         if membership == .outsider { membership = .pending }
     }
 
-    /// Ends the admission that is under way; an admitted session stays so.
+    /// Ends an admission that is under way; an admitted session stays so, and one that proves itself once more (the
+    /// first time was given up) goes on waiting for that.
     public func endAdmission(admitted: Bool) {
+        admissionsUnderWay = max(0, admissionsUnderWay - 1)
         if membership != .admitted {
-            membership = admitted && end == nil ? .admitted : .outsider
+            let failed: Membership = admissionsUnderWay > 0 && end == nil ? .pending : .outsider
+            membership = admitted && end == nil ? .admitted : failed
             if isAdmitted {
                 promote()
                 onOccurrence?(self, .admitted)
             }
         }
+        guard membership != .pending else { return }
         let waiters = membershipWaiters
         membershipWaiters = []
         for waiter in waiters { waiter.resume(returning: ()) }

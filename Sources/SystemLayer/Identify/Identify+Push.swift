@@ -43,7 +43,10 @@ extension Identify {
         pending = connections.clock.schedule(after: Self.pushDelay) { [weak self] in
             guard let self else { return }
             pending = nil
-            for session in connections.sessions.filter(isWanted).prefix(Self.pushLimit) { push(to: session) }
+            // Members first: strangers may be many.
+            let wanted = connections.sessions.filter(isWanted)
+            let told = wanted.filter(\.isAdmitted) + wanted.filter { !$0.isAdmitted }
+            for session in told.prefix(Self.pushLimit) { push(to: session) }
         }
     }
 

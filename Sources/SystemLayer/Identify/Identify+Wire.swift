@@ -47,10 +47,10 @@ extension PeerInformation {
         publicKey = key
         // Addresses of transports that are unknown here are no fault of the peer's.
         listenAddresses = message.listenAddrs.prefix(Self.entryLimit).compactMap { try? Address(bytes: [UInt8]($0)) }
-        protocols = message.protocols.prefix(Self.entryLimit).map(Self.clipped)
+        protocols = message.protocols.prefix(Self.entryLimit).map { $0.clipped(toBytes: Self.textLimit) }
         observedAddress = message.hasObservedAddr ? try? Address(bytes: [UInt8](message.observedAddr)) : nil
-        protocolVersion = Self.clipped(message.protocolVersion)
-        agentVersion = Self.clipped(message.agentVersion)
+        protocolVersion = message.protocolVersion.clipped(toBytes: Self.textLimit)
+        agentVersion = message.agentVersion.clipped(toBytes: Self.textLimit)
         record = try Self.record(in: message, of: nodeID)
     }
 
@@ -62,9 +62,5 @@ extension PeerInformation {
             throw SessionError(.violation, detail: "the identify message holds the record of another node")
         }
         return record
-    }
-
-    private static func clipped(_ text: String) -> String {
-        text.utf8.count <= textLimit ? text : String(text.prefix(textLimit))
     }
 }

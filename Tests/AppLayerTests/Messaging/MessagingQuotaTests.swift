@@ -1,12 +1,16 @@
 import Identity
+import QUIC
+import SessionTestSupport
 import SystemLayer
 import Testing
 
 @testable import AppLayer
 
 @Suite struct MessagingQuotaTests {
-    private let peer = IdentityKey.generate().nodeID
-    private let other = IdentityKey.generate().nodeID
+    private let peer = MessagingQuota.Sender(
+        nodeID: IdentityKey.generate().nodeID, subject: Subject(IPAddress(v4: 0x0A00_0001)))
+    private let other = MessagingQuota.Sender(
+        nodeID: IdentityKey.generate().nodeID, subject: Subject(IPAddress(v4: 0x0A00_0002)))
 
     private func quota(requests: Int = 8, bytes: Int = 1_000) -> MessagingQuota {
         var limits = MessagingLimits()
@@ -44,5 +48,69 @@ import Testing
         quota.end(from: peer, bytes: 125)
         for _ in 0..<6 { quota.begin(from: peer) }
         #expect(quota.refusal(of: 1, from: peer)?.limit == 6)
+    }
+}
+
+@Suite struct MessagingQuotaOfAddressesTests {
+    private static let nodes = (0..<40).map { _ in IdentityKey.generate().nodeID }
+
+    private var limits: MessagingLimits {
+        var limits = MessagingLimits()
+        (limits.concurrentRequests, limits.bufferedBytes, limits.bodySize) = (64, 6_400, 100)
+        return limits
+    }
+
+    private func sender(_ node: Int, at host: UInt32) -> MessagingQuota.Sender {
+        MessagingQuota.Sender(nodeID: Self.nodes[node], subject: Subject(IPAddress(v4: 0x0A00_0000 + host)))
+    }
+
+    /// Requests, with a hundred bytes each, that the senders get by turns until all of them are refused.
+    private func fill(_ quota: inout MessagingQuota, _ senders: [MessagingQuota.Sender]) throws -> Int {
+        var (count, before) = (0, -1)
+        while count != before {
+            before = count
+            for sender in senders where quota.refusal(of: 100, from: sender) == nil {
+                quota.begin(from: sender)
+                try quota.book(100, from: sender)
+                count += 1
+            }
+        }
+        return count
+    }
+
+    @Test func aNodeHasThreeQuarters() throws {
+        var quota = MessagingQuota(limits)
+        #expect(try fill(&quota, [sender(0, at: 1)]) == 48)
+        #expect(quota.refusal(of: 0, from: sender(0, at: 1))?.name == "requests of one node at once")
+        #expect(quota.refusal(of: 100, from: sender(1, at: 1)) == nil)
+    }
+
+    /// One holder of the realm key under forty names is one address.
+    @Test func manyIdentitiesOfOneAddressLeaveAnEighth() throws {
+        var quota = MessagingQuota(limits)
+        #expect(try fill(&quota, (0..<39).map { sender($0, at: 1) }) == 56)
+        #expect(quota.refusal(of: 0, from: sender(38, at: 1))?.name == "requests of one address at once")
+        #expect(try fill(&quota, [sender(39, at: 2)]) == 6)
+    }
+
+    @Test func whatHasEndedIsForgotten() throws {
+        var quota = MessagingQuota(limits)
+        var random = SeededRandom(seed: 3)
+        var open: [(MessagingQuota.Sender, Int)] = []
+        for _ in 0..<5_000 {
+            let next = sender(.random(in: 0..<40, using: &random), at: .random(in: 1...5, using: &random))
+            if Bool.random(using: &random), quota.refusal(of: 100, from: next) == nil {
+                quota.begin(from: next)
+                let size = Int.random(in: 0...100, using: &random)
+                try quota.book(size, from: next)
+                open.append((next, size))
+            } else if let index = open.indices.randomElement(using: &random) {
+                let (sender, size) = open.remove(at: index)
+                quota.end(from: sender, bytes: size)
+            }
+            #expect(open.count <= 64)
+        }
+        for (sender, size) in open { quota.end(from: sender, bytes: size) }
+        #expect(try fill(&quota, [sender(0, at: 1)]) == 48)
     }
 }

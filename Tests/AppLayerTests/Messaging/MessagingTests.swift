@@ -207,13 +207,33 @@ private struct Broken: Error, CustomStringConvertible {
     }
 
     /// Opens a request of `size` bytes and sends `body` of it.
-    private func open(_ size: Int, _ body: [UInt8], on connection: any SecureConnection) async throws -> any ByteStream
-    {
+    private func open(
+        _ size: Int, _ body: [UInt8], to name: String = "echo", on connection: any SecureConnection
+    ) async throws -> any ByteStream {
         let raw = try await connection.openByteStream()
-        let header: [UInt8] = try RequestHeader(protocolName: "echo", bodySize: size).serializedBytes()
+        let header: [UInt8] = try RequestHeader(protocolName: name, bodySize: size).serializedBytes()
         let flight = MultistreamDialer([Messaging.protocolID]).firstFlight
         try await raw.write(Chunk(flight + Frame.encode(header) + body))
         return raw
+    }
+
+    /// A peer that checks nothing itself: what can be no name reaches nobody.
+    @Test(arguments: ["", "two words", "line\nfeed", "\u{1b}[2J", "näm", String(repeating: "x", count: 257)])
+    func aNameThatIsNoneIsUnknownToTheFallbackToo(name: String) async throws {
+        let (left, right) = try pair()
+        var names: [String] = []
+        right.messaging.registerFallback { message in
+            names.append(message.protocolName)
+            return nil
+        }
+        _ = try await left.admittedSession(with: right)
+        let raw = try await open(1, [1], to: name, on: left.node.transport.connections[0])
+        raw.finish()
+        var answer: [UInt8] = []
+        while let chunk = try await raw.read() { answer += chunk.array() }
+        let echo = MultistreamDialer([Messaging.protocolID]).firstFlight
+        let reply: [UInt8] = try ReplyHeader(.unknownProtocol).serializedBytes()
+        #expect(answer == echo + Frame.encode(reply) && names.isEmpty)
     }
 
     /// Sixteen announcements of the largest body, and not a byte of them: others are served as ever.

@@ -21,6 +21,7 @@ let usage = """
            Benchmarks node-latency ADDRESS ROUNDS    1 KiB request and reply, a stream each
            Benchmarks node-circuits ADDRESS N        that many circuits, until standard input ends
            Benchmarks node-flood ADDRESS SECONDS     datagrams to its relay, as fast as they go
+           Benchmarks strangers ADDRESS SECONDS      connections of strangers, as fast as they come
            Benchmarks codecs                         the hot codecs, one thread
 
     """
@@ -42,6 +43,8 @@ func run(_ arguments: [String]) async throws -> Bool {
         } else if let measurement = Members.measurements[mode] {
             // An application that lives on the network thread pays no thread switch for a reply.
             try await networkTask { try await measurement(Members(address: address))(count) }.value.show()
+        } else if let measurement = Strangers.measurements[mode] {
+            try await networkTask { try await measurement(Strangers(address: address))(count) }.value.show()
         } else if let measurement = Relayed.measurements[mode] {
             try await networkTask { try await measurement(Relayed(address: address))(count) }.value.show()
         } else {

@@ -1,9 +1,10 @@
 import Glibc
+import QUIC
 import Testing
 
 @testable import CLI
 
-@Suite struct ServiceNotifierTests {
+@Suite(.serialized) struct ServiceNotifierTests {
     /// A service manager's socket.
     private final class Manager {
         let descriptor: Int32
@@ -25,9 +26,15 @@ import Testing
 
         deinit { close(descriptor) }
 
-        func receive() -> String? {
+        /// The next message, when it has come.
+        func receive() -> String? { receive(flags: Int32(MSG_DONTWAIT)) }
+
+        /// The next message.
+        func wait() -> String? { receive(flags: 0) }
+
+        private func receive(flags: Int32) -> String? {
             var buffer = [UInt8](repeating: 0, count: 4096)
-            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            let count = recv(descriptor, &buffer, buffer.count, flags)
             return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
         }
     }
@@ -62,10 +69,56 @@ import Testing
         #expect(!notifier("/" + String(repeating: "x", count: 200)).send(.ready))
     }
 
+    /// A manager that does not read keeps nobody waiting, and hears the rest in order once it does.
+    @Test func aManagerThatReadsLateHearsEverything() throws {
+        let name = "@dep2p-late-\(getpid())"
+        let manager = try Manager(name)
+        var told = 0
+        while ServiceNotifier.waitingCount == 0 {
+            #expect(notifier(name).send(.status("\(told)")))
+            told += 1
+        }
+        #expect(!notifier(name).send(.watchdog))
+        #expect(notifier(name).send(.ready))
+        for number in 0..<told { #expect(manager.wait() == "STATUS=\(number)") }
+        #expect(manager.wait() == "READY=1")
+    }
+
+    @Test func noMoreThanSomeWait() throws {
+        let name = "@dep2p-silent-\(getpid())"
+        let manager = try Manager(name)
+        var told = 0
+        while notifier(name).send(.status("\(told)")) { told += 1 }
+        #expect(ServiceNotifier.waitingCount == ServiceNotifier.queueLimit)
+        for number in 0..<told { #expect(manager.wait() == "STATUS=\(number)") }
+    }
+
     @Test func theWatchdogIsFedTwiceAnInterval() {
         #expect(ServiceNotifier.watchdogInterval(Environment(["WATCHDOG_USEC": "3000000"])) == .microseconds(1_500_000))
         for text in ["", "x", "-5", "1"] {
             #expect(ServiceNotifier.watchdogInterval(Environment(["WATCHDOG_USEC": text])) == nil)
         }
+        for (process, expected) in [("\(getpid())", Duration.milliseconds(1)), ("1", nil)] {
+            let environment = Environment(["WATCHDOG_USEC": "2000", "WATCHDOG_PID": process])
+            #expect(ServiceNotifier.watchdogInterval(environment) == expected)
+        }
+    }
+
+    @Test @NetworkActor func theWatchdogIsFedUntilTheEnd() async throws {
+        let name = "@dep2p-watchdog-\(getpid())"
+        let manager = try Manager(name)
+        let environment = Environment(["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "2000"])
+        let feeding = try #require(ServiceNotifier(environment).feedWatchdog(on: SystemNetworkClock.shared))
+        var heard = 0
+        while heard < 3 {
+            await Task.yield()
+            if let message = manager.receive() {
+                #expect(message == "WATCHDOG=1")
+                heard += 1
+            }
+        }
+        feeding.cancel()
+        await feeding.value
+        #expect(notifier(name).feedWatchdog(on: SystemNetworkClock.shared) == nil)
     }
 }

@@ -3,10 +3,11 @@
 import datetime
 import hashlib
 import hmac
+import os
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .wire import base58, varint
@@ -19,13 +20,15 @@ EXPORTER = b"EXPORTER-dep2p-realm"
 class Identity:
     """A key of its own (or of `seed`), and a certificate over it."""
 
-    def __init__(self, seed=None):
+    def __init__(self, seed=None, tls_key=None):
+        # What signs the certificate itself: a key for which it can be signed at all.
+        self.signer = ec.generate_private_key(ec.SECP256R1())
         self.key = (ed25519.Ed25519PrivateKey.from_private_bytes(seed) if seed
                     else ed25519.Ed25519PrivateKey.generate())
         raw = self.key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         self.public = b"\x08\x01\x12\x20" + raw
         self.node_id = b"\x00\x24" + self.public
-        self.tls_key = ec.generate_private_key(ec.SECP256R1())
+        self.tls_key = tls_key or self.signer
         self.certificate = self._certificate()
 
     def __str__(self):
@@ -42,7 +45,28 @@ class Identity:
                 .public_key(self.tls_key.public_key())
                 .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=30))
                 .add_extension(x509.UnrecognizedExtension(EXTENSION, b"\x30" + bytes([len(value)]) + value), False)
-                .sign(self.tls_key, hashes.SHA256()))
+                .sign(self.signer, hashes.SHA256()))
+
+
+class CostlyKey:
+    """An RSA key that is none, nor has to be: checking a signature with it takes seconds before it shows that it is
+    wrong."""
+
+    BITS = 16_384
+
+    def __init__(self):
+        modulus = int.from_bytes(os.urandom(self.BITS // 8), "big") | 1 << self.BITS - 1 | 1
+        self.numbers = rsa.RSAPublicNumbers(modulus - 2, modulus)
+
+    def public_key(self):
+        return self.numbers.public_key()
+
+    def sign(self, *_):
+        return (self.numbers.n >> 1).to_bytes(self.BITS // 8, "big")
+
+
+# aioquic asks what kind of a key it is.
+rsa.RSAPrivateKey.register(CostlyKey)
 
 
 class Realm:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import subprocess
 import sys
 import tempfile
 
@@ -23,6 +24,7 @@ class Lab:
         self.house = House(os.path.abspath(binary), self.folder.name, random.Random(1), 1)
         self.loop = Loop()
         self.realm = Realm(self.house.realm_key.read_text())
+        self.engines = []
 
     # Nodes.
 
@@ -56,6 +58,13 @@ class Lab:
         self.loop.until(lambda: node.child.poll() is not None, seconds, f"the end of {node}")
         return node.wait()
 
+    def engine(self, *arguments):
+        """The engine's benchmark program, which lies beside the binary: peers that are faster than these."""
+        path = pathlib.Path(self.house.binary).with_name("Benchmarks")
+        assert path.exists(), f"no {path}: build the product Benchmarks as the binary was built"
+        self.engines.append(subprocess.Popen([path, *arguments], stdout=subprocess.PIPE, text=True))
+        return self.engines[-1]
+
     # Peers.
 
     def client(self, node, identity=None, wait=True, **options):
@@ -85,6 +94,9 @@ class Lab:
 
     def close(self):
         self.loop.close()
+        for engine in self.engines:
+            engine.kill()
+            engine.communicate()
         self.house.close()
         self.folder.cleanup()
 

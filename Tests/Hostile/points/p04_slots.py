@@ -1,5 +1,9 @@
 """Point 4: strangers share what slots there are; members are served."""
 
+import json
+import time
+
+from hostile import relaying
 from hostile.identity import Identity
 from hostile.node import assert_alive
 
@@ -69,3 +73,43 @@ def p04_slots_flood(lab):
             assert member.admit(lab.realm), "a member was not admitted"
             served += 1
     assert served and sum(not one.closed for one in flood) < SLOTS
+
+
+def p04_slots_at_speed(lab):
+    """Strangers as fast as this machine makes them (400 in a second or two): members are served all the while."""
+    node = lab.listen()
+
+    def served():
+        assert lab.message(node.address, "in the midst of strangers") == 0, "a member's message failed"
+
+    beside_strangers(lab, node, served, 400)
+
+
+def p04_slots_at_speed_relay(lab):
+    """The same at a realm's relay, 2,000 of them: members have it reserve a place for them."""
+    node = lab.relay("--realm-key", str(lab.house.realm_key))
+
+    def served():
+        member = lab.member(node, source="127.0.0.9")
+        kind, _ = relaying.reserve(member)
+        assert kind == relaying.RESERVATION, f"a member's reservation was answered with {kind}"
+        member.close()
+
+    beside_strangers(lab, node, served, 2_000)
+
+
+def beside_strangers(lab, node, served, count, seconds=12):
+    """Has members served, one after the other, while strangers come; says how long each of both took."""
+    flood = lab.engine("strangers", node.address, str(seconds))
+    times = []
+    while flood.poll() is None:
+        started = time.monotonic()
+        served()
+        times.append(time.monotonic() - started)
+        assert_alive(node)
+    report = json.loads(flood.stdout.read())
+    times.sort()
+    print(f"{report['per_second']:.0f} strangers a second, the first {count} in {report.get(f'seconds_to_{count}', 99):.1f} s; "
+          f"{len(times)} members served, median {times[len(times) // 2]:.2f} s, slowest {times[-1]:.2f} s")
+    assert report["established"] >= count, f"no attack: {report}"
+    assert len(times) > 1, "one member took as long as the whole attack"

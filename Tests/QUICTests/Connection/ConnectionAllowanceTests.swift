@@ -50,6 +50,35 @@ struct ConnectionAllowanceTests {
         }
     }
 
+    /// A stream that was fast may leave one byte behind, and so may the next: that is kept in little.
+    @Test func whatIsUnreadTakesTwiceTheWindowAtMost() async throws {
+        let (streams, window) = (40, 100_000)
+        var configuration = EndpointConfiguration()
+        configuration.inboundAllowance = ConnectionAllowance(
+            streams: streams, window: UInt64(window), maxWindow: UInt64(window))
+        try await withPair(server: configuration) { pair, network in
+            let (client, server) = try await pair.connectBoth()
+            let arrived = Box<[QUICStream]>([])
+            server.onStream = { arrived.value.append($0) }
+            for number in 0..<streams {
+                let stream = try await client.openStream()
+                try await stream.write(Chunk(pattern(90_000)))
+                try await network.sleep(for: .milliseconds(500))
+                var left = 90_000
+                while left > 0, let chunk = try await arrived.value[number].read() { left -= chunk.count }
+                try await stream.write(Chunk([1]))
+                try await network.sleep(for: .milliseconds(500))
+                #expect(server.receiveMemory >= number + 1)
+                #expect(server.receiveMemory <= 2 * window + streams * ReceiveBuffer.firstChunk)
+            }
+            for stream in arrived.value {
+                let chunk = try await stream.read()
+                #expect(chunk?.count == 1 && (chunk?.capacity ?? 0) <= ReceiveBuffer.firstChunk)
+            }
+            #expect(server.receiveMemory == 0)
+        }
+    }
+
     /// However fast the application reads, the window stays within the allowance.
     @Test func readingFastDoesNotRaiseIt() async throws {
         try await withSmallServer { client, server, _ in

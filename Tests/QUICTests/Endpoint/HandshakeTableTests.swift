@@ -55,6 +55,21 @@ import Testing
         #expect(table.admit(15, subject: subject(10), isProven: false) == .proveAddress)
     }
 
+    /// A /48 has 65,536 subjects: together they are one network.
+    @Test func aNetworkOfManySubjectsGoesBeforeOthers() {
+        var table = HandshakeTable(limits: limits)
+        for id: UInt64 in 1...2 { _ = table.admit(id, subject: subject(1), isProven: true) }
+        for id: UInt64 in 3...40 {
+            let subject = Subject(IPAddress(v6High: 0x2001_0db8_0001_0000 + id, low: 1))
+            guard case .accept(let displaced) = table.admit(id, subject: subject, isProven: true) else {
+                Issue.record("\(id) has proven its address")
+                return
+            }
+            #expect(displaced == (id <= 12 ? nil : id - 10))
+        }
+        #expect(table.count(of: subject(1)) == 2)
+    }
+
     /// Whoever has proven an address always begins, and nothing grows beyond its limit.
     @Test(arguments: 1...20) func isBoundedAndKeepsNobodyOut(seed: UInt64) {
         var random = SplitMix64(state: seed)

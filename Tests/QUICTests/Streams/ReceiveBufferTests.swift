@@ -41,6 +41,33 @@ import Testing
         #expect(largest == Chunk.pooledCapacity)
     }
 
+    /// Who was fast and then says a byte at a time pins no large chunk with each of them.
+    @Test func whatIsHandedOutNearlyEmptyIsCutToItsSize() throws {
+        var buffer = ReceiveBuffer()
+        for length in [1, 100, 3_000, 20_000, 1] {
+            pattern(600_000).withUnsafeBytes { buffer.append($0) }
+            while buffer.take() != nil {}
+            for _ in 0..<5 {
+                pattern(length).withUnsafeBytes { buffer.append($0) }
+                let taken = buffer.take()
+                let chunk = try #require(taken)
+                #expect(chunk.array() == pattern(length))
+                #expect(chunk.capacity <= max(ReceiveBuffer.firstChunk, length * ReceiveBuffer.slackFactor))
+                #expect(buffer.memory == 0)
+            }
+        }
+    }
+
+    @Test func withoutRoomAChunkIsNoLargerThanWhatArrives() {
+        var buffer = ReceiveBuffer()
+        for length in [1, 5_000, 1, 70_000, 1] {
+            pattern(length).withUnsafeBytes { buffer.append($0, room: 0) }
+        }
+        #expect((buffer.count..<buffer.count + ReceiveBuffer.firstChunk).contains(buffer.memory))
+        let dropped = buffer.discard()
+        #expect(dropped == 75_003 && buffer.memory == 0)
+    }
+
     @Test func discardTellsHowMuchWasDropped() {
         var buffer = ReceiveBuffer()
         pattern(5_000).withUnsafeBytes { buffer.append($0) }

@@ -18,7 +18,8 @@ struct HandshakeTests {
 
     nonisolated private static let forgeries = [
         "swapped-extension", "other-identity", "expired", "not-yet-valid", "tampered-self-signature",
-        "missing-extension", "unknown-critical", "ed25519-as-secp256k1", "trailing-bytes",
+        "missing-extension", "unknown-critical", "ed25519-as-secp256k1", "trailing-bytes", "rsa-8192-tls-key",
+        "p521-tls-key",
     ]
 
     @Test(arguments: forgeries)
@@ -46,7 +47,10 @@ struct HandshakeTests {
     }
 
     @Test func acceptsTheControl() async throws {
-        for name in ["plain", "critical-identity", "ed25519-tls-key", "rsa-identity"] {
+        for name in [
+            "plain", "critical-identity", "ed25519-tls-key", "p384-tls-key", "rsa-2048-tls-key", "rsa-4096-tls-key",
+            "rsa-identity",
+        ] {
             let credentials = try Self.credentials(name)
             try await withPair { pair, _ in
                 pair.client.credentials = credentials

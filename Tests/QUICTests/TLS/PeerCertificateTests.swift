@@ -26,7 +26,7 @@ import Testing
 
     @Test func judgesOurVectors() throws {
         let vectors = try vectorLines("certificates.txt")
-        #expect(vectors.count >= 28)
+        #expect(vectors.count >= 36)
         for vector in vectors {
             let result = verdict(try #require(Hex.decode(vector[3])))
             let isValid = result.hasPrefix("12D3KooW") || result.hasPrefix("Qm")
@@ -128,6 +128,7 @@ extension CertificateError {
         case .badSelfSignature: "badSelfSignature"
         case .missingExtension: "missingExtension"
         case .unknownCriticalExtension: "unknownCriticalExtension"
+        case .unfitKey: "unfitKey"
         case .badIdentitySignature: "badIdentitySignature"
         }
     }

@@ -51,6 +51,23 @@ import Testing
         #expect(nodes.dropFirst().allSatisfy { !book.addresses(of: $0).isEmpty })
     }
 
+    /// However many identities strangers make up.
+    @Test func strangersDontMakeMembersForgotten() throws {
+        var book = AddressBook()
+        func tell(_ node: NodeID, _ voucher: AddressRule.Voucher) throws -> Bool {
+            book.learn(try record(1, ["/ip4/192.0.2.1/udp/1/quic-v1"], of: node), from: voucher)
+        }
+        let members = (0..<AddressBook.nodeLimit).map { _ in IdentityKey.generate().nodeID }
+        _ = try tell(members[0], .member)
+        for _ in 0..<AddressBook.nodeLimit + 100 { _ = try tell(IdentityKey.generate().nodeID, .stranger) }
+        #expect(!book.addresses(of: members[0]).isEmpty)
+        // Members take the strangers' places, to the last; then one another's.
+        for member in members.dropFirst() { _ = try tell(member, .member) }
+        #expect(members.allSatisfy { !book.addresses(of: $0).isEmpty })
+        let isTold = try [tell(IdentityKey.generate().nodeID, .stranger), tell(IdentityKey.generate().nodeID, .member)]
+        #expect(isTold == [false, true] && book.addresses(of: members[0]).isEmpty)
+    }
+
     @Test func aStrangersRecordLeadsOutwardsOnly() throws {
         var book = AddressBook()
         let rule = AddressRule(interfaces: [

@@ -34,6 +34,20 @@ import Testing
         #expect(network.dialled.count == 1)
     }
 
+    /// A dial that its last caller gave up winds up for a moment: who comes then is not to end with it.
+    @Test func aDialThatWasGivenUpIsNotJoined() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let dead = SocketAddress(.v4Loopback, port: 9)
+        network.behaviours[dead] = .hang
+        let target = DialTarget(
+            nodeID: right.nodeID, addresses: [Address.quic(dead.ip, port: dead.port).with(nodeID: right.nodeID)])
+        let givenUp = networkTask { try await left.connections.connect(to: target) }
+        while network.dialled.isEmpty { await Task.yield() }
+        givenUp.cancel()
+        _ = await givenUp.result
+        #expect(try await left.connect(to: right).remoteNodeID == right.nodeID)
+    }
+
     @Test func aWrongNodeIsNamedWithTheOneExpected() async throws {
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
         let expected = IdentityKey.generate().nodeID

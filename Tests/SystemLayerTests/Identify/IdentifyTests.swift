@@ -103,6 +103,20 @@ import Wire
         await #expect(throws: SessionError(.violation)) { try await Identify.ask(session) }
     }
 
+    /// A Character may be thousands of bytes.
+    @Test func textsAreKeptUpToTheirBytes() throws {
+        let key = IdentityKey.generate()
+        let long = String(repeating: "e" + String(repeating: "\u{301}", count: 500), count: 3)
+        let information = PeerInformation(
+            publicKey: key.publicKey, listenAddresses: [], protocols: [long], observedAddress: nil,
+            protocolVersion: long,
+            agentVersion: long, record: nil)
+        let read = try PeerInformation(decoding: information.encoded(signedRecord: []), of: key.nodeID)
+        for text in read.protocols + [read.protocolVersion, read.agentVersion] {
+            #expect((200...PeerInformation.textLimit).contains(text.utf8.count))
+        }
+    }
+
     @Test func oversizedAndRandomAnswersAreViolations() async throws {
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
         let session = try await left.connect(to: right)
