@@ -41,10 +41,10 @@ let package = Package(
         .executableTarget(
             name: "CLI", dependencies: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"],
             swiftSettings: house),
-        floor("DeP2P", on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
+        floor("DeP2P", on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PStorage", "Identity"]),
         floor("AppLayer", on: ["RealmLayer", "SystemLayer", "QUIC", "Wire", "Identity", "CQUICShim", protobuf]),
         floor("RealmLayer", on: ["SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
-        floor("SystemLayer", on: ["QUIC", "Wire", "Identity", "CMiniUPnPc", protobuf]),
+        floor("SystemLayer", on: ["QUIC", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", protobuf]),
         floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
         floor("Identity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"]),
@@ -79,14 +79,16 @@ let package = Package(
         tests("WireTests", of: ["SessionTestSupport", "Wire"]),
         tests("QUICTests", of: ["QUIC", "CQUICShim", "Identity"], resources: [.copy("Vectors")]),
         tests(
-            "SystemLayerTests", of: ["SessionTestSupport", "SystemLayer", "Wire", "QUIC", "Identity"],
+            "SystemLayerTests",
+            of: ["SessionTestSupport", "SystemLayer", "DeP2PStorage", "Wire", "QUIC", "Identity"],
             resources: [.copy("Vectors")]),
         tests("RealmLayerTests", of: ["SessionTestSupport", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
         tests(
             "AppLayerTests",
             of: ["SessionTestSupport", "AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity", protobuf],
             resources: [.copy("Vectors")]),
-        tests("DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"]),
+        tests(
+            "DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PStorage", "Identity"]),
         tests("CLITests", of: ["CLI", "DeP2P", "SystemLayer", "QUIC", "Identity"], resources: [.copy("Transcripts")]),
     ],
     swiftLanguageModes: [.v6]

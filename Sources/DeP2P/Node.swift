@@ -1,5 +1,5 @@
 public import AppLayer
-internal import Glibc
+internal import DeP2PStorage
 public import Identity
 public import QUIC
 public import RealmLayer
@@ -34,6 +34,9 @@ public final class Node {
     /// left out.
     private(set) var holePunch: HolePunch?
     let identify: Identify
+    private let sequence: RecordSequence
+    let storage: any Storage
+    let notices: StorageNotices
     private let stun: STUNService
     /// The node's second port.
     private let alternate: AlternatePort
@@ -113,10 +116,17 @@ public final class Node {
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
         }
+        let notices = StorageNotices()
+        self.notices = notices
+        storage = Self.storage(configuration, notices)
+        connections.udp.storage = storage
+        let isEphemeral = configuration.isEphemeral || configuration.identity == nil
+        let sequence = RecordSequence(of: key.nodeID, storage: isEphemeral ? MemoryStorage() : storage)
+        self.sequence = sequence
         identify = Identify(
             key: key, agent: configuration.agent, connections: connections,
             addresses: { [weak own] in own.map { $0.direct + $0.relayed.compactMap(\.withoutNodeID) } ?? [] },
-            sequence: { Self.wallClockMilliseconds() })
+            sequence: { await sequence.next() })
         identify.serve()
         identify.learn()
         relays.onAddressChange = { [weak identify, weak relays] in
@@ -133,7 +143,6 @@ public final class Node {
             if let nodeID = address.nodeID { connections.protect(nodeID, for: .bootstrap) }
         }
         for nodeID in ownRelays.compactMap(\.nodeID) { connections.protect(nodeID, for: .relay) }
-        connections.udp.path = configuration.stateDirectory.map { "\($0)/udp-blocked" }
         endpoint.start()
         if let listener { endpoint.accept(from: listener) }
         startRelaying(configuration)
@@ -239,6 +248,8 @@ public final class Node {
         alternate.close()
         endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
         await connections.udp.flush()
+        await sequence.flush()
+        await flushStorage()
         if let unmapping { _ = try? await unmapping.value() }
     }
 
@@ -254,11 +265,5 @@ public final class Node {
     /// hole punching is none either.
     private func isBusy(_ session: Session) -> Bool {
         session.openStreamCount > relays.circuitCount(on: session) + (holePunch?.streamCount(on: session) ?? 0)
-    }
-
-    nonisolated static func wallClockMilliseconds() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return UInt64(clamping: time.tv_sec) &* 1000 &+ UInt64(clamping: time.tv_nsec) / 1_000_000
     }
 }

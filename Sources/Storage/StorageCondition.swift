@@ -36,6 +36,12 @@ package struct StorageProblem: Error, Hashable, Sendable, CustomStringConvertibl
     package let path: String
     package let detail: String
 
+    package init(code: Code, path: String, detail: String) {
+        self.code = code
+        self.path = path
+        self.detail = detail
+    }
+
     /// What a failed system call means for a store.
     static func code(errno code: Int32) -> Code {
         switch code {

@@ -1,4 +1,5 @@
 import AppLayer
+import DeP2PStorage
 import Glibc
 import Identity
 import QUIC
@@ -149,10 +150,11 @@ import Testing
         defer { withExtendedLifetime(temporary) {} }
         let folder = "\(temporary.path)/state"
         // As an earlier run has left it: the next look at UDP is due in a moment.
-        let due = Node.wallClockMilliseconds() + 1_500
-        StateFile.replace(
-            "\(folder)/udp-blocked",
-            with: Array("dep2p udp-blocked 1\n\(NetworkFingerprint.current()) 3 \(due)\n".utf8))
+        let due = WallClock.milliseconds() + 1_500
+        let (blocked, network) = (UDPMemory.table, Array(NetworkFingerprint.current().utf8))
+        SQLiteStorage(folder: folder).update(network, in: blocked) { _ in
+            Entry(BlockedNetwork(failures: 3, probeAt: due), stamp: 1)
+        }
         let right = try await Node.start(
             loopback {
                 $0.relays = relays
@@ -170,8 +172,7 @@ import Testing
         let session = try await left.connect(to: DialTarget(addresses: right.addresses))
         #expect(await session.path.kind == .relay(relay.nodeID))
         for node in [left, right, relay] { await node.stop() }
-        let written = StateFile.read("\(folder)/udp-blocked", limit: 4_096)
-        #expect(String(decoding: written, as: UTF8.self) == "dep2p udp-blocked 1\n")
+        #expect(SQLiteStorage(folder: folder).entries(in: blocked).isEmpty)
     }
 
     @Test func aPeersRelaysAreLearnedAndTheirChangesPushed() async throws {

@@ -5,7 +5,7 @@ import Testing
 @Suite struct StorageContractTests {
     private let space = Space("things", rows: 4, keyBytes: 8, valueBytes: 16)
     private let other = Space("others", rows: 4, keyBytes: 8, valueBytes: 16)
-    private let folder = TemporaryFolder()
+    private let folder = StoreFolder()
     private let clock = SetClock(1_000_000_000)
 
     @Test(arguments: StoreKind.allCases) func writesAreReadAtOnceAndAfterAFlush(_ kind: StoreKind) {

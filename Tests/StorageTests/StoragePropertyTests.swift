@@ -13,7 +13,7 @@ import Testing
     /// Every write is flushed, and the file opened anew now and then: row for row the same, evictions and all.
     @Test(arguments: 0..<12) func theFileDoesWhatMemoryDoes(_ seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
-        let (folder, clock) = (TemporaryFolder(), SetClock(500_000_000))
+        let (folder, clock) = (StoreFolder(), SetClock(500_000_000))
         let memory = MemoryStorage(clock: clock.read)
         var file = SQLiteStorage(file: folder.file, delay: nil, clock: clock.read)
         for step in 0..<250 {
@@ -41,7 +41,7 @@ import Testing
     /// Nothing is flushed but by chance, nothing is evicted: what waits lies over what is stored.
     @Test(arguments: 0..<12) func whatWaitsIsSeenAsIfItWereStored(_ seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
-        let (folder, clock) = (TemporaryFolder(), SetClock(500_000_000))
+        let (folder, clock) = (StoreFolder(), SetClock(500_000_000))
         let space = Space("one", rows: 2_000, keyBytes: 4, valueBytes: 40)
         let memory = MemoryStorage(clock: clock.read)
         let file = SQLiteStorage(file: folder.file, delay: nil, clock: clock.read)

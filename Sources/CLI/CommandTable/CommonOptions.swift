@@ -123,7 +123,10 @@ extension OptionEntry {
     static let stateDir = OptionEntry(
         "state-dir", value: .directory, heading: .network, variable: "DEP2P_STATE_DIR",
         summary: "folder for what the node remembers",
-        paragraphs: ["Keep what the node remembers between runs in DIR. See FILES for the default."])
+        paragraphs: [
+            "Keep what the node remembers between runs in DIR. See FILES for the default. Where it cannot be kept the "
+                + "node goes on without, and says so."
+        ])
     static let timeout = OptionEntry(
         "timeout", value: .duration, heading: .network, variable: "DEP2P_TIMEOUT",
         summary: "how long to wait for the other side (0: for ever)",

@@ -33,6 +33,7 @@ struct NodeRun: Sendable {
         context.interruption.becomeGraceful()
         do {
             let node = try await Node.start(try configuration())
+            await node.tellOfStorage(context.output)
             if let key = keys.realm { try await node.join(key) }
             let outcome: Result<Outcome<Value>, any Error>
             do { outcome = .success(try await race(node, work)) } catch { outcome = .failure(error) }
@@ -77,12 +78,28 @@ struct NodeRun: Sendable {
             }
         }
         configuration.stateDirectory = plan.stateDirectory.flatMap { String(validating: $0, as: UTF8.self) }
+        configuration.isEphemeral = plan.identity == .ephemeral
         try adjust(&configuration)
         return configuration
     }
 
     /// The timeout as the engine takes it, where nil would mean its own default.
     var timeout: Duration { plan.timeout ?? ArgumentValue.longestDuration }
+}
+
+extension Node {
+    /// Says when what the node remembers cannot be kept: it matters to the next run, not to this one.
+    fileprivate func tellOfStorage(_ output: Output) {
+        onStorageNotice { notice in
+            output.event(
+                "storage",
+                [
+                    .string("state", notice.kind.rawValue), .string("reason", notice.reason),
+                    .string("path", notice.path),
+                ])
+            output.note(TerminalText.escape(notice.message))
+        }
+    }
 }
 
 extension Target {

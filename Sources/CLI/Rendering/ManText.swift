@@ -41,6 +41,8 @@ enum ManText {
         "A reader that falls behind holds nothing up: when more than 1 MiB waits for it, events that only tell how things "
             + "go are left out, and a `dropped` with their `count` stands in their place. What arrived and how it ended is "
             + "never left out.",
+        "A `storage` says when what a node remembers can no longer be kept, and when it can again: `state` (`memory-only`, "
+            + "`kept`, or `started-anew` after a damaged file was put aside), `reason` and `path`.",
         "The values of `code` beside `ok`:",
     ]
 

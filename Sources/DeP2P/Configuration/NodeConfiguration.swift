@@ -1,3 +1,4 @@
+package import DeP2PStorage
 public import Identity
 public import QUIC
 public import SystemLayer
@@ -18,6 +19,8 @@ public struct RelayConfiguration: Hashable, Sendable {
 public struct NodeConfiguration: Sendable {
     /// The node's identity; `nil` makes one for this run.
     public var identity: IdentityKey?
+    /// Whether the identity is of this run only: what concerns it alone is not kept.
+    public var isEphemeral = false
     /// Where to listen: at most one address a family; port 0 is a free one. Empty: every address of both families, one
     /// free port.
     public var listen: [SocketAddress] = []
@@ -40,6 +43,8 @@ public struct NodeConfiguration: Sendable {
     public var tcpListen: [SocketAddress] = []
     /// The folder for what is worth remembering between runs; `nil` remembers nothing.
     public var stateDirectory: String?
+    /// Where that is kept instead, in simulations.
+    package var storage: (any Storage)?
     public var preset = Preset.desktop
     /// What the node calls itself to others.
     public var agent = "dep2p/0.1.0"

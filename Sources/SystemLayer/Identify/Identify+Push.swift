@@ -52,7 +52,7 @@ extension Identify {
 
     func push(to session: Session) {
         networkTask { [weak self] in
-            guard let message = try? self?.message(for: session) else { return }
+            guard let message = try? await self?.message(for: session) else { return }
             try? await session.clock.withDeadline(Self.deadline) {
                 let stream = try await session.openStream(Self.pushID)
                 try await stream.writeFrame(message)

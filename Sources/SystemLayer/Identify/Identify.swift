@@ -16,7 +16,7 @@ public final class Identify {
     private let key: IdentityKey
     private let agent: String
     private let addresses: @NetworkActor () -> [Address]
-    private let sequence: @NetworkActor () -> UInt64
+    private let sequence: @NetworkActor () async -> UInt64
     /// Sessions whose peers, as strangers, were not told every address: they are once they are admitted.
     private var withheld: Set<UInt64> = []
     weak var connections: Connections?
@@ -26,10 +26,10 @@ public final class Identify {
     /// - Parameters:
     ///   - agent: the software's name and version.
     ///   - addresses: this node's own addresses at the time of asking.
-    ///   - sequence: the record's sequence number: milliseconds since 1970.
+    ///   - sequence: the record's sequence number: ``RecordSequence``.
     public init(
         key: IdentityKey, agent: String, connections: Connections, addresses: @escaping @NetworkActor () -> [Address],
-        sequence: @escaping @NetworkActor () -> UInt64
+        sequence: @escaping @NetworkActor () async -> UInt64
     ) {
         self.key = key
         self.agent = agent
@@ -43,15 +43,16 @@ public final class Identify {
         for name in Self.protocolIDs {
             connections?.registry.register(name, deadline: .within(Self.deadline)) { [weak self] session, stream in
                 guard let self else { return }
-                try await stream.writeFrame(try message(for: session))
+                try await stream.writeFrame(try await message(for: session))
             }
         }
     }
 
     /// What this node says of itself to the peer of `session`.
-    func message(for session: Session) throws -> [UInt8] {
+    func message(for session: Session) async throws -> [UInt8] {
+        let number = await sequence()
         let own = Array(told(session).prefix(PeerRecord.maximumAddresses))
-        let record = try PeerRecord(nodeID: key.nodeID, seq: sequence(), addresses: own.compactMap(\.withoutNodeID))
+        let record = try PeerRecord(nodeID: key.nodeID, seq: number, addresses: own.compactMap(\.withoutNodeID))
         let information = PeerInformation(
             publicKey: key.publicKey, listenAddresses: own.compactMap(\.withoutNodeID),
             protocols: connections?.registry.names(for: session.isAdmitted ? .members : .open) ?? [],

@@ -15,9 +15,9 @@ enum NetworkFingerprint {
     /// Of the network that this machine is in now. Reads kernel tables: not for the network thread.
     static func current() -> String {
         of(
-            routes: StateFile.read("/proc/net/route", limit: tableLimit),
-            routes6: StateFile.read("/proc/net/ipv6_route", limit: tableLimit),
-            neighbours: StateFile.read("/proc/net/arp", limit: tableLimit))
+            routes: KernelTable.read("/proc/net/route", limit: tableLimit),
+            routes6: KernelTable.read("/proc/net/ipv6_route", limit: tableLimit),
+            neighbours: KernelTable.read("/proc/net/arp", limit: tableLimit))
     }
 
     /// - Parameters:

@@ -8,9 +8,9 @@ import Testing
 @Suite struct DamageTests {
     private static let space = Space("things", rows: 200, keyBytes: 8, valueBytes: 8_192)
     private static let names = ["state.db", "state.db-wal", "state.db-shm"]
-    private let folder = TemporaryFolder()
+    private let folder = StoreFolder()
 
-    private func open(_ folder: TemporaryFolder) -> SQLiteStorage { SQLiteStorage(file: folder.file, delay: nil) }
+    private func open(_ folder: StoreFolder) -> SQLiteStorage { SQLiteStorage(file: folder.file, delay: nil) }
 
     /// What each key holds, so that anything else is known as wrong.
     private static func row(_ index: Int) -> Row {
@@ -29,7 +29,7 @@ import Testing
     }
 
     /// - Returns: how many of the rows are there still.
-    private func check(_ folder: TemporaryFolder, _ comment: Comment) -> Int {
+    private func check(_ folder: StoreFolder, _ comment: Comment) -> Int {
         let store = open(folder)
         let rows = store.rows(in: Self.space, prefix: [], newest: .max)
         for row in rows {
@@ -54,7 +54,7 @@ import Testing
         var random = SeededRandom(seed: 9)
         var (intact, empty) = (0, 0)
         for round in 0..<1_000 {
-            let folder = TemporaryFolder()
+            let folder = StoreFolder()
             for (name, bytes) in whole {
                 var bytes = bytes
                 let isHit = round % 3 == 0 || name == Self.names[round % 2]
@@ -79,7 +79,7 @@ import Testing
         let whole = fill()
         var random = SeededRandom(seed: 10)
         for round in 0..<150 {
-            let folder = TemporaryFolder()
+            let folder = StoreFolder()
             for (name, bytes) in whole where name != "state.db-shm" {
                 let isCut = name == Self.names[round % 2]
                 let count = round < 4 ? round / 2 * 100 : Int.random(in: 0...bytes.count, using: &random)
@@ -98,7 +98,7 @@ import Testing
             (Data(random.bytes(upTo: 20_000) + [UInt8](repeating: 3, count: 600)), true), (header, true),
             (hollow, true), (Data("a text that somebody has put here, of many words".utf8), true), (Data(), false),
         ] {
-            let folder = TemporaryFolder()
+            let folder = StoreFolder()
             try folder.put(content)
             let store = open(folder)
             #expect(store.names(in: Self.space).isEmpty)
@@ -117,7 +117,7 @@ import Testing
         let whole = fill()
         let magic: [UInt8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]
         for round in 0..<30 {
-            let folder = TemporaryFolder()
+            let folder = StoreFolder()
             for (name, bytes) in whole where name == "state.db" { try folder.put(bytes, name) }
             try folder.put(Data(magic + [0, 0, 0, 9] + random.bytes(upTo: 20_000)), "state.db-journal")
             if round % 2 == 0 { try folder.put(Data(random.bytes(upTo: 20_000)), "state.db-wal") }
@@ -146,7 +146,7 @@ import Testing
 
     /// Another process has the damaged file open: it stays where it is, and memory serves meanwhile.
     @Test func aDamagedFileThatOthersUseStays() throws {
-        let folder = TemporaryFolder()
+        let folder = StoreFolder()
         try folder.put(Data(repeating: 7, count: 5_000))
         let lock = try FileLock("\(folder.file.path).lock")
         #expect(try lock.take(alone: false))

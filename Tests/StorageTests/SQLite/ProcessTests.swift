@@ -6,7 +6,7 @@ import Testing
 /// Several processes, and such as are killed. Each child is this test program, started for one closure.
 @Suite struct ProcessTests {
     private static let space = Space("counts", rows: 1_000, keyBytes: 8, valueBytes: 4_096)
-    private let folder = TemporaryFolder()
+    private let folder = StoreFolder()
 
     /// kill -9 at any moment: what was written more than a second before is there, in order, and the file is sound.
     @Test func aKilledProcessLosesItsLastSecondAtMost() async throws {

@@ -5,7 +5,7 @@ import Testing
 @testable import DeP2PStorage
 
 @Suite struct SQLiteStorageTests {
-    private let folder = TemporaryFolder()
+    private let folder = StoreFolder()
     private let space = Space("things", rows: 64, keyBytes: 8, valueBytes: 4096)
 
     private func open(delay: Duration? = nil) -> SQLiteStorage { SQLiteStorage(file: folder.file, delay: delay) }
@@ -192,10 +192,10 @@ import Testing
     @Test func placesThatCannotBeWrittenAreSurvived() throws {
         try folder.make()
         try FileManager.default.createDirectory(atPath: folder.file.path, withIntermediateDirectories: true)
-        let pipes = TemporaryFolder()
+        let pipes = StoreFolder()
         try pipes.make()
         #expect(mkfifo(pipes.file.path, 0o600) == 0)
-        let links = TemporaryFolder()
+        let links = StoreFolder()
         try links.make()
         #expect(symlink("/dev/null", links.file.path) == 0)
         for (path, code) in [

@@ -4,7 +4,7 @@ import Testing
 @testable import DeP2PStorage
 
 @Suite struct SchemaTests {
-    private let folder = TemporaryFolder()
+    private let folder = StoreFolder()
     private let space = Space("things", rows: 8, keyBytes: 8, valueBytes: 16)
     /// Two steps after the present form, as later programs may have.
     private let later = Schema(
@@ -19,7 +19,7 @@ import Testing
 
     @Test func eachVersionLeadsToTheLastWithItsRows() throws {
         for first in 0...2 {
-            let folder = TemporaryFolder()
+            let folder = StoreFolder()
             let migrations = Array(later.migrations.prefix(first + 1))
             let old = SQLiteStorage(
                 file: StorageFile(folder: folder.path, schema: Schema(migrations: migrations)), delay: nil)

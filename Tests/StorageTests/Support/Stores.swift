@@ -5,7 +5,7 @@ import Synchronization
 @testable import DeP2PStorage
 
 /// A folder that goes with its test.
-final class TemporaryFolder: Sendable {
+final class StoreFolder: Sendable {
     let path: String
 
     /// In memory where there is such a place: nothing here is about what a power cut leaves.
@@ -50,7 +50,7 @@ enum StoreKind: CaseIterable, Sendable {
     case memory
     case sqlite
 
-    func make(_ folder: TemporaryFolder, _ clock: SetClock) -> any Storage {
+    func make(_ folder: StoreFolder, _ clock: SetClock) -> any Storage {
         switch self {
         case .memory: MemoryStorage(clock: clock.read)
         case .sqlite: SQLiteStorage(file: folder.file, delay: nil, clock: clock.read)

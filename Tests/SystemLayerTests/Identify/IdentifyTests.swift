@@ -97,7 +97,7 @@ import Wire
         let service = serve(other)
         let far = try await right.connect(to: other)
         right.connections.registry.register("/ipfs/id/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in
-            try await stream.writeFrame(try service.message(for: far))
+            try await stream.writeFrame(try await service.message(for: far))
         }
         let session = try await left.connect(to: right)
         await #expect(throws: SessionError(.violation)) { try await Identify.ask(session) }
@@ -127,7 +127,7 @@ import Wire
         var random = SeededRandom(seed: 5)
         let service = serve(right)
         let far = try #require(right.connections.session(with: left.nodeID))
-        let good = try service.message(for: far)
+        let good = try await service.message(for: far)
         for _ in 0..<2000 {
             var bytes =
                 Bool.random(using: &random)

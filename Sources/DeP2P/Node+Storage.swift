@@ -1,0 +1,82 @@
+internal import DeP2PStorage
+internal import QUIC
+
+/// Something a user should know of what a node remembers between runs.
+public struct StorageNotice: Hashable, Sendable {
+    public enum Kind: String, Hashable, Sendable {
+        /// What is new is remembered for this run only.
+        case memoryOnly = "memory-only"
+        /// It is kept again.
+        case kept
+        /// What was remembered was damaged, and is put aside.
+        case startedAnew = "started-anew"
+    }
+
+    public let kind: Kind
+    /// What stands against keeping it: `full`, `readOnly`, `noPermission`, `newerVersion`, `otherApplication`, `notAFile`,
+    /// `damaged`, `busy` or `system`; `nil` when nothing does.
+    public let reason: String?
+    /// The file.
+    public let path: String?
+    /// A sentence for people.
+    public let message: String
+}
+
+extension Node {
+    /// Calls `observer` when what the node remembers can no longer be kept, and when it can again. The node goes on either
+    /// way. What there was to say before is said now.
+    public func onStorageNotice(_ observer: @escaping @NetworkActor (StorageNotice) -> Void) { notices.add(observer) }
+
+    static func storage(_ configuration: NodeConfiguration, _ notices: StorageNotices) -> any Storage {
+        if let storage = configuration.storage { return storage }
+        guard let folder = configuration.stateDirectory else { return MemoryStorage() }
+        return SQLiteStorage(
+            folder: folder, report: { [weak notices] condition in networkTask { notices?.changed(condition) } })
+    }
+
+    /// What was written in the last moment is on disk, or cannot be.
+    func flushStorage() async {
+        _ = try? await offload { [storage] in storage.flush() }
+    }
+}
+
+/// Turns the conditions of a store into what there is to say of them.
+@NetworkActor
+final class StorageNotices {
+    private var last = StorageCondition()
+    private var observers: [@NetworkActor (StorageNotice) -> Void] = []
+    /// At most one of each kind.
+    private var earlier: [StorageNotice] = []
+
+    func add(_ observer: @escaping @NetworkActor (StorageNotice) -> Void) {
+        observers.append(observer)
+        for notice in earlier { observer(notice) }
+    }
+
+    func changed(_ condition: StorageCondition) {
+        defer { last = condition }
+        if let path = condition.setAside, path != last.setAside {
+            tell(
+                StorageNotice(
+                    kind: .startedAnew, reason: "damaged", path: path,
+                    message: "what this node remembered was damaged: it starts anew, and the old file is \(path)"))
+        }
+        guard condition.problem?.code != last.problem?.code else { return }
+        if let problem = condition.problem {
+            tell(
+                StorageNotice(
+                    kind: .memoryOnly, reason: problem.code.rawValue, path: problem.path, message: "\(problem)"))
+        } else if let problem = last.problem {
+            tell(
+                StorageNotice(
+                    kind: .kept, reason: nil, path: problem.path,
+                    message: "what this node learns is kept in \(problem.path) again"))
+        }
+    }
+
+    private func tell(_ notice: StorageNotice) {
+        earlier.removeAll { $0.kind == notice.kind }
+        earlier.append(notice)
+        for observer in observers { observer(notice) }
+    }
+}

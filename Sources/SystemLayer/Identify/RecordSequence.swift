@@ -1,0 +1,78 @@
+package import DeP2PStorage
+package import Identity
+public import QUIC
+
+/// Numbers the records that a node signs: the wall clock in milliseconds, and never one that is not above all before it,
+/// also those of earlier runs, when the clock was set back meanwhile.
+@NetworkActor
+public final class RecordSequence {
+    /// Identities remembered; the one that signed the longest ago gives way.
+    private static let table = Table<[UInt8], UInt64>("record-sequence", rows: 64, keyBytes: 64, valueBytes: 8)
+
+    private let key: [UInt8]
+    private let storage: any Storage
+    private let wallClock: @Sendable () -> UInt64
+    private var last: UInt64 = 0
+    private var saved: UInt64 = 0
+    private var saving: Task<Void, Never>?
+    private var loading: SharedTask<UInt64>?
+    private var isLoaded = false
+
+    /// - Parameter storage: where the last number of `nodeID` is kept; it has to be one that ends with the process for an
+    ///   identity that does.
+    package nonisolated init(
+        of nodeID: NodeID, storage: any Storage, wallClock: @escaping @Sendable () -> UInt64 = WallClock.milliseconds
+    ) {
+        key = nodeID.bytes
+        self.storage = storage
+        self.wallClock = wallClock
+    }
+
+    /// The next number; it is on its way to the store when this returns.
+    public func next() async -> UInt64 {
+        await load()
+        last = max(wallClock(), last &+ 1)
+        save()
+        return last
+    }
+
+    /// Waits until the last number is in the store.
+    public func flush() async { await saving?.value }
+
+    private func load() async {
+        guard !isLoaded else { return }
+        let task =
+            loading
+            ?? SharedTask { [key, storage, table = Self.table] in
+                try await offload { storage.entry(key, in: table)?.value ?? 0 }
+            }
+        loading = task
+        let stored = try? await task.value()
+        loading = nil
+        // Who gives up waiting has no use for a number.
+        guard let stored else { return }
+        // Others that waited have gone on meanwhile.
+        last = max(last, stored)
+        isLoaded = true
+    }
+
+    /// One at a time: what comes meanwhile goes with the next. Another process with the same identity may be counting
+    /// too, so what is stored only grows.
+    private func save() {
+        guard saving == nil else { return }
+        saving = networkTask { [self] in
+            while saved < last {
+                let (number, key, storage, table) = (last, key, storage, Self.table)
+                let now = wallClock()
+                _ = try? await offload {
+                    storage.update(key, in: table) { old in
+                        if let old, old.value >= number { return old }
+                        return Entry(number, stamp: now)
+                    }
+                }
+                saved = number
+            }
+            saving = nil
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import DeP2PStorage
+import Identity
+import QUIC
+import SystemLayer
+import TestSupport
+import Testing
+
+@testable import DeP2P
+
+@Suite struct NodeStorageTests {
+    private let temporary: TemporaryFolder
+    private var folder: String { "\(temporary.path)/state" }
+
+    init() throws { temporary = try TemporaryFolder() }
+
+    private func start(_ identity: IdentityKey?, _ change: (inout NodeConfiguration) -> Void = { _ in }) async throws
+        -> Node
+    {
+        var configuration = NodeConfiguration(identity: identity)
+        configuration.listen = [SocketAddress(.v4Loopback, port: 0)]
+        configuration.stateDirectory = folder
+        change(&configuration)
+        return try await Node.start(configuration)
+    }
+
+    private func recordNumber(of node: Node, asked by: Node) async throws -> UInt64 {
+        let session = try await by.connect(to: DialTarget(addresses: node.addresses))
+        let number = try #require(try await by.identify(session).record?.seq)
+        await session.close(.normal)
+        return number
+    }
+
+    /// Issue 9.8: as after the clock was set back, or a battery died.
+    @Test func recordsOfALaterRunHaveHigherNumbers() async throws {
+        let key = IdentityKey.generate()
+        let asker = try await start(nil) { $0.stateDirectory = nil }
+        let first = try await start(key)
+        #expect(try await recordNumber(of: first, asked: asker) > 1_700_000_000_000)
+        await first.stop()
+        let table = Table<[UInt8], UInt64>("record-sequence", rows: 64, keyBytes: 64, valueBytes: 8)
+        let ahead = WallClock.milliseconds() + 86_400_000
+        let store = SQLiteStorage(folder: folder)
+        #expect(store.entries(in: table).map(\.key) == [key.nodeID.bytes])
+        store.update(key.nodeID.bytes, in: table) { _ in Entry(ahead, stamp: 1) }
+        let second = try await start(key)
+        #expect(try await recordNumber(of: second, asked: asker) > ahead)
+        await second.stop()
+        // Of identities that end with their run nothing is kept.
+        for node in [try await start(nil), try await start(.generate()) { $0.isEphemeral = true }] {
+            _ = try await recordNumber(of: node, asked: asker)
+            await node.stop()
+        }
+        #expect(store.entries(in: table).count == 1)
+        await asker.stop()
+    }
+
+    @Test func aNodeThatCannotRememberSaysSoAndGoesOn() async throws {
+        let asker = try await start(nil) { $0.stateDirectory = nil }
+        let node = try await start(.generate()) { $0.stateDirectory = "/dev/null/nowhere" }
+        _ = try await recordNumber(of: node, asked: asker)
+        let notice = await withCheckedContinuation { continuation in
+            networkTask {
+                var isTold = false
+                node.onStorageNotice { notice in
+                    if !isTold { continuation.resume(returning: notice) }
+                    isTold = true
+                }
+            }
+        }
+        #expect(notice.kind == .memoryOnly && notice.reason == "notAFile")
+        #expect(notice.message.contains("/dev/null/nowhere/state.db"))
+        for node in [node, asker] { await node.stop() }
+    }
+
+    @Test @NetworkActor func eachChangeIsToldOnce() {
+        let notices = StorageNotices()
+        var told: [StorageNotice.Kind] = []
+        notices.add { told.append($0.kind) }
+        var condition = StorageCondition()
+        notices.changed(condition)
+        condition.setAside = "/state.db.damaged"
+        notices.changed(condition)
+        condition.problem = StorageProblem(code: .full, path: "/state.db", detail: "1")
+        notices.changed(condition)
+        condition.problem = StorageProblem(code: .full, path: "/state.db", detail: "2")
+        condition.lost = 5
+        notices.changed(condition)
+        condition.problem = nil
+        notices.changed(condition)
+        #expect(told == [.startedAnew, .memoryOnly, .kept])
+        var late: [StorageNotice.Kind] = []
+        notices.add { late.append($0.kind) }
+        #expect(late == told)
+    }
+}
