@@ -41,6 +41,11 @@ enum WriteOperation: Sendable {
     case end(index: Int, root: MerkleRoot)
     /// The sender gives up the file that was started.
     case abandon
+
+    /// Bytes that wait in memory until the step is taken.
+    var byteCount: Int {
+        if case .data(_, let range) = self { range.count } else { 0 }
+    }
 }
 
 enum WriteResult: Sendable {
