@@ -280,13 +280,24 @@ final class ReceiverRun {
             try await clock.withDeadline(timing.farewell) { [stream] in
                 try await stream.write(Chunk(frame.encoded()))
                 stream.finish()
-                // The sender ends the stream when it has read why; until then it must be able to go on.
-                while try await stream.read() != nil {}
+                try await self.readToTheEnd(of: reason)
             }
         } catch let failure as StreamError where cancelled && failure.code == .connectionClosed {
             return close(Self.lost(failure))
         } catch {}
         return close(reason)
+    }
+
+    /// The sender ends the stream when it has read why. What it had sent by then is read; who goes on is told to stop, and
+    /// has the rest of the farewell to read.
+    private func readToTheEnd(of reason: TransferError) async throws {
+        var allowance = TransferLimits.farewellBytes
+        while let chunk = try await stream.read() {
+            allowance -= chunk.count
+            guard allowance < 0 else { continue }
+            stream.stopReading(reason.streamCode)
+            try await clock.sleep(for: timing.farewell)
+        }
     }
 
     private func close(_ error: TransferError) -> TransferError {

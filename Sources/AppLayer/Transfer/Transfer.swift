@@ -77,6 +77,8 @@ public enum TransferLimits {
     static let commitBatch = 32
     /// Workers that fsync side by side.
     static let commitWorkers = 4
+    /// Bytes read of a sender that has been told that the transfer is over.
+    static let farewellBytes = 1 << 20
     /// Numbered names tried before giving up: `disk (1).img` and so on.
     static let numberedNames = 10_000
 }
@@ -172,12 +174,6 @@ public struct TransferredFile: Equatable, Sendable {
     /// Of a receiver with a folder: where the file lies, as bytes of a path. It begins with the folder's path as it was
     /// given, or with the one that the folder has now, when it was renamed meanwhile.
     public var location: [UInt8]?
-
-    /// Both sides tell of the same file: where it lies is the receiver's own.
-    public static func == (left: Self, right: Self) -> Bool {
-        left.index == right.index && left.path == right.path && left.storedPath == right.storedPath
-            && left.size == right.size && left.root == right.root
-    }
 }
 
 /// The outcome of a transfer.

@@ -110,6 +110,17 @@ struct TransferOutcome: Sendable {
     var sendError: TransferError? { Self.error(sent) }
     var receiveError: TransferError? { Self.error(received) }
 
+    /// Both sides tell of the same files; where they lie is the receiver's own, and it knows of each.
+    func expectBothSidesAgree() throws {
+        let (sent, received) = (try sent.get(), try received.get())
+        var told = received
+        for index in told.files.indices {
+            #expect(told.files[index].location != nil)
+            told.files[index].location = nil
+        }
+        #expect(sent == told)
+    }
+
     private static func error(_ result: Result<TransferSummary, any Error>) -> TransferError? {
         guard case .failure(let error) = result else { return nil }
         return error as? TransferError
