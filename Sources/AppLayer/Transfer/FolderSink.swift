@@ -13,6 +13,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private var held: HeldFiles
     private var current: IncomingFile?
     private var madeFolders = false
+    /// Whether the holes that were offered take no room here.
+    private var keepsHoles = false
     /// The folder of the file before, which most often is the next one's too.
     private var lastFolder: (path: ArraySlice<String>, place: FolderHandle.Place)?
     private let room = RoomLedger.shared
@@ -37,9 +39,12 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     var claims: [HeldFile] { held.claims }
 
+    let takesZeros = true
+
     func prepare(_ patience: PartialPatience) throws(TransferError) {
         PartialSweep.removeAged(from: folder)
         try held.find(patience)
+        keepsHoles = offer.entries.haveHoles && folder.keepsHoles()
         try reserveRoom()
     }
 
@@ -49,8 +54,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private func bytesNeeded(in place: FileSystemRoom) -> UInt64 {
         var needed: UInt64 = 0
         for index in offer.entries.indices {
-            let size = offer.entries[index].size ?? 0
-            let missing = size - held.bytesHeld(of: index, size: size)
+            let missing = held.bytesMissing(of: index, keepingHoles: keepsHoles)
             let (sum, overflow) = needed.addingReportingOverflow(place.taken(by: missing))
             needed = overflow ? .max : sum
         }
@@ -81,12 +85,13 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
         if !madeFolders { try makeFolders() }
-        try leaveOthersTheirRoom()
+        try leaveOthersTheirRoom(operations.reduce(0) { $0 + UInt64($1.byteCount) })
         var results: [WriteResult] = []
         for operation in operations {
             switch operation {
             case .start(let index, let offset): try start(index, offset)
             case .data(let chunk, let range): try write(chunk, range)
+            case .zeros(let count): try skip(count)
             case .end(let index, let root): if let result = try end(index, root) { results.append(result) }
             case .abandon: current = nil
             }
@@ -94,16 +99,16 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         return results
     }
 
-    /// A stream has reserved nothing: it may not take what others have.
-    private func leaveOthersTheirRoom() throws(TransferError) {
-        guard let current, offer.entries.kind(at: current.index) == .stream, let place = folder.room() else { return }
-        let others = room.reserved(on: place.device, beside: reservation)
-        guard others > 0, place.freeBytes < others.addingReportingOverflow(UInt64(TransferLimits.writeBehind)).0 else {
-            return
-        }
+    /// What exceeds a transfer's reservation (a stream has none, a file may have less of holes than was offered) may not
+    /// take what others have reserved.
+    private func leaveOthersTheirRoom(_ bytes: UInt64) throws(TransferError) {
+        guard bytes > room.outstanding(for: reservation), let place = folder.room(),
+            case .refused(let available, let reserved) = room.cover(bytes, for: reservation, in: place), reserved > 0
+        else { return }
         throw TransferError(
-            .noSpace, "\(place.freeBytes) bytes are free, and other transfers will take them; what came so far is kept",
-            limit: others, available: place.freeBytes)
+            .noSpace,
+            "\(bytes) bytes more are needed and \(available) are free beside the \(reserved) that other transfers will "
+                + "take; what came so far is kept", limit: bytes, available: available)
     }
 
     private func makeFolders() throws(TransferError) {
@@ -163,6 +168,20 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         room.wrote(UInt64(range.count), for: reservation)
         chunk.withBytes { file.hasher.update($0.extracting(range)) }
         file.position += UInt64(range.count)
+        current = file
+    }
+
+    /// Leaves zeros out. What lies behind the bytes written reads as zeros: ``start(_:_:)`` has cut the file off there.
+    private func skip(_ count: UInt64) throws(TransferError) {
+        guard var file = current, let descriptor = file.partial?.descriptor else { return }
+        current = nil
+        file.hasher.append(zeros: count)
+        file.position += count
+        if ftruncate(descriptor.number, off_t(clamping: file.position)) != 0 {
+            throw .writing(offer.entries[file.index].name, FileError(errno: errno))
+        }
+        // Room was kept for those that were not offered as a hole, or take it here.
+        if offer.entries[file.index].dataSize == nil || !keepsHoles { room.wrote(count, for: reservation) }
         current = file
     }
 

@@ -14,6 +14,8 @@ struct HeldFiles {
         let file: PartialFile
         let folder: [String]
         let length: UInt64
+        let allocated: UInt64
+        var extents: FileExtents
         var pieces: [MerkleRoot] = []
     }
 
@@ -61,7 +63,9 @@ struct HeldFiles {
             if last?.path != parent { last = (parent, try folder.directory(parent, create: false)) }
             guard let place = last?.place, held.count < limit else { continue }
             if let (file, status) = try existing(entry, in: place, patience) {
-                held[index] = Held(file: file, folder: place.path, length: status.size)
+                held[index] = Held(
+                    file: file, folder: place.path, length: status.size, allocated: status.allocated,
+                    extents: FileExtents(of: file.descriptor))
                 unhashed.append(index)
             }
         }
@@ -148,22 +152,15 @@ struct HeldFiles {
         while hashed < TransferLimits.hashSlice {
             let position = UInt64(file.pieces.count) << UInt64(exponent) + piece.byteCount
             let inPiece = (1 << UInt64(exponent)) - piece.byteCount
-            let chunk = Chunk(capacity: Chunk.pooledCapacity)
-            let wanted = Int(min(inPiece, end - min(position, end), UInt64(chunk.capacity)))
-            // A partial file that cannot be read to its end is worth what could be read.
-            var count = 0
-            if case .success(let read) = chunk.read(from: file.file.descriptor.number, at: position, limit: wanted) {
-                count = read
-            }
-            if count > 0 { chunk.withBytes { piece.update($0) } }
-            hashed += count
+            let count = hash(&file, at: position, atMost: min(inPiece, end - min(position, end)))
+            hashed += Int(min(count, UInt64(Chunk.pooledCapacity)))
             let isFull = piece.byteCount == 1 << UInt64(exponent)
-            let isTail = size != nil && position + UInt64(count) == size && piece.byteCount > 0
+            let isTail = size != nil && position + count == size && piece.byteCount > 0
             if isFull || isTail {
                 file.pieces.append(HeldPrefix.pieceRoot(piece, exponent: exponent, size: size))
                 piece = MerkleHasher()
             }
-            if count == 0 || isTail || position + UInt64(count) == end {
+            if count == 0 || isTail || position + count == end {
                 piece = MerkleHasher()
                 unhashed.removeLast()
                 break
@@ -171,6 +168,27 @@ struct HeldFiles {
         }
         held[index] = file
         return true
+    }
+
+    /// Hashes what comes next of a file.
+    ///
+    /// - Returns: its bytes; 0 at the end.
+    private mutating func hash(_ file: inout Held, at position: UInt64, atMost limit: UInt64) -> UInt64 {
+        guard limit > 0 else { return 0 }
+        switch file.extents.run(at: position, below: position + limit) {
+        case .zeros(let count):
+            piece.append(zeros: count)
+            return count
+        case .data(let count):
+            let chunk = Chunk(capacity: Chunk.pooledCapacity)
+            let wanted = Int(min(count, UInt64(chunk.capacity)))
+            // A partial file that cannot be read to its end is worth what could be read.
+            guard case .success(let read) = chunk.read(from: file.file.descriptor.number, at: position, limit: wanted),
+                read > 0
+            else { return 0 }
+            chunk.withBytes { piece.update($0) }
+            return UInt64(read)
+        }
     }
 
     private func collectClaims() -> [HeldFile] {
@@ -194,9 +212,13 @@ struct HeldFiles {
 
     // MARK: Taking
 
-    /// Bytes of an entry that lie on the disk already.
-    func bytesHeld(of index: Int, size: UInt64) -> UInt64 {
-        stored[index] == nil ? min(held[index]?.length ?? 0, size) : size
+    /// Bytes of an entry that have to be written still, when its holes need not be.
+    func bytesMissing(of index: Int, keepingHoles: Bool) -> UInt64 {
+        let entry = offer.entries[index]
+        guard let size = entry.size, stored[index] == nil else { return 0 }
+        let missing = size - min(held[index]?.length ?? 0, size)
+        guard keepingHoles, let data = entry.dataSize else { return missing }
+        return min(missing, data - min(held[index]?.allocated ?? 0, data))
     }
 
     /// The names of the partial files that are held, which must not be removed to make room.

@@ -20,6 +20,8 @@ struct ReceiveMonitor {
     var resumed: UInt64 = 0
     /// Bytes written.
     var stored: UInt64 = 0
+    /// Zeros left out.
+    var zeros: UInt64 = 0
 
     init(now: NetworkInstant, stall: Duration) {
         (lastMoved, start, self.stall) = (now, now, stall)
@@ -48,8 +50,9 @@ struct ReceiveMonitor {
 
     /// `nil` when nothing changed since the last time.
     mutating func progress(summary: TransferSummary?) -> TransferProgress? {
-        let bytes = resumed + stored
-        let progress = TransferProgress(bytes: bytes, total: total ?? summary?.bytes, resumedBytes: resumed)
+        let bytes = resumed + stored + zeros
+        let progress = TransferProgress(
+            bytes: bytes, total: total ?? summary?.bytes, resumedBytes: resumed, zeroBytes: zeros)
         guard bytes > 0, progress != lastReported else { return nil }
         lastReported = progress
         return progress

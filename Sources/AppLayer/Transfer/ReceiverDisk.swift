@@ -9,8 +9,8 @@ internal import QUIC
 final class ReceiverDisk {
     /// What the other half learns.
     enum Outcome {
-        /// So many bytes have been written.
-        case wrote(UInt64)
+        /// So many bytes have been written, and so many zeros left out.
+        case wrote(UInt64, zeros: UInt64)
         case mismatch(index: Int, root: MerkleRoot)
         /// Durable and under its final name.
         case stored(TransferredFile, resumedFrom: UInt64)
@@ -56,7 +56,11 @@ final class ReceiverDisk {
     // MARK: Before the first byte
 
     /// Finds what is held of an offer, and whether there is room for the rest.
-    func prepare(_ offer: TransferOffer, _ descriptors: ReceivingDescriptors) async throws -> [HeldFile] {
+    ///
+    /// - Returns: what is held, and whether zeros may come as a number.
+    func prepare(
+        _ offer: TransferOffer, _ descriptors: ReceivingDescriptors
+    ) async throws -> (claims: [HeldFile], takesZeros: Bool) {
         let (destination, sender, pulse) = (destination, transfer.sender, pulse)
         files = descriptors.files
         let sink: any TransferSink = try await offload {
@@ -81,7 +85,7 @@ final class ReceiverDisk {
             }
         }
         while try await offload({ try sink.hashHeld() }) { try Task.checkCancellation() }
-        return sink.claims
+        return (sink.claims, sink.takesZeros)
     }
 
     // MARK: Steps
@@ -121,7 +125,7 @@ final class ReceiverDisk {
             }
             let bytes = taken.reduce(0) { $0 + $1.byteCount }
             operations.release(bytes + taken.count * Self.operationWeight)
-            try report(.wrote(UInt64(bytes)))
+            try report(.wrote(UInt64(bytes), zeros: taken.reduce(0) { $0 + $1.zeroCount }))
             for result in results {
                 switch result {
                 case .written(let file): written.push(file)

@@ -139,6 +139,7 @@ final class ReceiverRun {
             monitor.resumed += offset
             disk.push(.start(index: index, offset: offset))
         case .expectData(let count): splitter.expectData(count)
+        case .zeros(let count): disk.push(.zeros(count))
         case .end(let index, _, let root): disk.push(.end(index: index, root: root))
         case .skip(let failure, let started):
             if started { disk.push(.abandon) }
@@ -171,11 +172,11 @@ final class ReceiverRun {
     }
 
     private func receive(_ offer: TransferOffer, _ descriptors: ReceivingDescriptors) async throws -> TransferSummary? {
-        let claims = try await disk.prepare(offer, descriptors)
+        let (claims, takesZeros) = try await disk.prepare(offer, descriptors)
         isAccepted = true
-        for page in HeldPage.pages(claims) { frames.push(.accept(page)) }
+        for page in HeldPage.pages(claims, takesZeros: takesZeros) { frames.push(.accept(page)) }
         events(.accepted)
-        try handle(machine.handleAccepted(held: claims))
+        try handle(machine.handleAccepted(held: claims, takesZeros: takesZeros))
         try await disk.write { try self.handle($0) }
         return nil
     }
@@ -187,8 +188,9 @@ final class ReceiverRun {
 
     private func handle(_ outcome: ReceiverDisk.Outcome) throws {
         switch outcome {
-        case .wrote(let bytes):
+        case .wrote(let bytes, let zeros):
             monitor.stored += bytes
+            monitor.zeros += zeros
             monitor.handleRead(now: clock.now)
         case .mismatch(let index, let root):
             frames.push(.mismatch(index: index, root: root))

@@ -60,10 +60,18 @@ struct RoomLedger: Sendable {
         return .reserved
     }
 
+    /// Makes sure of room for what is about to be written: a stream has reserved nothing, and a file with holes may have
+    /// more data than was offered.
+    mutating func cover(_ bytes: UInt64, for id: ID, in room: FileSystemRoom) -> OnReserve {
+        bytes <= outstanding(for: id) ? .reserved : reserve(bytes, for: id, in: room)
+    }
+
     mutating func wrote(_ bytes: UInt64, for id: ID) {
         guard let outstanding = reservations[id]?.outstanding else { return }
         reservations[id]?.outstanding = outstanding - min(outstanding, bytes)
     }
+
+    func outstanding(for id: ID) -> UInt64 { reservations[id]?.outstanding ?? 0 }
 
     mutating func release(_ id: ID) { reservations[id] = nil }
 
@@ -98,6 +106,13 @@ final class SharedRoomLedger: Sendable {
 
     func reserve(_ bytes: UInt64, for id: RoomLedger.ID, in room: FileSystemRoom) -> RoomLedger.OnReserve {
         state.withLock { $0.ledger.reserve(bytes, for: id, in: room) }
+    }
+
+    /// What the transfer may still write of what it has reserved.
+    func outstanding(for id: RoomLedger.ID) -> UInt64 { state.withLock { $0.ledger.outstanding(for: id) } }
+
+    func cover(_ bytes: UInt64, for id: RoomLedger.ID, in room: FileSystemRoom) -> RoomLedger.OnReserve {
+        state.withLock { $0.ledger.cover(bytes, for: id, in: room) }
     }
 
     func wrote(_ bytes: UInt64, for id: RoomLedger.ID) { state.withLock { $0.ledger.wrote(bytes, for: id) } }

@@ -9,6 +9,8 @@ enum TransferSenderFrame: Equatable {
     case start(index: Int, offset: UInt64)
     /// This many raw bytes follow: 1 … ``TransferLimits/frame``.
     case data(Int)
+    /// So many zeros, which do not follow: ``TransferLimits/leastZeros`` at least.
+    case zeros(UInt64)
     case end(index: Int, size: UInt64, root: MerkleRoot)
     case failed(index: Int, TransferError)
     case cancel(TransferError)
@@ -41,6 +43,8 @@ struct OfferPage: Equatable {
 struct HeldPage: Equatable {
     var files: [HeldFile]
     var more: Bool
+    /// Zeros may come as a number.
+    var takesZeros = false
 }
 
 /// What a receiver holds of one file.
@@ -70,6 +74,7 @@ extension TransferSenderFrame {
                 $0.offset = offset
             }
         case .data(let length): frame.data = UInt64(length)
+        case .zeros(let count): frame.zeros = count
         case .end(let index, let size, let root):
             frame.end = .with {
                 $0.index = UInt64(index)
@@ -107,6 +112,7 @@ extension TransferReceiverFrame {
             frame.accept = .with {
                 $0.held = page.files.map(\.message)
                 $0.more = page.more
+                $0.zeros = page.takesZeros
             }
         case .refuse(let error): frame.refuse = error.stop
         case .receipt(let index, let root, let path):
@@ -150,12 +156,13 @@ extension TransferEntry {
             if kind == .file, let size { $0.size = size }
             $0.executable = isExecutable
             if let modified { $0.modified = modified }
+            if let dataSize { $0.dataSize = dataSize }
         }
     }
 
     /// What the entry takes in a page, a little rounded up.
     var encodedSize: Int {
-        path.reduce(48) { $0 + $1.utf8.count + 4 }
+        path.reduce(60) { $0 + $1.utf8.count + 4 }
     }
 }
 
@@ -216,6 +223,7 @@ extension TransferSenderFrame {
             self = .start(
                 index: try EntryIndex(wire: start.index).value, offset: try ByteCount(wire: start.offset).value)
         case .data(let length): self = .data(try DataLength(wire: length).value)
+        case .zeros(let count): self = .zeros(try ZeroCount(wire: count).value)
         case .end(let end):
             self = .end(
                 index: try EntryIndex(wire: end.index).value, size: try ByteCount(wire: end.size).value,
@@ -240,7 +248,7 @@ extension TransferReceiverFrame {
         case .accept(let accept):
             var files: [HeldFile] = []
             for held in accept.held { files.append(try HeldFile(held)) }
-            self = .accept(HeldPage(files: files, more: accept.more))
+            self = .accept(HeldPage(files: files, more: accept.more, takesZeros: accept.zeros))
         case .refuse(let stop): self = .refuse(TransferError(stop, from: .receiver))
         case .receipt(let receipt):
             self = .receipt(
@@ -281,9 +289,13 @@ extension TransferEntry {
             throw TransferError(.badOffer, "an offered entry has a size that its kind cannot have")
         }
         let size = try ByteCount(wire: message.size, else: .badOffer)
+        guard !message.hasDataSize || (kind == .file && message.dataSize <= size.value) else {
+            throw TransferError(.badOffer, "an offered entry has more data than bytes")
+        }
         self.init(
             kind: kind, path: message.path, size: kind == .stream ? nil : size.value,
-            isExecutable: message.executable, modified: message.hasModified ? message.modified : nil)
+            isExecutable: message.executable, modified: message.hasModified ? message.modified : nil,
+            dataSize: message.hasDataSize ? message.dataSize : nil)
     }
 }
 

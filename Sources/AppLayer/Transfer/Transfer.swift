@@ -39,6 +39,10 @@ public enum TransferLimits {
     public static let fileSize = UInt64(Int64.max)
     /// UTF-8 bytes of a reason in words.
     public static let reasonBytes = 1024
+    /// Zeros of a file that travel as a number: fewer are bytes like any others. A block of the tree.
+    static let leastZeros: UInt64 = 16 * 1024
+    /// Bytes of a file from which it is looked at for holes.
+    static let leastSparse: UInt64 = 64 * 1024
 
     /// log2 of the smallest piece in which partial files are compared.
     static let leastPieceExponent = 20
@@ -100,13 +104,19 @@ public struct TransferEntry: Hashable, Sendable {
     public let isExecutable: Bool
     /// Nanoseconds since 1970.
     public let modified: Int64?
+    /// Bytes of a file with holes that are not in them; `nil` when nothing is known of holes.
+    public let dataSize: UInt64?
 
-    public init(kind: Kind, path: [String], size: UInt64?, isExecutable: Bool = false, modified: Int64? = nil) {
+    public init(
+        kind: Kind, path: [String], size: UInt64?, isExecutable: Bool = false, modified: Int64? = nil,
+        dataSize: UInt64? = nil
+    ) {
         self.kind = kind
         self.path = path
         self.size = size
         self.isExecutable = isExecutable
         self.modified = modified
+        self.dataSize = dataSize
     }
 
     /// The path with slashes; a peer may have chosen it, so escape it before it reaches a terminal.

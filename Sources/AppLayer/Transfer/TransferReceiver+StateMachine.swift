@@ -15,6 +15,7 @@ struct TransferReceiverStateMachine {
     fileprivate struct Receiving {
         let offer: TransferOffer
         let held: [Int: HeldFile.Content]
+        let takesZeros: Bool
         /// Indices of entries with bytes, in order; `next` of them have been started or failed.
         let files: [Int]
         var next = 0
@@ -48,6 +49,7 @@ struct TransferReceiverStateMachine {
         case decide(TransferOffer)
         case start(index: Int, offset: UInt64)
         case expectData(Int)
+        case zeros(UInt64)
         case end(index: Int, size: UInt64, root: MerkleRoot)
         /// The sender gave this file up; `started` when part of it has come.
         case skip(TransferFailure, started: Bool)
@@ -65,6 +67,7 @@ struct TransferReceiverStateMachine {
         case .data(let length):
             let maximumSize = maximumSize
             return change { $0.data(length, maximumSize: maximumSize) }
+        case .zeros(let count): return change { $0.zeros(count) }
         case .end(let index, let size, let root): return change { $0.end(index, size, root) }
         case .failed(let index, let error): return completing { $0.failed(index, error) }
         }
@@ -72,12 +75,14 @@ struct TransferReceiverStateMachine {
 
     /// The receiver's owner accepts the offer, holding `held` of it.
     ///
+    /// - Parameter takesZeros: whether the sender was told that zeros may come as a number.
     /// - Returns: `.done` when there is nothing to come (folders only).
-    mutating func handleAccepted(held: [HeldFile]) -> OnFrame {
+    mutating func handleAccepted(held: [HeldFile], takesZeros: Bool) -> OnFrame {
         guard case .deciding(let offer) = state else { return .none }
         var receiving = Receiving(
             offer: offer,
             held: Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first }),
+            takesZeros: takesZeros,
             files: offer.entries.indices.filter { offer.entries.kind(at: $0) != .directory })
         receiving.summary.directories = offer.entries.count - receiving.files.count
         state = .receiving(receiving)
@@ -225,13 +230,9 @@ extension TransferReceiverStateMachine.Receiving {
     }
 
     fileprivate mutating func data(_ length: Int, maximumSize: UInt64) -> OnFrame {
-        guard var file = current else { return .fail(.violation("the sender sent data outside of a file")) }
-        let (end, overflow) = file.end.addingReportingOverflow(UInt64(length))
+        guard let file = current else { return .fail(.violation("the sender sent data outside of a file")) }
         let size = offer.entries[file.index].size
-        guard !overflow, end <= size ?? TransferLimits.fileSize else {
-            return .fail(
-                .violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
-        }
+        guard let end = end(of: file, after: UInt64(length)) else { return tooMuch(size) }
         if size == nil {
             // What a stream resumes at counts too: the limit is on what ends up on the disk.
             guard end <= maximumSize, offer.totalSize <= maximumSize - end else {
@@ -240,9 +241,27 @@ extension TransferReceiverStateMachine.Receiving {
                         .tooLarge, "more than the \(maximumSize) bytes that the receiver takes", limit: maximumSize))
             }
         }
-        file.end = end
-        current = file
+        current?.end = end
         return .expectData(length)
+    }
+
+    fileprivate mutating func zeros(_ count: UInt64) -> OnFrame {
+        guard let file = current, let size = offer.entries[file.index].size, takesZeros else {
+            return .fail(.violation("the sender sent zeros as a number, which were not asked for"))
+        }
+        guard let end = end(of: file, after: count) else { return tooMuch(size) }
+        current?.end = end
+        return .zeros(count)
+    }
+
+    /// Where a file ends after so many more bytes; `nil` beyond what was offered.
+    private func end(of file: TransferReceiverStateMachine.Current, after count: UInt64) -> UInt64? {
+        let (end, overflow) = file.end.addingReportingOverflow(count)
+        return overflow || end > offer.entries[file.index].size ?? TransferLimits.fileSize ? nil : end
+    }
+
+    private func tooMuch(_ size: UInt64?) -> OnFrame {
+        .fail(.violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
     }
 
     fileprivate mutating func end(_ index: Int, _ size: UInt64, _ root: MerkleRoot) -> OnFrame {

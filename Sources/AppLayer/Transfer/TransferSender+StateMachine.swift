@@ -32,7 +32,8 @@ struct TransferSenderStateMachine {
         case none
         /// The receiver is at work: the stall clock starts anew.
         case progress
-        case startSending(Held)
+        /// `takesZeros`: as a number.
+        case startSending(Held, takesZeros: Bool)
         case stored(TransferredFile)
         case fileFailed(TransferFailure)
         /// Everything is accounted for: end the stream.
@@ -115,7 +116,7 @@ struct TransferSenderStateMachine {
         var files = Files()
         files.summary.directories = offer.entries.count - offer.fileCount
         state = .sending(files)
-        return .startSending(held)
+        return .startSending(held, takesZeros: page.takesZeros)
     }
 
     /// `nil` when the claim does not fit the entry.

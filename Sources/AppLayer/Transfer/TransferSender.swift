@@ -48,7 +48,7 @@ private final class SenderRun {
 
     private var machine: TransferSenderStateMachine
     private var splitter = FrameSplitter()
-    private let accepted = Waiter<TransferSenderStateMachine.Held>()
+    private let accepted = Waiter<(held: TransferSenderStateMachine.Held, takesZeros: Bool)>()
     private let batches = Mailbox<SourceBatch>()
     private var monitor: SendMonitor
     private var isWriting = false
@@ -106,10 +106,10 @@ private final class SenderRun {
         monitor.handleFrame(frame, now: clock.now)
         switch action {
         case .none, .progress: break
-        case .startSending(let held):
+        case .startSending(let held, let takesZeros):
             isAwaitingReceiver = false
             events(.accepted)
-            accepted.resume(returning: held)
+            accepted.resume(returning: (held, takesZeros))
         case .stored(let file): events(.stored(file))
         case .fileFailed(let failure): events(.failed(failure))
         case .finish(var summary):
@@ -125,7 +125,8 @@ private final class SenderRun {
 
     private func writeAll() async throws {
         for page in source.offer.pages() { try await write(Chunk(TransferSenderFrame.offer(page).encoded())) }
-        let reader = SourceReader(source: source, held: try await accepted.value())
+        let (held, takesZeros) = try await accepted.value()
+        let reader = SourceReader(source: source, held: held, takesZeros: takesZeros)
         let _: Never? = try await concurrently([
             {
                 try await self.readAhead(reader)
@@ -165,6 +166,7 @@ private final class SenderRun {
             }
             for batch in taken {
                 monitor.resumed += batch.resumed
+                monitor.zeros += batch.zeros
                 for event in batch.events { handle(event) }
                 // Before the last bytes go out: the receiver's end may be here before this task runs again.
                 if batch.isLast { machine.handleSourceEnd() }

@@ -19,6 +19,9 @@ protocol TransferSink: AnyObject, Sendable {
     /// What is held. Valid after ``hashHeld()`` said so.
     var claims: [HeldFile] { get }
 
+    /// Whether zeros may come as a number.
+    var takesZeros: Bool { get }
+
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult]
 
     /// Makes files durable and gives them their names.
@@ -38,6 +41,7 @@ protocol TransferSink: AnyObject, Sendable {
 enum WriteOperation: Sendable {
     case start(index: Int, offset: UInt64)
     case data(Chunk, Range<Int>)
+    case zeros(UInt64)
     case end(index: Int, root: MerkleRoot)
     /// The sender gives up the file that was started.
     case abandon
@@ -45,6 +49,10 @@ enum WriteOperation: Sendable {
     /// Bytes that wait in memory until the step is taken.
     var byteCount: Int {
         if case .data(_, let range) = self { range.count } else { 0 }
+    }
+
+    var zeroCount: UInt64 {
+        if case .zeros(let count) = self { count } else { 0 }
     }
 }
 

@@ -127,7 +127,8 @@ final class Delivery {
             bytes = progress.bytes
             resumedBytes = progress.resumedBytes
             meter.path = session.path.description
-            let due = meter.update(bytes: progress.bytes, at: start.map { now.duration(since: $0) } ?? .zero)
+            let time = start.map { now.duration(since: $0) } ?? .zero
+            let due = meter.update(bytes: progress.bytes, spared: progress.sparedBytes, at: time)
             if let line = due.line { output.progress(line) }
             if let fields = due.event { output.event("progress", fields) }
         case .failed(let failure):

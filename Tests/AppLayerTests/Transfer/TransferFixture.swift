@@ -153,3 +153,48 @@ func transfer(
     }.result
     return TransferOutcome(sent: await sent, received: await received, bytesOnTheWire: cut.bytesRead)
 }
+
+/// Sends raw bytes to a receiver, `rest` of them once it has accepted, and gives back how it ended and what it
+/// answered. The sending side ends at once with `ending`, otherwise when the receiver has had its last word.
+@NetworkActor
+func receive(
+    _ bytes: [UInt8], then rest: [UInt8]? = nil, ending: Bool = false, into folder: ReceiveFolder
+) async throws -> (error: TransferError?, frames: [TransferReceiverFrame]) {
+    let (left, right) = PipeStream.pair()
+    let sender = try #require(testSender)
+    var timing = TransferTiming()
+    timing.farewell = .milliseconds(200)
+    let receiving = Task { @NetworkActor in
+        try await TransferReceiver(destination: .folder(folder), timing: timing)
+            .run(over: right, from: sender, clock: SystemNetworkClock.shared)
+    }
+    let accepted = Waiter<Void>()
+    let answers = Task { @NetworkActor in
+        var splitter = FrameSplitter()
+        var frames: [TransferReceiverFrame] = []
+        while let chunk = try? await left.read() {
+            var position = 0
+            while case .frame(let bytes)? = try splitter.next(in: chunk, from: &position) {
+                frames.append(try TransferReceiverFrame(message: bytes))
+                switch frames[frames.count - 1] {
+                case .refuse, .cancel, .done: left.finish()
+                case .accept: accepted.resume(returning: ())
+                case .receipt, .mismatch, .working: break
+                }
+            }
+        }
+        accepted.resume(returning: ())
+        return frames
+    }
+    try await left.write(Chunk(bytes))
+    if let rest {
+        try await accepted.value()
+        _ = try? await left.write(Chunk(rest))
+    }
+    if ending { left.finish() }
+    let result = await receiving.result
+    left.reset(0)
+    let frames = (try? await answers.value) ?? []
+    guard case .failure(let error) = result else { return (nil, frames) }
+    return (error as? TransferError, frames)
+}

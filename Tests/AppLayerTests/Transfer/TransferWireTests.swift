@@ -15,16 +15,17 @@ import Testing
                     TransferEntry(kind: .file, path: ["b"], size: TransferLimits.fileSize),
                     TransferEntry(kind: .directory, path: ["d"], size: 0),
                     TransferEntry(kind: .stream, path: ["stdin"], size: nil),
-                ], count: 4, totalSize: TransferLimits.fileSize, more: true)),
+                    TransferEntry(kind: .file, path: ["e"], size: 5, dataSize: 0),
+                ], count: 5, totalSize: TransferLimits.fileSize, more: true)),
         .start(index: TransferLimits.entries, offset: TransferLimits.fileSize), .data(1),
-        .data(TransferLimits.frame),
+        .data(TransferLimits.frame), .zeros(TransferLimits.leastZeros), .zeros(TransferLimits.fileSize),
         .end(index: 3, size: TransferLimits.fileSize, root: root),
         .failed(index: 1, TransferError(.changedWhileSending, "changed")),
         .cancel(TransferError(.noSpace, "full", limit: 5, available: 4)), .working,
     ]
 
     private static let receiverFrames: [TransferReceiverFrame] = [
-        .accept(HeldPage(files: [], more: false)),
+        .accept(HeldPage(files: [], more: false)), .accept(HeldPage(files: [], more: false, takesZeros: true)),
         .accept(
             HeldPage(
                 files: [
