@@ -30,6 +30,8 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
 
     func hashHeld() throws(TransferError) -> Bool { false }
 
+    func makeFolders() -> [TransferFailure] { [] }
+
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
         var results: [WriteResult] = []
         for operation in operations {
@@ -72,11 +74,12 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
                 storedPath: offer.entries[index].path))
     }
 
-    func commit(_ files: [WrittenFile]) throws(TransferError) -> [TransferredFile] {
+    func commit(_ files: [WrittenFile]) throws(TransferError) -> [CommitResult] {
         files.map {
-            TransferredFile(
-                index: $0.index, path: offer.entries[$0.index].path, storedPath: $0.storedPath, size: $0.size,
-                root: $0.root)
+            .stored(
+                TransferredFile(
+                    index: $0.index, path: offer.entries[$0.index].path, storedPath: $0.storedPath, size: $0.size,
+                    root: $0.root), resumedFrom: $0.resumedFrom)
         }
     }
 

@@ -12,7 +12,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private let journal: ResumeJournal?
     private var held: HeldFiles
     private var current: IncomingFile?
-    private var madeFolders = false
+    private let mayRefuseFiles: Bool
     /// Whether the holes that were offered take no room here.
     private var keepsHoles = false
     /// The folder of the file before, which most often is the next one's too.
@@ -23,13 +23,19 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     /// - Parameters:
     ///   - offer: with names that ``TransferName`` let pass.
     ///   - partials: the most partial files that are held open.
-    init(folder: FolderHandle, offer: TransferOffer, sender: NodeID, partials: Int, pulse: TransferPulse) {
+    ///   - mayRefuseFiles: whether a file that cannot be stored leaves the others alone.
+    init(
+        folder: FolderHandle, offer: TransferOffer, sender: NodeID, partials: Int, pulse: TransferPulse,
+        mayRefuseFiles: Bool
+    ) {
+        self.mayRefuseFiles = mayRefuseFiles
         self.folder = folder
         self.offer = offer
         var names: Set<String> = []
         for entry in offer.entries { names.insert(entry.path[0]) }
         journal = ResumeJournal.open(in: folder, of: [sender.bytes] + names.sorted().map { Array($0.utf8) })
         held = HeldFiles(of: offer, from: sender, in: folder, journal: journal, limit: partials, pulse: pulse)
+        held.passesOverWhatCannotBeStored = mayRefuseFiles
         reservation = room.makeID()
     }
 
@@ -84,19 +90,31 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     // MARK: Writing
 
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
-        if !madeFolders { try makeFolders() }
         try leaveOthersTheirRoom(operations.reduce(0) { $0 + UInt64($1.byteCount) })
         var results: [WriteResult] = []
         for operation in operations {
-            switch operation {
-            case .start(let index, let offset): try start(index, offset)
-            case .data(let chunk, let range): try write(chunk, range)
-            case .zeros(let count): try skip(count)
-            case .end(let index, let root): if let result = try end(index, root) { results.append(result) }
-            case .abandon: current = nil
+            do throws(TransferError) {
+                if let result = try step(operation) { results.append(result) }
+            } catch {
+                let index = if case .start(let index, _) = operation { index as Int? } else { current?.index }
+                guard mayRefuseFiles, error.concernsOneFile, let index else { throw error }
+                results.append(.refused(index: index, error))
+                current?.partial.map(Self.remove)
+                current = nil
             }
         }
         return results
+    }
+
+    private func step(_ operation: WriteOperation) throws(TransferError) -> WriteResult? {
+        switch operation {
+        case .start(let index, let offset): try start(index, offset)
+        case .data(let chunk, let range): try write(chunk, range)
+        case .zeros(let count): try skip(count)
+        case .end(let index, let root): return try end(index, root)
+        case .abandon: current = nil
+        }
+        return nil
     }
 
     /// What exceeds a transfer's reservation (a stream has none, a file may have less of holes than was offered) may not
@@ -111,12 +129,21 @@ final class FolderSink: TransferSink, @unchecked Sendable {
                 + "take; what came so far is kept", limit: bytes, available: available)
     }
 
-    private func makeFolders() throws(TransferError) {
-        madeFolders = true
+    func makeFolders() throws(TransferError) -> [TransferFailure] {
+        var failures: [TransferFailure] = []
         for index in offer.entries.indices where offer.entries.kind(at: index) == .directory {
-            _ = try directory(offer.entries[index].path[...])
+            let path = offer.entries[index].path
+            do throws(TransferError) {
+                _ = try directory(path[...])
+            } catch {
+                guard mayRefuseFiles, error.concernsOneFile else { throw error }
+                failures.append(TransferFailure(index: index, path: path, error: error))
+            }
         }
+        return failures
     }
+
+    private static func remove(_ partial: PartialFile) { partial.directory.remove(Array(partial.name.utf8)) }
 
     private func directory(_ path: ArraySlice<String>) throws(TransferError) -> FolderHandle.Place {
         if let lastFolder, lastFolder.path == path { return lastFolder.place }
@@ -163,6 +190,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         guard var file = current, let descriptor = file.partial?.descriptor else { return }
         current = nil  // gives up the reference, so that the hasher changes in place
         if case .failure(let error) = chunk.write(to: descriptor.number, at: file.position, range: range) {
+            current = file
             throw .writing(offer.entries[file.index].name, error)
         }
         room.wrote(UInt64(range.count), for: reservation)
@@ -178,7 +206,9 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         file.hasher.append(zeros: count)
         file.position += count
         if ftruncate(descriptor.number, off_t(clamping: file.position)) != 0 {
-            throw .writing(offer.entries[file.index].name, FileError(errno: errno))
+            let error = FileError(errno: errno)
+            current = file
+            throw .writing(offer.entries[file.index].name, error)
         }
         // Room was kept for those that were not offered as a hole, or take it here.
         if offer.entries[file.index].dataSize == nil || !keepsHoles { room.wrote(count, for: reservation) }
@@ -197,8 +227,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     // MARK: Committing
 
-    func commit(_ files: [WrittenFile]) throws(TransferError) -> [TransferredFile] {
-        var transferred: [TransferredFile] = []
+    func commit(_ files: [WrittenFile]) throws(TransferError) -> [CommitResult] {
+        var results: [CommitResult] = []
         var folders: [Descriptor] = []
         var lines: [ResumeJournal.Line] = []
         var lastParent: ArraySlice<String>?
@@ -209,7 +239,14 @@ final class FolderSink: TransferSink, @unchecked Sendable {
             let entry = offer.entries[file.index]
             var storedPath = file.storedPath
             if let partial = file.partial {
-                storedPath = file.folder + [try partial.store(as: entry.path.last ?? "", entry: entry)]
+                do throws(TransferError) {
+                    storedPath = file.folder + [try partial.store(as: entry.path.last ?? "", entry: entry)]
+                } catch {
+                    guard mayRefuseFiles, error.concernsOneFile else { throw error }
+                    Self.remove(partial)
+                    results.append(.refused(index: file.index, error))
+                    continue
+                }
                 if folders.last !== partial.directory { folders.append(partial.directory) }
                 if entry.kind == .file { line(file, partial, entry, storedPath).map { lines.append($0) } }
             } else if lastParent != storedPath.dropLast() {
@@ -218,15 +255,15 @@ final class FolderSink: TransferSink, @unchecked Sendable {
                 let parent = try? folder.directory(storedPath.dropLast(), create: false)
                 parent.map { folders.append($0.descriptor) }
             }
-            transferred.append(
-                TransferredFile(
-                    index: file.index, path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
-                    location: folder.location(of: storedPath, below: base)))
+            let stored = TransferredFile(
+                index: file.index, path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
+                location: folder.location(of: storedPath, below: base))
+            results.append(.stored(stored, resumedFrom: file.resumedFrom))
         }
         for folder in folders {
             if case .failure(let error) = folder.synchronize() { throw .writing("the folder", error) }
         }
-        return transferred
+        return results
     }
 
     private func line(
@@ -239,9 +276,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     }
 
     func finish(confirmed: Bool) {
-        if let file = current, file.position == 0, let partial = file.partial {
-            partial.directory.remove(Array(partial.name.utf8))
-        }
+        if let file = current, file.position == 0 { file.partial.map(Self.remove) }
         current = nil
         held.forgetAll()
         room.release(reservation)

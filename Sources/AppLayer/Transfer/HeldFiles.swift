@@ -35,6 +35,8 @@ struct HeldFiles {
     private(set) var stored: [Int: ResumeJournal.Line] = [:]
     private(set) var claims: [HeldFile] = []
     private var claimed: [Int: HeldFile.Content] = [:]
+    /// Whether what is in the way of one file is left for when that file comes.
+    var passesOverWhatCannotBeStored = false
 
     init(
         of offer: TransferOffer, from sender: NodeID, in folder: FolderHandle, journal: ResumeJournal?, limit: Int,
@@ -52,23 +54,35 @@ struct HeldFiles {
         findStored()
         // Only the last one is kept: an offer may name more folders than there are descriptors.
         var last: (path: ArraySlice<String>, place: FolderHandle.Place?)?
-        for index in offer.entries.indices {
-            let entry = offer.entries[index]
-            let parent = entry.path.dropLast()
-            if entry.kind == .directory {
-                _ = try folder.directory(entry.path[...], create: false)
-                continue
-            }
-            guard stored[index] == nil else { continue }
-            if last?.path != parent { last = (parent, try folder.directory(parent, create: false)) }
-            guard let place = last?.place, held.count < limit else { continue }
-            if let (file, status) = try existing(entry, in: place, patience) {
-                held[index] = Held(
-                    file: file, folder: place.path, length: status.size, allocated: status.allocated,
-                    extents: FileExtents(of: file.descriptor))
-                unhashed.append(index)
+        for index in offer.entries.indices where stored[index] == nil {
+            do throws(TransferError) {
+                try find(index, patience, &last)
+            } catch {
+                guard passesOverWhatCannotBeStored, error.concernsOneFile, error.code != .busy else { throw error }
             }
         }
+    }
+
+    private mutating func find(
+        _ index: Int, _ patience: PartialPatience, _ last: inout (path: ArraySlice<String>, place: FolderHandle.Place?)?
+    ) throws(TransferError) {
+        let entry = offer.entries[index]
+        let parent = entry.path.dropLast()
+        if entry.kind == .directory {
+            _ = try folder.directory(entry.path[...], create: false)
+            return
+        }
+        if last?.path != parent {
+            last = nil
+            last = (parent, try folder.directory(parent, create: false))
+        }
+        guard let place = last?.place, held.count < limit,
+            let (file, status) = try existing(entry, in: place, patience)
+        else { return }
+        held[index] = Held(
+            file: file, folder: place.path, length: status.size, allocated: status.allocated,
+            extents: FileExtents(of: file.descriptor))
+        unhashed.append(index)
     }
 
     private mutating func findStored() {

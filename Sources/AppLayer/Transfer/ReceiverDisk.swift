@@ -3,7 +3,7 @@ internal import QUIC
 /// The half of a ``ReceiverRun`` that faces the disk, or whatever its ``TransferSink`` writes to: steps of files go in,
 /// what became of the files comes out.
 ///
-/// Calling order: ``prepare(_:_:)``; then ``push(_:)`` while ``write(report:)`` and any number of ``commit(report:)`` run
+/// Calling order: ``prepare(_:_:mayRefuseFiles:)``; then ``push(_:)`` while ``write(report:)`` and any number of ``commit(report:)`` run
 /// beside each other; at last ``finish(confirmed:)``.
 @NetworkActor
 final class ReceiverDisk {
@@ -14,6 +14,8 @@ final class ReceiverDisk {
         case mismatch(index: Int, root: MerkleRoot)
         /// Durable and under its final name.
         case stored(TransferredFile, resumedFrom: UInt64)
+        /// Not to be stored here.
+        case refused(index: Int, TransferError)
     }
 
     private let destination: TransferReceiver.Destination
@@ -57,10 +59,11 @@ final class ReceiverDisk {
 
     /// Finds what is held of an offer, and whether there is room for the rest.
     ///
-    /// - Returns: what is held, and whether zeros may come as a number.
+    /// - Parameter mayRefuseFiles: whether the sender lets files be refused one by one.
+    /// - Returns: what is held, whether zeros may come as a number, and the folders that can't be made.
     func prepare(
-        _ offer: TransferOffer, _ descriptors: ReceivingDescriptors
-    ) async throws -> (claims: [HeldFile], takesZeros: Bool) {
+        _ offer: TransferOffer, _ descriptors: ReceivingDescriptors, mayRefuseFiles: Bool
+    ) async throws -> (claims: [HeldFile], takesZeros: Bool, refused: [TransferFailure]) {
         let (destination, sender, pulse) = (destination, transfer.sender, pulse)
         files = descriptors.files
         let sink: any TransferSink = try await offload {
@@ -68,7 +71,7 @@ final class ReceiverDisk {
             case .folder(let folder):
                 FolderSink(
                     folder: try folder.open(), offer: offer, sender: sender, partials: descriptors.partials,
-                    pulse: pulse)
+                    pulse: pulse, mayRefuseFiles: mayRefuseFiles)
             case .descriptor(let descriptor): DescriptorSink(descriptor: descriptor, offer: offer)
             }
         }
@@ -85,7 +88,8 @@ final class ReceiverDisk {
             }
         }
         while try await offload({ try sink.hashHeld() }) { try Task.checkCancellation() }
-        return (sink.claims, sink.takesZeros)
+        // Folders are made even when no file follows.
+        return (sink.claims, sink.takesZeros, try await offload { try sink.makeFolders() })
     }
 
     // MARK: Steps
@@ -107,8 +111,6 @@ final class ReceiverDisk {
 
     func write(report: @NetworkActor (Outcome) throws -> Void) async throws {
         guard let sink else { return }
-        // Folders are made even when no file follows.
-        _ = try await offload { try sink.write([]) }
         while true {
             // A file takes two operations at least, its start and its end: no more are opened than there is room for.
             try await written.waitForRoom(below: files)
@@ -126,11 +128,16 @@ final class ReceiverDisk {
             let bytes = taken.reduce(0) { $0 + $1.byteCount }
             operations.release(bytes + taken.count * Self.operationWeight)
             try report(.wrote(UInt64(bytes), zeros: taken.reduce(0) { $0 + $1.zeroCount }))
-            for result in results {
-                switch result {
-                case .written(let file): written.push(file)
-                case .mismatch(let index, let root): try report(.mismatch(index: index, root: root))
-                }
+            try handle(results, report)
+        }
+    }
+
+    private func handle(_ results: [WriteResult], _ report: @NetworkActor (Outcome) throws -> Void) throws {
+        for result in results {
+            switch result {
+            case .written(let file): written.push(file)
+            case .mismatch(let index, let root): try report(.mismatch(index: index, root: root))
+            case .refused(let index, let error): try report(.refused(index: index, error))
             }
         }
     }
@@ -138,10 +145,13 @@ final class ReceiverDisk {
     func commit(report: @NetworkActor (Outcome) throws -> Void) async throws {
         while let files = try await written.take(atMost: TransferLimits.commitBatch) {
             guard let sink, !files.isEmpty else { continue }
-            let stored = try await offload { try sink.commit(files) }
+            let results = try await offload { try sink.commit(files) }
             written.release(files.count)
-            for (file, outcome) in zip(files, stored) {
-                try report(.stored(outcome, resumedFrom: file.resumedFrom))
+            for result in results {
+                switch result {
+                case .stored(let file, let resumed): try report(.stored(file, resumedFrom: resumed))
+                case .refused(let index, let error): try report(.refused(index: index, error))
+                }
             }
         }
     }

@@ -172,11 +172,16 @@ final class ReceiverRun {
     }
 
     private func receive(_ offer: TransferOffer, _ descriptors: ReceivingDescriptors) async throws -> TransferSummary? {
-        let (claims, takesZeros) = try await disk.prepare(offer, descriptors)
+        let (claims, takesZeros, refused) = try await disk.prepare(
+            offer, descriptors, mayRefuseFiles: machine.takesRefusals)
         isAccepted = true
         for page in HeldPage.pages(claims, takesZeros: takesZeros) { frames.push(.accept(page)) }
         events(.accepted)
-        try handle(machine.handleAccepted(held: claims, takesZeros: takesZeros))
+        for failure in refused {
+            frames.push(.refused(index: failure.index, failure.error))
+            events(.failed(failure))
+        }
+        try handle(machine.handleAccepted(held: claims, takesZeros: takesZeros, refused: refused))
         try await disk.write { try self.handle($0) }
         return nil
     }
@@ -195,6 +200,13 @@ final class ReceiverRun {
         case .mismatch(let index, let root):
             frames.push(.mismatch(index: index, root: root))
             try handle(machine.handleMismatch(index: index))
+        case .refused(let index, let error):
+            let (failure, action) = machine.handleRefused(index: index, error: error)
+            if let failure {
+                frames.push(.refused(index: index, error))
+                events(.failed(failure))
+            }
+            try handle(action)
         case .stored(let file, let resumed):
             frames.push(.receipt(index: file.index, root: file.root, path: file.storedPath))
             events(.stored(file))

@@ -1,4 +1,14 @@
 internal import QUIC
+internal import Synchronization
+
+/// The files that the receiver has said it cannot store, for the thread that reads them.
+final class RefusedFiles: Sendable {
+    private let indices = Mutex<Set<Int>>([])
+
+    func insert(_ index: Int) { indices.withLock { _ = $0.insert(index) } }
+
+    func contains(_ index: Int) -> Bool { indices.withLock { $0.contains(index) } }
+}
 
 /// What one turn of a ``SourceReader`` produced.
 struct SourceBatch: Sendable {
@@ -39,6 +49,7 @@ final class SourceReader: @unchecked Sendable {
     private let held: TransferSenderStateMachine.Held
     /// Whether the receiver takes zeros as a number.
     private let takesZeros: Bool
+    private let refused: RefusedFiles
     private var stage = Stage.betweenFiles
     private var next = 0
     private var output = WireWriter()
@@ -46,10 +57,14 @@ final class SourceReader: @unchecked Sendable {
     /// Bytes hashed in this turn.
     private var hashed = 0
 
-    init(source: SendSource, held: TransferSenderStateMachine.Held, takesZeros: Bool = false) {
+    init(
+        source: SendSource, held: TransferSenderStateMachine.Held, takesZeros: Bool = false,
+        refused: RefusedFiles = RefusedFiles()
+    ) {
         self.source = source
         self.held = held
         self.takesZeros = takesZeros
+        self.refused = refused
         folders = SourceFolders(tops: source.tops)
     }
 
@@ -81,10 +96,14 @@ final class SourceReader: @unchecked Sendable {
             next += 1
             try begin(next - 1)
             return false
+        case .comparing(let file, _) where refused.contains(file.index): return try fail(file, Self.unwanted)
+        case .sending(let file) where refused.contains(file.index): return try fail(file, Self.unwanted)
         case .comparing(let file, let comparison): return try compare(file, comparison)
         case .sending(let file): return try send(file)
         }
     }
+
+    private static let unwanted = TransferError(.cancelled, "the receiver cannot store it")
 
     private func begin(_ index: Int) throws(TransferError) {
         let file: SourceFile

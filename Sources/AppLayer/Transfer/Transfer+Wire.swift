@@ -23,6 +23,8 @@ enum TransferReceiverFrame: Equatable {
     case refuse(TransferError)
     case receipt(index: Int, root: MerkleRoot, path: [String])
     case mismatch(index: Int, root: MerkleRoot)
+    /// The receiver cannot store this file; the others it can.
+    case refused(index: Int, TransferError)
     case done(files: Int)
     case cancel(TransferError)
     /// Alive; with what has arrived and waits here before more is read, in bytes. Above 0 the next step is the
@@ -37,6 +39,8 @@ struct OfferPage: Equatable {
     var count: Int
     var totalSize: UInt64
     var more: Bool
+    /// The receiver may refuse files one by one.
+    var takesRefusals = false
 }
 
 /// Part of what a receiver holds.
@@ -81,12 +85,7 @@ extension TransferSenderFrame {
                 $0.size = size
                 $0.root = Data(root.bytes)
             }
-        case .failed(let index, let error):
-            frame.failed = .with {
-                $0.index = UInt64(index)
-                $0.code = error.code.number
-                $0.reason = error.wireReason
-            }
+        case .failed(let index, let error): frame.failed = error.failed(index)
         case .cancel(let error): frame.cancel = error.stop
         case .working: frame.working = .init()
         }
@@ -99,6 +98,7 @@ extension TransferSenderFrame {
             $0.count = UInt64(page.count)
             $0.totalSize = page.totalSize
             $0.more = page.more
+            $0.refusals = page.takesRefusals
         }
     }
 }
@@ -126,6 +126,7 @@ extension TransferReceiverFrame {
                 $0.index = UInt64(index)
                 $0.root = Data(root.bytes)
             }
+        case .refused(let index, let error): frame.refused = error.failed(index)
         case .done(let files): frame.done = .with { $0.files = UInt64(files) }
         case .cancel(let error): frame.cancel = error.stop
         case .working(let waiting): frame.working = .with { $0.bytes = waiting }
@@ -198,6 +199,14 @@ extension TransferError {
         }
     }
 
+    fileprivate func failed(_ index: Int) -> Dep2p_Transfer_FileFailed {
+        .with {
+            $0.index = UInt64(index)
+            $0.code = code.number
+            $0.reason = wireReason
+        }
+    }
+
     fileprivate var wireReason: String { Self.bounded(message) }
 
     /// Cut to the limit at a character's boundary.
@@ -229,9 +238,7 @@ extension TransferSenderFrame {
                 index: try EntryIndex(wire: end.index).value, size: try ByteCount(wire: end.size).value,
                 root: try root(end.root))
         case .failed(let failed):
-            let error = TransferError(
-                .init(number: failed.code), TransferError.bounded(failed.reason), from: .sender)
-            self = .failed(index: try EntryIndex(wire: failed.index).value, error)
+            self = .failed(index: try EntryIndex(wire: failed.index).value, TransferError(failed, from: .sender))
         case .cancel(let stop): self = .cancel(TransferError(stop, from: .sender))
         case .working: self = .working
         }
@@ -255,6 +262,9 @@ extension TransferReceiverFrame {
                 index: try EntryIndex(wire: receipt.index).value, root: try root(receipt.root), path: receipt.path)
         case .mismatch(let mismatch):
             self = .mismatch(index: try EntryIndex(wire: mismatch.index).value, root: try root(mismatch.root))
+        case .refused(let refused):
+            self = .refused(
+                index: try EntryIndex(wire: refused.index).value, TransferError(refused, from: .receiver))
         case .done(let done): self = .done(files: try EntryIndex(wire: done.files).value)
         case .cancel(let stop): self = .cancel(TransferError(stop, from: .receiver))
         case .working(let working): self = .working(waiting: ByteCount(clamping: working.bytes).value)
@@ -272,7 +282,8 @@ extension OfferPage {
         for entry in message.entries { entries.append(try TransferEntry(entry)) }
         self.init(
             entries: entries, count: try EntryIndex(wire: message.count).value,
-            totalSize: try ByteCount(wire: message.totalSize, else: .badOffer).value, more: message.more)
+            totalSize: try ByteCount(wire: message.totalSize, else: .badOffer).value, more: message.more,
+            takesRefusals: message.refusals)
     }
 }
 
@@ -327,6 +338,10 @@ extension TransferError {
             limit: [.tooLarge, .noSpace, .busy].contains(code) && stop.limit > 0
                 ? ByteCount(clamping: stop.limit).value : nil,
             available: code == .noSpace ? ByteCount(clamping: stop.available).value : nil)
+    }
+
+    fileprivate init(_ failed: Dep2p_Transfer_FileFailed, from speaker: Side) {
+        self.init(Code(number: failed.code), Self.bounded(failed.reason), from: speaker)
     }
 
     static func violation(_ message: String) -> TransferError { TransferError(.protocolViolation, message) }

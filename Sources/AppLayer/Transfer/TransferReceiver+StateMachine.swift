@@ -22,6 +22,8 @@ struct TransferReceiverStateMachine {
         var current: Current?
         /// Ended by the sender and not stored yet.
         var unstored: [Int: UInt64] = [:]
+        /// What cannot be stored here; its bytes may be on their way still.
+        var refused: Set<Int> = []
         var summary = TransferSummary()
 
         var isComplete: Bool { next == files.count && current == nil && unstored.isEmpty }
@@ -37,6 +39,8 @@ struct TransferReceiverStateMachine {
     }
 
     private let maximumSize: UInt64
+    /// Whether the sender lets files be refused one by one.
+    private(set) var takesRefusals = false
     private var state = State.receivingOffer(TransferEntries(), nameBytes: 0)
 
     /// - Parameter maximumSize: the most bytes that the whole transfer may have.
@@ -68,16 +72,20 @@ struct TransferReceiverStateMachine {
             let maximumSize = maximumSize
             return change { $0.data(length, maximumSize: maximumSize) }
         case .zeros(let count): return change { $0.zeros(count) }
-        case .end(let index, let size, let root): return change { $0.end(index, size, root) }
+        case .end(let index, let size, let root): return completing { $0.end(index, size, root) }
         case .failed(let index, let error): return completing { $0.failed(index, error) }
         }
     }
 
     /// The receiver's owner accepts the offer, holding `held` of it.
     ///
-    /// - Parameter takesZeros: whether the sender was told that zeros may come as a number.
+    /// - Parameters:
+    ///   - takesZeros: whether the sender was told that zeros may come as a number.
+    ///   - refused: folders that can't be made, as the sender was told.
     /// - Returns: `.done` when there is nothing to come (folders only).
-    mutating func handleAccepted(held: [HeldFile], takesZeros: Bool) -> OnFrame {
+    mutating func handleAccepted(
+        held: [HeldFile], takesZeros: Bool, refused: [TransferFailure] = []
+    ) -> OnFrame {
         guard case .deciding(let offer) = state else { return .none }
         var receiving = Receiving(
             offer: offer,
@@ -85,6 +93,7 @@ struct TransferReceiverStateMachine {
             takesZeros: takesZeros,
             files: offer.entries.indices.filter { offer.entries.kind(at: $0) != .directory })
         receiving.summary.directories = offer.entries.count - receiving.files.count
+        for failure in refused { _ = receiving.refuse(failure.index, failure.error) }
         state = .receiving(receiving)
         return completing { _ in .none }
     }
@@ -109,6 +118,18 @@ struct TransferReceiverStateMachine {
                 TransferFailure(index: index, path: receiving.offer.entries[index].path, error: error))
             return .none
         }
+    }
+
+    /// An entry cannot be stored here.
+    ///
+    /// - Returns: what to tell the sender, unless it has given the file up itself; and what follows.
+    mutating func handleRefused(index: Int, error: TransferError) -> (failure: TransferFailure?, then: OnFrame) {
+        var failure: TransferFailure?
+        let action = completing { receiving in
+            failure = receiving.refuse(index, error)
+            return .none
+        }
+        return (failure, action)
     }
 
     enum OnEnd: Equatable {
@@ -151,6 +172,7 @@ struct TransferReceiverStateMachine {
             state = .receivingOffer(entries, nameBytes: nameBytes)
             return .none
         }
+        takesRefusals = page.takesRefusals
         guard entries.count == page.count, !entries.isEmpty else {
             return violation("an offer of \(page.count) entries with \(entries.count) of them")
         }
@@ -269,6 +291,7 @@ extension TransferReceiverStateMachine.Receiving {
             offer.entries[index].size.map({ $0 == size }) ?? true
         else { return .fail(.violation("the sender ended a file at another size than it has")) }
         current = nil
+        guard !refused.contains(index) else { return .none }
         unstored[index] = size
         return .end(index: index, size: size, root: root)
     }
@@ -283,8 +306,20 @@ extension TransferReceiverStateMachine.Receiving {
             }
             next += 1
         }
+        guard !refused.contains(index) else { return .none }
         let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
         summary.failed.append(failure)
         return .skip(failure, started: started)
+    }
+
+    fileprivate mutating func refuse(_ index: Int, _ error: TransferError) -> TransferFailure? {
+        let isFolder = offer.entries.kind(at: index) == .directory
+        guard isFolder || current?.index == index || unstored.removeValue(forKey: index) != nil,
+            refused.insert(index).inserted
+        else { return nil }
+        if isFolder { summary.directories -= 1 }
+        let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
+        summary.failed.append(failure)
+        return failure
     }
 }

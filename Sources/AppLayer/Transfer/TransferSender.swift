@@ -51,6 +51,7 @@ private final class SenderRun {
     private let accepted = Waiter<(held: TransferSenderStateMachine.Held, takesZeros: Bool)>()
     private let batches = Mailbox<SourceBatch>()
     private var monitor: SendMonitor
+    private let refused = RefusedFiles()
     private var isWriting = false
     private var isAwaitingReceiver = true
 
@@ -112,6 +113,9 @@ private final class SenderRun {
             accepted.resume(returning: (held, takesZeros))
         case .stored(let file): events(.stored(file))
         case .fileFailed(let failure): events(.failed(failure))
+        case .fileRefused(let failure):
+            refused.insert(failure.index)
+            events(.failed(failure))
         case .finish(var summary):
             (summary.skipped, summary.unsent) = (source.skipped, source.unsent)
             monitor.handleFinished(summary)
@@ -126,7 +130,7 @@ private final class SenderRun {
     private func writeAll() async throws {
         for page in source.offer.pages() { try await write(Chunk(TransferSenderFrame.offer(page).encoded())) }
         let (held, takesZeros) = try await accepted.value()
-        let reader = SourceReader(source: source, held: held, takesZeros: takesZeros)
+        let reader = SourceReader(source: source, held: held, takesZeros: takesZeros, refused: refused)
         let _: Never? = try await concurrently([
             {
                 try await self.readAhead(reader)
@@ -280,7 +284,8 @@ struct OfferPages: Sequence, IteratorProtocol {
 
     mutating func next() -> OfferPage? {
         guard !isDone else { return nil }
-        var page = OfferPage(entries: [], count: offer.entries.count, totalSize: offer.totalSize, more: true)
+        var page = OfferPage(
+            entries: [], count: offer.entries.count, totalSize: offer.totalSize, more: true, takesRefusals: true)
         var bytes = 0
         while position < offer.entries.count {
             let entry = offer.entries[position]

@@ -4,8 +4,8 @@ internal import QUIC
 /// Where received bytes go. All methods block: they run in ``offload(_:)``, `write` and the preparing ones one call at
 /// a time, `commit` beside them and beside itself, ``giveUp()`` beside all of them.
 ///
-/// Calling order: `prepare`; `hashHeld` until it says there is no more; `claims`; then `write` and `commit`; at last
-/// `finish`.
+/// Calling order: `prepare`; `hashHeld` until it says there is no more; `claims`; `makeFolders`; then `write` and `commit`;
+/// at last `finish`.
 protocol TransferSink: AnyObject, Sendable {
     /// Looks at what is held already, and whether there is room.
     ///
@@ -22,10 +22,13 @@ protocol TransferSink: AnyObject, Sendable {
     /// Whether zeros may come as a number.
     var takesZeros: Bool { get }
 
+    /// Makes the folders of the offer; those that can't be, when they concern nobody else.
+    func makeFolders() throws(TransferError) -> [TransferFailure]
+
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult]
 
     /// Makes files durable and gives them their names.
-    func commit(_ files: [WrittenFile]) throws(TransferError) -> [TransferredFile]
+    func commit(_ files: [WrittenFile]) throws(TransferError) -> [CommitResult]
 
     /// The transfer is over; `confirmed` when the sender has every receipt.
     func finish(confirmed: Bool)
@@ -59,6 +62,13 @@ enum WriteOperation: Sendable {
 enum WriteResult: Sendable {
     case written(WrittenFile)
     case mismatch(index: Int, root: MerkleRoot)
+    /// This entry cannot be stored here, the others can.
+    case refused(index: Int, TransferError)
+}
+
+enum CommitResult: Sendable {
+    case stored(TransferredFile, resumedFrom: UInt64)
+    case refused(index: Int, TransferError)
 }
 
 /// A file that came whole and has the sender's root.
@@ -87,6 +97,14 @@ struct IncomingFile {
 }
 
 extension TransferError {
+    /// Whether the next file may fare better: of a name, a length or a right that is missing, not of the disk.
+    var concernsOneFile: Bool {
+        if code == .badName || code == .busy { return true }
+        guard let error = underlying as? FileError else { return false }
+        return error.isRefusedName
+            || [EFBIG, EACCES, EPERM, ENOTDIR, ELOOP, EISDIR, EEXIST, ENXIO, ETXTBSY].contains(error.errno)
+    }
+
     /// What a failed write or fsync means.
     static func writing(_ name: String, _ error: FileError) -> TransferError {
         switch error.errno {

@@ -134,7 +134,7 @@ final class Delivery {
         case .failed(let failure):
             let name = TerminalText.escape(failure.path.joined(separator: "/"))
             // The end tells it too.
-            output.detail("not sent: \(name): \(TerminalText.escape(failure.error.message))")
+            output.detail("not sent: \(name): \(TerminalText.escape(failure.error.description))")
         case .offered, .accepted, .stored: break
         }
     }

@@ -132,6 +132,9 @@ public nonisolated struct Dep2p_Transfer_Offer: Sendable {
 
   public var more: Bool = false
 
+  /// The sender takes ReceiverFrame.refused; the last page counts.
+  public var refusals: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -169,7 +172,7 @@ public nonisolated struct Dep2p_Transfer_FileEnd: Sendable {
   public init() {}
 }
 
-/// The sender could not send (the rest of) a file; the others follow.
+/// The sender could not send (the rest of) a file, or the receiver could not store it; the others follow.
 public nonisolated struct Dep2p_Transfer_FileFailed: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -458,6 +461,15 @@ public nonisolated struct Dep2p_Transfer_ReceiverFrame: Sendable {
     set {frame = .working(newValue)}
   }
 
+  /// Only to a sender that takes them.
+  public var refused: Dep2p_Transfer_FileFailed {
+    get {
+      if case .refused(let v)? = frame {return v}
+      return Dep2p_Transfer_FileFailed()
+    }
+    set {frame = .refused(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Frame: Equatable, Sendable {
@@ -468,6 +480,8 @@ public nonisolated struct Dep2p_Transfer_ReceiverFrame: Sendable {
     case done(Dep2p_Transfer_Done)
     case cancel(Dep2p_Transfer_Stop)
     case working(Dep2p_Transfer_Working)
+    /// Only to a sender that takes them.
+    case refused(Dep2p_Transfer_FileFailed)
 
   }
 
@@ -543,7 +557,7 @@ nonisolated extension Dep2p_Transfer_Entry.Kind: SwiftProtobuf._ProtoNameProvidi
 
 nonisolated extension Dep2p_Transfer_Offer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Offer"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{1}count\0\u{3}total_size\0\u{1}more\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{1}count\0\u{3}total_size\0\u{1}more\0\u{1}refusals\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -555,6 +569,7 @@ nonisolated extension Dep2p_Transfer_Offer: SwiftProtobuf.Message, SwiftProtobuf
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.count) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.totalSize) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.refusals) }()
       default: break
       }
     }
@@ -573,6 +588,9 @@ nonisolated extension Dep2p_Transfer_Offer: SwiftProtobuf.Message, SwiftProtobuf
     if self.more != false {
       try visitor.visitSingularBoolField(value: self.more, fieldNumber: 4)
     }
+    if self.refusals != false {
+      try visitor.visitSingularBoolField(value: self.refusals, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -581,6 +599,7 @@ nonisolated extension Dep2p_Transfer_Offer: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.count != rhs.count {return false}
     if lhs.totalSize != rhs.totalSize {return false}
     if lhs.more != rhs.more {return false}
+    if lhs.refusals != rhs.refusals {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1127,7 +1146,7 @@ nonisolated extension Dep2p_Transfer_Done: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Dep2p_Transfer_ReceiverFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ReceiverFrame"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}accept\0\u{1}refuse\0\u{1}receipt\0\u{1}mismatch\0\u{1}done\0\u{1}cancel\0\u{1}working\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}accept\0\u{1}refuse\0\u{1}receipt\0\u{1}mismatch\0\u{1}done\0\u{1}cancel\0\u{1}working\0\u{1}refused\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1226,6 +1245,19 @@ nonisolated extension Dep2p_Transfer_ReceiverFrame: SwiftProtobuf.Message, Swift
           self.frame = .working(v)
         }
       }()
+      case 8: try {
+        var v: Dep2p_Transfer_FileFailed?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .refused(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .refused(v)
+        }
+      }()
       default: break
       }
     }
@@ -1264,6 +1296,10 @@ nonisolated extension Dep2p_Transfer_ReceiverFrame: SwiftProtobuf.Message, Swift
     case .working?: try {
       guard case .working(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .refused?: try {
+      guard case .refused(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     }()
     case nil: break
     }

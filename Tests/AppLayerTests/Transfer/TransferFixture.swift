@@ -179,7 +179,7 @@ func receive(
                 switch frames[frames.count - 1] {
                 case .refuse, .cancel, .done: left.finish()
                 case .accept: accepted.resume(returning: ())
-                case .receipt, .mismatch, .working: break
+                case .receipt, .mismatch, .refused, .working: break
                 }
             }
         }

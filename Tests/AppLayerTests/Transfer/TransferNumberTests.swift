@@ -228,6 +228,8 @@ import Testing
             try accept + receiver { frame in frame.receipt = .with { ($0.index, $0.root) = (number, root) } },
             try accept + receiver { frame in frame.mismatch = .with { ($0.index, $0.root) = (number, root) } },
             try accept + receiver { frame in frame.done = .with { $0.files = number } },
+            try accept + receiver { frame in frame.refused = .with { ($0.index, $0.code) = (number, exponent) } }
+                + receiver { frame in frame.done = .with { $0.files = number } },
             try receiver { frame in frame.refuse = .with { ($0.code, $0.limit, $0.available) = (2, number, number) } },
             try receiver { frame in frame.cancel = .with { $0.code = exponent } },
             try receiver { frame in frame.working = .with { $0.bytes = number } }

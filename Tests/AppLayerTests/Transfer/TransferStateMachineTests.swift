@@ -40,6 +40,18 @@ import Testing
         #expect(machine.handleEndOfStream() == .none)
     }
 
+    /// Its receiver has nothing to wait for.
+    @Test func aSenderOfNothingButFoldersMayBeDoneAtOnce() throws {
+        let offer = try TransferOffer(entries: [TransferEntry(kind: .directory, path: ["d"], size: 0)])
+        var machine = TransferSenderStateMachine(offer: offer)
+        _ = machine.handle(.accept(HeldPage(files: [], more: false)))
+        guard case .finish(let summary) = machine.handle(.done(files: 0)) else {
+            Issue.record("not finished")
+            return
+        }
+        #expect(summary.directories == 1)
+    }
+
     @Test func aSenderBelievesNoWrongReceipt() throws {
         var machine = TransferSenderStateMachine(offer: try Self.offer([1]))
         #expect(machine.handle(.receipt(index: 0, root: Self.root, path: [])) == .fail(Self.violation))
@@ -196,7 +208,8 @@ import Testing
 
     private static func receiverFrame(_ generator: inout SeededGenerator) -> TransferReceiverFrame {
         let index = Int.random(in: 0...3, using: &generator)
-        return switch Int.random(in: 0...5, using: &generator) {
+        return switch Int.random(in: 0...6, using: &generator) {
+        case 6: .refused(index: index, TransferError(.fileAccess, ""))
         case 0, 1: .accept(HeldPage(files: held(&generator), more: .random(using: &generator)))
         case 2: .receipt(index: index, root: root, path: ["a"])
         case 3: .mismatch(index: index, root: root)
