@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from natlab import drivers, faults, gateway, links, matrix, nat, natcheck, reachability, selftest, topology
+from natlab import drivers, fairness, faults, gateway, links, matrix, nat, natcheck, reachability, selftest, topology
 from natlab.system import LabError
 
 
@@ -20,6 +20,7 @@ def arguments():
     what.add_argument("--fault-test", action="store_true", help="show that each fault does what it says")
     what.add_argument("--faults", metavar="WHICH", help="all, or names: a transfer through each (needs BINARY)")
     what.add_argument("--links", metavar="WHICH", help="all, or names: how much of a link a transfer fills (needs BINARY)")
+    what.add_argument("--fairness", metavar="WHICH", help="all, or names of links: what a transfer leaves TCP (needs BINARY)")
     what.add_argument("--pairs", metavar="WHICH", help=f"all, ci, or KIND:KIND,… (second may be '{matrix.SAME}')")
     how = parser.add_argument_group("how")
     how.add_argument("--kinds", default=",".join(nat.KINDS), help="networks of --self-test and --nat-check")
@@ -28,7 +29,7 @@ def arguments():
     how.add_argument("--jobs", type=int, default=2, help="pairs at once (default 2)")
     how.add_argument("--punctual", action="store_true", help="a pair that is late counts as a failure (quiet machine)")
     how.add_argument("binary", nargs="?", help="the dep2p to try; without it a stand-in shows that the harness works")
-    how.add_argument("--beside", metavar="BINARY", help="another dep2p that fills each of --links in turn")
+    how.add_argument("--beside", metavar="BINARY", help="another dep2p in turn, of --links and --fairness")
     how.add_argument("--json", action="store_true", help="NDJSON instead of a table")
     return parser.parse_args()
 
@@ -51,7 +52,7 @@ def run(options):
     report = reporter(options.json)
     kinds = options.kinds.split(",")
     nothing_chosen = not (options.self_test or options.nat_check or options.reachability or options.gateway or options.pairs
-                          or options.fault_test or options.faults or options.links)
+                          or options.fault_test or options.faults or options.links or options.fairness)
     failed = 0
     if options.self_test or nothing_chosen:
         failed += selftest.check(kinds, report)
@@ -66,7 +67,9 @@ def run(options):
     if options.faults:
         failed += run_faults(options, report)
     if options.links:
-        failed += run_links(options, report)
+        failed += run_links(options, options.links, links.run, report)
+    if options.fairness:
+        failed += run_links(options, options.fairness, fairness.run, report)
     pairs = options.pairs or ("ci" if nothing_chosen else None)
     if pairs:
         make = chosen_driver(options.binary)
@@ -96,13 +99,13 @@ def run_faults(options, report):
     return faults.run(drivers.DeP2P, names, options.size, report)
 
 
-def run_links(options, report):
-    names = list(links.LINKS) if options.links == "all" else options.links.split(",")
+def run_links(options, which, run, report):
+    names = list(links.LINKS) if which == "all" else which.split(",")
     unknown = [name for name in names if name not in links.LINKS]
     if unknown:
-        raise SystemExit(f"--links: names of {', '.join(links.LINKS)}")
+        raise SystemExit(f"--links, --fairness: names of {', '.join(links.LINKS)}")
     binaries = [needed(binary) for binary in (options.binary, options.beside) if binary]
-    return links.run(binaries or [needed(None)], names, options.runs, report)
+    return run(binaries or [needed(None)], names, options.runs, report)
 
 
 def needed(binary):

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 from nodes import (
     CANNOT_CREATE, DATA, IO_ERROR, NO_INPUT, OK, OS_ERROR, PERMISSION, PROTOCOL, TRY_AGAIN, UNAVAILABLE, UNKNOWN, USAGE,
@@ -138,6 +139,27 @@ def a_full_disk_is_an_error_and_leaves_nothing(house):
         subprocess.run(["umount", small], check=True)
 
 
+def a_listener_that_takes_no_files_refuses_them(house):
+    listener = house.start("receiver", "listen", "--realm-key", house.realm_key, "--listen", "127.0.0.1:0")
+    address = listener.until("listening")["addresses"][0]
+    sender = house.send(address, house.source("file", 1000))
+    result = ended(sender, PERMISSION)
+    assert result["code"] == "refused" and "takes no files" in sender.text(), sender.text()
+
+
+def an_echo_that_comes_late_is_no_violation(house):
+    listener, address = house.listen()
+    ping = house.start("sender", "ping", address, "-c", "4", "-i", "1s", "--timeout", "1s")
+    ping.until("reply")
+    listener.kill(signal.SIGSTOP)
+    time.sleep(2.5)
+    listener.kill(signal.SIGCONT)
+    ping.until("reply")
+    assert ping.wait() == OK, ping.text()
+    assert ping.result()["sent"] == 4 and "protocol" not in ping.text(), ping.text()
+
+
 TESTS = [another_realm_and_no_realm_are_refused_alike, a_wrong_node_id_names_both, only_those_allowed_may_send,
          larger_than_allowed_is_refused_before_a_byte, a_taken_port_is_an_error_at_once,
-         nobody_there_ends_with_the_attempts, bad_arguments_change_nothing, a_full_disk_is_an_error_and_leaves_nothing]
+         nobody_there_ends_with_the_attempts, bad_arguments_change_nothing, a_full_disk_is_an_error_and_leaves_nothing,
+         a_listener_that_takes_no_files_refuses_them, an_echo_that_comes_late_is_no_violation]

@@ -212,7 +212,9 @@ public final class Messaging {
         if header.bodySize > UInt64(limits.bodySize) {
             return ReplyHeader(.tooLarge, limit: UInt64(limits.bodySize))
         }
-        if handlers[header.protocol] == nil, fallback == nil { return ReplyHeader(.unknownProtocol) }
+        guard (try? Self.check(header.protocol)) != nil, handlers[header.protocol] != nil || fallback != nil else {
+            return ReplyHeader(.unknownProtocol)
+        }
         return nil
     }
 

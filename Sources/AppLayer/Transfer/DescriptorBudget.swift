@@ -1,29 +1,35 @@
 internal import Glibc
+internal import Identity
 internal import QUIC
 
 /// Who gets how many of a bounded number of open files: pure.
 ///
-/// First come, first served: nobody who wants little passes one who wants much, so everybody's turn comes.
+/// First come, first served: nobody who wants little passes one who wants much, so everybody's turn comes. An owner has
+/// three quarters of all at most, and what it wants beyond keeps nobody else waiting: a sender may hold what it has for as
+/// long as it likes.
 ///
-/// Calling order for each: ``request(_:atLeast:upTo:)``; when that gives nothing, the answer comes from a later
-/// ``release(_:)`` or ``withdraw(_:)``; ``release(_:)`` of what was given, at last.
+/// Calling order for each: ``request(_:atLeast:upTo:of:)``; when that gives nothing, the answer comes from a later
+/// ``release(_:of:)`` or ``withdraw(_:)``; ``release(_:of:)`` of what was given, at last.
 struct DescriptorQueue {
     typealias ID = UInt64
 
     struct Grant: Equatable {
         let id: ID
         let count: Int
+        var owner: NodeID?
     }
 
     private struct Request {
         let id: ID
         let least: Int
         let most: Int
+        let owner: NodeID?
     }
 
     let capacity: Int
     private(set) var free: Int
     private var waiting: [Request] = []
+    private var held: [NodeID: Int] = [:]
 
     init(capacity: Int) {
         self.capacity = capacity
@@ -33,14 +39,18 @@ struct DescriptorQueue {
     var waitingCount: Int { waiting.count }
 
     /// - Returns: what was given, `nil` when it comes later.
-    mutating func request(_ id: ID, atLeast least: Int, upTo most: Int) -> Int? {
+    mutating func request(_ id: ID, atLeast least: Int, upTo most: Int, of owner: NodeID? = nil) -> Int? {
         // More than there are in all is never there: whoever asks for it gets them all.
-        waiting.append(Request(id: id, least: max(min(least, capacity), 1), most: most))
+        waiting.append(Request(id: id, least: max(min(least, capacity), 1), most: most, owner: owner))
         return give().first { $0.id == id }?.count
     }
 
-    mutating func release(_ count: Int) -> [Grant] {
+    mutating func release(_ count: Int, of owner: NodeID? = nil) -> [Grant] {
         free = min(free + count, capacity)
+        if let owner {
+            let left = held[owner, default: 0] - count
+            held[owner] = left > 0 ? left : nil
+        }
         return give()
     }
 
@@ -52,14 +62,29 @@ struct DescriptorQueue {
 
     private mutating func give() -> [Grant] {
         var grants: [Grant] = []
-        while let next = waiting.first, next.least <= free {
-            waiting.removeFirst()
+        var index = 0
+        while index < waiting.count {
+            let next = waiting[index]
+            let share = share(of: next.owner)
+            guard next.least <= share else {
+                index += 1
+                continue
+            }
+            guard next.least <= free else { break }
+            waiting.remove(at: index)
             // Half of what is left stays for those who come next.
-            let count = min(next.most, max(next.least, free / 2))
+            let count = min(next.most, max(next.least, min(free, share) / 2))
             free -= count
-            grants.append(Grant(id: next.id, count: count))
+            if let owner = next.owner { held[owner, default: 0] += count }
+            grants.append(Grant(id: next.id, count: count, owner: next.owner))
         }
         return grants
+    }
+
+    /// What an owner may have now; the first thing that it wants is never too much.
+    private func share(of owner: NodeID?) -> Int {
+        guard let owner, let own = held[owner] else { return capacity }
+        return max(capacity - capacity / 4 - own, 0)
     }
 }
 
@@ -94,18 +119,21 @@ final class DescriptorBudget {
     }
 
     /// Waits for descriptors, lets `body` use them, and takes them back.
+    ///
+    /// - Parameter owner: whose they count as, where one of many must not have them all.
     func withDescriptors<Result: Sendable>(
-        for use: Use, atLeast least: Int, upTo most: Int, _ body: (Int) async throws -> Result
+        for use: Use, atLeast least: Int, upTo most: Int, of owner: NodeID? = nil,
+        _ body: (Int) async throws -> Result
     ) async throws -> Result {
-        let count = try await take(use, least, most)
-        defer { answer(use, queues[use]?.release(count)) }
+        let count = try await take(use, least, most, owner)
+        defer { answer(use, queues[use]?.release(count, of: owner)) }
         return try await body(count)
     }
 
-    private func take(_ use: Use, _ least: Int, _ most: Int) async throws -> Int {
+    private func take(_ use: Use, _ least: Int, _ most: Int, _ owner: NodeID?) async throws -> Int {
         nextID += 1
         let id = nextID
-        if let count = queues[use]?.request(id, atLeast: least, upTo: most) { return count }
+        if let count = queues[use]?.request(id, atLeast: least, upTo: most, of: owner) { return count }
         let waiter = Waiter<Int>()
         waiters[id] = waiter
         do {
@@ -123,7 +151,7 @@ final class DescriptorBudget {
             if let waiter = waiters.removeValue(forKey: grant.id), !waiter.isResolved {
                 waiter.resume(returning: grant.count)
             } else {
-                answer(use, queues[use]?.release(grant.count))
+                answer(use, queues[use]?.release(grant.count, of: grant.owner))
             }
         }
     }

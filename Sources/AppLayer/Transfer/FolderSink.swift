@@ -19,6 +19,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private var lastFolder: (path: ArraySlice<String>, place: FolderHandle.Place)?
     private let room = RoomLedger.shared
     private let reservation: RoomLedger.ID
+    /// Whether there is room only once others' unfinished files go.
+    private var countsOnLeftovers = false
 
     /// - Parameters:
     ///   - offer: with names that ``TransferName`` let pass.
@@ -70,17 +72,13 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private func reserveRoom() throws(TransferError) {
         guard let place = folder.room() else { return }
         let needed = bytesNeeded(in: place)
-        func outcome() -> RoomLedger.OnReserve {
-            folder.room().map { room.reserve(needed, for: reservation, in: $0) } ?? .reserved
-        }
-        var last = outcome()
-        guard last != .reserved else { return }
-        // What nobody finishes must not be in the way of what comes.
-        PartialSweep.makeRoom(in: folder, keeping: held.names) {
-            last = outcome()
-            return last == .reserved
-        }
-        guard case .refused(let available, let reserved) = outcome() else { return }
+        guard room.reserve(needed, for: reservation, in: place) != .reserved else { return }
+        // What nobody finishes must not be in the way of what comes. It goes when its room is written to, not before: an
+        // offer is only words, and others may still come for what they left.
+        let left = PartialSweep.leftoverBytes(in: folder, keeping: held.names)
+        let outcome = room.reserve(needed, for: reservation, in: place.adding(left))
+        countsOnLeftovers = outcome == .reserved
+        guard case .refused(let available, let reserved) = outcome else { return }
         let beside = reserved > 0 ? " beside the \(reserved) that other transfers will take" : ""
         throw TransferError(
             .noSpace, "\(needed) bytes are needed and \(available) are free\(beside)", limit: needed,
@@ -90,6 +88,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     // MARK: Writing
 
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
+        if countsOnLeftovers { makeRoom() }
         try leaveOthersTheirRoom(operations.reduce(0) { $0 + UInt64($1.byteCount) })
         var results: [WriteResult] = []
         for operation in operations {
@@ -106,6 +105,14 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         return results
     }
 
+    private func makeRoom() {
+        let wanted = min(room.outstanding(reservation), TransferLimits.roomAhead)
+        func isEnough() -> Bool { (folder.room()?.freeBytes ?? .max) >= wanted }
+        guard !isEnough() else { return }
+        PartialSweep.makeRoom(in: folder, keeping: held.names, until: isEnough)
+        countsOnLeftovers = isEnough()
+    }
+
     private func step(_ operation: WriteOperation) throws(TransferError) -> WriteResult? {
         switch operation {
         case .start(let index, let offset): try start(index, offset)
@@ -120,7 +127,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     /// What exceeds a transfer's reservation (a stream has none, a file may have less of holes than was offered) may not
     /// take what others have reserved.
     private func leaveOthersTheirRoom(_ bytes: UInt64) throws(TransferError) {
-        guard bytes > room.outstanding(for: reservation), let place = folder.room(),
+        guard bytes > room.outstanding(reservation), let place = folder.room(),
             case .refused(let available, let reserved) = room.cover(bytes, for: reservation, in: place), reserved > 0
         else { return }
         throw TransferError(

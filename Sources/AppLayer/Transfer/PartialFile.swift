@@ -101,8 +101,8 @@ final class PartialFile: Sendable {
         if case .failure(let error) = descriptor.synchronize() { throw .writing(name, error) }
         let portable = TransferName.portable(name)
         for base in name == portable ? [name] : [name, portable] {
-            for number in 0..<TransferLimits.numberedNames {
-                let candidate = TransferName.numbered(base, number)
+            for attempt in 0..<TransferLimits.numberedNames + TransferLimits.randomNames {
+                let candidate = TransferName.numbered(base, Self.number(attempt))
                 let error = rename(to: candidate)
                 guard let error else { return candidate }
                 if error.errno == EEXIST { continue }
@@ -110,7 +110,12 @@ final class PartialFile: Sendable {
                 throw .writing(name, error)
             }
         }
-        throw TransferError(.badName, "\(name): \(TransferLimits.numberedNames) files of that name exist")
+        throw TransferError(.badName, "\(name): too many files of that name exist")
+    }
+
+    /// In order first, then anywhere: whoever takes a name many times must not take it from everybody else.
+    private static func number(_ attempt: Int) -> Int {
+        attempt < TransferLimits.numberedNames ? attempt : .random(in: TransferLimits.numberedNames..<1_000_000_000)
     }
 
     private func rename(to candidate: String) -> FileError? {

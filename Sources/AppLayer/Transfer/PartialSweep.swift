@@ -35,6 +35,14 @@ struct PartialSweep {
         }
     }
 
+    /// Bytes of the leftovers but those named in `keeping`.
+    static func leftoverBytes(in folder: FolderHandle, keeping: Set<String>) -> UInt64 {
+        var sweep = PartialSweep(folder)
+        return sweep.find().reduce(0) { sum, leftover in
+            keeping.contains(leftover.name) ? sum : sum + min(leftover.bytes, .max - sum)
+        }
+    }
+
     /// Removes the oldest leftovers, though not those named in `keeping`, until `isEnough`.
     static func makeRoom(in folder: FolderHandle, keeping: Set<String>, until isEnough: () -> Bool) {
         var sweep = PartialSweep(folder)
@@ -82,7 +90,9 @@ struct PartialSweep {
             let modified = status.modified
         else { return }
         leftovers.append(
-            Leftover(folder: place.path, name: name, bytes: status.size, modified: modified / 1_000_000_000))
+            Leftover(
+                folder: place.path, name: name, bytes: min(status.size, status.allocated),
+                modified: modified / 1_000_000_000))
     }
 
     // MARK: Removing

@@ -5,14 +5,10 @@ struct ReceiveMonitor {
     /// How slowly an offer may come beyond ``offerGrace``, in bytes a second: what is slower holds a place for nothing.
     static let leastOfferRate = 4 * 1024
     static let offerGrace = Duration.seconds(30)
-    /// Frames without content that a sender may send at once, and one more for each second: it needs one in five.
-    static let emptyFrameBurst = 64
-
     private let stall: Duration
-    private let start: NetworkInstant
     private var lastMoved: NetworkInstant
     private var lastReported: TransferProgress?
-    private var emptyFrames = 0
+    private var emptyFrames: EmptyFrames
     private var offerBytes = 0
     /// Bytes in all, when known.
     var total: UInt64?
@@ -24,7 +20,8 @@ struct ReceiveMonitor {
     var zeros: UInt64 = 0
 
     init(now: NetworkInstant, stall: Duration) {
-        (lastMoved, start, self.stall) = (now, now, stall)
+        (lastMoved, self.stall) = (now, stall)
+        emptyFrames = EmptyFrames(start: now)
     }
 
     mutating func handleRead(now: NetworkInstant) { lastMoved = now }
@@ -32,10 +29,7 @@ struct ReceiveMonitor {
     mutating func handleOffer(bytes: Int) { offerBytes += bytes }
 
     /// False when the sender floods.
-    mutating func handleEmptyFrame(now: NetworkInstant) -> Bool {
-        emptyFrames += 1
-        return emptyFrames - Self.emptyFrameBurst <= Int(clamping: now.duration(since: start).components.seconds)
-    }
+    mutating func handleEmptyFrame(now: NetworkInstant) -> Bool { emptyFrames.take(now: now) }
 
     mutating func isStalled(at now: NetworkInstant, isBusy: Bool) -> Bool {
         if isBusy { lastMoved = now }

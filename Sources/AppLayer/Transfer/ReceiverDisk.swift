@@ -3,7 +3,7 @@ internal import QUIC
 /// The half of a ``ReceiverRun`` that faces the disk, or whatever its ``TransferSink`` writes to: steps of files go in,
 /// what became of the files comes out.
 ///
-/// Calling order: ``prepare(_:_:mayRefuseFiles:)``; then ``push(_:)`` while ``write(report:)`` and any number of ``commit(report:)`` run
+/// Calling order: ``prepare(_:_:mayRefuseFiles:)``; then ``push(_:)`` while ``write(when:report:)`` and any number of ``commit(when:report:)`` run
 /// beside each other; at last ``finish(confirmed:)``.
 @NetworkActor
 final class ReceiverDisk {
@@ -109,11 +109,15 @@ final class ReceiverDisk {
     /// Waits until no more than ``TransferLimits/writeBehind`` waits.
     func waitForRoom() async throws { try await operations.waitForRoom(below: TransferLimits.writeBehind) }
 
-    func write(report: @NetworkActor (Outcome) throws -> Void) async throws {
+    /// - Parameter ready: waits until the other half may be told more.
+    func write(
+        when ready: @NetworkActor () async throws -> Void, report: @NetworkActor (Outcome) throws -> Void
+    ) async throws {
         guard let sink else { return }
         while true {
             // A file takes two operations at least, its start and its end: no more are opened than there is room for.
             try await written.waitForRoom(below: files)
+            try await ready()
             let most = 2 * (files - written.weight)
             guard let taken = try await operations.take(atLeast: TransferLimits.writeBatch, atMost: most) else {
                 return
@@ -142,9 +146,13 @@ final class ReceiverDisk {
         }
     }
 
-    func commit(report: @NetworkActor (Outcome) throws -> Void) async throws {
+    /// - Parameter ready: waits until more may be made durable.
+    func commit(
+        when ready: @NetworkActor () async throws -> Void, report: @NetworkActor (Outcome) throws -> Void
+    ) async throws {
         while let files = try await written.take(atMost: TransferLimits.commitBatch) {
             guard let sink, !files.isEmpty else { continue }
+            try await ready()
             let results = try await offload { try sink.commit(files) }
             written.release(files.count)
             for result in results {

@@ -102,7 +102,8 @@ final class ReceiverRun {
         while let piece = try splitter.next(in: chunk, from: &position) {
             switch piece {
             case .frame(let bytes):
-                isEnd = try handle(frame: bytes)
+                let frame = try await decoded(bytes)
+                isEnd = try handle(frame, bytes: bytes.count)
                 frameCount += 1
                 // A chunk may be nothing but frames: others want the thread too. A timer that is due lets the network
                 // in between; a yield would not.
@@ -114,13 +115,18 @@ final class ReceiverRun {
         if isEnd { disk.flush() }
     }
 
+    /// A page of an offer may hold half a million entries, which take longer than their bytes.
+    private func decoded(_ bytes: [UInt8]) async throws -> TransferSenderFrame {
+        guard bytes.count > TransferLimits.largeFrame else { return try TransferSenderFrame(message: bytes) }
+        return try await offload { try TransferSenderFrame(message: bytes) }
+    }
+
     /// - Returns: whether it was the end of a file.
-    private func handle(frame bytes: [UInt8]) throws -> Bool {
-        let frame = try TransferSenderFrame(message: bytes)
+    private func handle(_ frame: TransferSenderFrame, bytes: Int) throws -> Bool {
         switch frame {
         case .offer(let page):
-            monitor.handleOffer(bytes: bytes.count)
-            try turn?.book(bytes.count + page.entries.count * TransferEntries.overhead)
+            monitor.handleOffer(bytes: bytes)
+            try turn?.book(bytes + page.entries.count * TransferEntries.overhead)
         case .working where !monitor.handleEmptyFrame(now: clock.now):
             throw TransferError.violation("the sender sent a flood of empty frames")
         default: break
@@ -166,9 +172,13 @@ final class ReceiverRun {
         if case .refuse(let code, let reason) = await policy.decide(offer, transfer) {
             throw TransferError(code, reason)
         }
+        turn?.setStarving(true)
         return try await descriptors.withDescriptors(
-            for: .receiving, atLeast: ReceivingDescriptors.least, upTo: ReceivingDescriptors.most
-        ) { try await receive(offer, ReceivingDescriptors($0)) }
+            for: .receiving, atLeast: ReceivingDescriptors.least, upTo: ReceivingDescriptors.most, of: transfer.sender
+        ) { count in
+            turn?.setStarving(false)
+            return try await receive(offer, ReceivingDescriptors(count))
+        }
     }
 
     private func receive(_ offer: TransferOffer, _ descriptors: ReceivingDescriptors) async throws -> TransferSummary? {
@@ -182,12 +192,14 @@ final class ReceiverRun {
             events(.failed(failure))
         }
         try handle(machine.handleAccepted(held: claims, takesZeros: takesZeros, refused: refused))
-        try await disk.write { try self.handle($0) }
+        try await disk.write(when: { try await self.frames.waitForRoom(below: TransferLimits.frameBacklog) }) {
+            try self.handle($0)
+        }
         return nil
     }
 
     private func commit() async throws -> TransferSummary? {
-        try await disk.commit { try self.handle($0) }
+        try await disk.commit(when: { try await self.policy.pace() }) { try self.handle($0) }
         return nil
     }
 

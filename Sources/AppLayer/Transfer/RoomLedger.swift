@@ -1,4 +1,5 @@
 internal import Glibc
+internal import QUIC
 internal import Synchronization
 
 /// The room that a file system says it has.
@@ -18,6 +19,12 @@ struct FileSystemRoom: Equatable, Sendable {
         self.init(device: file.device, freeBytes: bytes, blockSize: UInt64(status.f_frsize))
     }
 
+    /// The same with more bytes free.
+    func adding(_ bytes: UInt64) -> FileSystemRoom {
+        let (sum, overflow) = freeBytes.addingReportingOverflow(bytes)
+        return FileSystemRoom(device: device, freeBytes: overflow ? .max : sum, blockSize: blockSize)
+    }
+
     init(device: UInt64, freeBytes: UInt64, blockSize: UInt64) {
         (self.device, self.freeBytes, self.blockSize) = (device, freeBytes, blockSize)
     }
@@ -33,7 +40,9 @@ struct FileSystemRoom: Equatable, Sendable {
 /// What the transfers under way may still write, for each file system: two that fit alone are not both taken when they
 /// do not fit together.
 ///
-/// A reservation shrinks as its bytes are written, since the file system's own count then has them.
+/// A reservation shrinks as its bytes are written, since the file system's own count then has them. It counts as far as
+/// it is believable, since an offer costs its sender nothing: in full while the transfer writes at a rate that fills it
+/// within a day; before that, all such together with half of what is free, and only for ``patience``.
 struct RoomLedger: Sendable {
     typealias ID = UInt64
 
@@ -43,45 +52,81 @@ struct RoomLedger: Sendable {
         case refused(available: UInt64, reservedByOthers: UInt64)
     }
 
+    /// How long what was written vouches for the rest, and how long a transfer may take to begin to write.
+    static let patience = Duration.seconds(60)
+    /// Bytes that each byte of one ``patience`` vouches for: a day at that rate.
+    static let vouched: UInt64 = 24 * 60
+
     private struct Reservation {
         let device: UInt64
         var outstanding: UInt64
+        let began: NetworkInstant
+        /// Bytes written since then, and in the ``patience`` before.
+        var since: NetworkInstant
+        var written: UInt64 = 0
+        var before: UInt64 = 0
+
+        init(_ bytes: UInt64, on device: UInt64, at now: NetworkInstant) {
+            (self.device, outstanding, began, since) = (device, bytes, now, now)
+        }
+
+        mutating func look(at now: NetworkInstant) {
+            let elapsed = now.duration(since: since)
+            guard elapsed >= patience else { return }
+            (before, written, since) = (elapsed < patience * 2 ? written : 0, 0, now)
+        }
+
+        /// What the transfer will write for all that can be known, and what it has only said that it will.
+        func count(at now: NetworkInstant) -> (proven: UInt64, said: UInt64) {
+            let (most, overflow) = max(written, before).multipliedReportingOverflow(by: vouched)
+            let proven = overflow ? outstanding : min(outstanding, most)
+            return (proven, now.duration(since: began) < patience ? outstanding - proven : 0)
+        }
     }
 
     private var reservations: [ID: Reservation] = [:]
 
-    mutating func reserve(_ bytes: UInt64, for id: ID, in room: FileSystemRoom) -> OnReserve {
-        let others = reserved(on: room.device, beside: id)
+    mutating func reserve(
+        _ bytes: UInt64, for id: ID, in room: FileSystemRoom, at now: NetworkInstant
+    ) -> OnReserve {
+        let others = reserved(in: room, beside: id, at: now)
         let available = room.freeBytes - min(room.freeBytes, others)
         guard bytes <= available else {
             return .refused(available: available, reservedByOthers: min(others, room.freeBytes))
         }
-        reservations[id] = Reservation(device: room.device, outstanding: bytes)
+        reservations[id] = Reservation(bytes, on: room.device, at: reservations[id]?.began ?? now)
         return .reserved
     }
 
     /// Makes sure of room for what is about to be written: a stream has reserved nothing, and a file with holes may have
     /// more data than was offered.
-    mutating func cover(_ bytes: UInt64, for id: ID, in room: FileSystemRoom) -> OnReserve {
-        bytes <= outstanding(for: id) ? .reserved : reserve(bytes, for: id, in: room)
+    mutating func cover(_ bytes: UInt64, for id: ID, in room: FileSystemRoom, at now: NetworkInstant) -> OnReserve {
+        bytes <= outstanding(id) ? .reserved : reserve(bytes, for: id, in: room, at: now)
     }
 
-    mutating func wrote(_ bytes: UInt64, for id: ID) {
-        guard let outstanding = reservations[id]?.outstanding else { return }
-        reservations[id]?.outstanding = outstanding - min(outstanding, bytes)
+    mutating func wrote(_ bytes: UInt64, for id: ID, at now: NetworkInstant) {
+        guard var reservation = reservations[id] else { return }
+        reservation.look(at: now)
+        reservation.outstanding -= min(reservation.outstanding, bytes)
+        reservation.written += min(bytes, .max - reservation.written)
+        reservations[id] = reservation
     }
-
-    func outstanding(for id: ID) -> UInt64 { reservations[id]?.outstanding ?? 0 }
 
     mutating func release(_ id: ID) { reservations[id] = nil }
 
-    /// Bytes that others than `id` may still write there.
-    func reserved(on device: UInt64, beside id: ID) -> UInt64 {
-        reservations.reduce(0) { sum, entry in
-            guard entry.key != id, entry.value.device == device else { return sum }
-            let (next, overflow) = sum.addingReportingOverflow(entry.value.outstanding)
-            return overflow ? .max : next
+    /// Bytes that the transfer itself will still write.
+    func outstanding(_ id: ID) -> UInt64 { reservations[id]?.outstanding ?? 0 }
+
+    /// Bytes that others than `id` will still write there.
+    mutating func reserved(in room: FileSystemRoom, beside id: ID, at now: NetworkInstant) -> UInt64 {
+        var (proven, said): (UInt64, UInt64) = (0, 0)
+        for other in reservations.keys where other != id && reservations[other]?.device == room.device {
+            reservations[other]?.look(at: now)
+            guard let count = reservations[other]?.count(at: now) else { continue }
+            proven += min(count.proven, .max - proven)
+            said += min(count.said, .max - said)
         }
+        return proven + min(said, room.freeBytes / 2, .max - proven)
     }
 
     /// The reservations of this process.
@@ -105,21 +150,29 @@ final class SharedRoomLedger: Sendable {
     }
 
     func reserve(_ bytes: UInt64, for id: RoomLedger.ID, in room: FileSystemRoom) -> RoomLedger.OnReserve {
-        state.withLock { $0.ledger.reserve(bytes, for: id, in: room) }
+        state.withLock { $0.ledger.reserve(bytes, for: id, in: room, at: Self.now) }
     }
-
-    /// What the transfer may still write of what it has reserved.
-    func outstanding(for id: RoomLedger.ID) -> UInt64 { state.withLock { $0.ledger.outstanding(for: id) } }
 
     func cover(_ bytes: UInt64, for id: RoomLedger.ID, in room: FileSystemRoom) -> RoomLedger.OnReserve {
-        state.withLock { $0.ledger.cover(bytes, for: id, in: room) }
+        state.withLock { $0.ledger.cover(bytes, for: id, in: room, at: Self.now) }
     }
 
-    func wrote(_ bytes: UInt64, for id: RoomLedger.ID) { state.withLock { $0.ledger.wrote(bytes, for: id) } }
+    func wrote(_ bytes: UInt64, for id: RoomLedger.ID) {
+        state.withLock { $0.ledger.wrote(bytes, for: id, at: Self.now) }
+    }
 
     func release(_ id: RoomLedger.ID) { state.withLock { $0.ledger.release(id) } }
 
-    func reserved(on device: UInt64, beside id: RoomLedger.ID) -> UInt64 {
-        state.withLock { $0.ledger.reserved(on: device, beside: id) }
+    func outstanding(_ id: RoomLedger.ID) -> UInt64 { state.withLock { $0.ledger.outstanding(id) } }
+
+    func reserved(in room: FileSystemRoom, beside id: RoomLedger.ID) -> UInt64 {
+        state.withLock { $0.ledger.reserved(in: room, beside: id, at: Self.now) }
+    }
+
+    /// The disk is the machine's, and so is its time.
+    private static var now: NetworkInstant {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return NetworkInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
     }
 }

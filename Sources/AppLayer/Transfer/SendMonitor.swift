@@ -11,6 +11,7 @@ struct SendMonitor {
     private var lastWritten: NetworkInstant
     private var lastReported: TransferProgress?
     private var finished: TransferSummary?
+    private var emptyFrames: EmptyFrames
     /// Bytes that the receiver held.
     var resumed: UInt64 = 0
     /// Zeros that were sent as a number.
@@ -19,6 +20,7 @@ struct SendMonitor {
     init(acknowledgedBefore: UInt64, now: NetworkInstant, stall: Duration, total: UInt64?) {
         (self.acknowledgedBefore, self.stall, self.total) = (acknowledgedBefore, stall, total)
         (lastAcknowledged, lastMoved, lastWritten) = (acknowledgedBefore, now, now)
+        emptyFrames = EmptyFrames(start: now)
     }
 
     mutating func handleWrite(_ count: Int, now: NetworkInstant) {
@@ -33,6 +35,9 @@ struct SendMonitor {
         if frame == .working(waiting: 0), unacknowledged(lastAcknowledged) > 0 { return }
         lastMoved = now
     }
+
+    /// False when the receiver floods.
+    mutating func handleEmptyFrame(now: NetworkInstant) -> Bool { emptyFrames.take(now: now) }
 
     mutating func handleFinished(_ summary: TransferSummary) { finished = summary }
 

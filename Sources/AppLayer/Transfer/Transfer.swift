@@ -43,6 +43,8 @@ public enum TransferLimits {
     static let leastZeros: UInt64 = 16 * 1024
     /// Bytes of a file from which it is looked at for holes.
     static let leastSparse: UInt64 = 64 * 1024
+    /// UTF-8 bytes of the other side's reasons that are kept of all files that it gave up, or refused.
+    static let reasonsBytes = 256 * 1024
 
     /// log2 of the smallest piece in which partial files are compared.
     static let leastPieceExponent = 20
@@ -77,14 +79,21 @@ public enum TransferLimits {
     static let hashSlice = 32 << 20
     /// Files that wait for fsync and rename, each with an open descriptor.
     static let commitBacklog = 128
+    /// Frames that wait for the sender to take them before nothing more is written: it may not read its receipts.
+    static let frameBacklog = 4096
+    /// Bytes of a frame from which reading it is nothing for the network thread: its entries cost more than their bytes.
+    static let largeFrame = 16 * 1024
+    /// Bytes left on the disk from which on what nobody finishes is removed for a transfer that counts on that.
+    static let roomAhead: UInt64 = 16 << 20
     /// Files made durable in one go of one worker.
     static let commitBatch = 32
     /// Workers that fsync side by side.
     static let commitWorkers = 4
     /// Bytes read of a sender that has been told that the transfer is over.
     static let farewellBytes = 1 << 20
-    /// Numbered names tried before giving up: `disk (1).img` and so on.
-    static let numberedNames = 10_000
+    /// Numbered names tried in order, `disk (1).img` and so on; and then at random, before giving up.
+    static let numberedNames = 100
+    static let randomNames = 100
 }
 
 /// One file, folder or stream of a transfer. Its index is its position in the offer.
@@ -142,18 +151,14 @@ public struct TransferOffer: Hashable, Sendable {
                 .badOffer, "\(entries.count) files and folders; one transfer takes \(TransferLimits.entries)")
         }
         var total: UInt64 = 0
-        var bytes = 0
-        for entry in entries {
-            let (sum, overflow) = total.addingReportingOverflow(entry.size ?? 0)
+        for index in entries.indices {
+            let (sum, overflow) = total.addingReportingOverflow(entries.size(at: index))
             guard !overflow, sum <= TransferLimits.fileSize else {
                 throw TransferError(.badOffer, "the sizes add up to more than 2^63 bytes")
             }
-            guard (entry.size == nil) == (entry.kind == .stream) else {
-                throw TransferError(.badOffer, "only a stream has no size")
-            }
             total = sum
-            for component in entry.path { bytes += component.utf8.count + 1 }
         }
+        let bytes = entries.nameBytes
         guard bytes <= TransferLimits.offerBytes else {
             throw TransferError(.badOffer, "\(bytes) bytes of names; one transfer takes \(TransferLimits.offerBytes)")
         }

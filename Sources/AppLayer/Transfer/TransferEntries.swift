@@ -57,6 +57,27 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
 
     /// Whether any of the files has holes, as far as is known.
     var haveHoles: Bool { records.contains { $0.flags & Flag.hasDataSize != 0 } }
+    /// The bytes of an entry, 0 for a stream; without making the entry.
+    func size(at position: Int) -> UInt64 { records[position].size }
+
+    /// UTF-8 bytes of all paths, with what separates their components.
+    var nameBytes: Int { names.count }
+
+    /// How many different first components there are, counted up to `limit`: on the network thread, so without making
+    /// the entries.
+    public func topCount(atMost limit: Int) -> Int {
+        var found: Set<ArraySlice<UInt8>> = []
+        var last: ArraySlice<UInt8> = []
+        for position in indices where found.count < limit {
+            let path = pathBytes(at: position)
+            guard case .value(let length, let prefix) = Varint.decode(path) else { continue }
+            let top = path.dropFirst(prefix).prefix(Int(length))
+            guard top != last else { continue }
+            last = top
+            found.insert(top)
+        }
+        return found.count
+    }
 
     /// The bytes of an entry's path, the same for the same path and no other.
     func pathBytes(at position: Int) -> ArraySlice<UInt8> {
@@ -71,7 +92,7 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
         if entry.dataSize != nil { flags |= Flag.hasDataSize }
         records.append(
             Record(
-                start: names.count, size: entry.size ?? 0, modified: entry.modified ?? 0,
+                start: names.count, size: entry.kind == .stream ? 0 : entry.size ?? 0, modified: entry.modified ?? 0,
                 dataSize: entry.dataSize ?? 0, flags: flags))
         for component in entry.path {
             Varint.append(UInt64(component.utf8.count), to: &names)

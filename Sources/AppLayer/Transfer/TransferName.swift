@@ -22,6 +22,8 @@ enum TransferName {
         var checked: [String] = []
         var bytes = 0
         for component in path {
+            // Before it is normalized: that takes the square of the time for marks in a wrong order.
+            if component.utf8.count > decomposedBytes { throw bad(path, tooLong) }
             let normal = normalFormC(component)
             if let reason = objection(to: normal) { throw bad(path, reason) }
             bytes += normal.utf8.count + 1
@@ -37,15 +39,17 @@ enum TransferName {
     static func objection(to component: String) -> String? {
         if component.isEmpty { return "a part of it is empty" }
         if component == "." || component == ".." { return "it has a part \"\(component)\"" }
-        if component.utf8.count > TransferLimits.nameBytes {
-            return "a part is longer than \(TransferLimits.nameBytes) bytes"
-        }
+        if component.utf8.count > TransferLimits.nameBytes { return tooLong }
         if component.utf8.contains(UInt8(ascii: "/")) { return "a part has a slash in it" }
         for scalar in component.unicodeScalars where isForbidden(scalar) {
             return "it has the control character U+\(hexadecimal(scalar.value))"
         }
         return isReserved(component) ? "the name is reserved for partial files" : nil
     }
+
+    private static let tooLong = "a part is longer than \(TransferLimits.nameBytes) bytes"
+    /// UTF-8 bytes of what can become a name in normal form C: the longest decompositions take three times as much.
+    private static let decomposedBytes = 3 * TransferLimits.nameBytes
 
     // MARK: On the disk
 
@@ -57,6 +61,7 @@ enum TransferName {
     /// - What lies directly in the folder, beside the user's own files, gets `_` before a leading dot or dash: a peer
     ///   chooses neither `.bashrc` for a home folder, nor `-rf` for somebody's `rm *`. Below a folder of its own, names
     ///   stay: `project/.gitignore` is part of the project.
+    /// - What came to look like a file of our own only by being written out gets `_` too.
     static func onDisk(path: [String]) -> [String] {
         var path = path.map(visible)
         if let first = path.first, first.hasPrefix(".") || first.hasPrefix("-") {
@@ -79,7 +84,12 @@ enum TransferName {
             }
             isBehindVisible = isVisible(scalar) || belongs
         }
-        return shortened(String(result), to: TransferLimits.nameBytes)
+        return unreserved(shortened(String(result), to: TransferLimits.nameBytes))
+    }
+
+    /// The name, or one that is not ours.
+    private static func unreserved(_ name: String) -> String {
+        isReserved(name) ? shortened("_" + name, to: TransferLimits.nameBytes) : name
     }
 
     private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
@@ -103,7 +113,7 @@ enum TransferName {
     static func portable(_ component: String) -> String {
         var result = String(component.map { "<>:\"|?*\\".contains($0) ? "_" : $0 })
         while let last = result.last, last == "." || last == " " { result.removeLast() }
-        return shortened(result.isEmpty ? "_" : result, to: portableNameBytes)
+        return unreserved(shortened(result.isEmpty ? "_" : result, to: portableNameBytes))
     }
 
     /// UTF-8 bytes of a name that stacked file systems take (eCryptfs takes 143).

@@ -6,11 +6,14 @@ internal import SystemLayer
 ///
 /// A transfer holds a *place* while it moves bytes. One that moves hardly any for a while (an idle pipe, a sender that
 /// only says that it is at work) is *parked* when somebody else waits: it goes on, and its place goes to the next. No
-/// sender has more than its share of the places, and of those who wait the sender that has the least comes first: so
-/// one member cannot keep the others out.
+/// sender has more than its share of the places, and of those who wait the sender that has the least comes first, then
+/// the one whose last turn was longest ago: so one member cannot keep the others out.
 ///
-/// Calling order for each transfer: ``arrive(_:from:at:)``, any number of ``moved(_:by:)``, ``leave(_:)``; and
-/// ``review(at:)`` now and then.
+/// A transfer that has a place may still lack descriptors, which those hold that are parked too: it is *starving* until it
+/// has them, and the long idle end for it as they do where nothing can be parked.
+///
+/// Calling order for each transfer: ``arrive(_:from:at:)``, any number of ``moved(_:by:)`` and
+/// ``setStarving(_:_:at:)``, ``leave(_:)``; and ``review(at:)`` now and then.
 struct TransferQueue {
     typealias ID = UInt64
 
@@ -30,6 +33,7 @@ struct TransferQueue {
     private struct Running {
         let sender: NodeID
         var isParked = false
+        var isStarving = false
         /// Bytes since the last review that found it moving, and when that was.
         var moved: UInt64 = 0
         var reviewedAt: NetworkInstant
@@ -38,6 +42,9 @@ struct TransferQueue {
     private let limits: TransferQueueLimits
     private var running: [ID: Running] = [:]
     private var waiting: [(id: ID, sender: NodeID)] = []
+    /// When each sender of those that are here had its last turn, as a number that grows.
+    private var turns: [NodeID: UInt64] = [:]
+    private var lastTurn: UInt64 = 0
 
     init(_ limits: TransferQueueLimits) {
         self.limits = limits
@@ -45,12 +52,15 @@ struct TransferQueue {
 
     var runningCount: Int { running.count }
     var waitingCount: Int { waiting.count }
+    /// Whether somebody would have what another has: then ``review(at:)`` is due now and then.
+    var isContended: Bool { !waiting.isEmpty || isStarved }
+    private var isStarved: Bool { running.values.contains { $0.isStarving } }
 
     // MARK: Events
 
     mutating func arrive(_ id: ID, from sender: NodeID, at now: NetworkInstant) -> OnArrive {
         if waiting.isEmpty, hasPlace(for: sender) {
-            running[id] = Running(sender: sender, reviewedAt: now)
+            run(id, of: sender, at: now)
             return .start
         }
         guard waiting.count < limits.waiting else {
@@ -72,24 +82,34 @@ struct TransferQueue {
         running[id]?.moved = before.addingReportingOverflow(bytes).overflow ? .max : before + bytes
     }
 
+    /// The transfer waits for descriptors, or has them.
+    mutating func setStarving(_ id: ID, _ isStarving: Bool, at now: NetworkInstant) {
+        running[id]?.isStarving = isStarving
+        running[id]?.reviewedAt = now
+    }
+
     mutating func leave(_ id: ID, at now: NetworkInstant) -> Changes {
-        running[id] = nil
+        let sender = running.removeValue(forKey: id)?.sender ?? waiting.first(where: { $0.id == id })?.sender
         waiting.removeAll { $0.id == id }
+        if let sender, places(of: sender) == 0, !waiting.contains(where: { $0.sender == sender }) {
+            turns[sender] = nil
+        }
         return Changes(started: start(at: now))
     }
 
     /// Parks what hardly moves while others wait.
     mutating func review(at now: NetworkInstant) -> Changes {
         var changes = Changes()
+        let isStarved = isStarved
         for id in running.keys.sorted() {
-            guard var transfer = running[id] else { continue }
+            guard var transfer = running[id], !transfer.isStarving else { continue }
             if transfer.moved >= limits.leastBytes {
                 (transfer.moved, transfer.reviewedAt, transfer.isParked) = (0, now, false)
-            } else if !waiting.isEmpty {
+            } else if isContended {
                 let idle = now.duration(since: transfer.reviewedAt)
-                if !transfer.isParked, idle >= limits.patience, parkedCount < limits.parked {
+                if !waiting.isEmpty, !transfer.isParked, idle >= limits.patience, parkedCount < limits.parked {
                     transfer.isParked = true
-                } else if idle >= limits.longPatience, !transfer.isParked || parkedCount >= limits.parked {
+                } else if idle >= limits.longPatience, !transfer.isParked || parkedCount >= limits.parked || isStarved {
                     changes.ended.append(id)
                 }
             }
@@ -110,15 +130,25 @@ struct TransferQueue {
             && running.values.count(where: { $0.sender == sender }) < limits.placesPerSender + limits.parkedPerSender
     }
 
-    /// Gives free places to those who wait: first to whose sender has the fewest, then by order of arrival.
+    private mutating func run(_ id: ID, of sender: NodeID, at now: NetworkInstant) {
+        lastTurn += 1
+        turns[sender] = lastTurn
+        running[id] = Running(sender: sender, reviewedAt: now)
+    }
+
+    /// Gives free places to those who wait: first to whose sender has the fewest, then to whose last turn was longest ago,
+    /// then by order of arrival.
     private mutating func start(at now: NetworkInstant) -> [ID] {
         var started: [ID] = []
         while true {
             let candidates = waiting.indices.filter { hasPlace(for: waiting[$0].sender) }
-            guard let next = candidates.min(by: { places(of: waiting[$0].sender) < places(of: waiting[$1].sender) })
-            else { return started }
+            func rank(_ index: Int) -> (Int, UInt64) {
+                let sender = waiting[index].sender
+                return (places(of: sender), turns[sender, default: 0])
+            }
+            guard let next = candidates.min(by: { rank($0) < rank($1) }) else { return started }
             let (id, sender) = waiting.remove(at: next)
-            running[id] = Running(sender: sender, reviewedAt: now)
+            run(id, of: sender, at: now)
             started.append(id)
         }
     }

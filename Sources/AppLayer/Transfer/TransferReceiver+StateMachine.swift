@@ -25,6 +25,8 @@ struct TransferReceiverStateMachine {
         /// What cannot be stored here; its bytes may be on their way still.
         var refused: Set<Int> = []
         var summary = TransferSummary()
+        /// Bytes of the sender's words that ``summary`` keeps.
+        var reasonBytes = 0
 
         var isComplete: Bool { next == files.count && current == nil && unstored.isEmpty }
     }
@@ -307,7 +309,7 @@ extension TransferReceiverStateMachine.Receiving {
             next += 1
         }
         guard !refused.contains(index) else { return .none }
-        let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
+        let failure = TransferFailure(index: index, path: offer.entries[index].path, error: bounded(error))
         summary.failed.append(failure)
         return .skip(failure, started: started)
     }
@@ -321,5 +323,12 @@ extension TransferReceiverStateMachine.Receiving {
         let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
         summary.failed.append(failure)
         return failure
+    }
+
+    /// The sender's words as far as there is room for them: they are kept to the end, a thousand bytes a file.
+    private mutating func bounded(_ error: TransferError) -> TransferError {
+        reasonBytes += error.message.utf8.count
+        guard reasonBytes > TransferLimits.reasonsBytes else { return error }
+        return TransferError(error.code, "not sent, as others before it", from: error.speaker)
     }
 }

@@ -15,6 +15,8 @@ public struct ReceivePolicy: Sendable {
     public var admit: @Sendable (IncomingTransfer) async -> Decision
     /// Asked once the names and the size have passed; may take its time.
     public var decide: @Sendable (TransferOffer, IncomingTransfer) async -> Decision
+    /// Waited for before files are stored: whoever tells of each of them may have fallen behind.
+    public var pace: @Sendable () async throws -> Void = {}
 
     public init(
         maximumSize: UInt64? = nil,

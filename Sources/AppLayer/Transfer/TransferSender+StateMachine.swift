@@ -14,6 +14,8 @@ struct TransferSenderStateMachine {
         var next = 0
         /// Entries that the receiver cannot store.
         var refused: Set<Int> = []
+        /// Bytes of the receiver's words that ``summary`` keeps of them.
+        var reasonBytes = 0
         var summary = TransferSummary()
     }
 
@@ -122,6 +124,7 @@ struct TransferSenderStateMachine {
         }
         guard pieces <= TransferLimits.pieces else { return violation("claims of \(pieces) pieces") }
         if page.more {
+            guard !page.files.isEmpty else { return violation("an empty page of what it holds") }
             state = .awaitingAccept(held, pieces: pieces)
             return .progress
         }
@@ -195,7 +198,11 @@ struct TransferSenderStateMachine {
             guard isFolder || files.unconfirmed.removeValue(forKey: index) != nil || index >= files.next else {
                 return .progress
             }
-            let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
+            files.reasonBytes += error.message.utf8.count
+            let isTooMuch = files.reasonBytes > TransferLimits.reasonsBytes
+            let kept =
+                isTooMuch ? TransferError(error.code, "not stored, as others before it", from: error.speaker) : error
+            let failure = TransferFailure(index: index, path: offer.entries[index].path, error: kept)
             files.summary.failed.append(failure)
             return .fileRefused(failure)
         }

@@ -1,4 +1,5 @@
 public import QUIC
+internal import SystemLayer
 
 /// Sends files, folders or a stream over one stream of a connection, and ends when the receiver has verified all.
 @NetworkActor
@@ -103,6 +104,9 @@ private final class SenderRun {
     }
 
     private func handle(_ frame: TransferReceiverFrame) throws -> TransferSummary? {
+        if case .working = frame, !monitor.handleEmptyFrame(now: clock.now) {
+            throw TransferError.violation("the receiver sent a flood of empty frames")
+        }
         let action = machine.handle(frame)
         monitor.handleFrame(frame, now: clock.now)
         switch action {
@@ -225,10 +229,7 @@ private final class SenderRun {
             if let word, word.code != .connectionLost { return close(word) }
             return close(TransferError(.connectionLost, "\(error)", underlying: error))
         }
-        let reason =
-            cancelled
-            ? TransferError(.cancelled, "the sender cancelled the transfer")
-            : error as? TransferError ?? TransferError(.cancelled, "\(error)", underlying: error)
+        let reason = Self.reason(error, cancelled: cancelled)
         if reason.isFromPeer || reason.code == .connectionLost { return close(reason) }
         if !isWriting, let frame = try? TransferSenderFrame.cancel(reason).encoded() {
             _ = try? await clock.withDeadline(timing.farewell) { [stream] in
@@ -238,6 +239,15 @@ private final class SenderRun {
             }
         }
         return close(reason)
+    }
+
+    /// What to tell: words of this protocol only, as an unknown error's may be anything.
+    private static func reason(_ error: any Error, cancelled: Bool) -> TransferError {
+        if cancelled || error is CancellationError {
+            return TransferError(.cancelled, "the sender cancelled the transfer", underlying: error)
+        }
+        if let error = error as? SessionError { return TransferError(error) }
+        return error as? TransferError ?? TransferError(.failed, "an internal error", underlying: error)
     }
 
     private func lastWord() async -> TransferError? {
@@ -256,6 +266,17 @@ private final class SenderRun {
 }
 
 extension TransferError {
+    /// What kept the two sides from agreeing on this protocol.
+    fileprivate init(_ error: SessionError) {
+        switch error.code {
+        case .unsupported, .notMember: self.init(.notAllowed, "it takes no files", from: .receiver, underlying: error)
+        case .busy: self.init(.busy, error.description, isFromPeer: true, underlying: error)
+        case .timeout: self.init(.stalled, error.description, underlying: error)
+        case .violation: self.init(.protocolViolation, error.description, underlying: error)
+        case .closed, .reset: self.init(.connectionLost, error.description, underlying: error)
+        }
+    }
+
     /// What a stream is reset with.
     var streamCode: UInt64 {
         switch code {

@@ -122,6 +122,11 @@ public final class TransferService {
         }
     }
 
+    fileprivate func setStarving(_ transfer: IncomingTransfer, _ isStarving: Bool) {
+        queue.setStarving(transfer.id, isStarving, at: clock.now)
+        scheduleReview()
+    }
+
     private func apply(_ changes: TransferQueue.Changes) {
         for id in changes.started { turns[id]?.started.resume(returning: ()) }
         for id in changes.ended {
@@ -130,7 +135,7 @@ public final class TransferService {
     }
 
     private func scheduleReview() {
-        guard reviewTimer == nil, queue.waitingCount > 0 else { return }
+        guard reviewTimer == nil, queue.isContended else { return }
         reviewTimer = clock.schedule(after: Self.reviewInterval) { [weak self] in
             guard let self else { return }
             reviewTimer = nil
@@ -159,6 +164,9 @@ final class TransferTurn {
     ///
     /// - Throws: ``TransferError`` `.busy`.
     func wait() async throws { try await service?.waitForPlace(self) }
+
+    /// The transfer has a place and waits for descriptors, or has them.
+    func setStarving(_ isStarving: Bool) { service?.setStarving(transfer, isStarving) }
 
     /// Books memory for a part of the offer that has arrived.
     ///

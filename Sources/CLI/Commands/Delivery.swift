@@ -174,10 +174,14 @@ final class Delivery {
     /// Lines about what was not sent.
     private nonisolated static let mostTold = 100
 
+    /// Names that are counted: a peer may offer a million.
+    private static let mostCounted = 10_000
+
     static func name(of offer: TransferOffer) -> String {
         guard let first = offer.entries.first else { return "" }
         let name = TerminalText.escape(first.path.first ?? "")
-        let tops = Set(offer.entries.map { $0.path.first ?? "" }).count
+        let tops = offer.entries.topCount(atMost: mostCounted)
+        if tops == mostCounted { return "\(name) and many more" }
         return tops == 1 ? name : "\(name) and \(tops - 1) more"
     }
 }

@@ -103,7 +103,8 @@ extension OptionEntry {
         "stdout", summary: "write received content to standard output",
         paragraphs: [
             "Write the content of what is received to standard output, and notes to standard error. Refused when standard "
-                + "output is a terminal."
+                + "output is a terminal. With `--once`, the command fails when what has begun to be written breaks off; "
+                + "without, a note tells it, and the next thing follows."
         ])
 }
 

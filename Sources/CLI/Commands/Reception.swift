@@ -16,6 +16,8 @@ final class Reception {
         var isAccepted = false
         var hasPlace = false
         var bytes: UInt64 = 0
+        /// What it brings, escaped for a terminal.
+        var name: String?
         var meter: ProgressMeter?
     }
 
@@ -23,6 +25,7 @@ final class Reception {
     private let output: Output
     private let done = Waiter<Void>()
     private let place: OncePlace
+    private let writer = MessageWriter()
     private var clock: (any NetworkClock)?
     private var incoming: [IncomingTransfer: Incoming] = [:]
     private var files = 0
@@ -47,9 +50,13 @@ final class Reception {
             output.note("a message from \(message.from) was not taken: \(TerminalText.escape("\(error)"))")
         }
         guard let destination else { return }
-        let policy = ReceivePolicy(
+        var policy = ReceivePolicy(
             maximumSize: plan.maximumBytes, decide: { [self] _, transfer in await decide(transfer) },
             admit: { [self] in await admit($0) })
+        policy.pace = { [output, clock = node.clock] in
+            // Each file is told of, and none of that is dropped.
+            while output.isBacklogged { try await clock.sleep(for: Self.backlogPause) }
+        }
         node.receiveTransfers(
             to: destination, policy: policy, limits: limits, events: { [self] in handle($0, of: $1) },
             completion: { [self] in complete($0, of: $1) })
@@ -103,25 +110,36 @@ final class Reception {
 
     private func take(_ message: IncomingMessage) async throws -> [UInt8]? {
         guard isAllowed(message.from) else { throw MessageRefusal("it does not receive from you") }
-        guard !output.isBacklogged else { throw MessageRefusal("nobody reads what it has received so far") }
+        guard !output.isBacklogged else { throw MessageRefusal(Self.unread) }
         guard try await takePlace() else { throw MessageRefusal("one thing was wanted, and it came or is coming") }
-        output.record(
-            "message",
-            [
-                .string("from", message.from.description), .string("protocol", message.protocolName),
-                .text(message.body, named: "text", orBase64: "base64"),
-            ])
-        if case .standardOutput = plan.destination {
-            output.content(message.body)
-        } else {
-            // One line whatever the text: a line feed in it could begin what looks like another sender's message.
-            output.result("\(message.from): \(TerminalText.escape(message.body))")
+        let text = await text(of: message)
+        guard !output.isBacklogged else {
+            place.leave(filled: false)
+            throw MessageRefusal(Self.unread)
+        }
+        switch text {
+        case .field(let field):
+            let from = message.from.description
+            output.record("message", [.string("from", from), .string("protocol", message.protocolName), field])
+        // One line whatever the text: a line feed in it could begin what looks like another sender's message.
+        case .line(let line): output.result("\(message.from): \(line)")
+        case .content: output.content(message.body)
         }
         messages += 1
         bytes += UInt64(message.body.count)
         finishOne()
         return plan.reply
     }
+
+    /// The message as it is printed. A large one takes as long as a thousand packets: elsewhere, and one at a time.
+    private func text(of message: IncomingMessage) async -> MessageText {
+        if case .standardOutput = plan.destination { return .content }
+        guard message.body.count > Self.quickBytes else { return MessageText(message.body, isJSON: output.isJSON) }
+        return await writer.text(of: message.body, isJSON: output.isJSON)
+    }
+
+    /// Bytes of a message that are printed as quickly as its packets are read.
+    private nonisolated static let quickBytes = 16 * 1024
 
     /// A message waits a little for a transfer that may break off; its sender has a timeout of its own.
     private func takePlace() async throws -> Bool {
@@ -134,6 +152,8 @@ final class Reception {
     }
 
     private static let messagePatience = Duration.seconds(5)
+    private nonisolated static let backlogPause = Duration.milliseconds(100)
+    private nonisolated static let unread = "nobody reads what it has received so far"
 
     // MARK: Transfers
 
@@ -148,6 +168,7 @@ final class Reception {
     }
 
     private func decide(_ transfer: IncomingTransfer) async -> ReceivePolicy.Decision {
+        guard !output.isBacklogged else { return .refuse(.busy, Self.unread) }
         guard await place.take() else { return .refuse(.busy, "it wanted one thing, and that came") }
         guard incoming[transfer] != nil else {
             // The transfer broke off while it waited.
@@ -165,7 +186,9 @@ final class Reception {
             let total = offer.hasStream ? nil : offer.totalSize
             incoming[transfer]?.offer = offer
             incoming[transfer]?.start = clock.now
-            incoming[transfer]?.meter = ProgressMeter(name: Delivery.name(of: offer), total: total)
+            let name = Delivery.name(of: offer)
+            incoming[transfer]?.name = name
+            incoming[transfer]?.meter = ProgressMeter(name: name, total: total)
         case .accepted:
             incoming[transfer]?.isAccepted = true
             sayOffer(of: transfer, refusal: nil)
@@ -188,7 +211,7 @@ final class Reception {
                 .bool("accepted", refusal == nil), .string("reason", refusal),
             ])
         let size = offer.map { $0.hasStream ? "" : " (\(FixedPoint.bytes($0.totalSize)))" } ?? ""
-        let what = "\(offer.map { Delivery.name(of: $0) } ?? "a transfer")\(size) from \(transfer.sender)"
+        let what = "\(incoming[transfer]?.name ?? "a transfer")\(size) from \(transfer.sender)"
         output.note(refusal.map { "refused \(what): \($0)" } ?? "receiving \(what)")
     }
 
@@ -237,9 +260,10 @@ final class Reception {
                 incoming[transfer] = nil
             }
             guard known?.hasPlace ?? false else { return }
-            // What is on standard output already can't be taken back, and would come again; and where it can't be written,
-            // nothing that comes can be.
-            if case .standardOutput = plan.destination, known?.bytes ?? 0 > 0 || Self.isOwn(error) {
+            // The one thing that was wanted can't be taken back from standard output, and would come again; and where that
+            // can't be written, nothing that comes can be.
+            let isSpoilt = plan.once && known?.bytes ?? 0 > 0
+            if case .standardOutput = plan.destination, isSpoilt || Self.isOwn(error) {
                 done.resume(throwing: mapped)
             } else {
                 place.leave(filled: false)

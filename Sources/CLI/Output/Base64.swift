@@ -6,11 +6,12 @@ enum Base64 {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)
         for start in stride(from: 0, to: bytes.count, by: 3) {
-            let group = bytes[start..<min(start + 3, bytes.count)]
-            let bits = group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
+            let count = min(bytes.count - start, 3)
+            var bits: UInt32 = 0
+            for index in 0..<3 { bits = bits << 8 | (index < count ? UInt32(bytes[start + index]) : 0) }
             for index in 0..<4 {
                 let digit = Int(bits >> UInt32(18 - 6 * index)) & 63
-                text.append(index <= group.count ? alphabet[digit] : UInt8(ascii: "="))
+                text.append(index <= count ? alphabet[digit] : UInt8(ascii: "="))
             }
         }
         return String(decoding: text, as: UTF8.self)

@@ -8,6 +8,8 @@ enum JSONValue: Equatable, Sendable {
     case string(String)
     case array([JSONValue])
     case object([JSONField])
+    /// What ``encoded`` gave for a value before: large ones are not encoded where others wait.
+    case preencoded(String)
 
     /// The value on one line (RFC 8259). Beside what JSON demands, everything is escaped that a terminal could act
     /// on, so that the output can be looked at safely; a decoder gets the very string either way.
@@ -24,6 +26,7 @@ enum JSONValue: Equatable, Sendable {
         case .int(let value): text += String(value)
         case .fixed(let value, let decimals): text += FixedPoint.text(value, decimals: decimals)
         case .string(let value): Self.write(string: value, to: &text)
+        case .preencoded(let value): text += value
         case .array(let values): Self.write(values, between: "[", "]", to: &text) { $0.write(to: &$1) }
         case .object(let fields):
             Self.write(fields, between: "{", "}", to: &text) { field, text in
@@ -47,20 +50,26 @@ enum JSONValue: Equatable, Sendable {
     }
 
     private static func write(string: String, to text: inout String) {
-        text += "\""
-        for scalar in string.unicodeScalars {
+        var result = [UInt8(ascii: "\"")]
+        var scanner = UTF8Scanner(Array(string.utf8))
+        while true {
+            result += scanner.takePlain()
+            guard let piece = scanner.next() else { break }
+            // A string's bytes are valid.
+            guard case .scalar(let scalar) = piece else { continue }
             switch scalar {
-            case "\"": text += "\\\""
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            case "\r": text += "\\r"
-            case "\t": text += "\\t"
+            case "\"": result += "\\\"".utf8
+            case "\\": result += "\\\\".utf8
+            case "\n": result += "\\n".utf8
+            case "\r": result += "\\r".utf8
+            case "\t": result += "\\t".utf8
             case let scalar where TerminalText.isUnsafe(scalar):
-                for unit in String(scalar).utf16 { text += "\\u" + TerminalText.hex(UInt32(unit), digits: 4) }
-            case let scalar: text.unicodeScalars.append(scalar)
+                for unit in scalar.utf16 { result += ("\\u" + TerminalText.hex(UInt32(unit), digits: 4)).utf8 }
+            case let scalar: result += scalar.utf8
             }
         }
-        text += "\""
+        result.append(UInt8(ascii: "\""))
+        text += String(decoding: result, as: UTF8.self)
     }
 }
 

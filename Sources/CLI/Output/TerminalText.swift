@@ -4,21 +4,22 @@ enum TerminalText {
     /// (C0, DEL, C1), format characters (bidi controls, zero-width ones), line separators, and bytes that are not
     /// UTF-8. A backslash is doubled, so that no two inputs give the same output.
     static func escape(_ bytes: some Sequence<UInt8>) -> String {
-        var result = ""
+        var result: [UInt8] = []
         var decoder = UTF8Scanner(Array(bytes))
-        while let piece = decoder.next() {
+        while true {
+            result += decoder.takePlain()
+            guard let piece = decoder.next() else { return String(decoding: result, as: UTF8.self) }
             switch piece {
-            case .invalid(let byte): result += "\\x" + hex(UInt32(byte), digits: 2)
-            case .scalar("\\"): result += "\\\\"
-            case .scalar("\n"): result += "\\n"
-            case .scalar("\t"): result += "\\t"
-            case .scalar("\r"): result += "\\r"
+            case .invalid(let byte): result += ("\\x" + hex(UInt32(byte), digits: 2)).utf8
+            case .scalar("\\"): result += "\\\\".utf8
+            case .scalar("\n"): result += "\\n".utf8
+            case .scalar("\t"): result += "\\t".utf8
+            case .scalar("\r"): result += "\\r".utf8
             case .scalar(let scalar) where isUnsafe(scalar):
-                result += "\\u{" + hex(scalar.value, digits: 1) + "}"
-            case .scalar(let scalar): result.unicodeScalars.append(scalar)
+                result += ("\\u{" + hex(scalar.value, digits: 1) + "}").utf8
+            case .scalar(let scalar): result += scalar.utf8
             }
         }
-        return result
     }
 
     static func escape(_ text: String) -> String { escape(text.utf8) }
@@ -59,10 +60,25 @@ struct UTF8Scanner {
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }
 
+    /// The printable ASCII that follows, up to a quotation mark or a backslash: most of any text, and quickly done with.
+    mutating func takePlain() -> ArraySlice<UInt8> {
+        let start = position
+        while position < bytes.count, Self.isPlain(bytes[position]) { position += 1 }
+        return bytes[start..<position]
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte >= 0x20 && byte < 0x7f && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+    }
+
     mutating func next() -> Piece? {
         guard position < bytes.count else { return nil }
         let first = bytes[position]
         let length = Self.length(ofSequenceStartingWith: first)
+        if length == 1 {
+            position += 1
+            return first < 0x80 ? .scalar(Unicode.Scalar(first)) : .invalid(first)
+        }
         let end = min(position + length, bytes.count)
         if let text = String(validating: bytes[position..<end], as: UTF8.self), let scalar = text.unicodeScalars.first {
             position = end

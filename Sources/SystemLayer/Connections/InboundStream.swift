@@ -92,6 +92,8 @@ struct InboundStream {
     }
 
     private func registration(for name: String) async throws -> Registration? {
+        // Nothing here has another name; and comparing text with marks in a wrong order takes the square of the time.
+        guard name.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
         if ProtocolRegistry.gate(of: name) == .members, !session.isAdmitted {
             guard await session.waitForMembership() else { throw SessionError(.notMember) }
         }

@@ -13,6 +13,8 @@ public enum Ping {
     public nonisolated static let idleLimit = Duration.seconds(120)
     /// Streams of one session served at once, as the specification has it.
     public nonisolated static let streamsPerSession = 2
+    /// Pings that were given up and whose echoes may still come.
+    public nonisolated static let awaitedLimit = 1024
     /// Bytes of echoes that the peer may leave unacknowledged: a link of a second's delay at the full rate has half of it.
     public nonisolated static let unacknowledgedLimit = 2 * ratePerSecond * payloadSize
 
@@ -41,6 +43,8 @@ public final class Pinger {
     private let stream: NegotiatedStream
     private let session: Session
     private var received: [UInt8] = []
+    /// What was sent and has not come back: the echo of a ping that was given up may still come.
+    private var awaited: [[UInt8]] = []
 
     init(_ stream: NegotiatedStream, session: Session) {
         self.stream = stream
@@ -70,19 +74,23 @@ public final class Pinger {
     private func roundTrip() async throws -> Duration {
         let payload = PingPayload.random()
         let start = session.clock.now
+        guard awaited.count < Ping.awaitedLimit else { throw SessionError(.timeout) }
+        awaited.append(payload)
         try await stream.write(Chunk(payload))
-        while received.count < payload.count {
+        while true {
+            while received.count >= payload.count {
+                let echo = Array(received.prefix(payload.count))
+                received.removeFirst(payload.count)
+                guard echo == awaited.removeFirst() else {
+                    throw SessionError(.violation, detail: "the echo differs from the ping")
+                }
+                if awaited.isEmpty { return session.clock.now.duration(since: start) }
+            }
             guard let chunk = try await stream.read() else {
                 throw SessionError(.violation, detail: "the ping stream ended")
             }
             received.append(contentsOf: chunk.array())
         }
-        let elapsed = session.clock.now.duration(since: start)
-        guard received == payload else {
-            throw SessionError(.violation, detail: "the echo differs from the ping")
-        }
-        received = []
-        return elapsed
     }
 }
 

@@ -40,11 +40,15 @@ extension FrameReader {
 
     /// Waits for the end of a circuit: what the other side says, or `closed` when it just goes away.
     ///
-    /// - Parameter onConfirm: called when the other side confirms it meanwhile.
+    /// - Parameter onConfirm: called when the other side confirms it meanwhile, which it does once: a flood of small
+    ///   messages would take the thread.
     func circuitEnd(onConfirm: @NetworkActor () -> Void = {}) async -> CircuitEnd {
+        var isConfirmed = false
         while let message = try? await nextMessage() {
             switch message {
-            case .confirm: onConfirm()
+            case .confirm where !isConfirmed:
+                isConfirmed = true
+                onConfirm()
             case .ended(let end): return end
             default: return .closed
             }

@@ -1,4 +1,5 @@
 import Glibc
+import Identity
 import QUIC
 import Testing
 
@@ -26,6 +27,25 @@ import Testing
     @Test func moreThanThereAreInAllIsAllOfThem() {
         var queue = DescriptorQueue(capacity: 5)
         #expect(queue.request(1, atLeast: 50, upTo: 100) == 5)
+    }
+
+    /// One sender with transfers that say that they are at work, and no more.
+    @Test func anOwnerLeavesAQuarterToOthers() {
+        let (greedy, other) = (IdentityKey.generate().nodeID, IdentityKey.generate().nodeID)
+        var queue = DescriptorQueue(capacity: 384)
+        var held = 0
+        for id in DescriptorQueue.ID(0)..<20 { held += queue.request(id, atLeast: 16, upTo: 272, of: greedy) ?? 0 }
+        #expect(held <= 288 && queue.free >= 96 && queue.waitingCount > 0)
+        // Those who wait for their own share are not in the way.
+        #expect(queue.request(20, atLeast: 16, upTo: 272, of: other) == 52)
+        let waiting = queue.waitingCount
+        #expect(queue.release(52, of: other).isEmpty)
+        #expect(queue.release(held, of: greedy).count > 0 && queue.waitingCount < waiting)
+    }
+
+    @Test func theFirstOfAnOwnerMayBeAllThereIs() {
+        var queue = DescriptorQueue(capacity: 12)
+        #expect(queue.request(1, atLeast: 16, upTo: 272, of: IdentityKey.generate().nodeID) == 12)
     }
 
     @Test func whoWithdrawsLetsTheNextPass() {

@@ -126,6 +126,26 @@ import Testing
         withExtendedLifetime(opened) {}
     }
 
+    /// An offer is only words: whoever has left something here may still come for it.
+    @Test func anOfferThatDoesNotFitRemovesNothing() async throws {
+        let left = try leave("left", bytes: 100_000, age: 3600)
+        let entry = TransferEntry(kind: .file, path: ["huge"], size: 1 << 62)
+        let sink = FolderSink(
+            folder: try folder.open(), offer: try TransferOffer(entries: [entry]), sender: try #require(testSender),
+            partials: 4, pulse: TransferPulse())
+        let patience = PartialPatience(since: NetworkInstant(nanoseconds: 0), isOver: false)
+        #expect(throws: TransferError(.noSpace, "")) { try sink.prepare(patience) }
+        sink.finish(confirmed: false)
+        #expect(exists(left))
+    }
+
+    @Test func aNameThatManyHaveIsTakenAllTheSame() async throws {
+        try write([1], to: inbox + "/x")
+        for number in 1..<TransferLimits.numberedNames { try write([1], to: inbox + "/x (\(number))") }
+        let file = try await send("x", "one")
+        #expect(file.storedPath[0].hasPrefix("x (") && exists(inbox + "/" + file.storedPath[0]))
+    }
+
     /// A changed source takes over what its earlier version left, whatever its size.
     @Test func theNextVersionOfAFileLeavesNoPartialFileOfTheLast() async throws {
         var generator = SeededGenerator(seed: 91)

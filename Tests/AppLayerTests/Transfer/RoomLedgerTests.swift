@@ -1,42 +1,80 @@
+import QUIC
 import Testing
 
 @testable import AppLayer
 
 @Suite struct RoomLedgerTests {
     private let room = FileSystemRoom(device: 1, freeBytes: 100, blockSize: 1)
+    private let start = NetworkInstant(nanoseconds: 1_000_000_000)
+
+    private func at(_ seconds: Int) -> NetworkInstant { start.advanced(by: .seconds(seconds)) }
 
     @Test func twoThatFitAloneDoNotFitTogether() {
         var ledger = RoomLedger()
-        #expect(ledger.reserve(60, for: 1, in: room) == .reserved)
-        #expect(ledger.reserve(60, for: 2, in: room) == .refused(available: 40, reservedByOthers: 60))
-        #expect(ledger.reserve(40, for: 2, in: room) == .reserved)
+        #expect(ledger.reserve(61, for: 1, in: room, at: start) == .reserved)
+        ledger.wrote(1, for: 1, at: start)
+        #expect(ledger.reserve(60, for: 2, in: room, at: start) == .refused(available: 40, reservedByOthers: 60))
+        #expect(ledger.reserve(40, for: 2, in: room, at: start) == .reserved)
         ledger.release(1)
-        #expect(ledger.reserve(60, for: 3, in: room) == .reserved)
+        #expect(ledger.reserve(60, for: 3, in: room, at: start) == .reserved)
+    }
+
+    /// One member offers all that is free, and sends nothing.
+    @Test func whatIsOnlySaidKeepsHalfForAMinute() {
+        var ledger = RoomLedger()
+        for id in RoomLedger.ID(1)...8 { _ = ledger.reserve(100, for: id, in: room, at: start) }
+        #expect(ledger.reserve(51, for: 9, in: room, at: start) == .refused(available: 50, reservedByOthers: 50))
+        #expect(ledger.reserve(50, for: 9, in: room, at: start) == .reserved)
+        // To say it again makes it no younger.
+        _ = ledger.reserve(100, for: 1, in: room, at: at(30))
+        #expect(ledger.reserve(100, for: 9, in: room, at: at(60)) == .reserved)
+    }
+
+    @Test func whatMovesKeepsItsRoom() {
+        var ledger = RoomLedger()
+        let disk = FileSystemRoom(device: 1, freeBytes: 1 << 40, blockSize: 1)
+        let most: UInt64 = 3 << 38
+        #expect(ledger.reserve(most, for: 1, in: disk, at: start) == .reserved)
+        for second in 0..<300 { ledger.wrote(10 << 20, for: 1, at: at(second)) }
+        let left = most - 300 * (10 << 20)
+        #expect(ledger.reserved(in: disk, beside: 2, at: at(300)) == left)
+        // A drip vouches for a day of dripping.
+        for minute in 6..<10 { ledger.wrote(1000, for: 1, at: at(60 * minute)) }
+        #expect(ledger.reserved(in: disk, beside: 2, at: at(599)) == 1000 * RoomLedger.vouched)
+        #expect(ledger.reserved(in: disk, beside: 2, at: at(10_000)) == 0)
     }
 
     @Test func whatIsWrittenIsCountedOnce() {
         var ledger = RoomLedger()
-        _ = ledger.reserve(60, for: 1, in: room)
-        ledger.wrote(50, for: 1)
+        _ = ledger.reserve(60, for: 1, in: room, at: start)
+        ledger.wrote(50, for: 1, at: start)
         // The disk has 50 less by now, and 10 more will come.
         let later = FileSystemRoom(device: 1, freeBytes: 50, blockSize: 1)
-        #expect(ledger.reserve(40, for: 2, in: later) == .reserved)
-        #expect(ledger.reserve(41, for: 3, in: later) == .refused(available: 0, reservedByOthers: 50))
-        ledger.wrote(1000, for: 1)
-        #expect(ledger.reserved(on: 1, beside: 2) == 0)
+        #expect(ledger.reserve(41, for: 2, in: later, at: start) == .refused(available: 40, reservedByOthers: 10))
+        #expect(ledger.reserve(40, for: 2, in: later, at: start) == .reserved)
+        ledger.wrote(1000, for: 1, at: start)
+        #expect(ledger.reserved(in: later, beside: 2, at: start) == 0)
     }
 
     @Test func anotherFileSystemIsAnotherMatter() {
         var ledger = RoomLedger()
-        _ = ledger.reserve(100, for: 1, in: room)
-        #expect(ledger.reserve(100, for: 2, in: FileSystemRoom(device: 2, freeBytes: 100, blockSize: 1)) == .reserved)
+        let other = FileSystemRoom(device: 2, freeBytes: 100, blockSize: 1)
+        _ = ledger.reserve(100, for: 1, in: room, at: start)
+        #expect(ledger.reserve(100, for: 2, in: other, at: start) == .reserved)
     }
 
     @Test func sumsDoNotOverflow() {
         var ledger = RoomLedger()
         let endless = FileSystemRoom(device: 1, freeBytes: .max, blockSize: 1)
-        #expect(ledger.reserve(.max, for: 1, in: endless) == .reserved)
-        #expect(ledger.reserve(1, for: 2, in: endless) == .refused(available: 0, reservedByOthers: .max))
+        #expect(ledger.reserve(.max, for: 1, in: endless, at: start) == .reserved)
+        ledger.wrote(1 << 62, for: 1, at: start)
+        let left = UInt64.max - 1 << 62
+        #expect(
+            ledger.reserve(.max, for: 2, in: endless, at: start)
+                == .refused(available: 1 << 62, reservedByOthers: left))
+        #expect(ledger.reserve(1 << 62, for: 2, in: endless, at: start) == .reserved)
+        #expect(ledger.reserve(.max, for: 3, in: endless, at: start) != .reserved)
+        #expect(endless.adding(1) == endless)
         #expect(FileSystemRoom(device: 1, freeBytes: 0, blockSize: 4096).taken(by: .max) == .max)
         #expect(FileSystemRoom(device: 1, freeBytes: 0, blockSize: 4096).taken(by: 1) == 4096)
         #expect(FileSystemRoom(device: 1, freeBytes: 0, blockSize: 4096).taken(by: 8192) == 8192)

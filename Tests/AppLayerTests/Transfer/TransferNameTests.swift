@@ -47,6 +47,32 @@ import Testing
         #expect(TransferName.onDisk(path: ["." + String(repeating: "x", count: 254)])[0].utf8.count == 255)
     }
 
+    /// A name of a receiver's own that only the writing out, or the file system, makes.
+    @Test func noNameBecomesOneOfOurs() throws {
+        let mark = ".dep2p-partial-0123456789abcdef"
+        // Written out, it grows by six bytes: as many are cut off behind the mark.
+        let padding = String(repeating: "p", count: 255 - 1 - 2 - mark.utf8.count - 6)
+        let path = try TransferName.checked(path: ["d", ".\u{ad}" + padding + mark + "yyyyyy"])
+        let made = TransferName.onDisk(path: path)[1]
+        #expect(!TransferName.isReserved(made) && made.hasPrefix("_.{U+00AD}") && made.utf8.count <= 255)
+        for name in [".x\(mark).", ".x\(mark) ", ".dep2p-resume?", ".dep2p-resume-."] {
+            #expect(!TransferName.isReserved(TransferName.portable(name)), "\(name)")
+        }
+    }
+
+    /// To put marks in order takes the square of their number: half a million of them, hours.
+    @Test func longNamesAreNotNormalized() {
+        let half = 262_144
+        let name = "a" + String(repeating: "\u{345}", count: half) + String(repeating: "\u{316}", count: half)
+        #expect(throws: TransferError(.badName, "")) { try TransferName.checked(path: [name]) }
+    }
+
+    /// What becomes short enough passes.
+    @Test func decomposedNamesMayBeThreeTimesAsLong() throws {
+        let name = String(repeating: "\u{1112}\u{1161}\u{11ab}", count: 85)
+        #expect(try TransferName.checked(path: [name])[0].utf8.count == 255)
+    }
+
     @Test func portableNamesAreTakenEverywhere() {
         #expect(TransferName.portable("a<b>:\"|?*c") == "a_b______c")
         #expect(TransferName.portable("end. .") == "end")

@@ -88,6 +88,29 @@ import Testing
         #expect(other.leave(0, at: at(601)).started == [1])
     }
 
+    /// Those that are parked hold descriptors, and may hold all of them.
+    @Test func whereDescriptorsAreMissingTheLongIdleEnd() {
+        var queue = TransferQueue(TransferQueueLimits(places: 2))
+        _ = queue.arrive(0, from: senders[0], at: at(0))
+        _ = queue.arrive(1, from: senders[1], at: at(0))
+        #expect(!queue.isContended)
+        queue.setStarving(1, true, at: at(1))
+        #expect(queue.isContended)
+        #expect(queue.review(at: at(599)) == .init())
+        #expect(queue.review(at: at(600)) == .init(started: [], ended: [0]))
+        queue.setStarving(1, false, at: at(601))
+        #expect(!queue.isContended && queue.review(at: at(5000)) == .init())
+    }
+
+    /// A sender that has many waiting, and whose transfer ended for being idle, is not the next at once.
+    @Test func whoHadATurnWaitsForTheOthers() {
+        var queue = TransferQueue(.oneAtATime)
+        for id in 0..<3 as Range<UInt64> { _ = queue.arrive(id, from: senders[0], at: at(0)) }
+        #expect(queue.arrive(3, from: senders[1], at: at(1)) == .wait)
+        #expect(queue.leave(0, at: at(2)).started == [3])
+        #expect(queue.leave(3, at: at(3)).started == [1])
+    }
+
     /// Any order of events: the limits hold, and nobody waits while there is a place for it.
     @Test func randomTransfersNeverExceedTheLimits() {
         var generator = SeededGenerator(seed: 81)

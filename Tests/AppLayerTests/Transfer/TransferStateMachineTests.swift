@@ -81,6 +81,13 @@ import Testing
         #expect(twice.handle(.accept(HeldPage(files: [claim], more: false))) == .fail(Self.violation))
     }
 
+    @Test func firstComponentsAreCounted() throws {
+        let paths = [["a"], ["a", "x"], ["é"], ["b", "a"], ["b"], ["a"], [String(repeating: "n", count: 200), "c"]]
+        let entries = TransferEntries(paths.map { TransferEntry(kind: .file, path: $0, size: 1) })
+        #expect(entries.topCount(atMost: 10) == 4 && entries.topCount(atMost: 3) == 3)
+        #expect(TransferEntries().topCount(atMost: 3) == 0)
+    }
+
     // MARK: Receiver
 
     @Test func aReceiverIsDoneWhenEverythingIsStored() throws {
@@ -105,6 +112,31 @@ import Testing
         }
         #expect(summary.bytes == 2)
         #expect(machine.handleEndOfStream() == .complete)
+    }
+
+    /// A thousand bytes a file, and a million files: what a peer says is kept as far as there is room.
+    @Test func reasonsAreKeptWithinALimit() throws {
+        let count = 2000
+        let offer = try Self.offer(Array(repeating: 1, count: count))
+        var machine = TransferReceiverStateMachine()
+        _ = machine.handle(Self.page(offer))
+        _ = machine.handleAccepted(held: [])
+        let reason = TransferError(.fileAccess, String(repeating: "r", count: 1000), from: .sender)
+        var kept = 0
+        for index in 0..<count - 1 {
+            guard case .skip(let failure, _) = machine.handle(.failed(index: index, reason)) else {
+                Issue.record("not skipped")
+                return
+            }
+            if failure.error.message == reason.message { kept += reason.message.utf8.count }
+            #expect(failure.error == reason && failure.error.isFromPeer)
+        }
+        #expect(kept <= TransferLimits.reasonsBytes && kept > TransferLimits.reasonsBytes / 2)
+    }
+
+    @Test func anEmptyPageOfClaimsIsAViolation() throws {
+        var machine = TransferSenderStateMachine(offer: try Self.offer([1]))
+        #expect(machine.handle(.accept(HeldPage(files: [], more: true))) == .fail(Self.violation))
     }
 
     @Test func onlyWhatIsHeldMayBeSkipped() throws {

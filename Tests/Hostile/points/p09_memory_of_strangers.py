@@ -2,7 +2,8 @@
 
 from hostile import quic_frames as q
 from hostile.connection import PING
-from hostile.node import assert_alive, resident
+from hostile.node import assert_alive, processor, resident
+from hostile.wire import MULTISTREAM, line
 
 PEERS = 16
 FLOOD = 4 << 20
@@ -92,3 +93,19 @@ def p09_memory_of_streams(lab):
     assert_alive(node)
     grown = resident(node) - before
     assert grown < len(peers) * 2 * SHARE, f"{len(peers)} strangers cost {grown >> 10} KiB"
+
+
+def p09_names_in_a_wrong_order(lab):
+    """Names of protocols that take the square of their length to compare are not compared."""
+    node = lab.listen()
+    costs = []
+    for name in ("a" * 1020, "a" + "\u0345" * 254 + "\u0316" * 254):
+        peer = lab.client(node)
+        before = processor(node)
+        for _ in range(60):
+            stream = peer.open_raw(line(MULTISTREAM) + line(name) * 15, fin=True)
+            stream.wait(lambda one: one.ended, 10, "answers")
+        costs.append(processor(node) - before)
+        peer.close()
+        peer.abandon()
+    assert costs[1] < 2 * max(costs[0], 0.1), f"names of marks cost {costs[1]:.2f} s, plain ones {costs[0]:.2f} s"

@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 
-COMMAND_TIMEOUT = 20
+# A machine that is busy compiling takes its time over the smallest command.
+COMMAND_TIMEOUT = 120
 
 
 class LabError(Exception):
@@ -13,7 +14,10 @@ class LabError(Exception):
 
 def run(*arguments, text=None):
     """Runs a command to its end and returns its output; raises LabError with what it said when it fails."""
-    done = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=COMMAND_TIMEOUT)
+    try:
+        done = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=COMMAND_TIMEOUT)
+    except subprocess.TimeoutExpired as expired:
+        raise LabError(f"{' '.join(arguments)}: does not end") from expired
     if done.returncode != 0:
         raise LabError(f"{' '.join(arguments)}: {done.stderr.strip() or done.returncode}")
     return done.stdout
