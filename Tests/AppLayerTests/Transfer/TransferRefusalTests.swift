@@ -134,6 +134,23 @@ import Testing
         #expect(summary.failed.map(\.index) == [0, 1, 4, 2] && summary.directories == 0)
     }
 
+    /// As a receiver does with a sender's.
+    @Test func wordsOfRefusalsAreKeptWithinALimit() throws {
+        var machine = TransferSenderStateMachine(offer: try Self.offer(2000))
+        _ = machine.handle(.accept(HeldPage(files: [], more: false)))
+        let reason = TransferError(.fileAccess, String(repeating: "r", count: 1000), from: .receiver)
+        var kept = 0
+        for index in 0..<2000 {
+            guard case .fileRefused(let failure) = machine.handle(.refused(index: index, reason)) else {
+                Issue.record("not refused")
+                return
+            }
+            if failure.error.message == reason.message { kept += reason.message.utf8.count }
+            #expect(failure.error == reason && failure.error.isFromPeer)
+        }
+        #expect(kept <= TransferLimits.reasonsBytes && kept > TransferLimits.reasonsBytes / 2)
+    }
+
     @Test func aReceiverIsDoneWithoutWhatItRefused() throws {
         let offer = try Self.offer(3)
         var machine = TransferReceiverStateMachine()

@@ -120,7 +120,7 @@ import Testing
         let offer = try Self.offer(Array(repeating: 1, count: count))
         var machine = TransferReceiverStateMachine()
         _ = machine.handle(Self.page(offer))
-        _ = machine.handleAccepted(held: [])
+        _ = machine.handleAccepted(held: [], takesZeros: false)
         let reason = TransferError(.fileAccess, String(repeating: "r", count: 1000), from: .sender)
         var kept = 0
         for index in 0..<count - 1 {
