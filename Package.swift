@@ -48,6 +48,8 @@ let package = Package(
         floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
         floor("Identity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"]),
+        .target(
+            name: "DeP2PStorage", dependencies: ["Identity", "CSQLite"], path: "Sources/Storage", swiftSettings: house),
         .target(name: "CSystem"),
         .target(name: "CQUICShim", dependencies: ["CNgtcp2", "CGnuTLS", "COpenSSL"]),
         // libminiupnpc-dev: UPnP port mapping.
@@ -61,6 +63,7 @@ let package = Package(
             providers: [.apt(["libngtcp2-dev", "libngtcp2-crypto-gnutls-dev"])]),
         .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
         .executableTarget(
@@ -72,6 +75,7 @@ let package = Package(
             name: "SessionTestSupport", dependencies: ["TestSupport", "SystemLayer", "QUIC", "Identity"],
             path: "Tests/SessionTestSupport", swiftSettings: house),
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
+        tests("StorageTests", of: ["SessionTestSupport", "DeP2PStorage"]),
         tests("WireTests", of: ["SessionTestSupport", "Wire"]),
         tests("QUICTests", of: ["QUIC", "CQUICShim", "Identity"], resources: [.copy("Vectors")]),
         tests(

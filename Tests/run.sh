@@ -81,11 +81,11 @@ report() {
 }
 
 imports_only_go_down() {
-    local floors=(Identity Wire QUIC SystemLayer RealmLayer AppLayer DeP2P CLI) index above
+    local floors=(Identity Wire Storage QUIC SystemLayer RealmLayer AppLayer DeP2P CLI) index above
     for index in "${!floors[@]}"; do
         above=$(IFS='|' && printf '%s' "${floors[*]:index+1}")
         [ -n "$above" ] || continue
-        report "imports that climb" "$(git grep -nE "^ *(@[a-zA-Z]+ +|public |internal |package )*import ($above)\$" -- \
+        report "imports that climb" "$(git grep -nE "^ *(@[a-zA-Z]+ +|public |internal |package )*import (DeP2P)?($above)\$" -- \
             "Sources/${floors[index]}")" || return 1
     done
 }

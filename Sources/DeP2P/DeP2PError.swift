@@ -115,7 +115,8 @@ extension DeP2PError {
             case .unreachable: .unreachable
             case .wrongPeer: .wrongPeer
             case .handshakeFailed: .handshakeFailed
-            case .closed: .peerOffline
+            case .closed, .peerAbsent: .peerOffline
+            case .relayBusy: .busy
             case .relayRefused: .relayRefused
             case .udpBlocked: .udpBlocked
             case .limit: .limit

@@ -7,7 +7,8 @@ extension Node {
         let surroundings = HolePunch.Surroundings(
             interfaces: { [weak endpoint] in Listening.interfaces(endpoint?.localAddresses ?? []) },
             observers: { [ownRelays] in ownRelays.compactMap(\.socketAddress) },
-            relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, hostMark: HostMark.current())
+            relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, usesStraightPaths: usesDirect,
+            hostMark: HostMark.current())
         let punch = HolePunch(connections, endpoint: endpoint, relays: relays, surroundings: surroundings)
         punch.start()
         return punch

@@ -30,7 +30,8 @@ public final class Node {
     /// Serves others, when this node is a relay.
     public let relayService: RelayService?
     let endpoint: Endpoint
-    /// Gets relayed connections onto straight paths; `nil` when these, or relays, are left out.
+    /// Gets relayed connections onto straight paths, where these are used, and from relay to relay; `nil` when relays are
+    /// left out.
     private(set) var holePunch: HolePunch?
     let identify: Identify
     private let stun: STUNService
@@ -138,7 +139,7 @@ public final class Node {
         startRelaying(configuration)
         // Who only goes out to others has no use for a way in.
         if usesDirect, configuration.reserves || configuration.relay != nil { startReachability() }
-        if configuration.usesRelays, usesDirect { holePunch = startPunching() }
+        if configuration.usesRelays { holePunch = startPunching() }
     }
 
     // MARK: Addresses

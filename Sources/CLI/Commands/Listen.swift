@@ -48,6 +48,10 @@ extension CommandEntry {
                 "What nodes that dialled back have found: `state` (`public`, `private` or `unknown`), and the `addresses` "
                     + "as they are now."),
             .init(
+                "relay",
+                "A reservation with a relay: `relay`, its address, `state` (`reserved`, `refused` or `lost`) and, when "
+                    + "refused, `reason`; a refusal for the same reason is told once."),
+            .init(
                 "offer",
                 "A transfer begins: `transfer`, a number that all its events carry, `from`, `name`, `files`, `bytes`, "
                     + "`accepted` and, if not, `reason`."),
@@ -190,6 +194,7 @@ struct ListenPlan: CommandPlan, Equatable {
     @NetworkActor
     private func announce(_ node: Node, _ run: NodeRun) async {
         let output = run.context.output
+        let relays = RelayReport(output, of: node)
         let isRelayed = await node.waitForRelay(timeout: Self.relayWait)
         let addresses = node.addresses.map(\.description)
         let line = sendLine(node.addresses, node, run.plan)
@@ -203,14 +208,7 @@ struct ListenPlan: CommandPlan, Equatable {
         for address in addresses { output.note("listening on \(address)") }
         if !run.plan.relays.isEmpty, !isRelayed { output.note("no relay has granted a reservation yet") }
         output.reportChanges(of: node)
-        node.onRelayEvent { event in
-            switch event {
-            case .reserved(let standing): output.note("listening on \(standing.address)")
-            case .lost(let relay): output.note("lost the relay \(relay)")
-            case .refused(let relay, let reason): output.detail("\(relay): \(TerminalText.escape(reason))")
-            case .circuitEnded(_, let end): output.detail("a relayed connection ended: \(end)")
-            }
-        }
+        relays.begin()
         node.onPathChange { session, path in
             guard session.isAdmitted else { return }
             output.event(

@@ -78,6 +78,9 @@ struct PingPlan: CommandPlan, Equatable {
         count = given ?? (untilDirect ? nil : Self.defaultCount)
         interval = try options.value(.pingInterval, as: ArgumentValue.interval) ?? Self.defaultInterval
         node = try NodePlan(options, defaultTimeout: Self.defaultTimeout)
+        guard node.usesDirect || !untilDirect else {
+            throw CLIError(.usage, "--until-direct and --no-direct exclude each other")
+        }
     }
 
     func run(in context: RunContext) async throws(CLIError) -> CommandResult {

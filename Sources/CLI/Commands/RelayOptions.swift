@@ -1,3 +1,4 @@
+import QUIC
 import SystemLayer
 
 extension OptionEntry {
@@ -13,15 +14,19 @@ extension OptionEntry {
         summary: "bytes a second of one circuit (default 64MiB; 0: no limit)",
         paragraphs: [
             "Let one circuit carry at most SIZE bytes a second, both directions together; what is sent faster is dropped, "
-                + "and the senders adapt. The default is `64MiB`; `0` is no limit."
+                + "and the senders adapt. That is the mean: a quarter of a second's bytes, at least 256KiB, may pass at once. "
+                + "The default is `64MiB`; `0` is no limit."
         ])
     static let relayCircuitTime = OptionEntry(
         "circuit-time", value: .duration, variable: "DEP2P_CIRCUIT_TIME",
         summary: "how long one circuit lives (default 24h; 0: for ever)",
-        paragraphs: ["End a circuit after DURATION. The default is `24h`; `0` is no limit."])
+        paragraphs: [
+            "End a circuit after DURATION, at least `1s`; it is looked at every second. The default is `24h`; `0` is no "
+                + "limit."
+        ])
     static let relayMaxCircuits = OptionEntry(
         "max-circuits", value: .count, variable: "DEP2P_MAX_CIRCUITS", summary: "circuits at once (default 1024)",
-        paragraphs: ["Carry at most N circuits at once. The default is 1024."])
+        paragraphs: ["Carry at most N circuits at once, up to 65536. The default is 1024."])
     static let relayMaxCircuitsPerIP = OptionEntry(
         "max-circuits-per-ip", value: .count, variable: "DEP2P_MAX_CIRCUITS_PER_IP",
         summary: "circuits made from one IP address (default 128)",
@@ -44,7 +49,10 @@ extension OptionEntry {
     static let relayMaxRequests = OptionEntry(
         "max-requests", value: .count, variable: "DEP2P_MAX_REQUESTS",
         summary: "requests a minute of one node (default 120)",
-        paragraphs: ["Answer at most N requests a minute of one node. The default is 120."])
+        paragraphs: [
+            "Answer at most N requests of one node in any minute, for reservations and circuits. Strangers without a "
+                + "reservation share four times as many with all others of their IP address. The default is 120."
+        ])
     static let relayMaxReservations = OptionEntry(
         "max-reservations", value: .count, variable: "DEP2P_MAX_RESERVATIONS",
         summary: "reservations at once (default 1024)",
@@ -86,6 +94,7 @@ extension OptionEntry {
 
 extension RelayLimits {
     static let shortestReservation = Duration.seconds(10)
+    static let shortestCircuit = Duration.seconds(1)
 
     init(_ options: ResolvedOptions) throws(CLIError) {
         self.init()
@@ -95,7 +104,10 @@ extension RelayLimits {
         if let size = try options.value(.relayCircuitRate, as: ArgumentValue.size) {
             circuitRate = size == 0 ? nil : size
         }
-        if let time = try options.value(.relayCircuitTime, as: ArgumentValue.timeout) { circuitTime = time }
+        if let time = try options.value(.relayCircuitTime, as: ArgumentValue.timeout) {
+            if let time, time < Self.shortestCircuit { throw CLIError(.badValue, "--circuit-time: shorter than 1s") }
+            circuitTime = time
+        }
         if let time = try options.value(.relayReservationTime, as: ArgumentValue.duration) {
             guard time >= Self.shortestReservation else {
                 throw CLIError(.badValue, "--reservation-time: shorter than 10s")
@@ -112,6 +124,9 @@ extension RelayLimits {
         ]
         for (option, path) in counts {
             if let count = try options.value(option, as: ArgumentValue.count) { self[keyPath: path] = count }
+        }
+        guard circuits <= RelayForwarder.circuitLimit else {
+            throw CLIError(.badValue, "--max-circuits: more than \(RelayForwarder.circuitLimit)")
         }
     }
 }

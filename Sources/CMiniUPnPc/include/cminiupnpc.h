@@ -3,9 +3,11 @@
 
 // The door to miniupnpc: an Internet gateway found by SSDP, and port mappings on it. Every call blocks.
 
-// Pointers: the gateway owns its strings and what dep2p_upnp_local_address and dep2p_upnp_external_address return, until
+// Pointers: the gateway owns its strings and what the three functions below return, until
 // dep2p_upnp_free. UPnPGateway frees it with its last reference, which every blocking call in another thread holds too;
 // strings are copied. miniupnpc keeps nothing of what it is given.
+
+// Descriptors: each call has a table of its own (upnp.c), so that it is of no account how many the process has open.
 
 /// A gateway that said it is connected.
 typedef struct dep2p_upnp_gateway dep2p_upnp_gateway;
@@ -15,7 +17,9 @@ typedef struct dep2p_upnp_gateway dep2p_upnp_gateway;
 dep2p_upnp_gateway *dep2p_upnp_discover(int delay_ms);
 void dep2p_upnp_free(dep2p_upnp_gateway *gateway);
 
-/// This machine's address as the gateway's local network knows it, and the gateway's external one; never NULL.
+/// Where the gateway is commanded, an http URL; this machine's address as the gateway's local network knows it; and the
+/// gateway's external one. Never NULL.
+const char *dep2p_upnp_control_url(const dep2p_upnp_gateway *gateway);
 const char *dep2p_upnp_local_address(const dep2p_upnp_gateway *gateway);
 const char *dep2p_upnp_external_address(const dep2p_upnp_gateway *gateway);
 

@@ -24,16 +24,21 @@ final class OwnAddresses {
         self.listener = listener
         self.relays = relays
         self.usesDirect = usesDirect
-        let mapped = MappedPorts()
-        reachability = Reachability(
-            connections, endpoint: endpoint, ports: { mapped.ports },
-            filtering: { [weak relays] family in
-                guard isSystem, let relays else { return nil }
-                let observers = (relays.observers + servers).filter { $0.ip.family == family }
-                let report = try? await NATCheck().run(observers: observers, scope: .filteringByAddress)
-                return family == .v4 ? report?.ipv4Family : report?.ipv6Family
-            })
-        mapped.owner = self
+        let owner = Owner()
+        var surroundings = Reachability.Surroundings()
+        surroundings.ports = { owner.own?.mappings?.mappings.map(\.externalPort) ?? [] }
+        surroundings.own = { owner.own?.certain ?? [] }
+        surroundings.isChosen = { [weak connections, weak relays] session in
+            connections?.isProtected(session.remoteNodeID) == true || relays?.isRelay(session) == true
+        }
+        surroundings.filtering = { [weak relays] family in
+            guard isSystem, let relays else { return nil }
+            let observers = (relays.observers + servers).filter { $0.ip.family == family }
+            let report = try? await NATCheck().run(observers: observers, scope: .filteringByAddress)
+            return family == .v4 ? report?.ipv4Family : report?.ipv6Family
+        }
+        reachability = Reachability(connections, endpoint: endpoint, surroundings: surroundings)
+        owner.own = self
     }
 
     /// Best first, without the NodeID: the interfaces' global addresses, those that others have reached or gateways
@@ -57,10 +62,14 @@ final class OwnAddresses {
         (mappings?.addresses ?? []).filter { $0.ip.isGlobal && !reachability.refuted.contains($0) }
     }
 
-    /// The ports to be tried from outside. The reachability is made before its owner is whole.
+    /// Addresses that take nobody's word: the interfaces', and what gateways say that they forward.
+    private var certain: [SocketAddress] {
+        Listening.interfaces(endpoint?.localAddresses ?? []).map(\.address) + (mappings?.addresses ?? [])
+    }
+
+    /// The reachability is made before its owner is whole.
     @NetworkActor
-    private final class MappedPorts {
-        weak var owner: OwnAddresses?
-        var ports: [UInt16] { owner?.mappings?.mappings.map(\.externalPort) ?? [] }
+    private final class Owner {
+        weak var own: OwnAddresses?
     }
 }

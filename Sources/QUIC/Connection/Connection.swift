@@ -130,14 +130,20 @@ public final class Connection {
         dep2p_quic_path(quic, &local, &remote)
         let localAddress = SocketAddress(local)
         let remoteAddress = SocketAddress(remote)
-        let kind =
-            kindOfRemote[remoteAddress] ?? endpoint.kindOfPath(from: localAddress) ?? kindOfPath[localAddress]
-            ?? kindToldLast ?? .direct
+        let kind = kind(from: localAddress, to: remoteAddress)
         return ConnectionPath(
             kind: kind, local: localAddress, remote: remoteAddress, tcpPeer: endpoint.tcpLeg(from: localAddress)?.peer)
     }
 
-    /// Says how the path to that address of the peer's came about, or is about to.
+    /// A way through a leg is what the leg is, whatever was said of the peer's address on it: how straight paths came
+    /// about is the peer's word too.
+    private func kind(from local: SocketAddress, to remote: SocketAddress) -> ConnectionPath.Kind {
+        if FakeAddress.contains(local.ip) { return endpoint.kindOfPath(from: local) ?? kindOfPath[local] ?? .direct }
+        return kindOfRemote[remote] ?? kindOfPath[local] ?? kindToldLast ?? .direct
+    }
+
+    /// Says how the path to that address of the peer's came about, or is about to. Of straight paths only: it changes
+    /// nothing about those through relays.
     ///
     /// The peer's NAT may move it to another address later: the kind told last is that one's too.
     public func setKind(_ kind: ConnectionPath.Kind, ofPathTo remote: SocketAddress) {

@@ -32,6 +32,13 @@ public struct AddressRule: Sendable {
     /// Whether `ip` can be one host's at all.
     public static func isHost(_ ip: IPAddress) -> Bool { !ip.isUnspecified && !ip.isMulticast }
 
+    /// Whether who is at `observer` can see, or have, `ip`: one outside has no part in networks inside, and what it says of
+    /// them leads somebody there.
+    public static func isPlausible(_ ip: IPAddress, by observer: IPAddress) -> Bool {
+        ip.family == observer.family && isHost(ip) && !ip.isLinkLocal && ip.isLoopback == observer.isLoopback
+            && (ip.isGlobal || !observer.isGlobal)
+    }
+
     // MARK: Where to send
 
     /// Whether a datagram may go to `ip` because `voucher` said so.

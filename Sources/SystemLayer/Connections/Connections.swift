@@ -222,6 +222,9 @@ public final class Connections {
         return true
     }
 
+    /// Whether something protects `nodeID`: this node's user, or application, chose it.
+    public func isProtected(_ nodeID: NodeID) -> Bool { manager.isProtected(nodeID) }
+
     public func unprotect(_ nodeID: NodeID, for reason: Protection) {
         manager.unprotect(nodeID, for: reason)
         watchTime()

@@ -23,6 +23,10 @@ public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         case handshakeFailed
         /// The relay made no circuit to the node: the detail says why.
         case relayRefused
+        /// The relay is at a limit of its own: there may be room soon.
+        case relayBusy
+        /// The relay does not know the node, or had no answer from it: it may be on its way to another network.
+        case peerAbsent
         /// The peer closed the connection at once: its limit, or it does not want this node.
         case closed
         /// The name has no address.

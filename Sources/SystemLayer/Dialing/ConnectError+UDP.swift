@@ -5,7 +5,7 @@ extension ConnectError {
 
     /// Outcomes after which the host is known to be there.
     private static let answers: Set<Outcome> = [
-        .connected, .refused, .wrongPeer, .handshakeFailed, .closed, .relayRefused,
+        .connected, .refused, .wrongPeer, .handshakeFailed, .closed, .relayRefused, .relayBusy, .peerAbsent,
     ]
 
     /// What to say when UDP itself seems not to pass: nothing answered over it, and either TCP to a node had an answer,

@@ -23,8 +23,12 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
         case closed
         /// UDP does not pass on this network, and nothing else led to the node.
         case udpBlocked
-        /// A relay made no circuit to the node.
+        /// A relay made no circuit to the node, and will not.
         case relayRefused
+        /// A relay is at its limit.
+        case relayBusy
+        /// A relay knows the node no longer, or not yet.
+        case peerAbsent
         /// A limit of this node.
         case limit
         /// The node is this one.
@@ -58,7 +62,8 @@ extension ConnectError {
     /// The most telling outcome wins: that something answered says more than that nothing did.
     static func summary(of attempts: [ConnectAttempt], nodeID: NodeID?) -> ConnectError {
         let order: [ConnectAttempt.Outcome] = [
-            .wrongPeer, .closed, .handshakeFailed, .relayRefused, .refused, .timeout, .unreachable,
+            .wrongPeer, .closed, .handshakeFailed, .relayBusy, .peerAbsent, .relayRefused, .refused, .timeout,
+            .unreachable,
             .resolverFailed, .nameUnknown, .unsupported,
         ]
         let attempts = attempts.map(\.withoutSilentResolver)
@@ -70,8 +75,23 @@ extension ConnectError {
                 .noAddress, nodeID: nodeID, reason: "no address of \(name) is known",
                 hint: "give its address as the other side prints it, with /p2p/ and its NodeID", attempts: attempts)
         }
+        if let error = silentRelay(attempts, telling, nodeID: nodeID) { return error }
         let text = words(for: telling, name: name)
         return ConnectError(text.code, nodeID: nodeID, reason: text.reason, hint: text.hint, attempts: attempts)
+    }
+
+    /// That nothing listens at one address of many, as at the loopback one of another machine's record, says little where
+    /// the relay that would have led on was silent.
+    private static func silentRelay(
+        _ attempts: [ConnectAttempt], _ telling: ConnectAttempt, nodeID: NodeID?
+    ) -> ConnectError? {
+        let silent = attempts.last { $0.stage == .relay && [.timeout, .unreachable].contains($0.outcome) }
+        guard telling.outcome == .refused, telling.stage == .direct, let silent else { return nil }
+        return ConnectError(
+            .timeout, nodeID: nodeID,
+            reason: "nothing listens at \(telling.address), and the way through the relay failed: \(silent.address): "
+                + (silent.detail.isEmpty ? "nothing answered" : silent.detail),
+            hint: "check that the relay runs and that no firewall drops UDP to it", attempts: attempts)
     }
 
     private static func words(for attempt: ConnectAttempt, name: String) -> (code: Code, reason: String, hint: String) {
@@ -85,6 +105,13 @@ extension ConnectError {
             (
                 .relayRefused, "no path through the relay: \(detail)",
                 "check that the other side runs with this relay, or ask the relay's owner"
+            )
+        case .relayBusy:
+            (.relayBusy, "no path through the relay: \(detail)", "try again later, or ask the relay's owner")
+        case .peerAbsent:
+            (
+                .peerAbsent, "no path through the relay: \(detail)",
+                "check that the other side runs with this relay; if it does, try again in a moment"
             )
         case .handshakeFailed:
             (

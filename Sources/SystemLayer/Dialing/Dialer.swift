@@ -235,12 +235,20 @@ private final class DialRace {
         switch error {
         case let error as TransportFailure: error
         case let error as QUICError: TransportFailure(error)
-        case let error as RelayError: TransportFailure(.relayRefused, detail: error.description)
+        case let error as RelayError: TransportFailure(outcome(of: error), detail: error.description)
         case let error as ConnectError:
             TransportFailure(error.attempts.last?.outcome ?? .unreachable, detail: "the relay: \(error.reason)")
         case let error as DeadlineExceeded: TransportFailure(.timeout, detail: "no answer within \(error.duration)")
         case is CancellationError: TransportFailure(.superseded, detail: "cancelled")
         default: TransportFailure(.handshakeFailed, detail: "\(error)")
+        }
+    }
+
+    private static func outcome(of error: RelayError) -> ConnectAttempt.Outcome {
+        switch error.code {
+        case .noReservation, .refusedByTarget, .stopping: .peerAbsent
+        case .limitReached: .relayBusy
+        case .notAllowed, .malformed, .notARelay: .relayRefused
         }
     }
 

@@ -133,6 +133,7 @@ final class AddressObserver {
         case .failed: requests[message.transaction] = nil
         case .succeeded(let binding):
             requests[message.transaction] = nil
+            guard AddressRule.isPlausible(binding.mapped.ip, by: request.observer.ip) else { break }
             answers[request.observer] = (binding.mapped, clock.now)
             if let other = binding.other, other.ip == request.observer.ip { askToo(other) }
         }

@@ -20,8 +20,9 @@ struct ProbeMachine {
     static let answerBurst = 64
     /// Probes whose answers are awaited.
     static let outstandingLimit = 128
-    /// Paths kept of one round.
+    /// Paths kept of one round, and addresses remembered that the peer's probes came from.
     static let pathLimit = 16
+    static let sourceLimit = 64
 
     /// A way that works in both directions.
     struct Path: Equatable, Sendable {
@@ -66,6 +67,8 @@ struct ProbeMachine {
     }
 
     private(set) var paths: [Path] = []
+    /// Where the peer's latest probes came from, authenticated each.
+    private(set) var sources: [SocketAddress] = []
     private var round: Round?
     private var random: any RandomNumberGenerator & Sendable
     private var sequence: UInt32 = 0
@@ -169,6 +172,7 @@ struct ProbeMachine {
         _ packet: ProbePacket, from remote: SocketAddress, to local: SocketAddress, now: NetworkInstant
     ) -> OnReceive {
         guard isFresh(packet.sequence), answers.takeNow(now: now) else { return .ignored }
+        note(remote)
         let answer = ProbePacket(.answer, sequence: packet.sequence, nonce: packet.nonce, observed: remote)
         var result = [Transmission(packet: answer, destination: remote, source: local)]
         if let current = round, !current.targets.contains(remote), current.rules.admits(remote),
@@ -179,6 +183,12 @@ struct ProbeMachine {
             result.append(probe(remote, now: now))
         }
         return .answer(result)
+    }
+
+    private mutating func note(_ source: SocketAddress) {
+        guard !sources.contains(source) else { return }
+        if sources.count >= Self.sourceLimit { sources.removeFirst() }
+        sources.append(source)
     }
 
     private mutating func receiveAnswer(

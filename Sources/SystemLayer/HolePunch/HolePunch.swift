@@ -19,14 +19,18 @@ public final class HolePunch {
         public var observers: @NetworkActor @Sendable () -> [SocketAddress]
         /// Relays through which a node may be reached, as addresses of the relays.
         public var relays: @NetworkActor @Sendable (NodeID) -> [Address]
+        /// Whether connections may leave relays at all; they change from relay to relay without it too.
+        public var usesStraightPaths: Bool
         /// A secret of this machine, or of the part of it that shares its loopback interface; never sent.
         public var hostMark: [UInt8]
 
         public init(
             interfaces: @escaping @NetworkActor @Sendable () -> [InterfaceAddress],
             observers: @escaping @NetworkActor @Sendable () -> [SocketAddress] = { [] },
-            relays: @escaping @NetworkActor @Sendable (NodeID) -> [Address] = { _ in [] }, hostMark: [UInt8]
+            relays: @escaping @NetworkActor @Sendable (NodeID) -> [Address] = { _ in [] },
+            usesStraightPaths: Bool = true, hostMark: [UInt8]
         ) {
+            self.usesStraightPaths = usesStraightPaths
             (self.interfaces, self.observers, self.relays) = (interfaces, observers, relays)
             self.hostMark = hostMark
         }
@@ -56,12 +60,7 @@ public final class HolePunch {
     var clock: any NetworkClock { connections.clock }
 
     public func start() {
-        takeDatagrams()
-        connections.registry.register(Self.id, deadline: .within(PunchLink.roundDeadline * 2)) {
-            [weak self] session, stream in
-            guard let link = self?.link(of: session) else { throw SessionError(.unsupported) }
-            try await link.serve(stream)
-        }
+        if surroundings.usesStraightPaths { serve() }
         relays.carryOn = { [weak self] connection, end in
             guard let self, let session = connections.sessions.first(where: { $0.quicConnection === connection }) else {
                 return false
@@ -71,6 +70,15 @@ public final class HolePunch {
         connections.onSession { [weak self] session in
             guard session.isInitiator, case .relay = session.path.kind else { return }
             self?.link(of: session)?.keep()
+        }
+    }
+
+    private func serve() {
+        takeDatagrams()
+        connections.registry.register(Self.id, deadline: .within(PunchLink.roundDeadline * 2)) {
+            [weak self] session, stream in
+            guard let link = self?.link(of: session) else { throw SessionError(.unsupported) }
+            try await link.serve(stream)
         }
     }
 

@@ -3,7 +3,7 @@ internal import QUIC
 /// Which path a relayed connection is to use, from its QUIC client's side: pure.
 ///
 /// States: `relayed` (the next round of punching at an instant) → `punching` → `moving` (QUIC validates a path that
-/// answered) → `straight` (watched by probes) → `returning` (to a relay) → `relayed`. Calling order: ``start(now:)``;
+/// answered) → `straight` (watched by probes) → `returning` (to a relay) → `relayed`. Calling order: ``start(punches:now:)``;
 /// for each action its outcome: ``punched(_:now:)``, ``migrationEnded(_:now:)``; ``heard(now:)`` for each sign of life
 /// of the current path; ``timerFired(isBusy:now:)`` when the instant of ``wake`` comes.
 struct PathKeeper {
@@ -57,6 +57,8 @@ struct PathKeeper {
     }
 
     private var state = State.stopped
+    /// Whether straight paths are looked for; without them a lost relay is left for another all the same.
+    private var punches = true
     private var failures = 0
     private var lastMigration: NetworkInstant?
 
@@ -64,7 +66,7 @@ struct PathKeeper {
     var wake: NetworkInstant? {
         switch state {
         case .stopped, .punching, .moving: nil
-        case .relayed(let next): next
+        case .relayed(let next): punches ? next : nil
         case .straight(let watch): watch.lookAt
         case .returning(let retryAt): retryAt
         }
@@ -75,9 +77,17 @@ struct PathKeeper {
 
     // MARK: Events
 
-    mutating func start(now: NetworkInstant) -> [Action] {
-        state = .punching
-        return [.punch]
+    /// - Parameter punches: whether to look for straight paths.
+    mutating func start(punches: Bool = true, now: NetworkInstant) -> [Action] {
+        self.punches = punches
+        state = punches ? .punching : .relayed(next: now)
+        return punches ? [.punch] : []
+    }
+
+    /// The peer knows nothing of straight paths: a relay is all that there is.
+    mutating func stopPunching(now: NetworkInstant) {
+        punches = false
+        if state == .punching { state = .relayed(next: now) }
     }
 
     mutating func stop() { state = .stopped }
@@ -171,7 +181,7 @@ struct PathKeeper {
     /// - Parameter isBusy: whether anything waits for the connection.
     mutating func timerFired(isBusy: Bool, now: NetworkInstant) -> [Action] {
         switch state {
-        case .relayed(let next) where next <= now:
+        case .relayed(let next) where punches && next <= now:
             state = .punching
             return [.punch]
         case .straight(let watch): return look(watch, isBusy: isBusy, now: now)

@@ -20,6 +20,7 @@ struct PortPrediction {
     ///
     /// - Parameter observations: of one socket, by at least one observer.
     static func candidates(_ observations: [Observation]) -> [Candidate] {
+        let observations = credible(observations)
         var result: [Candidate] = []
         for family in [IPAddress.Family.v4, .v6] {
             let mapped = observations.map(\.mapped).filter { $0.ip.family == family }
@@ -29,6 +30,17 @@ struct PortPrediction {
             result += runs(around: mapped)
         }
         return result
+    }
+
+    /// Observations without those of an IP address that one subject alone sees while several agree on another: a liar would
+    /// send peers to a victim, and hide the sequence of ports from all.
+    private static func credible(_ observations: [Observation]) -> [Observation] {
+        var witnesses: [IPAddress: Set<Subject>] = [:]
+        for item in observations { witnesses[item.mapped.ip, default: []].insert(Subject(item.observer.ip)) }
+        let agreed = witnesses.filter { $0.value.count > 1 }.keys
+        return observations.filter { item in
+            agreed.contains(item.mapped.ip) || !agreed.contains { $0.family == item.mapped.ip.family }
+        }
     }
 
     /// The ports that a NAT in sequence gives out next, and those that it gave out just before: it may have a mapping

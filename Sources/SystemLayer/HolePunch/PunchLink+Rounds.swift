@@ -62,6 +62,8 @@ extension PunchLink {
         begin(own, theirs)
         let last = try await reader.next()
         guard let last, case .chosen(let address, let isDirect) = try HolePunchMessage(decoding: last) else { return }
+        // How the path came about is the client's to know, where it leads is not its to say.
+        guard machine.sources.contains(address) else { return }
         connection.setKind(isDirect ? .direct : .punched, ofPathTo: address)
     }
 

@@ -86,7 +86,7 @@ final class PunchLink {
         connection.onMigrationEnd = { [weak self] succeeded in
             self?.migrationEnded(succeeded)
         }
-        carryOut(keeper.start(now: clock.now))
+        carryOut(keeper.start(punches: hub.surroundings.usesStraightPaths, now: clock.now))
     }
 
     private func migrationEnded(_ isValidated: Bool) {
@@ -110,7 +110,7 @@ final class PunchLink {
 
     /// Only the client can begin a round, and migrate.
     private func askForRound() {
-        guard let session, connection.path.peerAddress == nil else { return }
+        guard let session, connection.path.peerAddress == nil, hub.surroundings.usesStraightPaths else { return }
         networkTask { [self] in
             streamCount += 1
             defer { streamCount -= 1 }
@@ -147,7 +147,8 @@ final class PunchLink {
                 let paths = try await clock.withDeadline(Self.roundDeadline) { try await self.runRound() }
                 carryOut(keeper.punched(paths, now: clock.now))
             } catch let error as SessionError where error.code == .unsupported {
-                keeper.stop()
+                keeper.stopPunching(now: clock.now)
+                setTimer()
             } catch {
                 carryOut(keeper.punched([], now: clock.now))
             }
@@ -186,7 +187,7 @@ final class PunchLink {
     }
 
     private func answered(_ path: ProbeMachine.Path) {
-        hub.budget.answered(path.remote.ip)
+        hub.budget.answered(path.remote.ip, now: clock.now)
         if connection.path.remote == path.remote { keeper.heard(now: clock.now) }
         guard let settled, settling == nil, machine.isProbing else { return }
         let patience = min(max(path.roundTrip, Self.shortestSettling), Self.longestSettling)

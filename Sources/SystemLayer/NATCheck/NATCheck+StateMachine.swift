@@ -134,12 +134,6 @@ public struct NATCheckStateMachine: Sendable {
 
     // MARK: From test to test
 
-    /// Whether a server may have a second address there: one outside must not send this node into its own network.
-    static func isPlausible(_ other: IPAddress, of observer: IPAddress) -> Bool {
-        other.family == observer.family && AddressRule.isHost(other) && other.isLoopback == observer.isLoopback
-            && (other.isGlobal || !observer.isGlobal)
-    }
-
     private mutating func advanceIfDone(sending: [Transmission], now: NetworkInstant) -> [Transmission] {
         guard !isFinished, probes.allSatisfy({ $0.outcome != .pending }) else { return sending }
         return sending + advance(now: now)
@@ -182,7 +176,7 @@ public struct NATCheckStateMachine: Sendable {
             if stage == .survey {
                 report.observations.append(
                     .init(observer: probe.destination, mapped: binding.mapped, roundTrip: binding.elapsed))
-                if let other = binding.other, Self.isPlausible(other.ip, of: probe.destination.ip) {
+                if let other = binding.other, AddressRule.isPlausible(other.ip, by: probe.destination.ip) {
                     others[probe.destination] = other
                 }
                 alternatePorts[probe.destination] = binding.alternatePort

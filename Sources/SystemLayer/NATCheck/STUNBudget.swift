@@ -21,10 +21,10 @@ public struct STUNBudget: Sendable {
             repeating: TokenBucket(rate: rate.perSecond, burst: rate.burst), count: Self.bucketCount)
     }
 
-    /// Takes one of the tokens of `source`, when there is one. A host of IPv6 commands its whole /64.
+    /// Takes one of the tokens of the subject of `source`, when there is one.
     mutating func take(_ source: IPAddress, now: NetworkInstant) -> Bool {
         var hasher = Hasher()
-        hasher.combine(source.family == .v6 ? source.prefix(64) : source)
+        hasher.combine(Subject(source))
         let index = Int(UInt(bitPattern: hasher.finalize()) % UInt(Self.bucketCount))
         return buckets[index].takeNow(now: now)
     }

@@ -128,13 +128,14 @@ public final class PortMapper {
 
     private func addByUPnP(externalPort: UInt16, internalPort: UInt16, lifetime: UInt32) {
         guard gateway.ip.family == .v4 else { return finishUPnP(.noGateway) }
-        let known = upnp
+        let (known, router) = (upnp, gateway.ip)
         networkTask { [self] in
             let outcome = try? await offload { () -> (UPnPGateway?, PortMappingStateMachine.UPnPResult) in
                 guard let found = known ?? UPnPGateway.discover() else { return (nil, .noGateway) }
-                return (
-                    found, found.add(externalPort: externalPort, internalPort: internalPort, lifetime: lifetime)
-                )
+                let result = found.add(externalPort: externalPort, internalPort: internalPort, lifetime: lifetime)
+                // Which address is outside the router alone is believed: others are told of it.
+                guard case .mapped(let port, _) = result, !found.isAt(router) else { return (found, result) }
+                return (found, .mapped(externalPort: port, address: nil))
             }
             let (found, result) = outcome ?? (nil, .noGateway)
             if case .mapped(let port, _) = result {

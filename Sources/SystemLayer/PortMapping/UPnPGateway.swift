@@ -27,13 +27,26 @@ public final class UPnPGateway: @unchecked Sendable {
         return address
     }
 
+    /// Whether it is the router at `address`: anything on the local network may answer to the name of a gateway.
+    public func isAt(_ address: IPAddress) -> Bool {
+        Self.host(ofURL: String(cString: dep2p_upnp_control_url(pointer))) == address
+    }
+
+    /// The IPv4 address in `http://ADDRESS[:PORT]/…`; `nil` for another host.
+    static func host(ofURL url: String) -> IPAddress? {
+        guard url.utf8.starts(with: "http://".utf8) else { return nil }
+        let authority = url.utf8.dropFirst(7).prefix { $0 != UInt8(ascii: "/") }
+        return String(authority.prefix { $0 != UInt8(ascii: ":") }).flatMap { IPAddress($0) }
+    }
+
     /// Maps a UDP port; `lifetime` in seconds.
     public func add(
         externalPort: UInt16, internalPort: UInt16, lifetime: UInt32
     ) -> PortMappingStateMachine.UPnPResult {
         let result = dep2p_upnp_add(
             pointer, Int32(externalPort), Int32(internalPort), Int32(clamping: lifetime), Self.description)
-        guard let port = UInt16(exactly: result), port != 0 else { return .refused(Int(-result)) }
+        // The gateway's own number: any that 32 bits hold.
+        guard let port = UInt16(exactly: result), port != 0 else { return .refused(-Int(result)) }
         return .mapped(externalPort: port, address: externalAddress)
     }
 

@@ -4,13 +4,21 @@ internal import QUIC
 /// Which of a node's addresses others can reach, by what the nodes say that were asked to dial back: pure.
 ///
 /// A server (a connection to a node that dials back) is waiting until its time, then asked, then waiting again; one that
-/// can't is forgotten. Calling order: ``serverOpened(_:now:)`` and ``serverClosed(_:)`` as connections come and go; for
+/// can't is forgotten. Calling order: ``serverOpened(_:_:now:)`` and ``serverClosed(_:)`` as connections come and go; for
 /// each ``Action/ask(_:round:)`` one of ``answered(_:round:_:now:)`` or ``failed(_:round:isFinal:now:)``;
 /// ``portsChanged(now:)`` and ``networkChanged(now:)`` as it happens; ``timerFired(now:)`` when ``wake`` comes.
+///
+/// **Whose address it is.** That a nonce has arrived shows that the server gets through to this node; that it did so at
+/// the address that it names is its word alone. It may name a victim's, which peers would then be sent to. So each
+/// address has a ``Proof`` to bring before it is told to anyone; what only one subject says is no address of this node's.
 struct ReachabilityMachine {
-    /// Servers asked, and addresses remembered.
+    /// Servers asked, and subjects whose last words are remembered.
     static let serverLimit = 4
-    static let addressLimit = 16
+    static let voiceLimit = 16
+    /// Servers of one subject: the others have to have a place.
+    static let serversPerSubject = 2
+    /// Subjects that have to see this node at an address for it to be this node's.
+    static let witnesses = 2
     /// A new connection has more urgent things to carry; a change is often followed by another.
     static let settling = Duration.milliseconds(200)
     /// Until the same server is asked again, and after a refusal or a loss.
@@ -25,16 +33,39 @@ struct ReachabilityMachine {
         case changed
     }
 
+    /// What makes an address that was reached this node's.
+    enum Proof: Equatable {
+        /// It is an interface's, or one that a gateway has said that it forwards.
+        case own
+        /// ``witnesses`` see this node at just this address.
+        case sameAddress
+        /// ``witnesses`` see this node at this IP address: of a port that a gateway has opened without saying where.
+        case sameIP
+    }
+
+    /// An address that a server was asked to try.
+    struct Trial: Equatable {
+        let isReachable: Bool
+        let proof: Proof
+    }
+
+    /// What came of asking a server.
+    struct Voice: Equatable {
+        /// Whom it counts for: one subject has one voice, however many servers it runs.
+        let subject: Subject
+        /// Whether it may bear witness: who was chosen by this node's user, and not by a peer.
+        let isWitness: Bool
+        /// Where it says that this node is.
+        let observed: SocketAddress
+        let trials: [SocketAddress: Trial]
+    }
+
     private struct Server {
+        let subject: Subject
         var nextAt: NetworkInstant
         var isAsking = false
         /// Something changed while it was asked.
         var isStale = false
-    }
-
-    private struct Verdict {
-        let isReachable: Bool
-        let at: NetworkInstant
     }
 
     private struct Summary: Equatable {
@@ -44,27 +75,49 @@ struct ReachabilityMachine {
     }
 
     private var servers: [UInt64: Server] = [:]
-    /// Of each address, by each server.
-    private var verdicts: [SocketAddress: [UInt64: Verdict]] = [:]
+    private var voices: [Subject: (voice: Voice, at: NetworkInstant)] = [:]
     /// Counts the changes of the network: what was asked before says nothing about now.
     private var round = 0
 
     // MARK: What is known
 
-    /// Addresses that somebody reached from outside, in the order of their text.
+    /// This node's addresses that somebody reached from outside, in the order of their text.
     var verified: [SocketAddress] {
-        verdicts.filter { $0.value.values.contains(where: \.isReachable) }.keys
-            .sorted { $0.description < $1.description }
+        let found = reached.filter { address, proofs in proofs.contains { isProven(address, $0) } }
+        return found.keys.sorted { $0.description < $1.description }
     }
 
     /// Addresses that nobody who tried has reached.
     var refuted: Set<SocketAddress> {
-        Set(verdicts.filter { !$0.value.isEmpty && !$0.value.values.contains(where: \.isReachable) }.keys)
+        let tried = voices.values.flatMap(\.voice.trials.keys)
+        return Set(tried).subtracting(reached.keys)
     }
 
     var state: Reachability.State {
         if !verified.isEmpty { return .reachable }
+        // Somebody got through, but whether at an address of this node's is one subject's word.
+        guard reached.isEmpty else { return .unknown }
         return refuted.isEmpty ? .unknown : .unreachable
+    }
+
+    /// The addresses at which servers say that they got through, and what would prove each.
+    private var reached: [SocketAddress: [Proof]] {
+        var found: [SocketAddress: [Proof]] = [:]
+        for (voice, _) in voices.values {
+            for (address, trial) in voice.trials where trial.isReachable {
+                found[address, default: []].append(trial.proof)
+            }
+        }
+        return found
+    }
+
+    private func isProven(_ address: SocketAddress, _ proof: Proof) -> Bool {
+        let seen = voices.values.map(\.voice).filter(\.isWitness).map(\.observed)
+        return switch proof {
+        case .own: true
+        case .sameAddress: seen.count { $0 == address } >= Self.witnesses
+        case .sameIP: seen.count { $0.ip == address.ip } >= Self.witnesses
+        }
     }
 
     private var summary: Summary { Summary(state: state, verified: verified, refuted: refuted) }
@@ -72,15 +125,17 @@ struct ReachabilityMachine {
     /// When ``timerFired(now:)`` wants to be called.
     var wake: NetworkInstant? {
         let asks = servers.values.filter { !$0.isAsking }.map(\.nextAt)
-        let ends = verdicts.values.flatMap(\.values).map { $0.at.advanced(by: Self.lifetime) }
+        let ends = voices.values.map { $0.at.advanced(by: Self.lifetime) }
         return (asks + ends).min()
     }
 
     // MARK: Events
 
-    mutating func serverOpened(_ id: UInt64, now: NetworkInstant) {
-        guard servers.count < Self.serverLimit, servers[id] == nil else { return }
-        servers[id] = Server(nextAt: now.advanced(by: Self.settling))
+    mutating func serverOpened(_ id: UInt64, _ subject: Subject, now: NetworkInstant) {
+        guard servers.count < Self.serverLimit, servers[id] == nil,
+            servers.values.count(where: { $0.subject == subject }) < Self.serversPerSubject
+        else { return }
+        servers[id] = Server(subject: subject, nextAt: now.advanced(by: Self.settling))
     }
 
     mutating func serverClosed(_ id: UInt64) { servers[id] = nil }
@@ -96,23 +151,21 @@ struct ReachabilityMachine {
     mutating func networkChanged(now: NetworkInstant) -> [Action] {
         let before = summary
         round += 1
-        verdicts = [:]
-        for id in servers.keys { servers[id] = Server(nextAt: now.advanced(by: Self.settling)) }
+        voices = [:]
+        servers = servers.mapValues { Server(subject: $0.subject, nextAt: now.advanced(by: Self.settling)) }
         return before == summary ? [] : [.changed]
     }
 
-    /// - Parameter reached: the addresses that were tried, and whether the nonce arrived.
-    mutating func answered(
-        _ id: UInt64, round: Int, _ reached: [SocketAddress: Bool], now: NetworkInstant
-    ) -> [Action] {
+    /// What the server has found out, in place of all that its subject had said before.
+    mutating func answered(_ id: UInt64, round: Int, _ voice: Voice, now: NetworkInstant) -> [Action] {
         guard round == self.round else { return [] }
         let before = summary
-        // What a server says now takes the place of all that it said before.
-        for address in verdicts.keys { verdicts[address]?[id] = nil }
-        for (address, isReachable) in reached where verdicts[address] != nil || verdicts.count < Self.addressLimit {
-            verdicts[address, default: [:]][id] = Verdict(isReachable: isReachable, at: now)
+        if voices[voice.subject] == nil, voices.count >= Self.voiceLimit,
+            let oldest = voices.min(by: { $0.value.at < $1.value.at })
+        {
+            voices[oldest.key] = nil
         }
-        verdicts = verdicts.filter { !$0.value.isEmpty }
+        voices[voice.subject] = (voice, now)
         settle(id, after: Self.repetition, now)
         return before == summary ? [] : [.changed]
     }
@@ -125,10 +178,7 @@ struct ReachabilityMachine {
 
     mutating func timerFired(now: NetworkInstant) -> [Action] {
         let before = summary
-        for address in verdicts.keys {
-            verdicts[address] = verdicts[address]?.filter { now.duration(since: $0.value.at) < Self.lifetime }
-        }
-        verdicts = verdicts.filter { !$0.value.isEmpty }
+        voices = voices.filter { now.duration(since: $0.value.at) < Self.lifetime }
         var actions: [Action] = before == summary ? [] : [.changed]
         for (id, server) in servers.sorted(by: { $0.key < $1.key }) where !server.isAsking && server.nextAt <= now {
             servers[id]?.isAsking = true
@@ -140,6 +190,7 @@ struct ReachabilityMachine {
 
     private mutating func settle(_ id: UInt64, after delay: Duration, _ now: NetworkInstant) {
         guard let server = servers[id] else { return }
-        servers[id] = Server(nextAt: now.advanced(by: server.isStale ? Self.settling : delay))
+        servers[id] = Server(
+            subject: server.subject, nextAt: now.advanced(by: server.isStale ? Self.settling : delay))
     }
 }

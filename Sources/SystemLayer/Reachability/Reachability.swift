@@ -22,8 +22,7 @@ public final class Reachability {
     public var onChange: (@NetworkActor () -> Void)?
     private let connections: Connections
     private let endpoint: Endpoint
-    private let ports: @NetworkActor () -> [UInt16]
-    private let filtering: Filtering
+    private let surroundings: Surroundings
     private var machine = ReachabilityMachine()
     private var awaited: [STUNTransactionID: Arrival] = [:]
     private var timer: TimerToken?
@@ -36,27 +35,34 @@ public final class Reachability {
         init(_ all: Waiter<Void>) { self.all = all }
     }
 
-    /// Finds out, from others than the server, whose packets of a family come in, and this node's address outside.
+    /// Finds out, from others than the server, whose packets of a family come in.
     public typealias Filtering = @NetworkActor @Sendable (IPAddress.Family) async -> NATFamilyReport?
 
-    /// - Parameters:
-    ///   - ports: external ports that gateways have opened, to be tried too.
-    ///   - filtering: asked when a server got through: its address is known to this node's NAT, and may be let in for
-    ///     that alone.
-    public init(
-        _ connections: Connections, endpoint: Endpoint, ports: @escaping @NetworkActor () -> [UInt16] = { [] },
-        filtering: @escaping Filtering = { _ in nil }
-    ) {
-        self.filtering = filtering
+    /// What it has to know of the node.
+    public struct Surroundings {
+        /// External ports that gateways have opened, to be tried too.
+        public var ports: @NetworkActor () -> [UInt16] = { [] }
+        /// The node's addresses that take nobody's word: its interfaces', and those that gateways have said that they
+        /// forward, with their ports.
+        public var own: @NetworkActor () -> [SocketAddress] = { [] }
+        /// Whether this node's user chose the peer: a peer's word can make this node dial its friends.
+        public var isChosen: @NetworkActor (Session) -> Bool = { _ in true }
+        /// Asked when a server got through: its address is known to this node's NAT, and may be let in for that alone.
+        public var filtering: Filtering = { _ in nil }
+
+        public init() {}
+    }
+
+    public init(_ connections: Connections, endpoint: Endpoint, surroundings: Surroundings = Surroundings()) {
+        self.surroundings = surroundings
         self.connections = connections
         self.endpoint = endpoint
-        self.ports = ports
     }
 
     private var clock: any NetworkClock { connections.clock }
 
     public var state: State { machine.state }
-    /// Addresses that others have reached.
+    /// Addresses of this node that others have reached.
     public var verified: [SocketAddress] { machine.verified }
     /// Addresses that others have tried in vain.
     public var refuted: Set<SocketAddress> { machine.refuted }
@@ -91,7 +97,7 @@ public final class Reachability {
         guard session.isInitiator, session.path.tcpPeer == nil, session.path.peerAddress?.ip.isGlobal == true else {
             return
         }
-        machine.serverOpened(session.id, now: clock.now)
+        machine.serverOpened(session.id, session.subject, now: clock.now)
         session.onEnd { [weak self] session, _ in
             self?.machine.serverClosed(session.id)
             self?.carryOut([])
@@ -119,8 +125,8 @@ public final class Reachability {
     private func ask(_ id: UInt64, _ round: Int) async {
         guard let session = connections.session(id: id) else { return }
         do {
-            let reached = try await dialBack(session)
-            carryOut(machine.answered(id, round: round, reached, now: clock.now))
+            let voice = try await dialBack(session)
+            carryOut(machine.answered(id, round: round, voice, now: clock.now))
         } catch {
             let isFinal = (error as? SessionError)?.code == .unsupported || error is DialBackUnable
             machine.failed(id, round: round, isFinal: isFinal, now: clock.now)
@@ -133,9 +139,10 @@ public final class Reachability {
     /// The session's peer can't dial back over this connection.
     private struct DialBackUnable: Error {}
 
-    private func dialBack(_ session: Session) async throws -> [SocketAddress: Bool] {
+    private func dialBack(_ session: Session) async throws -> ReachabilityMachine.Voice {
         var random = SystemRandomNumberGenerator()
-        let probes = ([0] + ports()).prefix(DialBackMessage.probeLimit).map { port in
+        let ports = surroundings.ports()
+        let probes = ([0] + ports).prefix(DialBackMessage.probeLimit).map { port in
             DialBackProbe(port: port, nonce: .random(using: &random))
         }
         let all = Waiter<Void>()
@@ -145,23 +152,35 @@ public final class Reachability {
         let patience = clock.schedule(after: Self.arrivalDeadline) { all.resume(returning: ()) }
         defer { clock.cancel(patience) }
         if !hasAll(probes) { try await all.value() }
-        var reached: [SocketAddress: Bool] = [:]
+        let own = Set(surroundings.own())
+        var trials: [SocketAddress: ReachabilityMachine.Trial] = [:]
         for probe in probes {
-            let from = awaited[probe.nonce]?.from
-            // From the connection's own address it would be let in by anything.
-            let isStranger = from.map { $0 != session.path.remote } ?? false
+            let isMapped = probe.port != 0 || ports.contains(observed.port)
             let address = SocketAddress(observed.ip, port: probe.port == 0 ? observed.port : probe.port)
-            reached[address] = (reached[address] ?? false) || isStranger
+            let isOwn = own.contains(address)
+            var isReachable: Bool? = awaited[probe.nonce]?.from.map(isStranger) ?? false
+            // A port that a gateway has opened is open to everyone.
+            if isReachable == true, !isMapped { isReachable = await isOpen(observed.ip.family, isOwn: isOwn) }
+            guard let isReachable, trials[address]?.isReachable != true else { continue }
+            trials[address] = ReachabilityMachine.Trial(
+                isReachable: isReachable, proof: isOwn ? .own : isMapped ? .sameIP : .sameAddress)
         }
-        // A port that a gateway has opened is open to everyone.
-        if reached[observed] == true, !ports().contains(observed.port) {
-            let report = await filtering(observed.ip.family)
-            let isOpen = report?.filtering.map { $0 == .endpointIndependent } ?? true
-            // A server could name anybody's address.
-            let isOwn = report?.mapped.map { $0.ip == observed.ip } ?? true
-            reached[observed] = isOpen && isOwn
-        }
-        return reached
+        return ReachabilityMachine.Voice(
+            subject: session.subject, isWitness: surroundings.isChosen(session), observed: observed, trials: trials)
+    }
+
+    /// Whether what came from `source` came uninvited: where a connection of this node's goes, anything lets it in.
+    private func isStranger(_ source: SocketAddress) -> Bool {
+        !connections.sessions.contains { $0.path.remote == source }
+    }
+
+    /// Whether this node's NAT or firewall lets in whom it has never heard of; `nil` when that can't be told.
+    ///
+    /// - Parameter isOwn: an interface's address: firewalls before one look at ports, so that the second port has shown
+    ///   it. NATs that know addresses only are common.
+    private func isOpen(_ family: IPAddress.Family, isOwn: Bool) async -> Bool? {
+        guard let found = await surroundings.filtering(family)?.filtering else { return isOwn ? true : nil }
+        return found == .endpointIndependent
     }
 
     /// Where the peer sees this node, once the indications are on their way.

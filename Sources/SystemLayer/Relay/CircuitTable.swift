@@ -66,7 +66,7 @@ struct CircuitTable {
         if let displaced { end(displaced.circuit) }
         next += 1
         circuits[next] = Circuit(source: source, target: target, askedAt: now, carriedAt: now)
-        sources.add(source.subject)
+        sources.add(source)
         from.increment(source.nodeID)
         pairs.increment(Pair(source: source.nodeID, target: target.nodeID))
         return .opened(next, instead: displaced)
@@ -78,10 +78,10 @@ struct CircuitTable {
             return .limit(Name.circuitsPerNode, limits.circuitsPerNode)
         }
         let share = RelayMachine.share(count, of: limits.circuits)
-        if sources.count(source.subject) >= max(limits.circuitsPerAddress / share, 1) {
+        if sources.count(source) >= max(limits.circuitsPerAddress / share, 1) {
             return .limit(Name.circuitsPerAddress, limits.circuitsPerAddress)
         }
-        if sources.subnetCount(source.subject) >= max(limits.circuitsPerSubnet / share, 1) {
+        if sources.subnetCount(source) >= max(limits.circuitsPerSubnet / share, 1) {
             return .limit(Name.circuitsPerSubnet, limits.circuitsPerSubnet)
         }
         return nil
@@ -165,7 +165,7 @@ struct CircuitTable {
 
     mutating func end(_ circuit: UInt64) {
         guard let gone = circuits.removeValue(forKey: circuit) else { return }
-        sources.remove(gone.source.subject)
+        sources.remove(gone.source)
         from.decrement(gone.source.nodeID)
         pairs.decrement(Pair(source: gone.source.nodeID, target: gone.target.nodeID))
     }

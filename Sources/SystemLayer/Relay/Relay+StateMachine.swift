@@ -10,7 +10,8 @@ internal import QUIC
 ///
 /// Who can fill what, and at whose cost: a node's own circuits and requests only the node itself; a target's circuits
 /// and those of all together anyone with addresses enough, which is why ``CircuitTable`` has unconfirmed and silent ones
-/// give way; the reservations of a subject its neighbours behind one NAT, whom nothing tells apart; those of all
+/// give way; the quotas of a subject its neighbours behind one NAT, whom nothing tells apart but that they are members
+/// (whose quotas strangers do not fill) or hold a reservation (whose requests others do not use up); those of all
 /// together many subjects, of which each gets less as it fills.
 struct RelayMachine {
     /// A node on one connection.
@@ -20,6 +21,8 @@ struct RelayMachine {
         let session: UInt64
         /// Whom it counts for.
         let subject: Subject
+        /// Whether it was admitted to the relay's realm: strangers behind the same NAT are not its doing.
+        var isMember = false
     }
 
     enum OnReserve: Equatable {
@@ -60,7 +63,7 @@ struct RelayMachine {
 
     /// Requesters whose rate is remembered, connected or not.
     static let requestersRemembered = 8_192
-    /// Nodes of one subject that may make requests at their full rate.
+    /// Strangers of one subject, without a reservation, that may make requests at their full rate.
     static let requestersPerSubject = 4
     /// Of the last quarter of all reservations or circuits, a subject and a subnet get this part of their quota.
     static let scarcity = 8
@@ -68,7 +71,7 @@ struct RelayMachine {
     var limits: RelayLimits { didSet { circuits.limits = limits } }
     private var reservations: [NodeID: Reservation] = [:]
     private var circuits: CircuitTable
-    private var requests: [Requester: TokenBucket] = [:]
+    private var requests: [Requester: MinuteWindow] = [:]
     private var reservationsOf = SubjectCounts()
 
     init(limits: RelayLimits) {
@@ -78,6 +81,7 @@ struct RelayMachine {
 
     var reservationCount: Int { reservations.count }
     var circuitCount: Int { circuits.count }
+    var requesterCount: Int { requests.count }
     var isEmpty: Bool { reservations.isEmpty && circuits.count == 0 }
 
     // MARK: Reservations
@@ -86,15 +90,15 @@ struct RelayMachine {
         guard takeRequest(client, now: now) else { return .refused(requestLimit) }
         // One slot a node: a renewal, also over another connection, takes the place of what was there.
         let previous = reservations.removeValue(forKey: client.nodeID)
-        if let previous { reservationsOf.remove(previous.client.subject) }
+        if let previous { reservationsOf.remove(previous.client) }
         if let error = refusal(of: client, isRenewal: previous != nil) {
             if let previous {
                 reservations[client.nodeID] = previous
-                reservationsOf.add(previous.client.subject)
+                reservationsOf.add(previous.client)
             }
             return .refused(error)
         }
-        reservationsOf.add(client.subject)
+        reservationsOf.add(client)
         reservations[client.nodeID] = Reservation(client: client, expires: now.advanced(by: limits.reservationTime))
         return .granted(isRenewal: previous != nil)
     }
@@ -104,10 +108,10 @@ struct RelayMachine {
         if reservations.count >= limits.reservations { return .limit(Name.reservations, limits.reservations) }
         // Who is there already is not to go because others come.
         let share = isRenewal ? 1 : Self.share(reservations.count, of: limits.reservations)
-        if reservationsOf.count(client.subject) >= max(limits.reservationsPerAddress / share, 1) {
+        if reservationsOf.count(client) >= max(limits.reservationsPerAddress / share, 1) {
             return .limit(Name.reservationsPerAddress, limits.reservationsPerAddress)
         }
-        if reservationsOf.subnetCount(client.subject) >= max(limits.reservationsPerSubnet / share, 1) {
+        if reservationsOf.subnetCount(client) >= max(limits.reservationsPerSubnet / share, 1) {
             return .limit(Name.reservationsPerSubnet, limits.reservationsPerSubnet)
         }
         return nil
@@ -153,7 +157,7 @@ struct RelayMachine {
 
     private mutating func drop(_ nodeID: NodeID) {
         guard let reservation = reservations.removeValue(forKey: nodeID) else { return }
-        reservationsOf.remove(reservation.client.subject)
+        reservationsOf.remove(reservation.client)
     }
 
     mutating func timerFired(now: NetworkInstant) -> Due {
@@ -166,16 +170,25 @@ struct RelayMachine {
 
     private var requestLimit: RelayError { .limit(RelayLimits.Name.requests, limits.requestsPerMinute) }
 
+    /// A node has its own requests; strangers share those of their subject too, unless they hold a reservation: who is
+    /// served already is not to be cut off by a neighbour who makes identities.
     private mutating func takeRequest(_ client: Client, now: NetworkInstant) -> Bool {
-        // Forgetting all of them forgives each a minute's requests; keeping them all would be a leak.
-        if requests.count >= Self.requestersRemembered { requests.removeAll() }
-        return take(.node(client.nodeID), limits.requestsPerMinute, now: now)
-            && take(.subject(client.subject), limits.requestsPerMinute * Self.requestersPerSubject, now: now)
+        if requests.count >= Self.requestersRemembered { forgetRequests(now: now) }
+        let subject = Requester.subject(client.subject)
+        let isShared = !client.isMember && reservations[client.nodeID] == nil
+        let all = limits.requestsPerMinute * Self.requestersPerSubject
+        if isShared, !requests[subject, default: MinuteWindow()].take(limit: all, now: now) { return false }
+        let own = Requester.node(client.nodeID)
+        if requests[own, default: MinuteWindow()].take(limit: limits.requestsPerMinute, now: now) { return true }
+        if isShared { requests[subject]?.giveBack() }
+        return false
     }
 
-    private mutating func take(_ requester: Requester, _ perMinute: Int, now: NetworkInstant) -> Bool {
-        var bucket = requests[requester] ?? TokenBucket(rate: max(perMinute / 60, 1), burst: perMinute, now: now)
-        defer { requests[requester] = bucket }
-        return bucket.takeNow(now: now)
+    /// Keeping them all would be a leak; forgetting what counts still forgives each a minute's requests.
+    private mutating func forgetRequests(now: NetworkInstant) {
+        for requester in requests.keys where requests[requester]?.isEmpty(now: now) == true {
+            requests[requester] = nil
+        }
+        if requests.count >= Self.requestersRemembered { requests.removeAll() }
     }
 }

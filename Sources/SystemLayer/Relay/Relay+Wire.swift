@@ -97,11 +97,17 @@ extension RelayTerms {
     /// Seconds beyond which a duration is taken for this one: 100 years.
     fileprivate static let longest: UInt64 = 100 * 365 * 86_400
 
+    /// A time as the wire has it, rounded up: 0 would be no limit.
+    static func wholeSeconds(_ time: Duration) -> UInt64 {
+        let (seconds, rest) = time.components
+        return UInt64(clamping: seconds) + (rest > 0 ? 1 : 0)
+    }
+
     fileprivate var message: Dep2p_Relay_Limits {
         var limits = Dep2p_Relay_Limits()
         limits.bytes = bytes ?? 0
         limits.bytesPerSecond = bytesPerSecond ?? 0
-        limits.seconds = time.map { UInt64(clamping: $0.components.seconds) } ?? 0
+        limits.seconds = time.map(Self.wholeSeconds) ?? 0
         limits.circuits = circuits.map { UInt32(clamping: $0) } ?? 0
         return limits
     }

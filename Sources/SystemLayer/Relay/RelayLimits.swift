@@ -19,7 +19,7 @@ public struct RelayLimits: Hashable, Sendable {
     public var circuitRate: UInt64? = 64 * 1024 * 1024
     /// How long one circuit lives; `nil` is no limit.
     public var circuitTime: Duration? = .seconds(24 * 60 * 60)
-    /// Requests a minute of one node, and at once.
+    /// Requests of one node in any minute.
     public var requestsPerMinute = 120
     /// How long a target may take to answer.
     public var answerDeadline = Duration.seconds(5)

@@ -128,12 +128,10 @@ public final class RelayService {
 
     private func allowed(_ session: Session) async throws(RelayError) -> RelayMachine.Client {
         guard !isStopping else { throw RelayError(.stopping) }
-        if membersOnly {
-            let isMember = await session.waitForMembership()
-            guard isMember else { throw RelayError(.notAllowed) }
-        }
+        let isMember = await session.waitForMembership()
+        guard isMember || !membersOnly else { throw RelayError(.notAllowed) }
         let client = RelayMachine.Client(
-            nodeID: session.remoteNodeID, session: session.id, subject: session.subject)
+            nodeID: session.remoteNodeID, session: session.id, subject: session.subject, isMember: isMember)
         guard session.isOpen, !isStopping else { throw RelayError(.stopping) }
         if watched.insert(session.id).inserted {
             session.onEnd { [weak self] _, _ in self?.sessionEnded(client) }
@@ -275,7 +273,7 @@ public final class RelayService {
             lookForFrames()
             let due = machine.timerFired(now: connections.clock.now)
             for nodeID in due.expired { reservationEnded(nodeID) }
-            let seconds = UInt64(clamping: limits.circuitTime?.components.seconds ?? 0)
+            let seconds = limits.circuitTime.map(RelayTerms.wholeSeconds) ?? 0
             for number in due.overdue {
                 circuits[number]?.ended.resume(
                     returning: .limit(RelayLimits.Name.circuitTime, used: seconds, maximum: seconds))

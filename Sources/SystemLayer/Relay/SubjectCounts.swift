@@ -1,21 +1,34 @@
 internal import QUIC
 
-/// Counts by subject and by subnet.
+/// Counts by subject and by subnet, members and strangers apart: neither fills the other's quota.
 struct SubjectCounts {
-    private var subjects: [Subject: Int] = [:]
-    private var subnets: [Subject: Int] = [:]
-
-    func count(_ subject: Subject) -> Int { subjects[subject] ?? 0 }
-    func subnetCount(_ subject: Subject) -> Int { subnets[subject.subnet] ?? 0 }
-
-    mutating func add(_ subject: Subject) {
-        subjects[subject, default: 0] += 1
-        subnets[subject.subnet, default: 0] += 1
+    private struct Key: Hashable {
+        let subject: Subject
+        let isMember: Bool
     }
 
-    mutating func remove(_ subject: Subject) {
-        subjects.decrement(subject)
-        subnets.decrement(subject.subnet)
+    private var subjects: [Key: Int] = [:]
+    private var subnets: [Key: Int] = [:]
+
+    func count(_ client: RelayMachine.Client) -> Int { subjects[Self.subject(client)] ?? 0 }
+    func subnetCount(_ client: RelayMachine.Client) -> Int { subnets[Self.subnet(client)] ?? 0 }
+
+    mutating func add(_ client: RelayMachine.Client) {
+        subjects.increment(Self.subject(client))
+        subnets.increment(Self.subnet(client))
+    }
+
+    mutating func remove(_ client: RelayMachine.Client) {
+        subjects.decrement(Self.subject(client))
+        subnets.decrement(Self.subnet(client))
+    }
+
+    private static func subject(_ client: RelayMachine.Client) -> Key {
+        Key(subject: client.subject, isMember: client.isMember)
+    }
+
+    private static func subnet(_ client: RelayMachine.Client) -> Key {
+        Key(subject: client.subject.subnet, isMember: client.isMember)
     }
 }
 

@@ -3,7 +3,8 @@
 import os
 
 from hostile import app
-from hostile.node import assert_alive, processor
+from hostile.gateway import Gateway
+from hostile.node import alive, assert_alive, processor
 
 EXTREMES = (-(1 << 63), (1 << 63) - 1, -1, -(1 << 63) + 1, -1_000_000_001)
 BODY = b"contents"
@@ -99,3 +100,19 @@ def p03_times_of_a_file(lab):
             os.unlink(path)
         assert_alive(node)
         assert status == 0, f"a file of {modified} ns ends its sender with {status}"
+
+
+def p03_numbers_of_a_gateway(lab):
+    """A router on the local network refuses a port with the extremes of an error code, or gives an extreme port."""
+    code = -(1 << 31)
+    gateway = Gateway(refuse={"AddPortMapping": code},
+                      answers={"AddAnyPortMapping": f"<NewReservedPort>{code}</NewReservedPort>"})
+    for action in ("AddAnyPortMapping", "AddPortMapping"):
+        node = lab.house.start(action, "listen", "--realm-key", lab.house.realm_key, "--listen", "10.77.0.1:0", "-o",
+                               lab.house.inbox)
+        lab.loop.until(lambda: action in gateway.actions or not alive(node), 25, action)
+        lab.loop.pump(1)
+        assert_alive(node)
+        node.child.terminate()
+        node.wait()
+        gateway.refuse["AddAnyPortMapping"] = 401

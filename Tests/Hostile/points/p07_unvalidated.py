@@ -1,10 +1,12 @@
 """Point 7: nothing is sent in bulk to an address that has not shown that it is the peer's."""
 
+import ipaddress
 import struct
 
+from hostile import observing, relaying
 from hostile import quic_frames as q
-from hostile import relaying
 from hostile.connection import PING
+from hostile.gateway import Gateway
 from hostile.links import UDPLink
 from hostile.node import assert_alive
 from hostile.wire import field, framed
@@ -96,3 +98,32 @@ def p07_unvalidated_answers(lab):
         lab.loop.pump(0.05)
     lab.loop.pump(1)
     assert victim.bytes <= 3 * sent + 1500, f"{sent} spoofed bytes moved {victim.bytes} to a victim"
+
+
+def p07_address_of_a_lying_relay(lab):
+    """A relay dials back, and says that it was at a victim's address that it reached the node."""
+    relay = lab.server(source="45.12.7.1")
+    asked = observing.lie(relay, ("45.99.0.1", 443))
+    node = lab.house.start("receiver", "listen", "--realm-key", lab.house.realm_key, "--no-port-mapping", "--listen",
+                           "10.77.0.1:0", "-o", lab.house.inbox, "--relay", relay.address)
+    lab.loop.until(lambda: "dial-back" in asked, 15, "a dial-back")
+    lab.loop.pump(6)
+    states = [event["state"] for event in node.seen if event["type"] == "reachability"]
+    told = [address for event in node.seen for address in event.get("addresses", [])]
+    assert told, "the node tells no addresses at all"
+    assert not [address for address in told if "45.99.0.1" in address], f"the victim's address is told: {told}"
+    assert "public" not in states, f"one relay's word makes the node {states}"
+
+
+def p07_address_of_a_false_gateway(lab):
+    """A device of the local network that is not the router opens a port, and says that it is at a victim's address."""
+    gateway = Gateway(answers={"GetExternalIPAddress": "<NewExternalIPAddress>45.99.0.1</NewExternalIPAddress>"})
+    node = lab.house.start("receiver", "listen", "--realm-key", lab.house.realm_key, "--listen", "0.0.0.0:0", "-o",
+                           lab.house.inbox)
+    address = node.until("listening")["addresses"][0].split("/")
+    mapping = node.until("port_mapping", 25)
+    lab.loop.pump(1)
+    address[2] = "10.77.0.1"
+    record = lab.client("/".join(address), source="10.77.0.1").open("/ipfs/id/1.0.0", fin=True).wait_frames(1)[0]
+    assert ipaddress.ip_address("45.99.0.1").packed not in record, "the victim's address is told to others"
+    assert mapping["address"] is None, mapping

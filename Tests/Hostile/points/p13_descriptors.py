@@ -1,8 +1,12 @@
 """Point 13: descriptors are few and waited for."""
 
+import os
 import resource
+import subprocess
+import sys
 
-from hostile.node import assert_alive
+from hostile.gateway import Gateway
+from hostile.node import alive, assert_alive
 
 
 def p13_few_descriptors(lab):
@@ -37,3 +41,47 @@ def p13_many_folders(lab):
     status = [lab.finished(send, 60) for send in sends]
     assert_alive(node)
     assert status == [0] * 14, f"the sends ended with {status}"
+
+
+def inheriting(lab, count):
+    """From now on nodes start with `count` descriptors open, as a process does that was given them."""
+    wrapper = lab.house.folder / "inheriting"
+    wrapper.write_text(f"""#!{sys.executable}
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({count + 1000}, {count + 1000}))
+null = os.open("/dev/null", os.O_RDONLY)
+for number in range(10, {count}):
+    os.dup2(null, number)
+os.execv({str(lab.house.binary)!r}, ["dep2p", *sys.argv[1:]])
+""")
+    os.chmod(wrapper, 0o755)
+    lab.house.binary = str(wrapper)
+
+
+def mapping_node(lab):
+    return lab.house.start("receiver", "listen", "--realm-key", lab.house.realm_key, "--listen", "10.77.0.1:0", "-o",
+                           lab.house.inbox)
+
+
+def p13_mapping_with_many_descriptors(lab):
+    """A router that is asked for a port by a node with more descriptors than select(2) knows."""
+    inheriting(lab, 1100)
+    gateway = Gateway()
+    node = mapping_node(lab)
+    mapping = node.until("port_mapping", 25)
+    assert mapping["protocol"] == "upnp" and mapping["port"] > 0, mapping
+    node.child.terminate()
+    assert node.wait() == 0
+    assert gateway.actions[-1] == "DeletePortMapping", f"the port stays open: {gateway.actions}"
+
+
+def p13_silent_gateway_with_many_descriptors(lab):
+    """The same where the router never answers a connection: that wait is select's."""
+    inheriting(lab, 1100)
+    subprocess.run("ip neighbour add 10.77.0.99 lladdr 02:00:00:00:00:99 dev outside".split(), check=True)
+    gateway = Gateway(control="http://10.77.0.99:5000")
+    node = mapping_node(lab)
+    lab.loop.until(lambda: "describe" in gateway.actions or not alive(node), 25, "a look at the device")
+    # Three seconds each connection.
+    lab.loop.holds(lambda: not alive(node), 10)
+    assert_alive(node)

@@ -119,6 +119,25 @@ import Testing
         ConnectAttempt(stage: stage, address: address, elapsed: .zero, outcome: outcome)
     }
 
+    @Test func aRelayThatIsSilentIsNamedBesideAnAddressWhereNobodyListens() {
+        let nobody = attempt("/ip4/127.0.0.1/udp/4001/quic-v1", .refused, stage: .direct)
+        let relay = attempt("/ip4/192.0.2.9/udp/4001/quic-v1/p2p/R", .timeout)
+        for order in [[nobody, relay], [relay, nobody]] {
+            let error = ConnectError.summary(of: order, nodeID: nil)
+            #expect(error.code == .timeout && error.reason.contains("127.0.0.1") && error.reason.contains("192.0.2.9"))
+        }
+        #expect(ConnectError.summary(of: [nobody], nodeID: nil).code == .refused)
+    }
+
+    @Test func whatMayPassIsToldApartFromWhatWillNot() {
+        let refused = attempt("/ip4/192.0.2.8/udp/4001/quic-v1/p2p/R", .relayRefused)
+        let busy = attempt("/ip4/192.0.2.9/udp/4001/quic-v1/p2p/S", .relayBusy)
+        let absent = attempt("/ip4/192.0.2.10/udp/4001/quic-v1/p2p/T", .peerAbsent)
+        #expect(ConnectError.summary(of: [refused], nodeID: nil).code == .relayRefused)
+        #expect(ConnectError.summary(of: [absent, refused], nodeID: nil).code == .peerAbsent)
+        #expect(ConnectError.summary(of: [absent, busy, refused], nodeID: nil).code == .relayBusy)
+    }
+
     @Test func udpThatNobodyAnswersIsBlocked() {
         let direct = attempt("/ip4/192.0.2.7/udp/4001/quic-v1", .timeout, stage: .direct)
         let relay = attempt("/ip4/192.0.2.9/udp/4001/quic-v1/p2p/R", .timeout)

@@ -78,22 +78,64 @@ import Testing
         #expect(sent == ProbeBudget.burst)
         let later = (1...10_000).count { budget.take(victim, now: .milliseconds(UInt64($0))) }
         #expect(later == 10 * ProbeBudget.rate, "ten seconds on")
-        budget.answered(victim)
+        budget.answered(victim, now: .milliseconds(10_000))
         let isFree = budget.take(victim, now: .milliseconds(10_000))
         #expect(isFree)
     }
 
+    @Test func whoAnswersStartsAnewOnceASecond() {
+        var budget = ProbeBudget()
+        let shared = v4(45, 1, 1, 1, 0).ip
+        let sent = (0..<10_000).count {
+            let now = NetworkInstant.milliseconds(UInt64($0))
+            budget.answered(shared, now: now)
+            return budget.take(shared, now: now)
+        }
+        #expect(sent <= 10 * (ProbeBudget.burst + ProbeBudget.rate))
+    }
+
+    @Test func aSubjectHasOneBudgetWhateverAddressOfItIsNamed() {
+        var budget = ProbeBudget()
+        let mapped = (0..<100).count { index in
+            let ip = index % 2 == 0 ? v4(45, 1, 1, 1, 0).ip : IPAddress(v6High: 0, low: 0xffff_2d01_0101)
+            return budget.take(ip, now: .milliseconds(0))
+        }
+        #expect(mapped == ProbeBudget.burst)
+        let prefix = (0..<100).count { budget.take(IPAddress(v6High: 0x2600 << 48, low: $0), now: .milliseconds(0)) }
+        #expect(prefix == ProbeBudget.burst)
+    }
+
     @Test func soManyVictimsAreRememberedAndNoMore() {
         var budget = ProbeBudget()
-        for index in 0..<UInt32(ProbeBudget.addressLimit) {
+        for index in 0..<UInt32(ProbeBudget.subjectLimit) {
             _ = budget.take(IPAddress(v4: 0x2d00_0000 + index), now: .milliseconds(UInt64(index)))
         }
-        let now = NetworkInstant.milliseconds(UInt64(ProbeBudget.addressLimit))
-        #expect(budget.addressCount == ProbeBudget.addressLimit)
+        let now = NetworkInstant.milliseconds(UInt64(ProbeBudget.subjectLimit))
+        #expect(budget.subjectCount == ProbeBudget.subjectLimit)
         // Those that have their whole budget again make room.
         let hasRoom = budget.take(IPAddress(v4: 0x2e00_0000), now: now)
         #expect(hasRoom)
-        #expect(budget.addressCount < ProbeBudget.addressLimit)
+        #expect(budget.subjectCount < ProbeBudget.subjectLimit)
+    }
+
+    @Test func whatOneObserverAloneSeesIsNotToldWhileOthersAgree() {
+        func seen(_ number: UInt8, _ mapped: SocketAddress) -> PortPrediction.Observation {
+            PortPrediction.Observation(observer: v4(45, 9, number, 1, 1), mapped: mapped)
+        }
+        let victim = v4(45, 99, 0, 1, 443)
+        let honest = [seen(1, v4(45, 1, 1, 1, 5_000)), seen(2, v4(45, 1, 1, 1, 5_001))]
+        let candidates = PortPrediction.candidates([seen(3, victim)] + honest)
+        #expect(candidates == PortPrediction.candidates(honest))
+        #expect(candidates.contains { $0.kind == .predicted })
+        // The second port of the same host is no second witness.
+        let alone = [
+            seen(3, victim), PortPrediction.Observation(observer: v4(45, 9, 3, 1, 2), mapped: victim), honest[0],
+        ]
+        #expect(Set(PortPrediction.candidates(alone).map(\.address.ip)) == [victim.ip, honest[0].mapped.ip])
+        // Nor does one family's word count in the other.
+        let sixth = PortPrediction.Observation(
+            observer: v6(0x2600_1f00_0000_0000, 9, 1), mapped: v6(0x2600_1f00_0001_0000, 1, 4001))
+        #expect(PortPrediction.candidates(honest + [sixth]).contains { $0.address == sixth.mapped })
     }
 
     @Test(arguments: [

@@ -158,6 +158,33 @@ import Testing
         }
     }
 
+    @Test("a peer's word makes a relayed path no straight one, and names no address that it was not heard from")
+    func chosenPaths() async throws {
+        try await withPunchNetwork(seed: 25) { world in
+            let near = try world.node(.portRestricted)
+            let liar = try world.relays.node(at: v4(45, 50, 0, 1, 4001))
+            world.liars.append(liar)
+            near.node.client.use(world.relay.address)
+            #expect(try await world.relays.wait(atMost: .seconds(5)) { !near.node.client.standing.isEmpty })
+            let session = try await liar.connect(try #require(near.node.client.standing.first?.address))
+            #expect(try await world.relays.wait(atMost: .seconds(1)) { near.node.connections.sessions.count == 2 })
+            let far = try #require(near.node.connections.session(with: liar.nodeID))
+            let relayed = try #require(far.path.remote)
+            for claim in [relayed, Self.victim] {
+                let stream = try await session.openStream(HolePunch.id)
+                let reader = FrameReader(stream, limit: HolePunchMessage.limit)
+                try await stream.write(.offer(HolePunchMessage.Offer(candidates: [], hostMark: [])))
+                _ = try await reader.requiredPunch()
+                try await stream.write(.start)
+                try await stream.write(.chosen(claim, isDirect: true))
+                stream.finish()
+                try await world.network.sleep(for: .seconds(2))
+                #expect(far.path.kind == .relay(world.relay.nodeID))
+                #expect(far.path.peerAddress == nil)
+            }
+        }
+    }
+
     @Test("a member learns the addresses inside, and is met there")
     func members() async throws {
         try await withPunchNetwork(seed: 24) { world in

@@ -127,6 +127,29 @@ import Testing
         }
     }
 
+    @Test("so it is where straight paths are left out, at either end", arguments: [true, false], [true, false])
+    func lostRelayWithoutStraightPaths(atDialler: Bool, atListener: Bool) async throws {
+        try await withPunchNetwork(seed: 19) { world in
+            let near = try world.node(.portRestricted, usesStraightPaths: !atDialler)
+            let far = try world.node(.portRestricted, usesStraightPaths: !atListener)
+            guard atDialler || atListener else { return }
+            let sink = PunchTransfer(at: far)
+            let (session, other) = try await world.connect(near, far, both: true)
+            let end = world.network.now.advanced(by: .seconds(20))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            try await world.network.sleep(for: .seconds(4))
+            #expect(session.path.kind == .relay(world.relay.nodeID))
+            world.relay.stop()
+            #expect(
+                try await world.relays.wait(atMost: .seconds(6)) {
+                    session.path.kind == .relay(world.secondRelay.nodeID) && other.path.kind == session.path.kind
+                })
+            let sent = try await task.value
+            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+
     @Test("without another relay a connection ends with the one that stops")
     func onlyRelay() async throws {
         try await withPunchNetwork(seed: 10) { world in

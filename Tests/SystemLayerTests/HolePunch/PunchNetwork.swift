@@ -64,7 +64,9 @@ final class PunchNetwork {
     var network: SimulatedNetwork { relays.network }
 
     /// A node in a home of its own, or in that of `neighbour`.
-    func node(_ kind: SimulatedNATKind, inHomeOf neighbour: PunchNode? = nil) throws -> PunchNode {
+    func node(
+        _ kind: SimulatedNATKind, inHomeOf neighbour: PunchNode? = nil, usesStraightPaths: Bool = true
+    ) throws -> PunchNode {
         let number = UInt32(nodes.count + 1)
         let gateway = neighbour?.gateway ?? kind.gateway(number)
         if let gateway, neighbour == nil { network.add(gateway) }
@@ -72,7 +74,9 @@ final class PunchNetwork {
             gateway.map { IPAddress(v4: UInt32(truncatingIfNeeded: $0.inside.low) + 10 + number) }
             ?? IPAddress(v4: 0x2d14_000a + number << 16)
         let node = try relays.node(at: SocketAddress(ip, port: 4001))
-        let made = PunchNode(node, gateway: gateway, relays: [relay, secondRelay], isMember: areMembers)
+        let made = PunchNode(
+            node, gateway: gateway, relays: [relay, secondRelay], isMember: areMembers,
+            usesStraightPaths: usesStraightPaths)
         nodes.append(made)
         return made
     }
@@ -107,7 +111,9 @@ final class PunchNode {
     let gateway: SimulatedGateway?
     let punch: HolePunch
 
-    init(_ node: RelayNode, gateway: SimulatedGateway?, relays: [RelayNode], isMember: Bool) {
+    init(
+        _ node: RelayNode, gateway: SimulatedGateway?, relays: [RelayNode], isMember: Bool, usesStraightPaths: Bool
+    ) {
         self.node = node
         self.gateway = gateway
         if isMember { node.connections.onSession { $0.endAdmission(admitted: true) } }
@@ -115,7 +121,7 @@ final class PunchNode {
             node.connections, endpoint: node.endpoint, relays: node.client,
             surroundings: HolePunch.Surroundings(
                 interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { relays.map(\.socket) },
-                relays: { _ in relays.map(\.address) },
+                relays: { _ in relays.map(\.address) }, usesStraightPaths: usesStraightPaths,
                 hostMark: Array("\(node.nodeID)".utf8)))
         punch.start()
     }

@@ -244,10 +244,10 @@ import Testing
     func otherAddresses() {
         let outside = v4(45, 1, 1, 1, 3478).ip
         let inside = [v4(127, 0, 0, 1, 0), v4(192, 168, 1, 1, 0), v4(169, 254, 1, 1, 0), v4(224, 0, 0, 1, 0)].map(\.ip)
-        for other in inside { #expect(!NATCheckStateMachine.isPlausible(other, of: outside), "\(other)") }
-        #expect(NATCheckStateMachine.isPlausible(v4(45, 1, 1, 2, 0).ip, of: outside))
-        #expect(NATCheckStateMachine.isPlausible(v4(192, 168, 1, 2, 0).ip, of: v4(192, 168, 1, 1, 0).ip))
-        #expect(!NATCheckStateMachine.isPlausible(.v4Loopback, of: v4(192, 168, 1, 1, 0).ip))
-        #expect(!NATCheckStateMachine.isPlausible(v6(0x2600 << 48, 1, 0).ip, of: outside))
+        for other in inside { #expect(!AddressRule.isPlausible(other, by: outside), "\(other)") }
+        #expect(AddressRule.isPlausible(v4(45, 1, 1, 2, 0).ip, by: outside))
+        #expect(AddressRule.isPlausible(v4(192, 168, 1, 2, 0).ip, by: v4(192, 168, 1, 1, 0).ip))
+        #expect(!AddressRule.isPlausible(.v4Loopback, by: v4(192, 168, 1, 1, 0).ip))
+        #expect(!AddressRule.isPlausible(v6(0x2600 << 48, 1, 0).ip, by: outside))
     }
 }

@@ -23,8 +23,9 @@ import Testing
 
         init(
             _ network: SimulatedNetwork, at address: SocketAddress, second: UInt16?, ports: [UInt16] = [],
-            filtering: NATFamilyReport? = nil
+            own: [SocketAddress]? = nil, isChosen: Bool = true, filtering: NATFamilyReport? = nil
         ) throws {
+            let own = own ?? [address]
             let key = IdentityKey.generate()
             self.address = .quic(address.ip, port: address.port, nodeID: key.nodeID)
             endpoint = try Endpoint(key: key, driver: network.makeDriver(address: address), clock: network)
@@ -37,11 +38,29 @@ import Testing
             stun = STUNService(endpoint, alternate: alternate)
             service = DialBackService(alternate, clock: network)
             service.serve(on: connections)
-            reachability = Reachability(
-                connections, endpoint: endpoint, ports: { ports }, filtering: { _ in filtering })
+            var surroundings = Reachability.Surroundings()
+            surroundings.ports = { ports }
+            surroundings.own = { own }
+            surroundings.isChosen = { _ in isChosen }
+            surroundings.filtering = { _ in filtering }
+            reachability = Reachability(connections, endpoint: endpoint, surroundings: surroundings)
             reachability.onChange = { [weak self] in self?.changes += 1 }
             reachability.start()
             endpoint.start()
+        }
+
+        /// Dials back where the asker is, and says that this was at `victim`.
+        func lie(_ victim: SocketAddress) {
+            connections.registry.register(DialBackService.id, deadline: .unlimited(because: "a test")) {
+                [alternate] session, stream in
+                let request = try await FrameReader(stream, limit: DialBackMessage.limit).required()
+                try await stream.writeFrame(
+                    try DialBackMessage.encode(DialBackMessage.Report(status: .sent, observed: victim)))
+                guard let asker = session.path.remote else { return }
+                for probe in DialBackMessage.probes(request) ?? [] {
+                    alternate.send(STUNMessage(.indication, transaction: probe.nonce).bytes, to: asker, from: nil)
+                }
+            }
         }
 
         func stop() {
@@ -91,10 +110,9 @@ import Testing
         #expect(seen.refuted == [Self.asker])
     }
 
-    @Test("a server that got through proves nothing where known addresses are let in, or others see another address")
+    @Test("who gets through proves nothing where known addresses are let in")
     func confirmation() async throws {
         var report = NATFamilyReport()
-        report.mapped = SocketAddress(Self.asker.ip, port: 777)
         for (filtering, state) in [
             (NATFiltering?.none, Reachability.State.reachable), (.endpointIndependent, .reachable),
             (.addressDependent, .unreachable), (.endpointDependent, .unreachable),
@@ -102,12 +120,79 @@ import Testing
             report.filtering = filtering
             #expect(try await outcome(filtering: report) { _, _ in true }.0 == state)
         }
-        report.filtering = .endpointIndependent
-        report.mapped = v4(45, 99, 0, 1, 4001)
-        #expect(try await outcome(filtering: report) { _, _ in true }.0 == .unreachable)
         // What a gateway forwards is open to everyone, whatever its filtering is otherwise.
         report.filtering = .addressDependent
         #expect(try await outcome(ports: [Self.asker.port], filtering: report) { _, _ in true }.0 == .reachable)
+    }
+
+    private static let home = IPAddress(v4: 0x2d21_0001)
+
+    /// What a node behind a NAT finds out that lets everyone in, from `servers` of which the first `liars` say that it is
+    /// at a victim's address.
+    private func behindNAT(
+        servers: Int, liars: Int = 0, ports: [UInt16] = [], filtering: NATFiltering? = .endpointIndependent,
+        isChosen: Bool = true, own: [SocketAddress] = []
+    ) async throws -> (state: Reachability.State, verified: [SocketAddress], refuted: Set<SocketAddress>) {
+        let network = SimulatedNetwork(seed: 4)
+        let inside = v4(192, 168, 7, 10, 4001)
+        network.add(
+            SimulatedGateway(
+                external: Self.home, inside: inside.ip, mapping: .nothing, filtering: .nothing, ports: .preserving,
+                seed: 1))
+        var report = NATFamilyReport()
+        report.filtering = filtering
+        return try await network.run {
+            let asker = try Peer(
+                network, at: inside, second: nil, ports: ports, own: own, isChosen: isChosen, filtering: report)
+            var peers = [asker]
+            for number in 0..<servers {
+                let server = try Peer(network, at: v4(45, 10, UInt8(number), 1, 4001), second: Self.second)
+                if number < liars { server.lie(Self.victim) }
+                peers.append(server)
+                _ = try await asker.connections.connect(to: DialTarget(addresses: [server.address]))
+            }
+            try await network.sleep(for: .seconds(5))
+            let found = asker.reachability
+            defer { for peer in peers { peer.stop() } }
+            return (found.state, found.verified, found.refuted)
+        }
+    }
+
+    private static let victim = v4(45, 99, 0, 1, 443)
+
+    @Test("a lone server's word makes no address this node's; two that see the same do")
+    func witnesses() async throws {
+        let alone = try await behindNAT(servers: 1)
+        #expect(alone.state == .unknown && alone.verified.isEmpty && alone.refuted.isEmpty)
+        let both = try await behindNAT(servers: 2)
+        #expect(both.state == .reachable && both.verified == [SocketAddress(Self.home, port: 4001)])
+        // Nobody tells whether known addresses only are let in.
+        #expect(try await behindNAT(servers: 2, filtering: nil).state == .unknown)
+        // Servers that peers have sent this node to are no witnesses.
+        #expect(try await behindNAT(servers: 2, isChosen: false).state == .unknown)
+    }
+
+    @Test("a server that names a victim is not believed, whoever else is asked")
+    func liars() async throws {
+        let alone = try await behindNAT(servers: 1, liars: 1)
+        #expect(alone.state == .unknown && alone.verified.isEmpty)
+        #expect(try await behindNAT(servers: 2, liars: 1).verified.isEmpty)
+        let outvoted = try await behindNAT(servers: 3, liars: 1)
+        #expect(outvoted.verified == [SocketAddress(Self.home, port: 4001)])
+    }
+
+    @Test("nor when it names a victim for a port that a gateway has opened")
+    func liarsAboutMappedPorts() async throws {
+        let mapped = SocketAddress(Self.home, port: 4001)
+        #expect(try await behindNAT(servers: 1, liars: 1, ports: [4001]).verified.isEmpty)
+        // The gateway has told the address: one server is enough to see that the port is open.
+        let honest = try await behindNAT(servers: 1, ports: [4001], own: [mapped])
+        #expect(honest.verified == [mapped])
+        let told = try await behindNAT(servers: 1, liars: 1, ports: [4001], own: [mapped])
+        #expect(told.verified.isEmpty)
+        // It has not: two have to see this node there.
+        #expect(try await behindNAT(servers: 1, ports: [4001]).verified.isEmpty)
+        #expect(try await behindNAT(servers: 2, ports: [4001]).verified == [mapped])
     }
 
     @Test("two of three indications lost are no reason to say no")

@@ -128,8 +128,31 @@ import Testing
         for _ in 0..<60 { _ = machine.connect(client(0), to: nodes[1], now: now) }
         #expect(machine.connect(client(0), to: nodes[1], now: now) == .refused(refusal("max-requests", 60)))
         #expect(machine.connect(client(2), to: nodes[1], now: now) == .refused(RelayError(.noReservation)))
-        let later = now.advanced(by: .seconds(2))
+        let soon = now.advanced(by: .seconds(59))
+        #expect(machine.connect(client(0), to: nodes[1], now: soon) == .refused(refusal("max-requests", 60)))
+        let later = now.advanced(by: .seconds(61))
         #expect(machine.connect(client(0), to: nodes[1], now: later) == .refused(RelayError(.noReservation)))
+    }
+
+    /// Asked for ten times a second, so many are answered in any minute: whatever the limit is, that is it.
+    @Test(arguments: [1, 2, 7, 59, 60, 61, 119, 120, 599, 600, 1_000])
+    func requestsOfAMinute(limit: Int) {
+        var machine = machine { $0.requestsPerMinute = limit }
+        var answered: [Int] = []
+        for tick in 0..<3_000 {
+            let instant = now.advanced(by: .milliseconds(100 * tick + 50))
+            if machine.connect(client(0), to: nodes[1], now: instant) == .refused(RelayError(.noReservation)) {
+                answered.append(tick)
+            }
+        }
+        var most = 0
+        for (index, tick) in answered.enumerated() {
+            most = max(most, answered[index...].prefix { $0 < tick + 600 }.count)
+        }
+        #expect(most == min(limit, 600))
+        // As many at once; and after five minutes not less than what four and nine tenths allow.
+        #expect(answered.prefix(min(limit, 600)).elementsEqual(0..<min(limit, 600)))
+        #expect(answered.count >= min(limit * 4, 3_000))
     }
 
     @Test func nobodyConnectsToItself() {
@@ -156,14 +179,53 @@ import Testing
     @Test func aSubjectHasARateForAllItsNodes() {
         var machine = machine { $0.requestsPerMinute = 60 }
         let here = Subject(IPAddress(v4: 0x0102_0301))
-        let all = 60 * RelayMachine.requestersPerSubject
+        func ask(_ client: RelayMachine.Client) -> RelayMachine.OnConnect {
+            machine.connect(client, to: nodes[1], now: now)
+        }
+        #expect(machine.reserve(client(4, ip: 0x0102_0301), now: now) == .granted(isRenewal: false))
+        // The reservation was a stranger's request too.
+        let all = 60 * RelayMachine.requestersPerSubject - 1
         for index in 0..<all {
             let client = RelayMachine.Client(
                 nodeID: IdentityKey.generate().nodeID, session: UInt64(index), subject: here)
-            #expect(machine.connect(client, to: nodes[1], now: now) == .refused(RelayError(.noReservation)))
+            #expect(ask(client) == .refused(RelayError(.noReservation)))
         }
-        let more = machine.connect(client(5, ip: 0x0102_0301), to: nodes[1], now: now)
-        #expect(more == .refused(refusal("max-requests", 60)))
-        #expect(machine.connect(client(5), to: nodes[1], now: now) == .refused(RelayError(.noReservation)))
+        #expect(ask(client(5, ip: 0x0102_0301)) == .refused(refusal("max-requests", 60)))
+        #expect(ask(client(5)) == .refused(RelayError(.noReservation)))
+        // A member, and who holds a reservation, are not cut off by neighbours, nor by their own refusals more than others.
+        var member = client(3, ip: 0x0102_0301)
+        member.isMember = true
+        for _ in 0..<60 { #expect(ask(member) == .refused(RelayError(.noReservation))) }
+        #expect(ask(member) == .refused(refusal("max-requests", 60)))
+        for _ in 0..<59 { #expect(ask(client(4, ip: 0x0102_0301)) == .refused(RelayError(.noReservation))) }
+        #expect(ask(client(4, ip: 0x0102_0301)) == .refused(refusal("max-requests", 60)))
+    }
+
+    @Test func strangersDoNotFillTheQuotasOfMembers() {
+        var machine = machine {
+            $0.reservationsPerAddress = 1
+            $0.reservationsPerSubnet = 1
+            $0.circuitsPerAddress = 1
+            $0.circuitsPerSubnet = 1
+        }
+        var member = client(1, ip: 0x0102_0301)
+        member.isMember = true
+        #expect(machine.reserve(client(0, ip: 0x0102_0301), now: now) == .granted(isRenewal: false))
+        #expect(machine.connect(client(2, ip: 0x0102_0301), to: nodes[0], now: now) == .ask(circuit: 1, session: 0))
+        #expect(machine.reserve(member, now: now) == .granted(isRenewal: false))
+        #expect(machine.connect(member, to: nodes[0], now: now) == .ask(circuit: 2, session: 0))
+        var another = client(3, ip: 0x0102_0301)
+        another.isMember = true
+        #expect(machine.reserve(another, now: now) == .refused(refusal("max-reservations-per-ip", 1)))
+    }
+
+    @Test func requestersAreForgotten() {
+        var machine = machine { $0.requestsPerMinute = 1 }
+        for index in 0..<(RelayMachine.requestersRemembered * 2) {
+            let subject = Subject(IPAddress(v4: UInt32(0x0100_0000 + index)))
+            let client = RelayMachine.Client(nodeID: nodes[0], session: UInt64(index), subject: subject)
+            _ = machine.connect(client, to: nodes[1], now: now.advanced(by: .seconds(index)))
+        }
+        #expect(machine.requesterCount <= RelayMachine.requestersRemembered)
     }
 }

@@ -63,8 +63,8 @@ struct RelayTests {
                 _ = try await left.connect(address)
                 Issue.record("a circuit to nobody")
             } catch let error as ConnectError {
-                #expect(error.code == .relayRefused && error.reason.contains("no reservation"))
-                #expect(error.attempts.map(\.outcome) == [.relayRefused])
+                #expect(error.code == .peerAbsent && error.reason.contains("no reservation"))
+                #expect(error.attempts.map(\.outcome) == [.peerAbsent])
             }
             await #expect(throws: RelayError(.notARelay)) {
                 _ = try await left.client.connect(to: relay.nodeID, via: right.address)

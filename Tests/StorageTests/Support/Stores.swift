@@ -1,0 +1,87 @@
+import DeP2PStorage
+import Foundation
+import Synchronization
+
+@testable import DeP2PStorage
+
+/// A folder that goes with its test.
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    /// In memory where there is such a place: nothing here is about what a power cut leaves.
+    init() {
+        let place = access("/dev/shm", W_OK) == 0 ? "/dev/shm/" : NSTemporaryDirectory()
+        path = "\(place)dep2p-storage-\(UInt64.random(in: 0...(.max)))"
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    var file: StorageFile { StorageFile(folder: path, schema: .current) }
+
+    func make() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+
+    func bytes(_ name: String = StorageFile.name) -> Data? { FileManager.default.contents(atPath: "\(path)/\(name)") }
+
+    func put(_ bytes: Data, _ name: String = StorageFile.name) throws {
+        try make()
+        try bytes.write(to: URL(fileURLWithPath: "\(path)/\(name)"))
+    }
+
+    /// Every file in it.
+    var names: Set<String> { Set((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []) }
+}
+
+/// A wall clock that a test sets.
+final class SetClock: Sendable {
+    private let time: Mutex<UInt64>
+
+    init(_ time: UInt64) { self.time = Mutex(time) }
+
+    var now: UInt64 {
+        get { time.withLock { $0 } }
+        set { time.withLock { $0 = newValue } }
+    }
+
+    var read: @Sendable () -> UInt64 { { self.now } }
+}
+
+/// What every store has to do, whichever it is.
+enum StoreKind: CaseIterable, Sendable {
+    case memory
+    case sqlite
+
+    func make(_ folder: TemporaryFolder, _ clock: SetClock) -> any Storage {
+        switch self {
+        case .memory: MemoryStorage(clock: clock.read)
+        case .sqlite: SQLiteStorage(file: folder.file, delay: nil, clock: clock.read)
+        }
+    }
+}
+
+extension Row {
+    init(_ key: String, _ value: String = "", stamp: UInt64 = 0, expires: UInt64? = nil) {
+        self.init(key: Array(key.utf8), value: Array(value.utf8), stamp: stamp, expires: expires)
+    }
+
+    var name: String { String(decoding: key, as: UTF8.self) }
+}
+
+extension Storage {
+    func row(_ key: String, in space: Space) -> Row? { row(Array(key.utf8), in: space) }
+
+    func names(in space: Space, prefix: String = "", newest limit: Int = .max) -> [String] {
+        rows(in: space, prefix: Array(prefix.utf8), newest: limit).map(\.name)
+    }
+
+    @discardableResult
+    func put(_ rows: Row..., in space: Space) -> Bool { write(rows.map { .put($0, in: space) }) }
+
+    func remove(_ key: String, in space: Space) { write([.remove(Array(key.utf8), in: space)]) }
+}
+
+extension RandomAccessCollection {
+    /// One of several.
+    func pick(_ random: inout some RandomNumberGenerator) -> Element {
+        self[index(startIndex, offsetBy: Int.random(in: 0..<count, using: &random))]
+    }
+}
