@@ -56,3 +56,22 @@ int dep2p_rename_noreplace(int directory, const char *from, const char *to)
     int error = link_noreplace(directory, from, to);
     return is_unsupported(error) ? replace_own_placeholder(directory, from, to) : error;
 }
+
+int dep2p_find_data(int file, uint64_t position, uint64_t *data, uint64_t *end)
+{
+    off_t start = position > INT64_MAX ? -1 : lseek(file, (off_t)position, SEEK_DATA);
+    if (start < 0 && errno != ENXIO)
+        return errno;
+    off_t stop = start < 0 ? start : lseek(file, start, SEEK_HOLE);
+    if (start >= 0 && stop < 0)
+        return errno;
+    if (start < 0) {
+        struct stat status;
+        if (fstat(file, &status) != 0)
+            return errno;
+        start = stop = status.st_size;
+    }
+    *data = (uint64_t)start;
+    *end = (uint64_t)stop;
+    return 0;
+}

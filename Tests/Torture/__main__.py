@@ -26,10 +26,11 @@ import refused
 import relayed
 import remembered
 import sources
+import sparse
 from nodes import House, NeedsRoot
 
 TESTS = (refused.TESTS + received.TESTS + interrupted.TESTS + field.TESTS + relayed.TESTS + machine.TESTS
-         + sources.TESTS + clocks.TESTS + remembered.TESTS)
+         + sources.TESTS + clocks.TESTS + remembered.TESTS + sparse.TESTS)
 # Those that take long start first, so that at the end none runs alone.
 LONG = ("a_consumer_that_pauses_costs_no_stream", "many_folders_at_once_share_the_descriptors")
 # A test that is not over by then has failed.

@@ -5,7 +5,7 @@ import os
 import pathlib
 import threading
 
-from nodes import DATA, IO_ERROR, NO_INPUT, OK, TRY_AGAIN, Node, assert_same
+from nodes import CANNOT_CREATE, DATA, IO_ERROR, NO_INPUT, OK, TRY_AGAIN, Node, assert_same
 from refused import ended
 
 
@@ -135,6 +135,37 @@ def one_unreadable_file_does_not_stop_a_folder(house):
     assert len([path for path in (house.inbox / "nine").iterdir() if path.is_file()]) == 8
 
 
+def what_the_receiver_cannot_store_does_not_stop_the_rest(house):
+    """A folder that it may not write, a file in the way of a folder, a file beyond a limit: each is told, by both."""
+    folder = folder_of(house, "mixed", 5)
+    for name in ("closed", "taken"):
+        (folder / name).mkdir()
+        (folder / name / "inside").write_text(name)
+    (folder / "long").write_bytes(house.random.randbytes(3_000_000))
+    there = house.inbox / "mixed"
+    there.mkdir()
+    (there / "closed").mkdir(mode=0o500)
+    (there / "taken").write_text("in the way")
+    # Root without the right to pass over modes is as anybody.
+    rights = "-dac_override,-dac_read_search"
+    listener = Node(["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", "prlimit", "--fsize=2000000",
+                     house.binary, "listen", "--json", "--realm-key", str(house.realm_key), "--listen", "127.0.0.1:0",
+                     "-o", str(house.inbox)], house.environment("receiver"))
+    house.nodes.append(listener)
+    sender = house.send(listener.until("listening")["addresses"][0], folder)
+    result = ended(sender, IO_ERROR, CANNOT_CREATE, DATA)
+    failed = {failure["path"]: (failure["code"], failure["message"]) for failure in result["failed"]}
+    assert sorted(failed) == ["mixed/closed/inside", "mixed/long", "mixed/taken", "mixed/taken/inside"], failed
+    assert all(message.startswith("the receiver: ") for _, message in failed.values()), failed
+    assert [failed[path][0] for path in sorted(failed)] == ["ioError", "noSpace", "badName", "badName"], failed
+    assert result["files"] == 5, result
+    for number in range(5):
+        assert_same(folder / str(number), there / str(number))
+    assert not [path for path in house.inbox.rglob(".*")], "something is left over"
+    end = listener.until("transfer")
+    assert end["code"] != "ok", end
+
+
 def files_of_the_kernel_arrive_whole(house):
     _, address = house.listen()
     paths = ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled", "/proc/cpuinfo", "/proc/kallsyms"]
@@ -194,6 +225,6 @@ TESTS = [
     ten_thousand_files_at_four_thousand_descriptors, many_folders_at_once_share_the_descriptors,
     a_thousand_folders_on_one_line, names_that_cannot_travel_are_failures,
     one_missing_name_of_many_is_told_and_the_rest_arrives, one_unreadable_file_does_not_stop_a_folder,
-    files_of_the_kernel_arrive_whole, a_log_that_grows_is_sent_as_long_as_it_was,
+    what_the_receiver_cannot_store_does_not_stop_the_rest, files_of_the_kernel_arrive_whole, a_log_that_grows_is_sent_as_long_as_it_was,
     a_file_that_shrinks_is_a_failure_of_that_file,
 ]

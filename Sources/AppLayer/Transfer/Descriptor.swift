@@ -125,6 +125,8 @@ struct FileStatus: Equatable, Sendable {
 
     let kind: Kind
     let size: UInt64
+    /// Bytes that it takes on the disk.
+    let allocated: UInt64
     let isExecutable: Bool
     /// Nanoseconds since 1970; `nil` when 64 bits cannot hold them.
     let modified: Int64?
@@ -145,6 +147,8 @@ struct FileStatus: Equatable, Sendable {
             default: .device
             }
         size = UInt64(clamping: status.st_size)
+        let (bytes, overflow) = UInt64(clamping: status.st_blocks).multipliedReportingOverflow(by: 512)
+        allocated = overflow ? .max : bytes
         isExecutable = status.st_mode & S_IXUSR != 0
         modified = FileTime(status.st_mtim)?.nanoseconds
         changed = FileTime(status.st_ctim)?.nanoseconds

@@ -19,6 +19,9 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
 
     let claims: [HeldFile] = []
 
+    /// In a pipe a zero costs its reader what any byte does: it has to cost the sender the same.
+    let takesZeros = false
+
     func prepare(_ patience: PartialPatience) throws(TransferError) {
         guard offer.entries.count == 1, offer.entries.kind(at: 0) != .directory else {
             throw TransferError(.oneFileOnly, "it takes one file at a time, without folders")
@@ -26,6 +29,8 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
     }
 
     func hashHeld() throws(TransferError) -> Bool { false }
+
+    func makeFolders() -> [TransferFailure] { [] }
 
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
         var results: [WriteResult] = []
@@ -38,6 +43,8 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
                 chunk.withBytes { current?.hasher.update($0.extracting(range)) }
                 current?.position += UInt64(range.count)
             case .end(let index, let root): end(index, root).map { results.append($0) }
+            // The state machine lets no zeros pass that nobody asked for.
+            case .zeros: throw .violation("zeros as a number for a pipe")
             case .abandon: current = nil
             }
         }
@@ -67,11 +74,12 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
                 storedPath: offer.entries[index].path))
     }
 
-    func commit(_ files: [WrittenFile]) throws(TransferError) -> [TransferredFile] {
+    func commit(_ files: [WrittenFile]) throws(TransferError) -> [CommitResult] {
         files.map {
-            TransferredFile(
-                index: $0.index, path: offer.entries[$0.index].path, storedPath: $0.storedPath, size: $0.size,
-                root: $0.root)
+            .stored(
+                TransferredFile(
+                    index: $0.index, path: offer.entries[$0.index].path, storedPath: $0.storedPath, size: $0.size,
+                    root: $0.root), resumedFrom: $0.resumedFrom)
         }
     }
 

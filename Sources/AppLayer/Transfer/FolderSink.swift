@@ -12,7 +12,9 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private let journal: ResumeJournal?
     private var held: HeldFiles
     private var current: IncomingFile?
-    private var madeFolders = false
+    private let mayRefuseFiles: Bool
+    /// Whether the holes that were offered take no room here.
+    private var keepsHoles = false
     /// The folder of the file before, which most often is the next one's too.
     private var lastFolder: (path: ArraySlice<String>, place: FolderHandle.Place)?
     private let room = RoomLedger.shared
@@ -23,11 +25,17 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     /// - Parameters:
     ///   - offer: with names that ``TransferName`` let pass.
     ///   - partials: the most partial files that are held open.
-    init(folder: FolderHandle, offer: TransferOffer, sender: NodeID, partials: Int, pulse: TransferPulse) {
+    ///   - mayRefuseFiles: whether a file that cannot be stored leaves the others alone.
+    init(
+        folder: FolderHandle, offer: TransferOffer, sender: NodeID, partials: Int, pulse: TransferPulse,
+        mayRefuseFiles: Bool
+    ) {
+        self.mayRefuseFiles = mayRefuseFiles
         self.folder = folder
         self.offer = offer
         journal = ResumeJournal.open(in: folder, of: [sender.bytes] + offer.tops.sorted().map { Array($0.utf8) })
         held = HeldFiles(of: offer, from: sender, in: folder, journal: journal, limit: partials, pulse: pulse)
+        held.passesOverWhatCannotBeStored = mayRefuseFiles
         reservation = room.makeID()
     }
 
@@ -37,9 +45,12 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     var claims: [HeldFile] { held.claims }
 
+    let takesZeros = true
+
     func prepare(_ patience: PartialPatience) throws(TransferError) {
         PartialSweep.removeAged(from: folder)
         try held.find(patience)
+        keepsHoles = offer.entries.haveHoles && folder.keepsHoles()
         try reserveRoom()
     }
 
@@ -49,8 +60,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private func bytesNeeded(in place: FileSystemRoom) -> UInt64 {
         var needed: UInt64 = 0
         for index in offer.entries.indices {
-            let size = offer.entries.size(at: index)
-            let missing = size - held.bytesHeld(of: index, size: size)
+            let missing = held.bytesMissing(of: index, keepingHoles: keepsHoles)
             let (sum, overflow) = needed.addingReportingOverflow(place.taken(by: missing))
             needed = overflow ? .max : sum
         }
@@ -76,16 +86,18 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     // MARK: Writing
 
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
-        if !madeFolders { try makeFolders() }
         if countsOnLeftovers { makeRoom() }
-        try leaveOthersTheirRoom()
+        try leaveOthersTheirRoom(operations.reduce(0) { $0 + UInt64($1.byteCount) })
         var results: [WriteResult] = []
         for operation in operations {
-            switch operation {
-            case .start(let index, let offset): try start(index, offset)
-            case .data(let chunk, let range): try write(chunk, range)
-            case .end(let index, let root): if let result = try end(index, root) { results.append(result) }
-            case .abandon: current = nil
+            do throws(TransferError) {
+                if let result = try step(operation) { results.append(result) }
+            } catch {
+                let index = if case .start(let index, _) = operation { index as Int? } else { current?.index }
+                guard mayRefuseFiles, error.concernsOneFile, let index else { throw error }
+                results.append(.refused(index: index, error))
+                current?.partial.map(Self.remove)
+                current = nil
             }
         }
         return results
@@ -99,23 +111,45 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         countsOnLeftovers = isEnough()
     }
 
-    /// A stream has reserved nothing: it may not take what others have.
-    private func leaveOthersTheirRoom() throws(TransferError) {
-        guard let current, offer.entries.kind(at: current.index) == .stream, let place = folder.room() else { return }
-        let others = room.reserved(in: place, beside: reservation)
-        guard others > 0, place.freeBytes < others.addingReportingOverflow(UInt64(TransferLimits.writeBehind)).0 else {
-            return
+    private func step(_ operation: WriteOperation) throws(TransferError) -> WriteResult? {
+        switch operation {
+        case .start(let index, let offset): try start(index, offset)
+        case .data(let chunk, let range): try write(chunk, range)
+        case .zeros(let count): try skip(count)
+        case .end(let index, let root): return try end(index, root)
+        case .abandon: current = nil
         }
-        throw TransferError(
-            .noSpace, "\(place.freeBytes) bytes are free, and other transfers will take them; what came so far is kept",
-            limit: others, available: place.freeBytes)
+        return nil
     }
 
-    private func makeFolders() throws(TransferError) {
-        madeFolders = true
+    /// What exceeds a transfer's reservation (a stream has none, a file may have less of holes than was offered) may not
+    /// take what others have reserved.
+    private func leaveOthersTheirRoom(_ bytes: UInt64) throws(TransferError) {
+        guard bytes > room.outstanding(reservation), let place = folder.room(),
+            case .refused(let available, let reserved) = room.cover(bytes, for: reservation, in: place), reserved > 0
+        else { return }
+        throw TransferError(
+            .noSpace,
+            "\(bytes) bytes more are needed and \(available) are free beside the \(reserved) that other transfers will "
+                + "take; what came so far is kept", limit: bytes, available: available)
+    }
+
+    func makeFolders() throws(TransferError) -> [TransferFailure] {
+        var failures: [TransferFailure] = []
         for index in offer.entries.indices where offer.entries.kind(at: index) == .directory {
-            _ = try directory(offer.entries[index].path[...])
+            let path = offer.entries[index].path
+            do throws(TransferError) {
+                _ = try directory(path[...])
+            } catch {
+                guard mayRefuseFiles, error.concernsOneFile else { throw error }
+                failures.append(TransferFailure(index: index, path: path, error: error))
+            }
         }
+        return failures
+    }
+
+    private static func remove(_ partial: PartialFile) {
+        if let name = partial.name { partial.directory.remove(Array(name.utf8)) }
     }
 
     private func directory(_ path: ArraySlice<String>) throws(TransferError) -> FolderHandle.Place {
@@ -171,11 +205,28 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         guard var file = current, let descriptor = file.partial?.descriptor else { return }
         current = nil  // gives up the reference, so that the hasher changes in place
         if case .failure(let error) = chunk.write(to: descriptor.number, at: file.position, range: range) {
+            current = file
             throw .writing(offer.entries[file.index].name, error)
         }
         room.wrote(UInt64(range.count), for: reservation)
         chunk.withBytes { file.hasher.update($0.extracting(range)) }
         file.position += UInt64(range.count)
+        current = file
+    }
+
+    /// Leaves zeros out. What lies behind the bytes written reads as zeros: ``start(_:_:)`` has cut the file off there.
+    private func skip(_ count: UInt64) throws(TransferError) {
+        guard var file = current, let descriptor = file.partial?.descriptor else { return }
+        current = nil
+        file.hasher.append(zeros: count)
+        file.position += count
+        if ftruncate(descriptor.number, off_t(clamping: file.position)) != 0 {
+            let error = FileError(errno: errno)
+            current = file
+            throw .writing(offer.entries[file.index].name, error)
+        }
+        // Room was kept for those that were not offered as a hole, or take it here.
+        if offer.entries[file.index].dataSize == nil || !keepsHoles { room.wrote(count, for: reservation) }
         current = file
     }
 
@@ -192,8 +243,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     // MARK: Committing
 
-    func commit(_ files: [WrittenFile]) throws(TransferError) -> [TransferredFile] {
-        var transferred: [TransferredFile] = []
+    func commit(_ files: [WrittenFile]) throws(TransferError) -> [CommitResult] {
+        var results: [CommitResult] = []
         var folders: [Descriptor] = []
         var lines: [ResumeJournal.Line] = []
         var lastParent: ArraySlice<String>?
@@ -204,38 +255,43 @@ final class FolderSink: TransferSink, @unchecked Sendable {
             let entry = offer.entries[file.index]
             var storedPath = file.storedPath
             if let partial = file.partial {
-                let (name, status) = try partial.store(as: entry.path.last ?? "", entry: entry)
-                storedPath = file.folder + [name]
-                // Most often they are the same: one array then, not two.
-                if storedPath == entry.path { storedPath = entry.path }
-                if folders.last !== partial.directory { folders.append(partial.directory) }
-                if let status, entry.kind == .file {
-                    lines.append(
-                        ResumeJournal.Line(
-                            path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
-                            inode: status.inode, modified: status.modified ?? 0))
+                do throws(TransferError) {
+                    let (name, status) = try partial.store(as: entry.path.last ?? "", entry: entry)
+                    storedPath = file.folder + [name]
+                    // Most often they are the same: one array then, not two.
+                    if storedPath == entry.path { storedPath = entry.path }
+                    if let status, entry.kind == .file {
+                        lines.append(
+                            ResumeJournal.Line(
+                                path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
+                                inode: status.inode, modified: status.modified ?? 0))
+                    }
+                } catch {
+                    guard mayRefuseFiles, error.concernsOneFile else { throw error }
+                    Self.remove(partial)
+                    results.append(.refused(index: file.index, error))
+                    continue
                 }
+                if folders.last !== partial.directory { folders.append(partial.directory) }
             } else if lastParent != storedPath.dropLast() {
                 // Stored by a transfer that broke off: perhaps before its folder was synchronized.
                 lastParent = storedPath.dropLast()
                 let parent = try? folder.directory(storedPath.dropLast(), create: false)
                 parent.map { folders.append($0.descriptor) }
             }
-            transferred.append(
-                TransferredFile(
-                    index: file.index, path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
-                    folder: base))
+            let stored = TransferredFile(
+                index: file.index, path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
+                folder: base)
+            results.append(.stored(stored, resumedFrom: file.resumedFrom))
         }
         for folder in folders {
             if case .failure(let error) = folder.synchronize() { throw .writing("the folder", error) }
         }
-        return transferred
+        return results
     }
 
     func finish(confirmed: Bool) {
-        if let file = current, file.position == 0, let partial = file.partial, let name = partial.name {
-            partial.directory.remove(Array(name.utf8))
-        }
+        if let file = current, file.position == 0 { file.partial.map(Self.remove) }
         current = nil
         held.forgetAll()
         room.release(reservation)

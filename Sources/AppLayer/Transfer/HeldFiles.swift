@@ -14,6 +14,8 @@ struct HeldFiles {
         let file: PartialFile
         let folder: [String]
         let length: UInt64
+        let allocated: UInt64
+        var extents: FileExtents
         var pieces: [MerkleRoot] = []
     }
 
@@ -33,6 +35,8 @@ struct HeldFiles {
     private(set) var stored: [Int: ResumeJournal.Line] = [:]
     private(set) var claims: [HeldFile] = []
     private var claimed: [Int: HeldFile.Content] = [:]
+    /// Whether what is in the way of one file is left for when that file comes.
+    var passesOverWhatCannotBeStored = false
 
     init(
         of offer: TransferOffer, from sender: NodeID, in folder: FolderHandle, journal: ResumeJournal?, limit: Int,
@@ -51,21 +55,36 @@ struct HeldFiles {
         // Only the last one is kept: an offer may name more folders than there are descriptors.
         var last: (path: ArraySlice<String>, place: FolderHandle.Place?)?
         var listing = PartialListing()
-        for index in offer.entries.indices {
-            let entry = offer.entries[index]
-            let parent = entry.path.dropLast()
-            if entry.kind == .directory {
-                _ = try folder.directory(entry.path[...], create: false)
-                continue
-            }
-            guard stored[index] == nil else { continue }
-            if last?.path != parent { last = (parent, try folder.directory(parent, create: false)) }
-            guard let place = last?.place, held.count < limit else { continue }
-            if let (file, status) = try existing(entry, in: place, &listing, patience) {
-                held[index] = Held(file: file, folder: place.path, length: status.size)
-                unhashed.append(index)
+        for index in offer.entries.indices where stored[index] == nil {
+            do throws(TransferError) {
+                try find(index, patience, &listing, &last)
+            } catch {
+                guard passesOverWhatCannotBeStored, error.concernsOneFile, error.code != .busy else { throw error }
             }
         }
+    }
+
+    private mutating func find(
+        _ index: Int, _ patience: PartialPatience, _ listing: inout PartialListing,
+        _ last: inout (path: ArraySlice<String>, place: FolderHandle.Place?)?
+    ) throws(TransferError) {
+        let entry = offer.entries[index]
+        let parent = entry.path.dropLast()
+        if entry.kind == .directory {
+            _ = try folder.directory(entry.path[...], create: false)
+            return
+        }
+        if last?.path != parent {
+            last = nil
+            last = (parent, try folder.directory(parent, create: false))
+        }
+        guard let place = last?.place, held.count < limit,
+            let (file, status) = try existing(entry, in: place, &listing, patience)
+        else { return }
+        held[index] = Held(
+            file: file, folder: place.path, length: status.size, allocated: status.allocated,
+            extents: FileExtents(of: file.descriptor))
+        unhashed.append(index)
     }
 
     private mutating func findStored() {
@@ -154,22 +173,15 @@ struct HeldFiles {
         while hashed < TransferLimits.hashSlice {
             let position = UInt64(file.pieces.count) << UInt64(exponent) + piece.byteCount
             let inPiece = (1 << UInt64(exponent)) - piece.byteCount
-            let chunk = Chunk(capacity: Chunk.pooledCapacity)
-            let wanted = Int(min(inPiece, end - min(position, end), UInt64(chunk.capacity)))
-            // A partial file that cannot be read to its end is worth what could be read.
-            var count = 0
-            if case .success(let read) = chunk.read(from: file.file.descriptor.number, at: position, limit: wanted) {
-                count = read
-            }
-            if count > 0 { chunk.withBytes { piece.update($0) } }
-            hashed += count
+            let count = hash(&file, at: position, atMost: min(inPiece, end - min(position, end)))
+            hashed += Int(min(count, UInt64(Chunk.pooledCapacity)))
             let isFull = piece.byteCount == 1 << UInt64(exponent)
-            let isTail = size != nil && position + UInt64(count) == size && piece.byteCount > 0
+            let isTail = size != nil && position + count == size && piece.byteCount > 0
             if isFull || isTail {
                 file.pieces.append(HeldPrefix.pieceRoot(piece, exponent: exponent, size: size))
                 piece = MerkleHasher()
             }
-            if count == 0 || isTail || position + UInt64(count) == end {
+            if count == 0 || isTail || position + count == end {
                 piece = MerkleHasher()
                 unhashed.removeLast()
                 break
@@ -177,6 +189,27 @@ struct HeldFiles {
         }
         held[index] = file
         return true
+    }
+
+    /// Hashes what comes next of a file.
+    ///
+    /// - Returns: its bytes; 0 at the end.
+    private mutating func hash(_ file: inout Held, at position: UInt64, atMost limit: UInt64) -> UInt64 {
+        guard limit > 0 else { return 0 }
+        switch file.extents.run(at: position, below: position + limit) {
+        case .zeros(let count):
+            piece.append(zeros: count)
+            return count
+        case .data(let count):
+            let chunk = Chunk(capacity: Chunk.pooledCapacity)
+            let wanted = Int(min(count, UInt64(chunk.capacity)))
+            // A partial file that cannot be read to its end is worth what could be read.
+            guard case .success(let read) = chunk.read(from: file.file.descriptor.number, at: position, limit: wanted),
+                read > 0
+            else { return 0 }
+            chunk.withBytes { piece.update($0) }
+            return UInt64(read)
+        }
     }
 
     private func collectClaims() -> [HeldFile] {
@@ -200,9 +233,13 @@ struct HeldFiles {
 
     // MARK: Taking
 
-    /// Bytes of an entry that lie on the disk already.
-    func bytesHeld(of index: Int, size: UInt64) -> UInt64 {
-        stored[index] == nil ? min(held[index]?.length ?? 0, size) : size
+    /// Bytes of an entry that have to be written still, when its holes need not be.
+    func bytesMissing(of index: Int, keepingHoles: Bool) -> UInt64 {
+        guard stored[index] == nil else { return 0 }
+        let size = offer.entries.size(at: index)
+        let missing = size - min(held[index]?.length ?? 0, size)
+        guard keepingHoles, let data = offer.entries.dataSize(at: index) else { return missing }
+        return min(missing, data - min(held[index]?.allocated ?? 0, data))
     }
 
     /// The names of the partial files that are held, which must not be removed to make room.

@@ -4,7 +4,7 @@ public import Identity
 ///
 /// Leaves are the hashes of 16 KiB blocks (the last one shorter, not padded). The leaf layer is padded with zero
 /// hashes to a power of two; a node is the hash of its two children. Calling order: `init`, then `update` with the
-/// bytes in order or `append` with whole subtrees, then `root()`.
+/// bytes in order, `append` with whole subtrees or with zeros, then `root()`.
 ///
 /// Memory: one node a level, so 48 nodes are enough for any file, and up to 16 blocks that wait to be hashed together.
 public struct MerkleHasher: Sendable {
@@ -45,6 +45,29 @@ public struct MerkleHasher: Sendable {
         pushBlocks()
         byteCount += UInt64(Self.blockSize) << UInt64(level)
         push(Node(level: level, digest: subtree))
+    }
+
+    /// Appends `count` zero bytes, in time that grows with the logarithm of `count`: what is zeros has known subtrees.
+    public mutating func append(zeros count: UInt64) {
+        let block = UInt64(Self.blockSize)
+        var rest = count
+        let begun = byteCount % block
+        if begun > 0 { hashZeros(&rest, atMost: block - begun) }
+        while rest >= block {
+            // The largest that begins here and is not too long.
+            let fitting = 63 - (rest / block).leadingZeroBitCount
+            let level = min((byteCount / block).trailingZeroBitCount, fitting, MerkleTree.greatestZeros)
+            append(MerkleTree.zeros(level: level), level: level)
+            rest -= block << UInt64(level)
+        }
+        hashZeros(&rest, atMost: block)
+    }
+
+    private mutating func hashZeros(_ rest: inout UInt64, atMost limit: UInt64) {
+        let count = min(rest, limit)
+        guard count > 0 else { return }
+        update(MerkleTree.zeroBlock.span.bytes.extracting(first: Int(count)))
+        rest -= count
     }
 
     /// BEP 52 `pieces root`: the root over everything so far; all zeros for no bytes (the BEP gives those no root).
@@ -104,6 +127,19 @@ public enum MerkleTree {
     private static let paddings: [SHA256.Digest] = {
         var all = [SHA256.Digest.zero]
         for _ in 1..<49 { all.append(SHA256.hash(all[all.count - 1], all[all.count - 1])) }
+        return all
+    }()
+
+    /// The highest subtree that ``MerkleHasher/append(_:level:)`` takes.
+    static let greatestZeros = 47
+    static let zeroBlock = [UInt8](repeating: 0, count: MerkleHasher.blockSize)
+
+    /// The root over `1 << level` blocks of zero bytes.
+    static func zeros(level: Int) -> SHA256.Digest { zeroRoots[level] }
+
+    private static let zeroRoots: [SHA256.Digest] = {
+        var all = [SHA256.hash(zeroBlock)]
+        for _ in 0..<greatestZeros { all.append(SHA256.hash(all[all.count - 1], all[all.count - 1])) }
         return all
     }()
 

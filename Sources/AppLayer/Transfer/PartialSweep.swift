@@ -90,7 +90,9 @@ struct PartialSweep {
             let modified = status.modified
         else { return }
         leftovers.append(
-            Leftover(folder: place.path, name: name, bytes: status.size, modified: modified / 1_000_000_000))
+            Leftover(
+                folder: place.path, name: name, bytes: min(status.size, status.allocated),
+                modified: modified / 1_000_000_000))
     }
 
     // MARK: Removing

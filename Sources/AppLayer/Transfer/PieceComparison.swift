@@ -31,18 +31,28 @@ struct PieceComparison {
     }
 
     /// The bytes to add next, having read `position`; `nil` when none are.
-    func wanted(at position: UInt64) -> Int? {
+    func wanted(at position: UInt64) -> UInt64? {
         guard !isDecided, pieceSize > 0 else { return nil }
         let inPiece = pieceSize - piece.byteCount
         let inFile = size.map { $0 - min(position, $0) } ?? .max
-        let wanted = min(inPiece, inFile, UInt64(Chunk.pooledCapacity))
-        return wanted == 0 ? nil : Int(wanted)
+        let wanted = min(inPiece, inFile)
+        return wanted == 0 ? nil : wanted
     }
 
     /// Adds what was wanted, or less.
     mutating func add(_ chunk: Chunk, keep: Bool) {
         chunk.withBytes { piece.update($0) }
         if keep, chunk.count > 0 { kept.append(chunk) }
+        closePiece()
+    }
+
+    /// Adds zeros: as many as were wanted, or less.
+    mutating func add(zeros count: UInt64) {
+        piece.append(zeros: count)
+        closePiece()
+    }
+
+    private mutating func closePiece() {
         let end = UInt64(matched.count) * pieceSize + piece.byteCount
         guard piece.byteCount == pieceSize || end == size else { return }
         guard roots[matched.count] == pieceRoot() else {

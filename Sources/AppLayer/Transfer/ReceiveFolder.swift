@@ -147,14 +147,25 @@ final class FolderHandle: Sendable {
     func room() -> FileSystemRoom? { FileSystemRoom(of: descriptor) }
 
     /// Who owns what this process makes here: on a share or a FAT disk that is whom its mount options name.
-    func creationOwner() -> UInt32? {
+    func creationOwner() -> UInt32? { probe { _ in }?.owner }
+
+    /// Whether a file takes no room for what it has not been given: FAT writes the zeros.
+    func keepsHoles() -> Bool {
+        let length: UInt64 = 256 * 1024
+        guard let status = probe({ _ = ftruncate($0.number, off_t(length)) }) else { return false }
+        return status.size == length && status.allocated < length
+    }
+
+    /// The status of a file that is made here for a moment, once `change` has been done to it.
+    private func probe(_ change: (Descriptor) -> Void) -> FileStatus? {
         let name = Array("\(TransferName.resumePrefix)\(TransferName.randomTag())".utf8)
         guard
             case .success(let probe) = Descriptor.open(
                 name, in: descriptor, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
         else { return nil }
         defer { descriptor.remove(name) }
+        change(probe)
         guard case .success(let status) = probe.status() else { return nil }
-        return status.owner
+        return status
     }
 }

@@ -16,6 +16,8 @@ struct ReceiveMonitor {
     var resumed: UInt64 = 0
     /// Bytes written.
     var stored: UInt64 = 0
+    /// Zeros left out.
+    var zeros: UInt64 = 0
 
     init(now: NetworkInstant, stall: Duration) {
         (lastMoved, self.stall) = (now, stall)
@@ -42,8 +44,9 @@ struct ReceiveMonitor {
 
     /// `nil` when nothing changed since the last time.
     mutating func progress(summary: TransferSummary?) -> TransferProgress? {
-        let bytes = resumed + stored
-        let progress = TransferProgress(bytes: bytes, total: total ?? summary?.bytes, resumedBytes: resumed)
+        let bytes = resumed + stored + zeros
+        let progress = TransferProgress(
+            bytes: bytes, total: total ?? summary?.bytes, resumedBytes: resumed, zeroBytes: zeros)
         guard bytes > 0, progress != lastReported else { return nil }
         lastReported = progress
         return progress

@@ -1,10 +1,10 @@
 internal import QUIC
 
-/// One transfer of a ``TransferReceiver``. Its tasks: frames from the sender; deciding, then writing; making durable;
-/// frames to the sender; the clock.
+/// One transfer of a ``TransferReceiver``: the half that faces the sender; ``ReceiverDisk`` is the other.
+///
+/// Its tasks: frames from the sender; deciding, then writing; making durable; frames to the sender; the clock.
 @NetworkActor
 final class ReceiverRun {
-    private let destination: TransferReceiver.Destination
     private let policy: ReceivePolicy
     private let transfer: IncomingTransfer
     private let turn: TransferTurn?
@@ -17,28 +17,18 @@ final class ReceiverRun {
     private var machine: TransferReceiverStateMachine
     private var splitter = FrameSplitter()
     private let offered = Waiter<TransferOffer>()
-    private let pulse = TransferPulse()
+    private let pulse: TransferPulse
+    private let disk: ReceiverDisk
     /// When the sender could begin to offer: before, it waits for a place here.
     private var begunAt: NetworkInstant?
-    private let operations = Mailbox<WriteOperation>()
-    private let written = Mailbox<WrittenFile>()
     private let frames = Mailbox<TransferReceiverFrame>()
     private var monitor: ReceiveMonitor
-    private var sink: (any TransferSink)?
     private var isAccepted = false
     private var doneSummary: TransferSummary?
-    private var failures: [TransferFailure] = []
-    private var flushTimer: TimerToken?
     private var frameCount = 0
     /// How the stream failed, when it did: then neither side cancelled.
     private var streamFailure: StreamError?
 
-    /// What an operation weighs beside its bytes: a sender that cuts its data small pays with its own window.
-    private static let operationWeight = 512
-    /// How long bytes wait for more before they go to the disk.
-    private static let writeDelay = Duration.milliseconds(10)
-    /// How often a partial file in use is tried again.
-    private static let busyRetry = Duration.milliseconds(250)
     /// Frames read before the thread looks at the network again: a few hundred microseconds of it.
     private static let framesPerTurn = 128
 
@@ -47,15 +37,18 @@ final class ReceiverRun {
         turn: TransferTurn?, stream: any ByteStream, clock: any NetworkClock, timing: TransferTiming,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void
     ) {
-        (self.destination, self.policy, self.transfer, self.stream) = (destination, policy, transfer, stream)
+        (self.policy, self.transfer, self.stream) = (policy, transfer, stream)
         (self.turn, self.clock, self.timing, self.events) = (turn, clock, timing, events)
+        pulse = TransferPulse()
+        disk = ReceiverDisk(
+            destination: destination, transfer: transfer, pulse: pulse, clock: clock, timing: timing)
         machine = TransferReceiverStateMachine(maximumSize: policy.maximumSize ?? TransferLimits.fileSize)
         monitor = ReceiveMonitor(now: clock.now, stall: timing.stall)
     }
 
     func run() async throws -> TransferSummary {
         let commits = [@NetworkActor @Sendable () async throws -> TransferSummary?](
-            repeating: { try await self.commitFiles() }, count: TransferLimits.commitWorkers)
+            repeating: { try await self.commit() }, count: TransferLimits.commitWorkers)
         let outcome: TransferSummary? = try await concurrently(
             [
                 { try await self.readFrames() },
@@ -65,9 +58,9 @@ final class ReceiverRun {
                 { try await self.endForOthers() },
             ] + commits)
         guard let summary = outcome else { throw CancellationError() }
-        stopTimer()
+        disk.stopTimer()
         report()
-        await finishSink(confirmed: true)
+        await disk.finish(confirmed: true)
         stream.finish()
         return summary
     }
@@ -83,8 +76,8 @@ final class ReceiverRun {
             monitor.handleRead(now: clock.now)
             pulse.heard(at: clock.now)
             try await split(chunk)
-            if operations.weight >= TransferLimits.writeBehind {
-                try await operations.waitForRoom(below: TransferLimits.writeBehind)
+            if disk.waiting >= TransferLimits.writeBehind {
+                try await disk.waitForRoom()
                 monitor.handleRead(now: clock.now)
             }
         }
@@ -115,11 +108,11 @@ final class ReceiverRun {
                 // A chunk may be nothing but frames: others want the thread too. A timer that is due lets the network
                 // in between; a yield would not.
                 if frameCount.isMultiple(of: Self.framesPerTurn) { try await clock.sleep(for: .zero) }
-            case .data(let range): push(.data(chunk, range), bytes: range.count)
+            case .data(let range): disk.push(.data(chunk, range))
             }
         }
         // Perhaps the last file: its receipt should not wait for more bytes.
-        if isEnd { operations.flush() }
+        if isEnd { disk.flush() }
     }
 
     /// A page of an offer may hold half a million entries, which take longer than their bytes.
@@ -150,11 +143,12 @@ final class ReceiverRun {
         case .decide(let offer): offered.resume(returning: offer)
         case .start(let index, let offset):
             monitor.resumed += offset
-            push(.start(index: index, offset: offset))
+            disk.push(.start(index: index, offset: offset))
         case .expectData(let count): splitter.expectData(count)
-        case .end(let index, _, let root): push(.end(index: index, root: root))
+        case .zeros(let count): disk.push(.zeros(count))
+        case .end(let index, _, let root): disk.push(.end(index: index, root: root))
         case .skip(let failure, let started):
-            if started { push(.abandon) }
+            if started { disk.push(.abandon) }
             events(.failed(failure))
             try handle(machine.handleIdle())
         case .done(let summary):
@@ -162,20 +156,6 @@ final class ReceiverRun {
             frames.push(.done(files: summary.files.count))
         case .fail(let error): throw error
         }
-    }
-
-    private func push(_ operation: WriteOperation, bytes: Int = 0) {
-        operations.push(operation, weight: bytes + Self.operationWeight)
-        guard flushTimer == nil else { return }
-        flushTimer = clock.schedule(after: Self.writeDelay) {
-            self.flushTimer = nil
-            self.operations.flush()
-        }
-    }
-
-    private func stopTimer() {
-        if let flushTimer { clock.cancel(flushTimer) }
-        flushTimer = nil
     }
 
     // MARK: Deciding
@@ -202,99 +182,48 @@ final class ReceiverRun {
     }
 
     private func receive(_ offer: TransferOffer, _ descriptors: ReceivingDescriptors) async throws -> TransferSummary? {
-        let sink = try await prepare(offer, partials: descriptors.partials)
+        let (claims, takesZeros, refused) = try await disk.prepare(
+            offer, descriptors, mayRefuseFiles: machine.takesRefusals)
         isAccepted = true
-        for page in HeldPage.pages(sink.claims) { frames.push(.accept(page)) }
+        for page in HeldPage.pages(claims, takesZeros: takesZeros) { frames.push(.accept(page)) }
         events(.accepted)
-        try handle(machine.handleAccepted(held: sink.claims))
-        try await write(to: sink, files: descriptors.files)
+        for failure in refused {
+            frames.push(.refused(index: failure.index, failure.error))
+            events(.failed(failure))
+        }
+        try handle(machine.handleAccepted(held: claims, takesZeros: takesZeros, refused: refused))
+        try await disk.write(when: { try await self.frames.waitForRoom(below: TransferLimits.frameBacklog) }) {
+            try self.handle($0)
+        }
         return nil
     }
 
-    private func prepare(_ offer: TransferOffer, partials: Int) async throws -> any TransferSink {
-        let (destination, sender, pulse) = (destination, transfer.sender, pulse)
-        let sink: any TransferSink = try await offload {
-            switch destination {
-            case .folder(let folder):
-                FolderSink(folder: try folder.open(), offer: offer, sender: sender, partials: partials, pulse: pulse)
-            case .descriptor(let descriptor): DescriptorSink(descriptor: descriptor, offer: offer)
-            }
-        }
-        self.sink = sink
-        let began = clock.now
-        while true {
-            let isOver = clock.now.duration(since: began) >= timing.busy
-            do {
-                let patience = PartialPatience(since: began, isOver: isOver)
-                try await offload { try sink.prepare(patience) }
-                break
-            } catch let error as TransferError where error.code == .busy && !isOver {
-                try await clock.sleep(for: Self.busyRetry)
-            }
-        }
-        while try await offload({ try sink.hashHeld() }) { try Task.checkCancellation() }
-        return sink
+    private func commit() async throws -> TransferSummary? {
+        try await disk.commit(when: { try await self.policy.pace() }) { try self.handle($0) }
+        return nil
     }
 
-    // MARK: To the disk
-
-    /// - Parameter files: how many may be written and not yet durable.
-    private func write(to sink: any TransferSink, files: Int) async throws {
-        // Folders are made even when no file follows.
-        _ = try await offload { try sink.write([]) }
-        while true {
-            // A file takes two operations at least, its start and its end: no more are opened than there is room for.
-            try await written.waitForRoom(below: files)
-            try await frames.waitForRoom(below: TransferLimits.frameBacklog)
-            let most = 2 * (files - written.weight)
-            guard let taken = try await operations.take(atLeast: TransferLimits.writeBatch, atMost: most) else {
-                return
-            }
-            guard !taken.isEmpty else { continue }
-            let results = try await withTaskCancellationHandler {
-                try await offload { try sink.write(taken) }
-            } onCancel: {
-                // Whoever reads what is written may never read on.
-                sink.giveUp()
-            }
-            var weight = 0
-            for operation in taken {
-                weight += Self.operationWeight
-                guard case .data(_, let range) = operation else { continue }
-                weight += range.count
-                monitor.stored += UInt64(range.count)
-            }
-            operations.release(weight)
+    private func handle(_ outcome: ReceiverDisk.Outcome) throws {
+        switch outcome {
+        case .wrote(let bytes, let zeros):
+            monitor.stored += bytes
+            monitor.zeros += zeros
             monitor.handleRead(now: clock.now)
-            try handle(results)
-        }
-    }
-
-    private func handle(_ results: [WriteResult]) throws {
-        for result in results {
-            switch result {
-            case .written(let file):
-                written.push(file)
-            case .mismatch(let index, let root):
-                frames.push(.mismatch(index: index, root: root))
-                try handle(machine.handleMismatch(index: index))
+        case .mismatch(let index, let root):
+            frames.push(.mismatch(index: index, root: root))
+            try handle(machine.handleMismatch(index: index))
+        case .refused(let index, let error):
+            let (failure, action) = machine.handleRefused(index: index, error: error)
+            if let failure {
+                frames.push(.refused(index: index, error))
+                events(.failed(failure))
             }
+            try handle(action)
+        case .stored(let file, let resumed):
+            frames.push(.receipt(index: file.index, root: file.root, path: file.storedPath))
+            events(.stored(file))
+            try handle(machine.handleStored(file, resumedFrom: resumed))
         }
-    }
-
-    private func commitFiles() async throws -> TransferSummary? {
-        while let files = try await written.take(atMost: TransferLimits.commitBatch) {
-            guard let sink, !files.isEmpty else { continue }
-            try await policy.pace()
-            let stored = try await offload { try sink.commit(files) }
-            written.release(files.count)
-            for (file, outcome) in zip(files, stored) {
-                frames.push(.receipt(index: outcome.index, root: outcome.root, path: outcome.storedPath))
-                events(.stored(outcome))
-                try handle(machine.handleStored(outcome, resumedFrom: file.resumedFrom))
-            }
-        }
-        return nil
     }
 
     // MARK: To the sender
@@ -335,7 +264,7 @@ final class ReceiverRun {
             }
             if clock.now.duration(since: lastWord) >= timing.working {
                 lastWord = clock.now
-                frames.push(.working(waiting: isSenderExpected ? 0 : UInt64(max(operations.weight, 1))))
+                frames.push(.working(waiting: isSenderExpected ? 0 : UInt64(max(disk.waiting, 1))))
             }
             if monitor.isStalled(at: clock.now, isBusy: !isSenderExpected) {
                 throw TransferError(.stalled, "nothing came for \(Int(timing.stall.seconds)) s")
@@ -348,7 +277,7 @@ final class ReceiverRun {
 
     /// Whether the next step is the sender's, and none is left here.
     private var isSenderExpected: Bool {
-        begunAt != nil && operations.weight == 0 && written.weight == 0 && (isAccepted || !offered.isResolved)
+        begunAt != nil && disk.isIdle && (isAccepted || !offered.isResolved)
     }
 
     private func endForOthers() async throws -> TransferSummary? {
@@ -362,18 +291,12 @@ final class ReceiverRun {
 
     // MARK: The end
 
-    private func finishSink(confirmed: Bool) async {
-        guard let sink else { return }
-        self.sink = nil
-        _ = try? await offload { sink.finish(confirmed: confirmed) }
-    }
-
     /// Tells the sender, as far as that is possible, and returns what to tell the caller.
     func giveUp(_ error: any Error, cancelled: Bool) async -> TransferError {
-        stopTimer()
-        monitor.stored = max(monitor.stored, sink?.passedOn ?? 0)
+        disk.stopTimer()
+        monitor.stored = max(monitor.stored, disk.passedOn)
         report()
-        await finishSink(confirmed: false)
+        await disk.finish(confirmed: false)
         // The end of a connection cancels what runs on it: that is not this side's wish.
         if let failure = (error as? StreamError) ?? streamFailure { return close(Self.lost(failure)) }
         let reason = Self.reason(error, cancelled: cancelled)
@@ -383,13 +306,24 @@ final class ReceiverRun {
             try await clock.withDeadline(timing.farewell) { [stream] in
                 try await stream.write(Chunk(frame.encoded()))
                 stream.finish()
-                // The sender ends the stream when it has read why; until then it must be able to go on.
-                while try await stream.read() != nil {}
+                try await self.readToTheEnd(of: reason)
             }
         } catch let failure as StreamError where cancelled && failure.code == .connectionClosed {
             return close(Self.lost(failure))
         } catch {}
         return close(reason)
+    }
+
+    /// The sender ends the stream when it has read why. What it had sent by then is read; who goes on is told to stop, and
+    /// has the rest of the farewell to read.
+    private func readToTheEnd(of reason: TransferError) async throws {
+        var allowance = TransferLimits.farewellBytes
+        while let chunk = try await stream.read() {
+            allowance -= chunk.count
+            guard allowance < 0 else { continue }
+            stream.stopReading(reason.streamCode)
+            try await clock.sleep(for: timing.farewell)
+        }
     }
 
     private func close(_ error: TransferError) -> TransferError {

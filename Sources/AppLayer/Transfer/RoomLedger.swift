@@ -98,6 +98,12 @@ struct RoomLedger: Sendable {
         return .reserved
     }
 
+    /// Makes sure of room for what is about to be written: a stream has reserved nothing, and a file with holes may have
+    /// more data than was offered.
+    mutating func cover(_ bytes: UInt64, for id: ID, in room: FileSystemRoom, at now: NetworkInstant) -> OnReserve {
+        bytes <= outstanding(id) ? .reserved : reserve(bytes, for: id, in: room, at: now)
+    }
+
     mutating func wrote(_ bytes: UInt64, for id: ID, at now: NetworkInstant) {
         guard var reservation = reservations[id] else { return }
         reservation.look(at: now)
@@ -145,6 +151,10 @@ final class SharedRoomLedger: Sendable {
 
     func reserve(_ bytes: UInt64, for id: RoomLedger.ID, in room: FileSystemRoom) -> RoomLedger.OnReserve {
         state.withLock { $0.ledger.reserve(bytes, for: id, in: room, at: Self.now) }
+    }
+
+    func cover(_ bytes: UInt64, for id: RoomLedger.ID, in room: FileSystemRoom) -> RoomLedger.OnReserve {
+        state.withLock { $0.ledger.cover(bytes, for: id, in: room, at: Self.now) }
     }
 
     func wrote(_ bytes: UInt64, for id: RoomLedger.ID) {

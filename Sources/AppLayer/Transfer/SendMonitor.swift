@@ -14,6 +14,8 @@ struct SendMonitor {
     private var emptyFrames: EmptyFrames
     /// Bytes that the receiver held.
     var resumed: UInt64 = 0
+    /// Zeros that were sent as a number.
+    var zeros: UInt64 = 0
 
     init(acknowledgedBefore: UInt64, now: NetworkInstant, stall: Duration, total: UInt64?) {
         (self.acknowledgedBefore, self.stall, self.total) = (acknowledgedBefore, stall, total)
@@ -54,11 +56,12 @@ struct SendMonitor {
     ///
     /// Framing counts as bytes until the end: a few in a million.
     mutating func progress(acknowledged: UInt64) -> TransferProgress? {
-        var bytes = resumed + (written - unacknowledged(acknowledged))
+        var bytes = resumed + zeros + (written - unacknowledged(acknowledged))
         if let total { bytes = min(bytes, total) }
         bytes = max(bytes, lastReported?.bytes ?? 0)
         if let finished { bytes = finished.bytes }
-        let progress = TransferProgress(bytes: bytes, total: finished?.bytes ?? total, resumedBytes: resumed)
+        let progress = TransferProgress(
+            bytes: bytes, total: finished?.bytes ?? total, resumedBytes: resumed, zeroBytes: zeros)
         guard progress != lastReported else { return nil }
         lastReported = progress
         return progress

@@ -26,6 +26,7 @@ struct SourceFile {
     /// Bytes of a stream that were sent.
     var sent: UInt64 = 0
     var hasher = MerkleHasher()
+    private var extents: FileExtents?
 
     var isStream: Bool { size == nil }
 
@@ -44,9 +45,13 @@ struct SourceFile {
         case .bytes(let kept): bytes = .memory(Chunk(kept))
         case .below(let top):
             let descriptor = try Self.open(entry, top, in: &folders)
-            bytes =
-                entry.kind == .stream
-                ? .streamed(descriptor) : .file(descriptor, opened: try Self.look(descriptor, entry))
+            guard entry.kind == .file else {
+                bytes = .streamed(descriptor)
+                break
+            }
+            let status = try Self.look(descriptor, entry)
+            bytes = .file(descriptor, opened: status)
+            if status.mayHaveHoles { extents = FileExtents(of: descriptor) }
         case .none: throw TransferError(.notAFile, "\(entry.name) is a folder")
         }
     }
@@ -80,6 +85,11 @@ struct SourceFile {
         guard case .success(let now) = descriptor.status(), now.isUnchanged(since: opened) || now.size > opened.size
         else { return TransferError(.changedWhileSending, "\(entry().name) changed while it was sent") }
         return nil
+    }
+
+    /// What comes next of a file, of which `remaining` bytes are left: nothing need be read of a hole.
+    mutating func run(of remaining: UInt64) -> FileExtents.Run {
+        extents?.run(at: position, below: position + remaining) ?? .data(remaining)
     }
 
     /// Reads up to `limit` bytes behind what `chunk` holds.

@@ -1,4 +1,14 @@
 internal import QUIC
+internal import Synchronization
+
+/// The files that the receiver has said it cannot store, for the thread that reads them.
+final class RefusedFiles: Sendable {
+    private let indices = Mutex<Set<Int>>([])
+
+    func insert(_ index: Int) { indices.withLock { _ = $0.insert(index) } }
+
+    func contains(_ index: Int) -> Bool { indices.withLock { $0.contains(index) } }
+}
 
 /// What one turn of a ``SourceReader`` produced.
 struct SourceBatch: Sendable {
@@ -9,6 +19,8 @@ struct SourceBatch: Sendable {
     var payload: UInt64 = 0
     /// Bytes that need not be sent because the receiver holds them.
     var resumed: UInt64 = 0
+    /// Zeros that are sent as a number.
+    var zeros: UInt64 = 0
     /// Nothing follows.
     var isLast = false
 }
@@ -35,6 +47,9 @@ final class SourceReader: @unchecked Sendable {
     private let source: SendSource
     private var folders: SourceFolders
     private let held: TransferSenderStateMachine.Held
+    /// Whether the receiver takes zeros as a number.
+    private let takesZeros: Bool
+    private let refused: RefusedFiles
     private var stage = Stage.betweenFiles
     private var next = 0
     private var output = WireWriter()
@@ -42,9 +57,14 @@ final class SourceReader: @unchecked Sendable {
     /// Bytes hashed in this turn.
     private var hashed = 0
 
-    init(source: SendSource, held: TransferSenderStateMachine.Held) {
+    init(
+        source: SendSource, held: TransferSenderStateMachine.Held, takesZeros: Bool = false,
+        refused: RefusedFiles = RefusedFiles()
+    ) {
         self.source = source
         self.held = held
+        self.takesZeros = takesZeros
+        self.refused = refused
         folders = SourceFolders(tops: source.tops)
     }
 
@@ -76,10 +96,14 @@ final class SourceReader: @unchecked Sendable {
             next += 1
             try begin(next - 1)
             return false
+        case .comparing(let file, _) where refused.contains(file.index): return try fail(file, Self.unwanted)
+        case .sending(let file) where refused.contains(file.index): return try fail(file, Self.unwanted)
         case .comparing(let file, let comparison): return try compare(file, comparison)
         case .sending(let file): return try send(file)
         }
     }
+
+    private static let unwanted = TransferError(.cancelled, "the receiver cannot store it")
 
     private func begin(_ index: Int) throws(TransferError) {
         let file: SourceFile
@@ -115,27 +139,35 @@ final class SourceReader: @unchecked Sendable {
 
     private func compare(_ file: SourceFile, _ comparison: PieceComparison) throws(TransferError) -> Bool {
         var (file, comparison) = (file, comparison)
-        let isEnd: Bool
-        if let wanted = comparison.wanted(at: file.position) {
+        guard let wanted = comparison.wanted(at: file.position) else { return try decide(file, comparison) }
+        switch file.run(of: wanted) {
+        case .zeros(let count):
+            file.position += count
+            hashed += MerkleHasher.blockSize
+            comparison.add(zeros: count)
+        case .data(let count):
             let chunk = Chunk(capacity: Chunk.pooledCapacity)
-            switch file.read(into: chunk, limit: wanted, waiting: batchIsEmpty) {
+            switch file.read(into: chunk, limit: Int(min(count, UInt64(chunk.capacity))), waiting: batchIsEmpty) {
             case .failure(let error): return try fail(file, error)
             case .success(nil):
                 stage = .comparing(file, comparison)
                 return true
+            case .success(0):
+                guard file.isStream else { return try fail(file, SourceFile.shrunk(source.offer.entries[file.index])) }
+                return try decide(file, comparison)
             case .success(let count?):
-                isEnd = count == 0
                 hashed += count
                 comparison.add(chunk, keep: file.isStream)
-                if isEnd, !file.isStream { return try fail(file, SourceFile.shrunk(source.offer.entries[file.index])) }
             }
-        } else {
-            isEnd = true
         }
-        guard isEnd || comparison.isDecided else {
+        guard comparison.isDecided else {
             stage = .comparing(file, comparison)
             return false
         }
+        return try decide(file, comparison)
+    }
+
+    private func decide(_ file: SourceFile, _ comparison: PieceComparison) throws(TransferError) -> Bool {
         let (offset, hasher) = comparison.outcome
         try start(file, at: offset, hasher: hasher)
         // A pipe cannot be read again: the piece that did not match is sent from memory.
@@ -161,6 +193,21 @@ final class SourceReader: @unchecked Sendable {
             try end(file)
             return false
         }
+        switch takesZeros ? file.run(of: remaining) : .data(remaining) {
+        case .zeros(let count):
+            try output.append(.zeros(count))
+            file.position += count
+            file.hasher.append(zeros: count)
+            batch.zeros += count
+        case .data(let count):
+            if let failure = sendData(of: &file, atMost: count) { return try fail(file, failure) }
+        }
+        stage = .sending(file)
+        return false
+    }
+
+    /// Sends as much as fits the chunk at hand.
+    private func sendData(of file: inout SourceFile, atMost remaining: UInt64) -> TransferError? {
         let length = output.reserveData(remaining: remaining)
         let chunk = output.chunk
         let start = chunk.count
@@ -174,14 +221,13 @@ final class SourceReader: @unchecked Sendable {
             case .failure(let error): failure = error
             }
         }
-        if let failure {
+        if failure != nil {
             // The announced bytes are owed: zeros, which the receiver's next comparison finds.
             chunk.append(repeatElement(0, count: length - (chunk.count - start)))
-            return try fail(file, failure)
+        } else {
+            batch.payload += UInt64(length)
         }
-        batch.payload += UInt64(length)
-        stage = .sending(file)
-        return false
+        return failure
     }
 
     private func sendStream(_ file: SourceFile) throws(TransferError) -> Bool {

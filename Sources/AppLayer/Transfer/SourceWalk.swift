@@ -193,8 +193,19 @@ struct SourceWalk {
             }
         }
         let entry = TransferEntry(
-            kind: kind, path: path, size: size, isExecutable: status.isExecutable, modified: status.modified)
+            kind: kind, path: path, size: size, isExecutable: status.isExecutable, modified: status.modified,
+            dataSize: kind == .file ? Self.dataSize(of: status, name, in: folder) : nil)
         try append(entry, origin)
+    }
+
+    /// Bytes of a file that are not in holes; `nil` when it has none.
+    private static func dataSize(of status: FileStatus, _ name: [UInt8], in folder: Descriptor?) -> UInt64? {
+        guard status.mayHaveHoles,
+            case .success(let file) = Descriptor.open(name, in: folder, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        else { return nil }
+        var extents = FileExtents(of: file)
+        let data = extents.dataSize(of: status.size)
+        return data < status.size ? data : nil
     }
 
     private mutating func append(_ entry: TransferEntry, _ origin: SendSource.Origin) throws(TransferError) {

@@ -9,6 +9,8 @@ enum TransferSenderFrame: Equatable {
     case start(index: Int, offset: UInt64)
     /// This many raw bytes follow: 1 … ``TransferLimits/frame``.
     case data(Int)
+    /// So many zeros, which do not follow: ``TransferLimits/leastZeros`` at least.
+    case zeros(UInt64)
     case end(index: Int, size: UInt64, root: MerkleRoot)
     case failed(index: Int, TransferError)
     case cancel(TransferError)
@@ -21,6 +23,8 @@ enum TransferReceiverFrame: Equatable {
     case refuse(TransferError)
     case receipt(index: Int, root: MerkleRoot, path: [String])
     case mismatch(index: Int, root: MerkleRoot)
+    /// The receiver cannot store this file; the others it can.
+    case refused(index: Int, TransferError)
     case done(files: Int)
     case cancel(TransferError)
     /// Alive; with what has arrived and waits here before more is read, in bytes. Above 0 the next step is the
@@ -35,12 +39,16 @@ struct OfferPage: Equatable {
     var count: Int
     var totalSize: UInt64
     var more: Bool
+    /// The receiver may refuse files one by one.
+    var takesRefusals = false
 }
 
 /// Part of what a receiver holds.
 struct HeldPage: Equatable {
     var files: [HeldFile]
     var more: Bool
+    /// Zeros may come as a number.
+    var takesZeros = false
 }
 
 /// What a receiver holds of one file.
@@ -77,18 +85,14 @@ extension TransferSenderFrame {
                 $0.offset = offset
             }
         case .data(let length): frame.data = UInt64(length)
+        case .zeros(let count): frame.zeros = count
         case .end(let index, let size, let root):
             frame.end = .with {
                 $0.index = UInt64(index)
                 $0.size = size
                 $0.root = Data(root.bytes)
             }
-        case .failed(let index, let error):
-            frame.failed = .with {
-                $0.index = UInt64(index)
-                $0.code = error.code.number
-                $0.reason = error.wireReason
-            }
+        case .failed(let index, let error): frame.failed = error.failed(index)
         case .cancel(let error): frame.cancel = error.stop
         case .working: frame.working = .init()
         }
@@ -101,6 +105,7 @@ extension TransferSenderFrame {
             $0.count = UInt64(page.count)
             $0.totalSize = page.totalSize
             $0.more = page.more
+            $0.refusals = page.takesRefusals
         }
     }
 }
@@ -121,6 +126,7 @@ extension TransferReceiverFrame {
             frame.accept = .with {
                 $0.held = page.files.map(\.message)
                 $0.more = page.more
+                $0.zeros = page.takesZeros
             }
         case .refuse(let error): frame.refuse = error.stop
         case .receipt(let index, let root, let path):
@@ -134,6 +140,7 @@ extension TransferReceiverFrame {
                 $0.index = UInt64(index)
                 $0.root = Data(root.bytes)
             }
+        case .refused(let index, let error): frame.refused = error.failed(index)
         case .done(let files): frame.done = .with { $0.files = UInt64(files) }
         case .cancel(let error): frame.cancel = error.stop
         case .working(let waiting): frame.working = .with { $0.bytes = waiting }
@@ -164,12 +171,13 @@ extension TransferEntry {
             if kind == .file, let size { $0.size = size }
             $0.executable = isExecutable
             if let modified { $0.modified = modified }
+            if let dataSize { $0.dataSize = dataSize }
         }
     }
 
     /// What the entry takes in a page, a little rounded up.
     var encodedSize: Int {
-        path.reduce(48) { $0 + $1.utf8.count + 4 }
+        path.reduce(60) { $0 + $1.utf8.count + 4 }
     }
 }
 
@@ -205,6 +213,14 @@ extension TransferError {
         }
     }
 
+    fileprivate func failed(_ index: Int) -> Dep2p_Transfer_FileFailed {
+        .with {
+            $0.index = UInt64(index)
+            $0.code = code.number
+            $0.reason = wireReason
+        }
+    }
+
     fileprivate var wireReason: String { Self.bounded(message) }
 
     /// Cut to the limit at a character's boundary.
@@ -235,14 +251,13 @@ extension TransferSenderFrame {
             self = .start(
                 index: try EntryIndex(wire: start.index).value, offset: try ByteCount(wire: start.offset).value)
         case .data(let length): self = .data(try DataLength(wire: length).value)
+        case .zeros(let count): self = .zeros(try ZeroCount(wire: count).value)
         case .end(let end):
             self = .end(
                 index: try EntryIndex(wire: end.index).value, size: try ByteCount(wire: end.size).value,
                 root: try root(end.root))
         case .failed(let failed):
-            let error = TransferError(
-                .init(number: failed.code), TransferError.bounded(failed.reason), from: .sender)
-            self = .failed(index: try EntryIndex(wire: failed.index).value, error)
+            self = .failed(index: try EntryIndex(wire: failed.index).value, TransferError(failed, from: .sender))
         case .cancel(let stop): self = .cancel(TransferError(stop, from: .sender))
         case .working: self = .working
         }
@@ -264,13 +279,16 @@ extension TransferReceiverFrame {
         case .accept(let accept):
             var files: [HeldFile] = []
             for held in accept.held { files.append(try HeldFile(held)) }
-            self = .accept(HeldPage(files: files, more: accept.more))
+            self = .accept(HeldPage(files: files, more: accept.more, takesZeros: accept.zeros))
         case .refuse(let stop): self = .refuse(TransferError(stop, from: .receiver))
         case .receipt(let receipt):
             self = .receipt(
                 index: try EntryIndex(wire: receipt.index).value, root: try root(receipt.root), path: receipt.path)
         case .mismatch(let mismatch):
             self = .mismatch(index: try EntryIndex(wire: mismatch.index).value, root: try root(mismatch.root))
+        case .refused(let refused):
+            self = .refused(
+                index: try EntryIndex(wire: refused.index).value, TransferError(refused, from: .receiver))
         case .done(let done): self = .done(files: try EntryIndex(wire: done.files).value)
         case .cancel(let stop): self = .cancel(TransferError(stop, from: .receiver))
         case .working(let working): self = .working(waiting: ByteCount(clamping: working.bytes).value)
@@ -288,7 +306,8 @@ extension OfferPage {
         for entry in message.entries { entries.append(try TransferEntry(entry)) }
         self.init(
             entries: entries, count: try EntryIndex(wire: message.count).value,
-            totalSize: try ByteCount(wire: message.totalSize, else: .badOffer).value, more: message.more)
+            totalSize: try ByteCount(wire: message.totalSize, else: .badOffer).value, more: message.more,
+            takesRefusals: message.refusals)
     }
 }
 
@@ -305,9 +324,13 @@ extension TransferEntry {
             throw TransferError(.badOffer, "an offered entry has a size that its kind cannot have")
         }
         let size = try ByteCount(wire: message.size, else: .badOffer)
+        guard !message.hasDataSize || (kind == .file && message.dataSize <= size.value) else {
+            throw TransferError(.badOffer, "an offered entry has more data than bytes")
+        }
         self.init(
             kind: kind, path: message.path, size: kind == .stream ? nil : size.value,
-            isExecutable: message.executable, modified: message.hasModified ? message.modified : nil)
+            isExecutable: message.executable, modified: message.hasModified ? message.modified : nil,
+            dataSize: message.hasDataSize ? message.dataSize : nil)
     }
 }
 
@@ -339,6 +362,10 @@ extension TransferError {
             limit: [.tooLarge, .noSpace, .busy].contains(code) && stop.limit > 0
                 ? ByteCount(clamping: stop.limit).value : nil,
             available: code == .noSpace ? ByteCount(clamping: stop.available).value : nil)
+    }
+
+    fileprivate init(_ failed: Dep2p_Transfer_FileFailed, from speaker: Side) {
+        self.init(Code(number: failed.code), Self.bounded(failed.reason), from: speaker)
     }
 
     static func violation(_ message: String) -> TransferError { TransferError(.protocolViolation, message) }

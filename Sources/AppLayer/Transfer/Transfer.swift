@@ -39,7 +39,11 @@ public enum TransferLimits {
     public static let fileSize = UInt64(Int64.max)
     /// UTF-8 bytes of a reason in words.
     public static let reasonBytes = 1024
-    /// UTF-8 bytes of the sender's reasons that a receiver keeps of all files that a transfer gave up.
+    /// Zeros of a file that travel as a number: fewer are bytes like any others. A block of the tree.
+    static let leastZeros: UInt64 = 16 * 1024
+    /// Bytes of a file from which it is looked at for holes.
+    static let leastSparse: UInt64 = 64 * 1024
+    /// UTF-8 bytes of the other side's reasons that are kept of all files that it gave up, or refused.
     static let reasonsBytes = 256 * 1024
 
     /// log2 of the smallest piece in which partial files are compared.
@@ -91,6 +95,8 @@ public enum TransferLimits {
     static let commitBatch = 32
     /// Workers that fsync side by side.
     static let commitWorkers = 4
+    /// Bytes read of a sender that has been told that the transfer is over.
+    static let farewellBytes = 1 << 20
     /// Numbered names tried in order, `disk (1).img` and so on; and then at random, before giving up.
     static let numberedNames = 100
     static let randomNames = 100
@@ -113,13 +119,19 @@ public struct TransferEntry: Hashable, Sendable {
     public let isExecutable: Bool
     /// Nanoseconds since 1970.
     public let modified: Int64?
+    /// Bytes of a file with holes that are not in them; `nil` when nothing is known of holes.
+    public let dataSize: UInt64?
 
-    public init(kind: Kind, path: [String], size: UInt64?, isExecutable: Bool = false, modified: Int64? = nil) {
+    public init(
+        kind: Kind, path: [String], size: UInt64?, isExecutable: Bool = false, modified: Int64? = nil,
+        dataSize: UInt64? = nil
+    ) {
         self.kind = kind
         self.path = path
         self.size = size
         self.isExecutable = isExecutable
         self.modified = modified
+        self.dataSize = dataSize
     }
 
     /// The path with slashes; a peer may have chosen it, so escape it before it reaches a terminal.

@@ -3,13 +3,14 @@ internal import Identity
 /// The entries of an offer, in their order: names side by side in one run of bytes, the rest in one array.
 ///
 /// A hundred thousand entries as values of their own, each with an array of strings, take 60 MB; here they take what
-/// their names take and 32 bytes each. An entry is made when it is asked for.
+/// their names take and 40 bytes each. An entry is made when it is asked for.
 public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
     private struct Record: Hashable, Sendable {
         /// Where the entry's components begin: each a length as varint and its bytes.
         let start: Int
         let size: UInt64
         let modified: Int64
+        let dataSize: UInt64
         let flags: UInt8
     }
 
@@ -18,6 +19,7 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
         static let kindMask: UInt8 = 3
         static let executable: UInt8 = 4
         static let hasModified: UInt8 = 8
+        static let hasDataSize: UInt8 = 16
     }
 
     /// What an entry costs beside the bytes of its name.
@@ -44,12 +46,21 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
         return TransferEntry(
             kind: kind, path: path(at: position), size: kind == .stream ? nil : record.size,
             isExecutable: record.flags & Flag.executable != 0,
-            modified: record.flags & Flag.hasModified != 0 ? record.modified : nil)
+            modified: record.flags & Flag.hasModified != 0 ? record.modified : nil,
+            dataSize: record.flags & Flag.hasDataSize != 0 ? record.dataSize : nil)
     }
 
     /// The kind of an entry, without making the entry.
     func kind(at position: Int) -> TransferEntry.Kind {
         Flag.kinds[Int(records[position].flags & Flag.kindMask)]
+    }
+
+    /// Whether any of the files has holes, as far as is known.
+    var haveHoles: Bool { records.contains { $0.flags & Flag.hasDataSize != 0 } }
+
+    /// The bytes of a file that are no holes, where it was offered with some; without making the entry.
+    func dataSize(at position: Int) -> UInt64? {
+        records[position].flags & Flag.hasDataSize != 0 ? records[position].dataSize : nil
     }
 
     /// The bytes of an entry, 0 for a stream; without making the entry.
@@ -104,10 +115,11 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
         var flags = UInt8(Flag.kinds.firstIndex(of: entry.kind) ?? 0)
         if entry.isExecutable { flags |= Flag.executable }
         if entry.modified != nil { flags |= Flag.hasModified }
+        if entry.dataSize != nil { flags |= Flag.hasDataSize }
         records.append(
             Record(
                 start: names.count, size: entry.kind == .stream ? 0 : entry.size ?? 0, modified: entry.modified ?? 0,
-                flags: flags))
+                dataSize: entry.dataSize ?? 0, flags: flags))
         for component in entry.path {
             Varint.append(UInt64(component.utf8.count), to: &names)
             names += component.utf8

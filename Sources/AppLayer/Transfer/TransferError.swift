@@ -2,60 +2,25 @@
 public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Open: more codes may come.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
-        public let name: String
+        /// The code as a case, for whoever must have an answer to each.
+        package let known: Known
+
+        fileprivate init(_ known: Known) { self.known = known }
+
+        /// A number that this version does not know reads as `failed`: the reason in words says more.
+        init(number: UInt32) { self.init(Known(rawValue: number) ?? .failed) }
+
+        public var name: String { "\(known)" }
         /// On the wire.
-        let number: UInt32
+        var number: UInt32 { known.rawValue }
 
         public var description: String { name }
 
-        /// The receiver does not take anything from this sender.
-        public static let notAllowed = Code(name: "notAllowed", number: 1)
-        /// More bytes than the receiver's limit.
-        public static let tooLarge = Code(name: "tooLarge", number: 2)
-        /// Not enough room on the receiver's disk.
-        public static let noSpace = Code(name: "noSpace", number: 3)
-        /// A name that cannot safely be created.
-        public static let badName = Code(name: "badName", number: 4)
-        /// The same file is being received already.
-        public static let busy = Code(name: "busy", number: 5)
-        /// Given up on purpose.
-        public static let cancelled = Code(name: "cancelled", number: 6)
-        /// The receiver takes one file only (it writes to a pipe).
-        public static let oneFileOnly = Code(name: "oneFileOnly", number: 7)
-        /// An offer beyond the limits of the protocol.
-        public static let badOffer = Code(name: "badOffer", number: 8)
-        /// Reading or writing a file failed.
-        public static let fileAccess = Code(name: "fileAccess", number: 9)
-        /// The file was not the same from beginning to end.
-        public static let changedWhileSending = Code(name: "changedWhileSending", number: 10)
-        /// What arrived is not what was sent.
-        public static let hashMismatch = Code(name: "hashMismatch", number: 11)
-        /// The other side broke the protocol.
-        public static let protocolViolation = Code(name: "protocolViolation", number: 12)
-        /// No byte was acknowledged for too long.
-        public static let stalled = Code(name: "stalled", number: 13)
-        /// A file named to be sent does not exist.
-        public static let notFound = Code(name: "notFound", number: 14)
-        /// The connection or stream ended.
-        public static let connectionLost = Code(name: "connectionLost", number: 15)
-        /// Neither a file nor a folder: a symlink, device, pipe or socket.
-        public static let notAFile = Code(name: "notAFile", number: 16)
-        /// Something that this code has no word for; the peer learns no more than that.
-        public static let failed = Code(name: "failed", number: 17)
-
-        private init(name: String, number: UInt32) {
-            self.name = name
-            self.number = number
-        }
-
-        private static let all: [Code] = [
-            notAllowed, tooLarge, noSpace, badName, busy, cancelled, oneFileOnly, badOffer, fileAccess,
-            changedWhileSending, hashMismatch, protocolViolation, stalled, notFound, connectionLost, notAFile, failed,
-        ]
-
-        /// A number that this version does not know reads as `failed`: the reason in words says more.
-        init(number: UInt32) {
-            self = Self.all.first { $0.number == number } ?? .failed
+        /// With the numbers on the wire.
+        package enum Known: UInt32, CaseIterable, Sendable {
+            case notAllowed = 1
+            case tooLarge, noSpace, badName, busy, cancelled, oneFileOnly, badOffer, fileAccess, changedWhileSending
+            case hashMismatch, protocolViolation, stalled, notFound, connectionLost, notAFile, failed
         }
     }
 
@@ -95,4 +60,41 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
 
     /// The words, and whose they are: a full disk over there must not read as one here.
     public var description: String { speaker.map { "the \($0.rawValue): \(message)" } ?? message }
+}
+
+extension TransferError.Code {
+    /// The receiver does not take anything from this sender.
+    public static let notAllowed = Self(.notAllowed)
+    /// More bytes than the receiver's limit.
+    public static let tooLarge = Self(.tooLarge)
+    /// Not enough room on the receiver's disk.
+    public static let noSpace = Self(.noSpace)
+    /// A name that cannot safely be created.
+    public static let badName = Self(.badName)
+    /// The same file is being received already.
+    public static let busy = Self(.busy)
+    /// Given up on purpose.
+    public static let cancelled = Self(.cancelled)
+    /// The receiver takes one file only (it writes to a pipe).
+    public static let oneFileOnly = Self(.oneFileOnly)
+    /// An offer beyond the limits of the protocol.
+    public static let badOffer = Self(.badOffer)
+    /// Reading or writing a file failed.
+    public static let fileAccess = Self(.fileAccess)
+    /// The file was not the same from beginning to end.
+    public static let changedWhileSending = Self(.changedWhileSending)
+    /// What arrived is not what was sent.
+    public static let hashMismatch = Self(.hashMismatch)
+    /// The other side broke the protocol.
+    public static let protocolViolation = Self(.protocolViolation)
+    /// No byte was acknowledged for too long.
+    public static let stalled = Self(.stalled)
+    /// A file named to be sent does not exist.
+    public static let notFound = Self(.notFound)
+    /// The connection or stream ended.
+    public static let connectionLost = Self(.connectionLost)
+    /// Neither a file nor a folder: a symlink, device, pipe or socket.
+    public static let notAFile = Self(.notAFile)
+    /// Something that this code has no word for; the peer learns no more than that.
+    public static let failed = Self(.failed)
 }

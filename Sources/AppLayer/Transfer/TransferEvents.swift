@@ -21,6 +21,11 @@ public struct TransferProgress: Equatable, Sendable {
     public let total: UInt64?
     /// Of `bytes`, those that were held before.
     public let resumedBytes: UInt64
+    /// Of `bytes`, zeros that travelled as a number.
+    public let zeroBytes: UInt64
+
+    /// Of `bytes`, those that nothing was sent for: they say nothing of how fast the others are.
+    public var sparedBytes: UInt64 { resumedBytes + zeroBytes }
 }
 
 /// The waits of a transfer.

@@ -16,7 +16,7 @@ extension TransferOffer {
             checked.append(
                 TransferEntry(
                     kind: entry.kind, path: TransferName.onDisk(path: path), size: entry.size,
-                    isExecutable: entry.isExecutable, modified: entry.modified))
+                    isExecutable: entry.isExecutable, modified: entry.modified, dataSize: entry.dataSize))
         }
         return try TransferOffer(entries: checked)
     }
@@ -47,9 +47,9 @@ private struct PathSet {
 
 extension HeldPage {
     /// The claims in frames; one page at least.
-    static func pages(_ files: [HeldFile]) -> [HeldPage] {
+    static func pages(_ files: [HeldFile], takesZeros: Bool) -> [HeldPage] {
         var pages: [HeldPage] = []
-        var page = HeldPage(files: [], more: true)
+        var page = HeldPage(files: [], more: true, takesZeros: takesZeros)
         var bytes = 0
         for file in files {
             bytes += file.encodedSize

@@ -15,12 +15,15 @@ struct TransferReceiverStateMachine {
     fileprivate struct Receiving {
         let offer: TransferOffer
         let held: [Int: HeldFile.Content]
+        let takesZeros: Bool
         /// Indices of entries with bytes, in order; `next` of them have been started or failed.
         let files: [Int]
         var next = 0
         var current: Current?
         /// Ended by the sender and not stored yet.
         var unstored: [Int: UInt64] = [:]
+        /// What cannot be stored here; its bytes may be on their way still.
+        var refused: Set<Int> = []
         var summary = TransferSummary()
         /// Bytes of the sender's words that ``summary`` keeps.
         var reasonBytes = 0
@@ -38,6 +41,8 @@ struct TransferReceiverStateMachine {
     }
 
     private let maximumSize: UInt64
+    /// Whether the sender lets files be refused one by one.
+    private(set) var takesRefusals = false
     private var state = State.receivingOffer(TransferEntries(), nameBytes: 0)
 
     /// - Parameter maximumSize: the most bytes that the whole transfer may have.
@@ -50,6 +55,7 @@ struct TransferReceiverStateMachine {
         case decide(TransferOffer)
         case start(index: Int, offset: UInt64)
         case expectData(Int)
+        case zeros(UInt64)
         case end(index: Int, size: UInt64, root: MerkleRoot)
         /// The sender gave this file up; `started` when part of it has come.
         case skip(TransferFailure, started: Bool)
@@ -67,22 +73,30 @@ struct TransferReceiverStateMachine {
         case .data(let length):
             let maximumSize = maximumSize
             return change { $0.data(length, maximumSize: maximumSize) }
-        case .end(let index, let size, let root): return change { $0.end(index, size, root) }
+        case .zeros(let count): return change { $0.zeros(count) }
+        case .end(let index, let size, let root): return completing { $0.end(index, size, root) }
         case .failed(let index, let error): return completing { $0.failed(index, error) }
         }
     }
 
     /// The receiver's owner accepts the offer, holding `held` of it.
     ///
+    /// - Parameters:
+    ///   - takesZeros: whether the sender was told that zeros may come as a number.
+    ///   - refused: folders that can't be made, as the sender was told.
     /// - Returns: `.done` when there is nothing to come (folders only).
-    mutating func handleAccepted(held: [HeldFile]) -> OnFrame {
+    mutating func handleAccepted(
+        held: [HeldFile], takesZeros: Bool, refused: [TransferFailure] = []
+    ) -> OnFrame {
         guard case .deciding(let offer) = state else { return .none }
         var receiving = Receiving(
             offer: offer,
             held: Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first }),
+            takesZeros: takesZeros,
             files: offer.entries.indices.filter { offer.entries.kind(at: $0) != .directory })
         receiving.summary.files = TransferredFiles(of: offer.entries)
         receiving.summary.directories = offer.entries.count - receiving.files.count
+        for failure in refused { _ = receiving.refuse(failure.index, failure.error) }
         state = .receiving(receiving)
         return completing { _ in .none }
     }
@@ -107,6 +121,18 @@ struct TransferReceiverStateMachine {
                 TransferFailure(index: index, path: receiving.offer.entries[index].path, error: error))
             return .none
         }
+    }
+
+    /// An entry cannot be stored here.
+    ///
+    /// - Returns: what to tell the sender, unless it has given the file up itself; and what follows.
+    mutating func handleRefused(index: Int, error: TransferError) -> (failure: TransferFailure?, then: OnFrame) {
+        var failure: TransferFailure?
+        let action = completing { receiving in
+            failure = receiving.refuse(index, error)
+            return .none
+        }
+        return (failure, action)
     }
 
     enum OnEnd: Equatable {
@@ -149,6 +175,7 @@ struct TransferReceiverStateMachine {
             state = .receivingOffer(entries, nameBytes: nameBytes)
             return .none
         }
+        takesRefusals = page.takesRefusals
         guard entries.count == page.count, !entries.isEmpty else {
             return violation("an offer of \(page.count) entries with \(entries.count) of them")
         }
@@ -228,13 +255,9 @@ extension TransferReceiverStateMachine.Receiving {
     }
 
     fileprivate mutating func data(_ length: Int, maximumSize: UInt64) -> OnFrame {
-        guard var file = current else { return .fail(.violation("the sender sent data outside of a file")) }
-        let (end, overflow) = file.end.addingReportingOverflow(UInt64(length))
+        guard let file = current else { return .fail(.violation("the sender sent data outside of a file")) }
         let size = offer.entries.knownSize(at: file.index)
-        guard !overflow, end <= size ?? TransferLimits.fileSize else {
-            return .fail(
-                .violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
-        }
+        guard let end = end(of: file, after: UInt64(length)) else { return tooMuch(size) }
         if size == nil {
             // What a stream resumes at counts too: the limit is on what ends up on the disk.
             guard end <= maximumSize, offer.totalSize <= maximumSize - end else {
@@ -243,9 +266,27 @@ extension TransferReceiverStateMachine.Receiving {
                         .tooLarge, "more than the \(maximumSize) bytes that the receiver takes", limit: maximumSize))
             }
         }
-        file.end = end
-        current = file
+        current?.end = end
         return .expectData(length)
+    }
+
+    fileprivate mutating func zeros(_ count: UInt64) -> OnFrame {
+        guard let file = current, let size = offer.entries.knownSize(at: file.index), takesZeros else {
+            return .fail(.violation("the sender sent zeros as a number, which were not asked for"))
+        }
+        guard let end = end(of: file, after: count) else { return tooMuch(size) }
+        current?.end = end
+        return .zeros(count)
+    }
+
+    /// Where a file ends after so many more bytes; `nil` beyond what was offered.
+    private func end(of file: TransferReceiverStateMachine.Current, after count: UInt64) -> UInt64? {
+        let (end, overflow) = file.end.addingReportingOverflow(count)
+        return overflow || end > offer.entries.knownSize(at: file.index) ?? TransferLimits.fileSize ? nil : end
+    }
+
+    private func tooMuch(_ size: UInt64?) -> OnFrame {
+        .fail(.violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
     }
 
     fileprivate mutating func end(_ index: Int, _ size: UInt64, _ root: MerkleRoot) -> OnFrame {
@@ -253,6 +294,7 @@ extension TransferReceiverStateMachine.Receiving {
             offer.entries.knownSize(at: index).map({ $0 == size }) ?? true
         else { return .fail(.violation("the sender ended a file at another size than it has")) }
         current = nil
+        guard !refused.contains(index) else { return .none }
         unstored[index] = size
         return .end(index: index, size: size, root: root)
     }
@@ -267,9 +309,21 @@ extension TransferReceiverStateMachine.Receiving {
             }
             next += 1
         }
+        guard !refused.contains(index) else { return .none }
         let failure = TransferFailure(index: index, path: offer.entries[index].path, error: bounded(error))
         summary.failed.append(failure)
         return .skip(failure, started: started)
+    }
+
+    fileprivate mutating func refuse(_ index: Int, _ error: TransferError) -> TransferFailure? {
+        let isFolder = offer.entries.kind(at: index) == .directory
+        guard isFolder || current?.index == index || unstored.removeValue(forKey: index) != nil,
+            refused.insert(index).inserted
+        else { return nil }
+        if isFolder { summary.directories -= 1 }
+        let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
+        summary.failed.append(failure)
+        return failure
     }
 
     /// The sender's words as far as there is room for them: they are kept to the end, a thousand bytes a file.

@@ -10,6 +10,12 @@ struct TransferSenderStateMachine {
     private struct Files {
         /// Sent to the end and without a receipt yet.
         var unconfirmed: [Int: (size: UInt64, root: MerkleRoot)] = [:]
+        /// Files up to this index have been sent to their end, or given up.
+        var next = 0
+        /// Entries that the receiver cannot store.
+        var refused: Set<Int> = []
+        /// Bytes of the receiver's words that ``summary`` keeps of them.
+        var reasonBytes = 0
         var summary = TransferSummary()
     }
 
@@ -32,9 +38,12 @@ struct TransferSenderStateMachine {
         case none
         /// The receiver is at work: the stall clock starts anew.
         case progress
-        case startSending(Held)
+        /// `takesZeros`: as a number.
+        case startSending(Held, takesZeros: Bool)
         case stored(TransferredFile)
         case fileFailed(TransferFailure)
+        /// As ``fileFailed(_:)``; what is left of it need not be sent.
+        case fileRefused(TransferFailure)
         /// Everything is accounted for: end the stream.
         case finish(TransferSummary)
         case fail(TransferError)
@@ -50,6 +59,7 @@ struct TransferSenderStateMachine {
         case .accept(let page): return handleAccept(page)
         case .receipt(let index, let root, let path): return handleReceipt(index, root, path)
         case .mismatch(let index, _): return handleMismatch(index)
+        case .refused(let index, let error): return handleRefusal(index, error)
         case .done(let count): return handleDone(count)
         }
     }
@@ -58,8 +68,11 @@ struct TransferSenderStateMachine {
     mutating func handleSent(index: Int, size: UInt64, root: MerkleRoot, resumedFrom offset: UInt64) {
         guard case .sending(var files) = state else { return }
         state = .finished  // gives up the reference, so that `files` changes in place
-        files.unconfirmed[index] = (size, root)
-        files.summary.resumedBytes += offset
+        files.next = index + 1
+        if !files.refused.contains(index) {
+            files.unconfirmed[index] = (size, root)
+            files.summary.resumedBytes += offset
+        }
         state = .sending(files)
     }
 
@@ -67,9 +80,11 @@ struct TransferSenderStateMachine {
     mutating func handleUnsent(index: Int, error: TransferError) -> TransferFailure? {
         guard case .sending(var files) = state else { return nil }
         state = .finished
+        defer { state = .sending(files) }
+        files.next = index + 1
+        guard !files.refused.contains(index) else { return nil }
         let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
         files.summary.failed.append(failure)
-        state = .sending(files)
         return failure
     }
 
@@ -116,8 +131,9 @@ struct TransferSenderStateMachine {
         var files = Files()
         files.summary.files = TransferredFiles(of: offer.entries)
         files.summary.directories = offer.entries.count - offer.fileCount
-        state = .sending(files)
-        return .startSending(held)
+        // The receiver of nothing but folders is done at once.
+        state = offer.fileCount == 0 ? .awaitingReceipts(files) : .sending(files)
+        return .startSending(held, takesZeros: page.takesZeros)
     }
 
     /// `nil` when the claim does not fit the entry.
@@ -169,6 +185,27 @@ struct TransferSenderStateMachine {
             let failure = TransferFailure(index: index, path: path, error: error)
             files.summary.failed.append(failure)
             return .fileFailed(failure)
+        }
+    }
+
+    private mutating func handleRefusal(_ index: Int, _ error: TransferError) -> OnFrame {
+        change { files, offer in
+            guard offer.entries.indices.contains(index), files.refused.insert(index).inserted else {
+                return .fail(.violation("a refusal of what was not offered, or was refused before"))
+            }
+            let isFolder = offer.entries.kind(at: index) == .directory
+            if isFolder { files.summary.directories -= 1 }
+            // Given up here meanwhile: that has been told.
+            guard isFolder || files.unconfirmed.removeValue(forKey: index) != nil || index >= files.next else {
+                return .progress
+            }
+            files.reasonBytes += error.message.utf8.count
+            let isTooMuch = files.reasonBytes > TransferLimits.reasonsBytes
+            let kept =
+                isTooMuch ? TransferError(error.code, "not stored, as others before it", from: error.speaker) : error
+            let failure = TransferFailure(index: index, path: offer.entries[index].path, error: kept)
+            files.summary.failed.append(failure)
+            return .fileRefused(failure)
         }
     }
 

@@ -49,9 +49,10 @@ private final class SenderRun {
 
     private var machine: TransferSenderStateMachine
     private var splitter = FrameSplitter()
-    private let accepted = Waiter<TransferSenderStateMachine.Held>()
+    private let accepted = Waiter<(held: TransferSenderStateMachine.Held, takesZeros: Bool)>()
     private let batches = Mailbox<SourceBatch>()
     private var monitor: SendMonitor
+    private let refused = RefusedFiles()
     private var isWriting = false
     private var isAwaitingReceiver = true
 
@@ -110,12 +111,15 @@ private final class SenderRun {
         monitor.handleFrame(frame, now: clock.now)
         switch action {
         case .none, .progress: break
-        case .startSending(let held):
+        case .startSending(let held, let takesZeros):
             isAwaitingReceiver = false
             events(.accepted)
-            accepted.resume(returning: held)
+            accepted.resume(returning: (held, takesZeros))
         case .stored(let file): events(.stored(file))
         case .fileFailed(let failure): events(.failed(failure))
+        case .fileRefused(let failure):
+            refused.insert(failure.index)
+            events(.failed(failure))
         case .finish(var summary):
             (summary.skipped, summary.unsent) = (source.skipped, source.unsent)
             monitor.handleFinished(summary)
@@ -129,7 +133,8 @@ private final class SenderRun {
 
     private func writeAll() async throws {
         for page in source.offer.pages() { try await write(Chunk(TransferSenderFrame.offer(page).encoded())) }
-        let reader = SourceReader(source: source, held: try await accepted.value())
+        let (held, takesZeros) = try await accepted.value()
+        let reader = SourceReader(source: source, held: held, takesZeros: takesZeros, refused: refused)
         let _: Never? = try await concurrently([
             {
                 try await self.readAhead(reader)
@@ -169,6 +174,7 @@ private final class SenderRun {
             }
             for batch in taken {
                 monitor.resumed += batch.resumed
+                monitor.zeros += batch.zeros
                 for event in batch.events { handle(event) }
                 // Before the last bytes go out: the receiver's end may be here before this task runs again.
                 if batch.isLast { machine.handleSourceEnd() }
@@ -299,7 +305,8 @@ struct OfferPages: Sequence, IteratorProtocol {
 
     mutating func next() -> OfferPage? {
         guard !isDone else { return nil }
-        var page = OfferPage(entries: [], count: offer.entries.count, totalSize: offer.totalSize, more: true)
+        var page = OfferPage(
+            entries: [], count: offer.entries.count, totalSize: offer.totalSize, more: true, takesRefusals: true)
         var bytes = 0
         while position < offer.entries.count {
             let entry = offer.entries[position]

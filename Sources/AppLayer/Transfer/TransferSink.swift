@@ -4,8 +4,8 @@ internal import QUIC
 /// Where received bytes go. All methods block: they run in ``offload(_:)``, `write` and the preparing ones one call at
 /// a time, `commit` beside them and beside itself, ``giveUp()`` beside all of them.
 ///
-/// Calling order: `prepare`; `hashHeld` until it says there is no more; `claims`; then `write` and `commit`; at last
-/// `finish`.
+/// Calling order: `prepare`; `hashHeld` until it says there is no more; `claims`; `makeFolders`; then `write` and `commit`;
+/// at last `finish`.
 protocol TransferSink: AnyObject, Sendable {
     /// Looks at what is held already, and whether there is room.
     ///
@@ -19,10 +19,16 @@ protocol TransferSink: AnyObject, Sendable {
     /// What is held. Valid after ``hashHeld()`` said so.
     var claims: [HeldFile] { get }
 
+    /// Whether zeros may come as a number.
+    var takesZeros: Bool { get }
+
+    /// Makes the folders of the offer; those that can't be, when they concern nobody else.
+    func makeFolders() throws(TransferError) -> [TransferFailure]
+
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult]
 
     /// Makes files durable and gives them their names.
-    func commit(_ files: [WrittenFile]) throws(TransferError) -> [TransferredFile]
+    func commit(_ files: [WrittenFile]) throws(TransferError) -> [CommitResult]
 
     /// The transfer is over; `confirmed` when the sender has every receipt.
     func finish(confirmed: Bool)
@@ -38,14 +44,31 @@ protocol TransferSink: AnyObject, Sendable {
 enum WriteOperation: Sendable {
     case start(index: Int, offset: UInt64)
     case data(Chunk, Range<Int>)
+    case zeros(UInt64)
     case end(index: Int, root: MerkleRoot)
     /// The sender gives up the file that was started.
     case abandon
+
+    /// Bytes that wait in memory until the step is taken.
+    var byteCount: Int {
+        if case .data(_, let range) = self { range.count } else { 0 }
+    }
+
+    var zeroCount: UInt64 {
+        if case .zeros(let count) = self { count } else { 0 }
+    }
 }
 
 enum WriteResult: Sendable {
     case written(WrittenFile)
     case mismatch(index: Int, root: MerkleRoot)
+    /// This entry cannot be stored here, the others can.
+    case refused(index: Int, TransferError)
+}
+
+enum CommitResult: Sendable {
+    case stored(TransferredFile, resumedFrom: UInt64)
+    case refused(index: Int, TransferError)
 }
 
 /// A file that came whole and has the sender's root.
@@ -74,6 +97,14 @@ struct IncomingFile {
 }
 
 extension TransferError {
+    /// Whether the next file may fare better: of a name, a length or a right that is missing, not of the disk.
+    var concernsOneFile: Bool {
+        if code == .badName || code == .busy { return true }
+        guard let error = underlying as? FileError else { return false }
+        return error.isRefusedName
+            || [EFBIG, EACCES, EPERM, ENOTDIR, ELOOP, EISDIR, EEXIST, ENXIO, ETXTBSY].contains(error.errno)
+    }
+
     /// What a failed write or fsync means.
     static func writing(_ name: String, _ error: FileError) -> TransferError {
         switch error.errno {

@@ -18,12 +18,6 @@ public struct TransferredFile: Equatable, Sendable {
     public var location: [UInt8]? {
         folder.map { FolderHandle.location(of: storedPath, below: $0) }
     }
-
-    /// Both sides tell of the same file: where it lies is the receiver's own.
-    public static func == (left: Self, right: Self) -> Bool {
-        left.index == right.index && left.path == right.path && left.storedPath == right.storedPath
-            && left.size == right.size && left.root == right.root
-    }
 }
 
 /// The files of a transfer that are done, in the order in which they were.

@@ -44,6 +44,19 @@ struct DataLength: Equatable {
     }
 }
 
+/// Zero bytes that a frame stands for: enough of them that hashing and storing them costs less than sending the frame,
+/// and at most what a file can have.
+struct ZeroCount: Equatable {
+    let value: UInt64
+
+    init(wire number: UInt64) throws(TransferError) {
+        guard (TransferLimits.leastZeros...TransferLimits.fileSize).contains(number) else {
+            throw .violation("\(number) zeros as a number; the least is \(TransferLimits.leastZeros)")
+        }
+        value = number
+    }
+}
+
 /// log2 of the bytes of a claimed piece: from the smallest in use to what a file can have, so that shifting by it, and
 /// multiplying the result by a few thousand pieces, is what it looks like.
 struct PieceExponent: Equatable {

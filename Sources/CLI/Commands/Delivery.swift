@@ -127,13 +127,14 @@ final class Delivery {
             bytes = progress.bytes
             resumedBytes = progress.resumedBytes
             meter.path = session.path.description
-            let due = meter.update(bytes: progress.bytes, at: start.map { now.duration(since: $0) } ?? .zero)
+            let time = start.map { now.duration(since: $0) } ?? .zero
+            let due = meter.update(bytes: progress.bytes, spared: progress.sparedBytes, at: time)
             if let line = due.line { output.progress(line) }
             if let fields = due.event { output.event("progress", fields) }
         case .failed(let failure):
             let name = TerminalText.escape(failure.path.joined(separator: "/"))
             // The end tells it too.
-            output.detail("not sent: \(name): \(TerminalText.escape(failure.error.message))")
+            output.detail("not sent: \(name): \(TerminalText.escape(failure.error.description))")
         case .offered, .accepted, .stored: break
         }
     }

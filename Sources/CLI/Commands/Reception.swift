@@ -228,7 +228,8 @@ final class Reception {
     private func report(_ progress: TransferProgress, of transfer: IncomingTransfer) {
         guard let clock, var known = incoming[transfer], var meter = known.meter else { return }
         known.bytes = progress.bytes
-        let due = meter.update(bytes: progress.bytes, at: clock.now.duration(since: known.start))
+        let time = clock.now.duration(since: known.start)
+        let due = meter.update(bytes: progress.bytes, spared: progress.sparedBytes, at: time)
         known.meter = meter
         incoming[transfer] = known
         if let line = due.line { output.progress(line) }

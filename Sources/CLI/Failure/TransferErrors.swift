@@ -10,8 +10,9 @@ extension CLIError {
         self.init(code, TerminalText.escape(error.description), hint: Self.hint(for: code, error), fields: fields)
     }
 
+    /// Without a default: a code that has no status does not compile.
     private static func code(_ error: TransferError) -> Code {
-        switch error.code {
+        switch error.code.known {
         case .notAllowed, .tooLarge, .oneFileOnly: .refused
         case .noSpace: .noSpace
         case .badName: .badName
@@ -24,9 +25,8 @@ extension CLIError {
         case .stalled: .stalled
         case .notFound, .notAFile: .inputMissing
         case .connectionLost: .peerOffline
-        case .cancelled where !error.isFromPeer: .interrupted
-        case .failed where !error.isFromPeer: .internalError
-        default: .peerFailed
+        case .cancelled: error.isFromPeer ? .peerFailed : .interrupted
+        case .failed: error.isFromPeer ? .peerFailed : .internalError
         }
     }
 

@@ -46,13 +46,15 @@ struct ProgressMeter: Sendable {
 
     /// - Parameters:
     ///   - bytes: acknowledged so far, so that 100 % means what it says.
+    ///   - spared: those of them that nothing was sent for (held before, or holes), which make no rate.
     ///   - time: since the start.
-    mutating func update(bytes: UInt64, at time: Duration) -> Due {
-        if samples.last.map({ time - $0.time >= Self.lineInterval }) ?? true { samples.append((time, bytes)) }
+    mutating func update(bytes: UInt64, spared: UInt64 = 0, at time: Duration) -> Due {
+        let carried = bytes - min(bytes, spared)
+        if samples.last.map({ time - $0.time >= Self.lineInterval }) ?? true { samples.append((time, carried)) }
         while samples.count > 2, samples.count > Self.maximumSamples || time - samples[1].time > Self.window {
             samples.removeFirst()
         }
-        let rate = rate(bytes, time)
+        let rate = rate(carried, time)
         var due = Due()
         if lastLine.map({ time - $0 >= Self.lineInterval }) ?? true {
             lastLine = time

@@ -28,6 +28,11 @@ int dep2p_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_
 /// renameat2 with RENAME_NOREPLACE within one directory: 0 or the errno.
 int dep2p_rename_noreplace(int directory, const char *from, const char *to);
 
+/// The first data of an open file at or behind `position` (lseek(2), SEEK_DATA and SEEK_HOLE): from `data` up to `end`.
+/// Both are the file's length when nothing but a hole follows. 0, or the errno: EINVAL where the file system has no word
+/// for holes.
+int dep2p_find_data(int file, uint64_t position, uint64_t *data, uint64_t *end);
+
 // ---- file systems (filesystems.c) ----
 
 /// Whether a file lies in one of the kernel's own file systems (proc, sysfs and the like), where stat(2) does not know

@@ -59,6 +59,16 @@ public nonisolated struct Dep2p_Transfer_Entry: Sendable {
   /// Clears the value of `modified`. Subsequent reads from it will return its default value.
   public mutating func clearModified() {self._modified = nil}
 
+  /// Of a file with holes: bytes that are not in them, at most `size`. What the receiver needs room for.
+  public var dataSize: UInt64 {
+    get {_dataSize ?? 0}
+    set {_dataSize = newValue}
+  }
+  /// Returns true if `dataSize` has been explicitly set.
+  public var hasDataSize: Bool {self._dataSize != nil}
+  /// Clears the value of `dataSize`. Subsequent reads from it will return its default value.
+  public mutating func clearDataSize() {self._dataSize = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum Kind: SwiftProtobuf.Enum, Swift.CaseIterable {
@@ -103,6 +113,7 @@ public nonisolated struct Dep2p_Transfer_Entry: Sendable {
 
   fileprivate var _size: UInt64? = nil
   fileprivate var _modified: Int64? = nil
+  fileprivate var _dataSize: UInt64? = nil
 }
 
 /// One page of the offer. An entry's index is its position over all pages.
@@ -120,6 +131,9 @@ public nonisolated struct Dep2p_Transfer_Offer: Sendable {
   public var totalSize: UInt64 = 0
 
   public var more: Bool = false
+
+  /// The sender takes ReceiverFrame.refused; the last page counts.
+  public var refusals: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -158,7 +172,7 @@ public nonisolated struct Dep2p_Transfer_FileEnd: Sendable {
   public init() {}
 }
 
-/// The sender could not send (the rest of) a file; the others follow.
+/// The sender could not send (the rest of) a file, or the receiver could not store it; the others follow.
 public nonisolated struct Dep2p_Transfer_FileFailed: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -274,6 +288,15 @@ public nonisolated struct Dep2p_Transfer_SenderFrame: Sendable {
     set {frame = .working(newValue)}
   }
 
+  /// So many zero bytes of the file, which do not follow. Only to a receiver that takes them, and of a FILE.
+  public var zeros: UInt64 {
+    get {
+      if case .zeros(let v)? = frame {return v}
+      return 0
+    }
+    set {frame = .zeros(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Frame: Equatable, Sendable {
@@ -285,6 +308,8 @@ public nonisolated struct Dep2p_Transfer_SenderFrame: Sendable {
     case failed(Dep2p_Transfer_FileFailed)
     case cancel(Dep2p_Transfer_Stop)
     case working(Dep2p_Transfer_Working)
+    /// So many zero bytes of the file, which do not follow. Only to a receiver that takes them, and of a FILE.
+    case zeros(UInt64)
 
   }
 
@@ -320,6 +345,9 @@ public nonisolated struct Dep2p_Transfer_Accept: Sendable {
   public var held: [Dep2p_Transfer_Held] = []
 
   public var more: Bool = false
+
+  /// The receiver takes SenderFrame.zeros; the last page counts.
+  public var zeros: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -433,6 +461,15 @@ public nonisolated struct Dep2p_Transfer_ReceiverFrame: Sendable {
     set {frame = .working(newValue)}
   }
 
+  /// Only to a sender that takes them.
+  public var refused: Dep2p_Transfer_FileFailed {
+    get {
+      if case .refused(let v)? = frame {return v}
+      return Dep2p_Transfer_FileFailed()
+    }
+    set {frame = .refused(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Frame: Equatable, Sendable {
@@ -443,6 +480,8 @@ public nonisolated struct Dep2p_Transfer_ReceiverFrame: Sendable {
     case done(Dep2p_Transfer_Done)
     case cancel(Dep2p_Transfer_Stop)
     case working(Dep2p_Transfer_Working)
+    /// Only to a sender that takes them.
+    case refused(Dep2p_Transfer_FileFailed)
 
   }
 
@@ -455,7 +494,7 @@ fileprivate nonisolated let _protobuf_package = "dep2p.transfer"
 
 nonisolated extension Dep2p_Transfer_Entry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Entry"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}path\0\u{1}size\0\u{1}executable\0\u{1}modified\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}path\0\u{1}size\0\u{1}executable\0\u{1}modified\0\u{3}data_size\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -468,6 +507,7 @@ nonisolated extension Dep2p_Transfer_Entry: SwiftProtobuf.Message, SwiftProtobuf
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self._size) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.executable) }()
       case 5: try { try decoder.decodeSingularSInt64Field(value: &self._modified) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self._dataSize) }()
       default: break
       }
     }
@@ -493,6 +533,9 @@ nonisolated extension Dep2p_Transfer_Entry: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._modified {
       try visitor.visitSingularSInt64Field(value: v, fieldNumber: 5)
     } }()
+    try { if let v = self._dataSize {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -502,6 +545,7 @@ nonisolated extension Dep2p_Transfer_Entry: SwiftProtobuf.Message, SwiftProtobuf
     if lhs._size != rhs._size {return false}
     if lhs.executable != rhs.executable {return false}
     if lhs._modified != rhs._modified {return false}
+    if lhs._dataSize != rhs._dataSize {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -513,7 +557,7 @@ nonisolated extension Dep2p_Transfer_Entry.Kind: SwiftProtobuf._ProtoNameProvidi
 
 nonisolated extension Dep2p_Transfer_Offer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Offer"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{1}count\0\u{3}total_size\0\u{1}more\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{1}count\0\u{3}total_size\0\u{1}more\0\u{1}refusals\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -525,6 +569,7 @@ nonisolated extension Dep2p_Transfer_Offer: SwiftProtobuf.Message, SwiftProtobuf
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.count) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.totalSize) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.refusals) }()
       default: break
       }
     }
@@ -543,6 +588,9 @@ nonisolated extension Dep2p_Transfer_Offer: SwiftProtobuf.Message, SwiftProtobuf
     if self.more != false {
       try visitor.visitSingularBoolField(value: self.more, fieldNumber: 4)
     }
+    if self.refusals != false {
+      try visitor.visitSingularBoolField(value: self.refusals, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -551,6 +599,7 @@ nonisolated extension Dep2p_Transfer_Offer: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.count != rhs.count {return false}
     if lhs.totalSize != rhs.totalSize {return false}
     if lhs.more != rhs.more {return false}
+    if lhs.refusals != rhs.refusals {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -748,7 +797,7 @@ nonisolated extension Dep2p_Transfer_Working: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Dep2p_Transfer_SenderFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".SenderFrame"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}offer\0\u{1}start\0\u{1}data\0\u{1}end\0\u{1}failed\0\u{1}cancel\0\u{1}working\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}offer\0\u{1}start\0\u{1}data\0\u{1}end\0\u{1}failed\0\u{1}cancel\0\u{1}working\0\u{1}zeros\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -842,6 +891,14 @@ nonisolated extension Dep2p_Transfer_SenderFrame: SwiftProtobuf.Message, SwiftPr
           self.frame = .working(v)
         }
       }()
+      case 8: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.frame != nil {try decoder.handleConflictingOneOf()}
+          self.frame = .zeros(v)
+        }
+      }()
       default: break
       }
     }
@@ -880,6 +937,10 @@ nonisolated extension Dep2p_Transfer_SenderFrame: SwiftProtobuf.Message, SwiftPr
     case .working?: try {
       guard case .working(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .zeros?: try {
+      guard case .zeros(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 8)
     }()
     case nil: break
     }
@@ -940,7 +1001,7 @@ nonisolated extension Dep2p_Transfer_Held: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Dep2p_Transfer_Accept: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Accept"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}held\0\u{1}more\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}held\0\u{1}more\0\u{1}zeros\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -950,6 +1011,7 @@ nonisolated extension Dep2p_Transfer_Accept: SwiftProtobuf.Message, SwiftProtobu
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.held) }()
       case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.zeros) }()
       default: break
       }
     }
@@ -962,12 +1024,16 @@ nonisolated extension Dep2p_Transfer_Accept: SwiftProtobuf.Message, SwiftProtobu
     if self.more != false {
       try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
     }
+    if self.zeros != false {
+      try visitor.visitSingularBoolField(value: self.zeros, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Dep2p_Transfer_Accept, rhs: Dep2p_Transfer_Accept) -> Bool {
     if lhs.held != rhs.held {return false}
     if lhs.more != rhs.more {return false}
+    if lhs.zeros != rhs.zeros {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1080,7 +1146,7 @@ nonisolated extension Dep2p_Transfer_Done: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Dep2p_Transfer_ReceiverFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ReceiverFrame"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}accept\0\u{1}refuse\0\u{1}receipt\0\u{1}mismatch\0\u{1}done\0\u{1}cancel\0\u{1}working\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}accept\0\u{1}refuse\0\u{1}receipt\0\u{1}mismatch\0\u{1}done\0\u{1}cancel\0\u{1}working\0\u{1}refused\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1179,6 +1245,19 @@ nonisolated extension Dep2p_Transfer_ReceiverFrame: SwiftProtobuf.Message, Swift
           self.frame = .working(v)
         }
       }()
+      case 8: try {
+        var v: Dep2p_Transfer_FileFailed?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .refused(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .refused(v)
+        }
+      }()
       default: break
       }
     }
@@ -1217,6 +1296,10 @@ nonisolated extension Dep2p_Transfer_ReceiverFrame: SwiftProtobuf.Message, Swift
     case .working?: try {
       guard case .working(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .refused?: try {
+      guard case .refused(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     }()
     case nil: break
     }

@@ -78,6 +78,42 @@ import Testing
         #expect(MerkleHasher().root() == .zero)
     }
 
+    @Test func zerosHashAsTheBytesTheyAre() {
+        var generator = SeededGenerator(seed: 7)
+        let lengths = [0, 1, 16_383, 16_384, 16_385, 32_768, 65_536, 100_000, 1 << 20, 3 << 20]
+        for _ in 0..<40 {
+            var (bytes, hasher) = ([UInt8](), MerkleHasher())
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                let data = generator.bytes(lengths.randomElement(using: &generator) ?? 0)
+                let zeros = lengths.randomElement(using: &generator) ?? 0
+                Chunk(data).withBytes { hasher.update($0) }
+                hasher.append(zeros: UInt64(zeros))
+                bytes += data + Array(repeating: 0, count: zeros)
+            }
+            #expect(hasher.byteCount == UInt64(bytes.count))
+            #expect(hasher.root() == Self.hash(bytes[...]).root())
+        }
+    }
+
+    /// As many as a file can have, and in as many parts as one likes: the same tree.
+    @Test func moreZerosThanAnybodyCanCountAreAFewSteps() {
+        var (whole, parts) = (MerkleHasher(), MerkleHasher())
+        whole.append(zeros: TransferLimits.fileSize)
+        var rest = TransferLimits.fileSize
+        while rest > 0 {
+            let part = min(rest, rest / 3 + 12_345)
+            parts.append(zeros: part)
+            rest -= part
+        }
+        #expect(whole.byteCount == TransferLimits.fileSize && parts.byteCount == TransferLimits.fileSize)
+        #expect(whole.root() == parts.root())
+        var block = SHA256.hash(Array(repeating: 0, count: MerkleHasher.blockSize))
+        for _ in 0..<26 { block = SHA256.hash(block, block) }
+        var tebibyte = MerkleHasher()
+        tebibyte.append(zeros: 1 << 40)
+        #expect(tebibyte.root() == block)
+    }
+
     @Test func pieceSizesKeepClaimsShort() {
         #expect(MerkleTree.pieceExponent(size: 0) == 20)
         #expect(MerkleTree.pieceExponent(size: 4 << 30 - 1) == 20)

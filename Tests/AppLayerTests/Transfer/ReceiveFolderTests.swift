@@ -180,7 +180,7 @@ import Testing
         let entry = TransferEntry(kind: .file, path: ["huge"], size: 1 << 62)
         let sink = FolderSink(
             folder: try folder.open(), offer: try TransferOffer(entries: [entry]), sender: try #require(testSender),
-            partials: 4, pulse: TransferPulse())
+            partials: 4, pulse: TransferPulse(), mayRefuseFiles: true)
         let patience = PartialPatience(since: NetworkInstant(nanoseconds: 0), isOver: false)
         #expect(throws: TransferError(.noSpace, "")) { try sink.prepare(patience) }
         sink.finish(confirmed: false)

@@ -110,6 +110,19 @@ struct TransferOutcome: Sendable {
     var sendError: TransferError? { Self.error(sent) }
     var receiveError: TransferError? { Self.error(received) }
 
+    /// Both sides tell of the same files; where they lie is the receiver's own, and it knows of each.
+    func expectBothSidesAgree() throws {
+        let (sent, received) = (try sent.get(), try received.get())
+        var told = received
+        told.files = TransferredFiles()
+        for var file in received.files {
+            #expect(file.location != nil)
+            file.folder = nil
+            told.files.append(file)
+        }
+        #expect(sent == told)
+    }
+
     private static func error(_ result: Result<TransferSummary, any Error>) -> TransferError? {
         guard case .failure(let error) = result else { return nil }
         return error as? TransferError
@@ -141,4 +154,49 @@ func transfer(
         return try await receiver.run(over: cut, from: sender, clock: clock, events: receiverEvents)
     }.result
     return TransferOutcome(sent: await sent, received: await received, bytesOnTheWire: cut.bytesRead)
+}
+
+/// Sends raw bytes to a receiver, `rest` of them once it has accepted, and gives back how it ended and what it
+/// answered. The sending side ends at once with `ending`, otherwise when the receiver has had its last word.
+@NetworkActor
+func receive(
+    _ bytes: [UInt8], then rest: [UInt8]? = nil, ending: Bool = false, into folder: ReceiveFolder
+) async throws -> (error: TransferError?, frames: [TransferReceiverFrame]) {
+    let (left, right) = PipeStream.pair()
+    let sender = try #require(testSender)
+    var timing = TransferTiming()
+    timing.farewell = .milliseconds(200)
+    let receiving = Task { @NetworkActor in
+        try await TransferReceiver(destination: .folder(folder), timing: timing)
+            .run(over: right, from: sender, clock: SystemNetworkClock.shared)
+    }
+    let accepted = Waiter<Void>()
+    let answers = Task { @NetworkActor in
+        var splitter = FrameSplitter()
+        var frames: [TransferReceiverFrame] = []
+        while let chunk = try? await left.read() {
+            var position = 0
+            while case .frame(let bytes)? = try splitter.next(in: chunk, from: &position) {
+                frames.append(try TransferReceiverFrame(message: bytes))
+                switch frames[frames.count - 1] {
+                case .refuse, .cancel, .done: left.finish()
+                case .accept: accepted.resume(returning: ())
+                case .receipt, .mismatch, .refused, .working: break
+                }
+            }
+        }
+        accepted.resume(returning: ())
+        return frames
+    }
+    try await left.write(Chunk(bytes))
+    if let rest {
+        try await accepted.value()
+        _ = try? await left.write(Chunk(rest))
+    }
+    if ending { left.finish() }
+    let result = await receiving.result
+    left.reset(0)
+    let frames = (try? await answers.value) ?? []
+    guard case .failure(let error) = result else { return (nil, frames) }
+    return (error as? TransferError, frames)
 }

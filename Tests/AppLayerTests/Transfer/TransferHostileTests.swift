@@ -18,51 +18,6 @@ import Testing
         folder = try ReceiveFolder(path: inbox)
     }
 
-    /// Sends raw bytes to a receiver, `rest` of them once it has accepted, and gives back how it ended and what it
-    /// answered. The sending side ends at once with `ending`, otherwise when the receiver has had its last word.
-    @NetworkActor
-    private static func receive(
-        _ bytes: [UInt8], then rest: [UInt8]? = nil, ending: Bool = false, into folder: ReceiveFolder
-    ) async throws -> (error: TransferError?, frames: [TransferReceiverFrame]) {
-        let (left, right) = PipeStream.pair()
-        let sender = try #require(testSender)
-        var timing = TransferTiming()
-        timing.farewell = .milliseconds(200)
-        let receiving = Task { @NetworkActor in
-            try await TransferReceiver(destination: .folder(folder), timing: timing)
-                .run(over: right, from: sender, clock: SystemNetworkClock.shared)
-        }
-        let accepted = Waiter<Void>()
-        let answers = Task { @NetworkActor in
-            var splitter = FrameSplitter()
-            var frames: [TransferReceiverFrame] = []
-            while let chunk = try? await left.read() {
-                var position = 0
-                while case .frame(let bytes)? = try splitter.next(in: chunk, from: &position) {
-                    frames.append(try TransferReceiverFrame(message: bytes))
-                    switch frames[frames.count - 1] {
-                    case .refuse, .cancel, .done: left.finish()
-                    case .accept: accepted.resume(returning: ())
-                    case .receipt, .mismatch, .working: break
-                    }
-                }
-            }
-            accepted.resume(returning: ())
-            return frames
-        }
-        try await left.write(Chunk(bytes))
-        if let rest {
-            try await accepted.value()
-            _ = try? await left.write(Chunk(rest))
-        }
-        if ending { left.finish() }
-        let result = await receiving.result
-        left.reset(0)
-        let frames = (try? await answers.value) ?? []
-        guard case .failure(let error) = result else { return (nil, frames) }
-        return (error as? TransferError, frames)
-    }
-
     private static func offer(_ entries: [TransferEntry]) throws -> [UInt8] {
         let total = entries.reduce(0 as UInt64) { $0 &+ ($1.size ?? 0) }
         return try TransferSenderFrame.offer(
@@ -79,7 +34,7 @@ import Testing
         [".x.dep2p-partial-0123456789abcdef"],
     ])
     func hostileNamesAreRefusedBeforeAnythingIsMade(path: [String]) async throws {
-        let outcome = try await Self.receive(try Self.offer([Self.file(path)]), into: folder)
+        let outcome = try await receive(try Self.offer([Self.file(path)]), into: folder)
         #expect(outcome.error?.code == .badName)
         guard case .refuse(let error)? = outcome.frames.last else {
             Issue.record("no refusal: \(outcome.frames)")
@@ -95,7 +50,7 @@ import Testing
         let notes = try scratch.folder("notes")
         try scratch.file("notes/a", [1])
         let outcome = try await transfer(try SendSource(paths: [notes]), to: .folder(folder))
-        #expect(outcome.sendError?.code == .badName)
+        #expect(try outcome.sent.get().failed.map(\.error.code) == [.badName, .badName])
         #expect(Scratch.names(in: outside).isEmpty)
     }
 
@@ -115,7 +70,7 @@ import Testing
         symlink(victim, inbox + "/.x\(TransferName.partialMark)\(tag)")
         let path = try scratch.file("x", Array("theirs".utf8))
         let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder))
-        #expect(outcome.sendError?.code == .badName)
+        #expect(try outcome.sent.get().failed.map(\.error.code) == [.badName])
         #expect(try read(victim) == Array("mine".utf8))
         unlink(inbox + "/.x\(TransferName.partialMark)\(tag)")
         link(victim, inbox + "/.x\(TransferName.partialMark)\(tag)")
@@ -128,7 +83,7 @@ import Testing
     @Test func sizesThatOverflowAreRefused() async throws {
         for sizes in [[UInt64.max], [1 << 63], [1 << 62, 1 << 62], [UInt64.max, 2]] {
             let entries = sizes.enumerated().map { Self.file(["f\($0)"], size: $1) }
-            let outcome = try await Self.receive(try Self.offer(entries), into: folder)
+            let outcome = try await receive(try Self.offer(entries), into: folder)
             #expect([.badOffer, .noSpace].contains(outcome.error?.code), "\(sizes)")
         }
         #expect(Scratch.names(in: inbox).isEmpty)
@@ -145,7 +100,7 @@ import Testing
             [0xff, 0xff, 0xff, 0x7f], [0x80, 0x00], [3, 1, 2, 3], [0],
         ]
         for (number, sequence) in sequences.enumerated() {
-            let outcome = try await Self.receive(sequence, into: folder)
+            let outcome = try await receive(sequence, into: folder)
             #expect(outcome.error?.code == .protocolViolation, "sequence \(number): \(outcome)")
         }
         #expect(Scratch.names(in: inbox).isEmpty)
@@ -164,14 +119,64 @@ import Testing
             start + data + start, start + data + [0xff, 0xff, 0xff, 0x7f],
         ]
         for (number, sequence) in sequences.enumerated() {
-            let outcome = try await Self.receive(offer, then: sequence, into: folder)
+            let outcome = try await receive(offer, then: sequence, into: folder)
             #expect(outcome.error?.code == .protocolViolation, "sequence \(number): \(outcome)")
         }
         #expect(Scratch.names(in: inbox).allSatisfy { $0.hasPrefix(".") })
     }
 
+    @Test func zerosOutOfPlaceAreViolations() async throws {
+        let start = try #require(Self.start)
+        func zeros(_ count: UInt64) throws -> [UInt8] { try TransferSenderFrame.zeros(count).encoded() }
+        let size: UInt64 = 1 << 20
+        let file = try Self.offer([Self.file(["a"], size: size)])
+        let stream = try Self.offer([TransferEntry(kind: .stream, path: ["s"], size: nil)])
+        let sequences: [([UInt8], [UInt8])] = [
+            (file, try zeros(size)), (file, try start + zeros(size + 1)),
+            (file, try start + zeros(size) + zeros(16_384)),
+            (file, try start + zeros(16_383)), (file, try start + zeros(0)), (file, try start + zeros(1 << 63)),
+            (file, try start + zeros(.max)), (stream, try start + zeros(size)),
+            (file, try start + zeros(size) + TransferSenderFrame.data(1).encoded() + [0]),
+        ]
+        for (number, (offer, rest)) in sequences.enumerated() {
+            let outcome = try await receive(offer, then: rest, into: folder)
+            #expect(outcome.error?.code == .protocolViolation, "sequence \(number): \(outcome)")
+        }
+        #expect(Scratch.names(in: inbox).allSatisfy { $0.hasPrefix(".") })
+    }
+
+    /// More than any disk holds: neither the disk nor the processor has work with it.
+    @Test func asManyZerosAsAFileCanHaveCostNothing() async throws {
+        let mount = try scratch.folder("small")
+        guard Glibc.mount("tmpfs", mount, "tmpfs", 0, "size=1m") == 0 else {
+            Issue.record("mounting a small tmpfs failed (\(String(cString: strerror(errno)))): run this test as root")
+            return
+        }
+        defer { umount2(mount, Int32(MNT_DETACH)) }
+        let size = TransferLimits.fileSize
+        let entry = TransferEntry(kind: .file, path: ["a"], size: size, dataSize: 0)
+        var tree = MerkleHasher()
+        tree.append(zeros: size)
+        let outcome = try await receive(
+            try Self.offer([entry]),
+            then: try #require(Self.start) + TransferSenderFrame.zeros(size).encoded()
+                + TransferSenderFrame.end(index: 0, size: size, root: tree.root()).encoded(),
+            into: try ReceiveFolder(path: mount))
+        #expect(outcome.error == nil, "\(outcome)")
+        var status = stat()
+        #expect(stat(mount + "/a", &status) == 0 && UInt64(status.st_size) == size && status.st_blocks < 16)
+    }
+
+    @Test(arguments: [(5, 4, TransferEntry.Kind.file), (0, 0, .directory), (.max, 4, .file)])
+    func moreDataThanBytesIsNoOffer(data: UInt64, size: UInt64, kind: TransferEntry.Kind) async throws {
+        let entry = TransferEntry(kind: kind, path: ["a"], size: size, dataSize: data)
+        let outcome = try await receive(try Self.offer([entry]), into: folder)
+        #expect(outcome.error?.code == .badOffer)
+        #expect(Scratch.names(in: inbox).isEmpty)
+    }
+
     @Test func bytesWithoutTheRootAreNotKeptUnderTheName() async throws {
-        let outcome = try await Self.receive(
+        let outcome = try await receive(
             try Self.offer([Self.file(["a"], size: 4)]),
             then: try #require(Self.start) + #require(Self.data)
                 + TransferSenderFrame.end(index: 0, size: 4, root: .zero).encoded(), into: folder)
@@ -184,11 +189,11 @@ import Testing
         let offer = try Self.offer([Self.file(["a"], size: 4)])
         let rest = try #require(Self.start) + #require(Self.data)
         for length in 0..<offer.count {
-            let outcome = try await Self.receive(Array(offer.prefix(length)), ending: true, into: folder)
+            let outcome = try await receive(Array(offer.prefix(length)), ending: true, into: folder)
             #expect(outcome.error?.code == .connectionLost, "\(length) bytes of the offer")
         }
         for length in 0...rest.count {
-            let outcome = try await Self.receive(offer, then: Array(rest.prefix(length)), ending: true, into: folder)
+            let outcome = try await receive(offer, then: Array(rest.prefix(length)), ending: true, into: folder)
             #expect(outcome.error?.code == .connectionLost, "\(length) bytes behind the offer")
         }
         #expect(!Scratch.names(in: inbox).contains("a"))
@@ -200,7 +205,7 @@ import Testing
         for round in 0..<60 {
             let noise = generator.bytes(Int.random(in: 1...4000, using: &generator))
             let first = round.isMultiple(of: 2) ? noise : offer
-            let outcome = try await Self.receive(
+            let outcome = try await receive(
                 first, then: round.isMultiple(of: 2) ? nil : noise, ending: true, into: folder)
             #expect(outcome.error != nil, "round \(round)")
         }

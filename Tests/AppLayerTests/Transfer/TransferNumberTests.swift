@@ -53,7 +53,7 @@ import Testing
 
     private static func offer(
         size: UInt64? = 4, total: UInt64 = 4, count: UInt64 = 1, modified: Int64? = nil,
-        kind: Dep2p_Transfer_Entry.Kind = .file
+        kind: Dep2p_Transfer_Entry.Kind = .file, data: UInt64? = nil
     ) throws -> [UInt8] {
         try sender { frame in
             frame.offer = .with {
@@ -63,6 +63,7 @@ import Testing
                         $0.path = ["x"]
                         if let size { $0.size = size }
                         if let modified { $0.modified = modified }
+                        if let data { $0.dataSize = data }
                     }
                 ]
                 $0.count = count
@@ -71,55 +72,110 @@ import Testing
         }
     }
 
-    /// Everything that a sender can say with `number` in one of its fields, each after what makes it count.
-    private static func flights(_ number: UInt64) throws -> [[UInt8]] {
-        let root = Data(SHA256.hash([1, 2, 3, 4]).bytes)
-        let start = try sender { $0.start = .init() }
-        let data = try sender { $0.data = 4 } + [1, 2, 3, 4]
-        let good = try offer() + start + data
+    /// What a sender says, all but the first part once it was accepted, and how that may end.
+    private struct Flight {
+        let first: [UInt8]
+        var rest: [UInt8]?
+        /// No code: it succeeds.
+        let codes: Set<TransferError.Code>
+        var isSuccess: Bool { codes.isEmpty }
+
+        init(_ first: [UInt8], then rest: [UInt8]? = nil, _ codes: TransferError.Code...) {
+            (self.first, self.rest, self.codes) = (first, rest, Set(codes))
+        }
+    }
+
+    private static func offers(_ number: UInt64) throws -> [Flight] {
+        let isCount = number <= TransferLimits.fileSize
+        let other: TransferError.Code = isCount ? .protocolViolation : .badOffer
         return [
-            try offer(size: number, total: number), try offer(size: number, total: 4), try offer(total: number),
-            try offer(count: number), try offer(size: number, total: number, kind: .directory),
-            try offer() + sender { frame in frame.start = .with { $0.index = number } },
-            try offer() + sender { frame in frame.start = .with { $0.offset = number } },
-            try offer(size: nil, total: 0, kind: .stream)
-                + sender { frame in frame.start = .with { $0.offset = number } },
-            try offer() + start + sender { $0.data = number } + [1, 2, 3, 4],
-            try offer(size: nil, total: 0, kind: .stream) + start + sender { $0.data = number },
-            try good + sender { frame in frame.end = .with { ($0.index, $0.size, $0.root) = (number, 4, root) } },
-            try good + sender { frame in frame.end = .with { ($0.index, $0.size, $0.root) = (0, number, root) } },
-            try offer() + sender { frame in frame.failed = .with { $0.index = number } },
-            try offer() + sender { frame in frame.failed = .with { $0.code = UInt32(truncatingIfNeeded: number) } },
-            try sender { frame in frame.cancel = .with { $0.code = UInt32(truncatingIfNeeded: number) } },
-            try sender { frame in frame.cancel = .with { ($0.code, $0.limit, $0.available) = (3, number, number) } },
-            try offer() + sender { frame in frame.working = .with { $0.bytes = number } },
+            Flight(
+                try offer(size: number, total: number), isCount ? .connectionLost : .badOffer,
+                isCount ? .noSpace : .badOffer),
+            Flight(try offer(size: number, total: 4), number == 4 ? .connectionLost : other),
+            Flight(try offer(total: number), number == 4 ? .connectionLost : other),
+            Flight(
+                try offer(count: number), number == 1 ? .connectionLost : .badOffer,
+                number == 1 ? .connectionLost : .protocolViolation),
+            Flight(try offer(size: number, total: number, kind: .directory), .badOffer),
+            Flight(try offer(data: number), number <= 4 ? .connectionLost : .badOffer),
         ]
     }
 
-    @NetworkActor
-    private static func receive(_ bytes: [UInt8], into folder: ReceiveFolder) async throws -> TransferError? {
-        let (left, right) = PipeStream.pair()
-        let sender = try #require(testSender)
-        var timing = TransferTiming()
-        timing.farewell = .milliseconds(20)
-        let receiving = Task { @NetworkActor in
-            try await TransferReceiver(destination: .folder(folder), timing: timing)
-                .run(over: right, from: sender, clock: SystemNetworkClock.shared)
+    /// Everything that a sender can say with `number` in one of its fields, each where it counts.
+    private static func steps(_ number: UInt64) throws -> [Flight] {
+        let start = try sender { $0.start = .init() }
+        let (file, stream) = (try offer(), try offer(size: nil, total: 0, kind: .stream))
+        let fits = (1...UInt64(TransferLimits.frame)).contains(number)
+        let most = TransferLimits.fileSize
+        let sparse = try offer(size: most, total: most, data: 0)
+        let isRun = (TransferLimits.leastZeros...most).contains(number)
+        return [
+            Flight(
+                file, then: try sender { frame in frame.start = .with { $0.index = number } },
+                number == 0 ? .connectionLost : .protocolViolation),
+            Flight(
+                file, then: try sender { frame in frame.start = .with { $0.offset = number } },
+                number == 0 ? .connectionLost : .protocolViolation),
+            Flight(
+                stream, then: try sender { frame in frame.start = .with { $0.offset = number } },
+                number == 0 ? .connectionLost : .protocolViolation),
+            // Of fewer than four bytes, the others are read as frames.
+            Flight(
+                file, then: try start + sender { $0.data = number } + [1, 2, 3, 4],
+                (1...4).contains(number) ? .connectionLost : .protocolViolation, .protocolViolation),
+            Flight(
+                stream, then: try start + sender { $0.data = number }, fits ? .connectionLost : .protocolViolation),
+            // Beyond what the disk takes, it says so.
+            Flight(
+                sparse, then: try start + sender { $0.zeros = number },
+                isRun ? .connectionLost : .protocolViolation, isRun ? .noSpace : .protocolViolation),
+            Flight(stream, then: try start + sender { $0.zeros = number }, .protocolViolation),
+            Flight(file, then: try sender { frame in frame.working = .with { $0.bytes = number } }, .connectionLost),
+        ]
+    }
+
+    private static func ends(_ number: UInt64) throws -> [Flight] {
+        let root = Data(SHA256.hash([1, 2, 3, 4]).bytes)
+        let file = try offer()
+        let good = try sender { $0.start = .init() } + sender { $0.data = 4 } + [1, 2, 3, 4]
+        let code = UInt32(truncatingIfNeeded: number)
+        func end(_ index: UInt64, _ size: UInt64, _ isRight: Bool) throws -> Flight {
+            let rest =
+                try good + sender { frame in frame.end = .with { ($0.index, $0.size, $0.root) = (index, size, root) } }
+            return isRight ? Flight(file, then: rest) : Flight(file, then: rest, .protocolViolation)
         }
-        let reading = Task { @NetworkActor in while let chunk = try? await left.read() { _ = chunk } }
-        try await left.write(Chunk(bytes))
-        left.finish()
-        let result = await receiving.result
-        reading.cancel()
-        guard case .failure(let error) = result else { return nil }
-        // Whatever a sender says ends in an error of the transfer's own.
-        return try #require(error as? TransferError, "\(error)")
+        func failed(_ index: UInt64, _ code: UInt32) throws -> Flight {
+            let rest = try sender { frame in frame.failed = .with { ($0.index, $0.code) = (index, code) } }
+            return index == 0 ? Flight(file, then: rest) : Flight(file, then: rest, .protocolViolation)
+        }
+        return [
+            try end(number, 4, number == 0), try end(0, number, number == 4), try failed(number, 9),
+            try failed(0, code),
+            Flight(try sender { frame in frame.cancel = .with { $0.code = code } }, .init(number: code)),
+            Flight(
+                try sender { frame in frame.cancel = .with { ($0.code, $0.limit, $0.available) = (3, number, number) }
+                },
+                .noSpace),
+        ]
     }
 
     @Test(arguments: numbers)
     func noNumberOfASenderEndsTheReceiver(number: UInt64) async throws {
-        // Each ends by itself, in an error of the transfer's own or in none.
-        for flight in try Self.flights(number) { _ = try await Self.receive(flight, into: folder) }
+        let flights = try Self.offers(number) + Self.steps(number) + Self.ends(number)
+        for (place, flight) in flights.enumerated() {
+            let outcome = try await receive(
+                flight.first, then: flight.rest, ending: !flight.isSuccess, into: folder)
+            let text = "flight \(place) with \(number): \(outcome)"
+            if flight.isSuccess {
+                #expect(outcome.error == nil, "\(text)")
+            } else {
+                let error = try #require(outcome.error, "\(text)")
+                #expect(flight.codes.contains(error.code), "\(text)")
+                // An error that nobody thought of is an internal one.
+                #expect(error.code != .failed || error.isFromPeer, "\(text)")
+            }
+        }
     }
 
     /// A file with each time is stored, and has it as far as the disk can.
@@ -172,6 +228,8 @@ import Testing
             try accept + receiver { frame in frame.receipt = .with { ($0.index, $0.root) = (number, root) } },
             try accept + receiver { frame in frame.mismatch = .with { ($0.index, $0.root) = (number, root) } },
             try accept + receiver { frame in frame.done = .with { $0.files = number } },
+            try accept + receiver { frame in frame.refused = .with { ($0.index, $0.code) = (number, exponent) } }
+                + receiver { frame in frame.done = .with { $0.files = number } },
             try receiver { frame in frame.refuse = .with { ($0.code, $0.limit, $0.available) = (2, number, number) } },
             try receiver { frame in frame.cancel = .with { $0.code = exponent } },
             try receiver { frame in frame.working = .with { $0.bytes = number } }

@@ -158,7 +158,7 @@ import Testing
         let page = try TransferSenderFrame.offer(
             OfferPage(entries: entries, count: TransferLimits.entries, totalSize: 0, more: true)
         ).encoded()
-        let error = await Task { @NetworkActor [folder] in
+        let (error, sent) = await Task { @NetworkActor [folder] in
             let log = Log()
             let service = Self.service(
                 folder, log, limits: TransferQueueLimits(places: 4), offerBytes: 1 << 20)
@@ -173,11 +173,14 @@ import Testing
             left.finish()
             await receiving.value
             draining.cancel()
-            guard case .failure(let error)? = log.results.values.first else { return nil as TransferError? }
-            return error as? TransferError
+            guard case .failure(let error)? = log.results.values.first else { return (nil as TransferError?, sent) }
+            return (error as? TransferError, sent)
         }.value
         #expect(error?.code == .busy && error?.limit == 1 << 19)
         #expect(error?.message.contains("524288 bytes of offers") == true)
+        // Who goes on after it has been told is not read on and on.
+        let between = (1 << 19) + TransferLimits.farewellBytes + (await PipeStream.highWaterMark)
+        #expect(sent < between + 2 * page.count, "\(sent) bytes")
     }
 
     @Test func aFloodOfEmptyFramesIsAViolation() async throws {

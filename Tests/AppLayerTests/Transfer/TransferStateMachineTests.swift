@@ -18,7 +18,7 @@ import Testing
 
     @Test func aSenderSucceedsOnlyWithEveryReceipt() throws {
         var machine = TransferSenderStateMachine(offer: try Self.offer([1, 2]))
-        #expect(machine.handle(.accept(HeldPage(files: [], more: false))) == .startSending([:]))
+        #expect(machine.handle(.accept(HeldPage(files: [], more: false))) == .startSending([:], takesZeros: false))
         machine.handleSent(index: 0, size: 1, root: Self.root, resumedFrom: 0)
         machine.handleSent(index: 1, size: 2, root: Self.root, resumedFrom: 0)
         machine.handleSourceEnd()
@@ -38,6 +38,18 @@ import Testing
         }
         #expect(summary.bytes == 3 && summary.files.map(\.index) == [1, 0])
         #expect(machine.handleEndOfStream() == .none)
+    }
+
+    /// Its receiver has nothing to wait for.
+    @Test func aSenderOfNothingButFoldersMayBeDoneAtOnce() throws {
+        let offer = try TransferOffer(entries: [TransferEntry(kind: .directory, path: ["d"], size: 0)])
+        var machine = TransferSenderStateMachine(offer: offer)
+        _ = machine.handle(.accept(HeldPage(files: [], more: false)))
+        guard case .finish(let summary) = machine.handle(.done(files: 0)) else {
+            Issue.record("not finished")
+            return
+        }
+        #expect(summary.directories == 1)
     }
 
     @Test func aSenderBelievesNoWrongReceipt() throws {
@@ -82,7 +94,7 @@ import Testing
         let offer = try Self.offer([1, 1])
         var machine = TransferReceiverStateMachine()
         #expect(machine.handle(Self.page(offer)) == .decide(offer))
-        #expect(machine.handleAccepted(held: []) == .none)
+        #expect(machine.handleAccepted(held: [], takesZeros: false) == .none)
         for index in 0..<2 {
             #expect(machine.handle(.start(index: index, offset: 0)) == .start(index: index, offset: 0))
             #expect(machine.handle(.data(1)) == .expectData(1))
@@ -108,7 +120,7 @@ import Testing
         let offer = try Self.offer(Array(repeating: 1, count: count))
         var machine = TransferReceiverStateMachine()
         _ = machine.handle(Self.page(offer))
-        _ = machine.handleAccepted(held: [])
+        _ = machine.handleAccepted(held: [], takesZeros: false)
         let reason = TransferError(.fileAccess, String(repeating: "r", count: 1000), from: .sender)
         var kept = 0
         for index in 0..<count - 1 {
@@ -137,9 +149,26 @@ import Testing
         ] as [(HeldFile, UInt64, Bool)] {
             var machine = TransferReceiverStateMachine()
             _ = machine.handle(Self.page(offer))
-            _ = machine.handleAccepted(held: [claim])
+            _ = machine.handleAccepted(held: [claim], takesZeros: true)
             let action = machine.handle(.start(index: 0, offset: offset))
             #expect(action == (allowed ? .start(index: 0, offset: offset) : .fail(Self.violation)), "\(offset)")
+        }
+    }
+
+    @Test func zerosCountLikeBytesAndOnlyWhereTheyWereAskedFor() throws {
+        let size = TransferLimits.fileSize
+        let offer = try Self.offer([size])
+        for (takesZeros, counts, last) in [
+            (true, [size], TransferReceiverStateMachine.OnFrame.zeros(size)), (true, [size, 1], .fail(Self.violation)),
+            (true, [size - 1, .max], .fail(Self.violation)), (false, [1], .fail(Self.violation)),
+        ] as [(Bool, [UInt64], TransferReceiverStateMachine.OnFrame)] {
+            var machine = TransferReceiverStateMachine()
+            _ = machine.handle(Self.page(offer))
+            _ = machine.handleAccepted(held: [], takesZeros: takesZeros)
+            _ = machine.handle(.start(index: 0, offset: 0))
+            var action = TransferReceiverStateMachine.OnFrame.none
+            for count in counts { action = machine.handle(.zeros(count)) }
+            #expect(action == last, "\(counts)")
         }
     }
 
@@ -167,7 +196,10 @@ import Testing
             var failed = false
             for _ in 0..<12 {
                 let action = receiver.handle(Self.senderFrame(offer, &generator))
-                if case .decide = action { _ = receiver.handleAccepted(held: Self.held(&generator)) }
+                if case .decide = action {
+                    _ = receiver.handleAccepted(
+                        held: Self.held(&generator), takesZeros: .random(using: &generator))
+                }
                 if failed { #expect({ if case .fail = action { true } else { action == .none } }()) }
                 if case .fail = action { failed = true }
                 _ = sender.handle(Self.receiverFrame(&generator))
@@ -195,7 +227,8 @@ import Testing
 
     private static func senderFrame(_ offer: TransferOffer, _ generator: inout SeededGenerator) -> TransferSenderFrame {
         let index = Int.random(in: 0...3, using: &generator)
-        return switch Int.random(in: 0...6, using: &generator) {
+        return switch Int.random(in: 0...7, using: &generator) {
+        case 7: .zeros(number(&generator))
         case 0, 1: page(offer)
         case 2: .start(index: index, offset: number(&generator))
         case 3: .data(.random(in: 1...1 << 20, using: &generator))
@@ -207,7 +240,8 @@ import Testing
 
     private static func receiverFrame(_ generator: inout SeededGenerator) -> TransferReceiverFrame {
         let index = Int.random(in: 0...3, using: &generator)
-        return switch Int.random(in: 0...5, using: &generator) {
+        return switch Int.random(in: 0...6, using: &generator) {
+        case 6: .refused(index: index, TransferError(.fileAccess, ""))
         case 0, 1: .accept(HeldPage(files: held(&generator), more: .random(using: &generator)))
         case 2: .receipt(index: index, root: root, path: ["a"])
         case 3: .mismatch(index: index, root: root)

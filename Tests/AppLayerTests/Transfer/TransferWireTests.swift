@@ -15,16 +15,17 @@ import Testing
                     TransferEntry(kind: .file, path: ["b"], size: TransferLimits.fileSize),
                     TransferEntry(kind: .directory, path: ["d"], size: 0),
                     TransferEntry(kind: .stream, path: ["stdin"], size: nil),
-                ], count: 4, totalSize: TransferLimits.fileSize, more: true)),
+                    TransferEntry(kind: .file, path: ["e"], size: 5, dataSize: 0),
+                ], count: 5, totalSize: TransferLimits.fileSize, more: true, takesRefusals: true)),
         .start(index: TransferLimits.entries, offset: TransferLimits.fileSize), .data(1),
-        .data(TransferLimits.frame),
+        .data(TransferLimits.frame), .zeros(TransferLimits.leastZeros), .zeros(TransferLimits.fileSize),
         .end(index: 3, size: TransferLimits.fileSize, root: root),
         .failed(index: 1, TransferError(.changedWhileSending, "changed")),
         .cancel(TransferError(.noSpace, "full", limit: 5, available: 4)), .working,
     ]
 
     private static let receiverFrames: [TransferReceiverFrame] = [
-        .accept(HeldPage(files: [], more: false)),
+        .accept(HeldPage(files: [], more: false)), .accept(HeldPage(files: [], more: false, takesZeros: true)),
         .accept(
             HeldPage(
                 files: [
@@ -33,7 +34,8 @@ import Testing
                 ], more: true)),
         .refuse(TransferError(.tooLarge, "too large", limit: 1000)),
         .receipt(index: 0, root: root, path: ["a", "b (1)"]),
-        .mismatch(index: 1, root: .zero), .done(files: 3), .cancel(TransferError(.cancelled, "")),
+        .mismatch(index: 1, root: .zero), .refused(index: 2, TransferError(.fileAccess, "closed")), .done(files: 3),
+        .cancel(TransferError(.cancelled, "")),
         .working(waiting: 0), .working(waiting: TransferLimits.fileSize),
     ]
 

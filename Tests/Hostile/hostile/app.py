@@ -9,7 +9,7 @@ TEXT = "dep2p.text"
 # Bytes of a block (BEP 52).
 BLOCK = 16_384
 # Sender's frames, then the receiver's.
-OFFER, START, DATA, END, FAILED, CANCEL, WORKING = range(1, 8)
+OFFER, START, DATA, END, FAILED, CANCEL, WORKING, ZEROS = range(1, 9)
 ACCEPT, REFUSE, RECEIPT, MISMATCH, DONE, RECEIVER_CANCEL, RECEIVER_WORKING = range(1, 8)
 UNKNOWN_PROTOCOL, HANDLER_FAILED, BUSY = 3, 4, 7
 # Why a transfer is refused: a limit.
@@ -26,7 +26,7 @@ def message(peer, body, name=TEXT):
     return peer.open(MESSAGING, request(len(body), name) + body, fin=True)
 
 
-def entry(name, size=0, kind=0, modified=None, executable=False):
+def entry(name, size=0, kind=0, modified=None, executable=False, data_size=None):
     """A file of an offer; `name` is a path or one component."""
     parts = name if isinstance(name, (list, tuple)) else [name]
     out = field(1, kind) + b"".join(field(2, part) for part in parts)
@@ -36,6 +36,8 @@ def entry(name, size=0, kind=0, modified=None, executable=False):
         out += field(4, 1)
     if modified is not None:
         out += field(5, zigzag(modified))
+    if data_size is not None:
+        out += field(6, data_size)
     return out
 
 
@@ -56,6 +58,11 @@ def start(index, offset=0):
 
 def data(payload):
     return sender_frame(DATA, len(payload)) + payload
+
+
+def zeros(count):
+    """That many zero bytes, none of which follow."""
+    return sender_frame(ZEROS, count)
 
 
 def end(index, size, root):

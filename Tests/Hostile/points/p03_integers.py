@@ -4,7 +4,7 @@ import os
 
 from hostile import app
 from hostile.gateway import Gateway
-from hostile.node import alive, assert_alive
+from hostile.node import alive, assert_alive, processor
 
 EXTREMES = (-(1 << 63), (1 << 63) - 1, -1, -(1 << 63) + 1, -1_000_000_001)
 BODY = b"contents"
@@ -45,6 +45,40 @@ def p03_numbers_of_a_transfer(lab):
         stream.write(second, fin=True)
         stream.wait(lambda one: one.ended, 10, "the end")
         assert_alive(node)
+    assert lab.client(node).ping()
+
+
+def p03_zeros_of_a_transfer(lab):
+    """Zeros that travel as a number: as many as a file can have cost neither room nor time; none count twice."""
+    node = lab.listen()
+    member = lab.member(node)
+    most = (1 << 63) - 1
+
+    def offered(size, data_size=0):
+        return app.offer([app.entry("image", size, data_size=data_size)], total=size)
+
+    # More data than bytes, in words of the offer.
+    member.open(app.TRANSFER, offered(5, 6)).wait(lambda one: one.ended, 10, "a refusal")
+    before, free = processor(node), os.statvfs(lab.house.inbox).f_bavail
+    for steps in (
+            [app.zeros(most)], [app.zeros(most), app.zeros(most)], [app.zeros(1 << 63)], [app.zeros((1 << 64) - 1)],
+            [app.zeros(0)], [app.zeros(16_383)], [app.zeros(1 << 62), app.zeros(1 << 62)],
+            # As many frames as a window holds, each of as few zeros as there may be, and between bytes.
+            [app.zeros(16_384)] * 20_000, [app.zeros(1 << 40) + app.data(b"x")] * 10_000):
+        stream = member.open(app.TRANSFER, offered(most))
+        stream.wait_frames(1)
+        stream.write(app.start(0) + b"".join(steps) + app.end(0, most, bytes(32)), fin=True)
+        stream.wait(lambda one: one.ended, 30, "the end")
+        assert_alive(node)
+    assert processor(node) - before < 20, "zeros cost the receiver its processor"
+    assert free - os.statvfs(lab.house.inbox).f_bavail < 100_000, "zeros took the receiver's disk"
+    # Before a file, and after its end.
+    for rest in (app.zeros(1 << 20), app.start(0) + app.zeros(1 << 20) + app.end(0, 1 << 20, bytes(32)) + app.zeros(1 << 20)):
+        stream = member.open(app.TRANSFER, offered(1 << 20))
+        stream.wait_frames(1)
+        stream.write(rest, fin=True)
+        stream.wait(lambda one: one.ended, 10, "the end")
+    assert_alive(node)
     assert lab.client(node).ping()
 
 

@@ -1,0 +1,180 @@
+internal import QUIC
+
+/// The half of a ``ReceiverRun`` that faces the disk, or whatever its ``TransferSink`` writes to: steps of files go in,
+/// what became of the files comes out.
+///
+/// Calling order: ``prepare(_:_:mayRefuseFiles:)``; then ``push(_:)`` while ``write(when:report:)`` and any number of ``commit(when:report:)`` run
+/// beside each other; at last ``finish(confirmed:)``.
+@NetworkActor
+final class ReceiverDisk {
+    /// What the other half learns.
+    enum Outcome {
+        /// So many bytes have been written, and so many zeros left out.
+        case wrote(UInt64, zeros: UInt64)
+        case mismatch(index: Int, root: MerkleRoot)
+        /// Durable and under its final name.
+        case stored(TransferredFile, resumedFrom: UInt64)
+        /// Not to be stored here.
+        case refused(index: Int, TransferError)
+    }
+
+    private let destination: TransferReceiver.Destination
+    private let transfer: IncomingTransfer
+    private let pulse: TransferPulse
+    private let clock: any NetworkClock
+    private let timing: TransferTiming
+
+    private let operations = Mailbox<WriteOperation>()
+    private let written = Mailbox<WrittenFile>()
+    private var sink: (any TransferSink)?
+    private var flushTimer: TimerToken?
+    /// How many files may be written and not yet durable.
+    private var files = 1
+
+    /// What an operation weighs beside its bytes: a sender that cuts its data small pays with its own window.
+    private static let operationWeight = 512
+    /// How long bytes wait for more before they go to the disk.
+    private static let writeDelay = Duration.milliseconds(10)
+    /// How often a partial file in use is tried again.
+    private static let busyRetry = Duration.milliseconds(250)
+
+    init(
+        destination: TransferReceiver.Destination, transfer: IncomingTransfer, pulse: TransferPulse,
+        clock: any NetworkClock, timing: TransferTiming
+    ) {
+        (self.destination, self.transfer, self.pulse) = (destination, transfer, pulse)
+        (self.clock, self.timing) = (clock, timing)
+    }
+
+    /// Bytes that have come and are not written yet, and what their operations weigh.
+    var waiting: Int { operations.weight }
+
+    /// Whether everything that has come is written and durable.
+    var isIdle: Bool { operations.weight == 0 && written.weight == 0 }
+
+    /// Bytes that have gone where they cannot be taken back.
+    var passedOn: UInt64 { sink?.passedOn ?? 0 }
+
+    // MARK: Before the first byte
+
+    /// Finds what is held of an offer, and whether there is room for the rest.
+    ///
+    /// - Parameter mayRefuseFiles: whether the sender lets files be refused one by one.
+    /// - Returns: what is held, whether zeros may come as a number, and the folders that can't be made.
+    func prepare(
+        _ offer: TransferOffer, _ descriptors: ReceivingDescriptors, mayRefuseFiles: Bool
+    ) async throws -> (claims: [HeldFile], takesZeros: Bool, refused: [TransferFailure]) {
+        let (destination, sender, pulse) = (destination, transfer.sender, pulse)
+        files = descriptors.files
+        let sink: any TransferSink = try await offload {
+            switch destination {
+            case .folder(let folder):
+                FolderSink(
+                    folder: try folder.open(), offer: offer, sender: sender, partials: descriptors.partials,
+                    pulse: pulse, mayRefuseFiles: mayRefuseFiles)
+            case .descriptor(let descriptor): DescriptorSink(descriptor: descriptor, offer: offer)
+            }
+        }
+        self.sink = sink
+        let began = clock.now
+        while true {
+            let isOver = clock.now.duration(since: began) >= timing.busy
+            do {
+                let patience = PartialPatience(since: began, isOver: isOver)
+                try await offload { try sink.prepare(patience) }
+                break
+            } catch let error as TransferError where error.code == .busy && !isOver {
+                try await clock.sleep(for: Self.busyRetry)
+            }
+        }
+        while try await offload({ try sink.hashHeld() }) { try Task.checkCancellation() }
+        // Folders are made even when no file follows.
+        return (sink.claims, sink.takesZeros, try await offload { try sink.makeFolders() })
+    }
+
+    // MARK: Steps
+
+    func push(_ operation: WriteOperation) {
+        operations.push(operation, weight: operation.byteCount + Self.operationWeight)
+        guard flushTimer == nil else { return }
+        flushTimer = clock.schedule(after: Self.writeDelay) {
+            self.flushTimer = nil
+            self.operations.flush()
+        }
+    }
+
+    /// Does not wait for more.
+    func flush() { operations.flush() }
+
+    /// Waits until no more than ``TransferLimits/writeBehind`` waits.
+    func waitForRoom() async throws { try await operations.waitForRoom(below: TransferLimits.writeBehind) }
+
+    /// - Parameter ready: waits until the other half may be told more.
+    func write(
+        when ready: @NetworkActor () async throws -> Void, report: @NetworkActor (Outcome) throws -> Void
+    ) async throws {
+        guard let sink else { return }
+        while true {
+            // A file takes two operations at least, its start and its end: no more are opened than there is room for.
+            try await written.waitForRoom(below: files)
+            try await ready()
+            let most = 2 * (files - written.weight)
+            guard let taken = try await operations.take(atLeast: TransferLimits.writeBatch, atMost: most) else {
+                return
+            }
+            guard !taken.isEmpty else { continue }
+            let results = try await withTaskCancellationHandler {
+                try await offload { try sink.write(taken) }
+            } onCancel: {
+                // Whoever reads what is written may never read on.
+                sink.giveUp()
+            }
+            let bytes = taken.reduce(0) { $0 + $1.byteCount }
+            operations.release(bytes + taken.count * Self.operationWeight)
+            try report(.wrote(UInt64(bytes), zeros: taken.reduce(0) { $0 + $1.zeroCount }))
+            try handle(results, report)
+        }
+    }
+
+    private func handle(_ results: [WriteResult], _ report: @NetworkActor (Outcome) throws -> Void) throws {
+        for result in results {
+            switch result {
+            case .written(let file): written.push(file)
+            case .mismatch(let index, let root): try report(.mismatch(index: index, root: root))
+            case .refused(let index, let error): try report(.refused(index: index, error))
+            }
+        }
+    }
+
+    /// - Parameter ready: waits until more may be made durable.
+    func commit(
+        when ready: @NetworkActor () async throws -> Void, report: @NetworkActor (Outcome) throws -> Void
+    ) async throws {
+        while let files = try await written.take(atMost: TransferLimits.commitBatch) {
+            guard let sink, !files.isEmpty else { continue }
+            try await ready()
+            let results = try await offload { try sink.commit(files) }
+            written.release(files.count)
+            for result in results {
+                switch result {
+                case .stored(let file, let resumed): try report(.stored(file, resumedFrom: resumed))
+                case .refused(let index, let error): try report(.refused(index: index, error))
+                }
+            }
+        }
+    }
+
+    // MARK: The end
+
+    func stopTimer() {
+        if let flushTimer { clock.cancel(flushTimer) }
+        flushTimer = nil
+    }
+
+    func finish(confirmed: Bool) async {
+        stopTimer()
+        guard let sink else { return }
+        self.sink = nil
+        _ = try? await offload { sink.finish(confirmed: confirmed) }
+    }
+}
