@@ -32,7 +32,8 @@ import Testing
         for (size, isKept) in [(TransferLimits.unnamedFile, false), (TransferLimits.unnamedFile + 1, true)] {
             let offer = try TransferOffer(entries: [TransferEntry(kind: .file, path: ["x"], size: size)])
             let sink = FolderSink(
-                folder: try folder.open(), offer: offer, sender: sender, partials: 1, pulse: TransferPulse())
+                folder: try folder.open(), offer: offer, sender: sender, partials: 1, pulse: TransferPulse(),
+                mayRefuseFiles: false)
             try sink.prepare(PartialPatience(since: NetworkInstant(nanoseconds: 0), isOver: true))
             let results = try sink.write([.start(index: 0, offset: 0), .data(Chunk([1, 2, 3, 4]), 0..<4)])
             #expect(results.isEmpty)
