@@ -9,12 +9,13 @@ extension OfferPage {
         static let count: UInt8 = 2
         static let totalSize: UInt8 = 3
         static let more: UInt8 = 4
+        static let refusals: UInt8 = 5
     }
 
     /// The message; `nil` for what the generated code has to write, or to refuse.
     func fields() -> [UInt8]? {
         guard let count = ProtobufNumber(count), let total = ProtobufNumber(totalSize),
-            let more = ProtobufNumber(more ? 1 : 0)
+            let more = ProtobufNumber(more ? 1 : 0), let refusals = ProtobufNumber(takesRefusals ? 1 : 0)
         else { return nil }
         var message: [UInt8] = []
         for entry in entries {
@@ -25,6 +26,7 @@ extension OfferPage {
         count.append(Field.count, to: &message)
         total.append(Field.totalSize, to: &message)
         more.append(Field.more, to: &message)
+        refusals.append(Field.refusals, to: &message)
         return ProtobufBytes.length(message.count) <= TransferLimits.frame ? message : nil
     }
 
@@ -33,10 +35,12 @@ extension OfferPage {
         var entries: [TransferEntry] = []
         while let entry = reader.message(Field.entries, { EntryFields.read(&$0) }) { entries.append(entry) }
         let (count, total) = (reader.number(Field.count), reader.number(Field.totalSize))
-        let more = reader.number(Field.more)
-        guard reader.isAtEnd, count <= UInt64(TransferLimits.entries), total <= TransferLimits.fileSize, more <= 1
+        let (more, refusals) = (reader.number(Field.more), reader.number(Field.refusals))
+        guard reader.isAtEnd, count <= UInt64(TransferLimits.entries), total <= TransferLimits.fileSize, more <= 1,
+            refusals <= 1
         else { return nil }
-        self.init(entries: entries, count: Int(count), totalSize: total, more: more == 1)
+        self.init(
+            entries: entries, count: Int(count), totalSize: total, more: more == 1, takesRefusals: refusals == 1)
     }
 }
 
@@ -48,6 +52,7 @@ private struct EntryFields {
         static let size: UInt8 = 3
         static let executable: UInt8 = 4
         static let modified: UInt8 = 5
+        static let dataSize: UInt8 = 6
     }
 
     private let entry: TransferEntry
@@ -64,7 +69,7 @@ private struct EntryFields {
         var length = kind.length
         for component in entry.path { length += ProtobufBytes.length(component.utf8.count) }
         // Numbers that may be there or not are written even when they are 0.
-        for number in [Self.size(of: entry), entry.modified.map(Self.zigzag)] {
+        for number in [Self.size(of: entry), entry.modified.map(Self.zigzag), entry.dataSize] {
             guard let number else { continue }
             guard number < 1 << 63 else { return nil }
             length += 1 + ProtobufBytes.varintLength(number)
@@ -85,6 +90,7 @@ private struct EntryFields {
         if let size = Self.size(of: entry) { Self.append(Field.size, size, to: &bytes) }
         if entry.isExecutable { Self.append(Field.executable, 1, to: &bytes) }
         if let modified = entry.modified { Self.append(Field.modified, Self.zigzag(modified), to: &bytes) }
+        if let dataSize = entry.dataSize { Self.append(Field.dataSize, dataSize, to: &bytes) }
     }
 
     private static func append(_ field: UInt8, _ number: UInt64, to bytes: inout [UInt8]) {
@@ -101,9 +107,12 @@ private struct EntryFields {
         let size = reader.optionalNumber(Field.size)
         let executable = reader.number(Field.executable)
         let modified = reader.optionalNumber(Field.modified)
-        guard (size != nil) == (kind == 0), size ?? 0 <= TransferLimits.fileSize, executable <= 1 else { return nil }
+        let data = reader.optionalNumber(Field.dataSize)
+        guard (size != nil) == (kind == 0), size ?? 0 <= TransferLimits.fileSize, executable <= 1,
+            data ?? 0 <= size ?? 0, data == nil || kind == 0
+        else { return nil }
         return TransferEntry(
             kind: kinds[Int(kind)], path: path, size: kinds[Int(kind)] == .directory ? 0 : size,
-            isExecutable: executable == 1, modified: modified.map { Int64($0 >> 1) ^ -Int64($0 & 1) })
+            isExecutable: executable == 1, modified: modified.map { Int64($0 >> 1) ^ -Int64($0 & 1) }, dataSize: data)
     }
 }

@@ -68,7 +68,9 @@ import Testing
         let sender = try #require(testSender)
         let tag = TransferName.tag([sender.bytes, Array("x".utf8)])
         symlink(victim, inbox + "/.x\(TransferName.partialMark)\(tag)")
-        let path = try scratch.file("x", Array("theirs".utf8))
+        // A smaller file has no partial name.
+        let theirs = Array(repeating: UInt8(ascii: "t"), count: Int(TransferLimits.unnamedFile) + 1)
+        let path = try scratch.file("x", theirs)
         let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder))
         #expect(try outcome.sent.get().failed.map(\.error.code) == [.badName])
         #expect(try read(victim) == Array("mine".utf8))
@@ -76,7 +78,7 @@ import Testing
         link(victim, inbox + "/.x\(TransferName.partialMark)\(tag)")
         let hardLinked = try await transfer(try SendSource(paths: [path]), to: .folder(folder))
         #expect(try hardLinked.sent.get().files.first?.storedPath == ["x"])
-        #expect(try read(inbox + "/x") == Array("theirs".utf8))
+        #expect(try read(inbox + "/x") == theirs)
         #expect(try read(victim) == Array("mine".utf8))
     }
 

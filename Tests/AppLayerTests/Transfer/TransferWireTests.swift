@@ -79,14 +79,16 @@ import Testing
             let kind = kinds.randomElement(using: &generator) ?? .file
             let size = kind == .file ? number(&generator, upTo: TransferLimits.fileSize) : 0
             let modified = Int64(bitPattern: number(&generator, upTo: .max))
+            let dataSize = kind == .file && Bool.random(using: &generator) ? number(&generator, upTo: size) : nil
             return TransferEntry(
                 kind: kind, path: path(&generator), size: kind == .stream ? nil : size,
                 isExecutable: Bool.random(using: &generator),
-                modified: Bool.random(using: &generator) ? modified >> 2 : nil)
+                modified: Bool.random(using: &generator) ? modified >> 2 : nil, dataSize: dataSize)
         }
         return OfferPage(
             entries: entries, count: Int(number(&generator, upTo: UInt64(TransferLimits.entries))),
-            totalSize: number(&generator, upTo: TransferLimits.fileSize), more: Bool.random(using: &generator))
+            totalSize: number(&generator, upTo: TransferLimits.fileSize), more: Bool.random(using: &generator),
+            takesRefusals: Bool.random(using: &generator))
     }
 
     @Test func framesOfEachFileHaveTheBytesOfTheSchema() throws {
@@ -140,8 +142,9 @@ import Testing
                 OfferPage(
                     entries: [
                         TransferEntry(kind: .file, path: ["a", "é"], size: 300, isExecutable: true, modified: -5),
+                        TransferEntry(kind: .file, path: ["b"], size: 300, dataSize: 20),
                         TransferEntry(kind: .directory, path: ["d"], size: 0),
-                    ], count: 2, totalSize: 300, more: true)),
+                    ], count: 3, totalSize: 600, more: true, takesRefusals: true)),
         ]
         let bodies =
             try frames.map { try Self.body($0.encoded()) }
