@@ -10,8 +10,10 @@ public final class TemporaryFolder: Sendable {
 
     public let path: String
 
-    public init() throws {
-        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    /// - Parameter inMemory: below `/dev/shm` where there is one, for what writes much and is not about the disk.
+    public init(inMemory: Bool = false) throws {
+        let isInMemory = inMemory && access("/dev/shm", W_OK) == 0
+        let parent = isInMemory ? "/dev/shm" : getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(parent)/dep2p-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw Failure(path: parent, code: errno) }
         path = String(cString: made)

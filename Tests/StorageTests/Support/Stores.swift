@@ -1,20 +1,16 @@
 import DeP2PStorage
 import Foundation
 import Synchronization
+import TestSupport
 
 @testable import DeP2PStorage
 
 /// A folder that goes with its test.
 final class StoreFolder: Sendable {
-    let path: String
+    private let parent = try? TemporaryFolder(inMemory: true)
 
-    /// In memory where there is such a place: nothing here is about what a power cut leaves.
-    init() {
-        let place = access("/dev/shm", W_OK) == 0 ? "/dev/shm/" : NSTemporaryDirectory()
-        path = "\(place)dep2p-storage-\(UInt64.random(in: 0...(.max)))"
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    /// Not made yet. Nothing here is about what a power cut leaves.
+    var path: String { "\(parent?.path ?? "/dev/null")/store" }
 
     var file: StorageFile { StorageFile(folder: path, schema: .current) }
 
