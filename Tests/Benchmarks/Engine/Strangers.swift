@@ -8,7 +8,7 @@ final class Strangers {
     typealias Measurement = @Sendable (Strangers) -> (@NetworkActor (Int) async throws -> Report)
 
     nonisolated static let measurements: [String: Measurement] = [
-        "strangers": { strangers in { try await strangers.come(for: .seconds($0)) } }
+        "strangers": { strangers in { try await strangers.come($0) } }
     ]
 
     /// Handshakes at once, and connections of each identity: a node takes no more of one.
@@ -35,11 +35,11 @@ final class Strangers {
         report.add("mode", "strangers")
     }
 
-    private func come(for duration: Duration) async throws -> Report {
-        let end = started + duration
+    /// Until that many have shaken hands.
+    private func come(_ count: Int) async throws -> Report {
         let workers = (0..<Self.workers).map { _ in
             networkTask { [self] in
-                while ContinuousClock.now < end { try await comeOnce(before: end) }
+                while established < count { try await comeOnce(of: count) }
             }
         }
         for worker in workers { try await worker.value }
@@ -52,13 +52,13 @@ final class Strangers {
     }
 
     /// The connections of one identity from one address.
-    private func comeOnce(before end: ContinuousClock.Instant) async throws {
+    private func comeOnce(of count: Int) async throws {
         let endpoint = try Endpoint(
             key: .generate(), driver: UDPDriver(bind: [SocketAddress(source(), port: 0)]),
             configuration: configuration())
         endpoint.start()
         var connections: [Connection] = []
-        while connections.count < Self.connectionsPerIdentity, ContinuousClock.now < end {
+        while connections.count < Self.connectionsPerIdentity, established < count {
             do {
                 connections.append(try await endpoint.connect(to: remote, expecting: nodeID))
                 established += 1

@@ -21,7 +21,7 @@ let usage = """
            Benchmarks node-latency ADDRESS ROUNDS    1 KiB request and reply, a stream each
            Benchmarks node-circuits ADDRESS N        that many circuits, until standard input ends
            Benchmarks node-flood ADDRESS SECONDS     datagrams to its relay, as fast as they go
-           Benchmarks strangers ADDRESS SECONDS      connections of strangers, as fast as they come
+           Benchmarks strangers ADDRESS N            connections of strangers, as fast as they come
            Benchmarks codecs                         the hot codecs, one thread
 
     """
