@@ -105,7 +105,9 @@ def a_sparse_file_goes_on_where_it_was_cut(house):
             break
     house.sent(address, source)
     assert_same_data(source, house.inbox / source.name, 330 * MIB)
-    assert [name for name in os.listdir(house.inbox) if name.startswith(".")] == []
+    # An empty journal of a listener that was killed goes with its age, as ReceiveFolderTests shows.
+    left = {name: os.stat(house.inbox / name).st_size for name in os.listdir(house.inbox) if name != source.name}
+    assert all(name.startswith(".dep2p-resume-") and size == 0 for name, size in left.items()), left
 
 
 def once_takes_a_sparse_file(house):
