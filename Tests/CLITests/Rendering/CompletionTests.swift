@@ -59,7 +59,7 @@ import Testing
         let file = try #require(Rendering.files.first { $0.path == shell.file })
         let environment =
             sandbox.environment.filter { !$0.hasPrefix("TERM=") } + [
-                "TERM=xterm", "XDG_DATA_HOME=\(sandbox.path)/home",
+                "TERM=xterm", "XDG_DATA_HOME=\(sandbox.path)/home", "XDG_CACHE_HOME=\(sandbox.path)/home",
             ]
         let arguments: [String]
         switch shell {
@@ -87,7 +87,9 @@ import Testing
                 """, to: "home/.zshrc")
             arguments = ["zsh", "-i"]
         case .fish:
-            _ = try sandbox.run("mkdir -p home/fish/vendor_completions.d")
+            // Where there are generated completions (among the data in fish 3, in the cache in 4), none are generated in the
+            // background, by a process that would outlive the test and its folder.
+            _ = try sandbox.run("mkdir -p home/fish/vendor_completions.d home/fish/generated_completions")
             sandbox.write(file.content, to: "home/fish/vendor_completions.d/dep2p.fish")
             sandbox.write(
                 """
