@@ -212,7 +212,9 @@ def a_credential_that_a_service_manager_hands_over(house):
                 env={"PATH": os.environ["PATH"], "CREDENTIALS_DIRECTORY": str(credentials)} | options,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             first = [json.loads(child.stdout.readline() or "{}") for _ in range(2)][-1]
-            child.terminate()
+            # One that has told its result is on its way out by itself.
+            if first.get("type") == "listening":
+                child.terminate()
             words = child.communicate(timeout=PATIENCE)[1].decode()
             return first.get("type"), child.returncode, words
 

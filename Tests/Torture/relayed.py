@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 
-from nodes import OK, UNAVAILABLE, assert_same, port_of
+from nodes import OK, TRY_AGAIN, assert_same, port_of
 
 # How long a node may take to have a reservation again, and to move to another relay.
 SOON = 15
@@ -203,7 +203,7 @@ def limits_read_anew_hold(house):
     sender = house.send(listening["node_id"], "--no-direct", "--relay", relay.address, "-m", "one")
     assert sender.wait() == OK, sender.text()
     refused = house.send(listening["node_id"], "--no-direct", "--relay", relay.address, "-m", "two")
-    assert refused.wait() == UNAVAILABLE and "--max-requests" in refused.text(), refused.text()
+    assert refused.wait() == TRY_AGAIN and "--max-requests" in refused.text(), refused.text()
     config.write_text("max-requests = 100\n")
     relay.node.kill(signal.SIGHUP)
     says(relay.node, "read anew")
