@@ -1,5 +1,6 @@
 internal import DeP2PStorage
 internal import QUIC
+internal import SystemLayer
 
 /// Something a user should know of what a node remembers between runs.
 public struct StorageNotice: Hashable, Sendable {
@@ -34,9 +35,21 @@ extension Node {
             folder: folder, report: { [weak notices] condition in networkTask { notices?.changed(condition) } })
     }
 
-    /// What was written in the last moment is on disk, or cannot be.
+    /// How long a node that stops waits for its disk.
+    private static let storagePatience = Duration.seconds(2)
+
+    /// What was noted in the last moment is on disk, or cannot be; a disk that stands still holds no node up.
     func flushStorage() async {
-        _ = try? await offload { [storage] in storage.flush() }
+        let done = Waiter<Void>()
+        networkTask { [self] in
+            await connections.udp.flush()
+            await sequence.flush()
+            _ = try? await offload { [storage] in storage.flush() }
+            done.resume(returning: ())
+        }
+        let token = clock.schedule(after: Self.storagePatience) { done.resume(returning: ()) }
+        defer { clock.cancel(token) }
+        try? await done.value()
     }
 }
 

@@ -34,7 +34,7 @@ public final class Node {
     /// left out.
     private(set) var holePunch: HolePunch?
     let identify: Identify
-    private let sequence: RecordSequence
+    let sequence: RecordSequence
     let storage: any Storage
     let notices: StorageNotices
     private let stun: STUNService
@@ -247,8 +247,6 @@ public final class Node {
         connections.stop()
         alternate.close()
         endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
-        await connections.udp.flush()
-        await sequence.flush()
         await flushStorage()
         if let unmapping { _ = try? await unmapping.value() }
     }

@@ -1,4 +1,5 @@
 import DeP2PStorage
+import Dispatch
 import Identity
 import QUIC
 import SystemLayer
@@ -54,6 +55,15 @@ import Testing
         await asker.stop()
     }
 
+    /// A network share whose server is gone, a disk that dies: what has to be written there is not what a user waits for.
+    @Test(.timeLimit(.minutes(1)))
+    func aDiskThatStandsStillHoldsNoNodeUp() async throws {
+        let disk = StandingDisk()
+        let node = try await start(nil) { $0.storage = disk }
+        await node.stop()
+        disk.goOn()
+    }
+
     @Test func aNodeThatCannotRememberSaysSoAndGoesOn() async throws {
         let asker = try await start(nil) { $0.stateDirectory = nil }
         let node = try await start(.generate()) { $0.stateDirectory = "/dev/null/nowhere" }
@@ -92,4 +102,22 @@ import Testing
         notices.add { late.append($0.kind) }
         #expect(late == told)
     }
+}
+
+/// A store whose disk answers no more.
+private final class StandingDisk: Storage {
+    private let memory = MemoryStorage()
+    private let answer = DispatchSemaphore(value: 0)
+
+    var condition: StorageCondition { memory.condition }
+    func row(_ key: [UInt8], in space: Space) -> Row? { memory.row(key, in: space) }
+    func rows(in space: Space, prefix: [UInt8], newest limit: Int) -> [Row] {
+        memory.rows(in: space, prefix: prefix, newest: limit)
+    }
+    func write(_ changes: [Change]) -> Bool { memory.write(changes) }
+    func update(_ key: [UInt8], in space: Space, _ transform: @escaping @Sendable (Row?) -> Row?) -> Row? {
+        memory.update(key, in: space, transform)
+    }
+    func flush() { answer.wait() }
+    func goOn() { answer.signal() }
 }
