@@ -95,7 +95,7 @@ class Bench:
 class Relayed:
     """A `dep2p relay` and a node behind it, which serves; both until the end of a `with`."""
 
-    UNLIMITED = ("--max-circuits", "100000", "--max-circuits-per-ip", "100000", "--max-circuits-per-subnet", "100000",
+    UNLIMITED = ("--max-circuits", "65536", "--max-circuits-per-ip", "100000", "--max-circuits-per-subnet", "100000",
                  "--max-reservations-per-ip", "100000", "--max-reservations-per-subnet", "100000", "--max-requests",
                  "100000")
 

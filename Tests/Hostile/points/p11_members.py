@@ -88,24 +88,33 @@ def quickest(trips):
 
 
 class Flood:
-    """A member's transfer in bursts, and another peer that asks right after each of them."""
+    """A member's transfer in bursts, begun anew where the node ends it, and another peer that asks after each of them."""
 
     def __init__(self, lab, node, data, offer=b""):
-        self.lab, self.data = lab, data
+        self.lab, self.data, self.offer = lab, data, offer
         self.member, self.other = lab.member(node, pace=BURST // 1000), lab.client(node, source="127.0.0.9")
-        self.stream = self.member.open(app.TRANSFER, offer)
-        if offer:
+        self.begin()
+
+    def begin(self):
+        self.stream = self.member.open(app.TRANSFER, self.offer)
+        if self.offer:
             self.stream.wait_frames(1)
+
+    def is_over(self):
+        return self.stream.ended or self.stream.stop_code is not None
 
     def round_trip(self):
         """How long the other's ping takes behind the next burst."""
+        if self.is_over():
+            self.begin()
         burst, self.data = self.data[:BURST], self.data[BURST:]
         self.stream.write(burst)
         started = time.perf_counter()
         assert self.other.ping(10), "no answer to a ping"
         trip = time.perf_counter() - started
         self.lab.loop.until(
-            lambda: not self.stream.pending and not self.member.unacknowledged or self.member.closed, 10, "room")
+            lambda: not self.stream.pending and not self.member.unacknowledged or self.is_over() or self.member.closed,
+            10, "room")
         return trip
 
 
