@@ -94,6 +94,8 @@ def run_apart(options, test):
 
 
 def run_all(options):
+    # A shell ignores it for what it runs in the background, and what is started here would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chosen = [test for test in TESTS if not options.tests or any(part in test.__name__ for part in options.tests)]
     chosen.sort(key=lambda test: test.__name__ not in LONG)
     print(f"seed {options.seed}, {options.rounds} rounds", flush=True)
