@@ -173,7 +173,10 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         let (file, folder): (PartialFile, [String])
         if let taken = held.take(index) { (file, folder) = taken } else { (file, folder) = try newPartial(entry) }
         if file.name != nil, ftruncate(file.descriptor.number, off_t(clamping: offset)) != 0 {
-            throw .writing(entry.name, FileError(errno: errno))
+            let error = FileError(errno: errno)
+            // Of nothing there is nothing to go on from.
+            if offset == 0 { Self.remove(file) }
+            throw .writing(entry.name, error)
         }
         current = IncomingFile(
             index: index, offset: offset, position: offset, hasher: held.tree(of: index, offset: offset), partial: file,
@@ -225,8 +228,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
             current = file
             throw .writing(offer.entries[file.index].name, error)
         }
-        // Room was kept for those that were not offered as a hole, or take it here.
-        if offer.entries[file.index].dataSize == nil || !keepsHoles { room.wrote(count, for: reservation) }
+        // Room was kept for those that were not offered as a hole.
+        if offer.entries[file.index].dataSize == nil || !keepsHoles { room.spare(count, for: reservation) }
         current = file
     }
 
@@ -259,7 +262,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
                     let (name, status) = try partial.store(as: entry.path.last ?? "", entry: entry)
                     storedPath = file.folder + [name]
                     // Most often they are the same: one array then, not two.
-                    if storedPath == entry.path { storedPath = entry.path }
+                    if storedPath.isSamePath(as: entry.path) { storedPath = entry.path }
                     if let status, entry.kind == .file {
                         lines.append(
                             ResumeJournal.Line(
@@ -276,8 +279,13 @@ final class FolderSink: TransferSink, @unchecked Sendable {
             } else if lastParent != storedPath.dropLast() {
                 // Stored by a transfer that broke off: perhaps before its folder was synchronized.
                 lastParent = storedPath.dropLast()
-                let parent = try? folder.directory(storedPath.dropLast(), create: false)
-                parent.map { folders.append($0.descriptor) }
+                do throws(TransferError) {
+                    folders.append(try storedFolder(of: storedPath))
+                } catch {
+                    guard mayRefuseFiles, error.concernsOneFile else { throw error }
+                    results.append(.refused(index: file.index, error))
+                    continue
+                }
             }
             let stored = TransferredFile(
                 index: file.index, path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
@@ -288,6 +296,14 @@ final class FolderSink: TransferSink, @unchecked Sendable {
             if case .failure(let error) = folder.synchronize() { throw .writing("the folder", error) }
         }
         return results
+    }
+
+    /// A receipt says that the file is durable: the folder that can't be synchronized has none.
+    private func storedFolder(of path: [String]) throws(TransferError) -> Descriptor {
+        guard let place = try folder.directory(path.dropLast(), create: false) else {
+            throw TransferError(.fileAccess, "\(path.joined(separator: "/")): its folder has gone since it was stored")
+        }
+        return place.descriptor
     }
 
     func finish(confirmed: Bool) {

@@ -92,6 +92,7 @@ struct HeldFiles {
         var known: [[String]: ResumeJournal.Line] = [:]
         for line in lines { known[line.path] = line }
         for (index, entry) in offer.entries.enumerated() where entry.kind == .file {
+            // What can't be looked at is not known to be stored: it comes again, under a name of its own.
             guard let line = known[entry.path], line.size == entry.size, let name = line.storedPath.last,
                 let parent = try? folder.directory(line.storedPath.dropLast(), create: false),
                 case .success(let status) = parent.descriptor.status(of: Array(name.utf8)), status.kind == .file,
@@ -107,11 +108,7 @@ struct HeldFiles {
     ) throws(TransferError) -> (PartialFile, FileStatus)? {
         let isThorough = offer.entries.count <= Self.thoroughEntries
         for slot in 0..<TransferLimits.partialsPerName {
-            guard listing.mayHold(partialName(of: entry, slot: slot), in: place.descriptor) else {
-                guard isThorough else { return nil }
-                continue
-            }
-            switch try open(partialName(of: entry, slot: slot), in: place.descriptor, create: false) {
+            switch try existing(entry, slot: slot, in: place, &listing) {
             case .partial(let file, let status): return (file, status)
             case .missing: guard isThorough else { return nil }
             case .busy(let holder):
@@ -123,6 +120,32 @@ struct HeldFiles {
         return nil
     }
 
+    /// Looks for the name that ``make(_:in:)`` gives, and where the file system refuses that, for the other one.
+    private func existing(
+        _ entry: TransferEntry, slot: Int, in place: FolderHandle.Place, _ listing: inout PartialListing
+    ) throws(TransferError) -> PartialFile.Opened {
+        let (name, plain) = (
+            partialName(of: entry, slot: slot), partialName(of: entry, slot: slot, withoutItsName: true)
+        )
+        var isRefused = false
+        if listing.mayHold(name, in: place.descriptor) {
+            do throws(TransferError) {
+                let opened = try open(name, in: place.descriptor, create: false)
+                guard case .missing = opened else { return opened }
+            } catch {
+                guard Self.isRefusedName(error) else { throw error }
+                isRefused = true
+            }
+        }
+        // A folder that is not listed is not searched twice for every file.
+        guard isRefused || listing.holds(plain, in: place.descriptor) else { return .missing }
+        return try open(plain, in: place.descriptor, create: false)
+    }
+
+    private static func isRefusedName(_ error: TransferError) -> Bool {
+        (error.underlying as? FileError)?.isRefusedName == true
+    }
+
     /// A partial file for an entry of which nothing is held.
     func make(_ entry: TransferEntry, in place: FolderHandle.Place) throws(TransferError) -> PartialFile {
         for slot in 0..<TransferLimits.partialsPerName {
@@ -130,7 +153,7 @@ struct HeldFiles {
             do throws(TransferError) {
                 opened = try open(partialName(of: entry, slot: slot), in: place.descriptor, create: true)
             } catch {
-                guard (error.underlying as? FileError)?.isRefusedName == true else { throw error }
+                guard Self.isRefusedName(error) else { throw error }
                 let name = partialName(of: entry, slot: slot, withoutItsName: true)
                 opened = try open(name, in: place.descriptor, create: true)
             }

@@ -111,11 +111,13 @@ final class PartialFile: Sendable {
         if case .failure(let error) = descriptor.synchronize() { throw .writing(name, error) }
         var outcome = giveName(name)
         if case .failure(let error) = outcome {
-            guard self.name != nil else { return try namedCopy(for: name).store(as: name, entry: entry) }
+            guard self.name != nil else { return try storeCopy(as: name, entry: entry) }
             let portable = error.isRefusedName ? TransferName.portable(name) : name
             if portable != name { outcome = giveName(portable) }
         }
         switch outcome {
+        // Without a status it is stored all the same: the journal does without its line, and after an interruption it
+        // comes again, beside itself.
         case .success(let stored?): return (stored, try? descriptor.status().get())
         case .success(nil):
             throw TransferError(.badName, "\(name): too many files of that name exist")
@@ -136,6 +138,19 @@ final class PartialFile: Sendable {
     /// In order first, then anywhere: whoever takes a name many times must not take it from everybody else.
     private static func number(_ attempt: Int) -> Int {
         attempt < TransferLimits.numberedNames ? attempt : .random(in: TransferLimits.numberedNames..<1_000_000_000)
+    }
+
+    private func storeCopy(
+        as name: String, entry: TransferEntry
+    ) throws(TransferError) -> (name: String, status: FileStatus?) {
+        let copy = try namedCopy(for: name)
+        do throws(TransferError) {
+            return try copy.store(as: name, entry: entry)
+        } catch {
+            // Nobody else knows of it.
+            if let name = copy.name { directory.remove(Array(name.utf8)) }
+            throw error
+        }
     }
 
     /// The same bytes in a file with a name, for where an open file cannot be given one.

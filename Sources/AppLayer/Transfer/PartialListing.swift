@@ -22,6 +22,12 @@ struct PartialListing {
         return !names.isEmpty && names.contains(name())
     }
 
+    /// Whether a name of a partial file in `folder` is known to be there.
+    mutating func holds(_ name: @autoclosure () -> String, in folder: Descriptor) -> Bool {
+        guard let names = names(in: folder), !names.isEmpty else { return false }
+        return names.contains(name())
+    }
+
     /// `nil` when they cannot be read, or are too many.
     private mutating func names(in folder: Descriptor) -> Set<String>? {
         if let last, last.folder === folder { return last.names }

@@ -57,10 +57,11 @@ struct PartialSweep {
     mutating func find() -> [Leftover] {
         var pending: [[String]] = [[]]
         while let path = pending.popLast(), seen < TransferLimits.sweepEntries {
+            // What can't be read is left: it is another day's, or another user's.
             // Opened once more: a listing moves the position of what it reads.
             guard let place = try? folder.directory(path[...], create: false),
                 case .success(let again) = Descriptor.openDirectory([UInt8(ascii: ".")], in: place.descriptor),
-                let listing = fdopendir(dup(again.number))
+                let listing = fdopendir(fcntl(again.number, F_DUPFD_CLOEXEC, 0))
             else { continue }
             defer { closedir(listing) }
             while seen < TransferLimits.sweepEntries, let entry = readdir(listing) {
@@ -97,7 +98,7 @@ struct PartialSweep {
 
     // MARK: Removing
 
-    /// False when a transfer has the file open.
+    /// False when a transfer has the file open, or it can't be opened: then it stays, and its room does not count.
     private func remove(_ leftover: Leftover) -> Bool {
         guard let place = try? folder.directory(leftover.folder[...], create: false),
             let opened = try? PartialFile.open(leftover.name, in: place.descriptor, create: false, pulse: pulse),

@@ -112,6 +112,13 @@ struct RoomLedger: Sendable {
         reservations[id] = reservation
     }
 
+    /// Bytes that are left out after all: nothing was written, so they vouch for nothing.
+    mutating func spare(_ bytes: UInt64, for id: ID) {
+        guard var reservation = reservations[id] else { return }
+        reservation.outstanding -= min(reservation.outstanding, bytes)
+        reservations[id] = reservation
+    }
+
     mutating func release(_ id: ID) { reservations[id] = nil }
 
     /// Bytes that the transfer itself will still write.
@@ -160,6 +167,8 @@ final class SharedRoomLedger: Sendable {
     func wrote(_ bytes: UInt64, for id: RoomLedger.ID) {
         state.withLock { $0.ledger.wrote(bytes, for: id, at: Self.now) }
     }
+
+    func spare(_ bytes: UInt64, for id: RoomLedger.ID) { state.withLock { $0.ledger.spare(bytes, for: id) } }
 
     func release(_ id: RoomLedger.ID) { state.withLock { $0.ledger.release(id) } }
 

@@ -127,6 +127,8 @@ struct TransferReceiverStateMachine {
     ///
     /// - Returns: what to tell the sender, unless it has given the file up itself; and what follows.
     mutating func handleRefused(index: Int, error: TransferError) -> (failure: TransferFailure?, then: OnFrame) {
+        // The sender had given the file up, and with it all was done: the disk's word of it comes late.
+        guard case .receiving = state else { return (nil, .none) }
         var failure: TransferFailure?
         let action = completing { receiving in
             failure = receiving.refuse(index, error)

@@ -167,7 +167,8 @@ struct TransferSenderStateMachine {
             // Most often they are the same: one array of a hundred thousand, then, not two.
             let offered = offer.entries[index].path
             let file = TransferredFile(
-                index: index, path: offered, storedPath: path == offered ? offered : path, size: sent.size, root: root)
+                index: index, path: offered, storedPath: path.isSamePath(as: offered) ? offered : path, size: sent.size,
+                root: root)
             files.summary.files.append(file)
             files.summary.bytes += sent.size
             return .stored(file)

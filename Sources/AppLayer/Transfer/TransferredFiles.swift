@@ -59,10 +59,10 @@ public struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
 
     public mutating func append(_ file: TransferredFile) {
         let position = records.count
-        if !entries.indices.contains(file.index) || entries[file.index].path != file.path {
+        if !entries.indices.contains(file.index) || !entries[file.index].path.isSamePath(as: file.path) {
             paths[position] = file.path
         }
-        if file.storedPath != file.path { storedPaths[position] = file.storedPath }
+        if !file.storedPath.isSamePath(as: file.path) { storedPaths[position] = file.storedPath }
         // Most often that of the file before.
         if let folder = file.folder, folders.last != folder { folders.append(folder) }
         records.append(
@@ -75,4 +75,9 @@ public struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
     var rootsInOrder: [MerkleRoot] { records.sorted { $0.index < $1.index }.map(\.root) }
 
     public static func == (left: Self, right: Self) -> Bool { left.elementsEqual(right) }
+}
+
+extension [String] {
+    /// Equal byte by byte: `==` takes the normal forms of a name for one, and they are different names on a disk.
+    func isSamePath(as other: [String]) -> Bool { elementsEqual(other) { $0.utf8.elementsEqual($1.utf8) } }
 }

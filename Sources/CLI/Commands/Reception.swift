@@ -257,7 +257,11 @@ final class Reception {
         switch result {
         case .success(let summary):
             sayEnd(of: transfer, summary, known)
-            summary.failed.isEmpty ? finishOne() : place.leave(filled: false)
+            if let failure = summary.failed.first {
+                leavePlace(CLIError(transfer: failure.error), written: known?.bytes ?? 0, isOwn: false)
+            } else {
+                finishOne()
+            }
         case .failure(let error):
             let mapped = CLIError(error)
             if known?.isAccepted ?? false {
@@ -269,14 +273,18 @@ final class Reception {
                 incoming[transfer] = nil
             }
             guard known?.hasPlace ?? false else { return }
-            // The one thing that was wanted can't be taken back from standard output, and would come again; and where that
-            // can't be written, nothing that comes can be.
-            let isSpoilt = plan.once && known?.bytes ?? 0 > 0
-            if case .standardOutput = plan.destination, isSpoilt || Self.isOwn(error) {
-                done.resume(throwing: mapped)
-            } else {
-                place.leave(filled: false)
-            }
+            leavePlace(mapped, written: known?.bytes ?? 0, isOwn: Self.isOwn(error))
+        }
+    }
+
+    /// What did not arrive whole leaves its place to another, but where it can't be taken back: the one thing that was
+    /// wanted would come again behind it on standard output; and where that can't be written, nothing that comes can be.
+    private func leavePlace(_ error: CLIError, written: UInt64, isOwn: Bool) {
+        let isSpoilt = plan.once && written > 0
+        if case .standardOutput = plan.destination, isSpoilt || isOwn {
+            done.resume(throwing: error)
+        } else {
+            place.leave(filled: false)
         }
     }
 

@@ -42,6 +42,30 @@ import Testing
         }
     }
 
+    /// Where a file system refuses the name that says what a partial file is of, it has none but its tag.
+    @Test func whatWasCutOffIsFoundUnderItsTagAlone() throws {
+        let sender = try #require(testSender)
+        // Of which a whole piece is there.
+        let (size, there) = (UInt64(3) << 20, 2 << 20)
+        let offer = try TransferOffer(entries: [TransferEntry(kind: .file, path: ["x"], size: size)])
+        let patience = PartialPatience(since: NetworkInstant(nanoseconds: 0), isOver: true)
+        func open() throws -> FolderSink {
+            let sink = FolderSink(
+                folder: try folder.open(), offer: offer, sender: sender, partials: 1, pulse: TransferPulse(),
+                mayRefuseFiles: false)
+            try sink.prepare(patience)
+            while try sink.hashHeld() {}
+            return sink
+        }
+        let first = try open()
+        let bytes = [UInt8](repeating: 7, count: there)
+        _ = try first.write([.start(index: 0, offset: 0), .data(Chunk(bytes), 0..<there)])
+        first.finish(confirmed: false)
+        let name = try #require(Scratch.names(in: inbox).first { $0.hasPrefix(".x.dep2p-partial-") })
+        #expect(rename("\(inbox)/\(name)", "\(inbox)/\(name.replacing(".x.", with: "..", maxReplacements: 1))") == 0)
+        #expect(try open().claims.map(\.index) == [0])
+    }
+
     /// Small files come to be as others do: numbered beside what has their name, executable, with their time.
     @Test func aSmallFileHasModeAndTimeAndIsNumbered() async throws {
         let path = try scratch.file("tool", Array("#!/bin/sh\n".utf8))

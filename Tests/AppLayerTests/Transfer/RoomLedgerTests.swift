@@ -44,6 +44,16 @@ import Testing
         #expect(ledger.reserved(in: disk, beside: 2, at: at(10_000)) == 0)
     }
 
+    /// A number of ten bytes leaves out any amount.
+    @Test func whatIsLeftOutVouchesForNothing() {
+        var ledger = RoomLedger()
+        #expect(ledger.reserve(80, for: 1, in: room, at: start) == .reserved)
+        ledger.spare(30, for: 1)
+        #expect(ledger.outstanding(1) == 50)
+        ledger.spare(1, for: 1)
+        #expect(ledger.reserved(in: room, beside: 2, at: at(61)) == 0)
+    }
+
     @Test func whatIsWrittenIsCountedOnce() {
         var ledger = RoomLedger()
         _ = ledger.reserve(60, for: 1, in: room, at: start)

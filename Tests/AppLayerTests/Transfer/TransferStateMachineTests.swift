@@ -114,6 +114,23 @@ import Testing
         #expect(machine.handleEndOfStream() == .complete)
     }
 
+    /// The sender gives up what the disk refuses a moment later: by then all may be done.
+    @Test func aRefusalThatComesLateIsNothing() throws {
+        let offer = try Self.offer([1])
+        var machine = TransferReceiverStateMachine()
+        _ = machine.handle(Self.page(offer))
+        _ = machine.handleAccepted(held: [], takesZeros: false)
+        _ = machine.handle(.start(index: 0, offset: 0))
+        guard case .skip = machine.handle(.failed(index: 0, TransferError(.fileAccess, "", from: .sender))) else {
+            Issue.record("not skipped")
+            return
+        }
+        _ = machine.handleIdle()
+        let late = machine.handleRefused(index: 0, error: TransferError(.noSpace, ""))
+        #expect(late.failure == nil && late.then == .none)
+        #expect(machine.handleEndOfStream() == .complete)
+    }
+
     /// A thousand bytes a file, and a million files: what a peer says is kept as far as there is room.
     @Test func reasonsAreKeptWithinALimit() throws {
         let count = 2000
