@@ -231,7 +231,8 @@ public final class Node {
 
     // MARK: The end
 
-    /// Stops the node: lets streams end within `grace`, says goodbye on every connection, closes the sockets.
+    /// Stops the node: lets streams end within `grace`, says goodbye on every connection, closes the sockets. In a task
+    /// that is cancelled it waits for nothing.
     public func stop(grace: Duration = Node.defaultGrace) async {
         guard !isStopped else { return }
         isStopped = true

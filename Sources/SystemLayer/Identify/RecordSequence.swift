@@ -15,7 +15,7 @@ public final class RecordSequence {
     private var last: UInt64 = 0
     private var saved: UInt64 = 0
     private var saving: Task<Void, Never>?
-    private var loading: SharedTask<UInt64>?
+    private let loading = PatientRead<UInt64>()
     private var isLoaded = false
 
     /// - Parameter storage: where the last number of `nodeID` is kept; it has to be one that ends with the process for an
@@ -39,21 +39,15 @@ public final class RecordSequence {
     /// Waits until the last number is in the store.
     public func flush() async { await saving?.value }
 
+    /// Where the disk takes too long the wall clock has to do: what is stored meanwhile only grows anyway.
     private func load() async {
         guard !isLoaded else { return }
-        let task =
-            loading
-            ?? SharedTask { [key, storage, table = Self.table] in
-                try await offload { storage.entry(key, in: table)?.value ?? 0 }
-            }
-        loading = task
-        let stored = try? await task.value()
-        loading = nil
-        // Who gives up waiting has no use for a number.
-        guard let stored else { return }
-        // Others that waited have gone on meanwhile.
-        last = max(last, stored)
-        isLoaded = true
+        let (key, storage, table) = (key, storage, Self.table)
+        let found: @NetworkActor (UInt64) -> Void = { [self] stored in
+            last = max(last, stored)
+            isLoaded = true
+        }
+        _ = await loading.value(found: found) { storage.entry(key, in: table)?.value ?? 0 }
     }
 
     /// One at a time: what comes meanwhile goes with the next. Another process with the same identity may be counting

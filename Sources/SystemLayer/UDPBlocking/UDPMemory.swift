@@ -13,6 +13,7 @@ public final class UDPMemory {
     package var storage: any Storage
     private var fingerprint: (text: String, at: UInt64)?
     private var noting: Task<Void, Never>?
+    private let reading = PatientRead<(network: String, known: BlockedNetwork?)>()
     private let wallClock: @Sendable () -> UInt64
     private let currentNetwork: @Sendable () -> String
 
@@ -56,9 +57,11 @@ public final class UDPMemory {
     /// Waits until what was noted is in the store.
     public func flush() async { await noting?.value }
 
+    /// Every dial asks: a disk that stands still is as good as one that knows nothing.
     private func known() async -> BlockedNetwork? {
         let (storage, table, network) = (storage, Self.table, await network())
-        return try? await offload { storage.entry(Array(network.utf8), in: table)?.value }
+        let read = await reading.value { (network, storage.entry(Array(network.utf8), in: table)?.value) }
+        return read?.network == network ? read?.known : nil
     }
 
     private func exchange(_ change: @escaping @Sendable (BlockedNetwork?, UInt64) -> BlockedNetwork?) async {
