@@ -6,7 +6,8 @@ internal import SystemLayer
 ///
 /// Bytes count when they have arrived: what a peer only announces keeps nobody out. A node has at most three quarters of
 /// what the others leave, so that no member keeps the others out; and since whoever has the realm key has any number of
-/// identities, all nodes of one ``Subject`` have at most seven eighths of what other subjects leave.
+/// identities, all nodes of one ``Subject`` have at most seven eighths of what other subjects leave, and since a customer
+/// has a subnet, all of one such fifteen sixteenths.
 struct MessagingQuota {
     /// Whom a request counts for: as it was when that began, for a connection may move.
     struct Sender {
@@ -27,11 +28,13 @@ struct MessagingQuota {
 
     private static let nodePart = 4
     private static let subjectPart = 8
+    private static let subnetPart = 16
 
     private let limits: MessagingLimits
     private var all = Share()
     private var byNode: [NodeID: Share] = [:]
     private var bySubject: [Subject: Share] = [:]
+    private var bySubnet: [Subject: Share] = [:]
 
     init(_ limits: MessagingLimits) {
         self.limits = limits
@@ -62,11 +65,15 @@ struct MessagingQuota {
 
     private mutating func add(_ share: Share, _ sender: Sender) {
         all = all + share
-        let (node, subject) = (
-            (byNode[sender.nodeID] ?? Share()) + share, (bySubject[sender.subject] ?? Share()) + share
-        )
-        byNode[sender.nodeID] = node.requests > 0 ? node : nil
-        bySubject[sender.subject] = subject.requests > 0 ? subject : nil
+        Self.add(share, to: &byNode[sender.nodeID])
+        Self.add(share, to: &bySubject[sender.subject])
+        Self.add(share, to: &bySubnet[sender.subject.subnet])
+    }
+
+    /// Nothing is kept of who has no request under way.
+    private static func add(_ share: Share, to sum: inout Share?) {
+        let new = (sum ?? Share()) + share
+        sum = new.requests > 0 ? new : nil
     }
 
     /// A sender's share must do for a message of the largest size.
@@ -83,6 +90,7 @@ struct MessagingQuota {
         if more > total - used { return LimitExceeded(name: "\(name) at once", value: used, limit: total) }
         for (own, part, whose) in [
             (byNode[sender.nodeID], Self.nodePart, "node"), (bySubject[sender.subject], Self.subjectPart, "address"),
+            (bySubnet[sender.subject.subnet], Self.subnetPart, "network"),
         ] {
             let own = own?[keyPath: kind] ?? 0
             let left = total - (used - own)

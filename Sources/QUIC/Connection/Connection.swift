@@ -139,7 +139,7 @@ public final class Connection {
 
     /// A way through a leg is what the leg is, whatever was said of the peer's address on it: how straight paths came
     /// about is the peer's word too.
-    private func kind(from local: SocketAddress, to remote: SocketAddress) -> ConnectionPath.Kind {
+    func kind(from local: SocketAddress, to remote: SocketAddress) -> ConnectionPath.Kind {
         if FakeAddress.contains(local.ip) { return endpoint.kindOfPath(from: local) ?? kindOfPath[local] ?? .direct }
         return kindOfRemote[remote] ?? kindOfPath[local] ?? kindToldLast ?? .direct
     }

@@ -81,9 +81,11 @@ public final class Pinger {
             while received.count >= payload.count {
                 let echo = Array(received.prefix(payload.count))
                 received.removeFirst(payload.count)
-                guard echo == awaited.removeFirst() else {
+                // Whoever waits beside may have taken the last one's echo already.
+                guard let first = awaited.first, echo == first else {
                     throw SessionError(.violation, detail: "the echo differs from the ping")
                 }
+                awaited.removeFirst()
                 if awaited.isEmpty { return session.clock.now.duration(since: start) }
             }
             guard let chunk = try await stream.read() else {

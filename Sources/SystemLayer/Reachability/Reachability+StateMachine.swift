@@ -16,7 +16,7 @@ struct ReachabilityMachine {
     static let serverLimit = 4
     static let voiceLimit = 16
     /// Servers of one subject: the others have to have a place.
-    static let serversPerSubject = 2
+    static let serversPerSubject = 1
     /// Subjects that have to see this node at an address for it to be this node's.
     static let witnesses = 2
     /// A new connection has more urgent things to carry; a change is often followed by another.

@@ -189,6 +189,7 @@ struct RelayMachine {
         for requester in requests.keys where requests[requester]?.isEmpty(now: now) == true {
             requests[requester] = nil
         }
-        if requests.count >= Self.requestersRemembered { requests.removeAll() }
+        // A scan that frees a few would be due again with the next requests.
+        if requests.count >= Self.requestersRemembered / 4 * 3 { requests.removeAll() }
     }
 }

@@ -61,7 +61,7 @@ import Testing
     }
 
     private func sender(_ node: Int, at host: UInt32) -> MessagingQuota.Sender {
-        MessagingQuota.Sender(nodeID: Self.nodes[node], subject: Subject(IPAddress(v4: 0x0A00_0000 + host)))
+        MessagingQuota.Sender(nodeID: Self.nodes[node], subject: Subject(IPAddress(v4: 0x0A00_0000 + host << 8)))
     }
 
     /// Requests, with a hundred bytes each, that the senders get by turns until all of them are refused.
@@ -91,6 +91,19 @@ import Testing
         #expect(try fill(&quota, (0..<39).map { sender($0, at: 1) }) == 56)
         #expect(quota.refusal(of: 0, from: sender(38, at: 1))?.name == "requests of one address at once")
         #expect(try fill(&quota, [sender(39, at: 2)]) == 6)
+    }
+
+    /// One holder of the realm key with a customer's network, as IPv6 has it for everyone.
+    @Test func manyAddressesOfOneNetworkLeaveASixteenth() throws {
+        var quota = MessagingQuota(limits)
+        let network = (0..<39).map { node in
+            MessagingQuota.Sender(
+                nodeID: Self.nodes[node],
+                subject: Subject(IPAddress(v6High: 0x2001_0db8_0007_0000 + UInt64(node), low: 1)))
+        }
+        #expect(try fill(&quota, network) == 60)
+        #expect(quota.refusal(of: 0, from: network[38])?.name == "requests of one network at once")
+        #expect(try fill(&quota, [sender(39, at: 2)]) == 3)
     }
 
     @Test func whatHasEndedIsForgotten() throws {

@@ -1,7 +1,7 @@
 import Identity
-import QUIC
 import Testing
 
+@testable import QUIC
 @testable import SystemLayer
 
 /// What authenticated peers and strangers can make a node send.
@@ -170,18 +170,20 @@ import Testing
             #expect(try await world.relays.wait(atMost: .seconds(1)) { near.node.connections.sessions.count == 2 })
             let far = try #require(near.node.connections.session(with: liar.nodeID))
             let relayed = try #require(far.path.remote)
-            for claim in [relayed, Self.victim] {
+            for (claim, isDirect) in [(relayed, true), (Self.victim, false)] {
                 let stream = try await session.openStream(HolePunch.id)
                 let reader = FrameReader(stream, limit: HolePunchMessage.limit)
                 try await stream.write(.offer(HolePunchMessage.Offer(candidates: [], hostMark: [])))
                 _ = try await reader.requiredPunch()
                 try await stream.write(.start)
-                try await stream.write(.chosen(claim, isDirect: true))
+                try await stream.write(.chosen(claim, isDirect: isDirect))
                 stream.finish()
                 try await world.network.sleep(for: .seconds(2))
                 #expect(far.path.kind == .relay(world.relay.nodeID))
                 #expect(far.path.peerAddress == nil)
             }
+            // Nothing was noted of the address that nothing came from: a path to it would be what any other is.
+            #expect(far.quicConnection?.kind(from: near.node.socket, to: Self.victim) == .direct)
         }
     }
 

@@ -119,7 +119,7 @@ import Testing
     @Test("no more servers are asked, of all and of one subject, and no more addresses remembered, than the limits say")
     func limits() {
         var machine = ReachabilityMachine()
-        for id in 1...100 { machine.serverOpened(UInt64(id), .relay(UInt64(id / 50)), now: Self.start) }
+        for id in 1...100 { machine.serverOpened(UInt64(id), .relay(UInt64(id % 2)), now: Self.start) }
         let now = Self.start.advanced(by: .seconds(1))
         #expect(machine.timerFired(now: now).count == ReachabilityMachine.serversPerSubject * 2)
         for id in 101...200 { machine.serverOpened(UInt64(id), .relay(UInt64(id)), now: now) }

@@ -227,5 +227,12 @@ import Testing
             _ = machine.connect(client, to: nodes[1], now: now.advanced(by: .seconds(index)))
         }
         #expect(machine.requesterCount <= RelayMachine.requestersRemembered)
+        // All at once, of whom none can be forgotten yet.
+        for index in 0..<(RelayMachine.requestersRemembered * 2) {
+            let subject = Subject(IPAddress(v4: UInt32(0x0200_0000 + index)))
+            let client = RelayMachine.Client(nodeID: nodes[0], session: UInt64(index), subject: subject)
+            _ = machine.connect(client, to: nodes[1], now: now.advanced(by: .seconds(100_000)))
+            #expect(machine.requesterCount <= RelayMachine.requestersRemembered)
+        }
     }
 }
