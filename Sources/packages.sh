@@ -55,6 +55,7 @@ fail_without_root() { # fail_without_root PACKAGE…
 # One list of all that is missing, those named and what every build needs, rather than one after the other.
 fail_without_root_for_all() { # fail_without_root_for_all [PACKAGE…]
     local packages
+    needs_apt "$@"
     mapfile -t packages < <(build_packages)
     mapfile -t packages < <(missing_packages "$@" "${packages[@]}" | sort -u)
     ngtcp2_suffices || packages+=("${ngtcp2_packages[@]}" "(the last two of version $ngtcp2_minimum or later)")

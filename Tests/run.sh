@@ -203,17 +203,20 @@ run_beside() { # run_beside STAGE…
     for stage in "${@:2}"; do cat "$logs/$stage.log"; done
 }
 
-summary=() failed=0
+summary=() failed=0 needed=
 for group in "${plan[@]}"; do
     # shellcheck disable=SC2086
     run_beside ${group//+/ }
     for stage in ${group//+/ }; do
-        verdict=$(cat "$temporary/$stage.verdict" 2>/dev/null) || verdict="$stage FAILED"
+        # Only what says so has passed: a verdict may be missing, or empty where the disk was full.
+        verdict=$(cat "$temporary/$stage.verdict" 2>/dev/null)
+        [[ $verdict =~ ^$stage\ +(passed|FAILED) ]] || verdict="$stage FAILED, and left no verdict"
         summary+=("$verdict")
-        [[ $verdict != *FAILED* ]] || failed=$((failed + 1))
+        [[ $verdict =~ ^$stage\ +passed ]] || failed=$((failed + 1))
         # Nothing below can pass without these.
-        [[ ! $verdict =~ ^(packages|build|release)\ +FAILED ]] || { summary+=("the rest was not run") && break 2; }
+        [[ ! $verdict =~ ^(packages|build|release)\ +FAILED ]] || needed=missing
     done
+    [ -z "$needed" ] || { summary+=("the rest was not run") && break; }
 done
 
 printf '\n=== summary\n'

@@ -34,7 +34,7 @@ PLACE = re.compile(r"/[^/]+\.swift:\d+:\d+$")
 
 def listed(bundle):
     """The names of all tests, as MODULE.SUITE/FUNCTION."""
-    done = subprocess.run([bundle, *RUN, "--list-tests"], check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([bundle, *RUN, "--list-tests"], check=True, stdout=subprocess.PIPE, text=True, timeout=PATIENCE)
     return done.stdout.split("\n")[:-1]
 
 

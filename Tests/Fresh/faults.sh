@@ -33,9 +33,9 @@ lock_lists() {
         fcntl($lock, F_SETLK, pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0)) or die "lock: $!"; $| = 1; print "locked\n"; sleep shift' "$1"
 }
 
-useradd --create-home tester
+id tester >/dev/null 2>&1 || useradd --create-home tester
 home=$(getent passwd tester | cut -d: -f6) clone=$home/dep2p
-cp -R "$top" "$clone" && rm -rf "$clone/.build" "$clone"/.build-* && chown -R tester: "$clone"
+rm -rf "$clone" && cp -R "$top" "$clone" && rm -rf "$clone/.build" "$clone"/.build-* && chown -R tester: "$clone"
 
 # Every package that root is to install, at once: those of the toolchain, of the build, and ngtcp2.
 every=(libncurses-dev libsodium-dev libgnutls28-dev libngtcp2-dev "quickstart.sh --packages")

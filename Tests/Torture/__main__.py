@@ -88,7 +88,15 @@ def run_apart(options, test):
         said, _ = child.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         child.terminate()
-        said = child.communicate()[0] + f"not over after {PATIENCE} s"
+        try:
+            said, _ = child.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            # What it has started may hold the pipe open for ever.
+            child.kill()
+            child.stdout.close()
+            child.wait()
+            said = ""
+        said += f"not over after {PATIENCE} s"
     outcome = child.returncode if child.returncode in VERDICTS else FAILED
     return outcome, time.monotonic() - started, said.strip()
 
