@@ -15,6 +15,7 @@ public final class PipeStream: ByteStream {
     private var reader: Waiter<Void>?
     private var writer: Waiter<Void>?
     public private(set) var acknowledgedBytes: UInt64 = 0
+    public let peerHeardAt: NetworkInstant? = nil
 
     private init() {}
 

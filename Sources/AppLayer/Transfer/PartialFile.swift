@@ -220,14 +220,19 @@ final class TransferPulse: Sendable {
 
     func heard(at now: NetworkInstant) { heardAt.store(now.nanoseconds, ordering: .relaxed) }
 
-    func hasHeard(since time: NetworkInstant) -> Bool { heardAt.load(ordering: .relaxed) > time.nanoseconds }
+    func hasHeard(after time: NetworkInstant) -> Bool { heardAt.load(ordering: .relaxed) > time.nanoseconds }
 }
 
 /// How long a transfer has waited for a partial file that another one has open.
 struct PartialPatience: Sendable {
+    /// What left a sender before it died may take as long as this to come.
+    private static let echo = Duration.milliseconds(200)
+
     let since: NetworkInstant
     let isOver: Bool
 
     /// Whether the one who has the file will not give it back soon.
-    func isKept(by holder: TransferPulse?) -> Bool { isOver || holder?.hasHeard(since: since) ?? false }
+    func isKept(by holder: TransferPulse?) -> Bool {
+        isOver || holder?.hasHeard(after: since.advanced(by: Self.echo)) ?? false
+    }
 }

@@ -74,7 +74,8 @@ final class ReceiverRun {
         monitor.handleRead(now: clock.now)
         while let chunk = try await read() {
             monitor.handleRead(now: clock.now)
-            pulse.heard(at: clock.now)
+            // What a dead sender left to be read is no sign of life.
+            pulse.heard(at: stream.peerHeardAt ?? clock.now)
             try await split(chunk)
             if disk.waiting >= TransferLimits.writeBehind {
                 try await disk.waitForRoom()

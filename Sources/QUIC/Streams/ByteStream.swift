@@ -26,6 +26,10 @@ public protocol ByteStream: AnyObject, Sendable {
 
     /// Bytes written that the peer's transport has acknowledged. Delivery to the application needs a receipt.
     var acknowledgedBytes: UInt64 { get }
+
+    /// When anything last came from the peer, on whatever stream; what has come may not be read yet. `nil` when the
+    /// transport does not tell.
+    var peerHeardAt: NetworkInstant? { get }
 }
 
 /// Why a stream ended before its end.

@@ -36,6 +36,8 @@ public final class QUICStream: ByteStream {
 
     public var acknowledgedBytes: UInt64 { sending.acknowledged }
 
+    public var peerHeardAt: NetworkInstant? { connection.receivedAt }
+
     /// Whether the peer opened the stream.
     public var isInbound: Bool { (id & 1 == 0) == (connection.role == .server) }
 

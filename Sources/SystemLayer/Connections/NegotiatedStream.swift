@@ -56,6 +56,8 @@ public final class NegotiatedStream: ByteStream {
 
     public var acknowledgedBytes: UInt64 { raw.acknowledgedBytes }
 
+    public var peerHeardAt: NetworkInstant? { raw.peerHeardAt }
+
     /// - Throws: also ``SessionError`` `unsupported` when the listener does not speak the protocol, and `timeout` when
     ///   it does not say.
     public func read() async throws -> Chunk? {

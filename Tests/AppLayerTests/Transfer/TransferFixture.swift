@@ -69,19 +69,23 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// Counts what is read and breaks the connection after so many bytes, in both directions.
+/// Counts what is read and breaks the connection after so many bytes, in both directions. With `peerHeardAt` what is read
+/// came long ago, and waits a while before each piece.
 @NetworkActor
 final class CutStream: ByteStream {
     private let inner: PipeStream
     private var remaining: Int
     private(set) var bytesRead = 0
+    let peerHeardAt: NetworkInstant?
 
-    init(_ inner: PipeStream, after bytes: Int = .max) {
+    init(_ inner: PipeStream, after bytes: Int = .max, peerHeardAt: NetworkInstant? = nil) {
         self.inner = inner
+        self.peerHeardAt = peerHeardAt
         remaining = bytes
     }
 
     func read() async throws -> Chunk? {
+        if peerHeardAt != nil { try await SystemNetworkClock.shared.sleep(for: .milliseconds(40)) }
         guard let chunk = try await inner.read() else { return nil }
         guard chunk.count <= remaining else {
             defer { inner.reset(0) }

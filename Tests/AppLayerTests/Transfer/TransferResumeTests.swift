@@ -54,6 +54,30 @@ import Testing
         #expect(Scratch.names(in: inbox).allSatisfy { !$0.hasPrefix(".") })
     }
 
+    /// A killed sender leaves bytes that are read long after it: its next try waits for the end of that, and goes on.
+    @Test func whatADeadSenderLeftToReadIsNoSignOfLife() async throws {
+        var generator = SeededGenerator(seed: 21)
+        let bytes = generator.bytes(12 << 20)
+        let path = try scratch.file("disk.img", bytes)
+        let sender = try #require(testSender)
+        let dying = Task { @NetworkActor [folder] in
+            let clock = SystemNetworkClock.shared
+            let (left, right) = PipeStream.pair()
+            let cut = CutStream(right, after: 8 << 20, peerHeardAt: clock.now)
+            let source = try SendSource(paths: [path])
+            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            }
+            _ = try? await TransferReceiver(destination: .folder(folder)).run(over: cut, from: sender, clock: clock)
+            _ = await sending.result
+        }
+        while Scratch.names(in: inbox).isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+        let (summary, _) = try await complete(path)
+        try await dying.value
+        #expect(summary.resumedBytes >= 4 << 20)
+        #expect(try read(inbox + "/disk.img") == bytes)
+        #expect(Scratch.names(in: inbox) == ["disk.img"])
+    }
+
     @Test func repeatedCutsGetThereInTheEnd() async throws {
         var generator = SeededGenerator(seed: 12)
         let bytes = generator.bytes(12 << 20)
