@@ -16,14 +16,16 @@ let house: [SwiftSetting] = [
 
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 
-func floor(_ name: String, on dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
-    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: house)
+func floor(
+    _ name: String, on dependencies: [Target.Dependency], path: String? = nil, exclude: [String] = []
+) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: house)
 }
 
 func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)", resources: resources,
-        swiftSettings: house)
+        name: name, dependencies: dependencies + ["TestSupport", "DeP2PSimulation", "DeP2PReactor"],
+        path: "Tests/\(name)", resources: resources, swiftSettings: house)
 }
 
 let package = Package(
@@ -39,19 +41,25 @@ let package = Package(
     ],
     targets: [
         .executableTarget(
-            name: "CLI", dependencies: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "Identity"],
+            name: "CLI",
+            dependencies: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PReactor", "Identity"],
             swiftSettings: house),
-        floor("DeP2P", on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PStorage", "Identity"]),
-        floor("AppLayer", on: ["RealmLayer", "SystemLayer", "QUIC", "Wire", "Identity", "CQUICShim", protobuf]),
-        floor("RealmLayer", on: ["SystemLayer", "QUIC", "Wire", "Identity", protobuf]),
-        floor("SystemLayer", on: ["QUIC", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", protobuf]),
-        floor("QUIC", on: ["Identity", "CQUICShim", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
+        floor(
+            "DeP2P",
+            on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PReactor", "DeP2PStorage", "Identity"]),
+        floor(
+            "AppLayer",
+            on: ["RealmLayer", "SystemLayer", "QUIC", "DeP2PReactor", "Wire", "Identity", "CSystem", protobuf]),
+        floor("RealmLayer", on: ["SystemLayer", "QUIC", "DeP2PReactor", "Wire", "Identity", protobuf]),
+        floor("SystemLayer", on: ["QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", protobuf]),
+        floor("QUIC", on: ["DeP2PReactor", "Identity", "CQUICShim", "CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
+        floor("DeP2PReactor", on: ["Identity", "CReactor"], path: "Sources/Reactor"),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
         floor("Identity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"]),
-        .target(
-            name: "DeP2PStorage", dependencies: ["Identity", "CSQLite"], path: "Sources/Storage", swiftSettings: house),
+        floor("DeP2PStorage", on: ["Identity", "CSQLite"], path: "Sources/Storage"),
         .target(name: "CSystem"),
-        .target(name: "CQUICShim", dependencies: ["CNgtcp2", "CGnuTLS", "COpenSSL"]),
+        .target(name: "CReactor", dependencies: ["COpenSSL"]),
+        .target(name: "CQUICShim", dependencies: ["CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         // libminiupnpc-dev: UPnP port mapping.
         .target(name: "CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
         // libipsec-mb-dev, which exists for x86-64 only: many SHA-256 at once. Elsewhere OpenSSL hashes alone.
@@ -67,16 +75,23 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
         .executableTarget(
-            name: "Benchmarks", dependencies: ["DeP2P", "AppLayer", "SystemLayer", "QUIC", "Identity"],
+            name: "Benchmarks", dependencies: ["DeP2P", "AppLayer", "SystemLayer", "QUIC", "DeP2PReactor", "Identity"],
             path: "Tests/Benchmarks/Engine", swiftSettings: house),
+        // Not part of the product: a network in memory on virtual time.
         .target(
-            name: "TestSupport", dependencies: ["QUIC", "Identity"], path: "Tests/TestSupport", swiftSettings: house),
+            name: "DeP2PSimulation", dependencies: ["DeP2PReactor", "Identity"], path: "Tests/Simulation",
+            swiftSettings: house),
         .target(
-            name: "SessionTestSupport", dependencies: ["TestSupport", "SystemLayer", "QUIC", "Identity"],
+            name: "TestSupport", dependencies: ["QUIC", "DeP2PReactor", "Identity"], path: "Tests/TestSupport",
+            swiftSettings: house),
+        .target(
+            name: "SessionTestSupport",
+            dependencies: ["TestSupport", "DeP2PSimulation", "SystemLayer", "QUIC", "DeP2PReactor", "Identity"],
             path: "Tests/SessionTestSupport", swiftSettings: house),
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
         tests("StorageTests", of: ["SessionTestSupport", "DeP2PStorage"]),
         tests("WireTests", of: ["SessionTestSupport", "Wire"]),
+        tests("ReactorTests", of: ["Identity"]),
         tests("QUICTests", of: ["QUIC", "CQUICShim", "Identity"], resources: [.copy("Vectors")]),
         tests(
             "SystemLayerTests",

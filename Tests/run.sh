@@ -81,7 +81,7 @@ report() {
 }
 
 imports_only_go_down() {
-    local floors=(Identity Wire Storage QUIC SystemLayer RealmLayer AppLayer DeP2P CLI) index above
+    local floors=(Identity Wire Storage Reactor QUIC SystemLayer RealmLayer AppLayer DeP2P CLI) index above
     for index in "${!floors[@]}"; do
         above=$(IFS='|' && printf '%s' "${floors[*]:index+1}")
         [ -n "$above" ] || continue

@@ -3,7 +3,6 @@
 
 // What the files of the QUIC door share: the types behind the public header's.
 
-#include "address.h"
 #include "cquicshim.h"
 
 #include <gnutls/gnutls.h>

@@ -1,6 +1,6 @@
 internal import AppLayer
+internal import DeP2PReactor
 internal import Identity
-internal import QUIC
 internal import RealmLayer
 public import SystemLayer
 

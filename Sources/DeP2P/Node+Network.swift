@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import Identity
-internal import QUIC
 internal import SystemLayer
 
 extension Node {

@@ -1,3 +1,4 @@
+public import DeP2PReactor
 internal import Identity
 public import QUIC
 public import SystemLayer
@@ -9,7 +10,7 @@ extension Node {
             observers: { [ownRelays] in ownRelays.compactMap(\.socketAddress) },
             relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, usesStraightPaths: usesDirect,
             hostMark: HostMark.current())
-        let punch = HolePunch(connections, endpoint: endpoint, relays: relays, surroundings: surroundings)
+        let punch = HolePunch(connections, endpoint: endpoint, stun: stun, relays: relays, surroundings: surroundings)
         punch.start()
         return punch
     }

@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 public import Identity
-internal import QUIC
 public import SystemLayer
 
 extension Node {

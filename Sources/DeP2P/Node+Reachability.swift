@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 public import SystemLayer
 
 extension Node {

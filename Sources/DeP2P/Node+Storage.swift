@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import DeP2PStorage
-internal import QUIC
 internal import SystemLayer
 
 /// Something a user should know of what a node remembers between runs.

@@ -1,5 +1,5 @@
 public import AppLayer
-internal import QUIC
+internal import DeP2PReactor
 public import SystemLayer
 
 extension Node {

@@ -1,4 +1,5 @@
 public import AppLayer
+public import DeP2PReactor
 internal import DeP2PStorage
 public import Identity
 public import QUIC
@@ -37,7 +38,7 @@ public final class Node {
     let sequence: RecordSequence
     let storage: any Storage
     let notices: StorageNotices
-    private let stun: STUNService
+    let stun: STUNService
     /// The node's second port.
     private let alternate: AlternatePort
     private let tcpListener: TCPListener?
@@ -69,7 +70,7 @@ public final class Node {
             let driver = try Listening.open(configuration.listen)
             let node = try Node(
                 configuration, driver: driver, listener: listener, clock: SystemNetworkClock.shared,
-                open: { try DatagramSocket(bind: $0) })
+                open: { try DatagramSocket(bind: $0, budget: StrangerBudget()) })
             node.startMapping(configuration)
             node.watchNetworkSoon()
             return node
@@ -109,9 +110,12 @@ public final class Node {
         usesDirect = configuration.usesDirect
         let relays = RelayClient(connections, endpoint: endpoint)
         self.relays = relays
+        alternate = AlternatePort(endpoint, open: open)
+        let stun = STUNService(endpoint, alternate: alternate)
+        self.stun = stun
         let own = OwnAddresses(
-            connections, endpoint: endpoint, listener: listener, relays: relays, usesDirect: configuration.usesDirect,
-            servers: ownRelays.compactMap(\.socketAddress), isSystem: open != nil)
+            connections, endpoint: endpoint, stun: stun, listener: listener, relays: relays,
+            usesDirect: configuration.usesDirect, servers: ownRelays.compactMap(\.socketAddress), isSystem: open != nil)
         self.own = own
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
@@ -133,8 +137,6 @@ public final class Node {
             identify?.push { session in relays?.isRelay(session) != true }
         }
         Ping.serve(on: connections)
-        alternate = AlternatePort(endpoint, open: open)
-        stun = STUNService(endpoint, alternate: alternate)
         tcpListener = listener
         dialBack = DialBackService(alternate, clock: clock)
         dialBack.serve(on: connections)

@@ -1,5 +1,5 @@
+public import DeP2PReactor
 public import Identity
-public import QUIC
 public import SystemLayer
 
 /// The node's membership: in one realm at a time, or in none.

@@ -1,4 +1,5 @@
 import AppLayer
+import DeP2PReactor
 import DeP2PStorage
 import Glibc
 import Identity

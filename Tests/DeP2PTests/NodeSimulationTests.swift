@@ -1,4 +1,6 @@
 import AppLayer
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
 import QUIC
 import RealmLayer

@@ -1,7 +1,7 @@
+import DeP2PReactor
 import DeP2PStorage
 import Dispatch
 import Identity
-import QUIC
 import SystemLayer
 import TestSupport
 import Testing

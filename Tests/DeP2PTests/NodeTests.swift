@@ -1,6 +1,6 @@
 import AppLayer
+import DeP2PReactor
 import Identity
-import QUIC
 import RealmLayer
 import SystemLayer
 import Testing

@@ -1,4 +1,5 @@
 import AppLayer
+import DeP2PReactor
 import Glibc
 import Identity
 import QUIC

@@ -1,3 +1,5 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
 import Testing
 
@@ -111,24 +113,4 @@ func withPair(
         pair.server.close()
     }
     try await network.run { try await body(pair, network) }
-}
-
-/// The error that `body` throws.
-@NetworkActor
-func failure(_ body: @NetworkActor () async throws -> Void) async -> (any Error)? {
-    do {
-        try await body()
-        return nil
-    } catch {
-        return error
-    }
-}
-
-/// Lets everything run that is ready at this instant. Virtual time stands still: unlike `Task.yield`, this never
-/// leaves the network thread.
-@NetworkActor
-func settle() async {
-    for _ in 0..<4 {
-        await withCheckedContinuation { continuation in NetworkActor.beforeWaiting { continuation.resume() } }
-    }
 }

@@ -1,5 +1,7 @@
+public import DeP2PReactor
+public import DeP2PSimulation
 public import Identity
-public import QUIC
+internal import QUIC
 public import SystemLayer
 
 /// Nodes that dial each other in memory, with addresses that behave as told.

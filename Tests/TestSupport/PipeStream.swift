@@ -1,3 +1,4 @@
+public import DeP2PReactor
 public import QUIC
 
 /// Two ends of an in-memory ``ByteStream``: what one writes the other reads. For tests of protocols without a network.

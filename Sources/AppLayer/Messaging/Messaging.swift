@@ -1,3 +1,4 @@
+public import DeP2PReactor
 public import Identity
 public import QUIC
 public import RealmLayer

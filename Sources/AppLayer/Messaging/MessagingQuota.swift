@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import Identity
-internal import QUIC
 internal import SystemLayer
 
 /// What the requests under way take of this node, and how much of it each sender has: pure.

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Runs `bodies` side by side on the network thread until one returns a value or throws, or all have returned `nil`;
 /// cancels those left and waits for them.

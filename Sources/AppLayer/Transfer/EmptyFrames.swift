@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Counts frames that say nothing but that their side is at work.
 struct EmptyFrames {

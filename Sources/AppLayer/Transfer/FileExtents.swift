@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CSystem
 
 /// What of a file lies on the disk, and what is a hole that reads as zeros (lseek(2), SEEK_DATA and SEEK_HOLE).
 ///

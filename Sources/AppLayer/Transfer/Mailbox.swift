@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// A bounded hand-over between tasks on the network thread: one side pushes, the other takes everything there is.
 ///

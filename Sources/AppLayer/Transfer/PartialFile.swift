@@ -1,4 +1,5 @@
-internal import CQUICShim
+internal import CSystem
+internal import DeP2PReactor
 internal import Glibc
 internal import QUIC
 internal import Synchronization

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Watches what a receiving side gets: bytes, whether they still move, and whether the sender talks more than it sends.
 struct ReceiveMonitor {

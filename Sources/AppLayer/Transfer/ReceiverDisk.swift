@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// The half of a ``ReceiverRun`` that faces the disk, or whatever its ``TransferSink`` writes to: steps of files go in,
 /// what became of the files comes out.

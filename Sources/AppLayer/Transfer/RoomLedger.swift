@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import Glibc
-internal import QUIC
 internal import Synchronization
 
 /// The room that a file system says it has.

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Watches the bytes of a sending side: how many have arrived, and whether they still move.
 struct SendMonitor {

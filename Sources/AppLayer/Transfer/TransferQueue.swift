@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import Identity
-internal import QUIC
 internal import SystemLayer
 
 /// Which of the transfers that arrive are received now, and which wait: pure.

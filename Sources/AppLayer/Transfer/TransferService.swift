@@ -1,5 +1,6 @@
+public import DeP2PReactor
 public import Identity
-public import QUIC
+internal import QUIC
 public import SystemLayer
 
 /// One transfer that another node sends here.

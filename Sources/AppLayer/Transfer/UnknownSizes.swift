@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CSystem
 internal import Glibc
 internal import QUIC
 

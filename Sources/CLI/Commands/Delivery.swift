@@ -1,7 +1,8 @@
 import AppLayer
 import DeP2P
+import DeP2PReactor
 import Identity
-import QUIC
+internal import QUIC
 import RealmLayer
 import SystemLayer
 

@@ -1,6 +1,7 @@
 import DeP2P
+import DeP2PReactor
 import Identity
-import QUIC
+internal import QUIC
 import SystemLayer
 
 extension CommandEntry {

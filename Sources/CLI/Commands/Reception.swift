@@ -1,7 +1,7 @@
 import AppLayer
 import DeP2P
+import DeP2PReactor
 import Identity
-import QUIC
 import SystemLayer
 
 /// One run of `dep2p listen`: takes what comes, says so, and knows when it was enough.

@@ -1,7 +1,7 @@
 import DeP2P
+import DeP2PReactor
 import Glibc
 import Identity
-import QUIC
 import SystemLayer
 
 extension CommandEntry {

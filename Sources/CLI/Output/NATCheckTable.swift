@@ -1,6 +1,6 @@
 import DeP2P
+import DeP2PReactor
 import Identity
-import QUIC
 import SystemLayer
 
 /// What a network allows, for people and for programs.

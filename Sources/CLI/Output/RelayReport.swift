@@ -1,6 +1,6 @@
 import DeP2P
+import DeP2PReactor
 import Identity
-import QUIC
 import SystemLayer
 
 /// Says what becomes of a listener's reservations with its relays: why one was refused, once for each reason.

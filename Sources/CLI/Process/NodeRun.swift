@@ -1,6 +1,6 @@
 import DeP2P
+import DeP2PReactor
 import Identity
-import QUIC
 import SystemLayer
 
 /// Runs a node for a command: keys, start, realm, the command's own work, an orderly end.

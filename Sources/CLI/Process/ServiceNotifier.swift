@@ -1,6 +1,6 @@
+import DeP2PReactor
 import Dispatch
 import Glibc
-import QUIC
 import Synchronization
 
 /// Tells a service manager how the process is doing, as sd_notify(3) describes it: datagrams on the Unix socket that

@@ -1,150 +1,15 @@
 #ifndef DEP2P_CQUICSHIM_H
 #define DEP2P_CQUICSHIM_H
 
-// The one C shim of the house: what Swift cannot import of ngtcp2, GnuTLS, X.509 and the socket API, as flat
-// structures and functions that are the same for every ngtcp2 from 1.11 on. Nothing here owns policy.
+// The door to ngtcp2, GnuTLS and X.509, as flat structures and functions that are the same for every ngtcp2 from 1.11 on.
+// Nothing here owns policy.
 
+#include "creactor.h"
 #include "quic_guard.h"
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/epoll.h>
 #include <sys/types.h>
-
-// ---- the network thread (poll.c) ----
-
-/// An event descriptor that wakes an epoll; -1 with errno on failure.
-int dep2p_wake_create(void);
-void dep2p_wake_signal(int descriptor);
-void dep2p_wake_drain(int descriptor);
-int dep2p_epoll_create(void);
-void dep2p_name_thread(const char *name);
-
-/// epoll_pwait2 with a timeout in nanoseconds: negative waits for ever, 0 polls.
-int dep2p_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
-
-// ---- files (files.c) ----
-
-/// renameat2 with RENAME_NOREPLACE within one directory: 0 or the errno.
-int dep2p_rename_noreplace(int directory, const char *from, const char *to);
-
-/// The first data of an open file at or behind `position` (lseek(2), SEEK_DATA and SEEK_HOLE): from `data` up to `end`.
-/// Both are the file's length when nothing but a hole follows. 0, or the errno: EINVAL where the file system has no word
-/// for holes.
-int dep2p_find_data(int file, uint64_t position, uint64_t *data, uint64_t *end);
-
-// ---- file systems (filesystems.c) ----
-
-/// Whether a file lies in one of the kernel's own file systems (proc, sysfs and the like), where stat(2) does not know
-/// sizes: 1 or 0. `directory` may be AT_FDCWD.
-int dep2p_is_kernel_file(int directory, const char *name);
-
-// ---- addresses ----
-
-/// An IP address and port in host order; family is 4 or 6; IPv4 sits in the low 32 bits of `low`.
-typedef struct {
-    uint64_t high;
-    uint64_t low;
-    uint32_t scope;
-    uint16_t port;
-    uint8_t family;
-} dep2p_address;
-
-// ---- UDP (udp.c) ----
-
-// Pointers: the kernel copies within the call. What it did not take at once, Endpoint keeps a copy of.
-
-/// A bound, non-blocking UDP socket with GRO, ECN and packet info; -errno on failure.
-int dep2p_udp_open(const dep2p_address *bind_to, int buffer_bytes);
-/// The address the socket is bound to; 0 or -errno.
-int dep2p_udp_local_address(int descriptor, dep2p_address *result);
-
-typedef struct {
-    dep2p_address local;
-    dep2p_address remote;
-    uint32_t length;
-    /// The length of each datagram in the buffer but the last (GRO); equal to `length` for a single one.
-    uint32_t segment;
-    uint8_t ecn;
-} dep2p_received;
-
-/// One recvmmsg into `count` buffers of `size` bytes each, laid out one after the other.
-/// Returns the number of messages, 0 when none waits, or -errno.
-int dep2p_udp_receive(int descriptor, uint8_t *buffers, size_t size, dep2p_received *received, int count,
-                      uint16_t local_port);
-
-/// One sendmsg with UDP_SEGMENT when `segment` < `length`. 0, or -errno.
-int dep2p_udp_send(int descriptor, const dep2p_address *local, const dep2p_address *remote, const uint8_t *data,
-                   size_t length, size_t segment, uint8_t ecn);
-
-/// Whether the kernel knows UDP_SEGMENT (Linux 4.18).
-int dep2p_udp_segments(int descriptor);
-
-/// Takes one error off the socket's error queue (ICMP): its errno with the destination it concerns, or 0.
-int dep2p_udp_take_error(int descriptor, dep2p_address *destination);
-
-/// Whether `address` is one of this machine's own.
-int dep2p_address_is_local(const dep2p_address *address);
-
-/// The address of this machine that datagrams to `destination` carry; 0, or -errno when there is no route (route.c).
-int dep2p_route_source(const dep2p_address *destination, dep2p_address *result);
-
-// ---- changes of this machine's addresses and routes (routes.c) ----
-
-/// A descriptor that becomes readable when the kernel tells of one; -errno on failure.
-int dep2p_routes_open(void);
-/// Reads what the kernel tells; 1 when an address or a route came or went, 0 when not.
-int dep2p_routes_changed(int descriptor);
-
-// ---- TCP (tcp.c) ----
-
-/// A bound, listening, non-blocking TCP socket; -errno on failure. dep2p_udp_local_address tells its port.
-int dep2p_tcp_listen(const dep2p_address *bind_to, int backlog);
-/// One connection off the queue, non-blocking; -errno, -EAGAIN when none waits.
-int dep2p_tcp_accept(int descriptor, dep2p_address *remote);
-/// A non-blocking socket on its way to `remote`: writable once it is connected or has failed. -errno on failure.
-int dep2p_tcp_connect(const dep2p_address *remote);
-/// The errno that the connect ended with, 0 when it is connected.
-int dep2p_tcp_connect_error(int descriptor);
-/// Closes after what was written, rather than with a reset.
-void dep2p_tcp_close(int descriptor);
-
-// ---- TLS 1.3 over TCP (tls.c) ----
-
-typedef struct ssl_ctx_st dep2p_tls_context;
-typedef struct dep2p_tls dep2p_tls;
-
-enum {
-    DEP2P_TLS_DONE = 0,
-    DEP2P_TLS_WANT_READ = -1,
-    DEP2P_TLS_WANT_WRITE = -2,
-    /// The peer closed.
-    DEP2P_TLS_CLOSED = -3,
-    DEP2P_TLS_FAILED = -4,
-};
-
-// Pointers: a context is freed by its TLSContext; each SSL counts a reference to it besides. dep2p_tls is freed by its
-// TLSSocket, before the descriptor, which is never OpenSSL's: the BIO only borrows it. Buffers are the caller's for the
-// call: a write that has to be repeated may come from elsewhere (ACCEPT_MOVING_WRITE_BUFFER) as long as the bytes are the
-// same, and DatagramQueue keeps them in front until they are taken.
-
-/// Contexts verify nobody: the outer TLS only gets through firewalls. NULL on failure.
-dep2p_tls_context *dep2p_tls_client_context(void);
-/// `certificate` and `key` (SEC 1) in DER.
-dep2p_tls_context *dep2p_tls_server_context(const uint8_t *certificate, size_t certificate_length, const uint8_t *key,
-                                            size_t key_length);
-void dep2p_tls_context_free(dep2p_tls_context *context);
-
-/// TLS over a non-blocking socket that stays the caller's. NULL on failure.
-dep2p_tls *dep2p_tls_make(dep2p_tls_context *context, int descriptor, int is_server);
-void dep2p_tls_free(dep2p_tls *tls);
-/// DEP2P_TLS_DONE, or what is missing.
-int dep2p_tls_handshake(dep2p_tls *tls);
-/// Bytes read, of one record at most, or a status. Give room for a whole record (16 KiB).
-int dep2p_tls_read(dep2p_tls *tls, uint8_t *data, int capacity);
-/// Bytes written, of one record at most, or a status.
-int dep2p_tls_write(dep2p_tls *tls, const uint8_t *data, int length);
-void dep2p_tls_shutdown(dep2p_tls *tls);
 
 // ---- certificates (certificate.c) ----
 

@@ -1,6 +1,6 @@
+public import DeP2PReactor
 package import DeP2PStorage
 public import Identity
-public import QUIC
 public import SystemLayer
 
 /// What a node that is a relay allows, and to whom.

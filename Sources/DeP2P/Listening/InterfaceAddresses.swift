@@ -1,6 +1,6 @@
+internal import DeP2PReactor
 internal import Glibc
 internal import Identity
-internal import QUIC
 
 /// The addresses of this machine's network interfaces.
 enum InterfaceAddresses {

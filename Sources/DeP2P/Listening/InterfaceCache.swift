@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 internal import SystemLayer
 
 /// This machine's interfaces, read anew when what is known of them is a second old, or may have changed.

@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 internal import Identity
 internal import QUIC
 internal import SystemLayer
@@ -17,8 +18,8 @@ final class OwnAddresses {
     ///   - servers: relays that the node may ask about its network.
     ///   - isSystem: whether the endpoint's sockets are the system's, so that others can be opened beside them.
     init(
-        _ connections: Connections, endpoint: Endpoint, listener: TCPListener?, relays: RelayClient, usesDirect: Bool,
-        servers: [SocketAddress], isSystem: Bool
+        _ connections: Connections, endpoint: Endpoint, stun: STUNService, listener: TCPListener?, relays: RelayClient,
+        usesDirect: Bool, servers: [SocketAddress], isSystem: Bool
     ) {
         self.endpoint = endpoint
         self.listener = listener
@@ -37,7 +38,7 @@ final class OwnAddresses {
             let report = try? await NATCheck().run(observers: observers, scope: .filteringByAddress)
             return family == .v4 ? report?.ipv4Family : report?.ipv6Family
         }
-        reachability = Reachability(connections, endpoint: endpoint, surroundings: surroundings)
+        reachability = Reachability(connections, stun: stun, surroundings: surroundings)
         owner.own = self
     }
 

@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 public import Identity
-internal import QUIC
 public import SystemLayer
 
 /// What this machine's network allows: needs no node.

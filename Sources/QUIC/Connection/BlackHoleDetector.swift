@@ -1,3 +1,5 @@
+internal import DeP2PReactor
+
 /// Notices that full-size datagrams have stopped arriving although the path lives (RFC 8899 section 4.3): a route that
 /// became narrower drops them, with or without a word. Pure.
 ///

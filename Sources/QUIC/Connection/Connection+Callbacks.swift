@@ -1,4 +1,5 @@
 internal import CQUICShim
+internal import DeP2PReactor
 
 /// The connection behind a callback's `user` pointer.
 ///

@@ -1,4 +1,5 @@
 internal import CQUICShim
+internal import DeP2PReactor
 
 /// What streams' data holds in memory until the peer has acknowledged it, and what arrived until it is read: counted and
 /// bounded.

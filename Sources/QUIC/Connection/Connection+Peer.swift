@@ -1,3 +1,4 @@
+public import DeP2PReactor
 internal import Identity
 
 /// Where the peer is, as far as it has been proven.

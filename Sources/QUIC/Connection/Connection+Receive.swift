@@ -1,4 +1,5 @@
 internal import CQUICShim
+internal import DeP2PReactor
 
 /// Datagrams and time, in.
 extension Connection {

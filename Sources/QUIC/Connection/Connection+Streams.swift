@@ -1,4 +1,5 @@
 internal import CQUICShim
+internal import DeP2PReactor
 
 /// What streams ask of their connection.
 extension Connection {

@@ -1,4 +1,5 @@
 internal import CQUICShim
+public import DeP2PReactor
 
 /// Datagrams, out.
 extension Connection {

@@ -1,4 +1,5 @@
 internal import CQUICShim
+public import DeP2PReactor
 public import Identity
 
 /// One authenticated QUIC connection: streams in both directions over a path that may change.

@@ -1,3 +1,5 @@
+internal import DeP2PReactor
+
 /// How many bytes a connection's peer may have under way or unread, and when it is granted more: pure.
 ///
 /// ngtcp2 could tune this window too, but only up to a bound that is fixed when the connection is made; ours is raised

@@ -1,3 +1,5 @@
+internal import DeP2PReactor
+
 /// Which of the paths that packets came over the peer has shown to receive on: pure.
 ///
 /// With the first packet from a new address ngtcp2 takes that address for the current one and begins to validate it

@@ -1,4 +1,5 @@
 internal import CQUICShim
+public import DeP2PReactor
 internal import Identity
 
 /// Datagrams that arrive: to their connection, to a new one, or answered without state.
@@ -24,7 +25,7 @@ extension Endpoint {
     ) {
         guard let first = bytes.first, remote.port != 0, !isClosed else { return }
         packetTime = clock.now
-        if RelayFrame.isType(first), receiveFrame(bytes, remote: remote, ecn: ecn) { return }
+        if DatagramKind(firstByte: first) == .relayFrame, receiveFrame(bytes, remote: remote, ecn: ecn) { return }
         receivePacket(bytes, local: local, remote: remote, ecn: ecn, isFramed: false)
     }
 
@@ -46,13 +47,11 @@ extension Endpoint {
             connection.receive(bytes, local: local, remote: remote, ecn: ecn)
         } else if lingering[id] != nil {
             answerLate(id)
-        } else if first & 0xc0 == 0 {
-            // Not QUIC (RFC 9443) unless its ID was known: ngtcp2 peers grease the fixed bit (RFC 9287), so the first
-            // byte alone does not tell. IDs are 64 random bits; STUN, relay frames and probes cannot meet one.
+        } else if DatagramKind(firstByte: first) != .quic {
+            // Not QUIC unless its ID was known: those are 64 random bits, which STUN, frames and probes cannot meet.
             // What comes over TCP is the relay's QUIC and frames: for others there is no address to answer to.
-            // A frame of no circuit is nobody's either, and a flood of them is to cost little.
-            guard !isFramed, !RelayFrame.isType(first), leg(at: local.ip) == nil else { return }
-            onForeignDatagram?(ForeignDatagram(bytes: Array(bytes), local: local, remote: remote))
+            guard !isFramed, leg(at: local.ip) == nil else { return }
+            datagrams.deliver(bytes, local: local, remote: remote, now: packetTime)
         } else {
             switch Int(kind) {
             case DEP2P_PACKET_LONG: acceptInitial(bytes, local: local, remote: remote, ecn: ecn)

@@ -1,4 +1,5 @@
 internal import CQUICShim
+public import DeP2PReactor
 import Glibc
 public import Identity
 
@@ -26,8 +27,8 @@ public final class Endpoint {
 
     /// Called for each inbound connection once its peer is proven.
     public var onConnection: (@NetworkActor (Connection) -> Void)?
-    /// Called for datagrams whose first byte says that they are not QUIC (RFC 9443): STUN, relay frames, probes.
-    public var onForeignDatagram: (@NetworkActor (ForeignDatagram) -> Void)?
+    /// Who takes what shares the sockets with QUIC.
+    public let datagrams = DatagramTable()
 
     private var routes: [ConnectionID: Connection] = [:]
     /// Whose peer may end it with this token (RFC 9000 10.3.1).
@@ -296,7 +297,7 @@ public final class Endpoint {
         for connection in Array(connections.values) { connection.close(code: code, reason: reason) }
         isClosed = true
         onConnection = nil
-        onForeignDatagram = nil
+        datagrams.removeAll()
         lingering.removeAll()
         for listener in tcpListeners { listener.close() }
         for case let leg as TCPLeg in Array(legs.values) { leg.close() }
@@ -337,14 +338,9 @@ public final class Endpoint {
     func removeCircuit(_ id: UInt64) { circuits[id] = nil }
 }
 
-/// A datagram that shares the socket with QUIC.
-public struct ForeignDatagram: Sendable {
-    public let bytes: [UInt8]
-    public let local: SocketAddress
-    public let remote: SocketAddress
-}
-
 extension Endpoint: PacketSink {
+    public func forwards(_ byte: UInt8) -> Bool { DatagramKind(firstByte: byte) == .relayFrame }
+
     public func driverIsWritable() {
         guard let burst = pending else { return }
         pending = nil

@@ -1,3 +1,5 @@
+internal import DeP2PReactor
+
 /// The handshakes under way at a server: who may begin one, who has to prove its address first, and which one gives way
 /// to another. Pure.
 ///

@@ -1,3 +1,5 @@
+internal import DeP2PReactor
+
 /// A limit of bytes a second, with a burst of one second's worth divided by ``burstsPerSecond``: pure.
 struct ByteBucket {
     /// A burst is a quarter of a second's bytes: enough for the window of a path of 250 ms.

@@ -1,4 +1,5 @@
 internal import CQUICShim
+public import DeP2PReactor
 
 /// Relay frames: through this endpoint's circuits as a client, and between others' as a relay.
 extension Endpoint {

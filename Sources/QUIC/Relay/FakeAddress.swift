@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 internal import Identity
 
 /// Addresses that stand for paths which are no UDP path of this machine: below QUIC a path has to have one.

@@ -1,3 +1,5 @@
+public import DeP2PReactor
+
 /// One circuit of a relay: two connections whose frames it exchanges, each under an id of its own.
 @NetworkActor
 public final class RelayCircuit {

@@ -1,3 +1,4 @@
+public import DeP2PReactor
 internal import Identity
 
 /// A relay's data plane: passes frames between the two sides of each circuit, a whole GRO train at a time.

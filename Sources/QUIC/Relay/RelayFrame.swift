@@ -1,3 +1,5 @@
+internal import DeP2PReactor
+
 /// The header in front of each QUIC packet on the way to and from a relay: `0001 eeee ‖ circuit (8 bytes, big endian)`.
 ///
 /// `eeee` is the epoch: how often the QUIC client has come back to this circuit from another path. Both ends make
@@ -8,11 +10,9 @@ enum RelayFrame {
     /// The largest epoch; after it they begin anew.
     static let lastEpoch: UInt8 = 0x0f
 
-    private static let type: UInt8 = 0x10
-
     /// Whether a datagram that starts with `byte` may be a relay frame. QUIC packets with a greased fixed bit
     /// (RFC 9287) may look the same, so only a known circuit makes it one.
-    static func isType(_ byte: UInt8) -> Bool { byte & 0xf0 == type }
+    static func isType(_ byte: UInt8) -> Bool { DatagramKind(firstByte: byte) == .relayFrame }
 
     /// The circuit and epoch of a datagram, when it is long enough to be a frame with anything in it.
     static func header(of bytes: UnsafeMutableRawBufferPointer) -> (circuit: UInt64, epoch: UInt8)? {
@@ -32,7 +32,7 @@ enum RelayFrame {
     static func write(
         circuit: UInt64, epoch: UInt8, at offset: Int, of bytes: UnsafeMutableRawBufferPointer
     ) {
-        bytes[offset] = type | (epoch & lastEpoch)
+        bytes[offset] = DatagramKind.relayFrameByte | (epoch & lastEpoch)
         setCircuit(circuit, at: offset, of: bytes)
     }
 }

@@ -1,3 +1,4 @@
+public import DeP2PReactor
 internal import Glibc
 public import Identity
 

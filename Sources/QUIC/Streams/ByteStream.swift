@@ -1,3 +1,5 @@
+public import DeP2PReactor
+
 /// A reliable, ordered, bidirectional stream of bytes: what every protocol above QUIC is written against.
 ///
 /// Calling order: any number of `write` then one `finish` or `reset`; any number of `read` until it returns `nil` or

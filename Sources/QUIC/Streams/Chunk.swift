@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 import Glibc
 import Synchronization
 

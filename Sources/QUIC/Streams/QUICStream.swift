@@ -1,3 +1,5 @@
+public import DeP2PReactor
+
 /// One bidirectional QUIC stream. See ``ByteStream`` for the calling order.
 @NetworkActor
 public final class QUICStream: ByteStream {

@@ -1,3 +1,5 @@
+internal import DeP2PReactor
+
 /// How datagrams travel in a byte stream: `length (2 bytes, big endian) ‖ datagram`.
 enum DatagramFraming {
     static let headerSize = 2

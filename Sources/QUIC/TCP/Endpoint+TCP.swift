@@ -1,3 +1,4 @@
+public import DeP2PReactor
 public import Identity
 
 /// QUIC inside TLS over TCP, where UDP does not pass.
@@ -16,8 +17,7 @@ extension Endpoint {
     /// - Throws: ``QUICError``; `.refused`, `.unreachable` and `.timeout` of the TCP connection too.
     public func connect(tcp remote: SocketAddress, expecting: NodeID?) async throws -> Connection {
         guard !isClosed else { throw QUICError(.endpointClosed, "this node has stopped") }
-        let context = try tcpContext ?? TLSContext(.client)
-        tcpContext = context
+        let context = try outerTLS()
         let leg = try TCPLeg(connectingTo: remote, context: context, clock: clock)
         add(leg)
         do {
@@ -31,6 +31,17 @@ extension Endpoint {
         } catch {
             leg.close()
             throw error
+        }
+    }
+
+    private func outerTLS() throws(QUICError) -> TLSContext {
+        if let tcpContext { return tcpContext }
+        do throws(SocketError) {
+            let made = try TLSContext.client()
+            tcpContext = made
+            return made
+        } catch {
+            throw QUICError(error)
         }
     }
 

@@ -1,3 +1,4 @@
+public import DeP2PReactor
 internal import Glibc
 internal import Identity
 
@@ -50,13 +51,14 @@ public final class TCPLeg: PacketDriver {
     private var flushIsScheduled = false
     private var isBlocked = false
     private var interest: PollEvents = []
+    private var watch: DescriptorWatch?
     private var connections: [UInt64: Connection] = [:]
 
     /// A client's leg, on its way to `peer`.
     ///
     /// - Throws: ``QUICError`` `.refused`, `.unreachable`.
     init(connectingTo peer: SocketAddress, context: TLSContext, clock: any NetworkClock) throws(QUICError) {
-        socket = try TLSSocket(connectingTo: peer, context: context)
+        do { socket = try TLSSocket(connectingTo: peer, context: context) } catch { throw QUICError(error) }
         state = .connecting
         (self.peer, self.clock) = (peer, clock)
         (local, remote) = (FakeAddress.make(), FakeAddress.make())
@@ -66,7 +68,7 @@ public final class TCPLeg: PacketDriver {
     init(accepted descriptor: Int32, peer: SocketAddress, context: TLSContext, clock: any NetworkClock)
         throws(QUICError)
     {
-        socket = try TLSSocket(descriptor: descriptor, context: context)
+        do { socket = try TLSSocket(descriptor: descriptor, context: context) } catch { throw QUICError(error) }
         state = .handshaking
         (self.peer, self.clock) = (peer, clock)
         (local, remote) = (FakeAddress.make(), FakeAddress.make())
@@ -90,7 +92,7 @@ public final class TCPLeg: PacketDriver {
             self?.end(QUICError(.timeout, "no TLS over TCP within \(Self.handshakeDeadline)"))
         }
         interest = state == .connecting ? .writable : .readable
-        NetworkActor.executor.add(descriptor: socket.descriptor, events: interest) { [weak self] events in
+        watch = DescriptorWatch(socket.descriptor, for: interest) { [weak self] events in
             self?.handle(events)
         }
     }
@@ -167,12 +169,12 @@ public final class TCPLeg: PacketDriver {
     }
 
     private func connected() {
-        do throws(QUICError) {
+        do throws(SocketError) {
             try socket.finishConnect(to: peer)
             state = .handshaking
             shakeHands()
         } catch {
-            end(error)
+            end(QUICError(error))
         }
     }
 
@@ -194,7 +196,7 @@ public final class TCPLeg: PacketDriver {
     private func wait(for events: PollEvents) {
         guard events != interest else { return }
         interest = events
-        NetworkActor.executor.change(descriptor: socket.descriptor, events: events)
+        watch?.change(to: events)
     }
 
     private func read() {
@@ -269,7 +271,7 @@ public final class TCPLeg: PacketDriver {
         flush()
         state = .closed
         deadline.map(clock.cancel)
-        NetworkActor.executor.remove(descriptor: socket.descriptor)
+        watch?.cancel()
         socket.close()
         opened.resume(throwing: error)
         let ended = connections

@@ -1,4 +1,5 @@
-internal import CQUICShim
+internal import CReactor
+public import DeP2PReactor
 internal import Glibc
 internal import Identity
 
@@ -19,16 +20,10 @@ public final class TCPListener {
         public init() {}
     }
 
-    private static let backlog: Int32 = 512
-    /// Connections taken before other work gets its turn.
-    private static let acceptsPerTurn = 16
-    /// How long nothing is accepted when the process has no descriptor left.
-    private static let exhaustionPause = Duration.milliseconds(200)
-
     private let context: TLSContext
     private let clock: any NetworkClock
     private let limits: Limits
-    private var sockets: [(descriptor: Int32, address: SocketAddress)] = []
+    private let acceptors: [TCPAcceptor]
     private var legs: [UInt64: TCPLeg] = [:]
     private var unused: HandshakeTable
     private var nextID: UInt64 = 0
@@ -42,7 +37,7 @@ public final class TCPListener {
     public convenience init(
         bind addresses: [SocketAddress], limits: Limits = Limits(), clock: any NetworkClock = SystemNetworkClock.shared
     ) throws {
-        try self.init(bind: addresses, context: TLSContext(.server), limits: limits, clock: clock)
+        try self.init(bind: addresses, context: .ephemeralServer(), limits: limits, clock: clock)
     }
 
     init(
@@ -55,65 +50,29 @@ public final class TCPListener {
         unused = HandshakeTable(
             limits: HandshakeTable.Limits(
                 total: limits.unused, perSubject: limits.unusedPerSubject, unproven: 0, unprovenPerSubject: 0))
-        for address in addresses {
-            var raw = address.raw
-            let descriptor = dep2p_tcp_listen(&raw, Self.backlog)
-            let status = descriptor < 0 ? descriptor : dep2p_udp_local_address(descriptor, &raw)
-            guard status == 0 else {
-                for socket in sockets { Glibc.close(socket.descriptor) }
-                if descriptor >= 0 { Glibc.close(descriptor) }
-                throw BindError(address: address, errno: -status)
-            }
-            sockets.append((descriptor, SocketAddress(raw)))
-        }
+        var opened: [TCPAcceptor] = []
+        for address in addresses { opened.append(try TCPAcceptor(bind: address, clock: clock)) }
+        acceptors = opened
     }
 
     /// The bound addresses, with their real ports.
-    public var localAddresses: [SocketAddress] { sockets.map(\.address) }
+    public var localAddresses: [SocketAddress] { acceptors.map(\.address) }
     public var connectionCount: Int { legs.count }
 
     func start(_ onLeg: @escaping @NetworkActor (TCPLeg) -> Void) {
         self.onLeg = onLeg
-        for socket in sockets { listen(on: socket.descriptor) }
-    }
-
-    private func listen(on descriptor: Int32) {
-        NetworkActor.executor.add(descriptor: descriptor, events: .readable) { [weak self] _ in
-            self?.accept(on: descriptor)
-        }
-    }
-
-    func close() {
-        for socket in sockets {
-            NetworkActor.executor.remove(descriptor: socket.descriptor)
-            Glibc.close(socket.descriptor)
-        }
-        sockets = []
-        for leg in legs.values { leg.close() }
-        onLeg = nil
-    }
-
-    private func accept(on descriptor: Int32) {
-        for _ in 0..<Self.acceptsPerTurn {
-            var raw = dep2p_address()
-            let accepted = dep2p_tcp_accept(descriptor, &raw)
-            if accepted >= 0 {
-                take(accepted, from: SocketAddress(raw))
-            } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-accepted) {
-                return pause(descriptor)
-            } else if accepted == -EAGAIN {
-                return
+        for acceptor in acceptors {
+            acceptor.start { [weak self] descriptor, peer in
+                guard let self else { return _ = Glibc.close(descriptor) }
+                take(descriptor, from: peer)
             }
         }
     }
 
-    /// The connection that waits would wake the thread again and again.
-    private func pause(_ descriptor: Int32) {
-        NetworkActor.executor.remove(descriptor: descriptor)
-        _ = clock.schedule(after: Self.exhaustionPause) { [weak self] in
-            guard let self, sockets.contains(where: { $0.descriptor == descriptor }) else { return }
-            listen(on: descriptor)
-        }
+    func close() {
+        for acceptor in acceptors { acceptor.close() }
+        for leg in legs.values { leg.close() }
+        onLeg = nil
     }
 
     private func take(_ descriptor: Int32, from peer: SocketAddress) {

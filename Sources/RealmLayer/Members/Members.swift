@@ -1,5 +1,5 @@
+public import DeP2PReactor
 public import Identity
-public import QUIC
 internal import SystemLayer
 
 /// Another node that proved the realm key to this one.

@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 public import Identity
 internal import QUIC
 

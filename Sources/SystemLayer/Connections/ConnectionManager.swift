@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 internal import Identity
 internal import QUIC
 

@@ -1,5 +1,5 @@
+public import DeP2PReactor
 internal import Identity
-public import QUIC
 
 /// An address of one of this machine's interfaces.
 public struct InterfaceAddress: Hashable, Sendable {

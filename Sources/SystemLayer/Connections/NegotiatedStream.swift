@@ -1,3 +1,4 @@
+public import DeP2PReactor
 internal import Identity
 public import QUIC
 internal import Wire

@@ -1,4 +1,4 @@
-public import QUIC
+public import DeP2PReactor
 
 /// Who may open a protocol's streams.
 public enum Gate: Hashable, Sendable {

@@ -1,4 +1,5 @@
-public import QUIC
+public import DeP2PReactor
+internal import QUIC
 internal import Wire
 
 /// Why a stream of a session could not be opened or used.

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// How many there are of each subject, and of each subnet.
 struct SubjectTally {

@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import Identity
-internal import QUIC
 
 /// Happy eyeballs over direct addresses (RFC 8305), with TCP and paths through relays soon behind them: pure.
 ///

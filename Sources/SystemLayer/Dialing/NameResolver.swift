@@ -1,6 +1,6 @@
+internal import DeP2PReactor
 internal import Glibc
 internal import Identity
-internal import QUIC
 
 /// Turns host names into addresses with the system's resolver.
 @NetworkActor

@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 internal import Identity
 internal import QUIC
 
@@ -23,6 +24,7 @@ final class AddressObserver {
     }
 
     private let endpoint: Endpoint
+    private let stun: STUNService
     private var requests: [STUNTransactionID: Request] = [:]
     private var answers: [SocketAddress: (mapped: SocketAddress, at: NetworkInstant)] = [:]
     /// The observers, those that were asked first before the others.
@@ -30,8 +32,8 @@ final class AddressObserver {
     private var underway: SharedTask<Void>?
     private var answered: Waiter<Void>?
 
-    init(_ endpoint: Endpoint) {
-        self.endpoint = endpoint
+    init(_ endpoint: Endpoint, stun: STUNService) {
+        (self.endpoint, self.stun) = (endpoint, stun)
     }
 
     private var clock: any NetworkClock { endpoint.clock }
@@ -68,17 +70,10 @@ final class AddressObserver {
     }
 
     private func run(_ observers: [SocketAddress]) async {
-        var random = SystemRandomNumberGenerator()
         if order.count + observers.count > Self.memory { forget() }
-        var ids: [STUNTransactionID] = []
-        for observer in observers {
+        let ids = observers.map { observer in
             answers[observer] = nil
-            // A NAT that has a mapping keeps it: what counts is who was asked first.
-            if !order.contains(observer) { order.append(observer) }
-            let message = STUNMessage.bindingRequest(.random(using: &random))
-            requests[message.transaction] = Request(
-                observer: observer, transaction: STUNTransaction(message, timing: .interactive, now: clock.now))
-            ids.append(message.transaction)
+            return begin(with: observer)
         }
         let end = clock.now.advanced(by: Self.deadline)
         var due = [Duration.zero] + Self.repetitions
@@ -98,18 +93,32 @@ final class AddressObserver {
             await wait(until: wake)
             if answers.count > count { hasAnswer = true } else if hasAnswer, clock.now >= limit { break }
         }
-        requests = [:]
+        for id in requests.keys { self.end(id) }
+    }
+
+    private func begin(with observer: SocketAddress) -> STUNTransactionID {
+        // A NAT that has a mapping keeps it: what counts is who was asked first.
+        if !order.contains(observer) { order.append(observer) }
+        var random = SystemRandomNumberGenerator()
+        let message = STUNMessage.bindingRequest(.random(using: &random))
+        requests[message.transaction] = Request(
+            observer: observer, transaction: STUNTransaction(message, timing: .interactive, now: clock.now))
+        stun.expect(message.transaction) { [weak self] message, datagram in
+            self?.receive(message, from: datagram.remote)
+        }
+        return message.transaction
+    }
+
+    private func end(_ id: STUNTransactionID) {
+        requests[id] = nil
+        stun.forget(id)
     }
 
     /// An observer's second port (RFC 5780 section 7.4): for a NAT that looks at ports it is another observer.
     private func askToo(_ other: SocketAddress) {
         guard isStale(other), !requests.values.contains(where: { $0.observer == other }) else { return }
-        if !order.contains(other) { order.append(other) }
-        var random = SystemRandomNumberGenerator()
-        let message = STUNMessage.bindingRequest(.random(using: &random))
-        requests[message.transaction] = Request(
-            observer: other, transaction: STUNTransaction(message, timing: .interactive, now: clock.now))
-        endpoint.sendForeign(message.bytes, to: other)
+        let id = begin(with: other)
+        if let request = requests[id] { endpoint.sendForeign(request.transaction.request.bytes, to: other) }
     }
 
     private func wait(until instant: NetworkInstant) async {
@@ -121,23 +130,17 @@ final class AddressObserver {
         answered = nil
     }
 
-    /// Takes a datagram that is the answer to a request of this node's.
-    ///
-    /// - Returns: false for any other.
-    func receive(_ datagram: ForeignDatagram) -> Bool {
-        guard !requests.isEmpty, let message = try? STUNMessage(datagram.bytes),
-            var request = requests[message.transaction], request.observer == datagram.remote
-        else { return false }
-        switch request.transaction.handle(message, from: datagram.remote, now: clock.now) {
-        case .ignore: return false
-        case .failed: requests[message.transaction] = nil
+    private func receive(_ message: STUNMessage, from remote: SocketAddress) {
+        guard var request = requests[message.transaction], request.observer == remote else { return }
+        switch request.transaction.handle(message, from: remote, now: clock.now) {
+        case .ignore: return
+        case .failed: end(message.transaction)
         case .succeeded(let binding):
-            requests[message.transaction] = nil
+            end(message.transaction)
             guard AddressRule.isPlausible(binding.mapped.ip, by: request.observer.ip) else { break }
             answers[request.observer] = (binding.mapped, clock.now)
             if let other = binding.other, other.ip == request.observer.ip { askToo(other) }
         }
         answered?.resume(returning: ())
-        return true
     }
 }

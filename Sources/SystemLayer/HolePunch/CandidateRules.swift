@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import Identity
-internal import QUIC
 
 /// Which of a peer's candidates may be probed: pure.
 ///

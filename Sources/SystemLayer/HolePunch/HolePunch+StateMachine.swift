@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import Identity
-internal import QUIC
 
 /// The probes of one connection, either side: pure.
 ///

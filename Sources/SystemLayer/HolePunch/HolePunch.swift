@@ -1,12 +1,12 @@
+public import DeP2PReactor
 public import Identity
 public import QUIC
 
 /// Gets relayed connections onto straight paths, and back when these die (the manner of libp2p's DCUtR, with datagrams
 /// of our own beside QUIC in place of connection attempts).
 ///
-/// The QUIC client of a connection runs it, since only a client can migrate; the server takes part. Calling order: make
-/// it after everything else that takes the endpoint's foreign datagrams, then ``start()``; ``stop()`` before the
-/// node's connections are drained. Which path when is ``PathKeeper``'s to decide.
+/// The QUIC client of a connection runs it, since only a client can migrate; the server takes part. Calling order: ``start()``;
+/// ``stop()`` before the node's connections are drained. Which path when is ``PathKeeper``'s to decide.
 @NetworkActor
 public final class HolePunch {
     public nonisolated static let id = "/dep2p/sys/holepunch/1.0.0"
@@ -49,12 +49,15 @@ public final class HolePunch {
     private var linksByName: [UInt64: PunchLink] = [:]
     private(set) var isStopped = false
 
-    public init(_ connections: Connections, endpoint: Endpoint, relays: RelayClient, surroundings: Surroundings) {
+    public init(
+        _ connections: Connections, endpoint: Endpoint, stun: STUNService, relays: RelayClient,
+        surroundings: Surroundings
+    ) {
         self.connections = connections
         self.endpoint = endpoint
         self.relays = relays
         self.surroundings = surroundings
-        observer = AddressObserver(endpoint)
+        observer = AddressObserver(endpoint, stun: stun)
     }
 
     var clock: any NetworkClock { connections.clock }
@@ -74,7 +77,7 @@ public final class HolePunch {
     }
 
     private func serve() {
-        takeDatagrams()
+        takeProbes()
         connections.registry.register(Self.id, deadline: .within(PunchLink.roundDeadline * 2)) {
             [weak self] session, stream in
             guard let link = self?.link(of: session) else { throw SessionError(.unsupported) }
@@ -142,15 +145,9 @@ public final class HolePunch {
 
     // MARK: Datagrams
 
-    /// Takes probes, and answers to this node's STUN requests; others go to who was told of them before.
-    private func takeDatagrams() {
-        let next = endpoint.onForeignDatagram
-        endpoint.onForeignDatagram = { [weak self] datagram in
-            if let link = ProbePacket.link(of: datagram.bytes) {
-                self?.linksByName[link]?.receive(datagram)
-            } else if self?.observer.receive(datagram) != true {
-                next?(datagram)
-            }
+    private func takeProbes() {
+        endpoint.datagrams.take(.pathProbe) { [weak self] datagram in
+            if let link = ProbePacket.link(of: datagram.bytes) { self?.linksByName[link]?.receive(datagram) }
         }
     }
 }

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Which path a relayed connection is to use, from its QUIC client's side: pure.
 ///

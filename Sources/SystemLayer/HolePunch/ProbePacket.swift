@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 internal import Identity
 internal import QUIC
 
@@ -14,8 +15,6 @@ struct ProbePacket: Equatable, Sendable {
         case stalled = 3
     }
 
-    /// What every probe's first byte is.
-    static let firstByte: UInt8 = 0x20
     static let length = 57
     private static let tagLength = 16
 
@@ -28,7 +27,7 @@ struct ProbePacket: Equatable, Sendable {
     let observed: SocketAddress?
 
     func encoded(link: UInt64, key: [UInt8]) -> [UInt8] {
-        var bytes: [UInt8] = [Self.firstByte, kind.rawValue]
+        var bytes: [UInt8] = [DatagramKind.pathProbeByte, kind.rawValue]
         bytes.reserveCapacity(Self.length)
         bytes += link.bigEndianBytes + sequence.bigEndianBytes + nonce.bigEndianBytes
         let ip = observed?.ip
@@ -41,7 +40,7 @@ struct ProbePacket: Equatable, Sendable {
 
     /// The link that a datagram claims to be of; `nil` when it cannot be a probe.
     static func link(of datagram: [UInt8]) -> UInt64? {
-        guard datagram.count == length, datagram[0] == firstByte else { return nil }
+        guard datagram.count == length, datagram[0] == DatagramKind.pathProbeByte else { return nil }
         return datagram[2..<10].reduce(0) { $0 << 8 | UInt64($1) }
     }
 

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Whether a connection gets on, on whatever path: pure.
 ///

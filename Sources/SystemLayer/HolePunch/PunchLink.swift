@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 internal import Identity
 internal import QUIC
 
@@ -172,7 +173,7 @@ final class PunchLink {
 
     // MARK: Probing
 
-    func receive(_ datagram: ForeignDatagram) {
+    func receive(_ datagram: Datagram) {
         guard !isStopped, let packet = ProbePacket(datagram.bytes, key: keys.peer) else { return }
         switch machine.receive(packet, from: datagram.remote, to: datagram.local, now: clock.now) {
         case .ignored: return

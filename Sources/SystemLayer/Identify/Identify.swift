@@ -1,5 +1,6 @@
+public import DeP2PReactor
 public import Identity
-public import QUIC
+internal import QUIC
 internal import Wire
 
 /// libp2p identify: who the peer is, what it speaks and how it sees us (libp2p/specs identify).

@@ -1,3 +1,4 @@
+public import DeP2PReactor
 public import Identity
 public import QUIC
 
@@ -10,7 +11,7 @@ public typealias OpenChannel = @NetworkActor (SocketAddress) throws -> any Datag
 @NetworkActor
 public final class AlternatePort {
     /// Takes what arrives on the second port.
-    public var onDatagram: (@NetworkActor (ForeignDatagram) -> Void)?
+    public var onDatagram: (@NetworkActor (Datagram) -> Void)?
     private weak var endpoint: Endpoint?
     private let open: OpenChannel?
     /// `nil` for a family whose socket could not be opened.

@@ -1,5 +1,5 @@
+public import DeP2PReactor
 internal import Identity
-public import QUIC
 
 /// The tests of RFC 5780 over one address family, with any number of observers.
 ///

@@ -1,5 +1,5 @@
+public import DeP2PReactor
 public import Identity
-public import QUIC
 
 /// Where addresses lead to: what a NAT check asks, over UDP and, when that is silent, over TCP.
 public struct NATObservers: Equatable, Sendable {

@@ -1,4 +1,4 @@
-public import QUIC
+public import DeP2PReactor
 
 /// What a network allows, as far as its observers could tell. Plain data: `nil` is "not determined", never a guess.
 public struct NATReport: Equatable, Sendable {

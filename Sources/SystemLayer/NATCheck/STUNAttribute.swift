@@ -1,5 +1,5 @@
+public import DeP2PReactor
 internal import Identity
-public import QUIC
 
 /// A STUN attribute: those of RFC 8489 and RFC 5780 that a Binding needs, every other one as raw bytes.
 public enum STUNAttribute: Equatable, Sendable {

@@ -1,5 +1,5 @@
+public import DeP2PReactor
 internal import Identity
-public import QUIC
 
 /// Answers STUN Binding requests (RFC 8489 section 6.3.1, RFC 5780 section 6). Pure: the shell sends what it returns.
 ///
@@ -29,9 +29,9 @@ public struct STUNResponder: Sendable {
     /// Of these, responses to another port than the one that asked.
     public static let redirectedPerSecond = 50
     /// To one IP address (one /64 of IPv6), a second and at once.
-    public static let perSource = STUNBudget.Rate(perSecond: 50, burst: 200)
+    public static let perSource = SubjectBudget.Rate(perSecond: 50, burst: 200)
     /// Of these, responses longer than their request.
-    public static let longerPerSource = STUNBudget.Rate(perSecond: 2, burst: 20)
+    public static let longerPerSource = SubjectBudget.Rate(perSecond: 2, burst: 20)
     /// To everyone.
     public static let longerPerSecond = 200
     /// No response is longer: over IPv6 with every attribute but OTHER-ADDRESS, which nodes have not.
@@ -41,8 +41,8 @@ public struct STUNResponder: Sendable {
     private var responses = TokenBucket(rate: Self.responsesPerSecond, burst: Self.responsesPerSecond)
     private var redirected = TokenBucket(rate: Self.redirectedPerSecond, burst: Self.redirectedPerSecond)
     private var longer = TokenBucket(rate: Self.longerPerSecond, burst: Self.longerPerSecond)
-    private var sources = STUNBudget(Self.perSource)
-    private var longerSources = STUNBudget(Self.longerPerSource)
+    private var sources = SubjectBudget(Self.perSource)
+    private var longerSources = SubjectBudget(Self.longerPerSource)
 
     /// - Parameter alternate: the observer's other address and other port, when it has sockets at all four
     ///   combinations. Without it a CHANGE-REQUEST that changes the address is refused (RFC 5780 section 6.1).
@@ -61,7 +61,7 @@ public struct STUNResponder: Sendable {
         now: NetworkInstant
     ) -> Response? {
         guard let request = try? STUNMessage(datagram), request.kind == .request,
-            request.method == STUNMessage.binding, source.port != 0, sources.take(source.ip, now: now),
+            request.method == STUNMessage.binding, source.port != 0, sources.take(Subject(source.ip), now: now),
             responses.takeNow(now: now)
         else { return nil }
         let unknown = unknownAttributes(of: request, changesPort: alternatePort != nil)
@@ -99,7 +99,7 @@ public struct STUNResponder: Sendable {
         _ message: STUNMessage, _ extra: [STUNAttribute], to allowed: Int, _ source: IPAddress, now: NetworkInstant
     ) -> [UInt8]? {
         var (message, best) = (message, message.plainBytes)
-        guard best.count <= allowed || longerSources.take(source, now: now) && longer.takeNow(now: now) else {
+        guard best.count <= allowed || longerSources.take(Subject(source), now: now) && longer.takeNow(now: now) else {
             return nil
         }
         for attribute in extra {

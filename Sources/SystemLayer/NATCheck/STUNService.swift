@@ -1,29 +1,26 @@
+public import DeP2PReactor
 internal import Identity
 public import QUIC
 
-/// Answers STUN Binding requests on a node's own sockets.
+/// STUN on a node's own sockets: answers Binding requests, and hands answers and indications to who waits for them.
 @NetworkActor
 public final class STUNService {
+    /// Takes a message of the transaction that was waited for.
+    public typealias Receiver = @NetworkActor (STUNMessage, Datagram) -> Void
+
     private var responder = STUNResponder()
+    /// Who waits for a transaction that this node has begun, or told somebody of.
+    private var receivers: [STUNTransactionID: Receiver] = [:]
     private let alternate: AlternatePort?
     private weak var endpoint: Endpoint?
 
-    /// Takes the endpoint's datagrams that are STUN by their first byte (RFC 7983, RFC 9443); others go to who was
-    /// told of them before.
+    /// Becomes the owner of the endpoint's datagrams that are STUN.
     ///
     /// - Parameter alternate: the node's second port, which answers too.
     public init(_ endpoint: Endpoint, alternate: AlternatePort? = nil) {
         self.endpoint = endpoint
         self.alternate = alternate
-        let next = endpoint.onForeignDatagram
-        endpoint.onForeignDatagram = { [weak self] datagram in
-            guard let self, let first = datagram.bytes.first, first <= 3 else {
-                next?(datagram)
-                return
-            }
-            let port = STUNMessage.isLikely(datagram.bytes) ? alternate?.port(datagram.remote.ip.family) : nil
-            answer(datagram, otherPort: port, isAlternate: false)
-        }
+        endpoint.datagrams.take(.stun) { [weak self] in self?.receive($0) }
         alternate?.onDatagram = { [weak self, weak endpoint] datagram in
             let family = datagram.remote.ip.family
             let port = endpoint?.localAddresses.first { $0.ip.family == family }?.port
@@ -31,7 +28,24 @@ public final class STUNService {
         }
     }
 
-    private func answer(_ datagram: ForeignDatagram, otherPort: UInt16?, isAlternate: Bool) {
+    /// Hands messages of `transaction` to `receiver`, requests apart, until ``forget(_:)``.
+    public func expect(_ transaction: STUNTransactionID, _ receiver: @escaping Receiver) {
+        receivers[transaction] = receiver
+    }
+
+    public func forget(_ transaction: STUNTransactionID) { receivers[transaction] = nil }
+
+    private func receive(_ datagram: Datagram) {
+        guard STUNMessage.isLikely(datagram.bytes) else { return }
+        if !receivers.isEmpty, let message = try? STUNMessage(datagram.bytes), message.kind != .request {
+            receivers[message.transaction]?(message, datagram)
+        } else {
+            let port = alternate?.port(datagram.remote.ip.family)
+            answer(datagram, otherPort: port, isAlternate: false)
+        }
+    }
+
+    private func answer(_ datagram: Datagram, otherPort: UInt16?, isAlternate: Bool) {
         guard let endpoint else { return }
         let local = datagram.local.ip.isUnspecified ? nil : datagram.local
         guard

@@ -1,4 +1,4 @@
-public import QUIC
+public import DeP2PReactor
 
 /// One Binding request until its response: the retransmissions of RFC 8489 section 6.2.1, on the caller's time.
 ///

@@ -1,6 +1,6 @@
+internal import DeP2PReactor
 internal import Glibc
 internal import Identity
-internal import QUIC
 
 /// Whether TCP leads somewhere where UDP does not, and whether it is the server that answers there.
 ///

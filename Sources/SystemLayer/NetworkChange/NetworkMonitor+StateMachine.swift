@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Takes many signs of a change for one: pure.
 ///

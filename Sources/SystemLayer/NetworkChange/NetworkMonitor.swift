@@ -1,4 +1,4 @@
-public import QUIC
+public import DeP2PReactor
 
 /// Tells a node that its machine is in another network, or at another address: the shell around
 /// ``NetworkMonitorMachine``.

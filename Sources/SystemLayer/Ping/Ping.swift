@@ -1,4 +1,5 @@
-public import QUIC
+public import DeP2PReactor
+internal import QUIC
 
 /// libp2p ping: 32 random bytes echoed, repeatedly on one stream (libp2p/specs ping).
 @NetworkActor

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Notices that a gateway lost its mappings: its clock went back or ran otherwise than ours (RFC 6887 section 8.5).
 struct GatewayEpoch: Equatable, Sendable {

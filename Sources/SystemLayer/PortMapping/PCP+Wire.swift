@@ -1,12 +1,12 @@
+public import DeP2PReactor
 public import Identity
-public import QUIC
 
 /// Port Control Protocol messages (RFC 6887): MAP for UDP, and ANNOUNCE.
 public enum PCP {
     /// Shared with NAT-PMP (RFC 6887 section 7).
     public static let port: UInt16 = 5351
-    /// Where clients hear of gateways that have restarted (RFC 6887 section 7).
-    public static let announcementPort: UInt16 = 5350
+    /// Where clients hear of gateways that have restarted: 224.0.0.1, all hosts of the link (RFC 6887 section 14.1).
+    public static let announcements = SocketAddress(IPAddress(v4: 0xe000_0001), port: 5350)
     public static let version: UInt8 = 2
     public static let nonceLength = 12
     /// RFC 6887 section 7: no message is longer.

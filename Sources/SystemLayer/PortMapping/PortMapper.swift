@@ -1,6 +1,7 @@
+public import DeP2PReactor
 internal import Glibc
 public import Identity
-public import QUIC
+internal import QUIC
 
 /// Keeps one UDP port open on this network's gateway: the shell around ``PortMappingStateMachine``.
 ///
@@ -40,9 +41,8 @@ public final class PortMapper {
         else { return nil }
         self.init(
             internalPort: internalPort, gateway: gateway, client: client, socket: socket,
-            // Another program may have the port: then a restart shows at the next renewal.
-            announcements: family == .v4
-                ? try? DatagramSocket(bind: SocketAddress(.v4Any, port: PCP.announcementPort)) : nil,
+            // Another program may have the port for itself: then a restart shows at the next renewal.
+            announcements: family == .v4 ? try? DatagramSocket(group: PCP.announcements, interface: 0) : nil,
             preferred: preferred, clock: clock)
     }
 

@@ -1,5 +1,5 @@
+public import DeP2PReactor
 internal import Identity
-public import QUIC
 
 /// Asks the gateway which port mapping protocols it speaks, without mapping anything.
 @NetworkActor

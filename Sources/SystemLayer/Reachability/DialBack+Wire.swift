@@ -1,6 +1,6 @@
+internal import DeP2PReactor
 internal import FoundationEssentials
 internal import Identity
-internal import QUIC
 internal import SwiftProtobuf
 internal import Wire
 

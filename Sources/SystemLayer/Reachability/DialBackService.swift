@@ -1,5 +1,6 @@
+public import DeP2PReactor
 internal import Identity
-public import QUIC
+internal import QUIC
 
 /// Dials others back: /dep2p/sys/autonat/1.0.0, the side that is asked.
 ///

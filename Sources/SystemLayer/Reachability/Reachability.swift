@@ -1,5 +1,6 @@
+public import DeP2PReactor
 public import Identity
-public import QUIC
+internal import QUIC
 
 /// Finds out which of this node's addresses others can reach: asks nodes that it is connected to, to dial back.
 ///
@@ -21,7 +22,7 @@ public final class Reachability {
     /// Called when the state or the addresses have changed.
     public var onChange: (@NetworkActor () -> Void)?
     private let connections: Connections
-    private let endpoint: Endpoint
+    private let stun: STUNService
     private let surroundings: Surroundings
     private var machine = ReachabilityMachine()
     private var awaited: [STUNTransactionID: Arrival] = [:]
@@ -53,10 +54,12 @@ public final class Reachability {
         public init() {}
     }
 
-    public init(_ connections: Connections, endpoint: Endpoint, surroundings: Surroundings = Surroundings()) {
+    public init(
+        _ connections: Connections, stun: STUNService, surroundings: Surroundings = Surroundings()
+    ) {
         self.surroundings = surroundings
+        self.stun = stun
         self.connections = connections
-        self.endpoint = endpoint
     }
 
     private var clock: any NetworkClock { connections.clock }
@@ -68,10 +71,6 @@ public final class Reachability {
     public var refuted: Set<SocketAddress> { machine.refuted }
 
     public func start() {
-        let next = endpoint.onForeignDatagram
-        endpoint.onForeignDatagram = { [weak self] datagram in
-            guard let self, take(datagram) else { return next?(datagram) ?? () }
-        }
         for session in connections.sessions { opened(session) }
         connections.onSession { [weak self] session in self?.opened(session) }
     }
@@ -146,8 +145,8 @@ public final class Reachability {
             DialBackProbe(port: port, nonce: .random(using: &random))
         }
         let all = Waiter<Void>()
-        for probe in probes { awaited[probe.nonce] = Arrival(all) }
-        defer { for probe in probes { awaited[probe.nonce] = nil } }
+        for probe in probes { wait(for: probe.nonce, of: all) }
+        defer { for probe in probes { forget(probe.nonce) } }
         let observed = try await report(on: session, probes)
         let patience = clock.schedule(after: Self.arrivalDeadline) { all.resume(returning: ()) }
         defer { clock.cancel(patience) }
@@ -212,13 +211,21 @@ public final class Reachability {
         probes.allSatisfy { awaited[$0.nonce]?.from != nil }
     }
 
-    /// - Returns: whether the datagram is an indication that is waited for.
-    private func take(_ datagram: ForeignDatagram) -> Bool {
-        guard !awaited.isEmpty, STUNMessage.isLikely(datagram.bytes), let message = try? STUNMessage(datagram.bytes),
-            message.kind == .indication, let arrival = awaited[message.transaction]
-        else { return false }
-        arrival.from = arrival.from ?? datagram.remote
+    private func wait(for nonce: STUNTransactionID, of all: Waiter<Void>) {
+        awaited[nonce] = Arrival(all)
+        stun.expect(nonce) { [weak self] message, datagram in
+            if message.kind == .indication { self?.arrived(message.transaction, from: datagram.remote) }
+        }
+    }
+
+    private func forget(_ nonce: STUNTransactionID) {
+        awaited[nonce] = nil
+        stun.forget(nonce)
+    }
+
+    private func arrived(_ nonce: STUNTransactionID, from remote: SocketAddress) {
+        guard let arrival = awaited[nonce] else { return }
+        arrival.from = arrival.from ?? remote
         if awaited.values.allSatisfy({ $0.all !== arrival.all || $0.from != nil }) { arrival.all.resume(returning: ()) }
-        return true
     }
 }

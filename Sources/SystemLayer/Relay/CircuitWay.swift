@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 internal import QUIC
 
 /// A circuit that this node asked a relay for, and the stream that stands for it.

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// What was asked for within the last minute: no more than a limit in any sixty seconds, whatever the limit: pure.
 ///

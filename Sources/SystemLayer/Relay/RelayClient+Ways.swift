@@ -1,5 +1,5 @@
+internal import DeP2PReactor
 internal import Identity
-internal import QUIC
 
 /// Several ways to one relay: learned from it, and chosen anew when UDP works again.
 extension RelayClient {

@@ -1,3 +1,4 @@
+internal import DeP2PReactor
 internal import QUIC
 
 /// The door of /dep2p/sys/relay/1.0.0: what a stream is about follows from its first message.

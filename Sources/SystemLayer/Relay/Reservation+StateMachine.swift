@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// A client's reservations with the relays that it knows, in order of preference: pure.
 ///

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Counts by subject and by subnet, members and strangers apart: neither fills the other's quota.
 struct SubjectCounts {

@@ -1,3 +1,4 @@
+public import DeP2PReactor
 public import QUIC
 internal import Wire
 

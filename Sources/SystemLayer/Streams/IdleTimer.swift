@@ -1,3 +1,4 @@
+public import DeP2PReactor
 public import QUIC
 
 /// Resets a stream on which nothing has happened for a while.

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PReactor
 
 /// Counts the streams of one protocol that are served at once on each session.
 @NetworkActor

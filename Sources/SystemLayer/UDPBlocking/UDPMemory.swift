@@ -1,5 +1,6 @@
+public import DeP2PReactor
 package import DeP2PStorage
-public import QUIC
+internal import QUIC
 
 /// Remembers on which networks UDP is blocked, as long as its store does.
 @NetworkActor

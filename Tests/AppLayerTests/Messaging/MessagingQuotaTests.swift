@@ -1,5 +1,5 @@
+import DeP2PReactor
 import Identity
-import QUIC
 import SessionTestSupport
 import SystemLayer
 import Testing

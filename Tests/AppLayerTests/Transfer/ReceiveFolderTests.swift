@@ -1,3 +1,4 @@
+import DeP2PReactor
 import Glibc
 import Identity
 import QUIC

@@ -1,3 +1,5 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Glibc
 import Identity
 import QUIC

@@ -1,6 +1,6 @@
+import DeP2PReactor
 import Glibc
 import Identity
-import QUIC
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import AppLayer
 import DeP2P
+import DeP2PReactor
 import Identity
 import QUIC
 import SystemLayer

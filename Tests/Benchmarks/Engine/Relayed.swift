@@ -1,4 +1,5 @@
 import DeP2P
+import DeP2PReactor
 import Identity
 import QUIC
 import SystemLayer

@@ -1,3 +1,4 @@
+import DeP2PReactor
 import Dispatch
 import Glibc
 import Identity

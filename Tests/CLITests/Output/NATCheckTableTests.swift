@@ -1,6 +1,6 @@
 import DeP2P
+import DeP2PReactor
 import Identity
-import QUIC
 import SystemLayer
 import Testing
 

@@ -1,5 +1,5 @@
+import DeP2PReactor
 import Glibc
-import QUIC
 import Testing
 
 @testable import CLI

@@ -1,3 +1,4 @@
+import DeP2PReactor
 import Testing
 
 @testable import QUIC

@@ -1,4 +1,7 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
+import TestSupport
 import Testing
 
 @testable import QUIC
@@ -210,11 +213,4 @@ struct EndpointAnswerTests {
             #expect(pair.server.connections.isEmpty)
         }
     }
-}
-
-/// A variable shared by closures of the network thread.
-@NetworkActor
-final class Box<Value> {
-    var value: Value
-    init(_ value: Value) { self.value = value }
 }

@@ -1,4 +1,6 @@
+import DeP2PReactor
 import Identity
+import TestSupport
 import Testing
 
 @testable import QUIC

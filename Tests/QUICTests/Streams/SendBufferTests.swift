@@ -1,4 +1,5 @@
 import CQUICShim
+import DeP2PSimulation
 import Testing
 
 @testable import QUIC

@@ -1,6 +1,9 @@
 import CQUICShim
+import DeP2PReactor
+import DeP2PSimulation
 import Glibc
 import Identity
+import TestSupport
 import Testing
 
 @testable import QUIC

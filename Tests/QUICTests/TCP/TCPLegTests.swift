@@ -1,3 +1,5 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Glibc
 import Identity
 import Testing
@@ -150,7 +152,7 @@ struct TCPLegTests {
 
     @Test func anUnusedConnectionIsClosed() async throws {
         let relay = try TCPRelay()
-        let context = try TLSContext(.client)
+        let context = try TLSContext.client()
         let network = SimulatedNetwork(seed: 1)
         let leg = try TCPLeg(
             connectingTo: relay.tcpAddress, context: context, clock: network)
@@ -166,7 +168,7 @@ struct TCPLegTests {
         let relay = try TCPRelay()
         let silent = try TCPListener(bind: [SocketAddress(.v4Loopback, port: 0)])
         let network = SimulatedNetwork(seed: 1)
-        let context = try TLSContext(.client)
+        let context = try TLSContext.client()
         // The kernel completes the TCP handshake; nobody ever accepts.
         let leg = try TCPLeg(connectingTo: silent.localAddresses[0], context: context, clock: network)
         leg.start(relay.endpoint)

@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import Identity
 import Testing
 

@@ -1,3 +1,4 @@
+import DeP2PReactor
 import Identity
 import QUIC
 import SessionTestSupport

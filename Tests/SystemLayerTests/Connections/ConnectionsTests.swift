@@ -1,5 +1,6 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
-import QUIC
 import SessionTestSupport
 import Testing
 

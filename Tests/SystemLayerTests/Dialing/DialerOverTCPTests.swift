@@ -1,5 +1,5 @@
+import DeP2PReactor
 import Identity
-import QUIC
 import Testing
 
 @testable import SystemLayer

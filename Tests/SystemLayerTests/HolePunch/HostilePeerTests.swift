@@ -1,4 +1,7 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
+import QUIC
 import Testing
 
 @testable import QUIC
@@ -68,7 +71,7 @@ import Testing
             var random = SeededBytes(seed: 4)
             var recorded: [[UInt8]] = []
             world.network.filter = { bytes, _, to in
-                if bytes.first == ProbePacket.firstByte, to == near.node.socket { recorded.append(bytes) }
+                if bytes.first == DatagramKind.pathProbeByte, to == near.node.socket { recorded.append(bytes) }
                 return true
             }
             let (session, _) = try await world.connect(near, far)

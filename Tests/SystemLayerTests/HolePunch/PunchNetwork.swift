@@ -1,3 +1,5 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
 import QUIC
 import Testing
@@ -118,7 +120,7 @@ final class PunchNode {
         self.gateway = gateway
         if isMember { node.connections.onSession { $0.endAdmission(admitted: true) } }
         punch = HolePunch(
-            node.connections, endpoint: node.endpoint, relays: node.client,
+            node.connections, endpoint: node.endpoint, stun: STUNService(node.endpoint), relays: node.client,
             surroundings: HolePunch.Surroundings(
                 interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { relays.map(\.socket) },
                 relays: { _ in relays.map(\.address) }, usesStraightPaths: usesStraightPaths,

@@ -1,6 +1,6 @@
+import DeP2PReactor
 import DeP2PStorage
 import Identity
-import QUIC
 import Testing
 
 @testable import SystemLayer

@@ -1,4 +1,4 @@
-import QUIC
+import DeP2PReactor
 import Testing
 
 @testable import SystemLayer

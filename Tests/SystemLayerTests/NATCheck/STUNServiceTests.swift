@@ -1,3 +1,5 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
 import QUIC
 import Testing
@@ -15,7 +17,7 @@ import Testing
         _ network: SimulatedNetwork, at target: SocketAddress, _ attributes: [STUNAttribute],
         from client: DatagramSocket
     ) async throws -> (STUNMessage, SocketAddress) {
-        let answer = Waiter<ForeignDatagram>()
+        let answer = Waiter<Datagram>()
         client.onDatagram = { answer.resume(returning: $0) }
         let id = STUNTransactionID(high: 1, low: 2)
         client.send(STUNMessage.bindingRequest(id, attributes).bytes, to: target)
@@ -80,6 +82,34 @@ import Testing
                 #expect(!plain.attributes.contains { $0.type == STUNAttribute.Code.alternatePort })
             }
             #expect(opened == 1)
+        }
+    }
+
+    @Test("a transaction's messages go to who expects them, requests are answered whoever does")
+    func expected() async throws {
+        let network = await SimulatedNetwork(seed: 1)
+        try await network.run {
+            let endpoint = try Endpoint(
+                key: .generate(), driver: network.makeDriver(address: Self.node), clock: network)
+            let service = STUNService(endpoint)
+            endpoint.start()
+            defer { withExtendedLifetime(service) { endpoint.close() } }
+            let client = DatagramSocket(network.makeDriver(address: Self.client))
+            let id = STUNTransactionID(high: 1, low: 2)
+            var heard: [SocketAddress] = []
+            service.expect(id) { message, datagram in
+                #expect(message.kind == .indication)
+                heard.append(datagram.remote)
+            }
+            for transaction in [STUNTransactionID(high: 3, low: 4), id] {
+                client.send(STUNMessage(.indication, transaction: transaction).bytes, to: Self.node)
+            }
+            #expect(try await ask(network, at: Self.node, [], from: client).1 == Self.node)
+            #expect(heard == [Self.client])
+            service.forget(id)
+            client.send(STUNMessage(.indication, transaction: id).bytes, to: Self.node)
+            try await network.sleep(for: .seconds(1))
+            #expect(heard.count == 1)
         }
     }
 }

@@ -1,5 +1,5 @@
+import DeP2PReactor
 import Identity
-import QUIC
 
 @testable import SystemLayer
 

@@ -1,3 +1,5 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
 import QUIC
 import SessionTestSupport

@@ -1,3 +1,5 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
 import QUIC
 import Testing
@@ -85,7 +87,7 @@ import Testing
         let network = await SimulatedNetwork(seed: 1)
         try await network.run {
             let gateway = Gateway(on: network, lifetime: 1200)
-            let heard = SocketAddress(Self.client.ip, port: PCP.announcementPort)
+            let heard = SocketAddress(Self.client.ip, port: PCP.announcements.port)
             let mapper = PortMapper(
                 internalPort: 4001, gateway: Self.gatewayAddress, client: Self.client.ip,
                 socket: DatagramSocket(network.makeDriver(address: Self.client)),

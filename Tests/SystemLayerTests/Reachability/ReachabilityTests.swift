@@ -1,3 +1,5 @@
+import DeP2PReactor
+import DeP2PSimulation
 import Identity
 import QUIC
 import Testing
@@ -43,7 +45,7 @@ import Testing
             surroundings.own = { own }
             surroundings.isChosen = { _ in isChosen }
             surroundings.filtering = { _ in filtering }
-            reachability = Reachability(connections, endpoint: endpoint, surroundings: surroundings)
+            reachability = Reachability(connections, stun: stun, surroundings: surroundings)
             reachability.onChange = { [weak self] in self?.changes += 1 }
             reachability.start()
             endpoint.start()

@@ -1,5 +1,5 @@
+import DeP2PReactor
 import DeP2PStorage
-import QUIC
 import Testing
 
 @testable import SystemLayer

@@ -1,0 +1,23 @@
+#define _GNU_SOURCE
+#include "creactor.h"
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+int dep2p_wake_create(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+void dep2p_wake_signal(int descriptor) { eventfd_write(descriptor, 1); }
+
+void dep2p_wake_drain(int descriptor) {
+    eventfd_t value;
+    eventfd_read(descriptor, &value);
+}
+
+int dep2p_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+void dep2p_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int dep2p_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns) {
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    return epoll_pwait2(epoll, events, capacity, timeout_ns < 0 ? NULL : &timeout, NULL);
+}

@@ -1,0 +1,61 @@
+/// The thread that owns everything that touches the network.
+///
+/// Every stateful class of the engine is isolated to this actor: calls between them are plain synchronous calls,
+/// checked by the compiler, and need no locks. Work that blocks (files, hashing, key stretching) leaves it through
+/// ``offload(_:)``. The actor's executor is the packet driver's own thread, so a received datagram reaches a waiting
+/// task without crossing threads.
+@globalActor
+public actor NetworkActor {
+    public static let shared = NetworkActor()
+    package static let executor = NetworkExecutor()
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
+        Self.executor.asUnownedSerialExecutor()
+    }
+
+    /// Runs `body` synchronously when the caller is already on the network thread; traps when it is not.
+    ///
+    /// For entry points that the type system cannot follow: C callbacks and the executor's own loop.
+    package static func assumeIsolated<Result: Sendable>(_ body: @NetworkActor () throws -> Result) rethrows -> Result {
+        typealias Plain = () throws -> Result
+        executor.checkIsolated()
+        // The isolation of a function type is not part of its calling convention; the check above proves that
+        // this thread is the executor's (SE-0392 and SE-0424; MainActor.assumeIsolated does the same).
+        return try withoutActuallyEscaping(body) { escaping in
+            try unsafeBitCast(escaping, to: Plain.self)()
+        }
+    }
+
+    /// Runs `action` once, after the tasks that are ready now have run and before the thread next waits.
+    ///
+    /// What many small writes of one turn need is done once for all of them this way.
+    @NetworkActor
+    package static func beforeWaiting(_ action: @escaping @NetworkActor () -> Void) {
+        executor.beforeWaiting.append(action)
+    }
+}
+
+extension NetworkActor {
+    /// The network thread as the executor that a task prefers: see ``networkTask(_:)``.
+    public static var taskExecutor: any TaskExecutor { executor }
+}
+
+/// Starts a task that lives on the network thread.
+///
+/// A continuation resumes its task on the task's preferred executor first, and only then on its actor's: without this
+/// preference every wait ends with a detour through the global thread pool, which costs two thread switches, and in a
+/// simulation lets virtual time run on meanwhile.
+@discardableResult
+public func networkTask<Success: Sendable>(
+    _ operation: @escaping @NetworkActor @Sendable () async throws -> Success
+) -> Task<Success, any Error> {
+    Task(executorPreference: NetworkActor.taskExecutor, operation: operation)
+}
+
+/// As ``networkTask(_:)`` for what does not throw.
+@discardableResult
+public func networkTask<Success: Sendable>(
+    _ operation: @escaping @NetworkActor @Sendable () async -> Success
+) -> Task<Success, Never> {
+    Task(executorPreference: NetworkActor.taskExecutor, operation: operation)
+}

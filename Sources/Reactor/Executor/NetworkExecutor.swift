@@ -1,0 +1,203 @@
+internal import CReactor
+import Glibc
+import Synchronization
+
+/// The network thread: runs the actor's jobs, expires timers, waits on epoll, and steps simulated networks when idle.
+///
+/// One turn: jobs until none is ready → the actions of ``beforeWaiting`` → due timers → epoll (without waiting when a
+/// simulated network still has something to do) → that network's next step when nothing real was ready.
+package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
+    // Proof for @unchecked: `inbox` is guarded by its mutex and `sleeping` by being inside it; every other property
+    // is touched only on the executor's own thread (checkIsolated in the accessors' actor).
+
+    private struct Inbox {
+        var jobs: [UnownedJob] = []
+        var sleeping = false
+    }
+
+    private let inbox = Mutex(Inbox())
+    private let wakeDescriptor: Int32
+    private let epoll: Int32
+    // Proof for unsafe: written by `init` alone. Whoever reads it has got the executor from an initialized static, and
+    // jobs come through the inbox's mutex, both after that.
+    private nonisolated(unsafe) var thread = pthread_t()
+
+    // Owned by the thread.
+    var beforeWaiting: [@NetworkActor () -> Void] = []
+    var externalWork = 0
+    private var timers = TimerQueue<@NetworkActor () -> Void>()
+    private var handlers: [Int32: @NetworkActor (PollEvents) -> Void] = [:]
+    private var simulations: [ObjectIdentifier: any Simulation] = [:]
+
+    init() {
+        wakeDescriptor = dep2p_wake_create()
+        epoll = dep2p_epoll_create()
+        precondition(wakeDescriptor >= 0 && epoll >= 0, "no descriptor left for the network thread")
+        control(EPOLL_CTL_ADD, wakeDescriptor, EPOLLIN.rawValue)
+        let started = pthread_create(
+            &thread, nil,
+            { context in
+                guard let context else { return nil }
+                dep2p_name_thread("dep2p-network")
+                Unmanaged<NetworkExecutor>.fromOpaque(context).takeUnretainedValue().run()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
+        precondition(started == 0, "cannot start the network thread")
+    }
+
+    static func monotonicNow() -> NetworkInstant {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return NetworkInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+    }
+
+    // MARK: SerialExecutor
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let wake = inbox.withLock { inbox in
+            inbox.jobs.append(job)
+            defer { inbox.sleeping = false }
+            return inbox.sleeping
+        }
+        if wake { dep2p_wake_signal(wakeDescriptor) }
+    }
+
+    package func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
+
+    package func checkIsolated() {
+        precondition(pthread_equal(pthread_self(), thread) != 0, "not on the network thread")
+    }
+
+    package func isIsolatingCurrentContext() -> Bool? {
+        pthread_equal(pthread_self(), thread) != 0
+    }
+
+    // MARK: The loop
+
+    private func run() {
+        thread = pthread_self()
+        var events = [epoll_event](repeating: epoll_event(), count: 64)
+        while true {
+            runJobs()
+            runBeforeWaiting()
+            let idleStep = externalWork == 0 && !waitingSimulations().isEmpty
+            let mustPoll = idleStep || !beforeWaiting.isEmpty
+            let timeout = mustPoll ? 0 : timeUntilNextTimer()
+            guard timeout == 0 || prepareToSleep() else { continue }
+            let count = dep2p_epoll_wait(epoll, &events, Int32(events.count), timeout)
+            inbox.withLock { $0.sleeping = false }
+            for event in events.prefix(Int(max(count, 0))) { dispatch(event) }
+            runDueTimers()
+            if idleStep, count <= 0, beforeWaiting.isEmpty, !hasJobs() { advanceSimulations() }
+        }
+    }
+
+    /// Runs jobs until none is ready: what one job makes ready runs before the thread looks at the network again.
+    private func runJobs() {
+        while true {
+            let jobs = inbox.withLock { inbox in
+                let jobs = inbox.jobs
+                inbox.jobs.removeAll(keepingCapacity: true)
+                return jobs
+            }
+            if jobs.isEmpty { return }
+            for job in jobs {
+                job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            }
+        }
+    }
+
+    /// Runs the actions of this turn; what they add waits for the next, after a look at the network.
+    private func runBeforeWaiting() {
+        guard !beforeWaiting.isEmpty else { return }
+        let actions = beforeWaiting
+        beforeWaiting.removeAll(keepingCapacity: true)
+        NetworkActor.assumeIsolated { for action in actions { action() } }
+    }
+
+    private func hasJobs() -> Bool { inbox.withLock { !$0.jobs.isEmpty } }
+
+    /// False when a job arrived meanwhile.
+    private func prepareToSleep() -> Bool {
+        inbox.withLock { inbox in
+            inbox.sleeping = inbox.jobs.isEmpty
+            return inbox.sleeping
+        }
+    }
+
+    /// Nanoseconds to wait; negative for ever.
+    private func timeUntilNextTimer() -> Int64 {
+        guard let deadline = timers.earliest() else { return -1 }
+        let now = Self.monotonicNow()
+        return deadline <= now ? 0 : Int64(clamping: deadline.nanoseconds - now.nanoseconds)
+    }
+
+    private func dispatch(_ event: epoll_event) {
+        let descriptor = event.data.fd
+        if descriptor == wakeDescriptor {
+            return dep2p_wake_drain(wakeDescriptor)
+        }
+        guard let handler = handlers[descriptor] else { return }
+        NetworkActor.assumeIsolated { handler(PollEvents(rawValue: event.events)) }
+    }
+
+    private func runDueTimers() {
+        let now = Self.monotonicNow()
+        while let action = timers.popDue(at: now) {
+            NetworkActor.assumeIsolated { action() }
+        }
+    }
+
+    private func advanceSimulations() {
+        for simulation in waitingSimulations() {
+            NetworkActor.assumeIsolated { simulation.advance() }
+        }
+    }
+
+    private func waitingSimulations() -> [any Simulation] {
+        simulations.values.filter { simulation in NetworkActor.assumeIsolated { simulation.wantsToAdvance } }
+    }
+
+    // MARK: Registration, on the thread
+
+    func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
+        timers.insert(action, at: deadline)
+    }
+
+    func cancel(_ token: TimerToken) { timers.remove(token) }
+
+    func add(descriptor: Int32, events: PollEvents, handler: @escaping @NetworkActor (PollEvents) -> Void) {
+        handlers[descriptor] = handler
+        control(EPOLL_CTL_ADD, descriptor, events.rawValue)
+    }
+
+    func change(descriptor: Int32, events: PollEvents) { control(EPOLL_CTL_MOD, descriptor, events.rawValue) }
+
+    func remove(descriptor: Int32) {
+        handlers[descriptor] = nil
+        control(EPOLL_CTL_DEL, descriptor, 0)
+    }
+
+    func add(_ simulation: any Simulation) { simulations[ObjectIdentifier(simulation)] = simulation }
+    func remove(_ simulation: any Simulation) { simulations[ObjectIdentifier(simulation)] = nil }
+
+    private func control(_ operation: Int32, _ descriptor: Int32, _ events: UInt32) {
+        var event = epoll_event(events: events, data: epoll_data_t(fd: descriptor))
+        epoll_ctl(epoll, operation, descriptor, &event)
+    }
+}
+
+/// The machine's monotonic clock on the network thread.
+@NetworkActor
+public final class SystemNetworkClock: NetworkClock {
+    public static let shared = SystemNetworkClock()
+
+    public var now: NetworkInstant { NetworkExecutor.monotonicNow() }
+
+    public func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
+        NetworkActor.executor.schedule(at: deadline, action)
+    }
+
+    public func cancel(_ token: TimerToken) { NetworkActor.executor.cancel(token) }
+}

@@ -1,0 +1,33 @@
+internal import Glibc
+
+/// An address that could not be bound.
+public struct BindError: Error, Equatable, Sendable, CustomStringConvertible {
+    public let address: SocketAddress
+    public let errno: Int32
+
+    public var description: String { "cannot listen on \(address): \(String(cString: strerror(errno)))" }
+}
+
+/// A stream socket that could not be had, or broke.
+package struct SocketError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Equatable, Sendable {
+        case refused
+        case timeout
+        case unreachable
+        case noResources
+    }
+
+    package let code: Code
+    package let description: String
+
+    package init(_ code: Code, _ description: String) { (self.code, self.description) = (code, description) }
+
+    /// Why a TCP connection did not come about.
+    init(connectingTo remote: SocketAddress, errno: Int32) {
+        switch errno {
+        case ECONNREFUSED: self.init(.refused, "nothing listens on TCP at \(remote)")
+        case ETIMEDOUT: self.init(.timeout, "no answer over TCP from \(remote)")
+        default: self.init(.unreachable, "no TCP connection to \(remote): \(String(cString: strerror(errno)))")
+        }
+    }
+}

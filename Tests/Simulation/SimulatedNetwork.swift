@@ -1,0 +1,210 @@
+public import DeP2PReactor
+public import Identity
+
+/// A network in memory on virtual time: latency, jitter, loss, duplication, reordering and MTU, replayed from a seed.
+///
+/// It is also the clock of everything that runs on it. Time moves only inside ``run(_:)``, and only when nothing is
+/// left to do at the present instant, so an hour passes in as long as its events take to compute.
+@NetworkActor
+public final class SimulatedNetwork: NetworkClock {
+    /// How datagrams fare between two addresses.
+    public struct Link: Sendable {
+        /// One way.
+        public var latency: Duration = .milliseconds(20)
+        /// Added uniformly from zero to this.
+        public var jitter: Duration = .zero
+        /// Probabilities, 0 to 1.
+        public var loss = 0.0
+        public var duplication = 0.0
+        /// The probability of being delayed by another ``latency``, and so overtaken.
+        public var reordering = 0.0
+        /// The largest UDP payload that passes.
+        public var mtu = 1_472
+        /// Bits per second each way; `nil` is unlimited. A full queue of ``queue`` drops.
+        public var bandwidth: Double?
+        public var queue: Duration = .milliseconds(100)
+
+        public init() {}
+    }
+
+    private struct Packet {
+        let bytes: [UInt8]
+        let from: SocketAddress
+        let to: SocketAddress
+        let ecn: UInt8
+    }
+
+    public private(set) var now = NetworkInstant(nanoseconds: 1_000_000_000)
+    public var link = Link()
+    /// Overrides ``link`` for datagrams from the first address to the second.
+    public var links: [Route: Link] = [:]
+    /// Sees each datagram before it travels; `false` drops it.
+    public var filter: (@NetworkActor (_ bytes: [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Bool)?
+    /// Sees each datagram before it travels, and may change its bytes: a node on the way that tampers.
+    public var tamper: (@NetworkActor (_ bytes: inout [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Void)?
+    /// NATs: what their hosts send to the world appears at their external addresses.
+    public private(set) var gateways: [SimulatedGateway] = []
+    public private(set) var delivered: UInt64 = 0
+    public private(set) var lost: UInt64 = 0
+
+    private var random: SplitMix64
+    private var timers = TimerQueue<@NetworkActor () -> Void>()
+    private var drivers: [SocketAddress: SimulatedDriver] = [:]
+    private var busyUntil: [Route: NetworkInstant] = [:]
+    private var running = 0
+
+    public struct Route: Hashable, Sendable {
+        let from: IPAddress
+        let to: IPAddress
+
+        public init(from: IPAddress, to: IPAddress) {
+            self.from = from
+            self.to = to
+        }
+    }
+
+    public init(seed: UInt64) {
+        random = SplitMix64(state: seed)
+    }
+
+    /// A host's socket at `address`.
+    public func makeDriver(address: SocketAddress) -> SimulatedDriver {
+        let driver = SimulatedDriver(network: self, address: address)
+        drivers[address] = driver
+        return driver
+    }
+
+    public func add(_ gateway: SimulatedGateway) { gateways.append(gateway) }
+
+    func remove(_ driver: SimulatedDriver) { drivers[driver.address] = nil }
+
+    /// Runs `body`, moving virtual time whenever it and everything else on the network thread waits.
+    public func run<Result: Sendable>(_ body: @NetworkActor @Sendable () async throws -> Result) async rethrows
+        -> Result
+    {
+        running += 1
+        if running == 1 { NetworkActor.add(self) }
+        defer {
+            running -= 1
+            if running == 0 { NetworkActor.remove(self) }
+        }
+        return try await withTaskExecutorPreference(NetworkActor.taskExecutor) { try await body() }
+    }
+
+    public func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
+        timers.insert(action, at: deadline)
+    }
+
+    public func cancel(_ token: TimerToken) { timers.remove(token) }
+
+    // MARK: Travel
+
+    public func send(_ bytes: [UInt8], from: SocketAddress, to: SocketAddress, ecn: UInt8) {
+        guard let from = translated(from, to: to) else { return lost += 1 }
+        let route = Route(from: from.ip, to: to.ip)
+        let link = links[route] ?? link
+        if let filter, !filter(bytes, from, to) { return lost += 1 }
+        var bytes = bytes
+        tamper?(&bytes, from, to)
+        guard bytes.count <= link.mtu, random.unit() >= link.loss else { return lost += 1 }
+        guard let delay = queueing(bytes.count, route, link) else { return lost += 1 }
+        deliver(Packet(bytes: bytes, from: from, to: to, ecn: ecn), after: delay + travelTime(link))
+        if random.unit() < link.duplication {
+            deliver(Packet(bytes: bytes, from: from, to: to, ecn: ecn), after: delay + travelTime(link))
+        }
+    }
+
+    private func travelTime(_ link: Link) -> Duration {
+        var time = link.latency
+        if link.jitter > .zero { time += link.jitter * random.unit() }
+        if link.reordering > 0, random.unit() < link.reordering { time += link.latency }
+        return time
+    }
+
+    private func queueing(_ count: Int, _ route: Route, _ link: Link) -> Duration? {
+        guard let bandwidth = link.bandwidth else { return .zero }
+        let start = max(busyUntil[route] ?? now, now)
+        let wait = start.duration(since: now)
+        guard wait <= link.queue else { return nil }
+        let finish = start.advanced(by: .seconds(Double(count * 8) / bandwidth))
+        busyUntil[route] = finish
+        return finish.duration(since: now)
+    }
+
+    private func deliver(_ packet: Packet, after delay: Duration) {
+        _ = timers.insert({ [weak self] in self?.arrive(packet) }, at: now.advanced(by: delay))
+    }
+
+    /// The source of a datagram as it leaves its subnet; `nil` when it cannot.
+    private func translated(_ from: SocketAddress, to: SocketAddress) -> SocketAddress? {
+        let gateway = gateways.first { $0.isInside(from.ip) }
+        guard gateway?.isInside(to.ip) != true else { return from }
+        // Private addresses mean nothing elsewhere.
+        guard !gateways.contains(where: { $0.isInside(to.ip) }) else { return nil }
+        guard let gateway else { return from }
+        return gateway.outbound(from, to: to)
+    }
+
+    private func arrive(_ packet: Packet) {
+        var to = packet.to
+        if let gateway = gateways.first(where: { $0.external == to.ip }) {
+            guard let inside = gateway.inbound(to, from: packet.from) else { return lost += 1 }
+            to = inside
+        }
+        guard let driver = drivers[to] else { return lost += 1 }
+        delivered += 1
+        driver.arrive(packet.bytes, from: packet.from, ecn: packet.ecn)
+    }
+}
+
+extension SimulatedNetwork: Simulation {
+    package var wantsToAdvance: Bool { running > 0 && timers.count > 0 }
+
+    /// Moves to the next instant at which something happens, and lets all of it happen.
+    package func advance() {
+        guard let next = timers.earliest() else { return }
+        if next > now { now = next }
+        while let action = timers.popDue(at: now) { action() }
+    }
+}
+
+/// One host's socket on a ``SimulatedNetwork``.
+@NetworkActor
+public final class SimulatedDriver: PacketDriver {
+    public let address: SocketAddress
+    private let network: SimulatedNetwork
+    private weak var sink: (any PacketSink)?
+    private var isClosed = false
+
+    init(network: SimulatedNetwork, address: SocketAddress) {
+        self.network = network
+        self.address = address
+    }
+
+    public var localAddresses: [SocketAddress] { [address] }
+    public func start(_ sink: any PacketSink) { self.sink = sink }
+    public func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
+
+    public func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        sink = nil
+        network.remove(self)
+    }
+
+    public func send(_ burst: PacketBurst) -> SendOutcome {
+        guard !isClosed else { return .sent }
+        var offset = 0
+        while offset < burst.bytes.count {
+            let end = min(offset + burst.segment, burst.bytes.count)
+            network.send(Array(burst.bytes[offset..<end]), from: address, to: burst.remote, ecn: burst.ecn)
+            offset = end
+        }
+        return .sent
+    }
+
+    func arrive(_ bytes: [UInt8], from: SocketAddress, ecn: UInt8) {
+        var bytes = bytes
+        bytes.withUnsafeMutableBytes { sink?.receive($0, local: address, remote: from, ecn: ecn) }
+    }
+}
