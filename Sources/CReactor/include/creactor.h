@@ -99,6 +99,16 @@ int dep2p_tcp_connect_error(int descriptor);
 /// Closes after what was written, rather than with a reset.
 void dep2p_tcp_close(int descriptor);
 
+// ---- Unix sockets (unix.c) ----
+
+/// A listening, non-blocking stream socket at a path that only its owner may connect to. One that was left behind, which
+/// nobody listens at, is replaced. -errno on failure: -ENAMETOOLONG beyond 107 bytes.
+int dep2p_unix_listen(const char *path, int backlog);
+/// One connection off the queue, non-blocking; -errno, -EAGAIN when none waits.
+int dep2p_unix_accept(int descriptor);
+/// A connected, non-blocking socket; -errno, -EAGAIN when the listener's queue is full.
+int dep2p_unix_connect(const char *path);
+
 // ---- TLS 1.3 over TCP (tls.c) ----
 
 typedef struct ssl_ctx_st dep2p_tls_context;

@@ -26,7 +26,7 @@ extension QUICError {
             case .refused: .refused
             case .timeout: .timeout
             case .unreachable: .unreachable
-            case .noResources: .internalError
+            case .noResources, .cannotListen, .broken, .closed: .internalError
             }
         self.init(code, error.description)
     }

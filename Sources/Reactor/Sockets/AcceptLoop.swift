@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Takes connections off a listening socket, some a turn.
+/// Takes connections off a listening socket, some a turn: what ``TCPAcceptor`` and ``UnixAcceptor`` share.
 ///
 /// Owns the descriptor. Calling order: ``init(_:clock:)``, ``start(_:)`` once, ``close()``.
 @NetworkActor

@@ -15,6 +15,12 @@ package struct SocketError: Error, Equatable, Sendable, CustomStringConvertible 
         case timeout
         case unreachable
         case noResources
+        /// The path of a Unix socket cannot be listened at.
+        case cannotListen
+        /// The other side reset the connection, or its network did.
+        case broken
+        /// This side closed it.
+        case closed
     }
 
     package let code: Code
@@ -28,6 +34,14 @@ package struct SocketError: Error, Equatable, Sendable, CustomStringConvertible 
         case ECONNREFUSED: self.init(.refused, "nothing listens on TCP at \(remote)")
         case ETIMEDOUT: self.init(.timeout, "no answer over TCP from \(remote)")
         default: self.init(.unreachable, "no TCP connection to \(remote): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Why a Unix socket could not be connected to.
+    init(connectingTo path: String, errno: Int32) {
+        switch errno {
+        case ECONNREFUSED, ENOENT: self.init(.refused, "nothing listens at \(path)")
+        default: self.init(.unreachable, "cannot connect to \(path): \(String(cString: strerror(errno)))")
         }
     }
 }

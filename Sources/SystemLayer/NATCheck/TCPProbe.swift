@@ -1,5 +1,4 @@
 internal import DeP2PReactor
-internal import Glibc
 internal import Identity
 
 /// Whether TCP leads somewhere where UDP does not, and whether it is the server that answers there.
@@ -46,7 +45,9 @@ public enum TCPProbe {
         let targets = report.observers > 0 ? observers.tcp : targets(observers)
         guard !targets.isEmpty else { return }
         let outcomes = try await withThrowingTaskGroup(of: (SocketAddress, Outcome).self) { group in
-            for target in targets { group.addTask { (target, try await offload { connect(target) }) } }
+            for target in targets {
+                group.addTask(executorPreference: NetworkActor.taskExecutor) { (target, try await connect(target)) }
+            }
             var outcomes: [SocketAddress: Outcome] = [:]
             for try await (target, outcome) in group { outcomes[target] = outcome }
             return outcomes
@@ -86,58 +87,19 @@ public enum TCPProbe {
             .drop { $0 != ":" }.dropFirst().drop { $0 == " " }
     }
 
-    // MARK: The connection, which blocks
-
-    private static func connect(_ target: SocketAddress) -> Outcome {
-        let family = target.ip.family == .v4 ? AF_INET : AF_INET6
-        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC | O_NONBLOCK, 0)
-        guard descriptor >= 0 else { return .failed }
-        defer { close(descriptor) }
-        guard start(descriptor, target), wait(descriptor, for: POLLOUT), failure(of: descriptor) == 0 else {
-            return .failed
+    /// One connection, at most ``patience`` for it and again for an answer.
+    ///
+    /// - Throws: `CancellationError`.
+    @NetworkActor
+    private static func connect(_ target: SocketAddress) async throws -> Outcome {
+        let clock = SystemNetworkClock.shared
+        let socket = try? await clock.withDeadline(patience) { try await StreamSocket.connect(to: target) }
+        defer { socket?.close() }
+        let answer = try? await clock.withDeadline(patience) { () async throws -> [UInt8]? in
+            try await socket?.write(request)
+            return try await socket?.read(upTo: answerLength)
         }
-        guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count,
-            wait(descriptor, for: POLLIN)
-        else { return .connected([]) }
-        var answer = [UInt8](repeating: 0, count: answerLength)
-        let count = recv(descriptor, &answer, answer.count, 0)
-        return .connected(Array(answer.prefix(max(0, count))))
-    }
-
-    private static func start(_ descriptor: Int32, _ target: SocketAddress) -> Bool {
-        let status: Int32
-        if target.ip.family == .v4 {
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = target.port.bigEndian
-            address.sin_addr.s_addr = UInt32(truncatingIfNeeded: target.ip.low).bigEndian
-            status = connect(descriptor, &address)
-        } else {
-            var address = sockaddr_in6()
-            address.sin6_family = sa_family_t(AF_INET6)
-            address.sin6_port = target.port.bigEndian
-            address.sin6_scope_id = target.scope
-            withUnsafeMutableBytes(of: &address.sin6_addr) { $0.copyBytes(from: target.ip.bytes) }
-            status = connect(descriptor, &address)
-        }
-        return status == 0 || errno == EINPROGRESS
-    }
-
-    private static func connect<Address>(_ descriptor: Int32, _ address: inout Address) -> Int32 {
-        withUnsafeBytes(of: &address) { bytes in
-            // The sockets API takes every family's structure through this one.
-            guard let base = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self) else { return -1 }
-            return Glibc.connect(descriptor, base, socklen_t(bytes.count))
-        }
-    }
-
-    private static func wait(_ descriptor: Int32, for events: Int32) -> Bool {
-        var item = pollfd(fd: descriptor, events: Int16(truncatingIfNeeded: events), revents: 0)
-        return poll(&item, 1, Int32(clamping: patience.clampedNanoseconds / 1_000_000)) == 1
-    }
-
-    private static func failure(of descriptor: Int32) -> Int32 {
-        var (error, length) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
-        return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : EIO
+        try Task.checkCancellation()
+        return socket == nil ? .failed : .connected(answer ?? [])
     }
 }

@@ -65,6 +65,37 @@ import Testing
         #expect(report.verdict.contains("captive portal"))
     }
 
+    @Test("a connection that is answered, one that is closed, one that is refused")
+    @NetworkActor
+    func connections() async throws {
+        func listener(_ answer: [UInt8]) throws -> TCPAcceptor {
+            let acceptor = try TCPAcceptor(bind: SocketAddress(.v4Loopback, port: 0), clock: SystemNetworkClock.shared)
+            acceptor.start { descriptor, _ in
+                let socket = StreamSocket(descriptor)
+                networkTask {
+                    _ = try? await socket.read(upTo: 100)
+                    try? await socket.write(answer)
+                    socket.close()
+                }
+            }
+            return acceptor
+        }
+        let answers = try listener(Array("HTTP/1.1 200 OK\r\n\r\n".utf8))
+        let closes = try listener([])
+        func report(of acceptors: TCPAcceptor...) async throws -> NATReport {
+            var (report, observers) = (Self.report(), NATObservers())
+            observers.tcp = acceptors.map(\.address)
+            try await TCPProbe.complete(&report, observers)
+            return report
+        }
+        let both = try await report(of: closes, answers)
+        #expect(both.tcp == true && both.captivePortal == true)
+        let closed = try await report(of: closes)
+        #expect(closed.tcp == true && closed.captivePortal == nil)
+        for acceptor in [answers, closes] { acceptor.close() }
+        #expect(try await report(of: answers, closes).tcp == false)
+    }
+
     @Test("answers of any bytes are looked at without harm")
     func noise() {
         let sample = Array("HTTP/1.1 302 Found\r\nLocation: http://10.0.0.1/\r\n\r\n".utf8)
