@@ -42,7 +42,7 @@ public struct MessagingLimits: Hashable, Sendable {
     public var concurrentRequests = 1024
     /// Handlers registered at once.
     public var handlers = 256
-    /// How long a peer may take to send a request's body.
+    /// How long a peer may take to send a request's body, and how long to take a reply.
     public var receiveDeadline = Duration.seconds(60)
     /// How long a request waits for its reply when the caller does not say.
     public var requestTimeout = Duration.seconds(30)
@@ -180,7 +180,7 @@ public final class Messaging {
     private func serve(_ stream: NegotiatedStream, of session: Session) async throws {
         let reader = FrameReader(stream, limit: RequestHeader.frameLimit)
         let header = try await Self.decode(RequestHeader.self, reader.required())
-        let sender = MessagingQuota.Sender(nodeID: session.remoteNodeID, subject: session.subject)
+        let sender = Sender(nodeID: session.remoteNodeID, subject: session.subject)
         if let refusal = refusal(of: header) ?? quota.refusal(of: header.bodySize, from: sender).map(ReplyHeader.init) {
             return try await refuse(stream, refusal)
         }
@@ -200,8 +200,18 @@ public final class Messaging {
         }
         let message = IncomingMessage(
             from: sender.nodeID, protocolName: header.protocol, body: body, path: session.path)
-        try await stream.write(try await answer(to: message))
+        let answer = try await answer(to: message)
+        try await withDeadline(on: stream) { try await stream.write(answer) }
         stream.finish()
+    }
+
+    /// The peer holds a share of the quota as long as it takes nothing, or sends nothing.
+    private func withDeadline<Result>(
+        on stream: NegotiatedStream, _ body: @NetworkActor () async throws -> Result
+    ) async rethrows -> Result {
+        let timer = clock.schedule(after: limits.receiveDeadline) { stream.reset(StreamCode.timeout.rawValue) }
+        defer { clock.cancel(timer) }
+        return try await body()
     }
 
     private func refuse(_ stream: NegotiatedStream, _ refusal: ReplyHeader) async throws {

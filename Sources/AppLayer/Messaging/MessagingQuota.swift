@@ -9,12 +9,6 @@ internal import SystemLayer
 /// identities, all nodes of one ``Subject`` have at most seven eighths of what other subjects leave, and since a customer
 /// has a subnet, all of one such fifteen sixteenths.
 struct MessagingQuota {
-    /// Whom a request counts for: as it was when that began, for a connection may move.
-    struct Sender {
-        let nodeID: NodeID
-        let subject: Subject
-    }
-
     private struct Share {
         var requests = 0
         var bytes = 0

@@ -6,8 +6,9 @@ internal import SystemLayer
 ///
 /// A transfer holds a *place* while it moves bytes. One that moves hardly any for a while (an idle pipe, a sender that
 /// only says that it is at work) is *parked* when somebody else waits: it goes on, and its place goes to the next. No
-/// sender has more than its share of the places, and of those who wait the sender that has the least comes first, then
-/// the one whose last turn was longest ago: so one member cannot keep the others out.
+/// sender has more than its share of the places, nor all senders of one ``Subject``; of those who wait comes first whose
+/// subject has the least, then whose subject's last turn was longest ago, and among those of one subject likewise by
+/// sender: so one member cannot keep the others out, whatever number of identities it has.
 ///
 /// A transfer that has a place may still lack descriptors, which those hold that are parked too: it is *starving* until it
 /// has them, and the long idle end for it as they do where nothing can be parked.
@@ -31,7 +32,7 @@ struct TransferQueue {
     }
 
     private struct Running {
-        let sender: NodeID
+        let sender: Sender
         var isParked = false
         var isStarving = false
         /// Bytes since the last review that found it moving, and when that was.
@@ -41,9 +42,10 @@ struct TransferQueue {
 
     private let limits: TransferQueueLimits
     private var running: [ID: Running] = [:]
-    private var waiting: [(id: ID, sender: NodeID)] = []
-    /// When each sender of those that are here had its last turn, as a number that grows.
+    private var waiting: [(id: ID, sender: Sender)] = []
+    /// When each sender, and each subject, of those that are here had its last turn, as a number that grows.
     private var turns: [NodeID: UInt64] = [:]
+    private var subjectTurns: [Subject: UInt64] = [:]
     private var lastTurn: UInt64 = 0
 
     init(_ limits: TransferQueueLimits) {
@@ -58,7 +60,7 @@ struct TransferQueue {
 
     // MARK: Events
 
-    mutating func arrive(_ id: ID, from sender: NodeID, at now: NetworkInstant) -> OnArrive {
+    mutating func arrive(_ id: ID, from sender: Sender, at now: NetworkInstant) -> OnArrive {
         if waiting.isEmpty, hasPlace(for: sender) {
             run(id, of: sender, at: now)
             return .start
@@ -66,10 +68,16 @@ struct TransferQueue {
         guard waiting.count < limits.waiting else {
             return .refuse(LimitExceeded(name: "waiting transfers", value: waiting.count, limit: limits.waiting))
         }
-        let own = waiting.count { $0.sender == sender }
+        let own = waiting.count { $0.sender.nodeID == sender.nodeID }
         guard own < limits.waitingPerSender else {
             return .refuse(
                 LimitExceeded(name: "waiting transfers of one sender", value: own, limit: limits.waitingPerSender))
+        }
+        let nearby = waiting.count { $0.sender.subject == sender.subject }
+        guard nearby < limits.waitingPerSubject else {
+            return .refuse(
+                LimitExceeded(
+                    name: "waiting transfers of one address", value: nearby, limit: limits.waitingPerSubject))
         }
         waiting.append((id, sender))
         // Others may wait for a share that this sender has left.
@@ -91,9 +99,7 @@ struct TransferQueue {
     mutating func leave(_ id: ID, at now: NetworkInstant) -> Changes {
         let sender = running.removeValue(forKey: id)?.sender ?? waiting.first(where: { $0.id == id })?.sender
         waiting.removeAll { $0.id == id }
-        if let sender, places(of: sender) == 0, !waiting.contains(where: { $0.sender == sender }) {
-            turns[sender] = nil
-        }
+        if let sender { forgetTurns(of: sender) }
         return Changes(started: start(at: now))
     }
 
@@ -123,28 +129,49 @@ struct TransferQueue {
 
     private var parkedCount: Int { running.values.count { $0.isParked } }
 
-    private func places(of sender: NodeID) -> Int { running.values.count { $0.sender == sender && !$0.isParked } }
-
-    private func hasPlace(for sender: NodeID) -> Bool {
-        running.count - parkedCount < limits.places && places(of: sender) < limits.placesPerSender
-            && running.values.count(where: { $0.sender == sender }) < limits.placesPerSender + limits.parkedPerSender
+    /// Transfers of one group: how many have a place, and how many are here.
+    private func counts(_ isOfGroup: (Sender) -> Bool) -> (places: Int, running: Int) {
+        let own = running.values.filter { isOfGroup($0.sender) }
+        return (own.count { !$0.isParked }, own.count)
     }
 
-    private mutating func run(_ id: ID, of sender: NodeID, at now: NetworkInstant) {
+    private func counts(of node: NodeID) -> (places: Int, running: Int) { counts { $0.nodeID == node } }
+
+    private func counts(of subject: Subject) -> (places: Int, running: Int) { counts { $0.subject == subject } }
+
+    private func hasPlace(for sender: Sender) -> Bool {
+        guard running.count - parkedCount < limits.places else { return false }
+        let (own, nearby) = (counts(of: sender.nodeID), counts(of: sender.subject))
+        return own.places < limits.placesPerSender && own.running < limits.placesPerSender + limits.parkedPerSender
+            && nearby.places < limits.placesPerSubject
+            && nearby.running < limits.placesPerSubject + limits.parkedPerSubject
+    }
+
+    private mutating func run(_ id: ID, of sender: Sender, at now: NetworkInstant) {
         lastTurn += 1
-        turns[sender] = lastTurn
+        turns[sender.nodeID] = lastTurn
+        subjectTurns[sender.subject] = lastTurn
         running[id] = Running(sender: sender, reviewedAt: now)
     }
 
-    /// Gives free places to those who wait: first to whose sender has the fewest, then to whose last turn was longest ago,
-    /// then by order of arrival.
+    /// Nothing is kept of who has nothing here.
+    private mutating func forgetTurns(of sender: Sender) {
+        let here = running.values.map(\.sender) + waiting.map(\.sender)
+        if !here.contains(where: { $0.nodeID == sender.nodeID }) { turns[sender.nodeID] = nil }
+        if !here.contains(where: { $0.subject == sender.subject }) { subjectTurns[sender.subject] = nil }
+    }
+
+    /// Gives free places to those who wait, in the order that the type tells; the last word has the order of arrival.
     private mutating func start(at now: NetworkInstant) -> [ID] {
         var started: [ID] = []
         while true {
             let candidates = waiting.indices.filter { hasPlace(for: waiting[$0].sender) }
-            func rank(_ index: Int) -> (Int, UInt64) {
+            func rank(_ index: Int) -> (Int, UInt64, Int, UInt64) {
                 let sender = waiting[index].sender
-                return (places(of: sender), turns[sender, default: 0])
+                return (
+                    counts(of: sender.subject).places, subjectTurns[sender.subject, default: 0],
+                    counts(of: sender.nodeID).places, turns[sender.nodeID, default: 0]
+                )
             }
             guard let next = candidates.min(by: { rank($0) < rank($1) }) else { return started }
             let (id, sender) = waiting.remove(at: next)
@@ -158,32 +185,37 @@ struct TransferQueue {
 public struct TransferQueueLimits: Hashable, Sendable {
     /// Transfers that move bytes at once.
     public var places: Int
-    /// Of those, of one sender.
+    /// Of those, of one sender, and of all senders of one address.
     public var placesPerSender: Int
+    public var placesPerSubject: Int
     /// Transfers that hardly move any, beside those.
     public var parked: Int
     public var parkedPerSender: Int
-    /// Transfers that wait for a place, and those of one sender.
+    public var parkedPerSubject: Int
+    /// Transfers that wait for a place, those of one sender, and those of all senders of one address.
     public var waiting = 256
     public var waitingPerSender = 128
+    public var waitingPerSubject = 192
     /// A transfer that moves less than ``leastBytes`` in this time is parked when others wait.
     public var patience = Duration.seconds(30)
     public var leastBytes: UInt64 = 64 * 1024
     /// One that moves less in this time ends when others wait and nothing more can be parked.
     public var longPatience = Duration.seconds(600)
 
-    /// - Parameter places: transfers at once; a sender may have half of them.
+    /// - Parameter places: transfers at once; a sender may have half of them, an address three quarters.
     public init(places: Int) {
         self.places = max(places, 1)
         placesPerSender = max(self.places / 2, 1)
+        placesPerSubject = max(self.places / 4 * 3, placesPerSender)
         parked = 4 * self.places
         parkedPerSender = self.places
+        parkedPerSubject = 2 * self.places
     }
 
     /// One after another: the output has room for one.
     public static let oneAtATime: Self = {
         var limits = Self(places: 1)
-        (limits.parked, limits.parkedPerSender) = (0, 0)
+        (limits.parked, limits.parkedPerSender, limits.parkedPerSubject) = (0, 0, 0)
         return limits
     }()
 }

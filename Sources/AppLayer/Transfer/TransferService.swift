@@ -62,7 +62,8 @@ public final class TransferService {
         registry.register(
             Transfer.protocolID, deadline: .unlimited(because: "a transfer ends when it stalls")
         ) { [self] session, stream in
-            await receive(stream, from: session.remoteNodeID) { session.end }
+            let sender = Sender(nodeID: session.remoteNodeID, subject: session.subject)
+            await receive(stream, from: sender) { session.end }
         }
     }
 
@@ -71,24 +72,24 @@ public final class TransferService {
 
     /// - Parameter sessionEnd: how the connection ended, once it has.
     func receive(
-        _ stream: any ByteStream, from sender: NodeID, sessionEnd: @NetworkActor () -> SessionEnd? = { nil }
+        _ stream: any ByteStream, from sender: Sender, sessionEnd: @NetworkActor () -> SessionEnd? = { nil }
     ) async {
         Self.lastID += 1
-        let transfer = IncomingTransfer(id: Self.lastID, sender: sender)
-        let turn = TransferTurn(of: transfer, service: self, offers: offers)
+        let transfer = IncomingTransfer(id: Self.lastID, sender: sender.nodeID)
+        let turn = TransferTurn(of: transfer, from: sender, service: self, offers: offers)
         turns[transfer.id] = turn
         let receiver = TransferReceiver(destination: destination, policy: policy)
         var result: Result<TransferSummary, any Error>
         do {
             result = .success(
-                try await receiver.run(over: stream, from: sender, clock: clock, turn: turn) { [self] event in
+                try await receiver.run(over: stream, from: sender.nodeID, clock: clock, turn: turn) { [self] event in
                     handle(event, of: transfer)
                 })
         } catch {
             result = .failure(Self.cause(of: error, sessionEnd()))
         }
         turns[transfer.id] = nil
-        offers.release(transfer)
+        offers.release(transfer.id)
         apply(queue.leave(transfer.id, at: clock.now))
         completion(result, transfer)
     }
@@ -114,7 +115,7 @@ public final class TransferService {
 
     /// - Throws: ``TransferError`` `.busy` with the limit that has no room even for waiting.
     fileprivate func waitForPlace(_ turn: TransferTurn) async throws {
-        switch queue.arrive(turn.transfer.id, from: turn.transfer.sender, at: clock.now) {
+        switch queue.arrive(turn.transfer.id, from: turn.sender, at: clock.now) {
         case .start: return
         case .refuse(let limit): throw TransferError(.busy, "\(limit)", limit: UInt64(clamping: limit.limit))
         case .wait:
@@ -150,6 +151,7 @@ public final class TransferService {
 @NetworkActor
 final class TransferTurn {
     let transfer: IncomingTransfer
+    fileprivate let sender: Sender
     private weak var service: TransferService?
     private let offers: OfferBudget
     fileprivate let started = Waiter<Void>()
@@ -157,8 +159,9 @@ final class TransferTurn {
     let ended = Waiter<TransferError>()
     fileprivate var reported: UInt64 = 0
 
-    fileprivate init(of transfer: IncomingTransfer, service: TransferService, offers: OfferBudget) {
-        (self.transfer, self.service, self.offers) = (transfer, service, offers)
+    fileprivate init(of transfer: IncomingTransfer, from sender: Sender, service: TransferService, offers: OfferBudget)
+    {
+        (self.transfer, self.sender, self.service, self.offers) = (transfer, sender, service, offers)
     }
 
     /// Waits for a place.
@@ -172,32 +175,35 @@ final class TransferTurn {
     /// Books memory for a part of the offer that has arrived.
     ///
     /// - Throws: ``TransferError`` `.busy` with the limit.
-    func book(_ bytes: Int) throws(TransferError) { try offers.book(bytes, for: transfer) }
+    func book(_ bytes: Int) throws(TransferError) { try offers.book(bytes, for: transfer.id, of: sender) }
 }
 
 /// The memory of the offers of all transfers under way: booked as they arrive, not as they are announced.
 @NetworkActor
 final class OfferBudget {
     private let limit: Int
-    private var booked: [IncomingTransfer: Int] = [:]
+    private var booked: [UInt64: (sender: Sender, bytes: Int)] = [:]
 
     init(limit: Int) {
         self.limit = limit
     }
 
-    /// Half of it for one sender: the others have the rest.
-    private var limitPerSender: Int { limit / 2 }
-
-    func book(_ bytes: Int, for transfer: IncomingTransfer) throws(TransferError) {
-        let all = booked.values.reduce(0, +)
-        let own = booked.reduce(0) { $0 + ($1.key.sender == transfer.sender ? $1.value : 0) }
-        guard bytes <= limit - all, bytes <= limitPerSender - own else {
-            let reached = bytes <= limit - all ? limitPerSender : limit
-            throw TransferError(
-                .busy, "the limit of \(reached) bytes of offers at once is reached", limit: UInt64(reached))
+    func book(_ bytes: Int, for transfer: UInt64, of sender: Sender) throws(TransferError) {
+        // Half of it for one sender, three quarters for one address: the others have the rest.
+        let shares: [(limit: Int, isOf: (Sender) -> Bool)] = [
+            (limit, { _ in true }), (limit / 2, { $0.nodeID == sender.nodeID }),
+            (limit / 4 * 3, { $0.subject == sender.subject }),
+        ]
+        for share in shares {
+            let taken = booked.values.reduce(0) { $0 + (share.isOf($1.sender) ? $1.bytes : 0) }
+            guard bytes <= share.limit - taken else {
+                throw TransferError(
+                    .busy, "the limit of \(share.limit) bytes of offers at once is reached",
+                    limit: UInt64(share.limit))
+            }
         }
-        booked[transfer, default: 0] += bytes
+        booked[transfer, default: (sender, 0)].bytes += bytes
     }
 
-    func release(_ transfer: IncomingTransfer) { booked[transfer] = nil }
+    func release(_ transfer: UInt64) { booked[transfer] = nil }
 }

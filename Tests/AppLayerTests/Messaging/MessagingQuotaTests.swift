@@ -7,9 +7,9 @@ import Testing
 @testable import AppLayer
 
 @Suite struct MessagingQuotaTests {
-    private let peer = MessagingQuota.Sender(
+    private let peer = Sender(
         nodeID: IdentityKey.generate().nodeID, subject: Subject(IPAddress(v4: 0x0A00_0001)))
-    private let other = MessagingQuota.Sender(
+    private let other = Sender(
         nodeID: IdentityKey.generate().nodeID, subject: Subject(IPAddress(v4: 0x0A00_0002)))
 
     private func quota(requests: Int = 8, bytes: Int = 1_000) -> MessagingQuota {
@@ -60,12 +60,12 @@ import Testing
         return limits
     }
 
-    private func sender(_ node: Int, at host: UInt32) -> MessagingQuota.Sender {
-        MessagingQuota.Sender(nodeID: Self.nodes[node], subject: Subject(IPAddress(v4: 0x0A00_0000 + host << 8)))
+    private func sender(_ node: Int, at host: UInt32) -> Sender {
+        Sender(nodeID: Self.nodes[node], subject: Subject(IPAddress(v4: 0x0A00_0000 + host << 8)))
     }
 
     /// Requests, with a hundred bytes each, that the senders get by turns until all of them are refused.
-    private func fill(_ quota: inout MessagingQuota, _ senders: [MessagingQuota.Sender]) throws -> Int {
+    private func fill(_ quota: inout MessagingQuota, _ senders: [Sender]) throws -> Int {
         var (count, before) = (0, -1)
         while count != before {
             before = count
@@ -97,7 +97,7 @@ import Testing
     @Test func manyAddressesOfOneNetworkLeaveASixteenth() throws {
         var quota = MessagingQuota(limits)
         let network = (0..<39).map { node in
-            MessagingQuota.Sender(
+            Sender(
                 nodeID: Self.nodes[node],
                 subject: Subject(IPAddress(v6High: 0x2001_0db8_0007_0000 + UInt64(node), low: 1)))
         }
@@ -109,7 +109,7 @@ import Testing
     @Test func whatHasEndedIsForgotten() throws {
         var quota = MessagingQuota(limits)
         var random = SeededRandom(seed: 3)
-        var open: [(MessagingQuota.Sender, Int)] = []
+        var open: [(Sender, Int)] = []
         for _ in 0..<5_000 {
             let next = sender(.random(in: 0..<40, using: &random), at: .random(in: 1...5, using: &random))
             if Bool.random(using: &random), quota.refusal(of: 100, from: next) == nil {

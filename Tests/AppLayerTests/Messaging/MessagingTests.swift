@@ -276,6 +276,28 @@ private struct Broken: Error, CustomStringConvertible {
         #expect(try await left.messaging.request([1], protocol: "echo", on: session) == [1])
     }
 
+    /// Of the body nothing comes, or of the reply nothing is taken: either ends, and what it held is free again.
+    @Test func whoNeitherSendsNorTakesIsLeftAfterAWhile() async throws {
+        var limits = MessagingLimits()
+        limits.concurrentRequests = 1
+        let (left, right) = try pair(limits)
+        try right.messaging.register("large") { _ in [UInt8](repeating: 1, count: MessagingLimits().bodySize) }
+        try right.messaging.register("echo") { $0.body }
+        let session = try await left.admittedSession(with: right)
+        let connection = left.node.transport.connections[0]
+        for (name, size) in [("echo", 10), ("large", 1)] {
+            let silent = try await open(size, [1], to: name, on: connection)
+            for _ in 0..<200 { await Task.yield() }
+            await #expect(throws: MessagingError(.busy)) {
+                try await left.messaging.request([1], protocol: "echo", on: session)
+            }
+            _ = await network.clock.run { try? await network.clock.sleep(for: limits.receiveDeadline) }
+            for _ in 0..<200 { await Task.yield() }
+            #expect(try await left.messaging.request([1], protocol: "echo", on: session) == [1], "after \(name)")
+            silent.reset(0)
+        }
+    }
+
     @Test func tenThousandRequestsLeaveNothingBehind() async throws {
         let (left, right) = try pair()
         try right.messaging.register("echo") { $0.body }

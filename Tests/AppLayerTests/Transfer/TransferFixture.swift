@@ -137,6 +137,13 @@ struct TransferOutcome: Sendable {
 
 let testSender = try? NodeID("12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")
 
+extension Sender {
+    /// A node that has an address to itself.
+    init(_ nodeID: NodeID) {
+        self.init(nodeID: nodeID, subject: .relay(UInt64(bitPattern: Int64(nodeID.hashValue))))
+    }
+}
+
 @NetworkActor
 func transfer(
     _ source: SendSource, to destination: TransferReceiver.Destination, policy: ReceivePolicy = ReceivePolicy(),

@@ -6,7 +6,7 @@ import Testing
 @testable import AppLayer
 
 @Suite struct TransferQueueTests {
-    private let senders = (0..<40).map { _ in IdentityKey.generate().nodeID }
+    private let senders = (0..<40).map { _ in Sender(IdentityKey.generate().nodeID) }
 
     private func at(_ seconds: Int) -> NetworkInstant { NetworkInstant(nanoseconds: UInt64(seconds) * 1_000_000_000) }
 
@@ -27,6 +27,24 @@ import Testing
         // Who comes after those that wait for their own share need not wait with them.
         #expect(queue.arrive(3, from: senders[1], at: at(0)) == .start)
         #expect(queue.leave(0, at: at(1)).started == [2])
+    }
+
+    /// Whoever has the realm key has any number of identities.
+    @Test func manyIdentitiesOfOneAddressLeavePlacesAndTurnsToOthers() {
+        let subject = Subject(IPAddress(v4: 0x0A00_0001))
+        let many = (0..<300).map { _ in Sender(nodeID: IdentityKey.generate().nodeID, subject: subject) }
+        let limits = TransferQueueLimits(places: 8)
+        var queue = TransferQueue(limits)
+        let answers = many.indices.map { queue.arrive(UInt64($0), from: many[$0], at: at(0)) }
+        #expect(answers.count { $0 == .start } == limits.placesPerSubject && limits.placesPerSubject < limits.places)
+        #expect(answers.count { $0 == .wait } == limits.waitingPerSubject && limits.waitingPerSubject < limits.waiting)
+        #expect(queue.arrive(1000, from: senders[0], at: at(1)) == .start)
+        // With one place, the others come after one of theirs, not after all.
+        var single = TransferQueue(.oneAtATime)
+        for (id, sender) in many.prefix(50).enumerated() { _ = single.arrive(UInt64(id), from: sender, at: at(0)) }
+        #expect(single.arrive(1000, from: senders[0], at: at(1)) == .wait)
+        #expect(single.leave(0, at: at(2)).started == [1000])
+        #expect(single.leave(1000, at: at(3)).started == [1])
     }
 
     @Test func ofThoseWhoWaitTheSenderWithTheFewestComesFirst() {

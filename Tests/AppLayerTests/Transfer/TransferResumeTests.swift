@@ -70,7 +70,9 @@ import Testing
             _ = try? await TransferReceiver(destination: .folder(folder)).run(over: cut, from: sender, clock: clock)
             _ = await sending.result
         }
-        while Scratch.names(in: inbox).isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+        while try Scratch.names(in: inbox).allSatisfy({ try read(inbox + "/" + $0).count < 1 << 20 }) {
+            try await Task.sleep(for: .milliseconds(5))
+        }
         let (summary, _) = try await complete(path)
         try await dying.value
         #expect(summary.resumedBytes >= 4 << 20)

@@ -47,7 +47,7 @@ import Testing
         -> TransferSummary
     {
         let (left, right) = PipeStream.pair()
-        let receiving = Task { @NetworkActor in await service.receive(right, from: sender) }
+        let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
         let result = await Task { @NetworkActor in
             try await TransferSender(source: source).run(over: left, clock: SystemNetworkClock.shared)
         }.result
@@ -111,7 +111,7 @@ import Testing
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 1), policy: policy)
             let (left, right) = PipeStream.pair()
             let counting = CutStream(right)
-            let receiving = Task { @NetworkActor in await service.receive(counting, from: sender) }
+            let receiving = Task { @NetworkActor in await service.receive(counting, from: Sender(sender)) }
             var splitter = FrameSplitter()
             var error: TransferError?
             while error == nil, let chunk = try await left.read() {
@@ -138,7 +138,7 @@ import Testing
             let log = Log()
             let service = Self.service(folder, log, limits: limits)
             let (silent, right) = PipeStream.pair()
-            let holding = Task { @NetworkActor in await service.receive(right, from: sender) }
+            let holding = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
             while service.runningCount == 0 { await Task.yield() }
             var refusal: TransferError?
             do { _ = try await Self.send(sources[0], to: service, from: sender) } catch {
@@ -164,7 +164,7 @@ import Testing
             let service = Self.service(
                 folder, log, limits: TransferQueueLimits(places: 4), offerBytes: 1 << 20)
             let (left, right) = PipeStream.pair()
-            let receiving = Task { @NetworkActor in await service.receive(right, from: sender) }
+            let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
             let draining = Task { @NetworkActor in while let chunk = try? await left.read() { _ = chunk } }
             var sent = 0
             while log.results.isEmpty, sent < 16 << 20 {
@@ -195,7 +195,7 @@ import Testing
             let log = Log()
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 4))
             let (left, right) = PipeStream.pair()
-            let receiving = Task { @NetworkActor in await service.receive(right, from: sender) }
+            let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
             let draining = Task { @NetworkActor in while let chunk = try? await left.read() { _ = chunk } }
             try await left.write(Chunk(flood))
             left.finish()
@@ -220,7 +220,7 @@ import Testing
             let log = Log()
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 4))
             let (left, right) = PipeStream.pair()
-            let receiving = Task { @NetworkActor in await service.receive(right, from: sender) }
+            let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
             try await left.write(Chunk(offer))
             _ = try await left.read()
             var turns = 0

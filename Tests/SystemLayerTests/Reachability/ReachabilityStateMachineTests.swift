@@ -190,10 +190,12 @@ import Testing
         var sameHousehold = DialBackLimiter()
         #expect(
             taken(50, &sameHousehold) { ($0, v6(0x2600_0000_0000_0001, UInt64($0), 1)) } == DialBackLimiter.perAsker)
+        var sameSubnet = DialBackLimiter()
+        #expect(taken(50, &sameSubnet) { ($0, v4(45, 0, 0, UInt8($0), 1)) } == DialBackLimiter.perSubnet)
         var everyone = DialBackLimiter()
-        #expect(taken(250, &everyone) { ($0, v4(45, 0, 0, UInt8($0), 1)) } == DialBackLimiter.total)
+        #expect(taken(250, &everyone) { ($0, v4(45, 0, UInt8($0), 1, 1)) } == DialBackLimiter.total)
         let later = everyone.take(
-            Self.node[0], Subject(v4(45, 0, 0, 1, 1).ip), now: Self.now.advanced(by: .seconds(60)))
+            Self.node[0], Subject(v4(45, 0, 0, 1, 1).ip), now: Self.now.advanced(by: .seconds(61)))
         #expect(later)
     }
 }
