@@ -186,13 +186,13 @@ public final class Messaging {
         }
         // The size was checked against the limit in `refusal`.
         let size = Int(header.bodySize)
-        quota.begin(from: sender)
+        let account = quota.begin(from: sender)
         var booked = 0
-        defer { quota.end(from: sender, bytes: booked) }
+        defer { quota.end(account, bytes: booked) }
         let body: [UInt8]
         do {
             body = try await receive(size, from: reader) { [self] count throws(LimitExceeded) in
-                try quota.book(count, from: sender)
+                try quota.book(count, for: account)
                 booked += count
             }
         } catch let limit as LimitExceeded {
@@ -224,10 +224,10 @@ public final class Messaging {
         if header.bodySize > UInt64(limits.bodySize) {
             return ReplyHeader(.tooLarge, limit: UInt64(limits.bodySize))
         }
-        guard (try? Self.check(header.protocol)) != nil, handlers[header.protocol] != nil || fallback != nil else {
-            return ReplyHeader(.unknownProtocol)
-        }
-        return nil
+        if handlers[header.protocol] != nil { return nil }
+        // What can be no name is nobody's, also where everything has a handler.
+        if fallback != nil, (try? Self.check(header.protocol)) != nil { return nil }
+        return ReplyHeader(.unknownProtocol)
     }
 
     /// What came with the header needs no timer.

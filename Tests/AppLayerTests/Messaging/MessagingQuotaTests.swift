@@ -24,29 +24,25 @@ import Testing
         var quota = quota(requests: 8)
         for _ in 0..<6 {
             #expect(quota.refusal(of: 1, from: peer) == nil)
-            quota.begin(from: peer)
+            _ = quota.begin(from: peer)
         }
         #expect(quota.refusal(of: 1, from: peer)?.limit == 6)
         #expect(quota.refusal(of: 1, from: other) == nil)
-        for _ in 0..<2 { quota.begin(from: other) }
+        for _ in 0..<2 { _ = quota.begin(from: other) }
         #expect(quota.refusal(of: 1, from: other)?.limit == 8)
     }
 
     @Test func whatHasEndedCountsNoMore() throws {
         var quota = quota(requests: 8, bytes: 1_000)
         for _ in 0..<3 {
-            for _ in 0..<6 {
-                quota.begin(from: peer)
-                try quota.book(125, from: peer)
-            }
-            #expect(throws: LimitExceeded.self) { try quota.book(1, from: peer) }
+            let open = (0..<6).map { _ in quota.begin(from: peer) }
+            for account in open { try quota.book(125, for: account) }
+            #expect(throws: LimitExceeded.self) { try quota.book(1, for: open[0]) }
             #expect(quota.refusal(of: 1, from: peer) != nil)
-            for _ in 0..<6 { quota.end(from: peer, bytes: 125) }
+            for account in open { quota.end(account, bytes: 125) }
             #expect(quota.refusal(of: 100, from: peer) == nil)
         }
-        // Of who has nothing under way nothing is kept, and ending once more takes nothing from the others.
-        quota.end(from: peer, bytes: 125)
-        for _ in 0..<6 { quota.begin(from: peer) }
+        for _ in 0..<6 { _ = quota.begin(from: peer) }
         #expect(quota.refusal(of: 1, from: peer)?.limit == 6)
     }
 }
@@ -70,8 +66,7 @@ import Testing
         while count != before {
             before = count
             for sender in senders where quota.refusal(of: 100, from: sender) == nil {
-                quota.begin(from: sender)
-                try quota.book(100, from: sender)
+                try quota.book(100, for: quota.begin(from: sender))
                 count += 1
             }
         }
@@ -109,21 +104,37 @@ import Testing
     @Test func whatHasEndedIsForgotten() throws {
         var quota = MessagingQuota(limits)
         var random = SeededRandom(seed: 3)
-        var open: [(Sender, Int)] = []
+        var open: [(MessagingQuota.Account, Int)] = []
         for _ in 0..<5_000 {
             let next = sender(.random(in: 0..<40, using: &random), at: .random(in: 1...5, using: &random))
             if Bool.random(using: &random), quota.refusal(of: 100, from: next) == nil {
-                quota.begin(from: next)
+                let account = quota.begin(from: next)
                 let size = Int.random(in: 0...100, using: &random)
-                try quota.book(size, from: next)
-                open.append((next, size))
+                try quota.book(size, for: account)
+                open.append((account, size))
             } else if let index = open.indices.randomElement(using: &random) {
-                let (sender, size) = open.remove(at: index)
-                quota.end(from: sender, bytes: size)
+                let (account, size) = open.remove(at: index)
+                quota.end(account, bytes: size)
             }
             #expect(open.count <= 64)
         }
-        for (sender, size) in open { quota.end(from: sender, bytes: size) }
+        for (account, size) in open { quota.end(account, bytes: size) }
         #expect(try fill(&quota, [sender(0, at: 1)]) == 48)
+    }
+
+    /// Every connection may come from another address: those that have nothing under way are not remembered for ever, and
+    /// who has something keeps it.
+    @Test func sendersBeyondThoseRememberedCostNobodyAnything() throws {
+        var quota = MessagingQuota(limits)
+        let first = quota.begin(from: sender(0, at: 1))
+        try quota.book(100, for: first)
+        for number in 0..<3 * UInt32(MessagingQuota.remembered) {
+            let account = quota.begin(from: sender(Int(number) % 39 + 1, at: 1 + number % 50_000))
+            quota.end(account, bytes: 0)
+            #expect(quota.senderCount <= MessagingQuota.remembered)
+        }
+        #expect(try fill(&quota, [sender(0, at: 1)]) == 47)
+        quota.end(first, bytes: 100)
+        #expect(try fill(&quota, [sender(0, at: 1)]) == 1)
     }
 }
