@@ -94,11 +94,17 @@ struct InboundStream {
 
     private func registration(for name: String) async throws -> Registration? {
         // Nothing here has another name; and comparing text with marks in a wrong order takes the square of the time.
-        guard name.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
-        if ProtocolRegistry.gate(of: name) == .members, !session.isAdmitted {
+        guard Self.isASCII(name) else { return nil }
+        if !session.isAdmitted, ProtocolRegistry.gate(of: name) == .members {
             guard await session.waitForMembership() else { throw SessionError(.notMember) }
         }
         return session.registry.registration(for: name)
+    }
+
+    /// Not the network thread's: there each byte's look would be checked for being on it.
+    private nonisolated static func isASCII(_ name: String) -> Bool {
+        name.utf8.withContiguousStorageIfAvailable { bytes in bytes.reduce(0, |) < 0x80 }
+            ?? name.utf8.allSatisfy { $0 < 0x80 }
     }
 
     private static func code(for error: any Error) -> StreamCode {

@@ -231,10 +231,14 @@ public final class Session: Identifiable {
     }
 
     /// Whether the peer may use members' streams, once an admission under way is over.
-    func waitForMembership() async -> Bool {
+    ///
+    /// - Parameter patience: how long that is waited for; `nil` takes the limit's.
+    func waitForMembership(atMost patience: Duration? = nil) async -> Bool {
         guard membership == .pending else { return isAdmitted }
         let waiter = Waiter<Void>()
-        let token = clock.schedule(after: limits.admissionWait) { waiter.resume(returning: ()) }
+        let token = clock.schedule(after: min(patience ?? limits.admissionWait, limits.admissionWait)) {
+            waiter.resume(returning: ())
+        }
         defer { clock.cancel(token) }
         membershipWaiters.append(waiter)
         // One whose time ran out, or that was cancelled, must not stay behind.

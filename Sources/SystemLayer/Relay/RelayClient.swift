@@ -28,6 +28,8 @@ public final class RelayClient {
 
     /// How long a relay may take to answer: it has to ask the target within its own deadline.
     public nonisolated static let requestDeadline = Duration.seconds(8)
+    /// How long a relay's answer to this node's proof is waited for before it is asked for anything.
+    nonisolated static let proofPatience = Duration.milliseconds(100)
     /// How long a relay itself may take to be connected with, all ways together: less than one attempt of a connect may
     /// take, so that its own attempts are told.
     public nonisolated static let dialDeadline = Duration.seconds(5)
@@ -307,8 +309,9 @@ public final class RelayClient {
     func exchange(
         _ request: RelayMessage, on session: Session
     ) async throws -> (stream: NegotiatedStream, reader: FrameReader, reply: RelayMessage) {
-        // A relay of the realm wants the proof first; without a realm nothing is waited for.
-        _ = await session.waitForMembership()
+        // A relay of the realm wants the proof first; without a realm nothing is waited for. One of another realm takes its
+        // time to say so, and may serve everyone.
+        _ = await session.waitForMembership(atMost: Self.proofPatience)
         let stream = try await session.openStream(RelayProtocol.id)
         let reader = FrameReader(stream, limit: RelayMessage.limit)
         do {

@@ -94,6 +94,17 @@ import Wire
         #expect(!isAdmitted && session.waiterCount == 0)
     }
 
+    /// A relay of another realm takes its time to refuse a proof, and serves all the same.
+    @Test func membershipIsWaitedForNoLongerThanTheCallerHasPatience() async throws {
+        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let session = try await left.connect(to: right)
+        session.beginAdmission()
+        let start = network.clock.now
+        let isAdmitted = await network.clock.run { await session.waitForMembership(atMost: .milliseconds(100)) }
+        #expect(!isAdmitted && session.waiterCount == 0)
+        #expect(network.clock.now == start.advanced(by: .milliseconds(100)))
+    }
+
     @Test func aMembersStreamWaitsForTheAdmissionUnderWay() async throws {
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
         echo(right, "/dep2p/app/echo/1.0.0")
