@@ -30,19 +30,24 @@ public final class PipeStream: ByteStream {
     public func read() async throws -> Chunk? {
         while true {
             if let failure { throw failure }
-            if !inbound.isEmpty {
-                let chunk = inbound.removeFirst()
-                inboundBytes -= chunk.count
-                other?.acknowledgedBytes += UInt64(chunk.count)
-                other?.writer?.resume(returning: ())
-                return chunk
-            }
+            if let chunk = readAvailable() { return chunk }
             if inboundEnded { return nil }
             let waiter = Waiter<Void>()
             reader = waiter
             try await waiter.value()
         }
     }
+
+    public func readAvailable() -> Chunk? {
+        guard failure == nil, !inbound.isEmpty else { return nil }
+        let chunk = inbound.removeFirst()
+        inboundBytes -= chunk.count
+        other?.acknowledgedBytes += UInt64(chunk.count)
+        other?.writer?.resume(returning: ())
+        return chunk
+    }
+
+    public var isAtEnd: Bool { failure == nil && inbound.isEmpty && inboundEnded }
 
     public func write(_ chunk: Chunk) async throws {
         if let sendFailure { throw sendFailure }

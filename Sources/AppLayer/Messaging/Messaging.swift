@@ -201,17 +201,11 @@ public final class Messaging {
         let message = IncomingMessage(
             from: sender.nodeID, protocolName: header.protocol, body: body, path: session.path)
         let answer = try await answer(to: message)
-        try await withDeadline(on: stream) { try await stream.write(answer) }
-        stream.finish()
-    }
-
-    /// The peer holds a share of the quota as long as it takes nothing, or sends nothing.
-    private func withDeadline<Result>(
-        on stream: NegotiatedStream, _ body: @NetworkActor () async throws -> Result
-    ) async rethrows -> Result {
+        // A share of the quota is held as long as the peer takes nothing.
         let timer = clock.schedule(after: limits.receiveDeadline) { stream.reset(StreamCode.timeout.rawValue) }
         defer { clock.cancel(timer) }
-        return try await body()
+        try await stream.write(answer)
+        stream.finish()
     }
 
     private func refuse(_ stream: NegotiatedStream, _ refusal: ReplyHeader) async throws {

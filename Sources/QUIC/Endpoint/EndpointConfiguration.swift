@@ -20,7 +20,7 @@ public struct EndpointConfiguration: Sendable {
     public var maxStreamWindow: UInt64 = 16 * 1024 * 1024
     /// What a connection may have under way unread at first, and at most after auto-tuning.
     public var connectionWindow: UInt64 = 2 * 1024 * 1024
-    public var maxConnectionWindow: UInt64 = 24 * 1024 * 1024
+    public var maxConnectionWindow: UInt64 = 16 * 1024 * 1024
     /// What one connection's streams may hold in memory until the peer has acknowledged it, bytes; see
     /// ``ConnectionAllowance/sendMemory``.
     public var maxSendMemory = ConnectionAllowance.defaultSendMemory

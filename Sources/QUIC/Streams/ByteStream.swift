@@ -11,6 +11,13 @@ public protocol ByteStream: AnyObject, Sendable {
     /// - Throws: ``StreamError`` when the peer reset the stream or the connection ended.
     func read() async throws -> Chunk?
 
+    /// What ``read()`` would give without waiting: most messages have come whole, and need no wait at all. `nil` when
+    /// nothing is there, at the end, and after a failure.
+    func readAvailable() -> Chunk?
+
+    /// Whether the peer's last byte has been read.
+    var isAtEnd: Bool { get }
+
     /// Queues `chunk`, and waits while more than the stream's high-water mark is queued.
     ///
     /// The stream keeps a reference until the peer has acknowledged the bytes.

@@ -47,11 +47,7 @@ public final class QUICStream: ByteStream {
 
     public func read() async throws -> Chunk? {
         while true {
-            if let chunk = receive({ $0.take() }) {
-                connection.consumed(chunk.count, by: self)
-                returnCreditIfDone()
-                return chunk
-            }
+            if let chunk = readAvailable() { return chunk }
             if let readFailure { throw readFailure }
             if receiving.isFinished { return nil }
             // A peer's timing may bring a second reader about: an error for that one, not the end of the process.
@@ -62,6 +58,15 @@ public final class QUICStream: ByteStream {
             try await waiter.value()
         }
     }
+
+    public func readAvailable() -> Chunk? {
+        guard let chunk = receive({ $0.take() }) else { return nil }
+        connection.consumed(chunk.count, by: self)
+        returnCreditIfDone()
+        return chunk
+    }
+
+    public var isAtEnd: Bool { receiving.isFinished && receiving.count == 0 && readFailure == nil }
 
     public func write(_ chunk: Chunk) async throws {
         if let writeFailure { throw writeFailure }

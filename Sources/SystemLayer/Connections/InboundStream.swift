@@ -46,6 +46,7 @@ struct InboundStream {
     /// Reads the peer's end before asking it to stop: there are libp2p implementations that, asked to stop writing,
     /// forget the answer that is on its way to them.
     private func dropRest() async {
+        guard !raw.isAtEnd else { return raw.stopReading(StreamCode.done.rawValue) }
         let patience = session.clock.schedule(after: Self.restPatience) { [raw] in
             raw.stopReading(StreamCode.done.rawValue)
         }
@@ -57,15 +58,20 @@ struct InboundStream {
 
     /// `nil` when the peer left without agreeing on anything.
     private func negotiate() async throws -> (NegotiatedStream, Registration)? {
-        let deadline = session.clock.schedule(after: session.limits.negotiationDeadline) { [raw] in
-            raw.reset(StreamCode.timeout.rawValue)
-        }
-        defer { session.clock.cancel(deadline) }
         var listener = MultistreamListener()
+        // Most often it has come whole, and there is nothing to wait for.
+        raw.readAvailable().map { listener.receive($0.array()) }
+        var deadline: TimerToken?
+        defer { deadline.map(session.clock.cancel) }
         var hasRefused = false
         while true {
             switch listener.next() {
             case .needMore:
+                deadline =
+                    deadline
+                    ?? session.clock.schedule(after: session.limits.negotiationDeadline) { [raw] in
+                        raw.reset(StreamCode.timeout.rawValue)
+                    }
                 let output = listener.takeOutput()
                 if !output.isEmpty { try await raw.write(Chunk(output)) }
                 guard let chunk = try await raw.read() else {

@@ -71,6 +71,17 @@ public final class NegotiatedStream: ByteStream {
         return try await raw.read()
     }
 
+    public func readAvailable() -> Chunk? {
+        if let chunk = leftover {
+            leftover = nil
+            return chunk
+        }
+        // A read that has to say or to hear something first may wait.
+        return output.isEmpty && expectedEcho == nil ? raw.readAvailable() : nil
+    }
+
+    public var isAtEnd: Bool { leftover == nil && expectedEcho == nil && raw.isAtEnd }
+
     /// Waits for the listener to agree; returns the data that came with that, if any.
     private func agree() async throws -> Chunk? {
         var isLate = false

@@ -33,7 +33,9 @@ public final class FrameReader {
     public func next() async throws -> [UInt8]? {
         while true {
             if let frame = try decoder.next() { return frame }
-            guard let chunk = try await stream.read() else {
+            var chunk = stream.readAvailable()
+            if chunk == nil { chunk = try await stream.read() }
+            guard let chunk else {
                 if decoder.isEmpty { return nil }
                 throw FrameError(.truncated)
             }

@@ -100,6 +100,9 @@ final class CutStream: ByteStream {
         return chunk
     }
 
+    /// Whoever wants bytes waits for them: they are counted there.
+    func readAvailable() -> Chunk? { nil }
+    var isAtEnd: Bool { inner.isAtEnd }
     func write(_ chunk: Chunk) async throws { try await inner.write(chunk) }
     func finish() { inner.finish() }
     func reset(_ code: UInt64) { inner.reset(code) }
