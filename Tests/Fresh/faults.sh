@@ -4,6 +4,7 @@
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$top" || exit
 failed=0 passed=0
 said=$(mktemp)
 
