@@ -71,7 +71,8 @@ writable() {
     probe=$(mktemp -d "$1/.writable.XXXXXX" 2>/dev/null) && rmdir "$probe"
 }
 
-room() { printf '%s MiB are free there; a build takes about 1,500' "$(df -Pm "$1" | awk 'NR == 2 { print $4 }')"; }
+free_room() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; } # MiB
+room() { printf '%s MiB are free there; a build takes about 1,500' "$(free_room "$1")"; }
 
 # What the compiler says is kept in memory: the disk may be what is full.
 build() {
@@ -80,6 +81,8 @@ build() {
     said=$(swift build "${flags[@]}" 2>&1) || {
         errors=$(printf '%s\n' "$said" | grep -E 'error:|No space left' | head -n 20) || true
         printf '%s\n' "${errors:-$(printf '%s\n' "$said" | tail -n 20)}" >&2
+        # What the compiler starts may not say why it failed: git, for one, whose words are not passed on.
+        [ "$(free_room "$scratch")" -ge 100 ] || warn "No space left on device, or as good as none"
         fail "the build failed" "its errors are above ($scratch: $(room "$scratch"))" \
             "a clean start: rm -rf '$scratch' and run this again"
     }

@@ -31,7 +31,8 @@ as_tester() { setsid --wait setpriv --reuid=tester --regid=tester --clear-groups
 # lock_lists SECONDS: as an apt of a first boot holds it (fcntl, hence Perl, which every Debian has).
 lock_lists() {
     perl -e 'use Fcntl; open(my $lock, ">>", "/var/lib/apt/lists/lock") or die;
-        fcntl($lock, F_SETLK, pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0)) or die "lock: $!"; $| = 1; print "locked\n"; sleep shift' "$1"
+        my $whole = pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0);
+        fcntl($lock, F_SETLK, $whole) or die "lock: $!"; $| = 1; print "locked\n"; sleep shift' "$1"
 }
 
 id tester >/dev/null 2>&1 || useradd --create-home tester

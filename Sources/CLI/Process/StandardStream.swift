@@ -20,9 +20,11 @@ enum StandardStream: Int32, Sendable, CaseIterable {
 
     /// The columns of the terminal; nil when it is none or does not know.
     var columns: Int? {
-        var size = winsize()
-        guard ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
-        return Int(size.ws_col)
+        // A struct winsize: rows, columns and pixels (TIOCGWINSZ(2const)). Which module shows that type depends on the C
+        // library's version.
+        var size: [UInt16] = [0, 0, 0, 0]
+        guard ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size[1] > 0 else { return nil }
+        return Int(size[1])
     }
 
     /// Writes everything.

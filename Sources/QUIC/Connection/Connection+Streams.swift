@@ -16,7 +16,8 @@ extension Connection {
         guard let quic, count > 0 else { return }
         if !stream.isClosedByTransport { dep2p_quic_extend_stream(quic, stream.id, UInt64(count)) }
         if receiveWindow.consume(UInt64(count)) {
-            let credit = receiveWindow.grant(now: endpoint.clock.now, roundTrip: statistics.smoothedRTT)
+            let credit = receiveWindow.grant(
+                now: endpoint.clock.now, roundTrip: statistics.smoothedRTT, unread: UInt64(clamping: receiveMemory))
             dep2p_quic_extend_connection(quic, credit)
         }
         markDirty()

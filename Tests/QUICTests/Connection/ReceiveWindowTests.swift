@@ -24,7 +24,9 @@ import Testing
             #expect(unread >= window.size - window.size / 4)
             let count = random.next() % (unread + 1)
             read += count
-            if window.consume(count) { granted += window.grant(now: now, roundTrip: .milliseconds(10)) }
+            if window.consume(count) {
+                granted += window.grant(now: now, roundTrip: .milliseconds(10), unread: granted - read)
+            }
         }
     }
 
@@ -34,7 +36,7 @@ import Testing
             let now = now.advanced(by: pause)
             let isDue = window.consume(window.size)
             #expect(isDue)
-            _ = window.grant(now: now, roundTrip: .milliseconds(10))
+            _ = window.grant(now: now, roundTrip: .milliseconds(10), unread: 0)
             return now
         }
         var now = readAll(after: .zero, from: second)
@@ -47,6 +49,18 @@ import Testing
         #expect(window.size == 3_500)
         now = readAll(after: .milliseconds(1), from: now)
         #expect(window.size == 3_500)
+    }
+
+    @Test func staysAsItIsWhileMostOfItWaitsToBeRead() {
+        var window = ReceiveWindow(size: 1_000, limit: 8_000)
+        var now = second
+        for (unread, size) in [(0, 1_000), (501, 1_000), (1_000, 1_000), (500, 2_000), (0, 4_000)] as [(UInt64, UInt64)]
+        {
+            now = now.advanced(by: .milliseconds(1))
+            let isDue = window.consume(window.size)
+            let credit = window.grant(now: now, roundTrip: .milliseconds(10), unread: unread)
+            #expect(isDue && credit >= size / 2 && window.size == size)
+        }
     }
 
     @Test func isRaisedAndNeverLowered() {
