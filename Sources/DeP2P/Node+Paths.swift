@@ -4,25 +4,9 @@ public import QUIC
 public import SystemLayer
 
 extension Node {
-    func startPunching() -> HolePunch {
-        let surroundings = HolePunch.Surroundings(
-            interfaces: { [weak endpoint] in Listening.interfaces(endpoint?.localAddresses ?? []) },
-            observers: { [ownRelays] in ownRelays.compactMap(\.socketAddress) },
-            relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, usesStraightPaths: usesDirect,
-            hostMark: HostMark.current())
-        let punch = HolePunch(connections, endpoint: endpoint, stun: stun, relays: relays, surroundings: surroundings)
-        punch.start()
-        return punch
-    }
-
     /// Relays through which `peer` may be reached, besides those that it names itself.
-    private func knownRelays(of peer: NodeID) -> [Address] {
+    func knownRelays(of peer: NodeID) -> [Address] {
         (knownPeers[peer] ?? []).compactMap { $0.relay?.address } + ownRelays
-    }
-
-    /// Adds what gives the addresses that gateways forward to this node, for peers to try.
-    public func addMappedAddresses(_ addresses: @escaping @NetworkActor () -> [SocketAddress]) {
-        holePunch?.mappedAddresses.append(addresses)
     }
 
     /// Calls `observer` whenever a connection has moved to another path.

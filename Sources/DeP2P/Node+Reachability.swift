@@ -9,12 +9,4 @@ extension Node {
     public func onReachability(_ observer: @escaping @NetworkActor (Reachability.State) -> Void) {
         reachabilityObservers.append(observer)
     }
-
-    func startReachability() {
-        own.reachability.onChange = { [weak self] in
-            guard let self else { return }
-            for observer in reachabilityObservers { observer(reachability) }
-        }
-        own.reachability.start()
-    }
 }

@@ -3,14 +3,6 @@ public import Identity
 public import SystemLayer
 
 extension Node {
-    func startRelaying(_ configuration: NodeConfiguration) {
-        relays.wantsMembersOnly = { [weak self] in self?.realmID != nil }
-        relays.serve(service: relayService)
-        guard configuration.usesRelays else { return }
-        relays.dialThroughRelays()
-        if configuration.reserves { for relay in configuration.relays { relays.use(relay) } }
-    }
-
     /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
     public func relays(of nodeID: NodeID) -> [Address] { connections.relays(of: nodeID) }
 

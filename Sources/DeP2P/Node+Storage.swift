@@ -34,23 +34,6 @@ extension Node {
         return SQLiteStorage(
             folder: folder, report: { [weak notices] condition in networkTask { notices?.changed(condition) } })
     }
-
-    /// How long a node that stops waits for its disk.
-    private static let storagePatience = Duration.seconds(2)
-
-    /// What was noted in the last moment is on disk, or cannot be; a disk that stands still holds no node up.
-    func flushStorage() async {
-        let done = Waiter<Void>()
-        networkTask { [self] in
-            await connections.udp.flush()
-            await sequence.flush()
-            _ = try? await offload { [storage] in storage.flush() }
-            done.resume(returning: ())
-        }
-        let token = clock.schedule(after: Self.storagePatience) { done.resume(returning: ()) }
-        defer { clock.cancel(token) }
-        try? await done.value()
-    }
 }
 
 /// Turns the conditions of a store into what there is to say of them.

@@ -26,28 +26,16 @@ public final class Node {
     public let messaging: Messaging
     public let streams: AppStreams
     public let clock: any NetworkClock
-    private let identity: IdentityKey
     let relays: RelayClient
     /// Serves others, when this node is a relay.
     public let relayService: RelayService?
     let endpoint: Endpoint
-    /// Gets relayed connections onto straight paths, where these are used, and from relay to relay; `nil` when relays are
-    /// left out.
-    private(set) var holePunch: HolePunch?
-    let identify: Identify
-    let sequence: RecordSequence
     let storage: any Storage
     let notices: StorageNotices
-    let stun: STUNService
-    /// The node's second port.
-    private let alternate: AlternatePort
-    private let tcpListener: TCPListener?
-    var monitor: NetworkMonitor?
-    var watching: TimerToken?
     var networkObservers: [@NetworkActor () -> Void] = []
-    private let dialBack: DialBackService
     let own: OwnAddresses
-    let interfaces: InterfaceCache
+    /// What the node can do, in the order of start: ``capabilities(_:_:)``.
+    private(set) var parts: [any NodePart] = []
     var reachabilityObservers: [@NetworkActor (Reachability.State) -> Void] = []
     var portMappingObservers: [@NetworkActor (IPAddress.Family, PortMapping?) -> Void] = []
     let ownRelays: [Address]
@@ -68,12 +56,9 @@ public final class Node {
             configuration.preset.quic.resetScope = HostMark.machine()
             let listener = try Listening.openTCP(configuration.tcpListen)
             let driver = try Listening.open(configuration.listen)
-            let node = try Node(
+            return try Node(
                 configuration, driver: driver, listener: listener, clock: SystemNetworkClock.shared,
-                open: { try DatagramSocket(bind: $0, budget: StrangerBudget()) })
-            node.startMapping(configuration)
-            node.watchNetworkSoon()
-            return node
+                open: { try DatagramSocket(bind: $0, budget: StrangerBudget()) }, isSystem: true)
         } catch {
             throw DeP2PError(error)
         }
@@ -84,13 +69,13 @@ public final class Node {
     /// - Parameters:
     ///   - listener: takes connections over TCP too.
     ///   - open: opens further sockets; without it the node has that one driver only.
+    ///   - isSystem: whether all of these are the system's, which has gateways and routes too.
     /// - Throws: `QUICError` when the identity yields no certificate.
     public init(
         _ configuration: NodeConfiguration, driver: any PacketDriver, listener: TCPListener? = nil,
-        clock: any NetworkClock, open: OpenChannel? = nil
+        clock: any NetworkClock, open: OpenChannel? = nil, isSystem: Bool = false
     ) throws {
         let key = configuration.identity ?? IdentityKey.generate()
-        identity = key
         transferLimits = TransferQueueLimits(places: configuration.preset.transfers)
         offerBytes = configuration.preset.offerBytes
         nodeID = key.nodeID
@@ -101,7 +86,6 @@ public final class Node {
             localNodeID: key.nodeID, transport: QUICTransport(endpoint), clock: clock,
             limits: configuration.preset.connections)
         let interfaces = InterfaceCache { Listening.interfaces() }
-        self.interfaces = interfaces
         connections.addressRule = { AddressRule(interfaces: interfaces.interfaces(now: clock.now)) }
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
@@ -110,13 +94,11 @@ public final class Node {
         usesDirect = configuration.usesDirect
         let relays = RelayClient(connections, endpoint: endpoint)
         self.relays = relays
-        alternate = AlternatePort(endpoint, open: open)
+        let alternate = AlternatePort(endpoint, open: open)
         let stun = STUNService(endpoint, alternate: alternate)
-        self.stun = stun
-        let own = OwnAddresses(
+        own = OwnAddresses(
             connections, endpoint: endpoint, stun: stun, listener: listener, relays: relays,
             usesDirect: configuration.usesDirect, servers: ownRelays.compactMap(\.socketAddress), isSystem: open != nil)
-        self.own = own
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
         }
@@ -126,31 +108,13 @@ public final class Node {
         connections.udp.storage = storage
         let isEphemeral = configuration.isEphemeral || configuration.identity == nil
         let sequence = RecordSequence(of: key.nodeID, storage: isEphemeral ? MemoryStorage() : storage)
-        self.sequence = sequence
-        identify = Identify(
-            key: key, agent: configuration.agent, connections: connections,
-            addresses: { [weak own] in own.map { $0.direct + $0.relayed.compactMap(\.withoutNodeID) } ?? [] },
-            sequence: { await sequence.next() })
-        identify.serve()
-        identify.learn()
-        relays.onAddressChange = { [weak identify, weak relays] in
-            identify?.push { session in relays?.isRelay(session) != true }
-        }
-        Ping.serve(on: connections)
-        tcpListener = listener
-        dialBack = DialBackService(alternate, clock: clock)
-        dialBack.serve(on: connections)
-        for address in configuration.knownPeers {
-            learn(address)
-            if let nodeID = address.nodeID { connections.protect(nodeID, for: .bootstrap) }
-        }
-        for nodeID in ownRelays.compactMap(\.nodeID) { connections.protect(nodeID, for: .relay) }
-        endpoint.start()
-        if let listener { endpoint.accept(from: listener) }
-        startRelaying(configuration)
-        // Who only goes out to others has no use for a way in.
-        if usesDirect, configuration.reserves || configuration.relay != nil { startReachability() }
-        if configuration.usesRelays { holePunch = startPunching() }
+        for address in configuration.knownPeers { learn(address) }
+        parts = capabilities(
+            configuration,
+            Materials(
+                key: key, listener: listener, alternate: alternate, stun: stun, sequence: sequence,
+                interfaces: interfaces, isSystem: isSystem))
+        for part in parts { part.start() }
     }
 
     // MARK: Addresses
@@ -238,20 +202,9 @@ public final class Node {
     public func stop(grace: Duration = Node.defaultGrace) async {
         guard !isStopped else { return }
         isStopped = true
-        watching.map(clock.cancel)
-        monitor?.stop()
-        holePunch?.stop()
-        relayService?.stop()
-        own.reachability.stop()
-        // Gateways close the ports while streams end.
-        let unmapping = own.mappings.map { mappings in SharedTask { await mappings.stop() } }
+        for part in parts.reversed() { part.willStop(within: grace) }
         await drain(within: grace)
-        relays.stop()
-        connections.stop()
-        alternate.close()
-        endpoint.close(code: CloseCode.goodbye.rawValue, reason: "the node is stopping")
-        await flushStorage()
-        if let unmapping { _ = try? await unmapping.value() }
+        for part in parts.reversed() { await part.stop() }
     }
 
     /// A receipt just written has to arrive before the connection closes over it.
@@ -262,9 +215,15 @@ public final class Node {
         }
     }
 
-    /// A stream that stands for a circuit ends with the circuit's connection, and is nothing to wait for; a round of
-    /// hole punching is none either.
     private func isBusy(_ session: Session) -> Bool {
-        session.openStreamCount > relays.circuitCount(on: session) + (holePunch?.streamCount(on: session) ?? 0)
+        session.openStreamCount > parts.reduce(0) { $0 + $1.streamsKeptOpen(on: session) }
+    }
+
+    // MARK: The network
+
+    /// Everything that was found out about the network is found out anew.
+    func networkChanged() {
+        for part in parts { part.networkChanged() }
+        for observer in networkObservers { observer() }
     }
 }

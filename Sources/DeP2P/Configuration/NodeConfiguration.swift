@@ -45,6 +45,8 @@ public struct NodeConfiguration: Sendable {
     public var stateDirectory: String?
     /// Where that is kept instead, in simulations.
     package var storage: (any Storage)?
+    /// Makes further parts of the node, which start after its own.
+    package var parts: [@NetworkActor @Sendable (Node) -> any NodePart] = []
     public var preset = Preset.desktop
     /// What the node calls itself to others.
     public var agent = "dep2p/0.1.0"

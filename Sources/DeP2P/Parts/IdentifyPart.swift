@@ -1,0 +1,26 @@
+internal import DeP2PReactor
+internal import SystemLayer
+
+/// Says who and where the node is, and hears where others are.
+@NetworkActor
+final class IdentifyPart: NodePart {
+    private let identify: Identify
+    private let relays: RelayClient
+
+    init(_ identify: Identify, relays: RelayClient) {
+        (self.identify, self.relays) = (identify, relays)
+    }
+
+    func start() {
+        identify.serve()
+        identify.learn()
+        relays.onAddressChange = { [weak self] in self?.push() }
+    }
+
+    /// Peers that were told of addresses are told of those that there are now.
+    func networkChanged() { push() }
+
+    private func push() {
+        identify.push { [weak relays] session in relays?.isRelay(session) != true }
+    }
+}

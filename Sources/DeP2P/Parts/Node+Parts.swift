@@ -1,0 +1,63 @@
+internal import DeP2PReactor
+internal import Identity
+internal import QUIC
+internal import SystemLayer
+
+extension Node {
+    /// What a node's parts are made from, besides the node's own properties.
+    struct Materials {
+        let key: IdentityKey
+        let listener: TCPListener?
+        let alternate: AlternatePort
+        let stun: STUNService
+        let sequence: RecordSequence
+        let interfaces: InterfaceCache
+        /// Whether the node's sockets are the system's: in a simulated network there is no gateway and no route to ask
+        /// for.
+        let isSystem: Bool
+    }
+
+    /// Every capability of a node, in the order in which they start; they stop in the opposite one. A new capability is one
+    /// more entry.
+    func capabilities(_ configuration: NodeConfiguration, _ materials: Materials) -> [any NodePart] {
+        var parts: [any NodePart] = [InterfacesPart(materials.interfaces)]
+        if materials.isSystem, wantsPortMapping(configuration) { parts.append(PortMappingPart(of: self)) }
+        parts += [
+            StoragePart(storage, sequence: materials.sequence, connections: connections),
+            SocketsPart(endpoint, alternate: materials.alternate, listener: materials.listener),
+            SessionsPart(connections, bootstrap: configuration.knownPeers.compactMap(\.nodeID), relays: ownRelays),
+            IdentifyPart(identify(configuration, materials), relays: relays),
+            PingPart(connections),
+            DialBackPart(materials.alternate, connections: connections),
+            RelayClientPart(relays, of: self, configuration),
+        ]
+        if let relayService { parts.append(RelayServicePart(relayService)) }
+        // Who only goes out to others has no use for a way in.
+        let wantsIn = usesDirect && (configuration.reserves || configuration.relay != nil)
+        parts.append(ReachabilityPart(of: self, isUsed: wantsIn))
+        if configuration.usesRelays { parts.append(HolePunchPart(holePunch(materials), own: own)) }
+        if materials.isSystem { parts.append(NetworkWatchPart(of: self)) }
+        return parts + configuration.parts.map { $0(self) }
+    }
+
+    private func wantsPortMapping(_ configuration: NodeConfiguration) -> Bool {
+        usesDirect && configuration.mapsPorts ?? (configuration.preset.mapsPorts && configuration.reserves)
+    }
+
+    private func identify(_ configuration: NodeConfiguration, _ materials: Materials) -> Identify {
+        Identify(
+            key: materials.key, agent: configuration.agent, connections: connections,
+            addresses: { [weak own] in own.map { $0.direct + $0.relayed.compactMap(\.withoutNodeID) } ?? [] },
+            sequence: { [sequence = materials.sequence] in await sequence.next() })
+    }
+
+    private func holePunch(_ materials: Materials) -> HolePunch {
+        let surroundings = HolePunch.Surroundings(
+            interfaces: { [weak endpoint] in Listening.interfaces(endpoint?.localAddresses ?? []) },
+            observers: { [ownRelays] in ownRelays.compactMap(\.socketAddress) },
+            relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, usesStraightPaths: usesDirect,
+            hostMark: HostMark.current())
+        return HolePunch(
+            connections, endpoint: endpoint, stun: materials.stun, relays: relays, surroundings: surroundings)
+    }
+}

@@ -1,0 +1,29 @@
+internal import DeP2PReactor
+internal import SystemLayer
+
+/// Has gateways open the node's port.
+@NetworkActor
+final class PortMappingPart: NodePart {
+    private let mappings: PortMappings
+    private var removal: SharedTask<Void>?
+
+    init(of node: Node) {
+        let mappings = PortMappings(of: node.localAddresses)
+        mappings.onChange = { [weak node] family, mapping in
+            guard let node else { return }
+            node.own.reachability.portsChanged()
+            for observer in node.portMappingObservers { observer(family, mapping) }
+        }
+        node.own.mappings = mappings
+        self.mappings = mappings
+    }
+
+    func start() { mappings.start() }
+
+    func networkChanged() { mappings.networkChanged() }
+
+    /// Gateways close the ports while streams end.
+    func willStop(within grace: Duration) { removal = SharedTask { [mappings] in await mappings.stop() } }
+
+    func stop() async { _ = try? await removal?.value() }
+}

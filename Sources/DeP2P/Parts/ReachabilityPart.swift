@@ -1,0 +1,27 @@
+internal import DeP2PReactor
+internal import SystemLayer
+
+/// Finds out whether others reach the node.
+@NetworkActor
+final class ReachabilityPart: NodePart {
+    private let reachability: Reachability
+    private let isUsed: Bool
+
+    /// - Parameter isUsed: whether there is a use for the answer.
+    init(of node: Node, isUsed: Bool) {
+        reachability = node.own.reachability
+        self.isUsed = isUsed
+        reachability.onChange = { [weak node] in
+            guard let node else { return }
+            for observer in node.reachabilityObservers { observer(node.reachability) }
+        }
+    }
+
+    func start() {
+        if isUsed { reachability.start() }
+    }
+
+    func networkChanged() { reachability.networkChanged() }
+
+    func willStop(within grace: Duration) { reachability.stop() }
+}

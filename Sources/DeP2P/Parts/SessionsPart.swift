@@ -1,0 +1,24 @@
+internal import DeP2PReactor
+internal import Identity
+internal import SystemLayer
+
+/// The sessions with other nodes: those that the user named are protected, and all of them are told goodbye.
+@NetworkActor
+final class SessionsPart: NodePart {
+    private let connections: Connections
+    private let bootstrap: [NodeID]
+    private let relays: [NodeID]
+
+    init(_ connections: Connections, bootstrap: [NodeID], relays: [Address]) {
+        self.connections = connections
+        self.bootstrap = bootstrap
+        self.relays = relays.compactMap(\.nodeID)
+    }
+
+    func start() {
+        for nodeID in bootstrap { connections.protect(nodeID, for: .bootstrap) }
+        for nodeID in relays { connections.protect(nodeID, for: .relay) }
+    }
+
+    func stop() async { connections.stop() }
+}

@@ -1,0 +1,32 @@
+internal import DeP2PReactor
+internal import DeP2PStorage
+internal import SystemLayer
+
+/// What the node remembers between runs.
+@NetworkActor
+final class StoragePart: NodePart {
+    /// How long a node that stops waits for its disk.
+    private static let patience = Duration.seconds(2)
+
+    private let storage: any Storage
+    private let sequence: RecordSequence
+    private let connections: Connections
+
+    init(_ storage: any Storage, sequence: RecordSequence, connections: Connections) {
+        (self.storage, self.sequence, self.connections) = (storage, sequence, connections)
+    }
+
+    /// What was noted in the last moment is on disk, or cannot be; a disk that stands still holds no node up.
+    func stop() async {
+        let done = Waiter<Void>()
+        networkTask { [storage, sequence, connections] in
+            await connections.udp.flush()
+            await sequence.flush()
+            _ = try? await offload { storage.flush() }
+            done.resume(returning: ())
+        }
+        let token = connections.clock.schedule(after: Self.patience) { done.resume(returning: ()) }
+        defer { connections.clock.cancel(token) }
+        try? await done.value()
+    }
+}
