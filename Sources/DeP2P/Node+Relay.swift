@@ -23,11 +23,6 @@ extension Node {
     /// The reservations with relays that stand, best first.
     public var relayReservations: [RelayClient.Standing] { relays.standing }
 
-    /// Calls `observer` when a reservation is made, lost or refused, and when a circuit ends.
-    public func onRelayEvent(_ observer: @escaping @NetworkActor (RelayClient.Event) -> Void) {
-        relays.onEvent = observer
-    }
-
     /// Takes circuits that relays bring only from nodes that `accepts` admits.
     public func acceptCircuits(from accepts: @escaping @NetworkActor (NodeID) -> Bool) { relays.accepts = accepts }
 

@@ -24,10 +24,6 @@ public struct StorageNotice: Hashable, Sendable {
 }
 
 extension Node {
-    /// Calls `observer` when what the node remembers can no longer be kept, and when it can again. The node goes on either
-    /// way. What there was to say before is said now.
-    public func onStorageNotice(_ observer: @escaping @NetworkActor (StorageNotice) -> Void) { notices.add(observer) }
-
     static func storage(_ configuration: NodeConfiguration, _ notices: StorageNotices) -> any Storage {
         if let storage = configuration.storage { return storage }
         guard let folder = configuration.stateDirectory else { return MemoryStorage() }
@@ -40,14 +36,10 @@ extension Node {
 @NetworkActor
 final class StorageNotices {
     private var last = StorageCondition()
-    private var observers: [@NetworkActor (StorageNotice) -> Void] = []
+    /// The node's own.
+    var onNotice: (@NetworkActor (StorageNotice) -> Void)?
     /// At most one of each kind.
-    private var earlier: [StorageNotice] = []
-
-    func add(_ observer: @escaping @NetworkActor (StorageNotice) -> Void) {
-        observers.append(observer)
-        for notice in earlier { observer(notice) }
-    }
+    private(set) var earlier: [StorageNotice] = []
 
     func changed(_ condition: StorageCondition) {
         defer { last = condition }
@@ -73,6 +65,6 @@ final class StorageNotices {
     private func tell(_ notice: StorageNotice) {
         earlier.removeAll { $0.kind == notice.kind }
         earlier.append(notice)
-        for observer in observers { observer(notice) }
+        onNotice?(notice)
     }
 }

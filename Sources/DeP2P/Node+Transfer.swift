@@ -28,11 +28,20 @@ extension Node {
         _ source: SendSource, on session: Session,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws(DeP2PError) -> TransferSummary {
+        lastTransfer += 1
+        let subject = NodeEvent.TransferSubject(direction: .outgoing, id: lastTransfer, peer: session.remoteNodeID)
         do {
             let stream = try await session.openStream(Transfer.protocolID)
-            return try await TransferSender(source: source).run(over: stream, clock: clock, events: events)
+            let summary = try await TransferSender(source: source).run(over: stream, clock: clock) { [hub] event in
+                hub.emit(.transfer(subject, .event(event)))
+                events(event)
+            }
+            hub.emit(.transfer(subject, .ended(.success(summary))))
+            return summary
         } catch {
-            throw DeP2PError(error)
+            let error = DeP2PError(error)
+            hub.emit(.transfer(subject, .ended(.failure(error))))
+            throw error
         }
     }
 
@@ -64,11 +73,25 @@ extension Node {
     ) {
         let service = TransferService(
             destination: destination, policy: policy, limits: limits ?? transferLimits, offerBytes: offerBytes,
-            clock: clock, events: events,
-            completion: { result, transfer in completion(result.mapError { DeP2PError($0) }, transfer) })
+            clock: clock,
+            events: { [hub] event, transfer in
+                hub.emit(.transfer(NodeEvent.TransferSubject(transfer), .event(event)))
+                events(event, transfer)
+            },
+            completion: { [hub] result, transfer in
+                let result = result.mapError { DeP2PError($0) }
+                hub.emit(.transfer(NodeEvent.TransferSubject(transfer), .ended(result)))
+                completion(result, transfer)
+            })
         service.serve(on: connections.registry)
     }
 
     /// Takes no more transfers; those under way go on.
     public func stopReceivingTransfers() { connections.registry.unregister(Transfer.protocolID) }
+}
+
+extension NodeEvent.TransferSubject {
+    fileprivate init(_ transfer: IncomingTransfer) {
+        self.init(direction: .incoming, id: transfer.id, peer: transfer.sender)
+    }
 }

@@ -32,16 +32,16 @@ public final class Node {
     let endpoint: Endpoint
     let storage: any Storage
     let notices: StorageNotices
-    var networkObservers: [@NetworkActor () -> Void] = []
+    let hub = NodeEventHub()
     let own: OwnAddresses
     /// What the node can do, in the order of start: ``capabilities(_:_:)``.
     private(set) var parts: [any NodePart] = []
-    var reachabilityObservers: [@NetworkActor (Reachability.State) -> Void] = []
-    var portMappingObservers: [@NetworkActor (IPAddress.Family, PortMapping?) -> Void] = []
     let ownRelays: [Address]
     let usesDirect: Bool
     private(set) var knownPeers: [NodeID: [Address]] = [:]
     private var isStopped = false
+    /// The id of the last transfer that was sent.
+    var lastTransfer: UInt64 = 0
     /// Transfers received at once, and memory for what they offer.
     let transferLimits: TransferQueueLimits
     let offerBytes: Int
@@ -224,6 +224,6 @@ public final class Node {
     /// Everything that was found out about the network is found out anew.
     func networkChanged() {
         for part in parts { part.networkChanged() }
-        for observer in networkObservers { observer() }
+        hub.emit(.networkChanged)
     }
 }

@@ -25,12 +25,11 @@ import Testing
         let network = SimulatedNetwork(seed: 1)
         try await network.run {
             let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
-            var states: [Reachability.State] = []
-            left.onReachability { states.append($0) }
+            let log = EventLog(of: left)
             #expect(left.reachability == .unknown)
             _ = try await left.connect(to: DialTarget(addresses: right.addresses))
             try await network.sleep(for: .seconds(30))
-            #expect(states == [.reachable])
+            #expect(log.reachability == [.reachable])
             #expect(left.reachability == .reachable)
             // Nobody whom it had gone to could have dialled back.
             #expect(right.reachability == .unknown)
@@ -39,7 +38,7 @@ import Testing
             left.networkChanged()
             #expect(left.reachability == .unknown)
             try await network.sleep(for: .seconds(5))
-            #expect(states == [.reachable, .unknown, .reachable])
+            #expect(log.reachability == [.reachable, .unknown, .reachable])
             await left.stop(grace: .zero)
             await right.stop(grace: .zero)
         }

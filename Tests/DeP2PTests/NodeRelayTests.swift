@@ -69,15 +69,22 @@ import Testing
         #expect(await right.waitForRelay(timeout: .seconds(10)))
         let left = try await Node.start(loopback())
         let relayed = await right.relayReservations.flatMap(\.addresses)
-        let (near, far) = await (Waiter<ConnectionPath>(), Waiter<ConnectionPath>())
-        await left.onPathChange { _, path in near.resume(returning: path) }
-        await right.onPathChange { _, path in far.resume(returning: path) }
+        let (near, far) = await (left.events(of: .sessions), right.events(of: .sessions))
         let session = try await left.connect(to: DialTarget(addresses: relayed))
-        let paths = try await left.clock.withDeadline(.seconds(20)) { (try await near.value(), try await far.value()) }
-        #expect(paths.0.kind == .direct && paths.1.kind == .direct)
+        let paths = try await left.clock.withDeadline(.seconds(20)) {
+            [await firstMove(near)?.kind, await firstMove(far)?.kind]
+        }
+        #expect(paths == [.direct, .direct])
         let bound = await right.localAddresses.first
         #expect(await session.path.remote == bound)
         for node in [left, right, relay] { await node.stop() }
+    }
+
+    private func firstMove(_ events: NodeEvents) async -> ConnectionPath? {
+        for await event in events {
+            if case .session(_, .moved(let path)) = event { return path }
+        }
+        return nil
     }
 
     @Test func aStoppingRelayIsGoneAtOnce() async throws {

@@ -68,24 +68,25 @@ import Testing
         let asker = try await start(nil) { $0.stateDirectory = nil }
         let node = try await start(.generate()) { $0.stateDirectory = "/dev/null/nowhere" }
         _ = try await recordNumber(of: node, asked: asker)
-        let notice = await withCheckedContinuation { continuation in
-            networkTask {
-                var isTold = false
-                node.onStorageNotice { notice in
-                    if !isTold { continuation.resume(returning: notice) }
-                    isTold = true
-                }
-            }
-        }
+        let notice = try #require(await firstNotice(node.events(of: .node)))
+        // Who comes later hears it too.
+        #expect(await firstNotice(node.events(of: .node)) == notice)
         #expect(notice.kind == .memoryOnly && notice.reason == "notAFile")
         #expect(notice.message.contains("/dev/null/nowhere/state.db"))
         for node in [node, asker] { await node.stop() }
     }
 
+    private func firstNotice(_ events: NodeEvents) async -> StorageNotice? {
+        for await event in events {
+            if case .storage(let notice) = event { return notice }
+        }
+        return nil
+    }
+
     @Test @NetworkActor func eachChangeIsToldOnce() {
         let notices = StorageNotices()
         var told: [StorageNotice.Kind] = []
-        notices.add { told.append($0.kind) }
+        notices.onNotice = { told.append($0.kind) }
         var condition = StorageCondition()
         notices.changed(condition)
         condition.setAside = "/state.db.damaged"
@@ -98,9 +99,7 @@ import Testing
         condition.problem = nil
         notices.changed(condition)
         #expect(told == [.startedAnew, .memoryOnly, .kept])
-        var late: [StorageNotice.Kind] = []
-        notices.add { late.append($0.kind) }
-        #expect(late == told)
+        #expect(notices.earlier.map(\.kind) == told)
     }
 }
 

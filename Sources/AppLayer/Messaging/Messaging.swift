@@ -63,7 +63,7 @@ public final class Messaging {
     private var handlers: [String: MessageHandler] = [:]
     private var fallback: MessageHandler?
     private var quota: MessagingQuota
-    /// Told of what handlers throw, beside the ``MessageRefusal`` that the peer gets.
+    /// The node's own: told of what handlers throw, beside the ``MessageRefusal`` that the peer gets.
     public var onHandlerFailure: (@NetworkActor @Sendable (any Error, IncomingMessage) -> Void)?
 
     public init(connections: Connections, realm: Realm, limits: MessagingLimits) {

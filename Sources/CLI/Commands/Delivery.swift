@@ -71,7 +71,8 @@ final class Delivery {
         }
         for line in AttemptTable.lines(session.attempts) { output.detail(line) }
         output.event("path", [.string("path", session.path.description)])
-        session.onPathChange { [output] path in
+        run.events.observe { [output] event in
+            guard case .session(let subject, .moved(let path)) = event, subject.id == session.id else { return }
             output.event("path", [.string("path", path.description)])
             output.detail("the path is now \(path)")
         }

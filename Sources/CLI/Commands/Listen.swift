@@ -167,7 +167,7 @@ struct ListenPlan: CommandPlan, Equatable {
         run.adjust = { $0.reserves = true }
         let reception = await Reception(self, context.output)
         let outcome = try await run.run { [run] node in
-            try reception.begin(on: node, receiving)
+            try reception.begin(on: node, receiving, run.events)
             await announce(node, run)
             let watchdog = ServiceNotifier(run.context.environment).feedWatchdog(on: node.clock)
             defer { watchdog?.cancel() }
@@ -198,7 +198,7 @@ struct ListenPlan: CommandPlan, Equatable {
     @NetworkActor
     private func announce(_ node: Node, _ run: NodeRun) async {
         let output = run.context.output
-        let relays = RelayReport(output, of: node)
+        let relays = RelayReport(output, run.events)
         let isRelayed = await node.waitForRelay(timeout: Self.relayWait)
         let addresses = node.addresses.map(\.description)
         let line = sendLine(node.addresses, node, run.plan)
@@ -211,13 +211,14 @@ struct ListenPlan: CommandPlan, Equatable {
         output.note("NodeID \(node.nodeID)")
         for address in addresses { output.note("listening on \(address)") }
         if !run.plan.relays.isEmpty, !isRelayed { output.note("no relay has granted a reservation yet") }
-        output.reportChanges(of: node)
+        output.reportChanges(of: node, run.events)
         relays.begin()
-        node.onPathChange { session, path in
-            guard session.isAdmitted else { return }
-            output.event(
-                "path", [.string("from", session.remoteNodeID.description), .string("path", path.description)])
-            output.detail("\(session.remoteNodeID): the path is now \(path)")
+        run.events.observe { [weak node] event in
+            guard case .session(let session, .moved(let path)) = event,
+                node?.connections.session(id: session.id)?.isAdmitted ?? false
+            else { return }
+            output.event("path", [.string("from", session.nodeID.description), .string("path", path.description)])
+            output.detail("\(session.nodeID): the path is now \(path)")
         }
         if destination == .nowhere { output.note("only messages are received; -o DIR receives files too") }
         output.note("on the other machine: \(line)")

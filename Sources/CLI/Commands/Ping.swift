@@ -124,7 +124,7 @@ extension PingPlan {
         for line in AttemptTable.lines(session.attempts) { output.detail(line) }
         let pinger = try await node.ping(session)
         defer { pinger.close() }
-        let changes = PathChanges(session, output)
+        let changes = PathChanges(session, run.events, output)
         let deadline = node.clock.now.advanced(by: run.timeout)
         var sequence = 0
         while count.map({ sequence < $0 }) ?? true {
@@ -193,8 +193,9 @@ extension PingPlan {
 private final class PathChanges {
     private var waiter: Waiter<Void>?
 
-    init(_ session: Session, _ output: Output) {
-        session.onPathChange { [weak self] path in
+    init(_ session: Session, _ events: EventReader, _ output: Output) {
+        events.observe { [weak self] event in
+            guard case .session(let subject, .moved(let path)) = event, subject.id == session.id else { return }
             output.event("path", [.string("path", path.description)])
             output.detail("the path is now \(path)")
             self?.waiter?.resume(returning: ())

@@ -6,7 +6,7 @@ import SystemLayer
 
 /// One run of `dep2p listen`: takes what comes, says so, and knows when it was enough.
 ///
-/// Calling order: ``begin(on:_:)``, then ``wait(on:timeout:)``.
+/// Calling order: ``begin(on:_:_:)``, then ``wait(on:timeout:)``.
 @NetworkActor
 final class Reception {
     /// A transfer under way, as far as it is known.
@@ -44,12 +44,13 @@ final class Reception {
     var fields: [JSONField] { [.int("files", files), .int("bytes", bytes), .int("messages", messages)] }
 
     /// - Parameter destination: nil takes messages only.
-    func begin(on node: Node, _ destination: TransferReceiver.Destination?) throws {
+    func begin(on node: Node, _ destination: TransferReceiver.Destination?, _ events: EventReader) throws {
         clock = node.clock
         if !plan.allowed.isEmpty { refuseOthers(on: node) }
         node.onAnyMessage { [self] message in try await take(message) }
-        node.messaging.onHandlerFailure = { [output] error, message in
-            output.note("a message from \(message.from) was not taken: \(TerminalText.escape("\(error)"))")
+        events.observe { [output] event in
+            guard case .messageFailed(let sender, _, let reason) = event else { return }
+            output.note("a message from \(sender) was not taken: \(TerminalText.escape(reason))")
         }
         guard let destination else { return }
         var policy = ReceivePolicy(

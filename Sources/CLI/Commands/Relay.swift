@@ -101,8 +101,8 @@ struct RelayPlan: CommandPlan {
             configuration.relay = RelayConfiguration(limits: limits, membersOnly: membersOnly)
         }
         let last = LastStatistics()
-        _ = try await run.run { node in
-            announce(node, membersOnly: membersOnly, context)
+        _ = try await run.run { [run] node in
+            announce(node, membersOnly: membersOnly, run)
             let watchdog = ServiceNotifier(context.environment).feedWatchdog(on: node.clock)
             defer {
                 watchdog?.cancel()
@@ -115,7 +115,8 @@ struct RelayPlan: CommandPlan {
     }
 
     @NetworkActor
-    private func announce(_ node: Node, membersOnly: Bool, _ context: RunContext) {
+    private func announce(_ node: Node, membersOnly: Bool, _ run: NodeRun) {
+        let context = run.context
         let output = context.output
         let addresses = node.addresses.map(\.description)
         output.event(
@@ -126,8 +127,10 @@ struct RelayPlan: CommandPlan {
             ])
         output.note("relay \(node.nodeID), for \(membersOnly ? "members of the realm" : "anyone")")
         for address in addresses { output.note("listening on \(address)") }
-        output.reportChanges(of: node)
-        node.relayService?.onEvent = { output.report($0) }
+        output.reportChanges(of: node, run.events)
+        run.events.observe { event in
+            if case .relaying(let event) = event { output.report(event) }
+        }
         context.interruption.on(SIGUSR1) {
             Task { @NetworkActor in
                 guard let statistics = node.relayService?.statistics else { return }
@@ -170,10 +173,10 @@ extension Output {
         case .reserved(let node, let isRenewal):
             reservation(node, isRenewal ? "renewed" : "granted")
         case .reservationEnded(let node): reservation(node, "ended")
-        case .opened(let from, let to):
+        case .opened(_, let from, let to):
             self.event("circuit", [.string("state", "opened"), .string("from", "\(from)"), .string("to", "\(to)")])
             detail("circuit from \(from) to \(to)")
-        case .closed(let from, let to, let bytes, let reason):
+        case .closed(_, let from, let to, let bytes, let reason):
             self.event(
                 "circuit",
                 [

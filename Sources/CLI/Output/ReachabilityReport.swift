@@ -6,16 +6,25 @@ import SystemLayer
 extension Output {
     /// Says from now on how others reach the node.
     @NetworkActor
-    func reportChanges(of node: Node) {
+    func reportChanges(of node: Node, _ events: EventReader) {
         for mapping in node.portMappings { report(mapping) }
-        node.onPortMapping { [self] _, mapping in report(mapping) }
-        node.onReachability { [self, unowned node] in report($0, of: node) }
-        node.onNetworkChange { [self, unowned node] in
-            let addresses = node.addresses.map(\.description)
-            event("addresses", [JSONField("addresses", .array(addresses.map(JSONValue.string)))])
-            note("the network has changed")
-            for address in addresses { note("listening on \(address)") }
+        events.observe { [self, weak node] event in
+            guard let node else { return }
+            switch event {
+            case .portMapping(_, let mapping): report(mapping)
+            case .reachability(let state): report(state, of: node)
+            case .networkChanged: reportAddresses(of: node)
+            default: break
+            }
         }
+    }
+
+    @NetworkActor
+    private func reportAddresses(of node: Node) {
+        let addresses = node.addresses.map(\.description)
+        event("addresses", [JSONField("addresses", .array(addresses.map(JSONValue.string)))])
+        note("the network has changed")
+        for address in addresses { note("listening on \(address)") }
     }
 
     /// Whether others reach the node straight.

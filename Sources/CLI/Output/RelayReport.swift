@@ -11,9 +11,10 @@ final class RelayReport {
     private var waiting: [RelayClient.Event]? = []
     private var refusals: [Address: String] = [:]
 
-    init(_ output: Output, of node: Node) {
+    init(_ output: Output, _ events: EventReader) {
         self.output = output
-        node.onRelayEvent { [self] event in
+        events.observe { [self] event in
+            guard case .relay(let event) = event else { return }
             if waiting == nil { tell(event) } else { waiting?.append(event) }
         }
     }

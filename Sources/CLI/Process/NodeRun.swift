@@ -13,6 +13,8 @@ struct NodeRun: Sendable {
     let plan: NodePlan
     let context: RunContext
     let keys: NodeKeys
+    /// What the node tells, for whoever wants to hear.
+    let events = EventReader()
     /// What a command changes in the node's configuration.
     var adjust: @Sendable (inout NodeConfiguration) throws(DeP2PError) -> Void = { _ in }
 
@@ -33,11 +35,12 @@ struct NodeRun: Sendable {
         context.interruption.becomeGraceful()
         do {
             let node = try await Node.start(try configuration())
-            await node.tellOfStorage(context.output)
+            await events.begin(on: node, context.output)
             if let key = keys.realm { try await node.join(key) }
             let outcome: Result<Outcome<Value>, any Error>
             do { outcome = .success(try await race(node, work)) } catch { outcome = .failure(error) }
             await node.stop()
+            await events.finish()
             return try outcome.get()
         } catch {
             if let reason = context.interruption.reason, error is CancellationError { return .interrupted(reason) }
@@ -87,18 +90,29 @@ struct NodeRun: Sendable {
     var timeout: Duration { plan.timeout ?? ArgumentValue.longestDuration }
 }
 
-extension Node {
-    /// Says when what the node remembers cannot be kept: it matters to the next run, not to this one.
-    fileprivate func tellOfStorage(_ output: Output) {
-        onStorageNotice { notice in
-            output.event(
-                "storage",
-                [
-                    .string("state", notice.kind.rawValue), .string("reason", notice.reason),
-                    .string("path", notice.path),
-                ])
-            output.note(TerminalText.escape(notice.message))
+extension EventReader {
+    /// Begins, and says what every command says.
+    fileprivate func begin(on node: Node, _ output: Output) {
+        observe { event in
+            switch event {
+            case .storage(let notice): output.report(notice)
+            case .dropped(let count): output.event("dropped", [.int("count", count)])
+            default: break
+            }
         }
+        begin(on: node)
+    }
+}
+
+extension Output {
+    /// Says when what the node remembers cannot be kept: it matters to the next run, not to this one.
+    fileprivate func report(_ notice: StorageNotice) {
+        event(
+            "storage",
+            [
+                .string("state", notice.kind.rawValue), .string("reason", notice.reason), .string("path", notice.path),
+            ])
+        note(TerminalText.escape(notice.message))
     }
 }
 

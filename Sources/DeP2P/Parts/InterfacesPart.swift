@@ -1,6 +1,6 @@
 internal import DeP2PReactor
 
-/// What is remembered of this machine's interfaces. It comes first: others look at them when they hear of a change.
+/// What is remembered of this machine's interfaces. Others come after it, which look at them when they hear of a change.
 @NetworkActor
 final class InterfacesPart: NodePart {
     private let cache: InterfaceCache

@@ -20,7 +20,7 @@ extension Node {
     /// Every capability of a node, in the order in which they start; they stop in the opposite one. A new capability is one
     /// more entry.
     func capabilities(_ configuration: NodeConfiguration, _ materials: Materials) -> [any NodePart] {
-        var parts: [any NodePart] = [InterfacesPart(materials.interfaces)]
+        var parts: [any NodePart] = [EventsPart(hub, of: self), InterfacesPart(materials.interfaces)]
         if materials.isSystem, wantsPortMapping(configuration) { parts.append(PortMappingPart(of: self)) }
         parts += [
             StoragePart(storage, sequence: materials.sequence, connections: connections),

@@ -12,7 +12,7 @@ final class PortMappingPart: NodePart {
         mappings.onChange = { [weak node] family, mapping in
             guard let node else { return }
             node.own.reachability.portsChanged()
-            for observer in node.portMappingObservers { observer(family, mapping) }
+            node.hub.emit(.portMapping(family, mapping))
         }
         node.own.mappings = mappings
         self.mappings = mappings

@@ -13,7 +13,7 @@ final class ReachabilityPart: NodePart {
         self.isUsed = isUsed
         reachability.onChange = { [weak node] in
             guard let node else { return }
-            for observer in node.reachabilityObservers { observer(node.reachability) }
+            node.hub.emit(.reachability(node.reachability))
         }
     }
 

@@ -50,6 +50,7 @@ public final class RelayClient {
     /// Ways to one relay at most.
     static let waysPerRelay = 8
 
+    /// The node's own.
     public var onEvent: (@NetworkActor (Event) -> Void)?
     /// Called when the addresses through relays are others than before.
     public var onAddressChange: (@NetworkActor () -> Void)?

@@ -11,8 +11,9 @@ public final class RelayService {
         case reserved(NodeID, isRenewal: Bool)
         /// It ran out, or its connection ended.
         case reservationEnded(NodeID)
-        case opened(from: NodeID, to: NodeID)
-        case closed(from: NodeID, to: NodeID, bytes: UInt64, reason: CircuitEnd)
+        /// `circuit` numbers those of this relay.
+        case opened(circuit: UInt64, from: NodeID, to: NodeID)
+        case closed(circuit: UInt64, from: NodeID, to: NodeID, bytes: UInt64, reason: CircuitEnd)
         case refused(NodeID, RelayError)
     }
 
@@ -47,6 +48,7 @@ public final class RelayService {
     public var limits: RelayLimits { didSet { machine.limits = limits } }
     /// Serves only connections that were admitted to this node's realm.
     public let membersOnly: Bool
+    /// The node's own.
     public var onEvent: (@NetworkActor (Event) -> Void)?
     private let connections: Connections
     private let forwarder: RelayForwarder
@@ -181,7 +183,7 @@ public final class RelayService {
                     RelayLimits.Name.circuitBytes, used: circuit.forwardedBytes, maximum: maximum))
         }
         openedCircuits += 1
-        onEvent?(.opened(from: session.remoteNodeID, to: other.remoteNodeID))
+        onEvent?(.opened(circuit: number, from: session.remoteNodeID, to: other.remoteNodeID))
         let watches = [
             networkTask { live.ended.resume(returning: await reader.circuitEnd()) },
             networkTask { [weak self] in
@@ -199,7 +201,8 @@ public final class RelayService {
         for watch in watches { watch.cancel() }
         onEvent?(
             .closed(
-                from: session.remoteNodeID, to: other.remoteNodeID, bytes: circuit.forwardedBytes, reason: end))
+                circuit: number, from: session.remoteNodeID, to: other.remoteNodeID, bytes: circuit.forwardedBytes,
+                reason: end))
         // The target in a task of its own: this one may have been cancelled with the source's session.
         networkTask { await Self.tell(side.stream, end) }
         await Self.tell(stream, end)

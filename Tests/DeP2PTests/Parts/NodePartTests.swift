@@ -82,7 +82,8 @@ import Testing
             let plain = try node(in: network, host: 1)
             #expect(
                 names(plain) == [
-                    "InterfacesPart", "StoragePart", "SocketsPart", "SessionsPart", "IdentifyPart", "PingPart",
+                    "EventsPart", "InterfacesPart", "StoragePart", "SocketsPart", "SessionsPart", "IdentifyPart",
+                    "PingPart",
                     "DialBackPart", "RelayClientPart", "ReachabilityPart", "HolePunchPart",
                 ])
             let relay = try node(in: network, host: 2) { configuration in
@@ -98,7 +99,7 @@ import Testing
         var configuration = NodeConfiguration()
         configuration.listen = [SocketAddress(.v4Loopback, port: 0)]
         let node = try await Node.start(configuration)
-        #expect(names(node)[1] == "PortMappingPart" && names(node).last == "NetworkWatchPart")
+        #expect(names(node)[2] == "PortMappingPart" && names(node).last == "NetworkWatchPart")
         await node.stop()
         configuration.mapsPorts = false
         let closed = try await Node.start(configuration)

@@ -32,7 +32,7 @@ struct RelayTests {
             session.close(.normal)
             #expect(try await world.wait(atMost: .seconds(2)) { relay.service?.statistics.circuits == 0 })
             let ended = relay.serviceEvents.contains {
-                if case .closed(left.nodeID, right.nodeID, let bytes, .closed) = $0 { bytes > 2_000 } else { false }
+                if case .closed(_, left.nodeID, right.nodeID, let bytes, .closed) = $0 { bytes > 2_000 } else { false }
             }
             #expect(ended)
         }
