@@ -15,6 +15,7 @@ let house: [SwiftSetting] = [
 #endif
 
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 func floor(
     _ name: String, on dependencies: [Target.Dependency], path: String? = nil, exclude: [String] = []
@@ -37,12 +38,15 @@ let package = Package(
     dependencies: [
         // Without the default traits: nothing here uses them, and two of them reach the compiler in random order, so that
         // every other build would compile the package anew.
-        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: [])
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0", traits: []),
     ],
     targets: [
         .executableTarget(
             name: "CLI",
-            dependencies: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PReactor", "Identity"],
+            dependencies: [
+                "DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PReactor", "Identity", logging,
+            ],
             swiftSettings: house),
         floor(
             "DeP2P",
@@ -53,7 +57,7 @@ let package = Package(
         floor("RealmLayer", on: ["SystemLayer", "QUIC", "DeP2PReactor", "Wire", "Identity", protobuf]),
         floor("SystemLayer", on: ["QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", protobuf]),
         floor("QUIC", on: ["DeP2PReactor", "Identity", "CQUICShim", "CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
-        floor("DeP2PReactor", on: ["Identity", "CReactor"], path: "Sources/Reactor"),
+        floor("DeP2PReactor", on: ["Identity", "CReactor", logging], path: "Sources/Reactor"),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
         floor("Identity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"]),
         floor("DeP2PStorage", on: ["Identity", "CSQLite"], path: "Sources/Storage"),
@@ -91,7 +95,7 @@ let package = Package(
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
         tests("StorageTests", of: ["SessionTestSupport", "DeP2PStorage"]),
         tests("WireTests", of: ["SessionTestSupport", "Wire"]),
-        tests("ReactorTests", of: ["Identity"]),
+        tests("ReactorTests", of: ["Identity", logging]),
         tests("QUICTests", of: ["QUIC", "CQUICShim", "Identity"], resources: [.copy("Vectors")]),
         tests(
             "SystemLayerTests",
@@ -104,7 +108,9 @@ let package = Package(
             resources: [.copy("Vectors")]),
         tests(
             "DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PStorage", "Identity"]),
-        tests("CLITests", of: ["CLI", "DeP2P", "SystemLayer", "QUIC", "Identity"], resources: [.copy("Transcripts")]),
+        tests(
+            "CLITests", of: ["CLI", "DeP2P", "SystemLayer", "QUIC", "Identity", logging],
+            resources: [.copy("Transcripts")]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -69,6 +69,7 @@ house() {
     report "XCTest, which the unit stage would not run" "$(git grep -n 'import XCTest' -- 'Tests/*.swift')" || status=1
     report "temporary folders that are not TestSupport's" "$(git grep -nE 'mkdtemp|NSTemporaryDirectory|"/tmp/dep2p' -- \
         'Tests/*.swift' ':!Tests/TestSupport')" || status=1
+    report "errors that are lost without a reason" "$(python3 -B Tests/swallowed.py)" || status=1
     imports_only_go_down || status=1
     return $status
 }

@@ -17,6 +17,7 @@ enum Program {
         let output = Output(
             style, standardOutput: .stream(.output), standardError: .stream(.error),
             onBrokenPipe: { interruption.trigger(.brokenPipe) })
+        TraceLogHandler.install(output)
         let status = await run(parsed, environment, output, interruption)
         interruption.endGrace()
         // Whoever was told to end does not wait for a reader that may never come.

@@ -13,6 +13,7 @@ extension Node {
         var addresses = (target.addresses + more).filter { usesDirect || $0.isRelayed }
         if let nodeID = target.nodeID {
             for relay in ownRelays where relay.nodeID != nodeID {
+                // What is no address through a relay is no way.
                 let circuit = try? Address(components: relay.components + [.p2pCircuit, .p2p(nodeID)])
                 if let circuit, !addresses.contains(circuit) { addresses.append(circuit) }
             }

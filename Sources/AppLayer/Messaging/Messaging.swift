@@ -271,6 +271,7 @@ public final class Messaging {
     private static func decode<Header: SwiftProtobuf.Message>(
         _ type: Header.Type, _ frame: [UInt8]
     ) throws -> Header {
+        // The decoder's own words say no more than the error does.
         guard let header = try? Header(serializedBytes: frame) else {
             throw SessionError(.violation, detail: "a header is malformed")
         }

@@ -62,6 +62,7 @@ public final class AppStreams {
     }
 
     public func unregister(_ name: String) {
+        // What can be no name was never registered.
         if let id = try? Self.protocolID(name) { registry.unregister(id) }
     }
 

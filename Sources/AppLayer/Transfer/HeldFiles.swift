@@ -94,6 +94,7 @@ struct HeldFiles {
         for (index, entry) in offer.entries.enumerated() where entry.kind == .file {
             // What can't be looked at is not known to be stored: it comes again, under a name of its own.
             guard let line = known[entry.path], line.size == entry.size, let name = line.storedPath.last,
+                // Gone, or another's: not known to be stored.
                 let parent = try? folder.directory(line.storedPath.dropLast(), create: false),
                 case .success(let status) = parent.descriptor.status(of: Array(name.utf8)), status.kind == .file,
                 (status.inode, status.size, status.modified ?? 0) == (line.inode, line.size, line.modified)

@@ -100,6 +100,7 @@ struct PartialSweep {
 
     /// False when a transfer has the file open, or it can't be opened: then it stays, and its room does not count.
     private func remove(_ leftover: Leftover) -> Bool {
+        // What can't be opened is another user's, or has been removed meanwhile.
         guard let place = try? folder.directory(leftover.folder[...], create: false),
             let opened = try? PartialFile.open(leftover.name, in: place.descriptor, create: false, pulse: pulse),
             case .partial = opened

@@ -27,6 +27,7 @@ final class PipeWriter: Sendable {
             return
         }
         let path = Array("/proc/self/fd/\(descriptor)".utf8)
+        // Without one of its own it waits as the shared one does.
         own = try? Descriptor.open(path, in: nil, flags: O_WRONLY | O_NONBLOCK).get()
     }
 

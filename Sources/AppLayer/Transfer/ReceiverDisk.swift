@@ -175,6 +175,7 @@ final class ReceiverDisk {
         stopTimer()
         guard let sink else { return }
         self.sink = nil
+        // It throws what the work does: nothing.
         _ = try? await offload { sink.finish(confirmed: confirmed) }
     }
 }

@@ -111,6 +111,7 @@ extension ResumeJournal.Line {
     /// Whoever can write the folder can write the journal: its names are checked like a peer's.
     private static func components(_ text: String) -> [String]? {
         let path = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        // A line that names no usable file is none.
         return try? TransferName.checked(path: path)
     }
 }

@@ -150,6 +150,7 @@ extension TransferReceiverFrame {
 }
 
 private func prefixed(_ message: some Message) throws(TransferError) -> [UInt8] {
+    // The decoder's own words say no more than the error does.
     guard let body: [UInt8] = try? message.serializedBytes(), body.count <= TransferLimits.frame else {
         throw TransferError(.badOffer, "a frame of a transfer would exceed \(TransferLimits.frame) bytes")
     }
@@ -242,6 +243,7 @@ extension TransferSenderFrame {
 
     /// As the generated code reads it, any frame.
     init(schema bytes: [UInt8]) throws(TransferError) {
+        // The decoder's own words say no more than the error does.
         guard let frame = (try? Dep2p_Transfer_SenderFrame(serializedBytes: bytes))?.frame else {
             throw .violation("a frame of the sender cannot be read")
         }
@@ -272,6 +274,7 @@ extension TransferReceiverFrame {
 
     /// As the generated code reads it, any frame.
     init(schema bytes: [UInt8]) throws(TransferError) {
+        // The decoder's own words say no more than the error does.
         guard let frame = (try? Dep2p_Transfer_ReceiverFrame(serializedBytes: bytes))?.frame else {
             throw .violation("a frame of the receiver cannot be read")
         }

@@ -30,6 +30,7 @@ private struct PathSet {
     mutating func insert(_ path: [String], at index: Int, of entries: TransferEntries) -> Bool {
         var key = hash(path)
         while let other = indices[key] {
+            // A name that is refused equals none.
             guard (try? TransferName.checked(path: entries[other].path)) != path else { return false }
             key &+= 1
         }

@@ -232,6 +232,7 @@ private final class SenderRun {
         }
         let reason = Self.reason(error, cancelled: cancelled)
         if reason.isFromPeer || reason.code == .connectionLost { return close(reason) }
+        // A farewell: the transfer has failed already, and its own error is the one to tell.
         if !isWriting, let frame = try? TransferSenderFrame.cancel(reason).encoded() {
             _ = try? await clock.withDeadline(timing.farewell) { [stream] in
                 try await stream.write(Chunk(frame))

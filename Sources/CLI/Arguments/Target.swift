@@ -44,6 +44,7 @@ enum ListenAddress: Hashable, Sendable {
 
     init(_ argument: Argument) throws(CLIError) {
         let text = try ArgumentValue.text(argument)
+        // What is no port is looked at as an address, which has an error of its own.
         if text.utf8.first == UInt8(ascii: ":"), let hostPort = try? HostPort(text), hostPort.host == nil {
             self = .anyHost(port: hostPort.port)
         } else {

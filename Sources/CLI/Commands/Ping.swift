@@ -136,7 +136,7 @@ extension PingPlan {
             if untilDirect, isDirect(session) { break }
         }
         // Who it is says a node that knows identify; an answer that fails to come is no failure of the ping.
-        state.agent = (try? await node.identify(session))?.agentVersion
+        state.agent = await traced(awaiting: "who the peer is") { try await node.identify(session) }?.agentVersion
     }
 
     @NetworkActor

@@ -83,6 +83,7 @@ struct ServiceNotifier: Sendable {
     func feedWatchdog(on clock: any NetworkClock) -> Task<Void, Never>? {
         guard let watchdogInterval else { return nil }
         return networkTask {
+            // Cancelled: the command ends.
             while (try? await clock.sleep(for: watchdogInterval)) != nil { send(.watchdog) }
         }
     }

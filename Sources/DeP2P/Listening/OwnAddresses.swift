@@ -35,7 +35,9 @@ final class OwnAddresses {
         surroundings.filtering = { [weak relays] family in
             guard isSystem, let relays else { return nil }
             let observers = (relays.observers + servers).filter { $0.ip.family == family }
-            let report = try? await NATCheck().run(observers: observers, scope: .filteringByAddress)
+            let report = await traced(awaiting: "whom the NAT lets in") {
+                try await NATCheck().run(observers: observers, scope: .filteringByAddress)
+            }
             return family == .v4 ? report?.ipv4Family : report?.ipv6Family
         }
         reachability = Reachability(connections, stun: stun, surroundings: surroundings)

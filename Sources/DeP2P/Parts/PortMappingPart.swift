@@ -25,5 +25,6 @@ final class PortMappingPart: NodePart {
     /// Gateways close the ports while streams end.
     func willStop(within grace: Duration) { removal = SharedTask { [mappings] in await mappings.stop() } }
 
+    // The work throws nothing, and whoever is cancelled waits for nothing.
     func stop() async { _ = try? await removal?.value() }
 }

@@ -22,11 +22,13 @@ final class StoragePart: NodePart {
         networkTask { [storage, sequence, connections] in
             await connections.udp.flush()
             await sequence.flush()
+            // It throws what the work does: nothing.
             _ = try? await offload { storage.flush() }
             done.resume(returning: ())
         }
         let token = connections.clock.schedule(after: Self.patience) { done.resume(returning: ()) }
         defer { connections.clock.cancel(token) }
+        // Cancelled: it waits for nothing.
         try? await done.value()
     }
 }

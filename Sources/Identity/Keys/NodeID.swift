@@ -30,6 +30,7 @@ public struct NodeID: Hashable, Sendable, Comparable {
         }
         switch bytes[0] {
         case Self.identityCode:
+            // The decoder's own words say no more than the error does.
             guard let (kind, data) = try? PublicKey.fields(ofProtobuf: [UInt8](bytes.dropFirst(2))),
                 data.count == Self.inlineLength(of: kind)
             else {
@@ -46,6 +47,7 @@ public struct NodeID: Hashable, Sendable, Comparable {
     /// The key, when it is short enough to be inside the ID and really is one. Costs a curve check.
     public var publicKey: PublicKey? {
         guard bytes[0] == Self.identityCode else { return nil }
+        // An ID that holds no key is one all the same.
         return try? PublicKey(protobuf: [UInt8](bytes.dropFirst(2)))
     }
 

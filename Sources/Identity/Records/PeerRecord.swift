@@ -78,6 +78,7 @@ public struct PeerRecord: Hashable, Sendable {
         guard !reader.isMalformed else { throw IdentityError(.malformedRecord, "a peer record is malformed") }
         var addresses: [Address] = []
         for info in infos {
+            // Addresses of transports that are unknown here are no fault of the record's.
             if let address = try? Address(bytes: Self.multiaddr(inInfo: info)) { addresses.append(address) }
         }
         try self.init(nodeID: NodeID(bytes: node), seq: seq, addresses: addresses)

@@ -77,7 +77,9 @@ public final class TCPListener {
 
     private func take(_ descriptor: Int32, from peer: SocketAddress) {
         guard let onLeg, hasRoom(),
-            let leg = try? TCPLeg(accepted: descriptor, peer: peer, context: context, clock: clock)
+            let leg = traced(
+                "a connection over TCP", at: .notable,
+                { try TCPLeg(accepted: descriptor, peer: peer, context: context, clock: clock) })
         else {
             refused &+= 1
             Glibc.close(descriptor)

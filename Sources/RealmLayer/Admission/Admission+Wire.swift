@@ -16,6 +16,7 @@ enum AdmissionMessage {
 
     /// A proof of another length is no breach of protocol but a wrong proof: it gets the same answer.
     static func decode(_ frame: [UInt8]) throws -> [UInt8] {
+        // The decoder's own words say no more than the error does.
         guard let message = try? Dep2p_Admission_Proof(serializedBytes: frame) else {
             throw SessionError(.violation, detail: "an admission message is malformed")
         }

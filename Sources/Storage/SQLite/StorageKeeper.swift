@@ -194,6 +194,7 @@ struct StorageKeeper {
     /// Somebody has taken the file away, or put another in its place: what is written now is to last.
     private mutating func forgetExchangedFile() {
         guard let opened else { return }
+        // A file that is gone, or can't be looked at, is not the one that was opened.
         let present = try? file.identity()
         if present != opened.identity { self.opened = nil }
     }

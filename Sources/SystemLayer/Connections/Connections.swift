@@ -52,7 +52,7 @@ public final class Connections {
         manager = ConnectionManager(limits: limits)
         transport.setConnectionHandler { [weak self] connection in
             guard let self else { return connection.close(code: CloseCode.goodbye.rawValue, reason: "stopping") }
-            _ = try? adopt(connection, attempts: [])
+            _ = traced("a connection is not taken", { try adopt(connection, attempts: []) })
         }
     }
 

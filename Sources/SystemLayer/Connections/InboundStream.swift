@@ -24,6 +24,7 @@ struct InboundStream {
             guard let (stream, registration) = try await negotiate() else { return }
             // The agreement rides in front of the answer, but a handler that takes its time does not keep it back.
             let flush = session.clock.schedule(after: Self.agreementDelay) {
+                // What the handler writes meets the same error.
                 networkTask { try? await stream.flush() }
             }
             defer { session.clock.cancel(flush) }
@@ -52,6 +53,7 @@ struct InboundStream {
         }
         defer { session.clock.cancel(patience) }
         var left = Self.restLimit
+        // A stream that broke off has no rest.
         while left > 0, let chunk = try? await raw.read() { left -= chunk.count }
         raw.stopReading(StreamCode.done.rawValue)
     }

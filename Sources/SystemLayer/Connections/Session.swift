@@ -243,6 +243,7 @@ public final class Session: Identifiable {
         membershipWaiters.append(waiter)
         // One whose time ran out, or that was cancelled, must not stay behind.
         defer { membershipWaiters.removeAll { $0 === waiter } }
+        // Over, too late, or cancelled: the membership says what came of it.
         try? await waiter.value()
         return isAdmitted
     }

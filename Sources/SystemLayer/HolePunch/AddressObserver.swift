@@ -60,12 +60,14 @@ final class AddressObserver {
     }
 
     private func ask(_ observers: [SocketAddress]) async {
+        // The work throws nothing, and whoever is cancelled has no use for it.
         if let underway { return _ = try? await underway.value() }
         let task = SharedTask { [self] in
             defer { underway = nil }
             await run(observers)
         }
         underway = task
+        // The same.
         _ = try? await task.value()
     }
 
@@ -126,6 +128,7 @@ final class AddressObserver {
         answered = waiter
         let token = clock.schedule(at: instant) { waiter.resume(returning: ()) }
         defer { clock.cancel(token) }
+        // Answered, the time is over, or cancelled: what is known by now counts.
         try? await waiter.value()
         answered = nil
     }

@@ -41,6 +41,7 @@ extension HolePunchMessage {
 
     /// - Throws: ``SessionError`` `violation`.
     init(decoding bytes: [UInt8]) throws(SessionError) {
+        // The decoder's own words say no more than the error does.
         guard let body = (try? Dep2p_Holepunch_Message(serializedBytes: bytes))?.body else {
             throw SessionError(.violation, detail: "the hole punching message is malformed")
         }

@@ -48,7 +48,9 @@ final class PunchLink {
     /// - Returns: `nil` for a connection that is not QUIC's, or has ended.
     init?(_ session: Session, of hub: HolePunch) {
         guard let connection = session.quicConnection,
-            let secret = try? session.exportKeyingMaterial(label: ProbeKeys.label, count: ProbeKeys.secretLength)
+            let secret = traced(
+                "the keys of probes",
+                { try session.exportKeyingMaterial(label: ProbeKeys.label, count: ProbeKeys.secretLength) })
         else { return nil }
         self.hub = hub
         self.session = session
@@ -115,10 +117,14 @@ final class PunchLink {
         networkTask { [self] in
             streamCount += 1
             defer { streamCount -= 1 }
-            guard let stream = try? await session.openStream(HolePunch.id) else { return }
-            try? await stream.write(.ask)
-            stream.finish()
-            stream.stopReading(StreamCode.done.rawValue)
+            await traced(awaiting: "asking for a round of hole punching") {
+                let stream = try await session.openStream(HolePunch.id)
+                defer {
+                    stream.finish()
+                    stream.stopReading(StreamCode.done.rawValue)
+                }
+                try await stream.write(.ask)
+            }
         }
     }
 

@@ -28,8 +28,11 @@ extension Identify {
         connections.onSession { session in
             guard session.isInitiator else { return }
             networkTask { [weak session] in
+                // Cancelled: there is nothing to ask any more.
                 guard let clock = session?.clock, (try? await clock.sleep(for: Self.askDelay)) != nil else { return }
-                guard let session, session.isOpen, let information = try? await Self.ask(session) else { return }
+                guard let session, session.isOpen,
+                    let information = await traced(awaiting: "who a peer is", { try await Self.ask(session) })
+                else { return }
                 if let record = information.record { session.learned(record) }
             }
         }
@@ -52,13 +55,15 @@ extension Identify {
 
     func push(to session: Session) {
         networkTask { [weak self] in
-            guard let message = try? await self?.message(for: session) else { return }
-            try? await session.clock.withDeadline(Self.deadline) {
-                let stream = try await session.openStream(Self.pushID)
-                try await stream.writeFrame(message)
-                stream.finish()
-                // Whoever does not speak it says so here.
-                _ = try await stream.read()
+            await traced(awaiting: "telling a peer of this node's addresses") {
+                guard let message = try await self?.message(for: session) else { return }
+                try await session.clock.withDeadline(Self.deadline) {
+                    let stream = try await session.openStream(Self.pushID)
+                    try await stream.writeFrame(message)
+                    stream.finish()
+                    // Whoever does not speak it says so here.
+                    _ = try await stream.read()
+                }
             }
         }
     }

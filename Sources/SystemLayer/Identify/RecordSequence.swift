@@ -58,6 +58,7 @@ public final class RecordSequence {
             while saved < last {
                 let (number, key, storage, table) = (last, key, storage, Self.table)
                 let now = wallClock()
+                // It throws what the work does: nothing.
                 _ = try? await offload {
                     storage.update(key, in: table) { old in
                         if let old, old.value >= number { return old }

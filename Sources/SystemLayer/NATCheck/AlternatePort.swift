@@ -47,7 +47,9 @@ public final class AlternatePort {
         guard let open, let endpoint, !endpoint.isClosed,
             let own = endpoint.localAddresses.first(where: { $0.ip.family == family })
         else { return nil }
-        let channel = try? open(SocketAddress(own.ip, port: 0, scope: own.scope))
+        let channel = traced("a second port", at: .notable) {
+            try open(SocketAddress(own.ip, port: 0, scope: own.scope))
+        }
         channel?.onDatagram = { [weak self] in self?.onDatagram?($0) }
         channels[family] = .some(channel)
         return channel

@@ -100,6 +100,7 @@ public struct NATCheckStateMachine: Sendable {
     public mutating func handle(
         _ datagram: [UInt8], on socket: Socket, from source: SocketAddress, now: NetworkInstant
     ) -> [Transmission] {
+        // Anything may come to this port: what is not STUN is nobody's.
         guard !isFinished, let message = try? STUNMessage(datagram) else { return [] }
         if message.kind == .request {
             // Our own request, come back through the NAT.

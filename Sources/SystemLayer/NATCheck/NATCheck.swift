@@ -57,8 +57,9 @@ public final class NATCheck {
         unavailable.asked = observers.count
         guard let observer = observers.first else { return unavailable }
         unavailable.isUnavailable = true
-        guard let local = source(observer), let first = try? open(family),
-            let second = try? open(family)
+        guard let local = source(observer),
+            let first = traced("a socket to check the NAT with", at: .notable, { try open(family) }),
+            let second = traced("a socket to check the NAT with", at: .notable, { try open(family) })
         else { return unavailable }
         let run = NATCheckRun(
             NATCheckStateMachine(

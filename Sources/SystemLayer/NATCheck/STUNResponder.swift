@@ -60,6 +60,7 @@ public struct STUNResponder: Sendable {
         to datagram: [UInt8], from source: SocketAddress, on local: SocketAddress?, alternatePort: UInt16? = nil,
         now: NetworkInstant
     ) -> Response? {
+        // Anything may come to this port: what is not STUN is nobody's.
         guard let request = try? STUNMessage(datagram), request.kind == .request,
             request.method == STUNMessage.binding, source.port != 0, sources.take(Subject(source.ip), now: now),
             responses.takeNow(now: now)

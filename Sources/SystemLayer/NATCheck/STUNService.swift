@@ -37,6 +37,7 @@ public final class STUNService {
 
     private func receive(_ datagram: Datagram) {
         guard STUNMessage.isLikely(datagram.bytes) else { return }
+        // Anything may come to this port: what is not STUN is nobody's.
         if !receivers.isEmpty, let message = try? STUNMessage(datagram.bytes), message.kind != .request {
             receivers[message.transaction]?(message, datagram)
         } else {

@@ -93,8 +93,11 @@ public enum TCPProbe {
     @NetworkActor
     private static func connect(_ target: SocketAddress) async throws -> Outcome {
         let clock = SystemNetworkClock.shared
-        let socket = try? await clock.withDeadline(patience) { try await StreamSocket.connect(to: target) }
+        let socket = await traced(awaiting: "a connection over TCP to check the network with") {
+            try await clock.withDeadline(patience) { try await StreamSocket.connect(to: target) }
+        }
         defer { socket?.close() }
+        // No answer is an outcome, and told as one.
         let answer = try? await clock.withDeadline(patience) { () async throws -> [UInt8]? in
             try await socket?.write(request)
             return try await socket?.read(upTo: answerLength)

@@ -37,13 +37,19 @@ public final class PortMapper {
     ) {
         // An address of one's own that is good everywhere needs no translation.
         guard let (gateway, client) = Self.surroundings(family), family == .v6 || !client.isGlobal,
-            let socket = try? DatagramSocket(family)
+            let socket = traced("a socket to ask the gateway", at: .notable, { try DatagramSocket(family) })
         else { return nil }
         self.init(
             internalPort: internalPort, gateway: gateway, client: client, socket: socket,
             // Another program may have the port for itself: then a restart shows at the next renewal.
-            announcements: family == .v4 ? try? DatagramSocket(group: PCP.announcements, interface: 0) : nil,
+            announcements: family == .v4 ? Self.announcements() : nil,
             preferred: preferred, clock: clock)
+    }
+
+    private static func announcements() -> DatagramSocket? {
+        traced("a socket for the gateway's announcements", at: .notable) {
+            try DatagramSocket(group: PCP.announcements, interface: 0)
+        }
     }
 
     init(
@@ -98,7 +104,9 @@ public final class PortMapper {
         if !machine.isStopped {
             let waiter = Waiter<Void>()
             stopped = waiter
-            try? await clock.withDeadline(Self.removalLimit) { try await waiter.value() }
+            await traced(awaiting: "the gateway's word that the port is closed") {
+                try await clock.withDeadline(Self.removalLimit) { try await waiter.value() }
+            }
         }
         if let timer { clock.cancel(timer) }
         socket.close()
@@ -130,6 +138,7 @@ public final class PortMapper {
         guard gateway.ip.family == .v4 else { return finishUPnP(.noGateway) }
         let (known, router) = (upnp, gateway.ip)
         networkTask { [self] in
+            // It throws what the work does: nothing.
             let outcome = try? await offload { () -> (UPnPGateway?, PortMappingStateMachine.UPnPResult) in
                 guard let found = known ?? UPnPGateway.discover() else { return (nil, .noGateway) }
                 let result = found.add(externalPort: externalPort, internalPort: internalPort, lifetime: lifetime)
@@ -152,6 +161,7 @@ public final class PortMapper {
     private func removeByUPnP(externalPort: UInt16) {
         guard let upnp else { return finishUPnP(.noGateway) }
         networkTask { [self] in
+            // It throws what the work does: nothing.
             _ = try? await offload { upnp.remove(externalPort: externalPort) }
             finishUPnP(.noGateway)
         }

@@ -17,7 +17,7 @@ public final class PortMappingProbe {
     /// - Throws: `CancellationError`.
     public func run() async throws -> [PortMappingProtocol: Bool] {
         guard let gateway = Gateway.current(.v4)?.socketAddress, let client = IPAddress.source(toward: gateway),
-            let socket = try? DatagramSocket(.v4)
+            let socket = traced("a socket to ask the gateway", at: .notable, { try DatagramSocket(.v4) })
         else { return [:] }
         defer { socket.close() }
         async let upnp = offload { UPnPGateway.discover(milliseconds: 1500) != nil }

@@ -63,6 +63,7 @@ public final class PortMappings {
     public func stop() async {
         isStopped = true
         let stopping = mappers.values.map { mapper in SharedTask { await mapper.stop() } }
+        // The work throws nothing, and whoever is cancelled waits for nothing.
         for task in stopping { _ = try? await task.value() }
         mappers = [:]
     }

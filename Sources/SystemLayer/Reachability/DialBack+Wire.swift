@@ -46,6 +46,7 @@ enum DialBackMessage {
 
     /// `nil` for a malformed request, one without a port, or one with too many.
     static func probes(_ bytes: [UInt8]) -> [DialBackProbe]? {
+        // Whoever reads it is told that it is malformed; there is no more to say.
         guard let message = try? Dep2p_Autonat_DialBack(serializedBytes: bytes),
             (1...probeLimit).contains(message.probes.count)
         else { return nil }
@@ -77,6 +78,7 @@ enum DialBackMessage {
 
     /// `nil` for a malformed report.
     static func report(_ bytes: [UInt8]) -> Report? {
+        // Whoever reads it is told that it is malformed; there is no more to say.
         guard let message = try? Dep2p_Autonat_Report(serializedBytes: bytes) else { return nil }
         let status: Status
         switch message.status {

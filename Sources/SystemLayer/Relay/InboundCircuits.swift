@@ -37,7 +37,9 @@ final class InboundCircuits {
         fileprivate func confirm() {
             isConfirmed = true
             guard tellsRelay else { return }
-            networkTask { [stream] in try? await stream.write(.confirm) }
+            networkTask { [stream] in
+                await traced(awaiting: "telling a relay that a circuit is used") { try await stream.write(.confirm) }
+            }
         }
 
         /// The relay answers with its own end of the stream.

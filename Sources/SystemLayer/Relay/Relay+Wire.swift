@@ -56,6 +56,7 @@ extension RelayMessage {
 
     /// - Throws: ``RelayError`` `malformed`.
     init(decoding bytes: [UInt8]) throws(RelayError) {
+        // The decoder's own words say no more than the error does.
         guard let message = try? Dep2p_Relay_Message(serializedBytes: bytes), let body = message.body else {
             throw RelayError(.malformed)
         }
@@ -80,6 +81,7 @@ extension RelayMessage {
     }
 
     private static func nodeID(_ data: Data) throws(RelayError) -> NodeID {
+        // The decoder's own words say no more than the error does.
         guard let id = try? NodeID(bytes: [UInt8](data)) else { throw RelayError(.malformed) }
         return id
     }

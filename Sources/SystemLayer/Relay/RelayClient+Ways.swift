@@ -13,7 +13,9 @@ extension RelayClient {
     /// Asks a relay where it listens over TCP, for the day when UDP is blocked.
     func learnWays(from session: Session, _ index: Int) {
         networkTask { [weak self] in
-            guard let information = try? await Identify.ask(session), let self else { return }
+            guard let information = await traced(awaiting: "who a relay is", { try await Identify.ask(session) }),
+                let self
+            else { return }
             let listed = information.record?.addresses ?? information.listenAddresses
             let ways = Self.tcpWays(listed: listed, known: relays[index].addresses)
             for way in ways { add(way: way, to: index) }
@@ -33,6 +35,7 @@ extension RelayClient {
             for port in ports {
                 // The zone stands before the host, the transport behind it.
                 let host = address.components.prefix(address.zone == nil ? 1 : 2)
+                // What is no address is no way.
                 let way = try? Address(components: host + [.tcp(port), .tls, .p2p(relay)])
                 if let way, !known.contains(way), !ways.contains(way) { ways.append(way) }
             }
@@ -45,6 +48,7 @@ extension RelayClient {
         guard udpWatch == nil, !candidatesForUDP.isEmpty else { return }
         udpWatch = networkTask { [weak self] in
             while let wait = await self?.timeToUDPProbe(), !Task.isCancelled {
+                // Cancelled: no relay is reached over TCP any more.
                 guard let clock = self?.clock, (try? await clock.sleep(for: wait)) != nil else { break }
                 await self?.probeUDP()
             }

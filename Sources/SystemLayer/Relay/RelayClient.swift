@@ -111,6 +111,7 @@ public final class RelayClient {
         guard let terms = relays[index].terms, let relay = relays[index].addresses.first?.nodeID else { return nil }
         let own = connections.localNodeID
         let addresses = relays[index].addresses.compactMap { way in
+            // What is no address through a relay is no way.
             try? Address(components: way.components + [.p2pCircuit, .p2p(own)])
         }
         return addresses.isEmpty ? nil : Standing(relay: relay, addresses: addresses, terms: terms)

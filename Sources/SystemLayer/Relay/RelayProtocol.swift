@@ -14,6 +14,7 @@ enum RelayProtocol {
         ) { [weak service, weak client] session, stream in
             let reader = FrameReader(stream, limit: RelayMessage.limit)
             let first = try await session.clock.withDeadline(firstMessageDeadline) { try await reader.required() }
+            // What can't be read is answered like what is not expected.
             switch try? RelayMessage(decoding: first) {
             case .reserve where service != nil: try await service?.reserve(session, stream)
             case .connect(let target) where service != nil:
@@ -45,6 +46,7 @@ extension FrameReader {
     ///   messages would take the thread.
     func circuitEnd(onConfirm: @NetworkActor () -> Void = {}) async -> CircuitEnd {
         var isConfirmed = false
+        // A stream that breaks off ends the circuit as one that ends does.
         while let message = try? await nextMessage() {
             switch message {
             case .confirm where !isConfirmed:

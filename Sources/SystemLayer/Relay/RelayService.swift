@@ -215,7 +215,7 @@ public final class RelayService {
     }
 
     private static func tell(_ stream: NegotiatedStream, _ end: CircuitEnd) async {
-        try? await stream.write(.ended(end))
+        await traced(awaiting: "telling a side of a circuit of its end") { try await stream.write(.ended(end)) }
         stream.finish()
         stream.stopReading(StreamCode.done.rawValue)
     }

@@ -67,6 +67,7 @@ public final class UDPMemory {
 
     private func exchange(_ change: @escaping @Sendable (BlockedNetwork?, UInt64) -> BlockedNetwork?) async {
         let (storage, table, network, now) = (storage, Self.table, await network(), wallClock())
+        // It throws what the work does: nothing.
         _ = try? await offload {
             storage.update(Array(network.utf8), in: table) { old in
                 guard let new = change(old?.value, now) else { return nil }
@@ -82,6 +83,7 @@ public final class UDPMemory {
             return fingerprint.text
         }
         let currentNetwork = currentNetwork
+        // It throws what the work does: nothing.
         guard let text = try? await offload({ currentNetwork() }) else { return "" }
         fingerprint = (text, now)
         return text
