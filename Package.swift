@@ -45,17 +45,29 @@ let package = Package(
         .executableTarget(
             name: "CLI",
             dependencies: [
-                "DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PReactor", "Identity", logging,
+                "DeP2P", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PReactor", "Identity",
+                logging,
             ],
             swiftSettings: house),
         floor(
             "DeP2P",
-            on: ["AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PReactor", "DeP2PStorage", "Identity"]),
+            on: [
+                "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PReactor", "DeP2PStorage",
+                "Identity",
+            ]),
         floor(
             "AppLayer",
-            on: ["RealmLayer", "SystemLayer", "QUIC", "DeP2PReactor", "Wire", "Identity", "CSystem", protobuf]),
-        floor("RealmLayer", on: ["SystemLayer", "QUIC", "DeP2PReactor", "Wire", "Identity", protobuf]),
-        floor("SystemLayer", on: ["QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", protobuf]),
+            on: [
+                "RealmLayer", "DeP2PSessions", "QUIC", "DeP2PReactor", "Wire", "Identity", "CSystem", protobuf,
+            ]),
+        floor("RealmLayer", on: ["DeP2PSessions", "QUIC", "DeP2PReactor", "Wire", "Identity", protobuf]),
+        floor(
+            "DeP2PReach",
+            on: ["DeP2PSessions", "QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", protobuf],
+            path: "Sources/SystemLayer/Reach"),
+        floor(
+            "DeP2PSessions", on: ["QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", protobuf],
+            path: "Sources/SystemLayer/Sessions"),
         floor("QUIC", on: ["DeP2PReactor", "Identity", "CQUICShim", "CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         floor("DeP2PReactor", on: ["Identity", "CReactor", logging], path: "Sources/Reactor"),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
@@ -79,7 +91,8 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
         .executableTarget(
-            name: "Benchmarks", dependencies: ["DeP2P", "AppLayer", "SystemLayer", "QUIC", "DeP2PReactor", "Identity"],
+            name: "Benchmarks",
+            dependencies: ["DeP2P", "AppLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PReactor", "Identity"],
             path: "Tests/Benchmarks/Engine", swiftSettings: house),
         // Not part of the product: a network in memory on virtual time.
         .target(
@@ -90,7 +103,9 @@ let package = Package(
             swiftSettings: house),
         .target(
             name: "SessionTestSupport",
-            dependencies: ["TestSupport", "DeP2PSimulation", "SystemLayer", "QUIC", "DeP2PReactor", "Identity"],
+            dependencies: [
+                "TestSupport", "DeP2PSimulation", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PReactor", "Identity",
+            ],
             path: "Tests/SessionTestSupport", swiftSettings: house),
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
         tests("StorageTests", of: ["SessionTestSupport", "DeP2PStorage"]),
@@ -98,18 +113,27 @@ let package = Package(
         tests("ReactorTests", of: ["Identity", logging]),
         tests("QUICTests", of: ["QUIC", "CQUICShim", "Identity"], resources: [.copy("Vectors")]),
         tests(
-            "SystemLayerTests",
-            of: ["SessionTestSupport", "SystemLayer", "DeP2PStorage", "Wire", "QUIC", "Identity"],
+            "SessionsTests",
+            of: ["SessionTestSupport", "DeP2PSessions", "DeP2PStorage", "Wire", "QUIC", "Identity"]),
+        tests(
+            "ReachTests",
+            of: ["SessionTestSupport", "DeP2PReach", "DeP2PSessions", "DeP2PStorage", "Wire", "QUIC", "Identity"],
             resources: [.copy("Vectors")]),
-        tests("RealmLayerTests", of: ["SessionTestSupport", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity"]),
+        tests(
+            "RealmLayerTests",
+            of: ["SessionTestSupport", "RealmLayer", "DeP2PReach", "DeP2PSessions", "Wire", "QUIC", "Identity"]),
         tests(
             "AppLayerTests",
-            of: ["SessionTestSupport", "AppLayer", "RealmLayer", "SystemLayer", "Wire", "QUIC", "Identity", protobuf],
+            of: [
+                "SessionTestSupport", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "Wire", "QUIC",
+                "Identity", protobuf,
+            ],
             resources: [.copy("Vectors")]),
         tests(
-            "DeP2PTests", of: ["DeP2P", "AppLayer", "RealmLayer", "SystemLayer", "QUIC", "DeP2PStorage", "Identity"]),
+            "DeP2PTests",
+            of: ["DeP2P", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PStorage", "Identity"]),
         tests(
-            "CLITests", of: ["CLI", "DeP2P", "SystemLayer", "QUIC", "Identity", logging],
+            "CLITests", of: ["CLI", "DeP2P", "DeP2PReach", "DeP2PSessions", "QUIC", "Identity", logging],
             resources: [.copy("Transcripts")]),
     ],
     swiftLanguageModes: [.v6]

@@ -82,11 +82,15 @@ report() {
 }
 
 imports_only_go_down() {
-    local floors=(Identity Wire Storage Reactor QUIC SystemLayer RealmLayer AppLayer DeP2P CLI) index above
-    for index in "${!floors[@]}"; do
-        above=$(IFS='|' && printf '%s' "${floors[*]:index+1}")
+    # From the ground up, each folder with the module that it is.
+    local floors=(Identity Identity Wire Wire Storage DeP2PStorage Reactor DeP2PReactor QUIC QUIC
+        SystemLayer/Sessions DeP2PSessions SystemLayer/Reach DeP2PReach RealmLayer RealmLayer AppLayer AppLayer
+        DeP2P DeP2P CLI CLI)
+    local index above
+    for ((index = 0; index < ${#floors[@]}; index += 2)); do
+        above=$(IFS='|' && printf '%s' "${floors[*]:index+2}")
         [ -n "$above" ] || continue
-        report "imports that climb" "$(git grep -nE "^ *(@[a-zA-Z]+ +|public |internal |package )*import (DeP2P)?($above)\$" -- \
+        report "imports that climb" "$(git grep -nE "^ *(@[a-zA-Z]+ +|public |internal |package )*import ($above)\$" -- \
             "Sources/${floors[index]}")" || return 1
     done
 }

@@ -1,6 +1,6 @@
 public import AppLayer
+public import DeP2PSessions
 internal import QUIC
-public import SystemLayer
 
 extension Node {
     /// The protocol of messages that name none.

@@ -1,4 +1,5 @@
 internal import DeP2PReactor
+internal import DeP2PSessions
 internal import Identity
 
 extension Node {

@@ -1,4 +1,4 @@
-public import SystemLayer
+public import DeP2PReach
 
 extension Node {
     /// The ports that gateways keep open for this node.

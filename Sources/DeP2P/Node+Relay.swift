@@ -1,6 +1,7 @@
+public import DeP2PReach
 internal import DeP2PReactor
+internal import DeP2PSessions
 public import Identity
-public import SystemLayer
 
 extension Node {
     /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.

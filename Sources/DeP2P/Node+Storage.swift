@@ -1,6 +1,7 @@
+internal import DeP2PReach
 internal import DeP2PReactor
+internal import DeP2PSessions
 internal import DeP2PStorage
-internal import SystemLayer
 
 /// Something a user should know of what a node remembers between runs.
 public struct StorageNotice: Hashable, Sendable {

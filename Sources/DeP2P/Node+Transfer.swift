@@ -1,6 +1,6 @@
 public import AppLayer
 internal import DeP2PReactor
-public import SystemLayer
+public import DeP2PSessions
 
 extension Node {
     /// Sends files, folders or a stream to a member; returns when the receiver has verified everything.

@@ -1,10 +1,11 @@
 public import AppLayer
+public import DeP2PReach
 public import DeP2PReactor
+public import DeP2PSessions
 internal import DeP2PStorage
 public import Identity
 public import QUIC
 public import RealmLayer
-public import SystemLayer
 
 /// A node: it has an identity, listens, joins a realm, and reaches other nodes by their NodeID.
 ///
@@ -82,8 +83,10 @@ public final class Node {
         self.clock = clock
         let endpoint = try Endpoint(key: key, driver: driver, clock: clock, configuration: configuration.preset.quic)
         self.endpoint = endpoint
+        let transport = QUICTransport(endpoint)
+        let dialer = Dialer(transport: transport, clock: clock, limits: configuration.preset.connections)
         connections = Connections(
-            localNodeID: key.nodeID, transport: QUICTransport(endpoint), clock: clock,
+            localNodeID: key.nodeID, transport: transport, dialer: dialer, clock: clock,
             limits: configuration.preset.connections)
         let interfaces = InterfaceCache { Listening.interfaces() }
         connections.addressRule = { AddressRule(interfaces: interfaces.interfaces(now: clock.now)) }
@@ -92,7 +95,7 @@ public final class Node {
         streams = AppStreams(connections: connections, realm: realm)
         ownRelays = configuration.usesRelays ? configuration.relays : []
         usesDirect = configuration.usesDirect
-        let relays = RelayClient(connections, endpoint: endpoint)
+        let relays = RelayClient(connections, dialer: dialer, endpoint: endpoint)
         self.relays = relays
         let alternate = AlternatePort(endpoint, open: open)
         let stun = STUNService(endpoint, alternate: alternate)
@@ -105,7 +108,7 @@ public final class Node {
         let notices = StorageNotices()
         self.notices = notices
         storage = Self.storage(configuration, notices)
-        connections.udp.storage = storage
+        dialer.udp.storage = storage
         let isEphemeral = configuration.isEphemeral || configuration.identity == nil
         let sequence = RecordSequence(of: key.nodeID, storage: isEphemeral ? MemoryStorage() : storage)
         for address in configuration.knownPeers { learn(address) }
@@ -113,7 +116,7 @@ public final class Node {
             configuration,
             Materials(
                 key: key, listener: listener, alternate: alternate, stun: stun, sequence: sequence,
-                interfaces: interfaces, isSystem: isSystem))
+                udp: dialer.udp, interfaces: interfaces, isSystem: isSystem))
         for part in parts { part.start() }
     }
 

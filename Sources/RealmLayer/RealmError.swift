@@ -1,4 +1,4 @@
-public import SystemLayer
+public import DeP2PSessions
 
 /// Why something that needs a realm did not work.
 public struct RealmError: Error, Equatable, Sendable, CustomStringConvertible {

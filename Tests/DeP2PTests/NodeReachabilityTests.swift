@@ -1,8 +1,10 @@
+import DeP2PReach
 import DeP2PReactor
+import DeP2PSessions
 import DeP2PSimulation
 import Identity
 import QUIC
-import SystemLayer
+import TestSupport
 import Testing
 
 @testable import DeP2P

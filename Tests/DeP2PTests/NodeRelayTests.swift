@@ -8,7 +8,8 @@ import TestSupport
 import Testing
 
 @testable import DeP2P
-@testable import SystemLayer
+@testable import DeP2PReach
+@testable import DeP2PSessions
 
 /// A relay and its clients as applications have them, over loopback sockets.
 @Suite struct NodeRelayTests {

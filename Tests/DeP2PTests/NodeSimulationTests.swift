@@ -1,10 +1,11 @@
 import AppLayer
 import DeP2PReactor
+import DeP2PSessions
 import DeP2PSimulation
 import Identity
 import QUIC
 import RealmLayer
-import SystemLayer
+import TestSupport
 import Testing
 
 @testable import DeP2P

@@ -1,8 +1,8 @@
 import DeP2PReactor
+import DeP2PSessions
 import DeP2PStorage
 import Dispatch
 import Identity
-import SystemLayer
 import TestSupport
 import Testing
 

@@ -1,8 +1,8 @@
 import AppLayer
 import DeP2PReactor
+import DeP2PSessions
 import Identity
 import RealmLayer
-import SystemLayer
 import Testing
 
 @testable import DeP2P

@@ -1,9 +1,9 @@
 import AppLayer
 import DeP2PReactor
+import DeP2PSessions
 import Glibc
 import Identity
 import QUIC
-import SystemLayer
 import TestSupport
 import Testing
 

@@ -2,6 +2,7 @@ import DeP2PReactor
 import DeP2PSimulation
 import Identity
 import QUIC
+import TestSupport
 import Testing
 
 /// Two endpoints that talk, on a simulated network or over the loopback device.

@@ -1,6 +1,7 @@
 import DeP2PReactor
 import DeP2PSimulation
 import Identity
+import TestSupport
 import Testing
 
 @testable import QUIC

@@ -1,9 +1,9 @@
 import DeP2PReactor
+import DeP2PSessions
 import DeP2PSimulation
 import Identity
 import QUIC
 import SessionTestSupport
-import SystemLayer
 import Testing
 import Wire
 

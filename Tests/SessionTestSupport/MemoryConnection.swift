@@ -1,7 +1,7 @@
 public import DeP2PReactor
+public import DeP2PSessions
 public import Identity
 public import QUIC
-public import SystemLayer
 import TestSupport
 
 /// Two ends of an authenticated connection in memory: what ``Session`` needs, without packets.

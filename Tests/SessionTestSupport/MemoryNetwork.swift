@@ -1,8 +1,9 @@
+internal import DeP2PReach
 public import DeP2PReactor
+public import DeP2PSessions
 public import DeP2PSimulation
 public import Identity
 internal import QUIC
-public import SystemLayer
 
 /// Nodes that dial each other in memory, with addresses that behave as told.
 @NetworkActor
@@ -93,7 +94,9 @@ public struct MemoryNode {
         key = IdentityKey.generate()
         transport = network.node(key.nodeID, at: SocketAddress(ip, port: port))
         connections = Connections(
-            localNodeID: key.nodeID, transport: transport, clock: network.clock, limits: limits)
+            localNodeID: key.nodeID, transport: transport,
+            dialer: Dialer(transport: transport, clock: network.clock, limits: limits), clock: network.clock,
+            limits: limits)
     }
 
     public func connect(to other: MemoryNode) async throws -> Session {

@@ -1,7 +1,7 @@
+internal import DeP2PSessions
 internal import Identity
 internal import QUIC
 internal import SwiftProtobuf
-internal import SystemLayer
 internal import Wire
 
 typealias RequestHeader = Dep2p_Messaging_RequestHeader

@@ -1,9 +1,9 @@
 public import DeP2PReactor
+public import DeP2PSessions
 public import Identity
 public import QUIC
 public import RealmLayer
 internal import SwiftProtobuf
-public import SystemLayer
 internal import Wire
 
 /// One request as its handler sees it.

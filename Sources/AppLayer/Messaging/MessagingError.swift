@@ -1,4 +1,4 @@
-public import SystemLayer
+public import DeP2PSessions
 
 /// Why a request got no reply.
 public struct MessagingError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,6 +1,6 @@
 internal import DeP2PReactor
+internal import DeP2PSessions
 internal import Identity
-internal import SystemLayer
 
 /// Which of the transfers that arrive are received now, and which wait: pure.
 ///

@@ -1,10 +1,10 @@
 import AppLayer
 import DeP2P
 import DeP2PReactor
+import DeP2PSessions
 import Identity
 internal import QUIC
 import RealmLayer
-import SystemLayer
 
 /// One run of `dep2p send`: connects, sends, and keeps what is known of it for the result, however it ends.
 @NetworkActor

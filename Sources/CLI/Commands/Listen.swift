@@ -1,9 +1,9 @@
 import AppLayer
 import DeP2P
 import DeP2PReactor
+import DeP2PSessions
 import Identity
 internal import QUIC
-import SystemLayer
 
 extension CommandEntry {
     static let listen = CommandEntry(

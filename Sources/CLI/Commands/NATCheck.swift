@@ -1,6 +1,7 @@
 import DeP2P
+internal import DeP2PReach
+import DeP2PSessions
 import Identity
-import SystemLayer
 
 extension CommandEntry {
     static let natCheck = CommandEntry(

@@ -1,5 +1,5 @@
+import DeP2PReach
 import QUIC
-import SystemLayer
 
 extension OptionEntry {
     static let relayCircuitBytes = OptionEntry(

@@ -1,4 +1,4 @@
-import SystemLayer
+import DeP2PSessions
 
 /// The attempts to connect, for people and for programs.
 enum AttemptTable {

@@ -1,5 +1,5 @@
 internal import DeP2PReactor
-internal import SystemLayer
+internal import DeP2PSessions
 
 /// This machine's interfaces, read anew when what is known of them is a second old, or may have changed.
 ///

@@ -1,6 +1,6 @@
+public import DeP2PReach
 internal import DeP2PReactor
 public import Identity
-public import SystemLayer
 
 /// What this machine's network allows: needs no node.
 public struct NetworkCheck: Sendable {

@@ -1,5 +1,6 @@
+internal import DeP2PReach
 internal import DeP2PReactor
-internal import SystemLayer
+internal import DeP2PSessions
 
 /// Dials others back that want to know whether they are reached.
 @NetworkActor

@@ -1,6 +1,7 @@
 internal import AppLayer
+internal import DeP2PReach
 internal import DeP2PReactor
-internal import SystemLayer
+internal import DeP2PSessions
 
 /// Makes events of what the floors tell their owner, the node. It stands first of all: nothing happens before it listens, and
 /// it stops when all others have.

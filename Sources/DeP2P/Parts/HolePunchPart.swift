@@ -1,5 +1,6 @@
+internal import DeP2PReach
 internal import DeP2PReactor
-internal import SystemLayer
+internal import DeP2PSessions
 
 /// Gets relayed connections onto straight paths, where these are used, and from relay to relay.
 @NetworkActor

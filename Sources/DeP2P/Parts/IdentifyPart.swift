@@ -1,5 +1,6 @@
+internal import DeP2PReach
 internal import DeP2PReactor
-internal import SystemLayer
+internal import DeP2PSessions
 
 /// Says who and where the node is, and hears where others are.
 @NetworkActor

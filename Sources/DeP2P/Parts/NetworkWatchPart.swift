@@ -1,6 +1,6 @@
+internal import DeP2PReach
 internal import DeP2PReactor
 internal import Identity
-internal import SystemLayer
 
 /// Hears from the kernel when this machine's addresses or routes have changed, and tells the node.
 @NetworkActor

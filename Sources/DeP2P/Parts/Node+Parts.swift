@@ -1,7 +1,8 @@
+internal import DeP2PReach
 internal import DeP2PReactor
+internal import DeP2PSessions
 internal import Identity
 internal import QUIC
-internal import SystemLayer
 
 extension Node {
     /// What a node's parts are made from, besides the node's own properties.
@@ -11,6 +12,8 @@ extension Node {
         let alternate: AlternatePort
         let stun: STUNService
         let sequence: RecordSequence
+        /// Where UDP is known to be blocked.
+        let udp: UDPMemory
         let interfaces: InterfaceCache
         /// Whether the node's sockets are the system's: in a simulated network there is no gateway and no route to ask
         /// for.
@@ -23,7 +26,7 @@ extension Node {
         var parts: [any NodePart] = [EventsPart(hub, of: self), InterfacesPart(materials.interfaces)]
         if materials.isSystem, wantsPortMapping(configuration) { parts.append(PortMappingPart(of: self)) }
         parts += [
-            StoragePart(storage, sequence: materials.sequence, connections: connections),
+            StoragePart(storage, sequence: materials.sequence, udp: materials.udp, clock: clock),
             SocketsPart(endpoint, alternate: materials.alternate, listener: materials.listener),
             SessionsPart(connections, bootstrap: configuration.knownPeers.compactMap(\.nodeID), relays: ownRelays),
             IdentifyPart(identify(configuration, materials), relays: relays),

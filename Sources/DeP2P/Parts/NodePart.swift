@@ -1,5 +1,5 @@
 package import DeP2PReactor
-package import SystemLayer
+package import DeP2PSessions
 
 /// A capability of a node, from its start to its end: an entry of ``Node/capabilities(_:_:)``.
 ///

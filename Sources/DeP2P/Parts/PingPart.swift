@@ -1,5 +1,5 @@
 internal import DeP2PReactor
-internal import SystemLayer
+internal import DeP2PSessions
 
 /// Answers pings.
 @NetworkActor

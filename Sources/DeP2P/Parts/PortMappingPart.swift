@@ -1,5 +1,5 @@
+internal import DeP2PReach
 internal import DeP2PReactor
-internal import SystemLayer
 
 /// Has gateways open the node's port.
 @NetworkActor

@@ -1,5 +1,5 @@
+internal import DeP2PReach
 internal import DeP2PReactor
-internal import SystemLayer
 
 /// Finds out whether others reach the node.
 @NetworkActor

@@ -1,6 +1,7 @@
+internal import DeP2PReach
 internal import DeP2PReactor
+internal import DeP2PSessions
 internal import Identity
-internal import SystemLayer
 
 /// Reaches others through relays, and is reached through them.
 @NetworkActor

@@ -1,5 +1,5 @@
+internal import DeP2PReach
 internal import DeP2PReactor
-internal import SystemLayer
 
 /// Relays for others. What they ask of it comes over the protocol that ``RelayClientPart`` serves for both.
 @NetworkActor

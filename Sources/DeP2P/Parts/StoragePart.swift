@@ -1,6 +1,7 @@
+internal import DeP2PReach
 internal import DeP2PReactor
+internal import DeP2PSessions
 internal import DeP2PStorage
-internal import SystemLayer
 
 /// What the node remembers between runs.
 @NetworkActor
@@ -10,24 +11,25 @@ final class StoragePart: NodePart {
 
     private let storage: any Storage
     private let sequence: RecordSequence
-    private let connections: Connections
+    private let udp: UDPMemory
+    private let clock: any NetworkClock
 
-    init(_ storage: any Storage, sequence: RecordSequence, connections: Connections) {
-        (self.storage, self.sequence, self.connections) = (storage, sequence, connections)
+    init(_ storage: any Storage, sequence: RecordSequence, udp: UDPMemory, clock: any NetworkClock) {
+        (self.storage, self.sequence, self.udp, self.clock) = (storage, sequence, udp, clock)
     }
 
     /// What was noted in the last moment is on disk, or cannot be; a disk that stands still holds no node up.
     func stop() async {
         let done = Waiter<Void>()
-        networkTask { [storage, sequence, connections] in
-            await connections.udp.flush()
+        networkTask { [storage, sequence, udp] in
+            await udp.flush()
             await sequence.flush()
             // It throws what the work does: nothing.
             _ = try? await offload { storage.flush() }
             done.resume(returning: ())
         }
-        let token = connections.clock.schedule(after: Self.patience) { done.resume(returning: ()) }
-        defer { connections.clock.cancel(token) }
+        let token = clock.schedule(after: Self.patience) { done.resume(returning: ()) }
+        defer { clock.cancel(token) }
         // Cancelled: it waits for nothing.
         try? await done.value()
     }

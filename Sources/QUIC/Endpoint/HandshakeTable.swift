@@ -63,7 +63,7 @@ struct HandshakeTable {
             guard entries.count < limits.total, groups[.unproven]?.count ?? 0 < limits.unproven,
                 unproven[subject, default: 0] < limits.unprovenPerSubject
             else { return .proveAddress }
-            unproven[subject, default: 0] += 1
+            unproven.increment(subject)
             add(id, Entry(group: .unproven, subject: subject))
             return .accept(displaced: nil)
         }
@@ -89,9 +89,7 @@ struct HandshakeTable {
         guard let entry = entries.removeValue(forKey: id) else { return }
         groups[entry.group]?.remove(id)
         if groups[entry.group]?.isEmpty == true { groups[entry.group] = nil }
-        guard entry.group == .unproven else { return }
-        let left = unproven[entry.subject, default: 1] - 1
-        unproven[entry.subject] = left > 0 ? left : nil
+        if entry.group == .unproven { unproven.decrement(entry.subject) }
     }
 
     /// Of groups of one size that with the oldest handshake, whatever the dictionary's order. Those without a proof are

@@ -1,6 +1,6 @@
+internal import DeP2PSessions
 internal import FoundationEssentials
 internal import SwiftProtobuf
-internal import SystemLayer
 internal import Wire
 
 /// The one message of admission, both ways.

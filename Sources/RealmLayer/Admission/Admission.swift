@@ -1,7 +1,7 @@
 internal import DeP2PReactor
+internal import DeP2PSessions
 internal import Identity
 internal import QUIC
-internal import SystemLayer
 internal import Wire
 
 /// `/dep2p/realm/admission/1.0.0`: each side proves the realm key to the other, once a connection.

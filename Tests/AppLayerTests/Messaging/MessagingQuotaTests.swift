@@ -1,7 +1,8 @@
 import DeP2PReactor
+import DeP2PSessions
 import Identity
 import SessionTestSupport
-import SystemLayer
+import TestSupport
 import Testing
 
 @testable import AppLayer

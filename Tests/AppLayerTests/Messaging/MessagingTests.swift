@@ -1,11 +1,11 @@
 import DeP2PReactor
+import DeP2PSessions
 import DeP2PSimulation
 import Identity
 import QUIC
 import RealmLayer
 import SessionTestSupport
 import SwiftProtobuf
-import SystemLayer
 import Testing
 import Wire
 

@@ -1,9 +1,9 @@
 import DeP2PReactor
+import DeP2PSessions
 import Identity
 import QUIC
 import RealmLayer
 import SessionTestSupport
-import SystemLayer
 import Testing
 
 @testable import AppLayer

@@ -1,6 +1,7 @@
 import DeP2PReactor
+import DeP2PSessions
 import Identity
-import SystemLayer
+import TestSupport
 import Testing
 
 @testable import AppLayer

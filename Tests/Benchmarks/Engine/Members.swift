@@ -1,9 +1,10 @@
 import AppLayer
 import DeP2P
 import DeP2PReactor
+import DeP2PSessions
 import Identity
 import QUIC
-import SystemLayer
+import TestSupport
 
 /// Two nodes of one realm, as an application has them: messages, admission, connections that idle.
 @NetworkActor

@@ -3,6 +3,7 @@ import Dispatch
 import Glibc
 import Identity
 import QUIC
+import TestSupport
 
 /// What a stream's first byte asks of the server.
 enum Request {

@@ -1,7 +1,7 @@
 import AppLayer
 import DeP2P
+import DeP2PSessions
 import RealmLayer
-import SystemLayer
 import Testing
 
 @testable import CLI

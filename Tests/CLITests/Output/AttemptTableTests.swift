@@ -1,4 +1,4 @@
-import SystemLayer
+import DeP2PSessions
 import Testing
 
 @testable import CLI

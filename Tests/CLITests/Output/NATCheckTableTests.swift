@@ -1,7 +1,8 @@
 import DeP2P
+import DeP2PReach
 import DeP2PReactor
 import Identity
-import SystemLayer
+import TestSupport
 import Testing
 
 @testable import CLI

@@ -1,5 +1,5 @@
+import DeP2PReach
 import DeP2PReactor
-import SystemLayer
 
 @testable import DeP2P
 

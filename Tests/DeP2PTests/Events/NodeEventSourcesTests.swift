@@ -1,10 +1,11 @@
 import AppLayer
+import DeP2PReach
 import DeP2PReactor
+import DeP2PSessions
 import Glibc
 import Identity
 import QUIC
 import RealmLayer
-import SystemLayer
 import TestSupport
 import Testing
 

@@ -1,8 +1,8 @@
 import DeP2PReactor
+import DeP2PSessions
 import DeP2PSimulation
 import Identity
 import QUIC
-import SystemLayer
 import Testing
 
 @testable import DeP2P

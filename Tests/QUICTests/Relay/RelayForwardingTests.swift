@@ -2,6 +2,7 @@ import DeP2PReactor
 import DeP2PSimulation
 import Glibc
 import Identity
+import TestSupport
 import Testing
 
 @testable import QUIC

@@ -1,6 +1,7 @@
 import DeP2PReactor
 import Identity
 import QUIC
+import TestSupport
 import Testing
 
 @testable import RealmLayer

@@ -1,6 +1,6 @@
 import DeP2PReactor
+import DeP2PSessions
 import Identity
-import SystemLayer
 import Testing
 
 @testable import RealmLayer

@@ -1,0 +1,25 @@
+package import Identity
+
+/// An address of one of this machine's interfaces.
+public struct InterfaceAddress: Hashable, Sendable {
+    public let address: SocketAddress
+    /// Bits of the address that name its subnet.
+    public let prefixLength: Int
+
+    /// - Parameter address: the interface's, with the port that the node's socket of that family has.
+    public init(_ address: SocketAddress, prefixLength: Int) {
+        self.address = address
+        self.prefixLength = prefixLength
+    }
+
+    /// Whether `ip` is on the interface's subnet.
+    package func isNear(_ ip: IPAddress) -> Bool {
+        address.ip.family == ip.family && address.ip.prefix(prefixLength) == ip.prefix(prefixLength)
+    }
+
+    /// The subnet's broadcast address; `nil` where there is none.
+    package var broadcast: IPAddress? {
+        guard address.ip.family == .v4, (1..<31).contains(prefixLength) else { return nil }
+        return IPAddress(v4: UInt32(truncatingIfNeeded: address.ip.low) | (UInt32.max >> UInt32(prefixLength)))
+    }
+}

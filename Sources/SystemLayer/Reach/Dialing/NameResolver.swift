@@ -1,0 +1,103 @@
+internal import DeP2PReactor
+internal import DeP2PSessions
+internal import Glibc
+internal import Identity
+
+/// Turns host names into addresses with the system's resolver.
+@NetworkActor
+struct NameResolver {
+    /// Lookups under way at once in the process: each holds a thread until the system's resolver returns.
+    static let lookupLimit = 8
+    private static var lookups = 0
+
+    private let clock: any NetworkClock
+    private let deadline: Duration
+    private let lookup: @Sendable (String, IPAddress.Family?) -> Result<[IPAddress], TransportFailure>
+
+    init(
+        clock: any NetworkClock, deadline: Duration,
+        lookup: @escaping @Sendable (String, IPAddress.Family?) -> Result<[IPAddress], TransportFailure> = Self
+            .systemLookup
+    ) {
+        self.clock = clock
+        self.deadline = deadline
+        self.lookup = lookup
+    }
+
+    /// The addresses of `name`, of one family or of both.
+    ///
+    /// - Throws: ``TransportFailure`` `nameUnknown`, or `resolverFailed` when that is not to be known.
+    func addresses(of name: String, family: IPAddress.Family?) async throws -> [IPAddress] {
+        guard Self.lookups < Self.lookupLimit else {
+            throw TransportFailure(.resolverFailed, detail: "more than \(Self.lookupLimit) lookups at once")
+        }
+        // The system's resolver cannot be cancelled: the waiter leaves it behind at the deadline.
+        let waiter = Waiter<[IPAddress]>()
+        let token = clock.schedule(after: deadline) {
+            waiter.resume(throwing: TransportFailure(.resolverFailed, detail: "the resolver did not answer"))
+        }
+        defer { clock.cancel(token) }
+        Self.lookups += 1
+        networkTask { [lookup] in
+            defer { Self.lookups -= 1 }
+            do {
+                waiter.resume(returning: try await offload { try lookup(name, family).get() })
+            } catch {
+                waiter.resume(throwing: error)
+            }
+        }
+        return try await waiter.value()
+    }
+
+    /// EAI_NODATA and EAI_ADDRFAMILY of <netdb.h>, which needs _GNU_SOURCE for them: the name has no address, or none of
+    /// this family.
+    private nonisolated static let (noData, noFamily): (Int32, Int32) = (-5, -9)
+
+    nonisolated static func systemLookup(_ name: String, _ family: IPAddress.Family?) -> Result<
+        [IPAddress], TransportFailure
+    > {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+        hints.ai_family =
+            switch family {
+            case .v4: AF_INET
+            case .v6: AF_INET6
+            case nil: AF_UNSPEC
+            }
+        var list: UnsafeMutablePointer<addrinfo>?
+        let status = getaddrinfo(name, nil, &hints, &list)
+        guard status == 0 else {
+            // That there is no such name is an answer; everything else is the want of one.
+            let isAnswer = status == EAI_NONAME || status == Self.noData || status == Self.noFamily
+            let detail = status == EAI_SYSTEM ? String(cString: strerror(errno)) : String(cString: gai_strerror(status))
+            return .failure(TransportFailure(isAnswer ? .nameUnknown : .resolverFailed, detail: detail))
+        }
+        defer { freeaddrinfo(list) }
+        var addresses: [IPAddress] = []
+        var next = list
+        while let entry = next {
+            if let address = IPAddress(entry.pointee.ai_addr), !addresses.contains(address) {
+                addresses.append(address)
+            }
+            next = entry.pointee.ai_next
+        }
+        return .success(addresses)
+    }
+}
+
+extension IPAddress {
+    /// The address inside a socket address of either family.
+    init?(_ address: UnsafePointer<sockaddr>?) {
+        guard let address else { return nil }
+        let raw = UnsafeRawPointer(address)
+        switch Int32(address.pointee.sa_family) {
+        case AF_INET:
+            let bits = raw.loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr
+            self.init(v4: UInt32(bigEndian: bits))
+        case AF_INET6:
+            let address = raw.loadUnaligned(as: sockaddr_in6.self).sin6_addr
+            self.init(bytes: withUnsafeBytes(of: address) { Array($0) })
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,41 @@
+internal import DeP2PReactor
+internal import DeP2PSessions
+internal import Identity
+
+/// Which of a peer's candidates may be probed: pure.
+///
+/// An authenticated peer can still name the addresses of others. What is left to it here is what every server has to
+/// bear from anyone, an unanswered datagram; how many of them is ``ProbeBudget``'s to say.
+struct CandidateRules {
+    /// Which addresses may be sent to; its interfaces have the ports of this node's sockets.
+    let rule: AddressRule
+    /// What the peer's word is worth.
+    let voucher: AddressRule.Voucher
+    /// Whether others see both nodes at one address: behind one NAT, which may have more than one subnet. It is the
+    /// peer's own claim, and so a member's only.
+    let sharesPublicAddress: Bool
+
+    func admits(_ address: SocketAddress) -> Bool {
+        let ip = address.ip
+        guard address.port != 0, rule.interfaces.contains(where: { $0.address.ip.family == ip.family }),
+            !rule.interfaces.contains(where: { $0.address == address || $0.broadcast == ip })
+        else { return false }
+        if sharesPublicAddress, voucher >= .member, ip.isPrivate || ip.isCGNAT { return !ip.isV4Mapped }
+        return rule.admits(ip, from: voucher)
+    }
+
+    /// The addresses to probe, those of predicted runs first, without repetition.
+    ///
+    /// A NAT that gives out ports in sequence does so for every probe sent: the peer's predictions hold best when
+    /// nothing else was sent before.
+    func targets(_ candidates: [Candidate]) -> [SocketAddress] {
+        var found: [SocketAddress] = []
+        let ordered =
+            candidates.prefix(Candidate.limit).filter { $0.kind == .predicted }
+            + candidates.prefix(Candidate.limit).filter { $0.kind != .predicted }
+        for address in ordered.flatMap(\.addresses) where !found.contains(address) && admits(address) {
+            found.append(address)
+        }
+        return Array(found.prefix(Candidate.addressLimit))
+    }
+}

@@ -1,0 +1,110 @@
+internal import DeP2PReactor
+internal import DeP2PSessions
+internal import FoundationEssentials
+internal import Identity
+internal import QUIC
+internal import SwiftProtobuf
+internal import Wire
+
+/// The messages of /dep2p/sys/holepunch/1.0.0.
+enum HolePunchMessage: Equatable {
+    /// The longest frame taken, in bytes.
+    static let limit = 2_048
+    static let hostMarkLength = 16
+
+    struct Offer: Equatable {
+        let candidates: [Candidate]
+        let hostMark: [UInt8]
+    }
+
+    case offer(Offer)
+    case answer(Offer)
+    case start
+    case chosen(SocketAddress, isDirect: Bool)
+    case ask
+}
+
+extension HolePunchMessage {
+    func encoded() throws -> [UInt8] {
+        var message = Dep2p_Holepunch_Message()
+        switch self {
+        case .offer(let offer): message.offer = offer.message
+        case .answer(let offer): message.answer = offer.message
+        case .start: message.start = Dep2p_Holepunch_Start()
+        case .chosen(let address, let isDirect):
+            message.chosen.ip = Data(address.ip.bytes)
+            message.chosen.port = UInt32(address.port)
+            message.chosen.direct = isDirect
+        case .ask: message.ask = Dep2p_Holepunch_Ask()
+        }
+        return try message.serializedBytes()
+    }
+
+    /// - Throws: ``SessionError`` `violation`.
+    init(decoding bytes: [UInt8]) throws(SessionError) {
+        // The decoder's own words say no more than the error does.
+        guard let body = (try? Dep2p_Holepunch_Message(serializedBytes: bytes))?.body else {
+            throw SessionError(.violation, detail: "the hole punching message is malformed")
+        }
+        switch body {
+        case .offer(let offer): self = .offer(Offer(offer))
+        case .answer(let offer): self = .answer(Offer(offer))
+        case .start: self = .start
+        case .chosen(let chosen):
+            guard let address = SocketAddress(ip: chosen.ip, port: chosen.port) else {
+                throw SessionError(.violation, detail: "the chosen path has no address")
+            }
+            self = .chosen(address, isDirect: chosen.direct)
+        case .ask: self = .ask
+        }
+    }
+}
+
+extension SocketAddress {
+    fileprivate init?(ip: Data, port: UInt32) {
+        guard let ip = IPAddress(bytes: ip), let port = UInt16(exactly: port), port > 0 else { return nil }
+        self.init(ip, port: port)
+    }
+}
+
+extension HolePunchMessage.Offer {
+    fileprivate var message: Dep2p_Holepunch_Offer {
+        var offer = Dep2p_Holepunch_Offer()
+        offer.candidates = candidates.prefix(Candidate.limit).map(\.message)
+        offer.hostMark = Data(hostMark)
+        return offer
+    }
+
+    /// Candidates that say nothing usable, of kinds that are unknown here too, are left out.
+    fileprivate init(_ offer: Dep2p_Holepunch_Offer) {
+        candidates = offer.candidates.prefix(Candidate.limit).compactMap { Candidate($0) }
+        hostMark = Array(offer.hostMark.prefix(HolePunchMessage.hostMarkLength))
+    }
+}
+
+extension Candidate {
+    fileprivate var message: Dep2p_Holepunch_Candidate {
+        var candidate = Dep2p_Holepunch_Candidate()
+        candidate.ip = Data(address.ip.bytes)
+        candidate.port = UInt32(address.port)
+        candidate.kind = Dep2p_Holepunch_Candidate.Kind(rawValue: Int(kind.rawValue)) ?? .unspecified
+        candidate.step = Int32(clamping: step)
+        candidate.count = UInt32(clamping: count)
+        return candidate
+    }
+
+    fileprivate init?(_ candidate: Dep2p_Holepunch_Candidate) {
+        guard let kind = UInt8(exactly: candidate.kind.rawValue).flatMap(Kind.init(rawValue:)),
+            let address = SocketAddress(ip: candidate.ip, port: candidate.port)
+        else { return nil }
+        self.init(kind, address, step: Int(candidate.step), count: Int(clamping: candidate.count))
+    }
+}
+
+extension ByteStream {
+    func write(_ message: HolePunchMessage) async throws { try await writeFrame(message.encoded()) }
+}
+
+extension FrameReader {
+    func requiredPunch() async throws -> HolePunchMessage { try HolePunchMessage(decoding: try await required()) }
+}

@@ -1,0 +1,154 @@
+public import DeP2PReactor
+public import DeP2PSessions
+public import Identity
+public import QUIC
+
+/// Gets relayed connections onto straight paths, and back when these die (the manner of libp2p's DCUtR, with datagrams
+/// of our own beside QUIC in place of connection attempts).
+///
+/// The QUIC client of a connection runs it, since only a client can migrate; the server takes part. Calling order: ``start()``;
+/// ``stop()`` before the node's connections are drained. Which path when is ``PathKeeper``'s to decide.
+@NetworkActor
+public final class HolePunch {
+    public nonisolated static let id = "/dep2p/sys/holepunch/1.0.0"
+
+    /// What it has to know of the node.
+    public struct Surroundings: Sendable {
+        /// The interfaces' addresses with the ports of the node's sockets, best first.
+        public var interfaces: @NetworkActor @Sendable () -> [InterfaceAddress]
+        /// STUN servers besides the relays that the node is connected with.
+        public var observers: @NetworkActor @Sendable () -> [SocketAddress]
+        /// Relays through which a node may be reached, as addresses of the relays.
+        public var relays: @NetworkActor @Sendable (NodeID) -> [Address]
+        /// Whether connections may leave relays at all; they change from relay to relay without it too.
+        public var usesStraightPaths: Bool
+        /// A secret of this machine, or of the part of it that shares its loopback interface; never sent.
+        public var hostMark: [UInt8]
+
+        public init(
+            interfaces: @escaping @NetworkActor @Sendable () -> [InterfaceAddress],
+            observers: @escaping @NetworkActor @Sendable () -> [SocketAddress] = { [] },
+            relays: @escaping @NetworkActor @Sendable (NodeID) -> [Address] = { _ in [] },
+            usesStraightPaths: Bool = true, hostMark: [UInt8]
+        ) {
+            self.usesStraightPaths = usesStraightPaths
+            (self.interfaces, self.observers, self.relays) = (interfaces, observers, relays)
+            self.hostMark = hostMark
+        }
+    }
+
+    /// Ports that gateways forward to this node: whoever maps some adds what gives their addresses.
+    public var mappedAddresses: [@NetworkActor () -> [SocketAddress]] = []
+    let connections: Connections
+    let endpoint: Endpoint
+    let relays: RelayClient
+    let surroundings: Surroundings
+    let observer: AddressObserver
+    /// Shared by all connections.
+    var budget = ProbeBudget()
+    private var links: [UInt64: PunchLink] = [:]
+    private var linksByName: [UInt64: PunchLink] = [:]
+    private(set) var isStopped = false
+
+    public init(
+        _ connections: Connections, endpoint: Endpoint, stun: STUNService, relays: RelayClient,
+        surroundings: Surroundings
+    ) {
+        self.connections = connections
+        self.endpoint = endpoint
+        self.relays = relays
+        self.surroundings = surroundings
+        observer = AddressObserver(endpoint, stun: stun)
+    }
+
+    var clock: any NetworkClock { connections.clock }
+
+    public func start() {
+        if surroundings.usesStraightPaths { serve() }
+        relays.carryOn = { [weak self] connection, end in
+            guard let self, let session = connections.sessions.first(where: { $0.quicConnection === connection }) else {
+                return false
+            }
+            return link(of: session)?.relayEnded(end) ?? false
+        }
+        connections.onSession { [weak self] session in
+            guard session.isInitiator, case .relay = session.path.kind else { return }
+            self?.link(of: session)?.keep()
+        }
+    }
+
+    private func serve() {
+        takeProbes()
+        connections.registry.register(Self.id, deadline: .within(PunchLink.roundDeadline * 2)) {
+            [weak self] session, stream in
+            guard let link = self?.link(of: session) else { throw SessionError(.unsupported) }
+            try await link.serve(stream)
+        }
+    }
+
+    /// Ends every round; paths stay as they are.
+    public func stop() {
+        isStopped = true
+        for link in links.values { link.stop() }
+        links = [:]
+        linksByName = [:]
+    }
+
+    /// The network has changed: what was found out about it no longer holds, and what failed may work now.
+    public func networkChanged() {
+        observer.forget()
+        for link in links.values { link.encourage() }
+    }
+
+    /// The streams of rounds under way on `session`: nothing that a stopping node has to wait for.
+    public func streamCount(on session: Session) -> Int { links[session.id]?.streamCount ?? 0 }
+
+    // MARK: Links
+
+    private func link(of session: Session) -> PunchLink? {
+        if let link = links[session.id] { return link }
+        guard !isStopped, session.isOpen, let link = PunchLink(session, of: self) else { return nil }
+        links[session.id] = link
+        linksByName[link.keys.link] = link
+        session.onEnd { [weak self, weak link] session, _ in
+            link?.stop()
+            self?.links[session.id] = nil
+            if let link { self?.linksByName[link.keys.link] = nil }
+        }
+        return link
+    }
+
+    // MARK: Candidates
+
+    /// Where this node may be reached straight.
+    func candidates() async -> [Candidate] {
+        let known = relays.observers + surroundings.observers()
+        var observers: [SocketAddress] = []
+        for address in known where !observers.contains(address) { observers.append(address) }
+        let observations = await observer.observations(of: observers)
+        let own = surroundings.interfaces().map { Candidate(.interface, $0.address) }
+        let mapped = mappedAddresses.flatMap { $0() }.map { Candidate(.mapped, $0) }
+        let observed = PortPrediction.candidates(observations).filter { candidate in
+            candidate.kind == .predicted || !(own + mapped).contains { $0.address == candidate.address }
+        }
+        // Loopback last, and only what is left of the limit: few peers are on this machine.
+        let loopback = own.filter { $0.address.ip.isLoopback }
+        return own.filter { !$0.address.ip.isLoopback } + mapped + observed + loopback
+    }
+
+    /// What the peer is told of `candidates`.
+    func told(_ candidates: [Candidate], to voucher: AddressRule.Voucher) -> [Candidate] {
+        let rule = rule
+        return Array(candidates.filter { rule.tells($0.address.ip, to: voucher) }.prefix(Candidate.limit))
+    }
+
+    var rule: AddressRule { AddressRule(interfaces: surroundings.interfaces()) }
+
+    // MARK: Datagrams
+
+    private func takeProbes() {
+        endpoint.datagrams.take(.pathProbe) { [weak self] datagram in
+            if let link = ProbePacket.link(of: datagram.bytes) { self?.linksByName[link]?.receive(datagram) }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+internal import DeP2PReactor
+internal import DeP2PSessions
+internal import Identity
+internal import QUIC
+
+/// Back to a relay: the one that carried the connection before, or another.
+extension PunchLink {
+    /// How long a relay may take to make a circuit to the peer.
+    static let detourDeadline = Duration.seconds(2)
+    /// Relays besides the present one that are tried.
+    static let detourLimit = 4
+    /// After which time a connection without a path is given up: the client has it to find another relay.
+    static let grace = Duration.seconds(5)
+
+    /// The circuit that carries the connection has ended.
+    ///
+    /// - Returns: false when there is nothing to be done about it.
+    func relayEnded(_ end: CircuitEnd) -> Bool {
+        guard !isStopped, let session, session.isOpen else { return false }
+        circuitEnd = (end, clock.now)
+        guard connection.role == .client else {
+            giveUpLater(end)
+            return true
+        }
+        guard keeper.isActive, !detours.isEmpty else { return false }
+        relayIsLost(now: clock.now)
+        return true
+    }
+
+    /// What the client can do about it is its own to know; a connection that it brings back in time goes on.
+    private func giveUpLater(_ end: CircuitEnd) {
+        let path = connection.path
+        _ = clock.schedule(after: Self.grace) { [weak self] in
+            guard let self, connection.path == path else { return }
+            connection.close(code: CloseCode.relayEnded.rawValue, reason: "\(end)")
+        }
+    }
+
+    func relayIsLost(now: NetworkInstant) {
+        lostRelay = true
+        carryOut(keeper.relayLost(now: now))
+    }
+
+    func goBack() {
+        returns += 1
+        task?.cancel()
+        newWay?.end()
+        newWay = nil
+        let relays = detours
+        // After a straight path the relay that was used before comes first, after a lost relay another one; then in turn.
+        let isDetourDue = lostRelay == (returns % 2 == 1)
+        if !isDetourDue || relays.isEmpty, let (ends, leg) = hub.relays.wayBack(for: connection) {
+            // A NAT that has forgotten everything moved the connection to the relay too: frames pass once it shows there.
+            leg.connection.nudge()
+            if !abandonPath(for: ends, by: leg.relayID) { cannotMigrate() }
+        } else if !relays.isEmpty {
+            task = networkTask { [weak self] in await self?.detour(relays) }
+        } else {
+            cannotMigrate()
+        }
+    }
+
+    private func abandonPath(for ends: RelayLeg.Ends, by relay: NodeID) -> Bool {
+        isAbandoning = connection.abandonPath(for: ends.local, remote: ends.remote, kind: .relay(relay))
+        return isAbandoning
+    }
+
+    private func detour(_ relays: [(relay: NodeID, addresses: [Address])]) async {
+        guard let peer = session?.remoteNodeID else { return }
+        for (relay, addresses) in relays {
+            do {
+                let (way, ends) = try await clock.withDeadline(Self.detourDeadline) { [hub] in
+                    try await hub.relays.openCircuit(to: peer, via: relay, at: addresses)
+                }
+                guard !isStopped, !Task.isCancelled else { return way.end() }
+                if abandonPath(for: ends, by: relay) {
+                    newWay = way
+                    return
+                }
+                way.end()
+            } catch {
+                if Task.isCancelled { return }
+            }
+        }
+        cannotMigrate()
+    }
+
+    /// Nothing could be begun: tried again soon, unless the connection has no path at all and nobody to turn to.
+    private func cannotMigrate() {
+        if let (end, time) = circuitEnd, clock.now.duration(since: time) >= Self.grace - Self.detourDeadline {
+            return connection.close(code: CloseCode.relayEnded.rawValue, reason: "\(end)")
+        }
+        carryOut(keeper.migrationEnded(false, now: clock.now))
+    }
+
+    /// Relays other than the one that was lost, by each the ways to it.
+    private var detours: [(relay: NodeID, addresses: [Address])] {
+        guard let peer = session?.remoteNodeID else { return [] }
+        var present: NodeID?
+        if lostRelay || circuitEnd != nil, case .relay(let relay) = connection.path.kind { present = relay }
+        var found: [(relay: NodeID, addresses: [Address])] = []
+        // The circuit that was kept warm may have given way to another's: a new one is made.
+        if let relay = hub.relays.relay(of: connection), relay != present { found.append((relay, [])) }
+        for address in hub.surroundings.relays(peer) + hub.connections.relays(of: peer) {
+            guard let relay = address.nodeID, relay != present, relay != peer, relay != hub.connections.localNodeID
+            else { continue }
+            if let index = found.firstIndex(where: { $0.relay == relay }) {
+                if !found[index].addresses.contains(address) { found[index].addresses.append(address) }
+            } else if found.count < Self.detourLimit {
+                found.append((relay, [address]))
+            }
+        }
+        // Those that this node is connected with answer soonest.
+        return found.filter { hub.connections.session(with: $0.relay) != nil }
+            + found.filter { hub.connections.session(with: $0.relay) == nil }
+    }
+}

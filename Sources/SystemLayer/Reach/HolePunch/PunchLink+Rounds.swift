@@ -1,0 +1,117 @@
+internal import DeP2PReactor
+internal import DeP2PSessions
+internal import Identity
+internal import QUIC
+
+/// Rounds of hole punching, from either side of the stream.
+extension PunchLink {
+    func runRound() async throws -> [ProbeMachine.Path] {
+        guard let session else { return [] }
+        let own = await hub.candidates()
+        // An admission under way decides what the peer may know.
+        _ = await session.waitForMembership()
+        let stream = try await session.openStream(HolePunch.id)
+        streamCount += 1
+        defer { streamCount -= 1 }
+        do {
+            let reader = FrameReader(stream, limit: HolePunchMessage.limit)
+            try await stream.write(.offer(offer(own, to: voucher(nil))))
+            guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
+            try await stream.write(.start)
+            try await clock.sleep(for: connection.statistics.smoothedRTT / 2)
+            let paths = try await probe(own, theirs)
+            if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
+                try await stream.write(.chosen(best.observed, isDirect: kind(of: best) == .direct))
+            }
+            stream.finish()
+            stream.stopReading(StreamCode.done.rawValue)
+            return paths
+        } catch {
+            machine.end()
+            stream.reset(StreamCode.cancelled.rawValue)
+            throw SessionError(error, on: session)
+        }
+    }
+
+    // MARK: The server's side
+
+    func serve(_ stream: NegotiatedStream) async throws {
+        streamCount += 1
+        defer { streamCount -= 1 }
+        let reader = FrameReader(stream, limit: HolePunchMessage.limit)
+        let first = try await clock.withDeadline(Self.roundDeadline) { try await reader.requiredPunch() }
+        switch first {
+        case .ask where connection.role == .client: asked()
+        case .offer(let theirs) where connection.role == .server:
+            guard !isServing, !isStopped, rounds.takeNow(now: clock.now) else { throw SessionError(.busy) }
+            isServing = true
+            defer {
+                isServing = false
+                machine.end()
+            }
+            try await clock.withDeadline(Self.roundDeadline) { try await self.answer(theirs, stream, reader) }
+        default: throw SessionError(.violation)
+        }
+    }
+
+    private func answer(
+        _ theirs: HolePunchMessage.Offer, _ stream: NegotiatedStream, _ reader: FrameReader
+    ) async throws {
+        let own = await hub.candidates()
+        _ = await session?.waitForMembership()
+        try await stream.write(.answer(offer(own, to: voucher(theirs))))
+        guard case .start = try await reader.requiredPunch() else { throw SessionError(.violation) }
+        begin(own, theirs)
+        let last = try await reader.next()
+        guard let last, case .chosen(let address, let isDirect) = try HolePunchMessage(decoding: last) else { return }
+        // How the path came about is the client's to know, where it leads is not its to say.
+        guard machine.sources.contains(address) else { return }
+        connection.setKind(isDirect ? .direct : .punched, ofPathTo: address)
+    }
+
+    // MARK: Probing
+
+    private func offer(_ own: [Candidate], to voucher: AddressRule.Voucher) -> HolePunchMessage.Offer {
+        HolePunchMessage.Offer(
+            candidates: hub.told(own, to: voucher), hostMark: keys.hostMark(hub.surroundings.hostMark))
+    }
+
+    /// What the word of the peer is worth. That it is on this machine takes more than a packet from there: the proof of a
+    /// process that has this node's probes sent where it wants them.
+    ///
+    /// - Parameter theirs: what it has sent, if anything.
+    private func voucher(_ theirs: HolePunchMessage.Offer?) -> AddressRule.Voucher {
+        if let theirs, keys.isHostMark(theirs.hostMark, of: hub.surroundings.hostMark) { return .sameHost }
+        guard let session else { return .stranger }
+        return min(hub.rule.voucher(of: session), session.isAdmitted ? .member : .neighbour)
+    }
+
+    private func begin(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) {
+        let ownObserved = Set(own.filter { $0.kind == .observed }.map(\.address.ip))
+        let rules = CandidateRules(
+            rule: hub.rule, voucher: voucher(theirs),
+            sharesPublicAddress: theirs.candidates.contains {
+                $0.kind == .observed && ownObserved.contains($0.address.ip)
+            })
+        openAddresses = (
+            Set(own.filter(\.isOpen).map(\.address)), Set(theirs.candidates.filter(\.isOpen).map(\.address))
+        )
+        send(machine.begin(rules.targets(theirs.candidates), rules: rules, now: clock.now))
+        setTimer()
+    }
+
+    private func probe(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) async throws -> [ProbeMachine.Path] {
+        let waiter = Waiter<Void>()
+        settled = waiter
+        let limit = clock.schedule(after: Self.probeDeadline) { waiter.resume(returning: ()) }
+        defer {
+            machine.end()
+            settled = nil
+            for token in [limit, settling].compactMap(\.self) { clock.cancel(token) }
+            settling = nil
+        }
+        begin(own, theirs)
+        try await waiter.value()
+        return machine.paths
+    }
+}

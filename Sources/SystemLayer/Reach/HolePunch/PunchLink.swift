@@ -1,0 +1,269 @@
+internal import DeP2PReactor
+internal import DeP2PSessions
+internal import Identity
+internal import QUIC
+
+/// One connection's hole punching: carries out what ``PathKeeper`` (on the client's side) and ``ProbeMachine`` decide.
+@NetworkActor
+final class PunchLink {
+    /// How long one round may take altogether, and its probes.
+    static let roundDeadline = Duration.seconds(8)
+    static let probeDeadline = Duration.milliseconds(2_500)
+    /// How long better paths may take to show after the first: a round trip, within these.
+    static let shortestSettling = Duration.milliseconds(30)
+    static let longestSettling = Duration.milliseconds(200)
+    /// From one round that the peer asks for to the next.
+    static let askInterval = Duration.seconds(10)
+    /// Rounds that a peer may begin, a minute's worth.
+    static let roundsPerMinute = 60
+
+    let keys: ProbeKeys
+    /// The cycle ends with the session, at the latest in `HolePunch.stop`.
+    let hub: HolePunch
+    weak var session: Session?
+    let connection: Connection
+    var machine = ProbeMachine()
+    var keeper = PathKeeper()
+    var rounds: TokenBucket
+    private var timer: TimerToken?
+    var task: Task<Void, Never>?
+    var settled: Waiter<Void>?
+    var settling: TimerToken?
+    var isServing = false
+    private var askedAt: NetworkInstant?
+    var isStopped = false
+    private var watch: ProgressWatch
+    /// The way to a relay that a migration under way goes by, when it is a new one.
+    var newWay: CircuitWay?
+    /// Attempts to get to a relay since the last migration; and whether it was a relay that failed, not a straight path.
+    var returns = 0
+    var lostRelay = false
+    /// Whether the migration under way left a dead path at once.
+    var isAbandoning = false
+    /// Why and when the circuit ended that carried the connection.
+    var circuitEnd: (end: CircuitEnd, at: NetworkInstant)?
+    /// The peer's addresses, and this node's, that need no NAT to be opened.
+    var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
+    var streamCount = 0
+
+    /// - Returns: `nil` for a connection that is not QUIC's, or has ended.
+    init?(_ session: Session, of hub: HolePunch) {
+        guard let connection = session.quicConnection,
+            let secret = traced(
+                "the keys of probes",
+                { try session.exportKeyingMaterial(label: ProbeKeys.label, count: ProbeKeys.secretLength) })
+        else { return nil }
+        self.hub = hub
+        self.session = session
+        self.connection = connection
+        keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
+        rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
+        watch = ProgressWatch(
+            keepAlive: hub.endpoint.configuration.keepAlive, connection.counters, now: session.clock.now)
+        session.onPathChange { [weak self] path in self?.moved(to: path) }
+    }
+
+    var clock: any NetworkClock { hub.clock }
+
+    func stop() {
+        isStopped = true
+        keeper.stop()
+        machine.end()
+        task?.cancel()
+        task = nil
+        for token in [timer, settling] { token.map(clock.cancel) }
+    }
+
+    private func moved(to path: ConnectionPath) {
+        // What observers said before a straight path died may be why it died.
+        if path.peerAddress == nil { hub.observer.forget() }
+        watch.reset(connection.counters, now: clock.now)
+        circuitEnd = nil
+        setTimer()
+    }
+
+    // MARK: The client's side
+
+    /// Starts to look for straight paths.
+    func keep() {
+        guard !isStopped else { return }
+        connection.onMigrationEnd = { [weak self] succeeded in
+            self?.migrationEnded(succeeded)
+        }
+        carryOut(keeper.start(punches: hub.surroundings.usesStraightPaths, now: clock.now))
+    }
+
+    private func migrationEnded(_ isValidated: Bool) {
+        // Moving off a dead path began the estimate of the round trip anew, and with it how long validation may take: a
+        // slow path that something was acknowledged on works all the same.
+        let isRelayed = connection.path.peerAddress == nil
+        let succeeded = isValidated || (isAbandoning && isRelayed && connection.statistics.latestRTT > .zero)
+        isAbandoning = false
+        if let newWay { succeeded ? hub.relays.adopt(newWay, for: connection) : newWay.end() }
+        newWay = nil
+        if succeeded { (returns, lostRelay) = (0, false) }
+        carryOut(keeper.migrationEnded(succeeded, now: clock.now))
+    }
+
+    /// The network has changed, here or at the peer's.
+    func encourage() {
+        if connection.role == .server { return askForRound() }
+        keeper.encourage(now: clock.now)
+        setTimer()
+    }
+
+    /// Only the client can begin a round, and migrate.
+    private func askForRound() {
+        guard let session, connection.path.peerAddress == nil, hub.surroundings.usesStraightPaths else { return }
+        networkTask { [self] in
+            streamCount += 1
+            defer { streamCount -= 1 }
+            await traced(awaiting: "asking for a round of hole punching") {
+                let stream = try await session.openStream(HolePunch.id)
+                defer {
+                    stream.finish()
+                    stream.stopReading(StreamCode.done.rawValue)
+                }
+                try await stream.write(.ask)
+            }
+        }
+    }
+
+    /// The peer asks for a round; it may do so now and then.
+    func asked() {
+        if let askedAt, clock.now.duration(since: askedAt) < Self.askInterval { return }
+        askedAt = clock.now
+        encourage()
+    }
+
+    func carryOut(_ actions: [PathKeeper.Action]) {
+        for action in actions where !isStopped {
+            switch action {
+            case .punch: punch()
+            case .migrate(let path): migrate(to: path)
+            case .probe(let remote): send([machine.probe(remote, now: clock.now)])
+            case .goBack: goBack()
+            }
+        }
+        setTimer()
+    }
+
+    private func punch() {
+        task = networkTask { [weak self] in
+            guard let self else { return }
+            do {
+                let paths = try await clock.withDeadline(Self.roundDeadline) { try await self.runRound() }
+                carryOut(keeper.punched(paths, now: clock.now))
+            } catch let error as SessionError where error.code == .unsupported {
+                keeper.stopPunching(now: clock.now)
+                setTimer()
+            } catch {
+                carryOut(keeper.punched([], now: clock.now))
+            }
+        }
+    }
+
+    private func migrate(to path: ProbeMachine.Path) {
+        if !connection.migrate(to: path.remote, kind: kind(of: path)) {
+            carryOut(keeper.migrationEnded(false, now: clock.now))
+        }
+    }
+
+    private func tellOfStall() {
+        guard let remote = connection.path.remote else { return }
+        send([machine.stall(remote)])
+    }
+
+    func kind(of path: ProbeMachine.Path) -> ConnectionPath.Kind {
+        openAddresses.peer.contains(path.remote) || openAddresses.own.contains(path.observed) ? .direct : .punched
+    }
+
+    // MARK: Probing
+
+    func receive(_ datagram: Datagram) {
+        guard !isStopped, let packet = ProbePacket(datagram.bytes, key: keys.peer) else { return }
+        switch machine.receive(packet, from: datagram.remote, to: datagram.local, now: clock.now) {
+        case .ignored: return
+        case .answer(let transmissions):
+            send(transmissions)
+            setTimer()
+        case .answered(let path): answered(path)
+        case .stalled:
+            guard connection.role == .client, datagram.remote == connection.path.remote else { return }
+            carryOut(keeper.stalled(now: clock.now))
+        }
+    }
+
+    private func answered(_ path: ProbeMachine.Path) {
+        hub.budget.answered(path.remote.ip, now: clock.now)
+        if connection.path.remote == path.remote { keeper.heard(now: clock.now) }
+        guard let settled, settling == nil, machine.isProbing else { return }
+        let patience = min(max(path.roundTrip, Self.shortestSettling), Self.longestSettling)
+        settling = clock.schedule(after: patience) { settled.resume(returning: ()) }
+    }
+
+    func send(_ transmissions: [ProbeMachine.Transmission]) {
+        let current = connection.path.remote
+        for item in transmissions {
+            // Where the connection's own packets go needs no limit beyond the machine's.
+            guard item.destination == current || hub.budget.take(item.destination.ip, now: clock.now) else { continue }
+            let bytes = item.packet.encoded(link: keys.link, key: keys.own)
+            hub.endpoint.sendForeign(bytes, to: item.destination, from: item.source)
+        }
+    }
+
+    // MARK: Time
+
+    func setTimer() {
+        timer.map(clock.cancel)
+        timer = nil
+        guard !isStopped, let wake = [machine.wake, keeper.wake, watch.nextLook].compactMap(\.self).min() else {
+            return
+        }
+        timer = clock.schedule(at: max(wake, clock.now)) { [weak self] in self?.timerFired() }
+    }
+
+    /// Whether anything waits for the connection.
+    private var isBusy: Bool { connection.statistics.openStreams > streamCount }
+
+    /// Looks now and then whether the connection gets on.
+    private func look(now: NetworkInstant) {
+        guard watch.nextLook <= now else { return }
+        let finding = watch.look(connection.counters, now: now)
+        let isStraight = connection.path.peerAddress != nil
+        switch (connection.role, finding) {
+        case (.client, .acknowledged):
+            keeper.heard(now: now)
+            if !isStraight { keeper.relayFound(now: now) }
+        case (.client, .stalled):
+            watch.reset(connection.counters, now: now)
+            if isStraight { carryOut(keeper.stalled(now: now)) } else { relayIsLost(now: now) }
+        case (.client, .silent) where !isStraight:
+            watch.reset(connection.counters, now: now)
+            relayIsLost(now: now)
+        case (.server, .stalled) where isStraight: tellOfStall()
+        // The client will come back by the relay when the straight path is dead: it has to find this side there, whose
+        // NAT may have forgotten the mapping to the relay too.
+        case (.server, .quiet) where isStraight && isBusy: hub.relays.nudge()
+        case (.server, .silent) where isStraight: hub.relays.nudge()
+        default: break
+        }
+    }
+
+    private func timerFired() {
+        timer = nil
+        let now = clock.now
+        look(now: now)
+        send(machine.timerFired(now: now))
+        carryOut(keeper.timerFired(isBusy: isBusy, now: now))
+    }
+}
+
+extension Connection {
+    fileprivate var counters: ProgressWatch.Counters {
+        let statistics = statistics
+        return ProgressWatch.Counters(
+            bytesReceived: statistics.bytesReceived, acknowledgements: statistics.acknowledgements,
+            hasUnacknowledged: statistics.hasUnacknowledged, latestRTT: statistics.latestRTT)
+    }
+}

@@ -1,0 +1,10 @@
+public import DeP2PReactor
+internal import Glibc
+internal import Identity
+
+extension Gateway {
+    /// Where PCP and NAT-PMP are spoken. A link-local address needs its interface.
+    public var socketAddress: SocketAddress {
+        SocketAddress(address, port: PCP.port, scope: address.isLinkLocal ? if_nametoindex(interface) : 0)
+    }
+}

@@ -1,0 +1,232 @@
+public import DeP2PReactor
+public import DeP2PSessions
+public import Identity
+internal import QUIC
+
+/// Finds out which of this node's addresses others can reach: asks nodes that it is connected to, to dial back.
+///
+/// Calling order: make it, ``start()``, ``stop()``. Who is asked when is ``ReachabilityMachine``'s to decide.
+@NetworkActor
+public final class Reachability {
+    public enum State: String, Sendable {
+        case unknown
+        /// At least one address was reached by a node that it had not been opened for.
+        case reachable = "public"
+        /// Whoever tried has not got through.
+        case unreachable = "private"
+    }
+
+    nonisolated static let reportDeadline = Duration.seconds(3)
+    /// How long after the report the last of the indications may arrive.
+    nonisolated static let arrivalDeadline = Duration.milliseconds(1200)
+
+    /// Called when the state or the addresses have changed.
+    public var onChange: (@NetworkActor () -> Void)?
+    private let connections: Connections
+    private let stun: STUNService
+    private let surroundings: Surroundings
+    private var machine = ReachabilityMachine()
+    private var awaited: [STUNTransactionID: Arrival] = [:]
+    private var timer: TimerToken?
+    private var isStopped = false
+
+    @NetworkActor
+    private final class Arrival {
+        var from: SocketAddress?
+        let all: Waiter<Void>
+        init(_ all: Waiter<Void>) { self.all = all }
+    }
+
+    /// Finds out, from others than the server, whose packets of a family come in.
+    public typealias Filtering = @NetworkActor @Sendable (IPAddress.Family) async -> NATFamilyReport?
+
+    /// What it has to know of the node.
+    public struct Surroundings {
+        /// External ports that gateways have opened, to be tried too.
+        public var ports: @NetworkActor () -> [UInt16] = { [] }
+        /// The node's addresses that take nobody's word: its interfaces', and those that gateways have said that they
+        /// forward, with their ports.
+        public var own: @NetworkActor () -> [SocketAddress] = { [] }
+        /// Whether this node's user chose the peer: a peer's word can make this node dial its friends.
+        public var isChosen: @NetworkActor (Session) -> Bool = { _ in true }
+        /// Asked when a server got through: its address is known to this node's NAT, and may be let in for that alone.
+        public var filtering: Filtering = { _ in nil }
+
+        public init() {}
+    }
+
+    public init(
+        _ connections: Connections, stun: STUNService, surroundings: Surroundings = Surroundings()
+    ) {
+        self.surroundings = surroundings
+        self.stun = stun
+        self.connections = connections
+    }
+
+    private var clock: any NetworkClock { connections.clock }
+
+    public var state: State { machine.state }
+    /// Addresses of this node that others have reached.
+    public var verified: [SocketAddress] { machine.verified }
+    /// Addresses that others have tried in vain.
+    public var refuted: Set<SocketAddress> { machine.refuted }
+
+    public func start() {
+        for session in connections.sessions { opened(session) }
+        connections.onSession { [weak self] session in self?.opened(session) }
+    }
+
+    public func stop() {
+        isStopped = true
+        if let timer { clock.cancel(timer) }
+    }
+
+    /// The gateways have opened or closed ports.
+    public func portsChanged() {
+        machine.portsChanged(now: clock.now)
+        carryOut([])
+    }
+
+    /// Addresses or routes have changed: nothing that was found out holds.
+    public func networkChanged() { carryOut(machine.networkChanged(now: clock.now)) }
+
+    // MARK: Servers
+
+    /// Those that this node went to, out in the world: who came in by itself, or is near, shows nothing.
+    private func opened(_ session: Session) {
+        guard session.isInitiator, session.path.tcpPeer == nil, session.path.peerAddress?.ip.isGlobal == true else {
+            return
+        }
+        machine.serverOpened(session.id, session.subject, now: clock.now)
+        session.onEnd { [weak self] session, _ in
+            self?.machine.serverClosed(session.id)
+            self?.carryOut([])
+        }
+        carryOut([])
+    }
+
+    private func carryOut(_ actions: [ReachabilityMachine.Action]) {
+        guard !isStopped else { return }
+        for action in actions {
+            switch action {
+            case .changed: onChange?()
+            case .ask(let id, let round): networkTask { [weak self] in await self?.ask(id, round) }
+            }
+        }
+        if let timer { clock.cancel(timer) }
+        timer = machine.wake.map { instant in
+            clock.schedule(at: instant) { [weak self] in
+                guard let self else { return }
+                carryOut(machine.timerFired(now: clock.now))
+            }
+        }
+    }
+
+    private func ask(_ id: UInt64, _ round: Int) async {
+        guard let session = connections.session(id: id) else { return }
+        do {
+            let voice = try await dialBack(session)
+            carryOut(machine.answered(id, round: round, voice, now: clock.now))
+        } catch {
+            let isFinal = (error as? SessionError)?.code == .unsupported || error is DialBackUnable
+            machine.failed(id, round: round, isFinal: isFinal, now: clock.now)
+            carryOut([])
+        }
+    }
+
+    // MARK: One dial-back
+
+    /// The session's peer can't dial back over this connection.
+    private struct DialBackUnable: Error {}
+
+    private func dialBack(_ session: Session) async throws -> ReachabilityMachine.Voice {
+        var random = SystemRandomNumberGenerator()
+        let ports = surroundings.ports()
+        let probes = ([0] + ports).prefix(DialBackMessage.probeLimit).map { port in
+            DialBackProbe(port: port, nonce: .random(using: &random))
+        }
+        let all = Waiter<Void>()
+        for probe in probes { wait(for: probe.nonce, of: all) }
+        defer { for probe in probes { forget(probe.nonce) } }
+        let observed = try await report(on: session, probes)
+        let patience = clock.schedule(after: Self.arrivalDeadline) { all.resume(returning: ()) }
+        defer { clock.cancel(patience) }
+        if !hasAll(probes) { try await all.value() }
+        let own = Set(surroundings.own())
+        var trials: [SocketAddress: ReachabilityMachine.Trial] = [:]
+        for probe in probes {
+            let isMapped = probe.port != 0 || ports.contains(observed.port)
+            let address = SocketAddress(observed.ip, port: probe.port == 0 ? observed.port : probe.port)
+            let isOwn = own.contains(address)
+            var isReachable: Bool? = awaited[probe.nonce]?.from.map(isStranger) ?? false
+            // A port that a gateway has opened is open to everyone.
+            if isReachable == true, !isMapped { isReachable = await isOpen(observed.ip.family, isOwn: isOwn) }
+            guard let isReachable, trials[address]?.isReachable != true else { continue }
+            trials[address] = ReachabilityMachine.Trial(
+                isReachable: isReachable, proof: isOwn ? .own : isMapped ? .sameIP : .sameAddress)
+        }
+        return ReachabilityMachine.Voice(
+            subject: session.subject, isWitness: surroundings.isChosen(session), observed: observed, trials: trials)
+    }
+
+    /// Whether what came from `source` came uninvited: where a connection of this node's goes, anything lets it in.
+    private func isStranger(_ source: SocketAddress) -> Bool {
+        !connections.sessions.contains { $0.path.remote == source }
+    }
+
+    /// Whether this node's NAT or firewall lets in whom it has never heard of; `nil` when that can't be told.
+    ///
+    /// - Parameter isOwn: an interface's address: firewalls before one look at ports, so that the second port has shown
+    ///   it. NATs that know addresses only are common.
+    private func isOpen(_ family: IPAddress.Family, isOwn: Bool) async -> Bool? {
+        guard let found = await surroundings.filtering(family)?.filtering else { return isOwn ? true : nil }
+        return found == .endpointIndependent
+    }
+
+    /// Where the peer sees this node, once the indications are on their way.
+    private func report(on session: Session, _ probes: [DialBackProbe]) async throws -> SocketAddress {
+        let stream = try await session.openStream(DialBackService.id)
+        do {
+            let answer = try await clock.withDeadline(Self.reportDeadline) {
+                try await stream.writeFrame(try DialBackMessage.encode(probes))
+                stream.finish()
+                return try await FrameReader(stream, limit: DialBackMessage.limit).required()
+            }
+            stream.stopReading(StreamCode.done.rawValue)
+            guard let report = DialBackMessage.report(answer) else { throw SessionError(.violation) }
+            switch report.status {
+            case .sent:
+                guard let observed = report.observed, observed.ip.isGlobal else { throw DialBackUnable() }
+                return observed
+            case .unable, .malformed: throw DialBackUnable()
+            case .limitReached: throw SessionError(.busy)
+            }
+        } catch {
+            stream.reset(StreamCode.cancelled.rawValue)
+            if error is DialBackUnable { throw error }
+            throw SessionError(error, on: session)
+        }
+    }
+
+    private func hasAll(_ probes: [DialBackProbe]) -> Bool {
+        probes.allSatisfy { awaited[$0.nonce]?.from != nil }
+    }
+
+    private func wait(for nonce: STUNTransactionID, of all: Waiter<Void>) {
+        awaited[nonce] = Arrival(all)
+        stun.expect(nonce) { [weak self] message, datagram in
+            if message.kind == .indication { self?.arrived(message.transaction, from: datagram.remote) }
+        }
+    }
+
+    private func forget(_ nonce: STUNTransactionID) {
+        awaited[nonce] = nil
+        stun.forget(nonce)
+    }
+
+    private func arrived(_ nonce: STUNTransactionID, from remote: SocketAddress) {
+        guard let arrival = awaited[nonce] else { return }
+        arrival.from = arrival.from ?? remote
+        if awaited.values.allSatisfy({ $0.all !== arrival.all || $0.from != nil }) { arrival.all.resume(returning: ()) }
+    }
+}

@@ -1,0 +1,26 @@
+internal import DeP2PReactor
+internal import DeP2PSessions
+internal import QUIC
+
+/// A circuit that this node asked a relay for, and the stream that stands for it.
+@NetworkActor
+final class CircuitWay {
+    let leg: RelayLeg
+    let circuit: UInt64
+    private let stream: NegotiatedStream
+    /// How the relay ended it, once it has.
+    var ended: CircuitEnd?
+
+    init(_ leg: RelayLeg, circuit: UInt64, stream: NegotiatedStream) {
+        (self.leg, self.circuit, self.stream) = (leg, circuit, stream)
+    }
+
+    /// Fresh addresses, to come back to it from another path; `nil` once the circuit is gone.
+    func renew() -> RelayLeg.Ends? { leg.renew(circuit) }
+
+    func end() {
+        leg.close(circuit)
+        stream.finish()
+        stream.stopReading(StreamCode.done.rawValue)
+    }
+}

@@ -1,0 +1,88 @@
+internal import DeP2PReactor
+public import DeP2PSessions
+public import Identity
+internal import QUIC
+
+/// Circuits through relays: those that this node asks for, and those that are brought to it.
+extension RelayClient {
+    /// Makes a circuit to `target` and a connection over it.
+    ///
+    /// - Parameter relay: its address; a connection to it that is open is used.
+    /// - Throws: ``RelayError``, `QUICError`, ``ConnectError`` for the relay itself, ``SessionError``.
+    public func connect(to target: NodeID, via relay: Address) async throws -> any SecureConnection {
+        try await connect(to: target, viaAny: [relay]).connection
+    }
+
+    /// As above; `relay` is all the ways to one relay.
+    func connect(to target: NodeID, viaAny relay: [Address]) async throws -> RelayedConnection {
+        let ways = ways(to: relay)
+        let known = ways.first?.nodeID.flatMap(connections.session(with:))
+        let session = try await connections.connect(to: DialTarget(addresses: ways), timeout: Self.dialDeadline)
+        let used = ways.first { $0.isOverTCP == (session.path.tcpPeer != nil) }
+        let attempts = known === session ? [] : session.attempts
+        let (way, ends) = try await openCircuit(to: target, over: session)
+        do {
+            let connection = try await endpoint.connect(
+                to: ends.remote, from: ends.local, kind: .relay(way.leg.relayID), expecting: target)
+            // It may have ended before this task went on.
+            if let end = connection.closeReason { throw QUICError(.closedByPeer, "\(end)") }
+            adopt(way, for: connection)
+            return RelayedConnection(connection: connection, relay: used, attempts: attempts)
+        } catch {
+            way.end()
+            // The circuit may end while the handshake goes on: nothing is to be waited for then.
+            if let end = way.ended { throw RelayError(ending: end) }
+            throw error
+        }
+    }
+
+    /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is.
+    func openCircuit(
+        to target: NodeID, via relay: NodeID, at addresses: [Address]
+    ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
+        let session = try await connections.connect(
+            to: DialTarget(nodeID: relay, addresses: addresses.isEmpty ? [] : ways(to: addresses)))
+        return try await openCircuit(to: target, over: session)
+    }
+
+    private func openCircuit(
+        to target: NodeID, over session: Session
+    ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
+        let (stream, reader, reply) = try await exchange(.connect(target), on: session)
+        switch reply {
+        case .refusal(let error): throw error
+        case .circuit(let grant):
+            guard let leg = leg(of: session), let ends = leg.open(grant.id, datagramSize: grant.datagramSize) else {
+                Self.end(stream)
+                throw RelayError.limit("circuits through one relay", RelayLeg.circuitLimit)
+            }
+            let way = CircuitWay(leg, circuit: grant.id, stream: stream)
+            networkTask { [weak self] in
+                let end = await reader.circuitEnd()
+                way.ended = end
+                self?.ended(grant.id, leg, end)
+            }
+            return (way, ends)
+        default: throw RelayError(.malformed)
+        }
+    }
+
+    /// Takes a circuit that a relay brings: only one that this node reserved with.
+    func accept(
+        _ source: NodeID, _ grant: CircuitGrant, from session: Session, _ stream: NegotiatedStream,
+        _ reader: FrameReader
+    ) async throws {
+        let isReserved = machine.standing.contains { relays[$0].session === session }
+        guard isReserved, accepts(source), let leg = leg(of: session),
+            leg.open(grant.id, datagramSize: grant.datagramSize) != nil
+        else { return try await stream.write(.answer(false)) }
+        let circuit = InboundCircuits.Circuit(grant, leg, stream, now: clock.now)
+        inbound.opened(circuit)
+        defer {
+            inbound.closed(circuit)
+            leg.close(grant.id)
+        }
+        try await stream.write(.answer(true))
+        ended(grant.id, leg, await reader.circuitEnd())
+    }
+}

@@ -1,0 +1,371 @@
+public import DeP2PReactor
+public import DeP2PSessions
+public import Identity
+public import QUIC
+
+/// A node's use of relays: keeps its reservations, makes circuits to others, takes those made to it.
+///
+/// Calling order: make it, ``serve(service:)``, ``use(_:)`` for each relay, ``stop()``. Which relay is asked when is
+/// ``ReservationMachine``'s to decide.
+@NetworkActor
+public final class RelayClient {
+    /// A reservation that stands.
+    public struct Standing: Hashable, Sendable {
+        public let relay: NodeID
+        /// Where this node is reached through it, by each way to the relay, the preferred first.
+        public let addresses: [Address]
+        public let terms: RelayTerms
+
+        public var address: Address { addresses[0] }
+    }
+
+    public enum Event: Hashable, Sendable {
+        case reserved(Standing)
+        case lost(Address)
+        case refused(Address, String)
+        /// A circuit ended while a connection ran over it.
+        case circuitEnded(relay: NodeID, CircuitEnd)
+    }
+
+    /// How long a relay may take to answer: it has to ask the target within its own deadline.
+    public nonisolated static let requestDeadline = Duration.seconds(8)
+    /// How long a relay's answer to this node's proof is waited for before it is asked for anything.
+    nonisolated static let proofPatience = Duration.milliseconds(100)
+    /// How long a relay itself may take to be connected with, all ways together: less than one attempt of a connect may
+    /// take, so that its own attempts are told.
+    public nonisolated static let dialDeadline = Duration.seconds(5)
+    public nonisolated static let reserveDeadline = Duration.seconds(4)
+    /// Beyond the keep-alive, how long nothing may come from a relay before another is asked.
+    public nonisolated static let silence = Duration.seconds(1)
+
+    @NetworkActor
+    struct Relay {
+        /// The ways to it: one relay, however many addresses.
+        var addresses: [Address]
+        var session: Session?
+        var terms: RelayTerms?
+
+        var isOverTCP: Bool { session?.path.tcpPeer != nil }
+    }
+
+    /// Ways to one relay at most.
+    static let waysPerRelay = 8
+
+    /// The node's own.
+    public var onEvent: (@NetworkActor (Event) -> Void)?
+    /// Called when the addresses through relays are others than before.
+    public var onAddressChange: (@NetworkActor () -> Void)?
+    /// Whether to take a circuit from that node.
+    public var accepts: @NetworkActor (NodeID) -> Bool = { _ in true }
+    /// Whether only members are worth a circuit to this node: others' end within seconds.
+    public var wantsMembersOnly: @NetworkActor () -> Bool = { false }
+    let connections: Connections
+    let dialer: Dialer
+    let endpoint: Endpoint
+    let inbound: InboundCircuits
+    private(set) var relays: [Relay] = []
+    private(set) var machine = ReservationMachine()
+    private var legs: [UInt64: RelayLeg] = [:]
+    /// The circuit by which a connection is relayed, whichever path it takes now.
+    private var circuits: [UInt64: CircuitWay] = [:]
+    /// Takes a connection whose circuit has ended, to bring it onto another path; otherwise it is closed.
+    var carryOn: (@NetworkActor (Connection, CircuitEnd) -> Bool)?
+    private var timer: TimerToken?
+    private var watch: TimerToken?
+    private var tasks: [Int: Task<Void, Never>] = [:]
+    /// Looks whether UDP works again, while a relay is reached over TCP.
+    var udpWatch: Task<Void, Never>?
+
+    /// - Parameter dialer: what `connections` dials with.
+    public init(_ connections: Connections, dialer: Dialer, endpoint: Endpoint) {
+        self.connections = connections
+        self.dialer = dialer
+        self.endpoint = endpoint
+        inbound = InboundCircuits(clock: connections.clock)
+        inbound.onEnd = { [weak self] circuit in self?.ended(circuit.id, circuit.leg, .unused) }
+        inbound.isWanted = { [weak self] session in session.isAdmitted || self?.wantsMembersOnly() != true }
+    }
+
+    var clock: any NetworkClock { connections.clock }
+
+    /// Takes what relays ask of this node; `service` takes what clients ask, when it is a relay too.
+    public func serve(service: RelayService? = nil) {
+        RelayProtocol.serve(on: connections, service: service, client: self)
+        connections.onSession { [weak self] session in
+            guard !session.isInitiator else { return }
+            self?.inbound.took(session, path: session.path)
+            session.onPathChange { [weak self, weak session] path in
+                if let session { self?.inbound.took(session, path: path) }
+            }
+        }
+    }
+
+    /// Makes the node's connects use relays too.
+    public func dialThroughRelays() {
+        dialer.relayDial = { [weak self] relay, target in
+            guard let self else { throw CancellationError() }
+            do {
+                return try await connect(to: target, viaAny: relay)
+            } catch let error as RelayError {
+                throw TransportFailure(error)
+            }
+        }
+    }
+
+    /// The reservations that stand, best first.
+    public var standing: [Standing] { machine.standing.compactMap(standing) }
+
+    private func standing(_ index: Int) -> Standing? {
+        guard let terms = relays[index].terms, let relay = relays[index].addresses.first?.nodeID else { return nil }
+        let own = connections.localNodeID
+        let addresses = relays[index].addresses.compactMap { way in
+            // What is no address through a relay is no way.
+            try? Address(components: way.components + [.p2pCircuit, .p2p(own)])
+        }
+        return addresses.isEmpty ? nil : Standing(relay: relay, addresses: addresses, terms: terms)
+    }
+
+    /// Keeps a reservation with `relay`, or has it ready to take the place of another. Addresses that name the same
+    /// relay are ways to one.
+    public func use(_ relay: Address) {
+        if let index = relays.firstIndex(where: { $0.addresses.first?.nodeID == relay.nodeID && relay.nodeID != nil }) {
+            add(way: relay, to: index)
+            return
+        }
+        guard relays.count < ReservationMachine.relayLimit else { return }
+        relays.append(Relay(addresses: [relay]))
+        carryOut(machine.add(now: clock.now))
+    }
+
+    func add(way: Address, to index: Int) {
+        guard !relays[index].addresses.contains(way), relays[index].addresses.count < Self.waysPerRelay else { return }
+        relays[index].addresses.append(way)
+    }
+
+    /// Every way to the relay at `addresses` that is known.
+    func ways(to addresses: [Address]) -> [Address] {
+        guard let relay = addresses.first?.nodeID else { return addresses }
+        let own = relays.first { $0.addresses.first?.nodeID == relay }?.addresses ?? []
+        let ways = addresses + own.filter { !addresses.contains($0) }
+        return ways + Self.tcpWays(listed: connections.listedAddresses(of: relay), known: ways)
+    }
+
+    /// Whether a relay is reached by `session`.
+    public func isRelay(_ session: Session) -> Bool { relays.contains { $0.session === session } }
+
+    /// Asks the relays that have failed again at once.
+    public func retry() { carryOut(machine.retry(now: clock.now)) }
+
+    /// Whether a reservation may still come.
+    public var isTrying: Bool { !relays.isEmpty }
+
+    /// The circuits that `session` carries: a stream each.
+    public func circuitCount(on session: Session) -> Int { legs[session.id]?.circuitCount ?? 0 }
+
+    public func stop() {
+        machine.stop()
+        for task in tasks.values { task.cancel() }
+        for token in [timer, watch] { token.map(clock.cancel) }
+        udpWatch?.cancel()
+        inbound.stop()
+    }
+
+    /// Where the relays are that this node is connected with over UDP: they answer STUN there.
+    public var observers: [SocketAddress] {
+        let paths = relays.compactMap { $0.session?.path } + legs.values.map(\.connection.path)
+        var found: [SocketAddress] = []
+        for path in paths where path.tcpPeer == nil {
+            if let address = path.peerAddress, !found.contains(address) { found.append(address) }
+        }
+        return found
+    }
+
+    /// Addresses or routes of this machine have changed: relays that failed may be there now, the others have to learn
+    /// where this node is.
+    public func networkChanged() {
+        nudge()
+        retry()
+    }
+
+    /// Has the relays learn where this node is now, soon.
+    func nudge() {
+        for relay in relays { relay.session?.quicConnection?.nudge() }
+    }
+
+    /// Fresh addresses of the circuit that `connection` is relayed by, to come back to it; `nil` when it is gone.
+    func wayBack(for connection: Connection) -> (ends: RelayLeg.Ends, leg: RelayLeg)? {
+        guard let way = circuits[connection.id], let ends = way.renew() else { return nil }
+        return (ends, way.leg)
+    }
+
+    /// The relay by which `connection` is or was relayed, while this node is connected with it.
+    func relay(of connection: Connection) -> NodeID? {
+        guard let leg = circuits[connection.id]?.leg, leg.connection.closeReason == nil else { return nil }
+        return leg.relayID
+    }
+
+    /// The connection is relayed by `way` from now on; the circuit before it ends.
+    func adopt(_ way: CircuitWay, for connection: Connection) {
+        guard connection.closeReason == nil else { return way.end() }
+        if circuits[connection.id] == nil {
+            connection.onClose.append { [weak self] _ in self?.circuits.removeValue(forKey: connection.id)?.end() }
+        }
+        circuits.updateValue(way, forKey: connection.id)?.end()
+    }
+
+    // MARK: Reservations
+
+    func carryOut(_ actions: [ReservationMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .reserve(let index): reserve(index)
+            case .changed: onAddressChange?()
+            }
+        }
+        timer.map(clock.cancel)
+        timer = machine.wake.map { instant in
+            clock.schedule(at: instant) { [weak self] in
+                guard let self else { return }
+                carryOut(machine.timerFired(now: clock.now))
+            }
+        }
+        watchSilence()
+    }
+
+    private func reserve(_ index: Int) {
+        tasks[index] = networkTask { [weak self, clock] in
+            do {
+                let (session, time, terms) = try await clock.withDeadline(Self.reserveDeadline) {
+                    guard let self else { throw CancellationError() }
+                    return try await self.ask(self.relays[index].addresses)
+                }
+                self?.granted(index, session, time, terms)
+            } catch {
+                guard let self, !Task.isCancelled else { return }
+                tasks[index] = nil
+                onEvent?(.refused(relays[index].addresses[0], "\(error)"))
+                carryOut(machine.failed(index, now: clock.now))
+            }
+        }
+    }
+
+    private func ask(_ relay: [Address]) async throws -> (Session, Duration, RelayTerms) {
+        let session = try await connections.connect(to: DialTarget(addresses: relay))
+        switch try await exchange(.reserve, on: session).reply {
+        case .reservation(let time, let terms): return (session, time, terms)
+        case .refusal(let error): throw error
+        default: throw RelayError(.malformed)
+        }
+    }
+
+    private func granted(_ index: Int, _ session: Session, _ time: Duration, _ terms: RelayTerms) {
+        tasks[index] = nil
+        guard session.isOpen else { return carryOut(machine.failed(index, now: clock.now)) }
+        if relays[index].session !== session {
+            // It took the reservation over; what runs over the old connection ends there.
+            if let old = relays[index].session { connections.retire(old) }
+            relays[index].session = session
+            session.onEnd { [weak self] session, _ in self?.sessionEnded(session, index) }
+            learnWays(from: session, index)
+        }
+        relays[index].addresses = relays[index].addresses.map { $0.with(nodeID: session.remoteNodeID) }
+        let isNew = !machine.isHeld(index)
+        relays[index].terms = terms
+        carryOut(machine.granted(index, time: time, now: clock.now))
+        if isNew, let standing = standing(index) { onEvent?(.reserved(standing)) }
+        watchUDP()
+    }
+
+    /// Asks a relay for a reservation before the present one is due for renewal.
+    func renew(_ index: Int) { carryOut(machine.renew(index, now: clock.now)) }
+
+    private func sessionEnded(_ session: Session, _ index: Int) {
+        guard relays[index].session === session else { return }
+        relays[index].session = nil
+        let wasHeld = machine.isHeld(index)
+        carryOut(machine.lost(index, now: clock.now))
+        if wasHeld { onEvent?(.lost(relays[index].addresses[0])) }
+    }
+
+    /// Looks at what has come from the relays: with the keep-alive's answers, something has to.
+    private func watchSilence() {
+        guard watch == nil, let next = machine.standing.map(silenceIsDue).min() else { return }
+        // What is silent already is looked at now and then: it may be heard again.
+        let again = clock.now.advanced(by: Self.silence / 2)
+        watch = clock.schedule(at: max(next, again)) { [weak self] in
+            guard let self else { return }
+            watch = nil
+            var actions: [ReservationMachine.Action] = []
+            for index in machine.standing {
+                if clock.now < silenceIsDue(index) {
+                    machine.heard(index)
+                } else {
+                    actions += machine.silent(index, now: clock.now)
+                }
+            }
+            carryOut(actions)
+        }
+    }
+
+    /// When the relay will have been silent for too long.
+    private func silenceIsDue(_ index: Int) -> NetworkInstant {
+        let heardAt = relays[index].session?.quicConnection?.receivedAt ?? clock.now
+        return heardAt.advanced(by: endpoint.configuration.keepAlive + Self.silence)
+    }
+
+    // MARK: Exchanges
+
+    /// Sends a request on a stream of its own and waits for the reply; the stream stays open.
+    func exchange(
+        _ request: RelayMessage, on session: Session
+    ) async throws -> (stream: NegotiatedStream, reader: FrameReader, reply: RelayMessage) {
+        // A relay of the realm wants the proof first; without a realm nothing is waited for. One of another realm takes its
+        // time to say so, and may serve everyone.
+        _ = await session.waitForMembership(atMost: Self.proofPatience)
+        let stream = try await session.openStream(RelayProtocol.id)
+        let reader = FrameReader(stream, limit: RelayMessage.limit)
+        do {
+            let reply = try await clock.withDeadline(Self.requestDeadline) {
+                try await stream.write(request)
+                return try await reader.nextMessage()
+            }
+            guard let reply else { throw RelayError(.malformed) }
+            if case .circuit = reply { return (stream, reader, reply) }
+            Self.end(stream)
+            return (stream, reader, reply)
+        } catch let error as RelayError {
+            stream.reset(StreamCode.violation.rawValue)
+            throw error
+        } catch {
+            stream.reset(StreamCode.cancelled.rawValue)
+            let error = SessionError(error, on: session)
+            throw error.code == .unsupported ? RelayError(.notARelay) : error
+        }
+    }
+
+    static func end(_ stream: NegotiatedStream) {
+        stream.finish()
+        stream.stopReading(StreamCode.done.rawValue)
+    }
+
+    // MARK: Ends of circuits
+
+    func ended(_ id: UInt64, _ leg: RelayLeg, _ end: CircuitEnd) {
+        // A connection that has moved to a better path meanwhile is not touched.
+        let connections = leg.connections(on: id)
+        for connection in connections where carryOn?(connection, end) != true {
+            connection.close(code: CloseCode.relayEnded.rawValue, reason: "\(end)")
+        }
+        if !connections.isEmpty { onEvent?(.circuitEnded(relay: leg.relayID, end)) }
+        leg.close(id)
+    }
+
+    func leg(of session: Session) -> RelayLeg? {
+        if let leg = legs[session.id] { return leg }
+        guard let connection = session.quicConnection, session.isOpen else { return nil }
+        let leg = RelayLeg(connection)
+        legs[session.id] = leg
+        session.onEnd { [weak self] session, _ in self?.legs[session.id] = nil }
+        return leg
+    }
+}

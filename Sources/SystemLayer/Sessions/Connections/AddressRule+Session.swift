@@ -1,0 +1,11 @@
+internal import DeP2PReactor
+internal import QUIC
+
+extension AddressRule {
+    /// What the word of a session's peer is worth now.
+    @NetworkActor
+    public func voucher(of session: Session) -> Voucher {
+        let path = session.path
+        return voucher(at: path.tcpPeer == nil ? session.validatedPeer?.ip : nil, isMember: session.isAdmitted)
+    }
+}

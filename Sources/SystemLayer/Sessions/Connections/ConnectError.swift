@@ -1,0 +1,57 @@
+public import Identity
+
+/// Why a node could not be reached: one sentence why, one what to do, and every attempt.
+public struct ConnectError: Error, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// No address of the node is known.
+        case noAddress
+        /// No host name given could be resolved.
+        case nameUnknown
+        /// This machine's resolver did not tell.
+        case resolverFailed
+        /// Nothing answered at any address.
+        case timeout
+        /// The hosts answered that nothing listens there.
+        case refused
+        /// No route to any address.
+        case unreachable
+        /// Another node answered.
+        case wrongPeer
+        /// The handshake failed.
+        case handshakeFailed
+        /// The peer closed the connection.
+        case closed
+        /// UDP does not pass on this network, and nothing else led to the node.
+        case udpBlocked
+        /// A relay made no circuit to the node, and will not.
+        case relayRefused
+        /// A relay is at its limit.
+        case relayBusy
+        /// A relay knows the node no longer, or not yet.
+        case peerAbsent
+        /// A limit of this node.
+        case limit
+        /// The node is this one.
+        case dialledSelf
+        case cancelled
+    }
+
+    public let code: Code
+    /// Who was dialled, where that is known.
+    public let nodeID: NodeID?
+    /// One sentence why, without a full stop.
+    public let reason: String
+    /// What to do about it.
+    public let hint: String
+    public let attempts: [ConnectAttempt]
+
+    public init(_ code: Code, nodeID: NodeID?, reason: String, hint: String, attempts: [ConnectAttempt] = []) {
+        self.code = code
+        self.nodeID = nodeID
+        self.reason = reason
+        self.hint = hint
+        self.attempts = attempts
+    }
+
+    public var description: String { reason }
+}

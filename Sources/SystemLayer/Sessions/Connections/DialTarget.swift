@@ -1,0 +1,14 @@
+public import Identity
+
+/// Who to connect to: a NodeID, addresses, or both.
+public struct DialTarget: Hashable, Sendable {
+    /// Who must answer; `nil` takes whoever does.
+    public let nodeID: NodeID?
+    public let addresses: [Address]
+
+    /// An address that ends in `/p2p/ID` names the node, where `nodeID` does not.
+    public init(nodeID: NodeID? = nil, addresses: [Address]) {
+        self.nodeID = nodeID ?? addresses.lazy.compactMap(\.nodeID).first
+        self.addresses = addresses
+    }
+}

@@ -1,0 +1,306 @@
+public import DeP2PReactor
+public import Identity
+public import QUIC
+internal import Wire
+
+/// One authenticated connection to one node, as the protocols see it.
+///
+/// Membership: `outsider` → `pending` (admission under way) → `admitted`, or back to `outsider`. Streams for members
+/// that the peer opens while admission is pending wait for its outcome: streams are not ordered among each other, so the
+/// peer's first may overtake its proof.
+@NetworkActor
+public final class Session: Identifiable {
+    public enum Membership: Hashable, Sendable {
+        case outsider
+        case pending
+        case admitted
+    }
+
+    public nonisolated let id: UInt64
+    public nonisolated let localNodeID: NodeID
+    public nonisolated let remoteNodeID: NodeID
+    /// Whether this side dialled.
+    public nonisolated let isInitiator: Bool
+    public nonisolated let openedAt: NetworkInstant
+    /// What it took to connect; empty for inbound sessions.
+    public internal(set) var attempts: [ConnectAttempt] = []
+    public private(set) var membership = Membership.outsider
+    /// How the connection ended; `nil` while it lives.
+    public private(set) var end: SessionEnd?
+    /// Whether another session with the same node is used for new streams instead.
+    public internal(set) var isRetired = false
+
+    package let clock: any NetworkClock
+    let limits: ConnectionLimits
+    let registry: ProtocolRegistry
+    package let connection: any SecureConnection
+    private var membershipWaiters: [Waiter<Void>] = []
+    private var admissionsUnderWay = 0
+    private var endWaiters: [Waiter<SessionEnd>] = []
+    private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []
+    private var handlers: [UInt64: Task<Void, Never>] = [:]
+    private var nextHandler: UInt64 = 0
+    private var pathHandlers: [@NetworkActor (ConnectionPath) -> Void] = []
+    /// Whether more than a stranger's streams are served at once; and whether the connection's windows are raised.
+    private var servesMore = false
+    private var isPromoted = false
+
+    /// What happens to a session that decides about its worth.
+    enum Occurrence {
+        /// The peer asked for something that is offered to it.
+        case used
+        case admitted
+        /// The node does something for it that lasts, or (negative) is done with that.
+        case committed(Int)
+        case moved
+    }
+
+    var onOccurrence: (@NetworkActor (Session, Occurrence) -> Void)?
+
+    init(
+        id: UInt64, localNodeID: NodeID, connection: any SecureConnection, registry: ProtocolRegistry,
+        limits: ConnectionLimits, clock: any NetworkClock
+    ) {
+        self.id = id
+        self.localNodeID = localNodeID
+        self.connection = connection
+        self.registry = registry
+        self.limits = limits
+        self.clock = clock
+        remoteNodeID = connection.remoteNodeID
+        isInitiator = connection.isInitiator
+        openedAt = clock.now
+    }
+
+    /// Starts serving what the peer opens; the connection keeps no strong reference back.
+    func start() {
+        connection.setCloseHandler { [weak self] end in self?.ended(end) }
+        connection.setPathHandler { [weak self] path in
+            guard let self else { return }
+            onOccurrence?(self, .moved)
+            for handler in pathHandlers { handler(path) }
+        }
+        connection.setStreamHandler { [weak self] stream in
+            guard let self else { return stream.reset(StreamCode.cancelled.rawValue) }
+            serve(stream)
+        }
+    }
+
+    // MARK: What it is
+
+    public var isAdmitted: Bool { membership == .admitted }
+    public var isOpen: Bool { end == nil }
+    public var path: ConnectionPath { connection.path }
+    /// The peer's own address, which it has proven to receive at; `nil` where it is reached through a relay.
+    public var validatedPeer: SocketAddress? { connection.validatedPeer }
+    /// Whom the session counts for where a limit is one per address.
+    public var subject: Subject { connection.subject }
+    /// The smoothed round-trip time, once there is a sample.
+    public var roundTripTime: Duration? { connection.roundTripTime }
+    /// Streams of either side that have not ended in both directions.
+    public var openStreamCount: Int { connection.openStreamCount }
+    /// Inbound streams being served now.
+    public var servedStreamCount: Int { handlers.count }
+
+    public func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] {
+        try connection.exportKeyingMaterial(label: label, count: count)
+    }
+
+    /// Calls `handler` whenever the connection has moved to another path.
+    public func onPathChange(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
+        pathHandlers.append(handler)
+    }
+
+    // MARK: Streams
+
+    /// Opens a stream that speaks `protocolID`; the proposal rides in front of the first data written.
+    ///
+    /// A peer that does not speak it shows at the first read, as ``SessionError`` `unsupported`.
+    /// - Parameter patience: how long to wait for a peer that grants no stream, where that is less than the limit.
+    /// - Throws: ``SessionError`` `notMember`, before anything is sent, for a members' protocol on a session that is not
+    ///   admitted; `timeout`, `closed`.
+    public func openStream(_ protocolID: String, within patience: Duration? = nil) async throws -> NegotiatedStream {
+        let raw = try await openRaw(for: protocolID, within: patience)
+        return NegotiatedStream(proposing: protocolID, over: raw, patience: (clock, limits.negotiationDeadline))
+    }
+
+    /// Opens a stream that speaks the first of `protocolIDs` that the peer knows; costs a round trip.
+    public func openStream(anyOf protocolIDs: [String]) async throws -> NegotiatedStream {
+        guard let first = protocolIDs.first else { throw SessionError(.unsupported) }
+        let raw = try await openRaw(for: first)
+        do {
+            return try await clock.withDeadline(limits.negotiationDeadline) {
+                var dialer = MultistreamDialer(protocolIDs)
+                try await raw.write(Chunk(dialer.firstFlight))
+                while let chunk = try await raw.read() {
+                    switch dialer.receive(chunk.array()) {
+                    case .needMore: continue
+                    case .propose(let bytes): try await raw.write(Chunk(bytes))
+                    case .selected(let name, let data):
+                        return NegotiatedStream(name, over: raw, output: [], leftover: data)
+                    case .failed(let error): throw SessionError(error)
+                    }
+                }
+                throw SessionError(.violation, detail: "the stream ended during protocol negotiation")
+            }
+        } catch {
+            raw.reset(StreamCode.cancelled.rawValue)
+            throw SessionError(error, on: self)
+        }
+    }
+
+    private func openRaw(for protocolID: String, within patience: Duration? = nil) async throws -> any ByteStream {
+        if let end { throw SessionError(.closed(end)) }
+        guard membership == .admitted || ProtocolRegistry.gate(of: protocolID) == .open else {
+            throw SessionError(.notMember, detail: "this connection is not admitted to the realm")
+        }
+        let patience = min(patience ?? limits.openDeadline, limits.openDeadline)
+        do {
+            return try await connection.openByteStream(within: patience)
+        } catch is DeadlineExceeded {
+            throw SessionError(.timeout, detail: "the peer granted no stream within \(patience)")
+        } catch {
+            throw SessionError(error, on: self)
+        }
+    }
+
+    private func serve(_ stream: any ByteStream) {
+        guard end == nil, handlers.count < (servesMore ? limits.handlersPerSession : limits.strangerStreams) else {
+            stream.reset(StreamCode.busy.rawValue)
+            return
+        }
+        nextHandler &+= 1
+        let key = nextHandler
+        handlers[key] = networkTask { [self] in
+            await InboundStream(stream, of: self).serve()
+            handlers[key] = nil
+        }
+    }
+
+    /// The peer and this node have agreed on a protocol. An admission that is asked for is no use of the node yet.
+    func began(_ protocolID: String) {
+        if protocolID != ProtocolRegistry.admissionID { onOccurrence?(self, .used) }
+    }
+
+    // MARK: Worth
+
+    /// The node does something for the session that lasts, such as a reservation or a circuit: it is kept when
+    /// strangers that it does nothing for are closed. Once for each such thing, and ``release()`` once after it.
+    public func commit() {
+        // A stream stands for each circuit; windows stay a stranger's.
+        if !servesMore, end == nil {
+            servesMore = true
+            connection.grantStreams(limits.handlersPerSession)
+        }
+        onOccurrence?(self, .committed(1))
+    }
+
+    public func release() { onOccurrence?(self, .committed(-1)) }
+
+    /// Gives the peer the streams and windows of those that the node works with. There is no way back.
+    func promote() {
+        guard !isPromoted, end == nil else { return }
+        (isPromoted, servesMore) = (true, true)
+        connection.promote()
+    }
+
+    // MARK: Membership
+
+    /// Marks the session as proving its membership; streams for members wait meanwhile.
+    public func beginAdmission() {
+        admissionsUnderWay += 1
+        if membership == .outsider { membership = .pending }
+    }
+
+    /// Ends an admission that is under way; an admitted session stays so, and one that proves itself once more (the
+    /// first time was given up) goes on waiting for that.
+    public func endAdmission(admitted: Bool) {
+        admissionsUnderWay = max(0, admissionsUnderWay - 1)
+        if membership != .admitted {
+            let failed: Membership = admissionsUnderWay > 0 && end == nil ? .pending : .outsider
+            membership = admitted && end == nil ? .admitted : failed
+            if isAdmitted {
+                promote()
+                onOccurrence?(self, .admitted)
+            }
+        }
+        guard membership != .pending else { return }
+        let waiters = membershipWaiters
+        membershipWaiters = []
+        for waiter in waiters { waiter.resume(returning: ()) }
+    }
+
+    /// Whether the peer may use members' streams, once an admission under way is over.
+    ///
+    /// - Parameter patience: how long that is waited for; `nil` takes the limit's.
+    package func waitForMembership(atMost patience: Duration? = nil) async -> Bool {
+        guard membership == .pending else { return isAdmitted }
+        let waiter = Waiter<Void>()
+        let token = clock.schedule(after: min(patience ?? limits.admissionWait, limits.admissionWait)) {
+            waiter.resume(returning: ())
+        }
+        defer { clock.cancel(token) }
+        membershipWaiters.append(waiter)
+        // One whose time ran out, or that was cancelled, must not stay behind.
+        defer { membershipWaiters.removeAll { $0 === waiter } }
+        // Over, too late, or cancelled: the membership says what came of it.
+        try? await waiter.value()
+        return isAdmitted
+    }
+
+    // MARK: Addresses
+
+    /// Called with each signed record of the peer.
+    var onRecord: (@NetworkActor (PeerRecord) -> Void)?
+
+    func learned(_ record: PeerRecord) {
+        if record.nodeID == remoteNodeID { onRecord?(record) }
+    }
+
+    // MARK: The end
+
+    /// Closes the connection; the peer sees `code` and `reason` (at most a few hundred bytes of it).
+    public func close(_ code: CloseCode, reason: String = "") {
+        guard end == nil else { return }
+        connection.close(code: code.rawValue, reason: reason)
+        ended(SessionEnd(.closedLocally(code), reason: reason))
+    }
+
+    /// Waits for the end of the connection.
+    public func waitClosed() async throws -> SessionEnd {
+        if let end { return end }
+        let waiter = Waiter<SessionEnd>()
+        endWaiters.append(waiter)
+        // A cancelled one must not stay behind.
+        defer { endWaiters.removeAll { $0 === waiter } }
+        return try await waiter.value()
+    }
+
+    /// Tasks that wait for the end or for membership.
+    var waiterCount: Int { endWaiters.count + membershipWaiters.count }
+
+    /// Calls `handler` once at the end; at once when it has come already.
+    public func onEnd(_ handler: @escaping @NetworkActor (Session, SessionEnd) -> Void) {
+        if let end { return handler(self, end) }
+        endHandlers.append(handler)
+    }
+
+    /// Those who wait for the end: it must not depend on what the peer does.
+    package var endHandlerCount: Int { endHandlers.count }
+
+    private func ended(_ end: SessionEnd) {
+        guard self.end == nil else { return }
+        self.end = end
+        membership = .outsider
+        endAdmission(admitted: false)
+        for task in handlers.values { task.cancel() }
+        let waiters = endWaiters
+        let observers = endHandlers
+        endWaiters = []
+        endHandlers = []
+        pathHandlers = []
+        onOccurrence = nil
+        for waiter in waiters { waiter.resume(returning: end) }
+        for observer in observers { observer(self, end) }
+    }
+}

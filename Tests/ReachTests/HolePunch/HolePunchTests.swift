@@ -1,0 +1,30 @@
+import DeP2PReactor
+import Identity
+import QUIC
+import Testing
+
+@testable import DeP2PSessions
+
+/// Whole rounds between nodes behind simulated NATs.
+@Suite(.serialized, .timeLimit(.minutes(2))) @NetworkActor struct HolePunchTests {
+    nonisolated static let pairs: [(SimulatedNATKind, SimulatedNATKind)] = SimulatedNATKind.allCases.flatMap { left in
+        SimulatedNATKind.allCases.map { (left, $0) }
+    }
+
+    @Test("every pair that can meet does, within three seconds, whoever dials", arguments: pairs)
+    func matrix(left: SimulatedNATKind, right: SimulatedNATKind) async throws {
+        try await withPunchNetwork(seed: 7) { world in
+            let (near, far) = (try world.node(left), try world.node(right))
+            let (session, other) = try await world.connect(near, far)
+            let isStraight = try await world.relays.wait(atMost: .seconds(3)) {
+                session.path.isStraight && other.path.isStraight
+            }
+            #expect(isStraight == left.meets(right), "\(session.path) \(other.path)")
+            if isStraight {
+                let expected: ConnectionPath.Kind = left == .open || right == .open ? .direct : .punched
+                #expect(session.path.kind == expected && other.path.kind == expected, "\(session.path) \(other.path)")
+            }
+            #expect(session.isOpen && other.isOpen)
+        }
+    }
+}

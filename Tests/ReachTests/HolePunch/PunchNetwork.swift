@@ -1,0 +1,197 @@
+import DeP2PReactor
+import DeP2PSimulation
+import Identity
+import QUIC
+import TestSupport
+import Testing
+
+@testable import DeP2PReach
+@testable import DeP2PSessions
+
+/// Kinds of NAT that a simulated home may have.
+enum SimulatedNATKind: String, CaseIterable, Sendable {
+    case open, fullCone, addressRestricted, portRestricted, symmetricSequential, symmetricRandom
+
+    @NetworkActor
+    func gateway(_ number: UInt32) -> SimulatedGateway? {
+        let external = IPAddress(v4: 0x2d14_0001 + number << 16)
+        let inside = IPAddress(v4: 0xc0a8_0000 + number << 8)
+        func make(
+            _ mapping: SimulatedGateway.Rule, _ filtering: SimulatedGateway.Rule, _ ports: SimulatedGateway.Ports
+        ) -> SimulatedGateway {
+            SimulatedGateway(
+                external: external, inside: inside, mapping: mapping, filtering: filtering, ports: ports,
+                seed: UInt64(number))
+        }
+        return switch self {
+        case .open: nil
+        case .fullCone: make(.nothing, .nothing, .random)
+        case .addressRestricted: make(.nothing, .address, .random)
+        case .portRestricted: make(.nothing, .addressAndPort, .preserving)
+        case .symmetricSequential: make(.addressAndPort, .addressAndPort, .sequential(step: 1))
+        case .symmetricRandom: make(.addressAndPort, .addressAndPort, .random)
+        }
+    }
+
+    /// Whether two hosts behind these can meet at all without guessing among all ports.
+    func meets(_ other: Self) -> Bool {
+        let random = [self, other].filter { $0 == .symmetricRandom }.count
+        let counting = [self, other].filter { $0 == .symmetricSequential }.count
+        let strict = [self, other].filter { $0 == .portRestricted }.count
+        return random == 0 || (random == 1 && counting == 0 && strict == 0)
+    }
+}
+
+/// Two relays on the open network, and nodes behind NATs that know both.
+@NetworkActor
+final class PunchNetwork {
+    let relays: RelayNetwork
+    let relay: RelayNode
+    let secondRelay: RelayNode
+    private var services: [STUNService] = []
+    private(set) var nodes: [PunchNode] = []
+    /// Whether the nodes made from now on are members of one realm.
+    var areMembers = true
+    /// Nodes of a test's own.
+    var liars: [RelayNode] = []
+
+    init(seed: UInt64) throws {
+        relays = RelayNetwork(seed: seed)
+        relays.network.link.latency = .milliseconds(20)
+        relay = try relays.node(
+            at: SocketAddress(IPAddress(v4: 0x2d0a_0001), port: 4001), relay: RelayLimits())
+        secondRelay = try relays.node(
+            at: SocketAddress(IPAddress(v4: 0x2d0a_0101), port: 4001), relay: RelayLimits())
+        services = [STUNService(relay.endpoint), STUNService(secondRelay.endpoint)]
+    }
+
+    var network: SimulatedNetwork { relays.network }
+
+    /// A node in a home of its own, or in that of `neighbour`.
+    func node(
+        _ kind: SimulatedNATKind, inHomeOf neighbour: PunchNode? = nil, usesStraightPaths: Bool = true
+    ) throws -> PunchNode {
+        let number = UInt32(nodes.count + 1)
+        let gateway = neighbour?.gateway ?? kind.gateway(number)
+        if let gateway, neighbour == nil { network.add(gateway) }
+        let ip =
+            gateway.map { IPAddress(v4: UInt32(truncatingIfNeeded: $0.inside.low) + 10 + number) }
+            ?? IPAddress(v4: 0x2d14_000a + number << 16)
+        let node = try relays.node(at: SocketAddress(ip, port: 4001))
+        let made = PunchNode(
+            node, gateway: gateway, relays: [relay, secondRelay], isMember: areMembers,
+            usesStraightPaths: usesStraightPaths)
+        nodes.append(made)
+        return made
+    }
+
+    /// The second node reserves with the relay, and the first reaches it there.
+    ///
+    /// - Parameter both: whether it reserves with the other relay too.
+    func connect(_ left: PunchNode, _ right: PunchNode, both: Bool = false) async throws -> (
+        near: Session, far: Session
+    ) {
+        right.node.client.use(relay.address)
+        #expect(try await relays.wait(atMost: .seconds(5)) { !right.node.client.standing.isEmpty })
+        if both {
+            right.node.client.use(secondRelay.address)
+            #expect(try await relays.wait(atMost: .seconds(5)) { right.node.client.standing.count == 2 })
+        }
+        let address = try #require(right.node.client.standing.first?.address)
+        let session = try await left.node.connect(address)
+        #expect(try await relays.wait(atMost: .seconds(1)) { right.session(with: left) != nil })
+        return (session, try #require(right.session(with: left)))
+    }
+
+    func stop() {
+        for node in nodes { node.stop() }
+        for node in [relay, secondRelay] + liars { node.stop() }
+    }
+}
+
+@NetworkActor
+final class PunchNode {
+    let node: RelayNode
+    let gateway: SimulatedGateway?
+    let punch: HolePunch
+
+    init(
+        _ node: RelayNode, gateway: SimulatedGateway?, relays: [RelayNode], isMember: Bool, usesStraightPaths: Bool
+    ) {
+        self.node = node
+        self.gateway = gateway
+        if isMember { node.connections.onSession { $0.endAdmission(admitted: true) } }
+        punch = HolePunch(
+            node.connections, endpoint: node.endpoint, stun: STUNService(node.endpoint), relays: node.client,
+            surroundings: HolePunch.Surroundings(
+                interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { relays.map(\.socket) },
+                relays: { _ in relays.map(\.address) }, usesStraightPaths: usesStraightPaths,
+                hostMark: Array("\(node.nodeID)".utf8)))
+        punch.start()
+    }
+
+    func session(with other: PunchNode) -> Session? { node.connections.session(with: other.node.nodeID) }
+
+    func stop() {
+        punch.stop()
+        node.stop()
+    }
+}
+
+/// Runs `body` on a network of its own.
+@NetworkActor
+func withPunchNetwork(
+    seed: UInt64 = 1, _ body: @NetworkActor @Sendable (PunchNetwork) async throws -> Void
+) async throws {
+    let world = try PunchNetwork(seed: seed)
+    try await world.network.run {
+        try await body(world)
+        world.stop()
+    }
+}
+
+extension ConnectionPath {
+    var isStraight: Bool { if case .relay = kind { false } else { true } }
+}
+
+/// Bytes from one node to another, with every one looked at: what a path change must not disturb.
+@NetworkActor
+final class PunchTransfer {
+    static let id = "/test/sink/1.0.0"
+    private static let chunk = 8 * 1024
+
+    private(set) var received = 0
+    private(set) var isIntact = true
+    private(set) var isComplete = false
+
+    /// Takes what the other side sends on one stream.
+    init(at node: PunchNode) {
+        node.node.connections.registry.register(Self.id, deadline: .unlimited(because: "a test")) {
+            [weak self] _, stream in
+            while let chunk = try await stream.read() { self?.take(chunk.array()) }
+            self?.isComplete = true
+        }
+    }
+
+    private func take(_ bytes: [UInt8]) {
+        for byte in bytes {
+            if byte != Self.byte(received) { isIntact = false }
+            received += 1
+        }
+    }
+
+    private static func byte(_ position: Int) -> UInt8 { UInt8(truncatingIfNeeded: position ^ position >> 8) }
+
+    /// Sends until `condition` holds, then ends the stream; returns how much was sent.
+    func send(on session: Session, until condition: @NetworkActor () -> Bool) async throws -> Int {
+        let stream = try await session.openStream(Self.id)
+        var sent = 0
+        while !condition() {
+            try await stream.write(Chunk((sent..<sent + Self.chunk).map(Self.byte)))
+            sent += Self.chunk
+            try await session.clock.sleep(for: .milliseconds(20))
+        }
+        stream.finish()
+        return sent
+    }
+}

@@ -1,0 +1,255 @@
+import DeP2PReactor
+import Identity
+import TestSupport
+import Testing
+
+@testable import DeP2PReach
+@testable import DeP2PSessions
+
+@Suite struct NATCheckStateMachineTests {
+    typealias Observer = SimulatedNAT.Observer
+
+    /// Two nodes, each on two ports.
+    static let nodes = [
+        Observer(address: v4(198, 51, 100, 1, 4001)), Observer(address: v4(198, 51, 100, 1, 443)),
+        Observer(address: v4(198, 51, 100, 2, 4001)), Observer(address: v4(198, 51, 100, 2, 443)),
+    ]
+    static let plainPair = [nodes[0], nodes[2]]
+    /// One server as RFC 5780 describes it.
+    static let server = [
+        Observer(address: v4(198, 51, 100, 1, 3478), alternate: v4(198, 51, 100, 2, 3479))
+    ]
+
+    static let cells: [(SimulatedNAT.Rule, SimulatedNAT.Rule, NATMapping, NATFiltering, NATType)] = [
+        (.none, .none, .endpointIndependent, .endpointIndependent, .fullCone),
+        (.none, .address, .endpointIndependent, .addressDependent, .addressRestricted),
+        (.none, .addressAndPort, .endpointIndependent, .addressAndPortDependent, .portRestricted),
+        (.address, .none, .addressDependent, .endpointIndependent, .symmetric),
+        (.address, .address, .addressDependent, .addressDependent, .symmetric),
+        (.address, .addressAndPort, .addressDependent, .addressAndPortDependent, .symmetric),
+        (.addressAndPort, .none, .addressAndPortDependent, .endpointIndependent, .symmetric),
+        (.addressAndPort, .address, .addressAndPortDependent, .addressDependent, .symmetric),
+        (.addressAndPort, .addressAndPort, .addressAndPortDependent, .addressAndPortDependent, .symmetric),
+    ]
+
+    /// Two nodes with one port each and a second one that they tell of.
+    static let dep2pNodes = [
+        Observer(address: v4(198, 51, 100, 1, 4001), secondPort: 50_017),
+        Observer(address: v4(198, 51, 100, 2, 4001), secondPort: 50_018),
+    ]
+
+    @Test("every mapping and filtering behaviour is told apart, by nodes and by a classic server", arguments: 0..<9)
+    func matrix(cell: Int) {
+        let (mapping, filtering, expectedMapping, expectedFiltering, type) = Self.cells[cell]
+        for observers in [Self.nodes, Self.server, Self.dep2pNodes] {
+            var nat = SimulatedNAT(observers, mapping: mapping, filtering: filtering)
+            nat.ports = mapping == .none ? .preserving : .random
+            let (report, elapsed) = nat.run()
+            #expect(report.mapping == expectedMapping)
+            #expect(report.filtering == expectedFiltering)
+            #expect(report.natType == type)
+            #expect(report.isTranslated == true)
+            #expect(report.observations.count == observers.count)
+            #expect(elapsed < .seconds(4))
+        }
+    }
+
+    @Test("two observers with one port each: what depends on ports stays open")
+    func twoPlainObservers() {
+        var restricted = SimulatedNAT(Self.plainPair, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        let first = restricted.run().report
+        #expect(first.mapping == .endpointIndependent)
+        #expect(first.filtering == .endpointDependent)
+        #expect(first.natType == nil)
+
+        var symmetric = SimulatedNAT(Self.plainPair, mapping: .address, filtering: .none)
+        symmetric.ports = .random
+        let second = symmetric.run().report
+        #expect(second.mapping == .endpointDependent)
+        #expect(second.filtering == .endpointIndependent)
+        #expect(second.natType == .symmetric)
+    }
+
+    @Test("one plain observer determines that there is a NAT, and nothing else")
+    func oneObserver() {
+        var nat = SimulatedNAT([Self.nodes[0]], mapping: SimulatedNAT.Rule.none, filtering: .none)
+        let report = nat.run().report
+        #expect(report.works == true)
+        #expect(report.isTranslated == true)
+        #expect(report.mapping == nil)
+        #expect(report.filtering == nil)
+        #expect(report.natType == nil)
+        #expect(report.hairpin == nil)
+    }
+
+    @Test("one dep2p node tells what depends on ports, and leaves open what depends on addresses")
+    func oneNode() {
+        let node = [Self.dep2pNodes[0]]
+        var strict = SimulatedNAT(node, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        #expect(strict.run().report.filtering == .addressAndPortDependent)
+        #expect(strict.run().report.mapping == nil)
+        for filtering in [SimulatedNAT.Rule.none, .address] {
+            var open = SimulatedNAT(node, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+            #expect(open.run().report.filtering == nil)
+        }
+        var symmetric = SimulatedNAT(node, mapping: .addressAndPort, filtering: .none)
+        symmetric.ports = .random
+        #expect(symmetric.run().report.mapping == .addressAndPortDependent)
+    }
+
+    @Test("asked for filtering by address alone, it does nothing else")
+    func scope() {
+        for (filtering, expected) in [
+            (SimulatedNAT.Rule.none, NATFiltering.endpointIndependent), (.address, .endpointDependent),
+            (.addressAndPort, .endpointDependent),
+        ] {
+            var nat = SimulatedNAT(Self.dep2pNodes, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+            nat.scope = .filteringByAddress
+            let (report, elapsed) = nat.run()
+            #expect(report.filtering == expected)
+            #expect(report.mtu == nil && report.hairpin == nil && report.burstAnswered == nil)
+            #expect(elapsed < .milliseconds(1100))
+        }
+    }
+
+    @Test("a network that drops most of a burst is throttled; other observers are spared the burst")
+    func throttling() {
+        var nat = SimulatedNAT(Self.dep2pNodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        #expect(nat.run().report.burstLoss == 0)
+        #expect(nat.run().report.isThrottled == false)
+        nat.packetsAtOnce = 8
+        let report = nat.run().report
+        #expect(report.burstLoss == 75)
+        #expect(report.isThrottled == true)
+        #expect(report.natType == .fullCone)
+        var plain = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        #expect(plain.run().report.burstLoss == nil)
+        #expect(plain.run().report.isThrottled == nil)
+    }
+
+    @Test("no translation: open, or behind a firewall")
+    func untranslated() {
+        var open = SimulatedNAT(Self.nodes, mapping: nil, filtering: .none)
+        #expect(open.run().report.natType == .open)
+        var firewall = SimulatedNAT(Self.nodes, mapping: nil, filtering: .addressAndPort)
+        let report = firewall.run().report
+        #expect(report.natType == .firewall)
+        #expect(report.isTranslated == false)
+        #expect(report.hairpin == nil)
+        #expect(report.allocation == nil)
+    }
+
+    @Test("silence says nothing about the NAT")
+    func silence() {
+        let silent = Self.nodes.map { Observer(address: $0.address, isSilent: true) }
+        var nat = SimulatedNAT(silent, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        let (report, elapsed) = nat.run()
+        #expect(report.works == nil)
+        #expect(report.asked == 4)
+        #expect(report.observations.isEmpty)
+        #expect(report.isTranslated == nil && report.mapping == nil && report.filtering == nil && report.mtu == nil)
+        #expect(elapsed == .seconds(1))
+    }
+
+    @Test("one dead observer of several costs a second and changes nothing")
+    func deadObserver() {
+        var observers = Self.nodes
+        observers[0].isSilent = true
+        var nat = SimulatedNAT(observers, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        let report = nat.run().report
+        #expect(report.asked == 4)
+        #expect(report.observations.count == 3)
+        #expect(report.natType == .portRestricted)
+    }
+
+    @Test("observers that ignore RESPONSE-PORT or CHANGE-REQUEST prove no filtering")
+    func ignorantObservers() {
+        for observers in [Self.nodes, Self.server] {
+            let ignorant = observers.map {
+                Observer(address: $0.address, alternate: $0.alternate, ignoresRequests: true)
+            }
+            var nat = SimulatedNAT(ignorant, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+            #expect(nat.run().report.filtering == nil)
+        }
+    }
+
+    @Test("hairpinning is found whatever the filtering", arguments: [true, false])
+    func hairpin(hairpins: Bool) {
+        for filtering in [SimulatedNAT.Rule.none, .address, .addressAndPort] {
+            var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+            nat.hairpins = hairpins
+            #expect(nat.run().report.hairpin == hairpins)
+        }
+    }
+
+    @Test("port allocation: kept, in sequence, random")
+    func allocation() {
+        var nat = SimulatedNAT(Self.nodes, mapping: .addressAndPort, filtering: .addressAndPort)
+        #expect(nat.run().report.allocation == .preserving)
+        nat.ports = .sequential(2)
+        #expect(nat.run().report.allocation == .sequential(step: 2))
+        nat.ports = .random
+        #expect(nat.run().report.allocation == .random)
+        var few = SimulatedNAT(Self.plainPair, mapping: .addressAndPort, filtering: .none)
+        few.ports = .sequential(1)
+        #expect(few.run().report.allocation == nil)
+    }
+
+    @Test("the largest packet that passes", arguments: [(1500, 1500), (1499, 1420), (1400, 1280), (1279, nil)])
+    func packetSize(limit: Int, expected: Int?) {
+        var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        nat.maximumPacket = limit
+        #expect(nat.run().report.mtu == expected)
+    }
+
+    @Test("a tenth of the packets lost: never a wrong answer about the mapping, filtering rarely stricter than it is")
+    func loss() {
+        var wrong = 0
+        for seed in 1...200 {
+            var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+            nat.loss = 0.1
+            let report = nat.run(seed: UInt64(seed)).report
+            #expect(report.mapping == .endpointIndependent)
+            if report.filtering != .endpointIndependent { wrong += 1 }
+        }
+        // Both ways of three transmissions lost: 0.19³ = 0.7 %.
+        #expect(wrong <= 6)
+    }
+
+    @Test("answers from nowhere, noise and foreign requests do not disturb it")
+    func noise() {
+        var machine = NATCheckStateMachine(
+            observers: Self.nodes.map(\.address), first: SimulatedNAT.first, second: SimulatedNAT.second,
+            random: SeededBytes(seed: 9))
+        let now = NetworkInstant.milliseconds(0)
+        let request = machine.start(now: now)[0].bytes
+        for datagram in mutations(of: request, rounds: 2000, seed: 4) {
+            _ = machine.handle(datagram, on: .first, from: Self.nodes[0].address, now: now)
+        }
+        #expect(machine.report.observations.isEmpty)
+        #expect(machine.report.hairpin == nil)
+    }
+
+    @Test("no observer: nothing is sent and it ends at once; many: no more than the limit are asked")
+    func bounds() {
+        var none = NATCheckStateMachine(
+            observers: [], first: SimulatedNAT.first, second: SimulatedNAT.second, random: SeededBytes(seed: 9))
+        #expect(none.start(now: .milliseconds(0)).isEmpty)
+        #expect(none.isFinished)
+        let many = (1...100).map { v4(198, 51, 100, $0, 4001) } + (1...100).map { v4(198, 51, 100, $0, 4001) }
+        var machine = NATCheckStateMachine(
+            observers: many, first: SimulatedNAT.first, second: SimulatedNAT.second, random: SeededBytes(seed: 9))
+        #expect(machine.start(now: .milliseconds(0)).count == NATCheckStateMachine.maximumObservers)
+    }
+
+    @Test("a server outside sends nobody into their own network")
+    func otherAddresses() {
+        let outside = v4(45, 1, 1, 1, 3478).ip
+        let inside = [v4(127, 0, 0, 1, 0), v4(192, 168, 1, 1, 0), v4(169, 254, 1, 1, 0), v4(224, 0, 0, 1, 0)].map(\.ip)
+        for other in inside { #expect(!AddressRule.isPlausible(other, by: outside), "\(other)") }
+        #expect(AddressRule.isPlausible(v4(45, 1, 1, 2, 0).ip, by: outside))
+        #expect(AddressRule.isPlausible(v4(192, 168, 1, 2, 0).ip, by: v4(192, 168, 1, 1, 0).ip))
+        #expect(!AddressRule.isPlausible(.v4Loopback, by: v4(192, 168, 1, 1, 0).ip))
+        #expect(!AddressRule.isPlausible(v6(0x2600 << 48, 1, 0).ip, by: outside))
+    }
+}

@@ -1,0 +1,114 @@
+import DeP2PReactor
+import Testing
+
+@testable import DeP2PReach
+
+/// The sentences users read (user complaints 3 and 4: a diagnosis that reads wrong, hard NATs).
+@Suite struct NATReportTests {
+    func report(
+        _ mapping: SimulatedNAT.Rule?, _ filtering: SimulatedNAT.Rule,
+        _ observers: [SimulatedNAT.Observer] = NATCheckStateMachineTests.nodes,
+        ports: SimulatedNAT.Ports = .preserving
+    ) -> NATReport {
+        var nat = SimulatedNAT(observers, mapping: mapping, filtering: filtering)
+        nat.ports = ports
+        var report = NATReport()
+        report.ipv4Family = nat.run().report
+        return report
+    }
+
+    @Test("a verdict for every NAT")
+    func verdicts() {
+        let none = SimulatedNAT.Rule.none
+        #expect(report(nil, .none).verdict == "no NAT: anyone reaches this node directly")
+        #expect(
+            report(nil, .addressAndPort).verdict
+                == "no NAT, but a firewall lets in only replies: peers connect directly by hole punching")
+        #expect(
+            report(none, .none).verdict
+                == "behind a full cone NAT: anyone reaches this node directly through its observed address")
+        #expect(
+            report(none, .address).verdict
+                == "behind an address-restricted cone NAT: peers connect directly by hole punching, whatever their NAT")
+        #expect(
+            report(none, .addressAndPort).verdict
+                == "behind a port-restricted cone NAT: peers connect directly by hole punching, those behind a symmetric"
+                + " NAT through a relay")
+        #expect(
+            report(.addressAndPort, .addressAndPort, ports: .random).verdict
+                == "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric or port-restricted"
+                + " NAT, all others connect directly")
+        #expect(
+            report(.addressAndPort, .addressAndPort, ports: .sequential(2)).verdict
+                == "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric or port-restricted"
+                + " NAT unless hole punching predicts its ports (steps of 2), all others connect directly")
+    }
+
+    @Test("not determined is said, with the number of observers that answered")
+    func undetermined() {
+        let none = SimulatedNAT.Rule.none
+        let one = [NATCheckStateMachineTests.nodes[0]]
+        #expect(
+            report(none, .none, one).verdict
+                == "behind a NAT; 1 of 1 observers answered, so whether its mapping varies is not determined: ask two"
+                + " observers at different addresses")
+        #expect(
+            report(nil, .none, one).verdict
+                == "no NAT: peers connect directly; 1 of 1 observers answered, so whether a firewall keeps strangers out"
+                + " is not determined")
+        #expect(
+            report(none, .addressAndPort, NATCheckStateMachineTests.plainPair).verdict
+                == "behind a NAT with a stable mapping that keeps strangers out: peers connect directly by hole punching"
+        )
+        let ignorant = NATCheckStateMachineTests.nodes.map {
+            SimulatedNAT.Observer(address: $0.address, ignoresRequests: true)
+        }
+        #expect(
+            report(none, .addressAndPort, ignorant).verdict
+                == "behind a NAT with a stable mapping: peers connect directly by hole punching; 4 of 4 observers"
+                + " answered, so whether it lets strangers in is not determined")
+    }
+
+    @Test("silence is UDP blocked only when TCP gets through")
+    func silence() {
+        let silent = NATCheckStateMachineTests.plainPair.map {
+            SimulatedNAT.Observer(address: $0.address, isSilent: true)
+        }
+        var report = report(SimulatedNAT.Rule.none, .none, silent)
+        #expect(report.udp == nil)
+        #expect(report.ipv4 == nil)
+        #expect(
+            report.verdict
+                == "none of 2 observers answered over UDP: whether UDP is blocked here or they are down is not determined"
+        )
+        report.tcp = true
+        #expect(report.udp == false)
+        #expect(report.verdict == "UDP is blocked here: connections run through a relay over TCP")
+        #expect(NATReport().udp == nil)
+        #expect(NATReport().verdict == "no observer to ask: give one with --server")
+    }
+
+    @Test("what opens the way is said: a gateway that maps ports, or IPv6 without NAT")
+    func remarks() {
+        var mapped = report(SimulatedNAT.Rule.none, .addressAndPort)
+        mapped.portMapping = [.pcp: false, .natPMP: true, .upnp: true]
+        #expect(
+            mapped.verdict.hasSuffix("; the gateway offers NAT-PMP, UPnP, so a port can be opened for everyone"))
+        var dual = report(.addressAndPort, .addressAndPort, ports: .random)
+        dual.ipv6Family = report(nil, .addressAndPort).ipv4Family
+        #expect(dual.verdict.hasSuffix("; peers with IPv6 connect directly over it"))
+        #expect(dual.natType == .symmetric)
+    }
+
+    @Test("a family without an address is false, one nobody answered in is not determined")
+    func families() {
+        var report = report(SimulatedNAT.Rule.none, .none)
+        #expect(report.ipv4 == true)
+        #expect(report.ipv6 == nil)
+        report.ipv6Family.isUnavailable = true
+        #expect(report.ipv6 == false)
+        #expect(report.udp == true)
+        #expect(report.observers == 4)
+        #expect(report.observed == [SocketAddress(SimulatedNAT.external, port: 50_001)])
+    }
+}

@@ -1,0 +1,110 @@
+import DeP2PReach
+import DeP2PReactor
+import DeP2PSessions
+import DeP2PSimulation
+import Identity
+import QUIC
+import TestSupport
+
+/// Nodes and relays on a simulated network, each an endpoint with its connections.
+@NetworkActor
+final class RelayNetwork {
+    let network: SimulatedNetwork
+    private var nextHost: UInt32 = 1
+
+    init(seed: UInt64) {
+        network = SimulatedNetwork(seed: seed)
+        network.link.latency = .milliseconds(5)
+    }
+
+    /// - Parameter address: another subnet for every node unless given.
+    func node(
+        key: IdentityKey = .generate(), at address: SocketAddress? = nil, relay limits: RelayLimits? = nil,
+        membersOnly: Bool = false
+    ) throws -> RelayNode {
+        nextHost += 1
+        let address = address ?? SocketAddress(IPAddress(v4: 0x0a00_0001 | nextHost << 8), port: 4001)
+        return try RelayNode(network, key: key, at: address, limits: limits, membersOnly: membersOnly)
+    }
+
+    /// Nothing passes between these two hosts.
+    func block(_ left: RelayNode, _ right: RelayNode) {
+        var wall = SimulatedNetwork.Link()
+        wall.loss = 1
+        network.links[.init(from: left.socket.ip, to: right.socket.ip)] = wall
+        network.links[.init(from: right.socket.ip, to: left.socket.ip)] = wall
+    }
+
+    /// Waits in virtual time until `condition` holds.
+    func wait(atMost duration: Duration, until condition: @NetworkActor () -> Bool) async throws -> Bool {
+        let deadline = network.now.advanced(by: duration)
+        while !condition() {
+            guard network.now < deadline else { return false }
+            try await network.sleep(for: .milliseconds(10))
+        }
+        return true
+    }
+}
+
+@NetworkActor
+final class RelayNode {
+    let key: IdentityKey
+    let socket: SocketAddress
+    let endpoint: Endpoint
+    let connections: Connections
+    let client: RelayClient
+    let service: RelayService?
+    var clientEvents: [RelayClient.Event] = []
+    var serviceEvents: [RelayService.Event] = []
+
+    /// These nodes ask each other nothing, as whole nodes do (identify): their connections would not be kept for it.
+    private static var limits: ConnectionLimits {
+        var limits = ConnectionLimits()
+        limits.strangerTime = .seconds(24 * 60 * 60)
+        return limits
+    }
+
+    init(
+        _ network: SimulatedNetwork, key: IdentityKey, at socket: SocketAddress, limits: RelayLimits?, membersOnly: Bool
+    ) throws {
+        self.key = key
+        self.socket = socket
+        endpoint = try Endpoint(key: key, driver: network.makeDriver(address: socket), clock: network)
+        let transport = QUICTransport(endpoint)
+        let dialer = Dialer(transport: transport, clock: network, limits: Self.limits)
+        connections = Connections(
+            localNodeID: key.nodeID, transport: transport, dialer: dialer, clock: network, limits: Self.limits)
+        client = RelayClient(connections, dialer: dialer, endpoint: endpoint)
+        if let limits {
+            service = RelayService(connections, endpoint: endpoint, limits: limits, membersOnly: membersOnly)
+        } else {
+            service = nil
+        }
+        client.serve(service: service)
+        client.dialThroughRelays()
+        Ping.serve(on: connections)
+        endpoint.start()
+        client.onEvent = { [weak self] in self?.clientEvents.append($0) }
+        service?.onEvent = { [weak self] in self?.serviceEvents.append($0) }
+    }
+
+    var nodeID: NodeID { key.nodeID }
+    var address: Address { .quic(socket.ip, port: socket.port, nodeID: nodeID) }
+
+    func connect(_ address: Address) async throws -> Session {
+        try await connections.connect(to: DialTarget(addresses: [address]))
+    }
+
+    /// As a process that is killed: nobody is told.
+    func vanish() {
+        client.stop()
+        endpoint.abandon()
+    }
+
+    func stop() {
+        service?.stop()
+        client.stop()
+        connections.stop()
+        endpoint.close(code: CloseCode.goodbye.rawValue)
+    }
+}
