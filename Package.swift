@@ -14,6 +14,8 @@ let house: [SwiftSetting] = [
     let multiBuffer: [LinkerSetting] = []
 #endif
 
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
@@ -40,6 +42,7 @@ let package = Package(
         // every other build would compile the package anew.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0", traits: []),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     ],
     targets: [
         .executableTarget(
@@ -59,17 +62,22 @@ let package = Package(
             "AppLayer",
             on: [
                 "RealmLayer", "DeP2PSessions", "QUIC", "DeP2PReactor", "Wire", "Identity", "CSystem", protobuf,
+                deque,
             ]),
         floor("RealmLayer", on: ["DeP2PSessions", "QUIC", "DeP2PReactor", "Wire", "Identity", protobuf]),
         floor(
             "DeP2PReach",
-            on: ["DeP2PSessions", "QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", protobuf],
+            on: [
+                "DeP2PSessions", "QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", "CZlib",
+                protobuf,
+            ],
             path: "Sources/SystemLayer/Reach"),
         floor(
             "DeP2PSessions", on: ["QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", protobuf],
             path: "Sources/SystemLayer/Sessions"),
-        floor("QUIC", on: ["DeP2PReactor", "Identity", "CQUICShim", "CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
-        floor("DeP2PReactor", on: ["Identity", "CReactor", logging], path: "Sources/Reactor"),
+        floor(
+            "QUIC", on: ["DeP2PReactor", "Identity", "CQUICShim", "CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL", deque]),
+        floor("DeP2PReactor", on: ["Identity", "CReactor", heap, logging], path: "Sources/Reactor"),
         floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
         floor("Identity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"]),
         floor("DeP2PStorage", on: ["Identity", "CSQLite"], path: "Sources/Storage"),
@@ -88,6 +96,7 @@ let package = Package(
         .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
         .executableTarget(

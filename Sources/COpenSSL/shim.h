@@ -14,3 +14,6 @@
 #include <openssl/rand.h>
 #include <openssl/hmac.h>
 #include <openssl/ssl.h>
+
+// A macro with a cast, which Swift does not see.
+static inline int dep2p_error_reason(unsigned long code) { return ERR_GET_REASON(code); }

@@ -1,4 +1,5 @@
 internal import DeP2PReactor
+internal import DequeModule
 
 /// A bounded hand-over between tasks on the network thread: one side pushes, the other takes everything there is.
 ///
@@ -10,9 +11,7 @@ final class Mailbox<Element: Sendable> {
         let weight: Int
     }
 
-    /// Those before `head` are taken: nothing is moved for each that goes.
-    private var letters: [Letter?] = []
-    private var head = 0
+    private var letters = Deque<Letter>()
     private var queuedWeight = 0
     private var isClosed = false
     private var isFlushing = false
@@ -41,7 +40,7 @@ final class Mailbox<Element: Sendable> {
 
     /// Everything there is, once it weighs at least `least`, or at ``flush()`` or ``close()``; `nil` after the end.
     func take(atLeast least: Int = 1, atMost count: Int = .max) async throws -> [Element]? {
-        while head == letters.count || (queuedWeight < least && !isFlushing && !isClosed) {
+        while letters.isEmpty || (queuedWeight < least && !isFlushing && !isClosed) {
             if isClosed { return nil }
             if isFlushing {
                 isFlushing = false
@@ -58,24 +57,18 @@ final class Mailbox<Element: Sendable> {
     }
 
     private func pop(upTo count: Int) -> [Element] {
-        let end = letters.count - head > count ? head + count : letters.count
-        var taken: [Element] = []
-        taken.reserveCapacity(end - head)
-        for position in head..<end {
-            guard let letter = letters[position] else { continue }
-            letters[position] = nil
+        var elements: [Element] = []
+        elements.reserveCapacity(min(count, letters.count))
+        while elements.count < count, let letter = letters.popFirst() {
             queuedWeight -= letter.weight
-            taken.append(letter.element)
+            elements.append(letter.element)
         }
-        head = end
-        if head == letters.count {
-            letters.removeAll(keepingCapacity: letters.count <= Self.keptLetters)
-            (head, queuedWeight, isFlushing) = (0, 0, false)
-        } else if head >= letters.count / 2 {
-            letters.removeFirst(head)
-            head = 0
+        if letters.isEmpty {
+            // What was once a long queue keeps no room for another.
+            if elements.count > Self.keptLetters { letters = Deque() }
+            (queuedWeight, isFlushing) = (0, false)
         }
-        return taken
+        return elements
     }
 
     /// Room for so many stays when the last is taken.

@@ -29,6 +29,7 @@ struct SourceFile {
     private var extents: FileExtents?
 
     var isStream: Bool { size == nil }
+    var mayHaveHoles: Bool { extents != nil }
 
     /// Milliseconds to wait for a stream's bytes before looking up.
     private static let patience: Int32 = 200

@@ -114,6 +114,8 @@ final class SourceReader: @unchecked Sendable {
         }
         if let claim = held[index] {
             stage = .comparing(file, PieceComparison(claim: claim, size: file.size))
+        } else if let size = file.size, size <= TransferLimits.unnamedFile, !file.mayHaveHoles {
+            try sendWhole(file, size)
         } else {
             try start(file, at: 0, hasher: MerkleHasher())
         }
@@ -127,6 +129,19 @@ final class SourceReader: @unchecked Sendable {
         try output.append(.start(index: file.index, offset: offset))
         batch.resumed += offset
         stage = .sending(file)
+    }
+
+    /// A small file at once, which need not be kept from one step to the next.
+    private func sendWhole(_ file: SourceFile, _ size: UInt64) throws(TransferError) {
+        guard !refused.contains(file.index) else { return try giveUp(file.index, Self.unwanted) }
+        var file = file
+        try output.append(.start(index: file.index, offset: 0))
+        while file.position < size {
+            if let failure = sendData(of: &file, atMost: size - file.position) {
+                return try giveUp(file.index, failure)
+            }
+        }
+        try end(file)
     }
 
     private func giveUp(_ index: Int, _ error: TransferError) throws(TransferError) {

@@ -130,6 +130,24 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
         for entry in entries { append(entry) }
     }
 
+    /// Whether an entry has this path, byte by byte; without making the entry.
+    func isPath(_ path: [String], at position: Int) -> Bool {
+        guard records.indices.contains(position) else { return false }
+        var rest = pathBytes(at: position)
+        for component in path {
+            let utf8 = component.utf8
+            guard case .value(let length, let prefix) = Varint.decode(rest), Int(length) == utf8.count else {
+                return false
+            }
+            let own = rest.dropFirst(prefix).prefix(utf8.count)
+            guard utf8.withContiguousStorageIfAvailable({ own.elementsEqual($0) }) ?? own.elementsEqual(utf8) else {
+                return false
+            }
+            rest = rest[own.endIndex...]
+        }
+        return rest.isEmpty
+    }
+
     private func path(at position: Int) -> [String] {
         var rest = pathBytes(at: position)
         var path: [String] = []

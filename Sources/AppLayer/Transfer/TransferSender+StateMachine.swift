@@ -165,10 +165,8 @@ struct TransferSenderStateMachine {
                 return .fail(.violation("a stored name beyond \(TransferLimits.pathBytes) bytes"))
             }
             // Most often they are the same: one array of a hundred thousand, then, not two.
-            let offered = offer.entries[index].path
-            let file = TransferredFile(
-                index: index, path: offered, storedPath: path.isSamePath(as: offered) ? offered : path, size: sent.size,
-                root: root)
+            let offered = offer.entries.isPath(path, at: index) ? path : offer.entries[index].path
+            let file = TransferredFile(index: index, path: offered, storedPath: path, size: sent.size, root: root)
             files.summary.files.append(file)
             files.summary.bytes += sent.size
             return .stored(file)

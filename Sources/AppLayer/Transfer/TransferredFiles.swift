@@ -59,9 +59,7 @@ public struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
 
     public mutating func append(_ file: TransferredFile) {
         let position = records.count
-        if !entries.indices.contains(file.index) || !entries[file.index].path.isSamePath(as: file.path) {
-            paths[position] = file.path
-        }
+        if !entries.isPath(file.path, at: file.index) { paths[position] = file.path }
         if !file.storedPath.isSamePath(as: file.path) { storedPaths[position] = file.storedPath }
         // Most often that of the file before.
         if let folder = file.folder, folders.last != folder { folders.append(folder) }

@@ -1,3 +1,5 @@
+internal import Identity
+
 /// A JSON value, written by hand: a command of a few milliseconds has no time to load an encoder.
 enum JSONValue: Equatable, Sendable {
     case null
@@ -49,7 +51,18 @@ enum JSONValue: Equatable, Sendable {
         text += close
     }
 
+    /// Most strings are names, numbers and paths with nothing in them to escape.
+    private static func isPlain(_ string: String) -> Bool {
+        string.utf8.allSatisfy { (0x20...0x7e).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+    }
+
     private static func write(string: String, to text: inout String) {
+        if isPlain(string) {
+            text += "\""
+            text += string
+            text += "\""
+            return
+        }
         var result = [UInt8(ascii: "\"")]
         var scanner = UTF8Scanner(Array(string.utf8))
         while true {

@@ -1,4 +1,4 @@
-/// A key for HMAC-SHA256 (RFC 2104), in guarded memory and wiped with its last copy; so are the pads made of it.
+/// A key for HMAC-SHA256 (RFC 2104), in guarded memory and wiped with its last copy.
 public struct AuthenticationKey: Sendable, Equatable {
     private let secret: SecretBytes
 
@@ -9,9 +9,7 @@ public struct AuthenticationKey: Sendable, Equatable {
 
     /// The 32 bytes that prove the message to who has the key.
     public func authenticate(_ message: [UInt8]) -> [UInt8] {
-        var mac = secret.withBytes { HMACKey($0) }
-        defer { mac.wipe() }
-        return mac.authenticate(message)
+        secret.withBytes { hmacSHA256(key: $0, message: message) }
     }
 
     public static func == (left: Self, right: Self) -> Bool { left.secret.isEqual(to: right.secret) }

@@ -1,5 +1,6 @@
 internal import CQUICShim
 internal import DeP2PReactor
+internal import DequeModule
 
 /// The connection behind a callback's `user` pointer.
 ///
@@ -81,7 +82,7 @@ extension Connection {
     }
 
     fileprivate func streamCreditGrew() {
-        while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
+        while let waiter = streamCreditWaiters.popFirst() { waiter.resume(returning: ()) }
     }
 
     fileprivate func makeConnectionID(

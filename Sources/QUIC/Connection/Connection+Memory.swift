@@ -1,5 +1,6 @@
 internal import CQUICShim
 internal import DeP2PReactor
+internal import DequeModule
 
 /// What streams' data holds in memory until the peer has acknowledged it, and what arrived until it is read: counted and
 /// bounded.
@@ -45,7 +46,7 @@ extension Connection {
         guard !isOverSendMemory else { return }
         // Those that have to wait on line up again, behind these.
         for _ in 0..<memoryWaiters.count {
-            guard let stream = memoryWaiters.removeFirst() else { return }
+            guard let stream = memoryWaiters.popFirst() else { return }
             stream.waitsForMemory = false
             stream.wakeWriter()
         }

@@ -1,5 +1,6 @@
 internal import CQUICShim
 public import DeP2PReactor
+internal import DequeModule
 
 /// Datagrams, out.
 extension Connection {
@@ -43,7 +44,7 @@ extension Connection {
     /// Offers a few streams that wait for their window to ngtcp2 again: that is how a peer's STOP_SENDING shows.
     private func retryBlocked() {
         for _ in 0..<min(blockedStreams.count, Self.retriesPerFlush) {
-            guard let stream = blockedStreams.removeFirst() else { return }
+            guard let stream = blockedStreams.popFirst() else { return }
             stream.isHeldBack = false
             guard !stream.isQueued, !stream.isClosedByTransport, stream.sending.hasWork else { continue }
             stream.isQueued = true
@@ -185,7 +186,7 @@ extension Connection {
     }
 
     private func dequeueFirst() {
-        sendQueue.removeFirst()?.isQueued = false
+        sendQueue.popFirst()?.isQueued = false
     }
 
     // MARK: Timer

@@ -1,5 +1,6 @@
 internal import CQUICShim
 public import DeP2PReactor
+internal import DequeModule
 public import Identity
 
 /// One authenticated QUIC connection: streams in both directions over a path that may change.
@@ -47,13 +48,13 @@ public final class Connection {
     var receiveMemory = 0
     var abandonedMemory = 0
     var isEndingOverMemory = false
-    var memoryWaiters = FIFO<QUICStream>()
+    var memoryWaiters = Deque<QUICStream>()
     var streams: [Int64: QUICStream] = [:]
-    var sendQueue = FIFO<QUICStream>()
+    var sendQueue = Deque<QUICStream>()
     /// Streams with something to send that their own window holds back.
-    var blockedStreams = FIFO<QUICStream>()
+    var blockedStreams = Deque<QUICStream>()
     var openedStreams: [QUICStream] = []
-    var streamCreditWaiters = FIFO<Waiter<Void>>()
+    var streamCreditWaiters = Deque<Waiter<Void>>()
     var connectionIDs: Set<ConnectionID> = []
     var resetTokens: Set<ResetToken> = []
     let established = Waiter<Void>()
@@ -269,7 +270,7 @@ public final class Connection {
         for stream in ended.values { stream.connectionClosed(reason) }
         sendQueue.removeAll()
         blockedStreams.removeAll()
-        while let waiter = streamCreditWaiters.removeFirst() { waiter.resume(returning: ()) }
+        while let waiter = streamCreditWaiters.popFirst() { waiter.resume(returning: ()) }
         endpoint.forget(self, established: wasEstablished)
         // In this order: until ngtcp2 has freed the connection it points at what its streams have sent.
         quic = nil

@@ -1,3 +1,5 @@
+internal import DequeModule
+
 /// The receiving half of a stream: bytes in order, gathered into chunks that grow with the stream's rate.
 ///
 /// A chunk may be larger than what is in it, and the peer decides how much that is. So it is large only for a stream that
@@ -9,7 +11,7 @@ struct ReceiveBuffer {
     /// A chunk that is handed out has so many times the memory of its bytes at most, or ``firstChunk``.
     static let slackFactor = 8
 
-    private var chunks = FIFO<Chunk>()
+    private var chunks = Deque<Chunk>()
     private var filling: Chunk?
     private var nextCapacity = firstChunk
 
@@ -47,7 +49,7 @@ struct ReceiveBuffer {
 
     /// The oldest bytes; what is still being filled is handed out as it is.
     mutating func take() -> Chunk? {
-        if let chunk = chunks.removeFirst() {
+        if let chunk = chunks.popFirst() {
             forget(chunk)
             return chunk
         }

@@ -1,4 +1,5 @@
 internal import CQUICShim
+internal import DequeModule
 
 /// The sending half of a stream: chunks kept by reference for as long as ngtcp2 may read them.
 ///
@@ -11,7 +12,7 @@ struct SendBuffer {
     static let chunkOverhead = 128
     private static let pageSize = 4_096
 
-    private var chunks = FIFO<Chunk>()
+    private var chunks = Deque<Chunk>()
     /// Stream offset of the first retained chunk's first byte.
     private var base: UInt64 = 0
     /// Which retained chunk holds the next byte to send, and where in it.
@@ -106,7 +107,7 @@ struct SendBuffer {
         finishSent = true
         appended = sent
         let kept = cursorOffset > 0 ? cursor + 1 : cursor
-        while chunks.count > kept, let dropped = chunks.removeLast() { memory -= Self.memory(of: dropped) }
+        while chunks.count > kept, let dropped = chunks.popLast() { memory -= Self.memory(of: dropped) }
         if acknowledged == sent { release() }
     }
 
@@ -118,56 +119,5 @@ struct SendBuffer {
         isAbandoned = true
         isFinished = true
         finishSent = true
-    }
-}
-
-/// A queue with constant-time ends and random access.
-struct FIFO<Element> {
-    private var storage: [Element?] = []
-    private var head = 0
-
-    var count: Int { storage.count - head }
-    var isEmpty: Bool { count == 0 }
-    var first: Element? { isEmpty ? nil : storage[head] }
-
-    subscript(index: Int) -> Element {
-        guard let element = storage[head + index] else { preconditionFailure("an element below the head") }
-        return element
-    }
-
-    mutating func append(_ element: Element) { storage.append(element) }
-
-    @discardableResult
-    mutating func removeFirst() -> Element? {
-        guard !isEmpty else { return nil }
-        let element = storage[head]
-        storage[head] = nil
-        head += 1
-        if head == storage.count {
-            storage.removeAll(keepingCapacity: storage.capacity <= 1024)
-            head = 0
-        } else if head >= 64, head > storage.count / 2 {
-            storage.removeFirst(head)
-            head = 0
-        }
-        return element
-    }
-
-    @discardableResult
-    mutating func removeLast() -> Element? {
-        guard !isEmpty, let element = storage.removeLast() else { return nil }
-        if isEmpty { removeAll() }
-        return element
-    }
-
-    mutating func removeAll() {
-        storage.removeAll()
-        head = 0
-    }
-
-    mutating func removeAll(where matches: (Element) -> Bool) {
-        storage.removeFirst(head)
-        head = 0
-        storage.removeAll { $0.map(matches) ?? false }
     }
 }

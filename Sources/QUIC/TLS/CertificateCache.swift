@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Identity
 
 /// Certificates that were found good, by the digest of all their bytes: a peer that comes back is not checked anew.
@@ -9,7 +10,7 @@ struct CertificateCache {
     static let limit = 1_024
 
     private var known: [SHA256.Digest: PeerCertificate] = [:]
-    private var order = FIFO<SHA256.Digest>()
+    private var order = Deque<SHA256.Digest>()
 
     var count: Int { known.count }
 
@@ -20,7 +21,7 @@ struct CertificateCache {
         let certificate = try PeerCertificate(der: der, now: now)
         if known.updateValue(certificate, forKey: digest) == nil {
             order.append(digest)
-            if order.count > Self.limit, let oldest = order.removeFirst() { known[oldest] = nil }
+            if order.count > Self.limit, let oldest = order.popFirst() { known[oldest] = nil }
         }
         return certificate
     }

@@ -20,4 +20,18 @@ import Testing
         #expect(utf8(kept.path) == utf8([decomposed]) && utf8(kept.storedPath) == utf8([composed]))
         #expect(kept.location == Array("in/\(composed)".utf8))
     }
+
+    @Test func anEntrysPathIsComparedWithoutMakingIt() {
+        let (composed, decomposed) = (Self.composed, Self.decomposed)
+        let long = String(repeating: "x", count: 200)
+        let paths = [["a"], ["a", "b"], [decomposed, "b"], [long, long], []]
+        let entries = TransferEntries(paths.map { TransferEntry(kind: .file, path: $0, size: 0) })
+        let others = paths + [["ab"], ["a", "b", "c"], [composed, "b"], [long, long + "x"], ["a", ""], [""]]
+        for (position, path) in paths.enumerated() {
+            for other in others {
+                #expect(entries.isPath(other, at: position) == (utf8(other) == utf8(path)), "\(path) and \(other)")
+            }
+        }
+        #expect(!entries.isPath([], at: paths.count) && !entries.isPath([], at: -1))
+    }
 }
