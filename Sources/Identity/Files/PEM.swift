@@ -17,6 +17,8 @@ enum PEM {
     /// contents.
     static func decode(_ text: [UInt8], labels: [String]) throws(Failure) -> (label: String, contents: [UInt8]) {
         defer { ERR_clear_error() }
+        // OpenSSL takes a zero for a line's end.
+        guard !text.contains(0) else { throw .damaged }
         // The text outlives what reads from it.
         let block = text.withUnsafeBytes { read($0) }
         guard let block else { throw failure }
