@@ -118,7 +118,7 @@ let package = Package(
             path: "Tests/SessionTestSupport", swiftSettings: house),
         tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
         tests("StorageTests", of: ["SessionTestSupport", "DeP2PStorage"]),
-        tests("WireTests", of: ["SessionTestSupport", "Wire"]),
+        tests("WireTests", of: ["SessionTestSupport", "Wire", "Identity"]),
         tests("ReactorTests", of: ["Identity", logging]),
         tests("QUICTests", of: ["QUIC", "CQUICShim", "Identity"], resources: [.copy("Vectors")]),
         tests(
@@ -142,7 +142,8 @@ let package = Package(
             "DeP2PTests",
             of: ["DeP2P", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PStorage", "Identity"]),
         tests(
-            "CLITests", of: ["CLI", "DeP2P", "DeP2PReach", "DeP2PSessions", "QUIC", "Identity", logging],
+            "CLITests",
+            of: ["CLI", "DeP2P", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "Identity", logging],
             resources: [.copy("Transcripts")]),
     ],
     swiftLanguageModes: [.v6]

@@ -2,7 +2,6 @@ import DeP2PReactor
 import Glibc
 import Identity
 import QUIC
-import TestSupport
 
 /// The measuring side of one benchmark. Each measurement returns one report.
 @NetworkActor

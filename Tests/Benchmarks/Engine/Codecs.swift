@@ -1,5 +1,4 @@
 import Identity
-import TestSupport
 
 /// The codecs that run for every frame, address or byte: nanoseconds an operation, or MiB/s.
 func codecReport() -> Report {

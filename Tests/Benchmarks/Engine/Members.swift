@@ -4,7 +4,6 @@ import DeP2PReactor
 import DeP2PSessions
 import Identity
 import QUIC
-import TestSupport
 
 /// Two nodes of one realm, as an application has them: messages, admission, connections that idle.
 @NetworkActor

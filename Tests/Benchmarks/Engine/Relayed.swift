@@ -4,7 +4,6 @@ import DeP2PReactor
 import DeP2PSessions
 import Identity
 import QUIC
-import TestSupport
 
 /// Nodes that reach each other through a relay, or directly at an address without one: the same program for both. They
 /// are members of a realm: a stranger has small windows, and fills nothing with them.

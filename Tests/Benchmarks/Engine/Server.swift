@@ -3,7 +3,6 @@ import Dispatch
 import Glibc
 import Identity
 import QUIC
-import TestSupport
 
 /// What a stream's first byte asks of the server.
 enum Request {
