@@ -1,11 +1,13 @@
 internal import Glibc
 internal import Identity
 internal import QUIC
+internal import Synchronization
 
 /// Receives one transfer into a folder.
 final class FolderSink: TransferSink, @unchecked Sendable {
-    // Proof for @unchecked: its owner awaits each call but `commit` before the next (TransferSink's calling order), and
-    // `commit`, which runs beside `write` and beside itself, touches only constants and the journal, which is Sendable.
+    // Proof for @unchecked: its owner awaits each call but `commit` and `giveUp` before the next (TransferSink's calling
+    // order); `commit`, which runs beside `write` and beside itself, touches only constants and the journal, which is
+    // Sendable, and `giveUp` a flag that is atomic.
 
     private let folder: FolderHandle
     private let offer: TransferOffer
@@ -19,6 +21,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private var lastFolder: (path: ArraySlice<String>, place: FolderHandle.Place)?
     private let room = RoomLedger.shared
     private let reservation: RoomLedger.ID
+    private let isGivenUp = Atomic<Bool>(false)
     /// Whether there is room only once others' unfinished files go.
     private var countsOnLeftovers = false
 
@@ -137,6 +140,10 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     func makeFolders() throws(TransferError) -> [TransferFailure] {
         var failures: [TransferFailure] = []
         for index in offer.entries.indices where offer.entries.kind(at: index) == .directory {
+            // There may be a million of them, on a slow disk.
+            guard !isGivenUp.load(ordering: .relaxed) else {
+                throw TransferError(.cancelled, "given up while its folders were made")
+            }
             let path = offer.entries[index].path
             do throws(TransferError) {
                 _ = try directory(path[...])
@@ -314,7 +321,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         journal?.close(confirmed: confirmed)
     }
 
-    func giveUp() {}
+    func giveUp() { isGivenUp.store(true, ordering: .relaxed) }
 
     let passedOn: UInt64 = 0
 }

@@ -89,7 +89,12 @@ final class ReceiverDisk {
         }
         while try await offload({ try sink.hashHeld() }) { try Task.checkCancellation() }
         // Folders are made even when no file follows.
-        return (sink.claims, sink.takesZeros, try await offload { try sink.makeFolders() })
+        let refused = try await withTaskCancellationHandler {
+            try await offload { try sink.makeFolders() }
+        } onCancel: {
+            sink.giveUp()
+        }
+        return (sink.claims, sink.takesZeros, refused)
     }
 
     // MARK: Steps

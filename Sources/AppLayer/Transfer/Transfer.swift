@@ -63,8 +63,8 @@ public enum TransferLimits {
     /// Files and folders looked at in search of such.
     static let sweepEntries = 100_000
 
-    /// Bytes of a file that is not worth continuing: it has no name until it is whole. Of ``commitBacklog`` of them no
-    /// more is lost than of ``writeBehind``.
+    /// Bytes of a file that is not worth continuing: it has no name until it is whole. Of ``commitBacklog`` of them
+    /// 8 MiB are lost at most.
     static let unnamedFile: UInt64 = 64 * 1024
     /// Names read from folders in search of partial files; beyond them each is looked for by itself.
     static let listedNames = 1_000_000
@@ -78,7 +78,7 @@ public enum TransferLimits {
     /// Bytes read ahead of the network.
     static let readAhead = 4 << 20
     /// Bytes that wait for the disk before the network must wait.
-    static let writeBehind = 8 << 20
+    static let writeBehind = 4 << 20
     /// Bytes that arrive before they cross to the disk's thread, unless time presses.
     static let writeBatch = 512 * 1024
     /// Bytes hashed of a partial file before the thread looks up again.

@@ -33,7 +33,7 @@ protocol TransferSink: AnyObject, Sendable {
     /// The transfer is over; `confirmed` when the sender has every receipt.
     func finish(confirmed: Bool)
 
-    /// Ends a `write` that waits for somebody. May be called from any thread.
+    /// Ends a `write` that waits for somebody, and a `makeFolders` that has many to make. May be called from any thread.
     func giveUp()
 
     /// Bytes that have gone where they cannot be taken back. May be asked from any thread.

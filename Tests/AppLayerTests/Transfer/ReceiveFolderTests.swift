@@ -235,6 +235,20 @@ import Testing
         #expect(try read(inbox + "/log") == grown)
     }
 
+    /// A sender that goes while a million folders are made need not be waited for.
+    @Test func whoGivesUpMakesNoMoreFolders() throws {
+        let sender = try #require(testSender)
+        let entries = (0..<50).map { TransferEntry(kind: .directory, path: ["top", "\($0)"], size: nil) }
+        let offer = try TransferOffer(entries: entries)
+        let sink = FolderSink(
+            folder: try folder.open(), offer: offer, sender: sender, partials: 1, pulse: TransferPulse(),
+            mayRefuseFiles: false)
+        try sink.prepare(PartialPatience(since: NetworkInstant(nanoseconds: 0), isOver: true))
+        sink.giveUp()
+        let error = #expect(throws: TransferError.self) { try sink.makeFolders() }
+        #expect(error?.code == .cancelled && Scratch.names(in: inbox).isEmpty)
+    }
+
     // MARK: One name, several at once
 
     @Test func filesOfOneNameFromOneSenderAtOnceAllArrive() async throws {
