@@ -149,7 +149,8 @@ private final class SteppedClock: NetworkClock {
         let error = await Task { @NetworkActor in
             let clock = SystemNetworkClock.shared
             let (left, right) = PipeStream.pair()
-            let cut = CutStream(right, after: 6 << 20)
+            // Before so much waits for the consumer that nothing more is read.
+            let cut = CutStream(right, after: TransferLimits.writeBehind / 4 * 3)
             let receiver = TransferReceiver(destination: .descriptor(writeEnd))
             let receiving = Task { @NetworkActor in try await receiver.run(over: cut, from: sender, clock: clock) }
             let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
