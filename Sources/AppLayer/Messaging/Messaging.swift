@@ -209,6 +209,8 @@ public final class Messaging {
     }
 
     private func refuse(_ stream: NegotiatedStream, _ refusal: ReplyHeader) async throws {
+        let timer = clock.schedule(after: limits.receiveDeadline) { stream.reset(StreamCode.timeout.rawValue) }
+        defer { clock.cancel(timer) }
         try await stream.write(try Chunk(header: refusal, body: []))
         stream.finish()
         stream.stopReading(StreamCode.done.rawValue)

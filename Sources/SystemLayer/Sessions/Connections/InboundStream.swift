@@ -65,15 +65,17 @@ struct InboundStream {
         raw.readAvailable().map { listener.receive($0.array()) }
         var deadline: TimerToken?
         defer { deadline.map(session.clock.cancel) }
+        func startDeadline() {
+            guard deadline == nil else { return }
+            deadline = session.clock.schedule(after: session.limits.negotiationDeadline) { [raw] in
+                raw.reset(StreamCode.timeout.rawValue)
+            }
+        }
         var hasRefused = false
         while true {
             switch listener.next() {
             case .needMore:
-                deadline =
-                    deadline
-                    ?? session.clock.schedule(after: session.limits.negotiationDeadline) { [raw] in
-                        raw.reset(StreamCode.timeout.rawValue)
-                    }
+                startDeadline()
                 let output = listener.takeOutput()
                 if !output.isEmpty { try await raw.write(Chunk(output)) }
                 guard let chunk = try await raw.read() else {
@@ -83,6 +85,7 @@ struct InboundStream {
                 listener.receive(chunk.array())
             case .failed where hasRefused:
                 // What follows a refused proposal is the data that rode along with it: the refusal has to arrive.
+                startDeadline()
                 try await raw.write(Chunk(listener.takeOutput()))
                 raw.finish()
                 raw.stopReading(StreamCode.done.rawValue)
