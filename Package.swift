@@ -27,7 +27,7 @@ func floor(
 
 func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies + ["TestSupport", "DeP2PSimulation", "DeP2PReactor"],
+        name: name, dependencies: dependencies + ["DeP2PTestSupport", "DeP2PSimulation", "DeP2PReactor"],
         path: "Tests/\(name)", resources: resources, swiftSettings: house)
 }
 
@@ -35,7 +35,7 @@ let package = Package(
     name: "dep2p",
     products: [
         .library(name: "DeP2P", targets: ["DeP2P"]),
-        .executable(name: "dep2p", targets: ["CLI"]),
+        .executable(name: "dep2p", targets: ["DeP2PCLI"]),
     ],
     dependencies: [
         // Without the default traits: nothing here uses them, and two of them reach the compiler in random order, so that
@@ -46,41 +46,48 @@ let package = Package(
     ],
     targets: [
         .executableTarget(
-            name: "CLI",
+            name: "DeP2PCLI",
             dependencies: [
-                "DeP2P", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PReactor", "Identity",
+                "DeP2P", "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
+                "DeP2PIdentity",
                 logging,
             ],
-            swiftSettings: house),
+            path: "Sources/CLI", swiftSettings: house),
         floor(
             "DeP2P",
             on: [
-                "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PReactor", "DeP2PStorage",
-                "Identity",
+                "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage",
+                "DeP2PIdentity",
             ]),
         floor(
-            "AppLayer",
+            "DeP2PApp",
             on: [
-                "RealmLayer", "DeP2PSessions", "QUIC", "DeP2PReactor", "Wire", "Identity", "CSystem", protobuf,
+                "DeP2PRealm", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", "CSystem",
+                protobuf,
                 deque,
-            ]),
-        floor("RealmLayer", on: ["DeP2PSessions", "QUIC", "DeP2PReactor", "Wire", "Identity", protobuf]),
+            ], path: "Sources/AppLayer"),
+        floor(
+            "DeP2PRealm", on: ["DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf],
+            path: "Sources/RealmLayer"),
         floor(
             "DeP2PReach",
             on: [
-                "DeP2PSessions", "QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", "CMiniUPnPc", "CZlib",
+                "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage", "DeP2PWire", "DeP2PIdentity",
+                "CMiniUPnPc", "CZlib",
                 protobuf,
             ],
             path: "Sources/SystemLayer/Reach"),
         floor(
-            "DeP2PSessions", on: ["QUIC", "DeP2PReactor", "DeP2PStorage", "Wire", "Identity", protobuf],
+            "DeP2PSessions", on: ["DeP2PQUIC", "DeP2PReactor", "DeP2PStorage", "DeP2PWire", "DeP2PIdentity", protobuf],
             path: "Sources/SystemLayer/Sessions"),
         floor(
-            "QUIC", on: ["DeP2PReactor", "Identity", "CQUICShim", "CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL", deque]),
-        floor("DeP2PReactor", on: ["Identity", "CReactor", heap, logging], path: "Sources/Reactor"),
-        floor("Wire", on: ["Identity", protobuf], exclude: ["Protos"]),
-        floor("Identity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"]),
-        floor("DeP2PStorage", on: ["Identity", "CSQLite"], path: "Sources/Storage"),
+            "DeP2PQUIC",
+            on: ["DeP2PReactor", "DeP2PIdentity", "CQUICShim", "CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL", deque],
+            path: "Sources/QUIC"),
+        floor("DeP2PReactor", on: ["DeP2PIdentity", "CReactor", heap, logging], path: "Sources/Reactor"),
+        floor("DeP2PWire", on: ["DeP2PIdentity", protobuf], path: "Sources/Wire", exclude: ["Protos"]),
+        floor("DeP2PIdentity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"], path: "Sources/Identity"),
+        floor("DeP2PStorage", on: ["DeP2PIdentity", "CSQLite"], path: "Sources/Storage"),
         .target(name: "CSystem"),
         .target(name: "CReactor", dependencies: ["COpenSSL"]),
         .target(name: "CQUICShim", dependencies: ["CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
@@ -100,50 +107,66 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
         .executableTarget(
-            name: "Benchmarks",
-            dependencies: ["DeP2P", "AppLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PReactor", "Identity"],
+            name: "DeP2PBenchmarks",
+            dependencies: [
+                "DeP2P", "DeP2PApp", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PIdentity",
+            ],
             path: "Tests/Benchmarks/Engine", swiftSettings: house),
         // Not part of the product: a network in memory on virtual time.
         .target(
-            name: "DeP2PSimulation", dependencies: ["DeP2PReactor", "Identity"], path: "Tests/Simulation",
+            name: "DeP2PSimulation", dependencies: ["DeP2PReactor", "DeP2PIdentity"], path: "Tests/Simulation",
             swiftSettings: house),
         .target(
-            name: "TestSupport", dependencies: ["QUIC", "DeP2PReactor", "Identity"], path: "Tests/TestSupport",
+            name: "DeP2PTestSupport", dependencies: ["DeP2PQUIC", "DeP2PReactor", "DeP2PIdentity"],
+            path: "Tests/TestSupport",
             swiftSettings: house),
         .target(
-            name: "SessionTestSupport",
+            name: "DeP2PSessionTestSupport",
             dependencies: [
-                "TestSupport", "DeP2PSimulation", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PReactor", "Identity",
+                "DeP2PTestSupport", "DeP2PSimulation", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
+                "DeP2PIdentity",
             ],
             path: "Tests/SessionTestSupport", swiftSettings: house),
-        tests("IdentityTests", of: ["Identity"], resources: [.copy("Vectors")]),
-        tests("StorageTests", of: ["SessionTestSupport", "DeP2PStorage"]),
-        tests("WireTests", of: ["SessionTestSupport", "Wire", "Identity"]),
-        tests("ReactorTests", of: ["Identity", logging]),
-        tests("QUICTests", of: ["QUIC", "CQUICShim", "Identity"], resources: [.copy("Vectors")]),
+        tests("IdentityTests", of: ["DeP2PIdentity"], resources: [.copy("Vectors")]),
+        tests("StorageTests", of: ["DeP2PSessionTestSupport", "DeP2PStorage"]),
+        tests("WireTests", of: ["DeP2PSessionTestSupport", "DeP2PWire", "DeP2PIdentity"]),
+        tests("ReactorTests", of: ["DeP2PIdentity", logging]),
+        tests("QUICTests", of: ["DeP2PQUIC", "CQUICShim", "DeP2PIdentity"], resources: [.copy("Vectors")]),
         tests(
             "SessionsTests",
-            of: ["SessionTestSupport", "DeP2PSessions", "DeP2PStorage", "Wire", "QUIC", "Identity"]),
+            of: ["DeP2PSessionTestSupport", "DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC", "DeP2PIdentity"]),
         tests(
             "ReachTests",
-            of: ["SessionTestSupport", "DeP2PReach", "DeP2PSessions", "DeP2PStorage", "Wire", "QUIC", "Identity"],
+            of: [
+                "DeP2PSessionTestSupport", "DeP2PReach", "DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC",
+                "DeP2PIdentity",
+            ],
             resources: [.copy("Vectors")]),
         tests(
             "RealmLayerTests",
-            of: ["SessionTestSupport", "RealmLayer", "DeP2PReach", "DeP2PSessions", "Wire", "QUIC", "Identity"]),
+            of: [
+                "DeP2PSessionTestSupport", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PWire", "DeP2PQUIC",
+                "DeP2PIdentity",
+            ]),
         tests(
             "AppLayerTests",
             of: [
-                "SessionTestSupport", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "Wire", "QUIC",
-                "Identity", protobuf,
+                "DeP2PSessionTestSupport", "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PWire",
+                "DeP2PQUIC",
+                "DeP2PIdentity", protobuf,
             ],
             resources: [.copy("Vectors")]),
         tests(
             "DeP2PTests",
-            of: ["DeP2P", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "QUIC", "DeP2PStorage", "Identity"]),
+            of: [
+                "DeP2P", "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PStorage",
+                "DeP2PIdentity",
+            ]),
         tests(
             "CLITests",
-            of: ["CLI", "DeP2P", "AppLayer", "RealmLayer", "DeP2PReach", "DeP2PSessions", "Identity", logging],
+            of: [
+                "DeP2PCLI", "DeP2P", "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PIdentity", logging,
+            ],
             resources: [.copy("Transcripts")]),
     ],
     swiftLanguageModes: [.v6]

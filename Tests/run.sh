@@ -83,9 +83,9 @@ report() {
 
 imports_only_go_down() {
     # From the ground up, each folder with the module that it is.
-    local floors=(Identity Identity Wire Wire Storage DeP2PStorage Reactor DeP2PReactor QUIC QUIC
-        SystemLayer/Sessions DeP2PSessions SystemLayer/Reach DeP2PReach RealmLayer RealmLayer AppLayer AppLayer
-        DeP2P DeP2P CLI CLI)
+    local floors=(Identity DeP2PIdentity Wire DeP2PWire Storage DeP2PStorage Reactor DeP2PReactor QUIC DeP2PQUIC
+        SystemLayer/Sessions DeP2PSessions SystemLayer/Reach DeP2PReach RealmLayer DeP2PRealm AppLayer DeP2PApp
+        DeP2P DeP2P CLI DeP2PCLI)
     local index above
     for ((index = 0; index < ${#floors[@]}; index += 2)); do
         above=$(IFS='|' && printf '%s' "${floors[*]:index+2}")
@@ -99,7 +99,7 @@ imports_only_go_down() {
 # Named products only: --build-tests would also build every tool of the packages that we depend on.
 build() {
     local product
-    for product in dep2p Benchmarks dep2pPackageTests; do
+    for product in dep2p DeP2PBenchmarks dep2pPackageTests; do
         swift build --product "$product" 2>&1 | tee -a "$logs/compile.log" |
             grep -vE '^\[[0-9]+/[0-9]+\] (Compiling|Emitting|Write|Wrapping)'
         [ "${PIPESTATUS[0]}" = 0 ] || return 1
@@ -111,7 +111,7 @@ generated() { Sources/protobuf.sh --check; }
 
 release() {
     swift build -c release --product dep2p --static-swift-stdlib &&
-        swift build -c release --product Benchmarks --static-swift-stdlib
+        swift build -c release --product DeP2PBenchmarks --static-swift-stdlib
 }
 
 # As the package manager links them; asking it takes seconds, and waits for whatever it builds.

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// Whom what arrives counts for: as it was when that began, for a connection may move.
 ///

@@ -1,6 +1,6 @@
-import AppLayer
+import DeP2PApp
+import DeP2PIdentity
 import Glibc
-import Identity
 
 StandardStream.openClosedOnes()
 signal(SIGPIPE, SIG_IGN)

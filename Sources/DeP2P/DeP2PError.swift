@@ -1,8 +1,8 @@
-internal import AppLayer
+internal import DeP2PApp
+internal import DeP2PIdentity
 internal import DeP2PReactor
+internal import DeP2PRealm
 public import DeP2PSessions
-internal import Identity
-internal import RealmLayer
 
 /// What went wrong, for an application: a code to act on, a sentence why, what to do, and every attempt to connect.
 public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,6 +1,6 @@
-public import AppLayer
+public import DeP2PApp
+internal import DeP2PQUIC
 public import DeP2PSessions
-internal import QUIC
 
 extension Node {
     /// The protocol of messages that name none.

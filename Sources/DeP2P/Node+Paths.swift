@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
 
 extension Node {
     /// Relays through which `peer` may be reached, besides those that it names itself.

@@ -1,7 +1,7 @@
+public import DeP2PIdentity
 public import DeP2PReach
 internal import DeP2PReactor
 internal import DeP2PSessions
-public import Identity
 
 extension Node {
     /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.

@@ -1,4 +1,4 @@
-public import AppLayer
+public import DeP2PApp
 internal import DeP2PReactor
 public import DeP2PSessions
 

@@ -1,11 +1,11 @@
-public import AppLayer
+public import DeP2PApp
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReach
 public import DeP2PReactor
+public import DeP2PRealm
 public import DeP2PSessions
 internal import DeP2PStorage
-public import Identity
-public import QUIC
-public import RealmLayer
 
 /// A node: it has an identity, listens, joins a realm, and reaches other nodes by their NodeID.
 ///

@@ -1,6 +1,6 @@
+public import DeP2PIdentity
 public import DeP2PReactor
 public import DeP2PSessions
-public import Identity
 
 /// The node's membership: in one realm at a time, or in none.
 ///

@@ -16,7 +16,7 @@ mkdir -p "$out"
 cc -O2 -Wall -Wextra -Werror -o "$out/tlsloop" "$here/Baselines/tlsloop.c" -lssl -lcrypto
 
 flags=(-c release --package-path "$top" --static-swift-stdlib)
-for product in dep2p Benchmarks; do
+for product in dep2p DeP2PBenchmarks; do
     swift build "${flags[@]}" --product "$product" >"$out/build.log" 2>&1 || {
         grep -m 20 'error:' "$out/build.log" >&2 || tail -n 20 "$out/build.log" >&2
         fail "the release build of $product failed" "its errors are above"
@@ -24,4 +24,4 @@ for product in dep2p Benchmarks; do
 done
 binaries=$(swift build "${flags[@]}" --show-bin-path)
 
-exec python3 -B "$here/harness" --dep2p "$binaries/dep2p" --engine "$binaries/Benchmarks" --loop "$out/tlsloop" "$@"
+exec python3 -B "$here/harness" --dep2p "$binaries/dep2p" --engine "$binaries/DeP2PBenchmarks" --loop "$out/tlsloop" "$@"

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 /// What only a terminal sees.
 @Suite struct TerminalTests {

@@ -1,10 +1,10 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReach
 import DeP2PReactor
 import DeP2PSessions
 import DeP2PSimulation
-import Identity
-import QUIC
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2P

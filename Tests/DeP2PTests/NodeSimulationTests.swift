@@ -1,11 +1,11 @@
-import AppLayer
+import DeP2PApp
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
+import DeP2PRealm
 import DeP2PSessions
 import DeP2PSimulation
-import Identity
-import QUIC
-import RealmLayer
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2P

@@ -1,9 +1,9 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSessions
 import DeP2PStorage
+import DeP2PTestSupport
 import Dispatch
-import Identity
-import TestSupport
 import Testing
 
 @testable import DeP2P

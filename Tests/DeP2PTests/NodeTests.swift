@@ -1,8 +1,8 @@
-import AppLayer
+import DeP2PApp
+import DeP2PIdentity
 import DeP2PReactor
+import DeP2PRealm
 import DeP2PSessions
-import Identity
-import RealmLayer
 import Testing
 
 @testable import DeP2P

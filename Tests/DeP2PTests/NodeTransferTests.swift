@@ -1,10 +1,10 @@
-import AppLayer
+import DeP2PApp
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSessions
+import DeP2PTestSupport
 import Glibc
-import Identity
-import QUIC
-import TestSupport
 import Testing
 
 @testable import DeP2P

@@ -1,8 +1,8 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
-import QUIC
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
 /// Two endpoints that talk, on a simulated network or over the loopback device.

@@ -1,10 +1,10 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// Addresses of hosts on simulated networks.
 func host(_ number: UInt32, port: UInt16 = 4001) -> SocketAddress {

@@ -1,5 +1,5 @@
+import DeP2PIdentity
 import Foundation
-import Identity
 import Testing
 
 /// Lines of a vector file, in fields; `#` starts a comment.

@@ -1,6 +1,6 @@
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSimulation
-import QUIC
 import Testing
 
 /// Virtual time must stand still between the moment something happened and the moment the task that waited goes on.

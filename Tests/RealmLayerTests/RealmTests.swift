@@ -1,13 +1,13 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
+import DeP2PSessionTestSupport
 import DeP2PSessions
 import DeP2PSimulation
-import Identity
-import QUIC
-import SessionTestSupport
+import DeP2PWire
 import Testing
-import Wire
 
-@testable import RealmLayer
+@testable import DeP2PRealm
 
 @NetworkActor
 private struct RealmNode {

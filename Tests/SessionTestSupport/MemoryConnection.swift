@@ -1,8 +1,8 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
 public import DeP2PSessions
-public import Identity
-public import QUIC
-import TestSupport
+import DeP2PTestSupport
 
 /// Two ends of an authenticated connection in memory: what ``Session`` needs, without packets.
 @NetworkActor

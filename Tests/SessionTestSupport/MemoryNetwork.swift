@@ -1,9 +1,9 @@
+public import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReach
 public import DeP2PReactor
 public import DeP2PSessions
 public import DeP2PSimulation
-public import Identity
-internal import QUIC
 
 /// Nodes that dial each other in memory, with addresses that behave as told.
 @NetworkActor

@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// A NAT on a ``SimulatedNetwork``: hosts of one subnet behind one public address (RFC 4787's behaviours).
 @NetworkActor

@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// A network in memory on virtual time: latency, jitter, loss, duplication, reordering and MTU, replayed from a seed.
 ///

@@ -1,5 +1,5 @@
+public import DeP2PQUIC
 public import DeP2PReactor
-public import QUIC
 
 /// Two ends of an in-memory ``ByteStream``: what one writes the other reads. For tests of protocols without a network.
 @NetworkActor

@@ -1,8 +1,8 @@
-import Identity
-import SessionTestSupport
+import DeP2PIdentity
+import DeP2PSessionTestSupport
 import Testing
 
-@testable import Wire
+@testable import DeP2PWire
 
 @Suite struct FrameDecoderTests {
     @Test func cutsFramesWhateverThePieces() throws {

@@ -1,7 +1,7 @@
-import SessionTestSupport
+import DeP2PSessionTestSupport
 import Testing
 
-@testable import Wire
+@testable import DeP2PWire
 
 /// The messages are those of the multistream-select specification: `<varint length><text>\n`.
 @Suite struct MultistreamTests {

@@ -1,8 +1,8 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PSessions
-internal import Identity
-internal import QUIC
+internal import DeP2PWire
 internal import SwiftProtobuf
-internal import Wire
 
 typealias RequestHeader = Dep2p_Messaging_RequestHeader
 typealias ReplyHeader = Dep2p_Messaging_ReplyHeader

@@ -1,10 +1,10 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
+public import DeP2PRealm
 public import DeP2PSessions
-public import Identity
-public import QUIC
-public import RealmLayer
+internal import DeP2PWire
 internal import SwiftProtobuf
-internal import Wire
 
 /// One request as its handler sees it.
 public struct IncomingMessage: Sendable {

@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
 
 /// What the requests under way take of this node, and how much of it each sender has: pure.
 ///

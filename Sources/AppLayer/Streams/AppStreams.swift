@@ -1,8 +1,8 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
+public import DeP2PRealm
 public import DeP2PSessions
-public import Identity
-public import QUIC
-public import RealmLayer
 
 /// A raw stream that an application opened, with its peer.
 public struct AppStream: Sendable {

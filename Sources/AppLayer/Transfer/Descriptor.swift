@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import Glibc
-internal import QUIC
 
 /// An open file that closes itself.
 final class Descriptor: Sendable {

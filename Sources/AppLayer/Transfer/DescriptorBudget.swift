@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import Glibc
-internal import Identity
-internal import QUIC
 
 /// Who gets how many of a bounded number of open files: pure.
 ///

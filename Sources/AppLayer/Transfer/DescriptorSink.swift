@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import Glibc
-internal import QUIC
 
 /// Receives one file or stream into a descriptor, such as standard output. Nothing is held, and bytes are passed on
 /// before their root is known: whoever reads them must wait for the outcome before believing them.

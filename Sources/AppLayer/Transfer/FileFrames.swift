@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 // The frames that each file has, and the offer, read and written by hand: a folder of a hundred thousand small files is
 // four hundred thousand of them, and the generated code takes microseconds for each. The bytes are those of protobuf

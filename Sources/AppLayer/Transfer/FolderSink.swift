@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import Glibc
-internal import Identity
-internal import QUIC
 internal import Synchronization
 
 /// Receives one transfer into a folder.

@@ -1,5 +1,5 @@
-internal import Identity
-internal import QUIC
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 
 /// Cuts a stream's chunks into frames and raw data; data stays where it is, as ranges of the chunk.
 ///

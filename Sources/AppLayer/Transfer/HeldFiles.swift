@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import Glibc
-internal import Identity
-internal import QUIC
 
 /// What a receiving folder holds of an offer: files that an interrupted transfer has stored already, and partial files.
 ///

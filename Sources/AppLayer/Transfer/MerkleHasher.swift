@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// The SHA-256 Merkle tree of BitTorrent v2 (BEP 52), computed while the bytes stream by.
 ///

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 // Offers by hand, as the frames of files are (FileFrames.swift): a hundred thousand entries hold up both sides before the
 // first file.

@@ -1,7 +1,7 @@
 internal import CSystem
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import Glibc
-internal import QUIC
 internal import Synchronization
 
 /// A partial file that one transfer has open, and nobody else: locked where the file system can, and claimed among the

@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import Glibc
-internal import QUIC
 
 /// Which names of partial files a folder has, read at once: of a folder of many files each would be looked for in vain.
 ///

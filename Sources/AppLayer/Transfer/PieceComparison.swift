@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PQUIC
 
 /// Finds how much of a file the receiver really holds: hashes the sender's own bytes piece by piece until one differs
 /// from the receiver's claim.

@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import Glibc
-internal import QUIC
 internal import Synchronization
 
 /// Writes to a descriptor that somebody else reads, such as standard output, and can be told to give up: whoever reads

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 // The little of protobuf that frames written by hand need.
 

@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import Glibc
-internal import QUIC
 internal import Synchronization
 
 /// The folder that files are received into, by its name: a cleaner may make it anew, and a disk may be mounted over it.

@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import DeP2PReactor
-internal import QUIC
 
 /// One transfer of a ``TransferReceiver``: the half that faces the sender; ``ReceiverDisk`` is the other.
 ///

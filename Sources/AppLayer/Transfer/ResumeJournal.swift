@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import Glibc
-internal import Identity
-internal import QUIC
 
 /// Remembers which files of an unfinished transfer are already stored, so that sending the same again neither repeats
 /// nor duplicates them.

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PQUIC
 internal import Synchronization
 
 /// The files that the receiver has said it cannot store, for the thread that reads them.

@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import Glibc
-internal import QUIC
 
 /// Collects the entries of a ``SendSource``: ``add(_:)`` for each path that was named.
 ///

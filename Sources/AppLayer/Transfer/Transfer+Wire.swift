@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+internal import DeP2PWire
 internal import FoundationEssentials  // the generated code's `bytes` are its Data; the runtime links it anyway
-internal import Identity
 internal import SwiftProtobuf
-internal import Wire
 
 /// What a sender says. Raw bytes of a file follow each ``data(_:)``.
 enum TransferSenderFrame: Equatable {

@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// `/dep2p/app/transfer/1.0.0`: files, folders and streams, one bidirectional stream of the connection a transfer.
 ///

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 /// The entries of an offer, in their order: names side by side in one run of bytes, the rest in one array.
 ///

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 @_spi(_Unicode) internal import Swift
 
 /// Which names may be sent and made: relative paths of plain components.

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 extension TransferOffer {
     /// The offer with names as they are made here: in normal form C, and with what would mislead written out.

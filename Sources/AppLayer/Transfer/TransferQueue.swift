@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
 
 /// Which of the transfers that arrive are received now, and which wait: pure.
 ///

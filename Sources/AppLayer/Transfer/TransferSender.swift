@@ -1,6 +1,6 @@
+public import DeP2PQUIC
 public import DeP2PReactor
 internal import DeP2PSessions
-public import QUIC
 
 /// Sends files, folders or a stream over one stream of a connection, and ends when the receiver has verified all.
 @NetworkActor

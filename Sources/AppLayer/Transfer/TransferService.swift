@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+internal import DeP2PQUIC
 public import DeP2PReactor
 public import DeP2PSessions
-public import Identity
-internal import QUIC
 
 /// One transfer that another node sends here.
 public struct IncomingTransfer: Hashable, Sendable {

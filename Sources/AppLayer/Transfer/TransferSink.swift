@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import Glibc
-internal import QUIC
 
 /// Where received bytes go. All methods block: they run in ``offload(_:)``, `write` and the preparing ones one call at
 /// a time, `commit` beside them and beside itself, ``giveUp()`` beside all of them.

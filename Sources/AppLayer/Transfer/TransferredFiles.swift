@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// How a sent or received file ended up.
 public struct TransferredFile: Equatable, Sendable {

@@ -1,6 +1,6 @@
 internal import CSystem
+internal import DeP2PQUIC
 internal import Glibc
-internal import QUIC
 
 /// Files whose size is known only once they have been read: those of the kernel's file systems, for which stat(2) says 0
 /// or the size of a page, and those of 0 bytes, as some FUSE file systems know no sizes either.

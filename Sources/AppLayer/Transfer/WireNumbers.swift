@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 // The numbers of this protocol's frames. A Swift trap on a peer's integer ends the process, so nothing of a frame is
 // counted with before it has passed one of these types.

@@ -1,4 +1,4 @@
-internal import QUIC
+internal import DeP2PQUIC
 
 /// Lays frames and data out in chunks, small files side by side.
 struct WireWriter {

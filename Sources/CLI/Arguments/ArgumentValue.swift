@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 
 /// Reads the values of options and operands. Every function throws ``CLIError`` whose message starts with what is wrong
 /// and quotes the value; the caller says which option it was.

@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 
 /// Whom a command is to reach: a NodeID whose address is known otherwise, an address that names the node, or an address
 /// alone, where whoever answers will do.

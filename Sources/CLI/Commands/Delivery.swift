@@ -1,10 +1,10 @@
-import AppLayer
 import DeP2P
+import DeP2PApp
+import DeP2PIdentity
+internal import DeP2PQUIC
 import DeP2PReactor
+import DeP2PRealm
 import DeP2PSessions
-import Identity
-internal import QUIC
-import RealmLayer
 
 /// One run of `dep2p send`: connects, sends, and keeps what is known of it for the result, however it ends.
 @NetworkActor

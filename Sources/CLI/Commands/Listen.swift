@@ -1,9 +1,9 @@
-import AppLayer
 import DeP2P
+import DeP2PApp
+import DeP2PIdentity
+internal import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSessions
-import Identity
-internal import QUIC
 
 extension CommandEntry {
     static let listen = CommandEntry(

@@ -1,7 +1,7 @@
 import DeP2P
+import DeP2PIdentity
 internal import DeP2PReach
 import DeP2PSessions
-import Identity
 
 extension CommandEntry {
     static let natCheck = CommandEntry(

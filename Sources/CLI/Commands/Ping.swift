@@ -1,8 +1,8 @@
 import DeP2P
+import DeP2PIdentity
+internal import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSessions
-import Identity
-internal import QUIC
 
 extension CommandEntry {
     static let ping = CommandEntry(

@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 
 extension CommandEntry {
     static let realmKey = CommandEntry(

@@ -1,8 +1,8 @@
 import DeP2P
+import DeP2PIdentity
 import DeP2PReach
 import DeP2PReactor
 import Glibc
-import Identity
 
 extension CommandEntry {
     static let relay = CommandEntry(

@@ -1,5 +1,5 @@
+import DeP2PQUIC
 import DeP2PReach
-import QUIC
 
 extension OptionEntry {
     static let relayCircuitBytes = OptionEntry(

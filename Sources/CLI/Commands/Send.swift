@@ -1,4 +1,4 @@
-import AppLayer
+import DeP2PApp
 
 extension CommandEntry {
     static let send = CommandEntry(

@@ -1,5 +1,5 @@
+import DeP2PIdentity
 import Glibc
-import Identity
 
 extension CLIError {
     /// What reading a key, an identifier or an address failed with.

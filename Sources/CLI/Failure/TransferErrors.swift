@@ -1,4 +1,4 @@
-import AppLayer
+import DeP2PApp
 
 extension CLIError {
     /// What a transfer, or one file of it, failed with.

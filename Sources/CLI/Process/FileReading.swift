@@ -1,5 +1,5 @@
+import DeP2PIdentity
 import Glibc
-import Identity
 
 /// Small files that a command reads whole: keys, passphrases, configuration.
 enum FileReading {

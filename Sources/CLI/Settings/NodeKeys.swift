@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 
 /// The keys that a node runs with, read from where the plan says.
 struct NodeKeys: Sendable {

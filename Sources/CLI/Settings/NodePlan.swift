@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 
 /// The part of a plan that every command with a node shares: who it is, its realm, and its ways into the network.
 struct NodePlan: Equatable, Sendable {

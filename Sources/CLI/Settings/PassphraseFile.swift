@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 
 /// The passphrase of an identity, from where the user has it.
 enum PassphraseFile {

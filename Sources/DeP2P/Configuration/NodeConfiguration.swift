@@ -1,7 +1,7 @@
+public import DeP2PIdentity
 public import DeP2PReach
 public import DeP2PReactor
 package import DeP2PStorage
-public import Identity
 
 /// What a node that is a relay allows, and to whom.
 public struct RelayConfiguration: Hashable, Sendable {

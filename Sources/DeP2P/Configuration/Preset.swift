@@ -1,6 +1,6 @@
-public import AppLayer
+public import DeP2PApp
+public import DeP2PQUIC
 public import DeP2PSessions
-public import QUIC
 
 /// Every limit of a node under one name, as plain data: take one, change what must differ.
 public struct Preset: Sendable {

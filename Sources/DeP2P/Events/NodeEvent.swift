@@ -1,8 +1,8 @@
-public import AppLayer
+public import DeP2PApp
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReach
 public import DeP2PSessions
-public import Identity
-public import QUIC
 
 /// Something that happened to a node, or that it did: what a command, an introspection page and an application read alike,
 /// with ``Node/events(of:capacity:)``.

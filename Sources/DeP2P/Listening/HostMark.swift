@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import Glibc
-internal import Identity
 
 /// A secret that all processes share which share this machine's loopback interface, and nobody else has: the kernel draws
 /// its boot id at random (122 bits) and tells it to those who run on it alone. The machine's own id would not do, which

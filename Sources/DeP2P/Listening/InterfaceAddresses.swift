@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import Glibc
-internal import Identity
 
 /// The addresses of this machine's network interfaces.
 enum InterfaceAddresses {

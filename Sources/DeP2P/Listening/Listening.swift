@@ -1,8 +1,8 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
 internal import Glibc
-internal import Identity
-internal import QUIC
 
 /// Opens a node's sockets, and says where others reach them.
 enum Listening {

@@ -1,8 +1,8 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReach
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
-internal import QUIC
 
 /// Where others reach a node, as far as it is known now.
 @NetworkActor

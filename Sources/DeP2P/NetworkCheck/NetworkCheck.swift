@@ -1,6 +1,6 @@
+public import DeP2PIdentity
 public import DeP2PReach
 internal import DeP2PReactor
-public import Identity
 
 /// What this machine's network allows: needs no node.
 public struct NetworkCheck: Sendable {

@@ -1,4 +1,4 @@
-internal import AppLayer
+internal import DeP2PApp
 internal import DeP2PReach
 internal import DeP2PReactor
 internal import DeP2PSessions

@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReach
 internal import DeP2PReactor
-internal import Identity
 
 /// Hears from the kernel when this machine's addresses or routes have changed, and tells the node.
 @NetworkActor

@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
 internal import DeP2PReach
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
 
 /// Reaches others through relays, and is reached through them.
 @NetworkActor

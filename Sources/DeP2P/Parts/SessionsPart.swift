@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
 
 /// The sessions with other nodes: those that the user named are protected, and all of them are told goodbye.
 @NetworkActor

@@ -1,7 +1,7 @@
+internal import DeP2PQUIC
 internal import DeP2PReach
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import QUIC
 
 /// The node's sockets: the endpoint over UDP, the second port, the listener over TCP.
 @NetworkActor

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 public import DeP2PReactor
-internal import Identity
 
 /// Where the peer is, as far as it has been proven.
 extension Connection {

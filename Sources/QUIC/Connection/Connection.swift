@@ -1,7 +1,7 @@
 internal import CQUICShim
+public import DeP2PIdentity
 public import DeP2PReactor
 internal import DequeModule
-public import Identity
 
 /// One authenticated QUIC connection: streams in both directions over a path that may change.
 ///

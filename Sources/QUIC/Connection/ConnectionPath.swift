@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// How a connection's datagrams travel now.
 public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {

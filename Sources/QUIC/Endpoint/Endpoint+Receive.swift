@@ -1,6 +1,6 @@
 internal import CQUICShim
+internal import DeP2PIdentity
 public import DeP2PReactor
-internal import Identity
 
 /// Datagrams that arrive: to their connection, to a new one, or answered without state.
 extension Endpoint {

@@ -1,7 +1,7 @@
 internal import CQUICShim
+public import DeP2PIdentity
 public import DeP2PReactor
 import Glibc
-public import Identity
 
 /// Makes and accepts connections over one packet driver.
 ///

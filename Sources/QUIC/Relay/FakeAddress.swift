@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// Addresses that stand for paths which are no UDP path of this machine: below QUIC a path has to have one.
 ///

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 public import DeP2PReactor
-internal import Identity
 
 /// A relay's data plane: passes frames between the two sides of each circuit, a whole GRO train at a time.
 ///

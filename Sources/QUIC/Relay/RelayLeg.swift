@@ -1,6 +1,6 @@
+public import DeP2PIdentity
 public import DeP2PReactor
 internal import Glibc
-public import Identity
 
 /// A client's way through one relay: below QUIC it looks like a socket of its own.
 ///

@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// QUIC inside TLS over TCP, where UDP does not pass.
 extension Endpoint {

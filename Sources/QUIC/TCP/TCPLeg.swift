@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 public import DeP2PReactor
 internal import Glibc
-internal import Identity
 
 /// The way to or from a relay where UDP is blocked: datagrams in TLS over one TCP connection.
 ///

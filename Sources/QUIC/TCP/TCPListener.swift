@@ -1,7 +1,7 @@
 internal import CReactor
+internal import DeP2PIdentity
 public import DeP2PReactor
 internal import Glibc
-internal import Identity
 
 /// A relay's TCP sockets: takes connections within bounds, each as a ``TCPLeg``.
 ///

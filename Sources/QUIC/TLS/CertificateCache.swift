@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DequeModule
-internal import Identity
 
 /// Certificates that were found good, by the digest of all their bytes: a peer that comes back is not checked anew.
 ///

@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// Why a peer's certificate was not accepted (libp2p TLS specification, "Peer Authentication").
 public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,5 +1,5 @@
 internal import CQUICShim
-public import Identity
+public import DeP2PIdentity
 
 /// A certificate that proves an identity, as the libp2p TLS specification defines it.
 public struct PeerCertificate: Sendable {

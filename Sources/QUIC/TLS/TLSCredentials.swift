@@ -1,5 +1,5 @@
 internal import CQUICShim
-internal import Identity
+internal import DeP2PIdentity
 
 /// An endpoint's throw-away TLS key and the certificate by which its identity key vouches for it.
 ///

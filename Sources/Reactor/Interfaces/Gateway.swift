@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 internal import Glibc
-public import Identity
 
 /// The router that this machine sends everything else to, read from the kernel's tables.
 public struct Gateway: Hashable, Sendable {

@@ -1,4 +1,4 @@
-package import Identity
+package import DeP2PIdentity
 
 /// An address of one of this machine's interfaces.
 public struct InterfaceAddress: Hashable, Sendable {

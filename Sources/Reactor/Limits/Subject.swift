@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// Whom a limit per address counts against: the one notion for every such limit there is.
 ///

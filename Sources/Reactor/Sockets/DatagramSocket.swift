@@ -1,6 +1,6 @@
 internal import CReactor
+public import DeP2PIdentity
 import Glibc
-public import Identity
 
 /// A socket for protocols that speak in single datagrams (STUN, PCP): a driver's own, or the one QUIC uses.
 @NetworkActor

@@ -1,5 +1,5 @@
 package import CReactor
-private import Identity
+private import DeP2PIdentity
 
 /// The one seam between the engine and datagrams: the kernel's UDP sockets, a relay's legs, or a simulated network.
 ///

@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// An IP address and a UDP or TCP port, as sockets use them.
 public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 /// Which datagrams that anyone can send are looked at: weighed before they are copied. Pure, and of a fixed size.
 public struct StrangerBudget: Sendable {

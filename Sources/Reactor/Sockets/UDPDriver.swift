@@ -1,6 +1,6 @@
 internal import CReactor
+internal import DeP2PIdentity
 import Glibc
-internal import Identity
 
 /// UDP sockets on epoll: receives with recvmmsg and GRO, sends bursts with GSO, carries ECN and source addresses.
 @NetworkActor

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 /// What both sides of an admission compute over: pure.
 ///

@@ -1,7 +1,7 @@
 internal import DeP2PSessions
+internal import DeP2PWire
 internal import FoundationEssentials
 internal import SwiftProtobuf
-internal import Wire
 
 /// The one message of admission, both ways.
 enum AdmissionMessage {

@@ -1,8 +1,8 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
-internal import QUIC
-internal import Wire
+internal import DeP2PWire
 
 /// `/dep2p/realm/admission/1.0.0`: each side proves the realm key to the other, once a connection.
 ///

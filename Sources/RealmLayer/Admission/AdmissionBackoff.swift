@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
-internal import Identity
-internal import QUIC
 
 /// How long the answer to a wrong proof waits, by what the node and its subject have failed before: pure.
 ///

@@ -1,6 +1,6 @@
+public import DeP2PIdentity
 public import DeP2PReactor
 internal import DeP2PSessions
-public import Identity
 
 /// Another node that proved the realm key to this one.
 public struct Member: Hashable, Sendable {

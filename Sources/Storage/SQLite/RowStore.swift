@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 /// The rows of an open database: the statements that read and write them.
 struct RowStore {

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 /// Cuts a byte stream into frames: an unsigned-varint length, then that many bytes (libp2p's delimited messages).
 ///

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 /// multistream-select 1.0: how the two ends of a stream agree on the protocol it speaks.
 ///

@@ -1,11 +1,11 @@
+import DeP2PIdentity
 import DeP2PReactor
+import DeP2PSessionTestSupport
 import DeP2PSessions
-import Identity
-import SessionTestSupport
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct MessagingQuotaTests {
     private let peer = Sender(

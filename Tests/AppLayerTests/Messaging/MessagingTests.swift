@@ -1,15 +1,15 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
+import DeP2PRealm
+import DeP2PSessionTestSupport
 import DeP2PSessions
 import DeP2PSimulation
-import Identity
-import QUIC
-import RealmLayer
-import SessionTestSupport
+import DeP2PWire
 import SwiftProtobuf
 import Testing
-import Wire
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @NetworkActor
 struct AppNode {

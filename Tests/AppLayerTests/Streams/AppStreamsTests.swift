@@ -1,12 +1,12 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
+import DeP2PRealm
+import DeP2PSessionTestSupport
 import DeP2PSessions
-import Identity
-import QUIC
-import RealmLayer
-import SessionTestSupport
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite @NetworkActor struct AppStreamsTests {
     private let network = MemoryNetwork()

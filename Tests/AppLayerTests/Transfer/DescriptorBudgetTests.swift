@@ -1,10 +1,10 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import Glibc
-import Identity
-import QUIC
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct DescriptorQueueTests {
     @Test func firstComeFirstServed() {

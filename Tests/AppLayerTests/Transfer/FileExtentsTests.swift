@@ -1,8 +1,8 @@
+import DeP2PQUIC
 import Glibc
-import QUIC
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 /// Holes as the file system tells them.
 @Suite struct FileExtentsTests {

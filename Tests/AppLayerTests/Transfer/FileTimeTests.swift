@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct FileTimeTests {
     private static let extremes: [Int64] = [

@@ -1,7 +1,7 @@
 import DeP2PReactor
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct MailboxTests {
     @Test func whatIsTakenInPartsComesInOrderAndOnce() async throws {

@@ -1,10 +1,10 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import Foundation
 import Glibc
-import Identity
-import QUIC
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct MerkleHasherTests {
     /// `Vectors/bep52.txt`: made with libtorrent by the script beside it.

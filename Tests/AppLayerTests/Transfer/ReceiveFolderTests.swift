@@ -1,11 +1,11 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
+import DeP2PTestSupport
 import Glibc
-import Identity
-import QUIC
-import TestSupport
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 /// What happens to the output folder, and to what lies in it, while a receiver runs.
 @Suite struct ReceiveFolderTests {

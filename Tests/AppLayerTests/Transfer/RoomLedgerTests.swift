@@ -1,7 +1,7 @@
 import DeP2PReactor
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct RoomLedgerTests {
     private let room = FileSystemRoom(device: 1, freeBytes: 100, blockSize: 1)

@@ -1,8 +1,8 @@
+import DeP2PQUIC
 import Glibc
-import QUIC
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 /// What is found and sent, and what is named as not sent (issue 8: success without the work, all or nothing).
 @Suite struct SendSourceTests {

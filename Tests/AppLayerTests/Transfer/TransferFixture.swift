@@ -1,12 +1,12 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSimulation
+import DeP2PTestSupport
 import Glibc
-import Identity
-import QUIC
-import TestSupport
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 /// A folder of its own for one test.
 final class Scratch: Sendable {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct TransferNameTests {
     @Test(arguments: [

@@ -1,14 +1,14 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
+import DeP2PTestSupport
 import FoundationEssentials
 import Glibc
-import Identity
-import QUIC
 import SwiftProtobuf
-import TestSupport
 import Testing
 
-@testable import AppLayer
-@testable import Wire
+@testable import DeP2PApp
+@testable import DeP2PWire
 
 /// The extremes of every number in every frame, and of what a file system says, down to the system calls.
 ///

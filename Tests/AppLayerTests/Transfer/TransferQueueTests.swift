@@ -1,10 +1,10 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSessions
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct TransferQueueTests {
     private let senders = (0..<40).map { _ in Sender(IdentityKey.generate().nodeID) }

@@ -1,10 +1,10 @@
+import DeP2PIdentity
+import DeP2PQUIC
+import DeP2PTestSupport
 import Glibc
-import Identity
-import QUIC
-import TestSupport
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 /// What the receiver cannot store of a transfer whose rest it can (issue 8, all or nothing).
 @Suite struct TransferRefusalTests {

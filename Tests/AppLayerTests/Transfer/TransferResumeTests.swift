@@ -1,10 +1,10 @@
+import DeP2PIdentity
 import DeP2PReactor
+import DeP2PTestSupport
 import Glibc
-import Identity
-import TestSupport
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 /// Interrupted transfers, continued by sending the same again.
 @Suite struct TransferResumeTests {

@@ -1,10 +1,10 @@
+import DeP2PIdentity
+import DeP2PQUIC
+import DeP2PTestSupport
 import Glibc
-import Identity
-import QUIC
-import TestSupport
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 /// Files with holes, and zeros that travel as a number (field fault D17).
 @Suite struct TransferSparseTests {

@@ -1,7 +1,7 @@
-import Identity
+import DeP2PIdentity
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct TransferStateMachineTests {
     private static let root = SHA256.hash([1])

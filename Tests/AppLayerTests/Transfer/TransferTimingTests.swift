@@ -1,11 +1,11 @@
+import DeP2PIdentity
 import DeP2PReactor
+import DeP2PTestSupport
 import Glibc
-import Identity
-import TestSupport
 import Testing
 
-@testable import AppLayer
-@testable import QUIC
+@testable import DeP2PApp
+@testable import DeP2PQUIC
 
 /// Time that moves only when a test says so, and lets everything on the network thread settle in between.
 @NetworkActor

@@ -1,8 +1,8 @@
-import Identity
-import QUIC
+import DeP2PIdentity
+import DeP2PQUIC
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct TransferWireTests {
     private static let root = SHA256.hash(Array("root".utf8))

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import AppLayer
+@testable import DeP2PApp
 
 @Suite struct TransferredFilesTests {
     /// "é" as one scalar and as two: equal as text, two names on a disk.

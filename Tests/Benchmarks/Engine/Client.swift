@@ -1,7 +1,7 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import Glibc
-import Identity
-import QUIC
 
 /// The measuring side of one benchmark. Each measurement returns one report.
 @NetworkActor

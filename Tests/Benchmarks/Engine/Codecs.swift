@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 
 /// The codecs that run for every frame, address or byte: nanoseconds an operation, or MiB/s.
 func codecReport() -> Report {

@@ -1,9 +1,9 @@
-import AppLayer
 import DeP2P
+import DeP2PApp
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSessions
-import Identity
-import QUIC
 
 /// Two nodes of one realm, as an application has them: messages, admission, connections that idle.
 @NetworkActor

@@ -1,9 +1,9 @@
 import DeP2P
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReach
 import DeP2PReactor
 import DeP2PSessions
-import Identity
-import QUIC
 
 /// Nodes that reach each other through a relay, or directly at an address without one: the same program for both. They
 /// are members of a realm: a stranger has small windows, and fills nothing with them.

@@ -1,8 +1,8 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import Dispatch
 import Glibc
-import Identity
-import QUIC
 
 /// What a stream's first byte asks of the server.
 enum Request {

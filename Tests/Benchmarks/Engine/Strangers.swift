@@ -1,6 +1,6 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
-import Identity
-import QUIC
 
 /// Strangers by the thousand: as many connections as this machine makes, of ever new identities and from all of
 /// 127.0.0.0/8, each held for as long as the node lets it. What a node under attack sees: Tests/Hostile starts it.

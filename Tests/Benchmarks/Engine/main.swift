@@ -1,6 +1,6 @@
+import DeP2PIdentity
 import DeP2PReactor
 import Glibc
-import Identity
 
 // What Tests/Benchmarks/run.sh starts, in pairs: a server, and a client that measures.
 

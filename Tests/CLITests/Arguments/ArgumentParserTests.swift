@@ -1,7 +1,7 @@
 import DeP2PSimulation
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct ArgumentParserTests {
     private func parse(_ words: String...) -> ParsedCommandLine { ArgumentParser.parse(words.map { Argument($0) }) }

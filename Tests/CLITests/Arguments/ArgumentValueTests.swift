@@ -1,7 +1,7 @@
-import Identity
+import DeP2PIdentity
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct ArgumentValueTests {
     @Test(arguments: [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000), ("0s", 0)])

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct NameSuggestionTests {
     @Test(arguments: [

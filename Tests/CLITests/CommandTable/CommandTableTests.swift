@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 /// What must hold for any table, so that an entry that is forgotten somewhere fails here.
 @Suite struct CommandTableTests {

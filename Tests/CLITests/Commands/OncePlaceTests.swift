@@ -1,7 +1,7 @@
 import DeP2PReactor
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite @NetworkActor struct OncePlaceTests {
     @Test func withoutOnceThereIsRoomForEverything() async {

@@ -1,10 +1,10 @@
-import AppLayer
 import DeP2P
+import DeP2PApp
+import DeP2PRealm
 import DeP2PSessions
-import RealmLayer
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct EngineErrorsTests {
     private static func connect(_ code: ConnectError.Code) -> ConnectError {

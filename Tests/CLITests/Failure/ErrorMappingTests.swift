@@ -1,8 +1,8 @@
+import DeP2PIdentity
 import Glibc
-import Identity
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct ErrorMappingTests {
     @Test(arguments: IdentityError.Code.allCases)
@@ -17,12 +17,12 @@ import Testing
     }
 
     @Test(arguments: [
-        (IdentityError.Code.malformedNodeID, CLI.ExitStatus.badData), (.fileCorrupt, .badData),
+        (IdentityError.Code.malformedNodeID, DeP2PCLI.ExitStatus.badData), (.fileCorrupt, .badData),
         (.wrongPassphrase, .badData),
         (.fileMissing, .inputMissing), (.fileUnreadable, .inputMissing), (.fileTooOpen, .permission),
         (.fileExists, .cannotCreate), (.badSignature, .protocolViolation), (.systemCall, .osError),
     ])
-    func statuses(_ code: IdentityError.Code, _ status: CLI.ExitStatus) {
+    func statuses(_ code: IdentityError.Code, _ status: DeP2PCLI.ExitStatus) {
         #expect(CLIError(reading: IdentityError(code, "")).code.status == status)
     }
 

@@ -1,7 +1,7 @@
 import DeP2PSessions
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct AttemptTableTests {
     private let attempts = [

@@ -1,7 +1,7 @@
-import Identity
+import DeP2PIdentity
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct JSONValueTests {
     @Test func values() {

@@ -1,11 +1,11 @@
 import DeP2P
+import DeP2PIdentity
 import DeP2PReach
 import DeP2PReactor
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 /// Text that people read: what it says of networks that read wrong elsewhere.
 @Suite struct NATCheckTableTests {

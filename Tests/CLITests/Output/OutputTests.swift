@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct OutputTests {
     /// What was written, and the `errno` that writing gives.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct ProgressMeterTests {
     private static let mebibyte: UInt64 = 1 << 20

@@ -1,7 +1,7 @@
 import Logging
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 /// `-v` shows what did not work, `-vv` everything, both on standard error.
 @Suite struct TraceLogHandlerTests {

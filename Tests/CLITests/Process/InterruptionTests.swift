@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite struct InterruptionTests {
     @Test func everyWaiterHearsTheFirstWishAndTheSecondIsKnownAsSuch() async {

@@ -2,7 +2,7 @@ import DeP2PReactor
 import Glibc
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 @Suite(.serialized) struct ServiceNotifierTests {
     /// A service manager's socket.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CLI
+@testable import DeP2PCLI
 
 /// The completions in the real shells, on a terminal, with the tab key. `dep2p` is a function there that shows what it
 /// was given, so what the shell completed can be read back without looking at the screen.

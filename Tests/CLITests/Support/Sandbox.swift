@@ -1,5 +1,5 @@
+import DeP2PTestSupport
 import Glibc
-import TestSupport
 
 /// A folder of its own in which the built program runs under a shell, with an environment that holds nothing of the
 /// user's.

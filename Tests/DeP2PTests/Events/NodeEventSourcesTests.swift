@@ -1,12 +1,12 @@
-import AppLayer
+import DeP2PApp
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReach
 import DeP2PReactor
+import DeP2PRealm
 import DeP2PSessions
+import DeP2PTestSupport
 import Glibc
-import Identity
-import QUIC
-import RealmLayer
-import TestSupport
 import Testing
 
 @testable import DeP2P

@@ -1,8 +1,8 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSessions
 import DeP2PSimulation
-import Identity
-import QUIC
 import Testing
 
 @testable import DeP2P

@@ -60,8 +60,8 @@ class Lab:
 
     def engine(self, *arguments):
         """The engine's benchmark program, which lies beside the binary: peers that are faster than these."""
-        path = pathlib.Path(self.house.binary).with_name("Benchmarks")
-        assert path.exists(), f"no {path}: build the product Benchmarks as the binary was built"
+        path = pathlib.Path(self.house.binary).with_name("DeP2PBenchmarks")
+        assert path.exists(), f"no {path}: build the product DeP2PBenchmarks as the binary was built"
         self.engines.append(subprocess.Popen([path, *arguments], stdout=subprocess.PIPE, text=True))
         return self.engines[-1]
 

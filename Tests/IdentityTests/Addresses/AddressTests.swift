@@ -1,7 +1,7 @@
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 @Suite struct AddressTests {
     private let node = IdentityKey.generate().nodeID

@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 @Suite struct HashLanesTests {
     /// A machine that is short of memory for a moment has its lanes all the same; one without them is asked once.

@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 import Testing
 
 @Suite struct ClippedTextTests {

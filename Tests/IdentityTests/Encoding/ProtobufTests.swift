@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 @Suite struct ProtobufTests {
     private func fields(_ message: [UInt8]) -> [UInt64]? {

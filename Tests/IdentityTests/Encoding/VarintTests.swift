@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 @Suite struct VarintTests {
     @Test func vectors() throws {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 @Suite struct AccessControlListTests {
     /// Entries as the kernel keeps them: tag, permissions, and the user or group.

@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 @Suite struct IdentityFileTests {
     private let passphrase = [UInt8]("swordfish".utf8)

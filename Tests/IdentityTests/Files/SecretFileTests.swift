@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 /// The rules for key files, seen through ``IdentityFile`` and ``RealmKey``.
 @Suite struct SecretFileTests {

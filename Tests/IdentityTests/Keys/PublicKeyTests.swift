@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 @Suite struct PublicKeyTests {
     @Test func specificationKeys() throws {

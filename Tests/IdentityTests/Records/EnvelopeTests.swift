@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 @Suite struct EnvelopeTests {
     private let key = IdentityKey.generate()

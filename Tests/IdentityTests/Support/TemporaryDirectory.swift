@@ -1,9 +1,9 @@
+import DeP2PTestSupport
 import Foundation
 import Glibc
-import TestSupport
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 /// A directory of its own for one test, removed with everything in it.
 final class TemporaryDirectory {

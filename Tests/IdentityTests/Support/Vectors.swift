@@ -2,7 +2,7 @@ import DeP2PSimulation
 import Foundation
 import Testing
 
-@testable import Identity
+@testable import DeP2PIdentity
 
 /// Reads the vector files: `#` begins a comment, fields are separated by spaces, `-` is an empty field.
 enum Vectors {

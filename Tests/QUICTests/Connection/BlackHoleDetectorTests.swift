@@ -1,7 +1,7 @@
 import DeP2PReactor
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 @Suite struct BlackHoleDetectorTests {
     private func seen(_ acknowledgements: UInt64, inFlight: UInt64 = 10_000, at milliseconds: Int)

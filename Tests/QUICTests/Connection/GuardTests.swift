@@ -1,7 +1,7 @@
 import CQUICShim
+import DeP2PQUIC
 import DeP2PSimulation
 import Foundation
-import QUIC
 import Testing
 
 /// What ngtcp2 never gets to see: Sources/CQUICShim/UPSTREAM.md says why.

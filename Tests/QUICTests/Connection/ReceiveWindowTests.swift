@@ -1,9 +1,9 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// The connection's receive window beside what a peer does with it.
 @Suite struct ReceiveWindowTests {

@@ -1,7 +1,7 @@
 import DeP2PReactor
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 @Suite struct ValidatedPathTests {
     private func at(_ seconds: UInt64) -> NetworkInstant { NetworkInstant(nanoseconds: seconds * 1_000_000_000) }

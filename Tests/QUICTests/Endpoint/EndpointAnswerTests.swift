@@ -1,10 +1,10 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// What an endpoint answers without a connection: Retry, version negotiation, refusals and resets.
 @Suite(.serialized, .timeLimit(.minutes(1)))

@@ -1,10 +1,10 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// Hostile datagrams: whatever arrives, an endpoint goes on serving others. ngtcp2 has its assertions compiled in, so
 /// a reachable one would end this process.

@@ -1,9 +1,9 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 @Suite struct HandshakeTableTests {
     private let limits = HandshakeTable.Limits(total: 12, perSubject: 4, unproven: 5, unprovenPerSubject: 2)

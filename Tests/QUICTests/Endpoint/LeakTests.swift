@@ -1,9 +1,9 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// What has ended is released: no cycle keeps a connection, stream or endpoint.
 @Suite(.serialized, .timeLimit(.minutes(1)))

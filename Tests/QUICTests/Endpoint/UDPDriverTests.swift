@@ -1,9 +1,9 @@
+import DeP2PIdentity
 import DeP2PReactor
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// The kernel's sockets, over the loopback device.
 @Suite(.serialized, .timeLimit(.minutes(1)))

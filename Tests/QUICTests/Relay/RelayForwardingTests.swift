@@ -1,11 +1,11 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
+import DeP2PTestSupport
 import Glibc
-import Identity
-import TestSupport
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// Two clients and a relay: frames between them on a simulated network.
 @Suite(.serialized, .timeLimit(.minutes(2)))

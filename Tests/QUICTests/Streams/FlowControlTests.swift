@@ -1,10 +1,10 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// Credit for streams and bytes: bounded, returned, and not lost to anyone who gives up.
 @Suite(.serialized, .timeLimit(.minutes(1)))

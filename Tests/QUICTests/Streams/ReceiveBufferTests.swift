@@ -1,7 +1,7 @@
 import DeP2PSimulation
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 @Suite struct ReceiveBufferTests {
     @Test(arguments: 0..<10)

@@ -2,7 +2,7 @@ import CQUICShim
 import DeP2PSimulation
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// The sending half of a stream beside a plain array of bytes.
 @Suite struct SendBufferTests {

@@ -1,12 +1,12 @@
 import CQUICShim
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
+import DeP2PTestSupport
 import Glibc
-import Identity
-import TestSupport
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// Every byte that ngtcp2 was handed is read again until ngtcp2 has let go of it, whatever becomes of its stream: ngtcp2
 /// may send it once more at any time (issue 7.1). Freed chunks are overwritten and kept while this looks.

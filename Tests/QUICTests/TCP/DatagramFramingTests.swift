@@ -2,7 +2,7 @@ import DeP2PReactor
 import DeP2PSimulation
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 @Suite struct DatagramFramingTests {
     private let start = NetworkInstant(nanoseconds: 1_000_000_000)

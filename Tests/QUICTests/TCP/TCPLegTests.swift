@@ -1,10 +1,10 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
 import Glibc
-import Identity
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// QUIC and circuits inside TLS over TCP, on loopback sockets.
 @Suite(.serialized, .timeLimit(.minutes(2)))

@@ -1,9 +1,9 @@
+import DeP2PIdentity
 import DeP2PReactor
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// Forged credentials over a real handshake: both sides refuse, each with a reason that can be read.
 @Suite(.serialized, .timeLimit(.minutes(1)))

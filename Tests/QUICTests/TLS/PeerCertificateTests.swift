@@ -1,8 +1,8 @@
+import DeP2PIdentity
 import DeP2PSimulation
-import Identity
 import Testing
 
-@testable import QUIC
+@testable import DeP2PQUIC
 
 /// Certificates as the libp2p TLS specification wants them, and every way to get one wrong.
 @Suite struct PeerCertificateTests {

@@ -1,6 +1,6 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
-import Identity
-import QUIC
 import Testing
 
 @testable import DeP2PSessions

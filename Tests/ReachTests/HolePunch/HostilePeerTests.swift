@@ -1,13 +1,13 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
-import QUIC
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
+@testable import DeP2PQUIC
 @testable import DeP2PReach
 @testable import DeP2PSessions
-@testable import QUIC
 
 /// What authenticated peers and strangers can make a node send.
 @Suite(.serialized, .timeLimit(.minutes(2))) @NetworkActor struct HostilePeerTests {

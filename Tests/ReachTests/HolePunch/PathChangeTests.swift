@@ -1,7 +1,7 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
-import QUIC
 import Testing
 
 @testable import DeP2PSessions

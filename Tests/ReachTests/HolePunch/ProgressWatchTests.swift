@@ -1,4 +1,4 @@
-import QUIC
+import DeP2PQUIC
 import Testing
 
 @testable import DeP2PReach

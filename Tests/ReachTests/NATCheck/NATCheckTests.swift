@@ -1,8 +1,8 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSimulation
-import Identity
-import QUIC
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PReach

@@ -1,6 +1,6 @@
-import Identity
-import QUIC
-import TestSupport
+import DeP2PIdentity
+import DeP2PQUIC
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PReach

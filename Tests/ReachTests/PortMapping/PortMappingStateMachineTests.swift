@@ -1,6 +1,6 @@
+import DeP2PIdentity
 import DeP2PReactor
-import Identity
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PReach

@@ -1,7 +1,7 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
-import Identity
-import QUIC
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PReach

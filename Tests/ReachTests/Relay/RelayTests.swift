@@ -1,9 +1,9 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
+import DeP2PSessionTestSupport
 import DeP2PSimulation
-import Identity
-import QUIC
-import SessionTestSupport
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PReach

@@ -1,5 +1,5 @@
-import Identity
-import SessionTestSupport
+import DeP2PIdentity
+import DeP2PSessionTestSupport
 import Testing
 
 @testable import DeP2PReach

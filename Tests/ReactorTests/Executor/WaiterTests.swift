@@ -1,5 +1,5 @@
 import DeP2PSimulation
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PReactor

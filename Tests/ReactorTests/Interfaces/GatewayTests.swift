@@ -1,5 +1,5 @@
-import Identity
-import TestSupport
+import DeP2PIdentity
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PReactor

@@ -1,4 +1,4 @@
-import Identity
+import DeP2PIdentity
 import Testing
 
 @testable import DeP2PReactor

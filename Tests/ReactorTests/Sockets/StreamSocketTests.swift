@@ -1,6 +1,6 @@
+import DeP2PIdentity
+import DeP2PTestSupport
 import Glibc
-import Identity
-import TestSupport
 import Testing
 
 @testable import DeP2PReactor

@@ -1,5 +1,5 @@
+import DeP2PTestSupport
 import Glibc
-import TestSupport
 import Testing
 
 @testable import DeP2PReactor

@@ -1,10 +1,10 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
-import Identity
-import QUIC
-import TestSupport
+import DeP2PTestSupport
 import Testing
 
-@testable import RealmLayer
+@testable import DeP2PRealm
 
 @Suite struct AdmissionBackoffTests {
     private func at(_ seconds: UInt64) -> NetworkInstant { NetworkInstant(nanoseconds: seconds * 1_000_000_000) }

@@ -1,8 +1,8 @@
-import Identity
-import SessionTestSupport
+import DeP2PIdentity
+import DeP2PSessionTestSupport
 import Testing
 
-@testable import RealmLayer
+@testable import DeP2PRealm
 
 @Suite struct AdmissionStateMachineTests {
     private let nodes = (0..<3).map { _ in IdentityKey.generate().nodeID }

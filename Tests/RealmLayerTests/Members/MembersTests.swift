@@ -1,9 +1,9 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSessions
-import Identity
 import Testing
 
-@testable import RealmLayer
+@testable import DeP2PRealm
 
 @Suite struct MembersTests {
     private let now = NetworkInstant(nanoseconds: 1)

@@ -1,7 +1,7 @@
+import DeP2PIdentity
 import DeP2PReactor
-import Identity
-import SessionTestSupport
-import TestSupport
+import DeP2PSessionTestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PSessions

@@ -1,8 +1,8 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
-import Identity
-import QUIC
-import SessionTestSupport
-import TestSupport
+import DeP2PSessionTestSupport
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PSessions

@@ -1,7 +1,7 @@
+import DeP2PIdentity
 import DeP2PReactor
+import DeP2PSessionTestSupport
 import DeP2PSimulation
-import Identity
-import SessionTestSupport
 import Testing
 
 @testable import DeP2PSessions

@@ -1,5 +1,5 @@
+import DeP2PIdentity
 import DeP2PReactor
-import Identity
 import Testing
 
 @testable import DeP2PSessions

@@ -1,6 +1,6 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PStorage
-import Identity
 import Testing
 
 @testable import DeP2PSessions

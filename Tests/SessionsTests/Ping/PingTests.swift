@@ -1,10 +1,10 @@
+import DeP2PIdentity
+import DeP2PQUIC
 import DeP2PReactor
+import DeP2PSessionTestSupport
 import DeP2PSimulation
-import Identity
-import QUIC
-import SessionTestSupport
+import DeP2PWire
 import Testing
-import Wire
 
 @testable import DeP2PSessions
 

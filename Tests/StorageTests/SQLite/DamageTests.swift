@@ -1,5 +1,5 @@
+import DeP2PSessionTestSupport
 import Foundation
-import SessionTestSupport
 import Testing
 
 @testable import DeP2PStorage

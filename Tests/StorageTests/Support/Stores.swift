@@ -1,7 +1,7 @@
 import DeP2PStorage
+import DeP2PTestSupport
 import Foundation
 import Synchronization
-import TestSupport
 
 @testable import DeP2PStorage
 

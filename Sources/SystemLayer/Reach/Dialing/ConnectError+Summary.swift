@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PSessions
-internal import Identity
 
 extension ConnectError {
     /// What to make of attempts none of which connected.

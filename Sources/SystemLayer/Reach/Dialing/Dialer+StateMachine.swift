@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
 
 /// Happy eyeballs over direct addresses (RFC 8305), with TCP and paths through relays soon behind them: pure.
 ///

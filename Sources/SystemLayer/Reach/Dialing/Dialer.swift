@@ -1,8 +1,8 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 public import DeP2PReactor
 public import DeP2PSessions
 internal import Glibc
-internal import Identity
-internal import QUIC
 
 /// A connection through a relay.
 struct RelayedConnection {

@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
 internal import Glibc
-internal import Identity
 
 /// Turns host names into addresses with the system's resolver.
 @NetworkActor

@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 /// Relays to go through, each with all the ways to it that are known.
 struct RelayWays {

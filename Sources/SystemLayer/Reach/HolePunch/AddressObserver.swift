@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
-internal import QUIC
 
 /// Asks relays and other STUN servers how they see the socket that QUIC uses.
 @NetworkActor

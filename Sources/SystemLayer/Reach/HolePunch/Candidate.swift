@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// An address, or a run of ports of one, at which a node may be reached straight.
 struct Candidate: Hashable, Sendable {

@@ -1,10 +1,10 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
+internal import DeP2PWire
 internal import FoundationEssentials
-internal import Identity
-internal import QUIC
 internal import SwiftProtobuf
-internal import Wire
 
 /// The messages of /dep2p/sys/holepunch/1.0.0.
 enum HolePunchMessage: Equatable {

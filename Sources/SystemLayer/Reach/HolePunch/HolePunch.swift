@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
 public import DeP2PSessions
-public import Identity
-public import QUIC
 
 /// Gets relayed connections onto straight paths, and back when these die (the manner of libp2p's DCUtR, with datagrams
 /// of our own beside QUIC in place of connection attempts).

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// What the addresses under which observers see a socket tell about its NAT: pure.
 struct PortPrediction {

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// How many datagrams may go to addresses that have not answered yet, over all connections together: pure.
 ///

@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
-internal import Identity
-internal import QUIC
 
 /// A path probe or its answer: a datagram beside QUIC, authenticated by keys of one connection.
 ///

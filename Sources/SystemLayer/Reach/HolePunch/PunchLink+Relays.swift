@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
-internal import QUIC
 
 /// Back to a relay: the one that carried the connection before, or another.
 extension PunchLink {

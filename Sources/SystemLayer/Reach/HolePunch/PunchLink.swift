@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
-internal import QUIC
 
 /// One connection's hole punching: carries out what ``PathKeeper`` (on the client's side) and ``ProbeMachine`` decide.
 @NetworkActor

@@ -1,6 +1,6 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
-public import Identity
-public import QUIC
 
 /// Opens a socket for single datagrams, bound to an address whose port may be 0 for a free one.
 public typealias OpenChannel = @NetworkActor (SocketAddress) throws -> any DatagramChannel

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// What observations say about a NAT: pure functions, each `nil` where they do not suffice.
 enum NATBehaviour {

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// What each test sends.
 extension NATCheckStateMachine {

@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 public import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
 
 /// The tests of RFC 5780 over one address family, with any number of observers.
 ///

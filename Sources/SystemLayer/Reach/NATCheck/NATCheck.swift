@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// Asks observers what this network allows: the shell around ``NATCheckStateMachine``, one for each address family.
 @NetworkActor

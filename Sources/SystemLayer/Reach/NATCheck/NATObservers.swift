@@ -1,6 +1,6 @@
+public import DeP2PIdentity
 public import DeP2PReactor
 internal import DeP2PSessions
-public import Identity
 
 /// Where addresses lead to: what a NAT check asks, over UDP and, when that is silent, over TCP.
 public struct NATObservers: Equatable, Sendable {

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 public import DeP2PReactor
-internal import Identity
 
 /// A STUN attribute: those of RFC 8489 and RFC 5780 that a Binding needs, every other one as raw bytes.
 public enum STUNAttribute: Equatable, Sendable {

@@ -1,5 +1,5 @@
 internal import CZlib
-internal import Identity
+internal import DeP2PIdentity
 
 /// The FINGERPRINT attribute (RFC 8489 section 14.7): CRC-32 of the message, XORed with "STUN".
 enum STUNFingerprint {

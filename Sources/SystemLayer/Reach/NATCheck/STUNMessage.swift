@@ -1,4 +1,4 @@
-internal import Identity
+internal import DeP2PIdentity
 
 /// A STUN message (RFC 8489 section 5): what is on the wire, checked and bounded.
 public struct STUNMessage: Equatable, Sendable {

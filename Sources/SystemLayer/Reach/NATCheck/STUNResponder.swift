@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 public import DeP2PReactor
-internal import Identity
 
 /// Answers STUN Binding requests (RFC 8489 section 6.3.1, RFC 5780 section 6). Pure: the shell sends what it returns.
 ///

@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
-internal import Identity
-public import QUIC
 
 /// STUN on a node's own sockets: answers Binding requests, and hands answers and indications to who waits for them.
 @NetworkActor

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// Whether TCP leads somewhere where UDP does not, and whether it is the server that answers there.
 ///

@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// What this machine's place in the network depends on: its addresses, and where it sends everything else.
 public struct NetworkSnapshot: Hashable, Sendable {

@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 public import DeP2PReactor
 internal import Glibc
-internal import Identity
 
 extension Gateway {
     /// Where PCP and NAT-PMP are spoken. A link-local address needs its interface.

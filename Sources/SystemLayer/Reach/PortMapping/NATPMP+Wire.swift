@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// NAT Port Mapping Protocol messages (RFC 6886): the external address, and UDP mappings.
 public enum NATPMP {

@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// Port Control Protocol messages (RFC 6887): MAP for UDP, and ANNOUNCE.
 public enum PCP {

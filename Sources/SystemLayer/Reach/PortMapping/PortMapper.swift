@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+internal import DeP2PQUIC
 public import DeP2PReactor
 internal import Glibc
-public import Identity
-internal import QUIC
 
 /// Keeps one UDP port open on this network's gateway: the shell around ``PortMappingStateMachine``.
 ///

@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// A port of this machine that its gateway opened to the world.
 public struct PortMapping: Equatable, Sendable {

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 public import DeP2PReactor
-internal import Identity
 
 /// Asks the gateway which port mapping protocols it speaks, without mapping anything.
 @NetworkActor

@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// Keeps a node's ports open on the gateways of both families: a ``PortMapper`` each.
 ///

@@ -1,5 +1,5 @@
 internal import CMiniUPnPc
-public import Identity
+public import DeP2PIdentity
 
 /// An Internet gateway that speaks UPnP, through miniupnpc. Every call blocks: call through `offload`.
 public final class UPnPGateway: @unchecked Sendable {

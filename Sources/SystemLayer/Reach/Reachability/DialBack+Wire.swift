@@ -1,8 +1,8 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
+internal import DeP2PWire
 internal import FoundationEssentials
-internal import Identity
 internal import SwiftProtobuf
-internal import Wire
 
 /// One port of the asker's address to be tried.
 struct DialBackProbe: Equatable {

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// How often a node dials back: pure. What it sends is a few small datagrams for one request over an authenticated
 /// connection, to that connection's own address; the limits keep it no more than that.

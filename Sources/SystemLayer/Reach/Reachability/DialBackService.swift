@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 public import DeP2PReactor
 public import DeP2PSessions
-internal import Identity
-internal import QUIC
 
 /// Dials others back: /dep2p/sys/autonat/1.0.0, the side that is asked.
 ///

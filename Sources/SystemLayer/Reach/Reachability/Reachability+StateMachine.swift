@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// Which of a node's addresses others can reach, by what the nodes say that were asked to dial back: pure.
 ///

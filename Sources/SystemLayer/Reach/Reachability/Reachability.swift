@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+internal import DeP2PQUIC
 public import DeP2PReactor
 public import DeP2PSessions
-public import Identity
-internal import QUIC
 
 /// Finds out which of this node's addresses others can reach: asks nodes that it is connected to, to dial back.
 ///

@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
-internal import Identity
-internal import QUIC
 
 /// A relay's circuits, and which of them gives way when a limit is met: pure.
 ///

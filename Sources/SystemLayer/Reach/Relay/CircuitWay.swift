@@ -1,6 +1,6 @@
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import QUIC
 
 /// A circuit that this node asked a relay for, and the stream that stands for it.
 @NetworkActor

@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
-internal import QUIC
 
 /// The circuits that relays have brought to this node: which of them are of use.
 ///

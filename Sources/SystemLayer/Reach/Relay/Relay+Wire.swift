@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+internal import DeP2PWire
 internal import FoundationEssentials
-internal import Identity
 internal import SwiftProtobuf
-internal import Wire
 
 /// A circuit as a relay grants it to one side.
 struct CircuitGrant: Equatable {

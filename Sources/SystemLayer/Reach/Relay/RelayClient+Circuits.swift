@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 public import DeP2PSessions
-public import Identity
-internal import QUIC
 
 /// Circuits through relays: those that this node asks for, and those that are brought to it.
 extension RelayClient {

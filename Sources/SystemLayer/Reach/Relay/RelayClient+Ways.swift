@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import Identity
 
 /// Several ways to one relay: learned from it, and chosen anew when UDP works again.
 extension RelayClient {

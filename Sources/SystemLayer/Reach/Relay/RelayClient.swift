@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
 public import DeP2PSessions
-public import Identity
-public import QUIC
 
 /// A node's use of relays: keeps its reservations, makes circuits to others, takes those made to it.
 ///

@@ -1,6 +1,6 @@
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
-internal import QUIC
 
 /// The door of /dep2p/sys/relay/1.0.0: what a stream is about follows from its first message.
 @NetworkActor

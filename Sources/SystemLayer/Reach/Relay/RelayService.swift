@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
 public import DeP2PSessions
-public import Identity
-public import QUIC
 
 /// A relay: grants reservations and circuits, and has QUIC's forwarder pass their frames on.
 ///

@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import Glibc
-internal import Identity
 
 /// Names the network that this machine is in, without saying which it is: a hash over its gateways.
 enum NetworkFingerprint {

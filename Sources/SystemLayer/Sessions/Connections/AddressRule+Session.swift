@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 internal import DeP2PReactor
-internal import QUIC
 
 extension AddressRule {
     /// What the word of a session's peer is worth now.

@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// Why a node could not be reached: one sentence why, one what to do, and every attempt.
 public struct ConnectError: Error, Sendable, CustomStringConvertible {

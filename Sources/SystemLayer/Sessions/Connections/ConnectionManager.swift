@@ -1,6 +1,6 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
-internal import Identity
-internal import QUIC
 
 /// Which sessions a node keeps when there are too many: pure.
 ///

@@ -1,5 +1,5 @@
+public import DeP2PIdentity
 public import DeP2PReactor
-public import Identity
 
 /// A node's sessions: dials them, accepts them, keeps their number within the limits.
 @NetworkActor

@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// Who to connect to: a NodeID, addresses, or both.
 public struct DialTarget: Hashable, Sendable {

@@ -1,6 +1,6 @@
+internal import DeP2PQUIC
 internal import DeP2PReactor
-internal import QUIC
-internal import Wire
+internal import DeP2PWire
 
 /// The pipeline of one stream that the peer opened: negotiate within the deadline, check the gate, run the handler.
 @NetworkActor

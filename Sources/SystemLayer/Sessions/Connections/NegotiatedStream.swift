@@ -1,7 +1,7 @@
+internal import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
-internal import Identity
-public import QUIC
-internal import Wire
+internal import DeP2PWire
 
 /// A stream that speaks one protocol, over one whose ends have still to say so.
 ///

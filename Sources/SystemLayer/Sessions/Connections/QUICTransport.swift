@@ -1,6 +1,6 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
-public import Identity
-public import QUIC
 
 /// QUIC's endpoint as the floors above see it.
 @NetworkActor

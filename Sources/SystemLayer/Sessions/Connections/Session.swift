@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+public import DeP2PQUIC
 public import DeP2PReactor
-public import Identity
-public import QUIC
-internal import Wire
+internal import DeP2PWire
 
 /// One authenticated connection to one node, as the protocols see it.
 ///

@@ -1,6 +1,6 @@
+internal import DeP2PQUIC
 public import DeP2PReactor
-internal import QUIC
-internal import Wire
+internal import DeP2PWire
 
 /// Why a stream of a session could not be opened or used.
 public struct SessionError: Error, Equatable, Sendable, CustomStringConvertible {

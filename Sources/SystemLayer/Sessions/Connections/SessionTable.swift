@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// Which sessions a node has, and which of several with one node is used: pure.
 ///

@@ -1,5 +1,5 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
-internal import Identity
 
 /// Identify push (libp2p/specs identify): who is connected hears at once that a node's addresses have changed.
 extension Identify {

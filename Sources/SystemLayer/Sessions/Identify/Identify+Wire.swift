@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+internal import DeP2PWire
 internal import FoundationEssentials
-public import Identity
 internal import SwiftProtobuf
-internal import Wire
 
 /// What a peer says of itself, as far as it could be checked.
 public struct PeerInformation: Hashable, Sendable {

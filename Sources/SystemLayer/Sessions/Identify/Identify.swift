@@ -1,7 +1,7 @@
+public import DeP2PIdentity
+internal import DeP2PQUIC
 public import DeP2PReactor
-public import Identity
-internal import QUIC
-internal import Wire
+internal import DeP2PWire
 
 /// libp2p identify: who the peer is, what it speaks and how it sees us (libp2p/specs identify).
 @NetworkActor

@@ -1,6 +1,6 @@
+package import DeP2PIdentity
 public import DeP2PReactor
 package import DeP2PStorage
-package import Identity
 
 /// Numbers the records that a node signs: the wall clock in milliseconds, and never one that is not above all before it,
 /// also those of earlier runs, when the clock was set back meanwhile.

@@ -1,4 +1,4 @@
-public import Identity
+public import DeP2PIdentity
 
 /// Where nodes have said that they are, in their own signed records: pure.
 ///

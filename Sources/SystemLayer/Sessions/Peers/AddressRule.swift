@@ -1,6 +1,6 @@
+public import DeP2PIdentity
+internal import DeP2PQUIC
 public import DeP2PReactor
-public import Identity
-internal import QUIC
 
 /// Which addresses that others name may be dialled or probed, and which own ones they are told: pure, and the only such
 /// rule that there is.

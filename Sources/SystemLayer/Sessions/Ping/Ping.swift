@@ -1,5 +1,5 @@
+internal import DeP2PQUIC
 public import DeP2PReactor
-internal import QUIC
 
 /// libp2p ping: 32 random bytes echoed, repeatedly on one stream (libp2p/specs ping).
 @NetworkActor

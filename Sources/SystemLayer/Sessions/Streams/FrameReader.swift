@@ -1,6 +1,6 @@
+public import DeP2PQUIC
 public import DeP2PReactor
-public import QUIC
-internal import Wire
+internal import DeP2PWire
 
 /// Reads length-delimited frames from a stream, and hands on what follows them as raw bytes.
 ///

@@ -1,5 +1,5 @@
+public import DeP2PQUIC
 public import DeP2PReactor
-public import QUIC
 
 /// Resets a stream on which nothing has happened for a while.
 @NetworkActor
