@@ -23,7 +23,7 @@ said=$(swift build --package-path "$top" --product protoc-gen-swift 2>&1) || {
 plugin=$(swift build --package-path "$top" --show-bin-path)/protoc-gen-swift
 
 cd "$top/Sources/Wire/Protos"
-protoc --plugin="$plugin" --swift_opt=Visibility=Public --swift_opt=UseAccessLevelOnImports=true \
+protoc --plugin="$plugin" --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true \
     --swift_out="$target" ./*.proto
 
 if [ "${1:-}" = --check ]; then

@@ -2,15 +2,15 @@ internal import DeP2PApp
 internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PRealm
-public import DeP2PSessions
+package import DeP2PSessions
 
 /// What went wrong, for an application: a code to act on, a sentence why, what to do, and every attempt to connect.
-public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
+package struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Open: a transfer's codes travel under their own names.
-    public struct Code: RawRepresentable, Hashable, Sendable {
-        public let rawValue: String
+    package struct Code: RawRepresentable, Hashable, Sendable {
+        package let rawValue: String
 
-        public init(rawValue: String) {
+        package init(rawValue: String) {
             self.rawValue = rawValue
         }
 
@@ -27,14 +27,14 @@ public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    public let code: Code
+    package let code: Code
     /// One sentence, lower case, without a full stop. May quote remote text: escape it before it meets a terminal.
-    public let message: String
-    public let hint: String?
-    public let attempts: [ConnectAttempt]
-    public let underlying: (any Error)?
+    package let message: String
+    package let hint: String?
+    package let attempts: [ConnectAttempt]
+    package let underlying: (any Error)?
 
-    public init(
+    package init(
         _ code: Code, _ message: String, hint: String? = nil, attempts: [ConnectAttempt] = [],
         underlying: (any Error)? = nil
     ) {
@@ -45,48 +45,48 @@ public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
         self.underlying = underlying
     }
 
-    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-    public var description: String { message }
+    package var description: String { message }
 }
 
 extension DeP2PError.Code {
     // Connecting
-    public static let noAddress = Self(.noAddress)
-    public static let nameUnknown = Self(.nameUnknown)
-    public static let resolverFailed = Self(.resolverFailed)
-    public static let timeout = Self(.timeout)
-    public static let refused = Self(.refused)
-    public static let unreachable = Self(.unreachable)
-    public static let wrongPeer = Self(.wrongPeer)
-    public static let handshakeFailed = Self(.handshakeFailed)
-    public static let dialledSelf = Self(.dialledSelf)
-    public static let udpBlocked = Self(.udpBlocked)
-    public static let relayRefused = Self(.relayRefused)
-    public static let peerOffline = Self(.peerOffline)
+    package static let noAddress = Self(.noAddress)
+    package static let nameUnknown = Self(.nameUnknown)
+    package static let resolverFailed = Self(.resolverFailed)
+    package static let timeout = Self(.timeout)
+    package static let refused = Self(.refused)
+    package static let unreachable = Self(.unreachable)
+    package static let wrongPeer = Self(.wrongPeer)
+    package static let handshakeFailed = Self(.handshakeFailed)
+    package static let dialledSelf = Self(.dialledSelf)
+    package static let udpBlocked = Self(.udpBlocked)
+    package static let relayRefused = Self(.relayRefused)
+    package static let peerOffline = Self(.peerOffline)
     // Realm
-    public static let notMember = Self(.notMember)
-    public static let alreadyInRealm = Self(.alreadyInRealm)
-    public static let realmRefused = Self(.realmRefused)
+    package static let notMember = Self(.notMember)
+    package static let alreadyInRealm = Self(.alreadyInRealm)
+    package static let realmRefused = Self(.realmRefused)
     // Messages and streams
-    public static let tooLarge = Self(.tooLarge)
-    public static let unknownProtocol = Self(.unknownProtocol)
-    public static let handlerFailed = Self(.handlerFailed)
-    public static let invalidName = Self(.invalidName)
-    public static let busy = Self(.busy)
-    public static let protocolViolation = Self(.protocolViolation)
-    public static let unsupported = Self(.unsupported)
+    package static let tooLarge = Self(.tooLarge)
+    package static let unknownProtocol = Self(.unknownProtocol)
+    package static let handlerFailed = Self(.handlerFailed)
+    package static let invalidName = Self(.invalidName)
+    package static let busy = Self(.busy)
+    package static let protocolViolation = Self(.protocolViolation)
+    package static let unsupported = Self(.unsupported)
     // This node
-    public static let addressInUse = Self(.addressInUse)
-    public static let cannotListen = Self(.cannotListen)
-    public static let limit = Self(.limit)
-    public static let cancelled = Self(.cancelled)
-    public static let internalError = Self(.internalError)
+    package static let addressInUse = Self(.addressInUse)
+    package static let cannotListen = Self(.cannotListen)
+    package static let limit = Self(.limit)
+    package static let cancelled = Self(.cancelled)
+    package static let internalError = Self(.internalError)
 }
 
 extension DeP2PError {
     /// The one place where the floors' errors become the façade's.
-    public init(_ error: any Error) {
+    package init(_ error: any Error) {
         switch error {
         case let error as DeP2PError: self = error
         case let error as ConnectError: self.init(error)

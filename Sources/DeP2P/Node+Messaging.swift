@@ -1,10 +1,10 @@
-public import DeP2PApp
+package import DeP2PApp
 internal import DeP2PQUIC
-public import DeP2PSessions
+package import DeP2PSessions
 
 extension Node {
     /// The protocol of messages that name none.
-    public nonisolated static let defaultProtocol = "message"
+    package nonisolated static let defaultProtocol = "message"
 
     /// Sends `body` to a member and waits until its handler has taken it.
     ///
@@ -14,7 +14,7 @@ extension Node {
     /// - Returns: the reply; `nil` for a plain receipt.
     /// - Throws: ``DeP2PError``.
     @discardableResult
-    public func send(
+    package func send(
         _ body: [UInt8], to target: DialTarget, protocol name: String = Node.defaultProtocol, timeout: Duration? = nil
     ) async throws(DeP2PError) -> [UInt8]? {
         let session = try await connectMember(target, timeout: timeout)
@@ -23,7 +23,7 @@ extension Node {
 
     /// Sends a text; as ``send(_:to:protocol:timeout:)-([UInt8],_,_,_)``.
     @discardableResult
-    public func send(
+    package func send(
         _ text: String, to target: DialTarget, protocol name: String = Node.defaultProtocol, timeout: Duration? = nil
     ) async throws(DeP2PError) -> [UInt8]? {
         try await send(Array(text.utf8), to: target, protocol: name, timeout: timeout)
@@ -32,7 +32,7 @@ extension Node {
     /// Sends on an admitted session that is open.
     ///
     /// - Throws: ``DeP2PError``.
-    public func send(
+    package func send(
         _ body: [UInt8], on session: Session, protocol name: String = Node.defaultProtocol, timeout: Duration? = nil
     ) async throws(DeP2PError) -> [UInt8]? {
         do {
@@ -47,7 +47,7 @@ extension Node {
     /// The handler starts on the network thread, so that a message costs no thread switch: what computes or blocks for
     /// long belongs elsewhere, on an actor of the application's own or in `offload`.
     /// - Throws: ``DeP2PError`` `invalidName` or `limit`.
-    public func onMessage(
+    package func onMessage(
         _ name: String = Node.defaultProtocol, handler: @escaping @Sendable (IncomingMessage) async throws -> [UInt8]?
     ) throws(DeP2PError) {
         do {
@@ -58,7 +58,7 @@ extension Node {
     }
 
     /// Handles messages of every protocol that has no handler of its own.
-    public func onAnyMessage(handler: @escaping @Sendable (IncomingMessage) async throws -> [UInt8]?) {
+    package func onAnyMessage(handler: @escaping @Sendable (IncomingMessage) async throws -> [UInt8]?) {
         messaging.registerFallback { message in try await handler(message) }
     }
 }

@@ -1,6 +1,6 @@
-public import DeP2PReach
+package import DeP2PReach
 
 extension Node {
     /// The ports that gateways keep open for this node.
-    public var portMappings: [PortMapping] { own.mappings?.mappings ?? [] }
+    package var portMappings: [PortMapping] { own.mappings?.mappings ?? [] }
 }

@@ -1,6 +1,6 @@
-public import DeP2PReach
+package import DeP2PReach
 
 extension Node {
     /// Whether others reach this node straight, as far as nodes that dialled back have found out.
-    public var reachability: Reachability.State { own.reachability.state }
+    package var reachability: Reachability.State { own.reachability.state }
 }

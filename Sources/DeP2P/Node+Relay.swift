@@ -1,11 +1,11 @@
-public import DeP2PIdentity
-public import DeP2PReach
+package import DeP2PIdentity
+package import DeP2PReach
 internal import DeP2PReactor
 internal import DeP2PSessions
 
 extension Node {
     /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
-    public func relays(of nodeID: NodeID) -> [Address] { connections.relays(of: nodeID) }
+    package func relays(of nodeID: NodeID) -> [Address] { connections.relays(of: nodeID) }
 
     /// The target with every way to it that is known and allowed: its addresses, what was learned, and this node's
     /// own relays last.
@@ -23,15 +23,15 @@ extension Node {
     }
 
     /// The reservations with relays that stand, best first.
-    public var relayReservations: [RelayClient.Standing] { relays.standing }
+    package var relayReservations: [RelayClient.Standing] { relays.standing }
 
     /// Takes circuits that relays bring only from nodes that `accepts` admits.
-    public func acceptCircuits(from accepts: @escaping @NetworkActor (NodeID) -> Bool) { relays.accepts = accepts }
+    package func acceptCircuits(from accepts: @escaping @NetworkActor (NodeID) -> Bool) { relays.accepts = accepts }
 
     /// Waits until a reservation stands.
     ///
     /// - Returns: whether one does; false after `timeout`, and at once when no relay is configured.
-    public func waitForRelay(timeout: Duration) async -> Bool {
+    package func waitForRelay(timeout: Duration) async -> Bool {
         let deadline = clock.now.advanced(by: timeout)
         while relays.isTrying, relays.standing.isEmpty, clock.now < deadline {
             do { try await clock.sleep(for: .milliseconds(5)) } catch { return false }

@@ -4,8 +4,8 @@ internal import DeP2PSessions
 internal import DeP2PStorage
 
 /// Something a user should know of what a node remembers between runs.
-public struct StorageNotice: Hashable, Sendable {
-    public enum Kind: String, Hashable, Sendable {
+package struct StorageNotice: Hashable, Sendable {
+    package enum Kind: String, Hashable, Sendable {
         /// What is new is remembered for this run only.
         case memoryOnly = "memory-only"
         /// It is kept again.
@@ -14,14 +14,14 @@ public struct StorageNotice: Hashable, Sendable {
         case startedAnew = "started-anew"
     }
 
-    public let kind: Kind
+    package let kind: Kind
     /// What stands against keeping it: `full`, `readOnly`, `noPermission`, `newerVersion`, `otherApplication`, `notAFile`,
     /// `damaged`, `busy` or `system`; `nil` when nothing does.
-    public let reason: String?
+    package let reason: String?
     /// The file.
-    public let path: String?
+    package let path: String?
     /// A sentence for people.
-    public let message: String
+    package let message: String
 }
 
 extension Node {

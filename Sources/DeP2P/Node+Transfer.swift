@@ -1,6 +1,6 @@
-public import DeP2PApp
+package import DeP2PApp
 internal import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PSessions
 
 extension Node {
     /// Sends files, folders or a stream to a member; returns when the receiver has verified everything.
@@ -12,7 +12,7 @@ extension Node {
     /// - Throws: ``DeP2PError``; for what the transfer itself failed with, its code is that of the `TransferError`,
     ///   which is the underlying error.
     @discardableResult
-    public func send(
+    package func send(
         _ source: SendSource, to target: DialTarget, timeout: Duration? = nil,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws(DeP2PError) -> TransferSummary {
@@ -24,7 +24,7 @@ extension Node {
     ///
     /// - Throws: ``DeP2PError``.
     @discardableResult
-    public func send(
+    package func send(
         _ source: SendSource, on session: Session,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws(DeP2PError) -> TransferSummary {
@@ -49,7 +49,7 @@ extension Node {
     ///
     /// - Throws: ``DeP2PError``; `notFound` or `fileAccess` before anything is sent.
     @discardableResult
-    public func send(files paths: [String], to target: DialTarget) async throws(DeP2PError) -> TransferSummary {
+    package func send(files paths: [String], to target: DialTarget) async throws(DeP2PError) -> TransferSummary {
         let source: SendSource
         do { source = try await offload { try SendSource(paths: paths) } } catch { throw DeP2PError(error) }
         return try await send(source, to: target)
@@ -62,7 +62,7 @@ extension Node {
     ///   - limits: how many at once; `nil` takes the preset's. Into a descriptor it is one.
     ///   - events: each transfer's events, with its id and sender; called on the network thread.
     ///   - completion: each transfer's end, those that were refused included.
-    public func receiveTransfers(
+    package func receiveTransfers(
         to destination: TransferReceiver.Destination, policy: ReceivePolicy = ReceivePolicy(),
         limits: TransferQueueLimits? = nil,
         events: @escaping @NetworkActor @Sendable (TransferEvent, IncomingTransfer) -> Void = { _, _ in },
@@ -87,7 +87,7 @@ extension Node {
     }
 
     /// Takes no more transfers; those under way go on.
-    public func stopReceivingTransfers() { connections.registry.unregister(Transfer.protocolID) }
+    package func stopReceivingTransfers() { connections.registry.unregister(Transfer.protocolID) }
 }
 
 extension NodeEvent.TransferSubject {

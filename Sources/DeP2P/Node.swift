@@ -1,10 +1,10 @@
-public import DeP2PApp
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReach
-public import DeP2PReactor
-public import DeP2PRealm
-public import DeP2PSessions
+package import DeP2PApp
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReach
+package import DeP2PReactor
+package import DeP2PRealm
+package import DeP2PSessions
 internal import DeP2PStorage
 
 /// A node: it has an identity, listens, joins a realm, and reaches other nodes by their NodeID.
@@ -17,19 +17,19 @@ internal import DeP2PStorage
 ///
 /// States: started → stopped. Every method may be called from any task; they run on the network thread.
 @NetworkActor
-public final class Node {
+package final class Node {
     /// How long a stopping node waits for streams to end.
-    public nonisolated static let defaultGrace = Duration.seconds(2)
+    package nonisolated static let defaultGrace = Duration.seconds(2)
 
-    public nonisolated let nodeID: NodeID
-    public let realm: Realm
-    public let connections: Connections
-    public let messaging: Messaging
-    public let streams: AppStreams
-    public let clock: any NetworkClock
+    package nonisolated let nodeID: NodeID
+    package let realm: Realm
+    package let connections: Connections
+    package let messaging: Messaging
+    package let streams: AppStreams
+    package let clock: any NetworkClock
     let relays: RelayClient
     /// Serves others, when this node is a relay.
-    public let relayService: RelayService?
+    package let relayService: RelayService?
     let endpoint: Endpoint
     let storage: any Storage
     let notices: StorageNotices
@@ -50,7 +50,7 @@ public final class Node {
     /// Starts a node: its sockets are bound when this returns.
     ///
     /// - Throws: ``DeP2PError`` `addressInUse` or `cannotListen`.
-    public static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
+    package static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
     {
         do {
             var configuration = configuration
@@ -72,7 +72,7 @@ public final class Node {
     ///   - open: opens further sockets; without it the node has that one driver only.
     ///   - isSystem: whether all of these are the system's, which has gateways and routes too.
     /// - Throws: `QUICError` when the identity yields no certificate.
-    public init(
+    package init(
         _ configuration: NodeConfiguration, driver: any PacketDriver, listener: TCPListener? = nil,
         clock: any NetworkClock, open: OpenChannel? = nil, isSystem: Bool = false
     ) throws {
@@ -123,15 +123,15 @@ public final class Node {
     // MARK: Addresses
 
     /// Where others may reach this node, best first, each with `/p2p/` and its NodeID; those through relays last.
-    public var addresses: [Address] {
+    package var addresses: [Address] {
         own.direct.map { $0.with(nodeID: nodeID) } + own.relayed
     }
 
     /// The bound sockets; wildcards stay wildcards.
-    public var localAddresses: [SocketAddress] { endpoint.localAddresses }
+    package var localAddresses: [SocketAddress] { endpoint.localAddresses }
 
     /// Remembers where a node is: a multiaddr that ends in `/p2p/ID`.
-    public func learn(_ address: Address) {
+    package func learn(_ address: Address) {
         guard let nodeID = address.nodeID else { return }
         var known = knownPeers[nodeID] ?? []
         guard !known.contains(address), known.count < connections.limits.candidates else { return }
@@ -142,12 +142,12 @@ public final class Node {
     // MARK: Realm
 
     /// The realm that the node is in.
-    public var realmID: RealmID? { realm.id }
+    package var realmID: RealmID? { realm.id }
 
     /// Enters a realm.
     ///
     /// - Throws: ``DeP2PError`` `alreadyInRealm`.
-    public func join(_ key: RealmKey) throws(DeP2PError) {
+    package func join(_ key: RealmKey) throws(DeP2PError) {
         do throws(RealmError) { try realm.join(key) } catch { throw DeP2PError(error) }
         // A relay of the realm may have refused this node before.
         relays.retry()
@@ -156,7 +156,7 @@ public final class Node {
     /// Leaves the realm: says goodbye to its members, closes their streams, forgets them.
     ///
     /// - Throws: ``DeP2PError`` `notMember`.
-    public func leaveRealm() throws(DeP2PError) {
+    package func leaveRealm() throws(DeP2PError) {
         do throws(RealmError) { try realm.leave() } catch { throw DeP2PError(error) }
     }
 
@@ -166,7 +166,7 @@ public final class Node {
     ///
     /// - Parameter timeout: for the whole connect; `nil` takes the preset's.
     /// - Throws: ``DeP2PError`` with every attempt.
-    public func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
+    package func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
         let known = target.nodeID.map { (knownPeers[$0] ?? []) + connections.learnedAddresses(of: $0) } ?? []
         let target = ways(to: target, known: known)
         do { return try await connections.connect(to: target, timeout: timeout) } catch { throw DeP2PError(error) }
@@ -175,7 +175,7 @@ public final class Node {
     /// As ``connect(to:timeout:)``, and both nodes have proven the realm key to each other.
     ///
     /// - Throws: ``DeP2PError``; `realmRefused` when the other node is not in this realm.
-    public func connectMember(_ target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
+    package func connectMember(_ target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
         guard realmID != nil else {
             throw DeP2PError(.notMember, "this node is in no realm", hint: "join a realm with its key")
         }
@@ -187,14 +187,14 @@ public final class Node {
     /// Opens a stream to ping a session's peer on; dep2p and libp2p nodes answer.
     ///
     /// - Throws: ``DeP2PError`` `unsupported` when it knows no ping.
-    public func ping(_ session: Session) async throws(DeP2PError) -> Pinger {
+    package func ping(_ session: Session) async throws(DeP2PError) -> Pinger {
         do { return try await Ping.open(session) } catch { throw DeP2PError(error) }
     }
 
     /// Asks a session's peer who it is.
     ///
     /// - Throws: ``DeP2PError``.
-    public func identify(_ session: Session) async throws(DeP2PError) -> PeerInformation {
+    package func identify(_ session: Session) async throws(DeP2PError) -> PeerInformation {
         do { return try await Identify.ask(session) } catch { throw DeP2PError(error) }
     }
 
@@ -202,7 +202,7 @@ public final class Node {
 
     /// Stops the node: lets streams end within `grace`, says goodbye on every connection, closes the sockets. In a task
     /// that is cancelled it waits for nothing.
-    public func stop(grace: Duration = Node.defaultGrace) async {
+    package func stop(grace: Duration = Node.defaultGrace) async {
         guard !isStopped else { return }
         isStopped = true
         for part in parts.reversed() { part.willStop(within: grace) }

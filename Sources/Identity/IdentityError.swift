@@ -1,6 +1,6 @@
 /// What was wrong with a key, an identifier, an address, a signed record or a key file. Equal by code.
-public struct IdentityError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: String, Sendable, CaseIterable {
+package struct IdentityError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable, CaseIterable {
         // Identifiers and addresses
         case malformedNodeID
         case malformedPublicKey
@@ -33,24 +33,24 @@ public struct IdentityError: Error, Equatable, Sendable, CustomStringConvertible
         case systemCall
     }
 
-    public let code: Code
+    package let code: Code
     /// One sentence, lower case, no full stop. May quote input: escape it before it reaches a terminal.
-    public let message: String
+    package let message: String
     /// What the user can do about it, when there is something.
-    public let hint: String?
+    package let hint: String?
     /// The `errno` of the system call that failed, when one did.
-    public let systemError: Int32?
+    package let systemError: Int32?
 
-    public init(_ code: Code, _ message: String, hint: String? = nil, systemError: Int32? = nil) {
+    package init(_ code: Code, _ message: String, hint: String? = nil, systemError: Int32? = nil) {
         self.code = code
         self.message = message
         self.hint = hint
         self.systemError = systemError
     }
 
-    public var description: String { message }
+    package var description: String { message }
 
-    public static func == (left: IdentityError, right: IdentityError) -> Bool {
+    package static func == (left: IdentityError, right: IdentityError) -> Bool {
         left.code == right.code
     }
 }

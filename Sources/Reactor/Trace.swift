@@ -4,7 +4,7 @@ internal import Logging
 ///
 /// A library says little by itself: swift-log shows neither level unless the program asks for it. The command does, with
 /// `-v` and `-vv`.
-public enum TraceLevel: Sendable {
+package enum TraceLevel: Sendable {
     /// Something of this machine did not work that others do without: a socket, a port, a file.
     case notable
     /// Something that happens, such as a peer that is gone.
@@ -14,7 +14,7 @@ public enum TraceLevel: Sendable {
 /// As `try?`, but the error is told.
 ///
 /// - Parameter what: what did not work, in a few words.
-public func traced<Value>(
+package func traced<Value>(
     _ what: @autoclosure () -> String, at level: TraceLevel = .fine, _ body: () throws -> Value
 ) -> Value? {
     do { return try body() } catch { Trace.shared.note(error, what(), level) }
@@ -24,7 +24,7 @@ public func traced<Value>(
 /// As ``traced(_:at:_:)``, of work that is waited for.
 @NetworkActor
 @discardableResult
-public func traced<Value: Sendable>(
+package func traced<Value: Sendable>(
     awaiting what: @autoclosure () -> String, at level: TraceLevel = .fine,
     _ body: @NetworkActor () async throws -> Value
 ) async -> Value? {

@@ -1,21 +1,21 @@
-public import DeP2PIdentity
-public import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PIdentity
+package import DeP2PReactor
+package import DeP2PSessions
 
 /// The node's membership: in one realm at a time, or in none.
 ///
 /// States: outside → ``join(_:)`` → joined → ``leave()`` → outside, as often as wanted. While joined, every connection
 /// that this node dials is put to admission at once, and those of others are answered.
 @NetworkActor
-public final class Realm {
+package final class Realm {
     private let connections: Connections
     private var members = Members()
     private var observers: [@NetworkActor (MemberChange) -> Void] = []
     private var admission: Admission?
     /// The realm that the node is in.
-    public private(set) var id: RealmID?
+    package private(set) var id: RealmID?
 
-    public init(_ connections: Connections) {
+    package init(_ connections: Connections) {
         self.connections = connections
         admission = Admission(connections) { [weak self] session in self?.admitted(session) }
         connections.onSession { [weak self] session in
@@ -29,7 +29,7 @@ public final class Realm {
     /// Enters the realm of `key`: connections that stand are put to admission, new ones as they come.
     ///
     /// - Throws: ``RealmError`` `alreadyInRealm`.
-    public func join(_ key: RealmKey) throws(RealmError) {
+    package func join(_ key: RealmKey) throws(RealmError) {
         guard id == nil else { throw RealmError(.alreadyInRealm, detail: "leave it before joining another") }
         id = key.id
         connections.isInRealm = true
@@ -41,7 +41,7 @@ public final class Realm {
     /// members and the key.
     ///
     /// - Throws: ``RealmError`` `notMember` outside a realm.
-    public func leave() throws(RealmError) {
+    package func leave() throws(RealmError) {
         guard id != nil else { throw RealmError(.notMember, detail: "this node is in no realm") }
         id = nil
         connections.isInRealm = false
@@ -55,19 +55,19 @@ public final class Realm {
     // MARK: Members
 
     /// The nodes that proved the realm key on a connection with this one.
-    public var knownMembers: [Member] { Array(members.all.values) }
+    package var knownMembers: [Member] { Array(members.all.values) }
 
-    public func member(_ nodeID: NodeID) -> Member? { members.all[nodeID] }
+    package func member(_ nodeID: NodeID) -> Member? { members.all[nodeID] }
 
     /// Calls `observer` at every change of a member's state.
-    public func onMemberChange(_ observer: @escaping @NetworkActor (MemberChange) -> Void) {
+    package func onMemberChange(_ observer: @escaping @NetworkActor (MemberChange) -> Void) {
         observers.append(observer)
     }
 
     /// Makes sure that the session is admitted.
     ///
     /// - Throws: ``RealmError``: `notMember` when this node is in no realm, `refused` when the peer is not in this one.
-    public func admit(_ session: Session) async throws {
+    package func admit(_ session: Session) async throws {
         guard id != nil else { throw RealmError(.notMember, detail: "join a realm first") }
         try await admission?.admit(session)
     }

@@ -1,8 +1,8 @@
-public import DeP2PSessions
+package import DeP2PSessions
 
 /// Why something that needs a realm did not work.
-public struct RealmError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: Hashable, Sendable {
+package struct RealmError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Hashable, Sendable {
         /// This node is in a realm already; it must leave that one first.
         case alreadyInRealm
         /// This node is in no realm, or the peer is no member of it.
@@ -19,17 +19,17 @@ public struct RealmError: Error, Equatable, Sendable, CustomStringConvertible {
         case violation
     }
 
-    public let code: Code
-    public let detail: String
+    package let code: Code
+    package let detail: String
 
-    public init(_ code: Code, detail: String = "") {
+    package init(_ code: Code, detail: String = "") {
         self.code = code
         self.detail = detail
     }
 
-    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-    public var description: String {
+    package var description: String {
         let text =
             switch code {
             case .alreadyInRealm: "this node is in a realm already"

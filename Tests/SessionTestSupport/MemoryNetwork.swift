@@ -1,14 +1,14 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PQUIC
 internal import DeP2PReach
-public import DeP2PReactor
-public import DeP2PSessions
-public import DeP2PSimulation
+package import DeP2PReactor
+package import DeP2PSessions
+package import DeP2PSimulation
 
 /// Nodes that dial each other in memory, with addresses that behave as told.
 @NetworkActor
-public final class MemoryNetwork {
-    public enum Behaviour {
+package final class MemoryNetwork {
+    package enum Behaviour {
         case answer(MemoryTransport)
         case fail(TransportFailure)
         /// Nothing ever answers.
@@ -16,13 +16,13 @@ public final class MemoryNetwork {
     }
 
     /// The nodes' clock: it stands still, however busy the machine is, but inside its `run`.
-    public let clock = SimulatedNetwork(seed: 1)
-    public var behaviours: [SocketAddress: Behaviour] = [:]
-    public private(set) var dialled: [SocketAddress] = []
+    package let clock = SimulatedNetwork(seed: 1)
+    package var behaviours: [SocketAddress: Behaviour] = [:]
+    package private(set) var dialled: [SocketAddress] = []
 
-    public init() {}
+    package init() {}
 
-    public func node(_ nodeID: NodeID, at address: SocketAddress) -> MemoryTransport {
+    package func node(_ nodeID: NodeID, at address: SocketAddress) -> MemoryTransport {
         let transport = MemoryTransport(nodeID, at: address, in: self)
         behaviours[address] = .answer(transport)
         return transport
@@ -54,10 +54,10 @@ public final class MemoryNetwork {
 }
 
 @NetworkActor
-public final class MemoryTransport: Transport {
-    public let nodeID: NodeID
-    public let address: SocketAddress
-    public internal(set) var connections: [MemoryConnection] = []
+package final class MemoryTransport: Transport {
+    package let nodeID: NodeID
+    package let address: SocketAddress
+    package internal(set) var connections: [MemoryConnection] = []
     private let network: MemoryNetwork
     var handler: (@NetworkActor (any SecureConnection) -> Void)?
 
@@ -67,27 +67,27 @@ public final class MemoryTransport: Transport {
         self.network = network
     }
 
-    public var localAddresses: [SocketAddress] { [address] }
+    package var localAddresses: [SocketAddress] { [address] }
 
-    public func connect(to address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
+    package func connect(to address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
         try await network.connect(self, to: address, expecting: nodeID)
     }
 
-    public func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
+    package func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
         self.handler = handler
     }
 }
 
 /// A node's connections over a ``MemoryNetwork``.
 @NetworkActor
-public struct MemoryNode {
-    public let key: IdentityKey
-    public let transport: MemoryTransport
-    public let connections: Connections
-    public var nodeID: NodeID { key.nodeID }
-    public var address: Address { .quic(transport.address.ip, port: transport.address.port, nodeID: key.nodeID) }
+package struct MemoryNode {
+    package let key: IdentityKey
+    package let transport: MemoryTransport
+    package let connections: Connections
+    package var nodeID: NodeID { key.nodeID }
+    package var address: Address { .quic(transport.address.ip, port: transport.address.port, nodeID: key.nodeID) }
 
-    public init(
+    package init(
         in network: MemoryNetwork, port: UInt16, ip: IPAddress = .v4Loopback,
         limits: ConnectionLimits = ConnectionLimits()
     ) {
@@ -99,7 +99,7 @@ public struct MemoryNode {
             limits: limits)
     }
 
-    public func connect(to other: MemoryNode) async throws -> Session {
+    package func connect(to other: MemoryNode) async throws -> Session {
         try await connections.connect(to: DialTarget(addresses: [other.address]))
     }
 }

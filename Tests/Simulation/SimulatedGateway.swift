@@ -1,25 +1,25 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 
 /// A NAT on a ``SimulatedNetwork``: hosts of one subnet behind one public address (RFC 4787's behaviours).
 @NetworkActor
-public final class SimulatedGateway {
+package final class SimulatedGateway {
     /// On what of the other end something depends.
-    public enum Rule: Sendable { case nothing, address, addressAndPort }
+    package enum Rule: Sendable { case nothing, address, addressAndPort }
     /// Which external port a new mapping gets.
-    public enum Ports: Sendable { case preserving, sequential(step: Int), random }
+    package enum Ports: Sendable { case preserving, sequential(step: Int), random }
 
-    public let external: IPAddress
+    package let external: IPAddress
     /// The first 24 bits of the hosts' addresses.
-    public let inside: IPAddress
+    package let inside: IPAddress
     /// RFC 4787 section 4.1 and section 5.
-    public let mapping: Rule
-    public let filtering: Rule
-    public let ports: Ports
+    package let mapping: Rule
+    package let filtering: Rule
+    package let ports: Ports
     /// Whether hosts inside reach each other by their external addresses (RFC 4787 section 6).
-    public var hairpins = true
+    package var hairpins = true
     /// Drops what its own drop.
-    public var isDead = false
+    package var isDead = false
 
     private struct Key: Hashable {
         let inside: SocketAddress
@@ -33,7 +33,7 @@ public final class SimulatedGateway {
     private var random: SplitMix64
     private var lastPort: Int
 
-    public init(
+    package init(
         external: IPAddress, inside: IPAddress, mapping: Rule, filtering: Rule, ports: Ports = .preserving,
         seed: UInt64 = 1
     ) {
@@ -44,7 +44,7 @@ public final class SimulatedGateway {
     }
 
     /// Forgets every mapping, as a router that was switched off and on.
-    public func reboot() {
+    package func reboot() {
         (mappings, owners, admitted) = ([:], [:], [:])
         lastPort = 20_000 + Int(random.next() % 20_000)
     }

@@ -1,30 +1,30 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 
 /// A network in memory on virtual time: latency, jitter, loss, duplication, reordering and MTU, replayed from a seed.
 ///
 /// It is also the clock of everything that runs on it. Time moves only inside ``run(_:)``, and only when nothing is
 /// left to do at the present instant, so an hour passes in as long as its events take to compute.
 @NetworkActor
-public final class SimulatedNetwork: NetworkClock {
+package final class SimulatedNetwork: NetworkClock {
     /// How datagrams fare between two addresses.
-    public struct Link: Sendable {
+    package struct Link: Sendable {
         /// One way.
-        public var latency: Duration = .milliseconds(20)
+        package var latency: Duration = .milliseconds(20)
         /// Added uniformly from zero to this.
-        public var jitter: Duration = .zero
+        package var jitter: Duration = .zero
         /// Probabilities, 0 to 1.
-        public var loss = 0.0
-        public var duplication = 0.0
+        package var loss = 0.0
+        package var duplication = 0.0
         /// The probability of being delayed by another ``latency``, and so overtaken.
-        public var reordering = 0.0
+        package var reordering = 0.0
         /// The largest UDP payload that passes.
-        public var mtu = 1_472
+        package var mtu = 1_472
         /// Bits per second each way; `nil` is unlimited. A full queue of ``queue`` drops.
-        public var bandwidth: Double?
-        public var queue: Duration = .milliseconds(100)
+        package var bandwidth: Double?
+        package var queue: Duration = .milliseconds(100)
 
-        public init() {}
+        package init() {}
     }
 
     private struct Packet {
@@ -34,18 +34,18 @@ public final class SimulatedNetwork: NetworkClock {
         let ecn: UInt8
     }
 
-    public private(set) var now = NetworkInstant(nanoseconds: 1_000_000_000)
-    public var link = Link()
+    package private(set) var now = NetworkInstant(nanoseconds: 1_000_000_000)
+    package var link = Link()
     /// Overrides ``link`` for datagrams from the first address to the second.
-    public var links: [Route: Link] = [:]
+    package var links: [Route: Link] = [:]
     /// Sees each datagram before it travels; `false` drops it.
-    public var filter: (@NetworkActor (_ bytes: [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Bool)?
+    package var filter: (@NetworkActor (_ bytes: [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Bool)?
     /// Sees each datagram before it travels, and may change its bytes: a node on the way that tampers.
-    public var tamper: (@NetworkActor (_ bytes: inout [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Void)?
+    package var tamper: (@NetworkActor (_ bytes: inout [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Void)?
     /// NATs: what their hosts send to the world appears at their external addresses.
-    public private(set) var gateways: [SimulatedGateway] = []
-    public private(set) var delivered: UInt64 = 0
-    public private(set) var lost: UInt64 = 0
+    package private(set) var gateways: [SimulatedGateway] = []
+    package private(set) var delivered: UInt64 = 0
+    package private(set) var lost: UInt64 = 0
 
     private var random: SplitMix64
     private var timers = TimerQueue<@NetworkActor () -> Void>()
@@ -53,33 +53,33 @@ public final class SimulatedNetwork: NetworkClock {
     private var busyUntil: [Route: NetworkInstant] = [:]
     private var running = 0
 
-    public struct Route: Hashable, Sendable {
+    package struct Route: Hashable, Sendable {
         let from: IPAddress
         let to: IPAddress
 
-        public init(from: IPAddress, to: IPAddress) {
+        package init(from: IPAddress, to: IPAddress) {
             self.from = from
             self.to = to
         }
     }
 
-    public init(seed: UInt64) {
+    package init(seed: UInt64) {
         random = SplitMix64(state: seed)
     }
 
     /// A host's socket at `address`.
-    public func makeDriver(address: SocketAddress) -> SimulatedDriver {
+    package func makeDriver(address: SocketAddress) -> SimulatedDriver {
         let driver = SimulatedDriver(network: self, address: address)
         drivers[address] = driver
         return driver
     }
 
-    public func add(_ gateway: SimulatedGateway) { gateways.append(gateway) }
+    package func add(_ gateway: SimulatedGateway) { gateways.append(gateway) }
 
     func remove(_ driver: SimulatedDriver) { drivers[driver.address] = nil }
 
     /// Runs `body`, moving virtual time whenever it and everything else on the network thread waits.
-    public func run<Result: Sendable>(_ body: @NetworkActor @Sendable () async throws -> Result) async rethrows
+    package func run<Result: Sendable>(_ body: @NetworkActor @Sendable () async throws -> Result) async rethrows
         -> Result
     {
         running += 1
@@ -91,15 +91,15 @@ public final class SimulatedNetwork: NetworkClock {
         return try await withTaskExecutorPreference(NetworkActor.taskExecutor) { try await body() }
     }
 
-    public func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
+    package func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
         timers.insert(action, at: deadline)
     }
 
-    public func cancel(_ token: TimerToken) { timers.remove(token) }
+    package func cancel(_ token: TimerToken) { timers.remove(token) }
 
     // MARK: Travel
 
-    public func send(_ bytes: [UInt8], from: SocketAddress, to: SocketAddress, ecn: UInt8) {
+    package func send(_ bytes: [UInt8], from: SocketAddress, to: SocketAddress, ecn: UInt8) {
         guard let from = translated(from, to: to) else { return lost += 1 }
         let route = Route(from: from.ip, to: to.ip)
         let link = links[route] ?? link
@@ -170,8 +170,8 @@ extension SimulatedNetwork: Simulation {
 
 /// One host's socket on a ``SimulatedNetwork``.
 @NetworkActor
-public final class SimulatedDriver: PacketDriver {
-    public let address: SocketAddress
+package final class SimulatedDriver: PacketDriver {
+    package let address: SocketAddress
     private let network: SimulatedNetwork
     private weak var sink: (any PacketSink)?
     private var isClosed = false
@@ -181,18 +181,18 @@ public final class SimulatedDriver: PacketDriver {
         self.address = address
     }
 
-    public var localAddresses: [SocketAddress] { [address] }
-    public func start(_ sink: any PacketSink) { self.sink = sink }
-    public func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
+    package var localAddresses: [SocketAddress] { [address] }
+    package func start(_ sink: any PacketSink) { self.sink = sink }
+    package func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
 
-    public func close() {
+    package func close() {
         guard !isClosed else { return }
         isClosed = true
         sink = nil
         network.remove(self)
     }
 
-    public func send(_ burst: PacketBurst) -> SendOutcome {
+    package func send(_ burst: PacketBurst) -> SendOutcome {
         guard !isClosed else { return .sent }
         var offset = 0
         while offset < burst.bytes.count {

@@ -1,11 +1,11 @@
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PQUIC
+package import DeP2PReactor
 
 /// Two ends of an in-memory ``ByteStream``: what one writes the other reads. For tests of protocols without a network.
 @NetworkActor
-public final class PipeStream: ByteStream {
+package final class PipeStream: ByteStream {
     /// Bytes queued towards the other end before `write` waits.
-    public static let highWaterMark = 256 * 1024
+    package static let highWaterMark = 256 * 1024
 
     private weak var other: PipeStream?
     private var inbound: [Chunk] = []
@@ -15,19 +15,19 @@ public final class PipeStream: ByteStream {
     private var sendFailure: StreamError?
     private var reader: Waiter<Void>?
     private var writer: Waiter<Void>?
-    public private(set) var acknowledgedBytes: UInt64 = 0
-    public let peerHeardAt: NetworkInstant? = nil
+    package private(set) var acknowledgedBytes: UInt64 = 0
+    package let peerHeardAt: NetworkInstant? = nil
 
     private init() {}
 
-    public static func pair() -> (PipeStream, PipeStream) {
+    package static func pair() -> (PipeStream, PipeStream) {
         let (left, right) = (PipeStream(), PipeStream())
         left.other = right
         right.other = left
         return (left, right)
     }
 
-    public func read() async throws -> Chunk? {
+    package func read() async throws -> Chunk? {
         while true {
             if let failure { throw failure }
             if let chunk = readAvailable() { return chunk }
@@ -38,7 +38,7 @@ public final class PipeStream: ByteStream {
         }
     }
 
-    public func readAvailable() -> Chunk? {
+    package func readAvailable() -> Chunk? {
         guard failure == nil, !inbound.isEmpty else { return nil }
         let chunk = inbound.removeFirst()
         inboundBytes -= chunk.count
@@ -47,9 +47,9 @@ public final class PipeStream: ByteStream {
         return chunk
     }
 
-    public var isAtEnd: Bool { failure == nil && inbound.isEmpty && inboundEnded }
+    package var isAtEnd: Bool { failure == nil && inbound.isEmpty && inboundEnded }
 
-    public func write(_ chunk: Chunk) async throws {
+    package func write(_ chunk: Chunk) async throws {
         if let sendFailure { throw sendFailure }
         guard let other else { throw StreamError(.connectionClosed) }
         other.inbound.append(chunk)
@@ -63,19 +63,19 @@ public final class PipeStream: ByteStream {
         }
     }
 
-    public func finish() {
+    package func finish() {
         guard sendFailure == nil else { return }
         sendFailure = StreamError(.alreadyClosed)
         other?.inboundEnded = true
         other?.reader?.resume(returning: ())
     }
 
-    public func reset(_ code: UInt64) {
+    package func reset(_ code: UInt64) {
         other?.fail(StreamError(.reset(code)))
         fail(StreamError(.alreadyClosed))
     }
 
-    public func stopReading(_ code: UInt64) {
+    package func stopReading(_ code: UInt64) {
         if let other, !inboundEnded, other.sendFailure == nil { other.sendFailure = StreamError(.stopped(code)) }
         other?.writer?.resume(returning: ())
         // As a QUIC stream: what has not been read is dropped.

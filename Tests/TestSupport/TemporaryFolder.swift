@@ -2,16 +2,16 @@ import Glibc
 
 /// A folder of its own for one test, below the temporary directory; gone, with everything in it, when the test lets go
 /// of it.
-public final class TemporaryFolder: Sendable {
-    public struct Failure: Error {
+package final class TemporaryFolder: Sendable {
+    package struct Failure: Error {
         let path: String
         let code: Int32
     }
 
-    public let path: String
+    package let path: String
 
     /// - Parameter inMemory: below `/dev/shm` where there is one, for what writes much and is not about the disk.
-    public init(inMemory: Bool = false) throws {
+    package init(inMemory: Bool = false) throws {
         let isInMemory = inMemory && access("/dev/shm", W_OK) == 0
         let parent = isInMemory ? "/dev/shm" : getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(parent)/dep2p-XXXXXX".utf8CString)
@@ -47,7 +47,7 @@ public final class TemporaryFolder: Sendable {
     }
 
     /// What is in a folder, sorted; nothing where there is none.
-    public static func names(in folder: String) -> [String] {
+    package static func names(in folder: String) -> [String] {
         entries(of: Array(folder.utf8CString)).map(text).sorted()
     }
 }

@@ -1,8 +1,8 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// The error that `body` throws.
 @NetworkActor
-public func failure(_ body: @NetworkActor () async throws -> Void) async -> (any Error)? {
+package func failure(_ body: @NetworkActor () async throws -> Void) async -> (any Error)? {
     do {
         try await body()
         return nil
@@ -14,7 +14,7 @@ public func failure(_ body: @NetworkActor () async throws -> Void) async -> (any
 /// Lets everything run that is ready at this instant. Virtual time stands still: unlike `Task.yield`, this never
 /// leaves the network thread.
 @NetworkActor
-public func settle() async {
+package func settle() async {
     for _ in 0..<4 {
         await withCheckedContinuation { continuation in NetworkActor.beforeWaiting { continuation.resume() } }
     }
@@ -22,7 +22,7 @@ public func settle() async {
 
 /// A variable shared by closures of the network thread.
 @NetworkActor
-public final class Box<Value> {
-    public var value: Value
-    public init(_ value: Value) { self.value = value }
+package final class Box<Value> {
+    package var value: Value
+    package init(_ value: Value) { self.value = value }
 }

@@ -1,61 +1,61 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PRealm
-public import DeP2PSessions
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
+package import DeP2PRealm
+package import DeP2PSessions
 internal import DeP2PWire
 internal import SwiftProtobuf
 
 /// One request as its handler sees it.
-public struct IncomingMessage: Sendable {
+package struct IncomingMessage: Sendable {
     /// Who sent it: proven by the connection, not taken from the message.
-    public let from: NodeID
-    public let protocolName: String
-    public let body: [UInt8]
-    public let path: ConnectionPath
+    package let from: NodeID
+    package let protocolName: String
+    package let body: [UInt8]
+    package let path: ConnectionPath
 }
 
 /// Takes one request; the bytes it returns are the reply, `nil` just confirms the receipt.
 ///
 /// Runs on the network thread: what computes for long belongs in a task of its own. Of an error that it throws the peer
 /// learns nothing but that there was one, unless it is a ``MessageRefusal``.
-public typealias MessageHandler = @NetworkActor @Sendable (IncomingMessage) async throws -> [UInt8]?
+package typealias MessageHandler = @NetworkActor @Sendable (IncomingMessage) async throws -> [UInt8]?
 
 /// What a handler throws that takes no message now: the peer sees `busy`, and why.
-public struct MessageRefusal: Error, Equatable, Sendable {
+package struct MessageRefusal: Error, Equatable, Sendable {
     /// In words that the peer reads.
-    public let reason: String
+    package let reason: String
 
-    public init(_ reason: String) {
+    package init(_ reason: String) {
         self.reason = reason
     }
 }
 
 /// Messaging's limits, each with the desktop value.
-public struct MessagingLimits: Hashable, Sendable {
+package struct MessagingLimits: Hashable, Sendable {
     /// The longest body of a request or a reply, in bytes.
-    public var bodySize = 4 * 1024 * 1024
+    package var bodySize = 4 * 1024 * 1024
     /// Bytes of request bodies that the node holds at once, from all peers; one has three quarters of what others leave,
     /// and all of one address seven eighths.
-    public var bufferedBytes = 64 * 1024 * 1024
+    package var bufferedBytes = 64 * 1024 * 1024
     /// Requests served at once, from all peers, shared out likewise.
-    public var concurrentRequests = 1024
+    package var concurrentRequests = 1024
     /// Handlers registered at once.
-    public var handlers = 256
+    package var handlers = 256
     /// How long a peer may take to send a request's body, and how long to take a reply.
-    public var receiveDeadline = Duration.seconds(60)
+    package var receiveDeadline = Duration.seconds(60)
     /// How long a request waits for its reply when the caller does not say.
-    public var requestTimeout = Duration.seconds(30)
+    package var requestTimeout = Duration.seconds(30)
 
-    public init() {}
+    package init() {}
 }
 
 /// `/dep2p/app/messaging/1.0.0`: a request by named protocol, answered with a reply or a receipt; a stream a request.
 @NetworkActor
-public final class Messaging {
-    public nonisolated static let protocolID = "/dep2p/app/messaging/1.0.0"
+package final class Messaging {
+    package nonisolated static let protocolID = "/dep2p/app/messaging/1.0.0"
     /// The longest name of a protocol, in bytes.
-    public nonisolated static let nameLimit = 256
+    package nonisolated static let nameLimit = 256
 
     private let clock: any NetworkClock
     private let limits: MessagingLimits
@@ -64,9 +64,9 @@ public final class Messaging {
     private var fallback: MessageHandler?
     private var quota: MessagingQuota
     /// The node's own: told of what handlers throw, beside the ``MessageRefusal`` that the peer gets.
-    public var onHandlerFailure: (@NetworkActor @Sendable (any Error, IncomingMessage) -> Void)?
+    package var onHandlerFailure: (@NetworkActor @Sendable (any Error, IncomingMessage) -> Void)?
 
-    public init(connections: Connections, realm: Realm, limits: MessagingLimits) {
+    package init(connections: Connections, realm: Realm, limits: MessagingLimits) {
         clock = connections.clock
         self.limits = limits
         self.realm = realm
@@ -84,7 +84,7 @@ public final class Messaging {
     /// Serves requests of the protocol `name`, instead of whoever served it before.
     ///
     /// - Throws: ``MessagingError`` `invalidName`; `LimitExceeded` for too many handlers.
-    public func register(_ name: String, handler: @escaping MessageHandler) throws {
+    package func register(_ name: String, handler: @escaping MessageHandler) throws {
         try Self.check(name)
         guard handlers[name] != nil || handlers.count < limits.handlers else {
             throw LimitExceeded(name: "message handlers", value: handlers.count, limit: limits.handlers)
@@ -92,10 +92,10 @@ public final class Messaging {
         handlers[name] = handler
     }
 
-    public func unregister(_ name: String) { handlers[name] = nil }
+    package func unregister(_ name: String) { handlers[name] = nil }
 
     /// Serves requests of every protocol that has no handler of its own; `nil` serves them no more.
-    public func registerFallback(_ handler: MessageHandler?) { fallback = handler }
+    package func registerFallback(_ handler: MessageHandler?) { fallback = handler }
 
     /// Printable ASCII without spaces, so that a name reads the same everywhere.
     static func check(_ name: String) throws(MessagingError) {
@@ -111,7 +111,7 @@ public final class Messaging {
     /// - Parameter timeout: how long to wait; `nil` takes the limit's.
     /// - Returns: the reply, or `nil` for a receipt: the handler has taken the message.
     /// - Throws: ``MessagingError``.
-    public func request(
+    package func request(
         _ body: [UInt8], protocol name: String, on session: Session, timeout: Duration? = nil
     ) async throws -> [UInt8]? {
         try Self.check(name)

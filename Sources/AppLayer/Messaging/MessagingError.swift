@@ -1,8 +1,8 @@
-public import DeP2PSessions
+package import DeP2PSessions
 
 /// Why a request got no reply.
-public struct MessagingError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: Hashable, Sendable {
+package struct MessagingError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Hashable, Sendable {
         /// This node is in no realm, or the peer is no member of it.
         case notMember
         /// The protocol's name is empty, too long or not printable ASCII without spaces.
@@ -26,18 +26,18 @@ public struct MessagingError: Error, Equatable, Sendable, CustomStringConvertibl
         case cancelled
     }
 
-    public let code: Code
+    package let code: Code
     /// More about it; from the peer for `busy`, so escape it before it meets a terminal.
-    public let detail: String
+    package let detail: String
 
-    public init(_ code: Code, detail: String = "") {
+    package init(_ code: Code, detail: String = "") {
         self.code = code
         self.detail = detail
     }
 
-    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-    public var description: String {
+    package var description: String {
         let text =
             switch code {
             case .notMember: "not a member of the realm"

@@ -1,27 +1,27 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PRealm
-public import DeP2PSessions
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
+package import DeP2PRealm
+package import DeP2PSessions
 
 /// A raw stream that an application opened, with its peer.
-public struct AppStream: Sendable {
+package struct AppStream: Sendable {
     /// Proven by the connection.
-    public let peer: NodeID
-    public let name: String
-    public let stream: any ByteStream
+    package let peer: NodeID
+    package let name: String
+    package let stream: any ByteStream
 }
 
 /// `/dep2p/app/streams/NAME/1.0.0`: raw bidirectional streams for applications, without any deadline of their own.
 @NetworkActor
-public final class AppStreams {
+package final class AppStreams {
     /// The longest name, in bytes.
-    public nonisolated static let nameLimit = 128
+    package nonisolated static let nameLimit = 128
 
     private let registry: ProtocolRegistry
     private let realm: Realm
 
-    public init(connections: Connections, realm: Realm) {
+    package init(connections: Connections, realm: Realm) {
         registry = connections.registry
         self.realm = realm
     }
@@ -29,7 +29,7 @@ public final class AppStreams {
     /// The protocol that streams called `name` speak.
     ///
     /// - Throws: ``MessagingError`` `invalidName` for anything but 1 to 128 letters, digits, `.`, `_` and `-`.
-    public nonisolated static func protocolID(_ name: String) throws(MessagingError) -> String {
+    package nonisolated static func protocolID(_ name: String) throws(MessagingError) -> String {
         let isValid = name.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -48,7 +48,7 @@ public final class AppStreams {
     /// Serves streams called `name`. A stream lives until `handler` returns.
     ///
     /// - Throws: ``MessagingError`` `invalidName`; `LimitExceeded`.
-    public func register(
+    package func register(
         _ name: String, handler: @escaping @NetworkActor @Sendable (AppStream) async throws -> Void
     ) throws {
         let id = try Self.protocolID(name)
@@ -61,7 +61,7 @@ public final class AppStreams {
         }
     }
 
-    public func unregister(_ name: String) {
+    package func unregister(_ name: String) {
         // What can be no name was never registered.
         if let id = try? Self.protocolID(name) { registry.unregister(id) }
     }
@@ -69,7 +69,7 @@ public final class AppStreams {
     /// Opens a stream called `name` to the session's peer.
     ///
     /// - Throws: ``MessagingError`` `invalidName` or `notMember`; ``SessionError``.
-    public func open(_ name: String, on session: Session) async throws -> AppStream {
+    package func open(_ name: String, on session: Session) async throws -> AppStream {
         let id = try Self.protocolID(name)
         guard realm.id != nil else { throw MessagingError(.notMember, detail: "join a realm first") }
         return AppStream(peer: session.remoteNodeID, name: name, stream: try await session.openStream(id))

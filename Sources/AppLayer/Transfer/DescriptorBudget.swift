@@ -182,7 +182,7 @@ struct ReceivingDescriptors {
 }
 
 /// How many descriptors the process may have.
-public enum DescriptorLimit {
+package enum DescriptorLimit {
     static var current: Int {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
@@ -191,7 +191,7 @@ public enum DescriptorLimit {
 
     /// Raises the soft limit, which protects old programs from descriptors of 1024 and more, to the hard one. For a
     /// program to call before it starts; a library has no business with it.
-    public static func raise() {
+    package static func raise() {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max

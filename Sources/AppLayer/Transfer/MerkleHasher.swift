@@ -1,4 +1,4 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// The SHA-256 Merkle tree of BitTorrent v2 (BEP 52), computed while the bytes stream by.
 ///
@@ -7,9 +7,9 @@ public import DeP2PIdentity
 /// bytes in order, `append` with whole subtrees or with zeros, then `root()`.
 ///
 /// Memory: one node a level, so 48 nodes are enough for any file, and up to 16 blocks that wait to be hashed together.
-public struct MerkleHasher: Sendable {
+package struct MerkleHasher: Sendable {
     /// Bytes under one leaf.
-    public static let blockSize = 16 * 1024
+    package static let blockSize = 16 * 1024
 
     private struct Node: Sendable {
         let level: Int
@@ -21,16 +21,16 @@ public struct MerkleHasher: Sendable {
     private var blocks = BlockHasher(blockSize: blockSize)
 
     /// Bytes seen, those under appended subtrees included.
-    public private(set) var byteCount: UInt64 = 0
+    package private(set) var byteCount: UInt64 = 0
 
-    public init() {}
+    package init() {}
 
     /// Continues after `pieces`: whole subtrees of height `level` (0 is a leaf).
-    public init(pieces: some Collection<SHA256.Digest>, level: Int) {
+    package init(pieces: some Collection<SHA256.Digest>, level: Int) {
         for piece in pieces { append(piece, level: level) }
     }
 
-    public mutating func update(_ bytes: RawSpan) {
+    package mutating func update(_ bytes: RawSpan) {
         blocks.update(bytes)
         pushBlocks()
         byteCount += UInt64(bytes.byteCount)
@@ -39,7 +39,7 @@ public struct MerkleHasher: Sendable {
     /// Appends a whole subtree of height `level`.
     ///
     /// - Precondition: what came before ends on a multiple of the subtree's size.
-    public mutating func append(_ subtree: SHA256.Digest, level: Int) {
+    package mutating func append(_ subtree: SHA256.Digest, level: Int) {
         precondition(blocks.isBetweenBlocks && level < 48, "a subtree starts where the one before it ends")
         blocks.flush()
         pushBlocks()
@@ -48,7 +48,7 @@ public struct MerkleHasher: Sendable {
     }
 
     /// Appends `count` zero bytes, in time that grows with the logarithm of `count`: what is zeros has known subtrees.
-    public mutating func append(zeros count: UInt64) {
+    package mutating func append(zeros count: UInt64) {
         let block = UInt64(Self.blockSize)
         var rest = count
         let begun = byteCount % block
@@ -71,13 +71,13 @@ public struct MerkleHasher: Sendable {
     }
 
     /// BEP 52 `pieces root`: the root over everything so far; all zeros for no bytes (the BEP gives those no root).
-    public func root() -> SHA256.Digest {
+    package func root() -> SHA256.Digest {
         closed(atLeast: 0)
     }
 
     /// The root of a subtree exactly `level` high that holds what came so far, the rest of it zero leaves: an entry
     /// of BEP 52's piece layer.
-    public func subtreeRoot(level: Int) -> SHA256.Digest {
+    package func subtreeRoot(level: Int) -> SHA256.Digest {
         closed(atLeast: level)
     }
 
@@ -118,7 +118,7 @@ public struct MerkleHasher: Sendable {
 }
 
 /// Facts of BEP 52 trees that need no bytes.
-public enum MerkleTree {
+package enum MerkleTree {
     /// The root of `1 << level` zero leaves; 32 zero bytes for one.
     static func padding(level: Int) -> SHA256.Digest {
         level < paddings.count ? paddings[level] : .zero

@@ -4,14 +4,14 @@ internal import Synchronization
 
 /// The folder that files are received into, by its name: a cleaner may make it anew, and a disk may be mounted over it.
 /// Each transfer takes what the name stands for when it begins (``open()``).
-public final class ReceiveFolder: Sendable {
+package final class ReceiveFolder: Sendable {
     private let path: [UInt8]
     private let opened: Mutex<FolderHandle>
 
     /// Opens the folder `path`, making it (not its parents) when it is missing.
     ///
     /// - Throws: ``TransferError`` `.fileAccess`.
-    public init(path: [UInt8]) throws(TransferError) {
+    package init(path: [UInt8]) throws(TransferError) {
         self.path = path
         do throws(FileError) {
             opened = Mutex(try Self.open(path))
@@ -21,7 +21,7 @@ public final class ReceiveFolder: Sendable {
         }
     }
 
-    public convenience init(path: String) throws(TransferError) {
+    package convenience init(path: String) throws(TransferError) {
         try self.init(path: Array(path.utf8))
     }
 

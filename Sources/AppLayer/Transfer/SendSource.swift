@@ -4,7 +4,7 @@ internal import Glibc
 ///
 /// Folders are walked without following symlinks, so a walk neither loops nor leaves them. Hidden files belong to a
 /// folder like any other.
-public struct SendSource: Sendable {
+package struct SendSource: Sendable {
     /// Where an entry's bytes come from.
     enum Origin: Sendable {
         /// A file or folder named directly: its number among ``SendSource/tops``. The entry's path below its first
@@ -25,11 +25,11 @@ public struct SendSource: Sendable {
         let folder: FileStatus?
     }
 
-    public let offer: TransferOffer
+    package let offer: TransferOffer
     /// What lies in the folders and is not sent: symlinks, devices, pipes, sockets.
-    public let skipped: [SkippedFile]
+    package let skipped: [SkippedFile]
     /// What was named, or lies in the folders, and should be sent and can't be.
-    public let unsent: [UnsentFile]
+    package let unsent: [UnsentFile]
     let origins: [Origin]
     let tops: [Top]
 
@@ -39,20 +39,20 @@ public struct SendSource: Sendable {
     /// Reads folders: call it away from the network thread.
     /// - Throws: ``TransferError`` `.badOffer` beyond a limit. When nothing is left to send, what the first of ``unsent``
     ///   failed with: `.notFound`, `.fileAccess`, `.notAFile` for a symlink or device that is named directly, `.badName`.
-    public init(paths: [[UInt8]]) throws(TransferError) {
+    package init(paths: [[UInt8]]) throws(TransferError) {
         let (source, unsent) = try Self.find(paths)
         guard let source else { throw unsent.first?.error ?? TransferError(.badOffer, "nothing to send") }
         self = source
     }
 
-    public init(paths: [String]) throws(TransferError) {
+    package init(paths: [String]) throws(TransferError) {
         try self.init(paths: paths.map { Array($0.utf8) })
     }
 
     /// As ``init(paths:)``, for a caller that wants to tell of all that cannot be sent.
     ///
     /// - Returns: `nil` for the source when nothing is left to send.
-    public static func find(_ paths: [[UInt8]]) throws(TransferError) -> (source: SendSource?, unsent: [UnsentFile]) {
+    package static func find(_ paths: [[UInt8]]) throws(TransferError) -> (source: SendSource?, unsent: [UnsentFile]) {
         var walk = SourceWalk()
         for path in paths { try walk.add(path) }
         guard !walk.entries.isEmpty else { return (nil, walk.unsent) }
@@ -65,7 +65,7 @@ public struct SendSource: Sendable {
     }
 
     /// Sends what `descriptor` yields until its end, under `name`. The descriptor stays the caller's.
-    public init(stream descriptor: Int32, name: String = "stdin") throws(TransferError) {
+    package init(stream descriptor: Int32, name: String = "stdin") throws(TransferError) {
         let entry = TransferEntry(kind: .stream, path: try TransferName.checked(path: [name]), size: nil)
         offer = try TransferOffer(entries: [entry])
         (origins, tops, skipped, unsent) = ([.stream(descriptor)], [], [], [])
@@ -73,8 +73,8 @@ public struct SendSource: Sendable {
 }
 
 /// Something that should have been sent and was not.
-public struct UnsentFile: Equatable, Sendable {
+package struct UnsentFile: Equatable, Sendable {
     /// The path as the user wrote it, with what lies below: bytes, as a file's name need not be text.
-    public let path: [UInt8]
-    public let error: TransferError
+    package let path: [UInt8]
+    package let error: TransferError
 }

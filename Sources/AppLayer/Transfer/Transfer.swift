@@ -1,4 +1,4 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// `/dep2p/app/transfer/1.0.0`: files, folders and streams, one bidirectional stream of the connection a transfer.
 ///
@@ -17,28 +17,28 @@ public import DeP2PIdentity
 ///
 /// The root of a file travels behind its bytes and not in the offer: hashing then runs in the one pass that reads the
 /// file for sending, where a pass beforehand would cost half a second a GiB.
-public enum Transfer {
-    public static let protocolID = "/dep2p/app/transfer/1.0.0"
+package enum Transfer {
+    package static let protocolID = "/dep2p/app/transfer/1.0.0"
 }
 
 /// Limits of a transfer, each with what exceeding it means for the user.
-public enum TransferLimits {
+package enum TransferLimits {
     /// Bytes of one frame, raw data included.
-    public static let frame = 1 << 20
+    package static let frame = 1 << 20
     /// Files and folders in one transfer.
-    public static let entries = 1_000_000
+    package static let entries = 1_000_000
     /// UTF-8 bytes of all paths of one transfer: most of what a receiver keeps in memory of an offer.
-    public static let offerBytes = 64 << 20
+    package static let offerBytes = 64 << 20
     /// Folders above a file.
-    public static let depth = 64
+    package static let depth = 64
     /// UTF-8 bytes of a file's name (NAME_MAX).
-    public static let nameBytes = 255
+    package static let nameBytes = 255
     /// UTF-8 bytes of a path (PATH_MAX).
-    public static let pathBytes = 4096
+    package static let pathBytes = 4096
     /// The largest offset that a file can have.
-    public static let fileSize = UInt64(Int64.max)
+    package static let fileSize = UInt64(Int64.max)
     /// UTF-8 bytes of a reason in words.
-    public static let reasonBytes = 1024
+    package static let reasonBytes = 1024
     /// Zeros of a file that travel as a number: fewer are bytes like any others. A block of the tree.
     static let leastZeros: UInt64 = 16 * 1024
     /// Bytes of a file from which it is looked at for holes.
@@ -59,7 +59,7 @@ public enum TransferLimits {
     /// Partial files of one sender under one name: as many may arrive at once.
     static let partialsPerName = 16
     /// Seconds after which a partial file that nobody continues is removed.
-    public static let partialAge: Int64 = 7 * 24 * 3600
+    package static let partialAge: Int64 = 7 * 24 * 3600
     /// Files and folders looked at in search of such.
     static let sweepEntries = 100_000
 
@@ -103,26 +103,26 @@ public enum TransferLimits {
 }
 
 /// One file, folder or stream of a transfer. Its index is its position in the offer.
-public struct TransferEntry: Hashable, Sendable {
-    public enum Kind: Hashable, Sendable {
+package struct TransferEntry: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
         case file
         case directory
         /// Bytes of unknown number: standard input.
         case stream
     }
 
-    public let kind: Kind
+    package let kind: Kind
     /// Components of the relative path.
-    public let path: [String]
+    package let path: [String]
     /// Bytes; `nil` for a stream, 0 for a folder.
-    public let size: UInt64?
-    public let isExecutable: Bool
+    package let size: UInt64?
+    package let isExecutable: Bool
     /// Nanoseconds since 1970.
-    public let modified: Int64?
+    package let modified: Int64?
     /// Bytes of a file with holes that are not in them; `nil` when nothing is known of holes.
-    public let dataSize: UInt64?
+    package let dataSize: UInt64?
 
-    public init(
+    package init(
         kind: Kind, path: [String], size: UInt64?, isExecutable: Bool = false, modified: Int64? = nil,
         dataSize: UInt64? = nil
     ) {
@@ -135,23 +135,23 @@ public struct TransferEntry: Hashable, Sendable {
     }
 
     /// The path with slashes; a peer may have chosen it, so escape it before it reaches a terminal.
-    public var name: String { path.joined(separator: "/") }
+    package var name: String { path.joined(separator: "/") }
 }
 
 /// What a sender wants to send.
-public struct TransferOffer: Hashable, Sendable {
-    public let entries: TransferEntries
+package struct TransferOffer: Hashable, Sendable {
+    package let entries: TransferEntries
     /// Bytes of all entries whose size is known.
-    public let totalSize: UInt64
+    package let totalSize: UInt64
 
     /// - Throws: ``TransferError`` `.badOffer` when a limit is exceeded: entries, path bytes, or a sum of sizes beyond
     ///   what 64 bits and a file can hold.
-    public init(entries: some Sequence<TransferEntry>) throws(TransferError) {
+    package init(entries: some Sequence<TransferEntry>) throws(TransferError) {
         try self.init(entries: TransferEntries(entries))
     }
 
     /// - Throws: as ``init(entries:)``.
-    public init(entries: TransferEntries) throws(TransferError) {
+    package init(entries: TransferEntries) throws(TransferError) {
         guard entries.count <= TransferLimits.entries else {
             throw TransferError(
                 .badOffer, "\(entries.count) files and folders; one transfer takes \(TransferLimits.entries)")
@@ -176,34 +176,34 @@ public struct TransferOffer: Hashable, Sendable {
     }
 
     /// Whether the number of bytes is known beforehand.
-    public var hasStream: Bool { entries.indices.contains { entries.kind(at: $0) == .stream } }
+    package var hasStream: Bool { entries.indices.contains { entries.kind(at: $0) == .stream } }
 
     /// The first components of all paths: what was named. Each once, in the order of the offer.
     var tops: [String] { entries.tops().map { String(decoding: $0, as: UTF8.self) } }
 
     /// Entries that carry bytes.
-    public var fileCount: Int { entries.indices.count { entries.kind(at: $0) != .directory } }
+    package var fileCount: Int { entries.indices.count { entries.kind(at: $0) != .directory } }
 }
 
 /// The outcome of a transfer.
-public struct TransferSummary: Equatable, Sendable {
+package struct TransferSummary: Equatable, Sendable {
     /// Files that the receiver verified and made durable.
-    public var files = TransferredFiles()
+    package var files = TransferredFiles()
     /// Bytes of those files, resumed ones included.
-    public var bytes: UInt64 = 0
+    package var bytes: UInt64 = 0
     /// Bytes that were not sent because the receiver held them already.
-    public var resumedBytes: UInt64 = 0
+    package var resumedBytes: UInt64 = 0
     /// Folders made or found.
-    public var directories = 0
+    package var directories = 0
     /// Files that the sender could not read to their end, or that changed meanwhile.
-    public var failed: [TransferFailure] = []
+    package var failed: [TransferFailure] = []
     /// Sender only: what lies in the folders and is not sent (symlinks, devices, pipes, sockets).
-    public var skipped: [SkippedFile] = []
+    package var skipped: [SkippedFile] = []
     /// Sender only: what should have been sent and could not even be offered.
-    public var unsent: [UnsentFile] = []
+    package var unsent: [UnsentFile] = []
 
     /// The root of the only file; of several, the Merkle root over their roots in the order of the offer.
-    public var root: MerkleRoot? {
+    package var root: MerkleRoot? {
         guard files.count != 1 else { return files[0].root }
         guard !files.isEmpty else { return nil }
         return MerkleHasher(pieces: files.rootsInOrder, level: 0).root()
@@ -211,27 +211,27 @@ public struct TransferSummary: Equatable, Sendable {
 }
 
 /// A file that was offered and not transferred.
-public struct TransferFailure: Equatable, Sendable {
-    public let index: Int
-    public let path: [String]
-    public let error: TransferError
+package struct TransferFailure: Equatable, Sendable {
+    package let index: Int
+    package let path: [String]
+    package let error: TransferError
 }
 
 /// Something in a folder that is not sent.
-public struct SkippedFile: Equatable, Sendable {
+package struct SkippedFile: Equatable, Sendable {
     /// The path with slashes, invalid UTF-8 repaired.
-    public let path: String
-    public let reason: String
+    package let path: String
+    package let reason: String
 }
 
-public typealias MerkleRoot = SHA256.Digest
+package typealias MerkleRoot = SHA256.Digest
 
 /// Codes with which a stream of this protocol is reset or stopped. The frame beside it, when it gets through, says
 /// more.
-public enum TransferStreamCode {
-    public static let cancelled: UInt64 = 0x100
-    public static let refused: UInt64 = 0x101
-    public static let stalled: UInt64 = 0x102
-    public static let protocolViolation: UInt64 = 0x103
-    public static let failed: UInt64 = 0x104
+package enum TransferStreamCode {
+    package static let cancelled: UInt64 = 0x100
+    package static let refused: UInt64 = 0x101
+    package static let stalled: UInt64 = 0x102
+    package static let protocolViolation: UInt64 = 0x103
+    package static let failed: UInt64 = 0x104
 }

@@ -4,7 +4,7 @@ internal import DeP2PIdentity
 ///
 /// A hundred thousand entries as values of their own, each with an array of strings, take 60 MB; here they take what
 /// their names take and 40 bytes each. An entry is made when it is asked for.
-public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
+package struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
     private struct Record: Hashable, Sendable {
         /// Where the entry's components begin: each a length as varint and its bytes.
         let start: Int
@@ -28,19 +28,19 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
     private var names: [UInt8] = []
     private var records: [Record] = []
 
-    public init() {}
+    package init() {}
 
-    public init(_ entries: some Sequence<TransferEntry>) {
+    package init(_ entries: some Sequence<TransferEntry>) {
         for entry in entries { append(entry) }
     }
 
-    public var startIndex: Int { 0 }
-    public var endIndex: Int { records.count }
+    package var startIndex: Int { 0 }
+    package var endIndex: Int { records.count }
 
     /// Bytes of memory that the entries take.
     var cost: Int { names.count + records.count * Self.overhead }
 
-    public subscript(position: Int) -> TransferEntry {
+    package subscript(position: Int) -> TransferEntry {
         let record = records[position]
         let kind = kind(at: position)
         return TransferEntry(
@@ -71,7 +71,7 @@ public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
 
     /// How many different first components there are, counted up to `limit`: on the network thread, so without making
     /// the entries.
-    public func topCount(atMost limit: Int) -> Int {
+    package func topCount(atMost limit: Int) -> Int {
         var found: Set<ArraySlice<UInt8>> = []
         var last: ArraySlice<UInt8> = []
         for position in indices where found.count < limit {

@@ -182,28 +182,28 @@ struct TransferQueue {
 }
 
 /// How many transfers a node receives at once.
-public struct TransferQueueLimits: Hashable, Sendable {
+package struct TransferQueueLimits: Hashable, Sendable {
     /// Transfers that move bytes at once.
-    public var places: Int
+    package var places: Int
     /// Of those, of one sender, and of all senders of one address.
-    public var placesPerSender: Int
-    public var placesPerSubject: Int
+    package var placesPerSender: Int
+    package var placesPerSubject: Int
     /// Transfers that hardly move any, beside those.
-    public var parked: Int
-    public var parkedPerSender: Int
-    public var parkedPerSubject: Int
+    package var parked: Int
+    package var parkedPerSender: Int
+    package var parkedPerSubject: Int
     /// Transfers that wait for a place, those of one sender, and those of all senders of one address.
-    public var waiting = 256
-    public var waitingPerSender = 128
-    public var waitingPerSubject = 192
+    package var waiting = 256
+    package var waitingPerSender = 128
+    package var waitingPerSubject = 192
     /// A transfer that moves less than ``leastBytes`` in this time is parked when others wait.
-    public var patience = Duration.seconds(30)
-    public var leastBytes: UInt64 = 64 * 1024
+    package var patience = Duration.seconds(30)
+    package var leastBytes: UInt64 = 64 * 1024
     /// One that moves less in this time ends when others wait and nothing more can be parked.
-    public var longPatience = Duration.seconds(600)
+    package var longPatience = Duration.seconds(600)
 
     /// - Parameter places: transfers at once; a sender may have half of them, an address three quarters.
-    public init(places: Int) {
+    package init(places: Int) {
         self.places = max(places, 1)
         placesPerSender = max(self.places / 2, 1)
         placesPerSubject = max(self.places / 4 * 3, placesPerSender)
@@ -213,7 +213,7 @@ public struct TransferQueueLimits: Hashable, Sendable {
     }
 
     /// One after another: the output has room for one.
-    public static let oneAtATime: Self = {
+    package static let oneAtATime: Self = {
         var limits = Self(places: 1)
         (limits.parked, limits.parkedPerSender, limits.parkedPerSubject) = (0, 0, 0)
         return limits

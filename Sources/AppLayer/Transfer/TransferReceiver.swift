@@ -1,25 +1,25 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
 
 /// Whether and how much a receiver takes.
-public struct ReceivePolicy: Sendable {
-    public enum Decision: Sendable {
+package struct ReceivePolicy: Sendable {
+    package enum Decision: Sendable {
         case accept
         /// A code such as `.notAllowed`, `.busy` or `.cancelled`, and why, in words that the sender reads.
         case refuse(TransferError.Code, String)
     }
 
     /// The most bytes of one transfer.
-    public var maximumSize: UInt64?
+    package var maximumSize: UInt64?
     /// Asked first, when nothing is known but the sender: whom this refuses costs neither a place nor memory.
-    public var admit: @Sendable (IncomingTransfer) async -> Decision
+    package var admit: @Sendable (IncomingTransfer) async -> Decision
     /// Asked once the names and the size have passed; may take its time.
-    public var decide: @Sendable (TransferOffer, IncomingTransfer) async -> Decision
+    package var decide: @Sendable (TransferOffer, IncomingTransfer) async -> Decision
     /// Waited for before files are stored: whoever tells of each of them may have fallen behind.
-    public var pace: @Sendable () async throws -> Void = {}
+    package var pace: @Sendable () async throws -> Void = {}
 
-    public init(
+    package init(
         maximumSize: UInt64? = nil,
         decide: @escaping @Sendable (TransferOffer, IncomingTransfer) async -> Decision = { _, _ in .accept },
         admit: @escaping @Sendable (IncomingTransfer) async -> Decision = { _ in .accept }
@@ -32,8 +32,8 @@ public struct ReceivePolicy: Sendable {
 
 /// Receives one transfer at a time into a folder or a descriptor; several may run side by side.
 @NetworkActor
-public final class TransferReceiver {
-    public enum Destination: Sendable {
+package final class TransferReceiver {
+    package enum Destination: Sendable {
         case folder(ReceiveFolder)
         /// One file or stream, written as it comes: its root is known only at the end.
         case descriptor(Int32)
@@ -44,7 +44,7 @@ public final class TransferReceiver {
     private let timing: TransferTiming
     var descriptors = DescriptorBudget.shared
 
-    public init(
+    package init(
         destination: Destination, policy: ReceivePolicy = ReceivePolicy(), timing: TransferTiming = TransferTiming()
     ) {
         self.destination = destination
@@ -58,7 +58,7 @@ public final class TransferReceiver {
     /// - Throws: ``TransferError``: what the policy refused, what the sender cancelled with, `.noSpace`, `.fileAccess`,
     ///   `.stalled`, `.connectionLost`, `.cancelled` when the task is cancelled, `.protocolViolation`. What came so far
     ///   is kept and continues when the sender tries again.
-    public func run(
+    package func run(
         over stream: any ByteStream, from sender: NodeID, clock: any NetworkClock,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws -> TransferSummary {

@@ -1,15 +1,15 @@
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PQUIC
+package import DeP2PReactor
 internal import DeP2PSessions
 
 /// Sends files, folders or a stream over one stream of a connection, and ends when the receiver has verified all.
 @NetworkActor
-public final class TransferSender {
+package final class TransferSender {
     private let source: SendSource
     private let timing: TransferTiming
     private let descriptors: DescriptorBudget
 
-    public convenience init(source: SendSource, timing: TransferTiming = TransferTiming()) {
+    package convenience init(source: SendSource, timing: TransferTiming = TransferTiming()) {
         self.init(source: source, timing: timing, descriptors: .shared)
     }
 
@@ -22,7 +22,7 @@ public final class TransferSender {
     /// Files that could not be read or that changed meanwhile are in the summary's `failed`; the others arrived.
     /// - Throws: ``TransferError``: what the receiver refused or cancelled with, `.stalled`, `.connectionLost`,
     ///   `.cancelled` when the task is cancelled, `.protocolViolation`.
-    public func run(
+    package func run(
         over stream: any ByteStream, clock: any NetworkClock,
         events: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws -> TransferSummary {

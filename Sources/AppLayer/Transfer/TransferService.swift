@@ -1,16 +1,16 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PReactor
+package import DeP2PSessions
 
 /// One transfer that another node sends here.
-public struct IncomingTransfer: Hashable, Sendable {
+package struct IncomingTransfer: Hashable, Sendable {
     /// Tells it from every other transfer of this node, those of the same sender too.
-    public let id: UInt64
+    package let id: UInt64
     /// Proven by the connection.
-    public let sender: NodeID
+    package let sender: NodeID
 
-    public init(id: UInt64, sender: NodeID) {
+    package init(id: UInt64, sender: NodeID) {
         self.id = id
         self.sender = sender
     }
@@ -18,9 +18,10 @@ public struct IncomingTransfer: Hashable, Sendable {
 
 /// Serves `/dep2p/app/transfer/1.0.0`: receives what members send, so many at once, the others one after another.
 @NetworkActor
-public final class TransferService {
-    public typealias Events = @NetworkActor @Sendable (TransferEvent, IncomingTransfer) -> Void
-    public typealias Completion = @NetworkActor @Sendable (Result<TransferSummary, any Error>, IncomingTransfer) -> Void
+package final class TransferService {
+    package typealias Events = @NetworkActor @Sendable (TransferEvent, IncomingTransfer) -> Void
+    package typealias Completion =
+        @NetworkActor @Sendable (Result<TransferSummary, any Error>, IncomingTransfer) -> Void
 
     /// How often places are looked at while somebody waits for one.
     private static let reviewInterval = Duration.seconds(5)
@@ -40,7 +41,7 @@ public final class TransferService {
     /// - Parameters:
     ///   - limits: how many are received at once; into a descriptor it is one.
     ///   - offerBytes: memory for the offers of all transfers under way.
-    public init(
+    package init(
         destination: TransferReceiver.Destination, policy: ReceivePolicy, limits: TransferQueueLimits,
         offerBytes: Int, clock: any NetworkClock, events: @escaping Events, completion: @escaping Completion
     ) {
@@ -58,7 +59,7 @@ public final class TransferService {
     }
 
     /// Takes the transfers that come over `registry`'s connections.
-    public func serve(on registry: ProtocolRegistry) {
+    package func serve(on registry: ProtocolRegistry) {
         registry.register(
             Transfer.protocolID, deadline: .unlimited(because: "a transfer ends when it stalls")
         ) { [self] session, stream in

@@ -1,21 +1,21 @@
-public import DeP2PIdentity
+import DeP2PIdentity
 
 /// How a sent or received file ended up.
-public struct TransferredFile: Equatable, Sendable {
-    public let index: Int
+package struct TransferredFile: Equatable, Sendable {
+    package let index: Int
     /// The path that was offered.
-    public let path: [String]
+    package let path: [String]
     /// The path it is stored under, which differs when the offered name was taken.
-    public let storedPath: [String]
-    public let size: UInt64
+    package let storedPath: [String]
+    package let size: UInt64
     /// BEP 52 `pieces root`, verified by the receiver.
-    public let root: MerkleRoot
+    package let root: MerkleRoot
     /// Of a receiver with a folder: that folder's path as it was given, or the one that it has now, when it was renamed
     /// meanwhile.
     var folder: [UInt8]?
 
     /// Of a receiver with a folder: where the file lies, as bytes of a path that begins with the folder's.
-    public var location: [UInt8]? {
+    package var location: [UInt8]? {
         folder.map { FolderHandle.location(of: storedPath, below: $0) }
     }
 }
@@ -24,7 +24,7 @@ public struct TransferredFile: Equatable, Sendable {
 ///
 /// As values of their own, each with its paths, a hundred thousand take 30 MB; here a path is that of the entry, and the
 /// few that differ are kept beside. A file is made when it is asked for.
-public struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
+package struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
     private struct Record: Sendable {
         let index: Int
         let size: UInt64
@@ -42,14 +42,14 @@ public struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
     private var folders: [[UInt8]] = []
 
     /// - Parameter entries: those of the offer, which most files have their paths from.
-    public init(of entries: TransferEntries = TransferEntries()) {
+    package init(of entries: TransferEntries = TransferEntries()) {
         self.entries = entries
     }
 
-    public var startIndex: Int { 0 }
-    public var endIndex: Int { records.count }
+    package var startIndex: Int { 0 }
+    package var endIndex: Int { records.count }
 
-    public subscript(position: Int) -> TransferredFile {
+    package subscript(position: Int) -> TransferredFile {
         let record = records[position]
         let path = paths[position] ?? entries[record.index].path
         return TransferredFile(
@@ -57,7 +57,7 @@ public struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
             root: record.root, folder: record.folder.map { folders[$0] })
     }
 
-    public mutating func append(_ file: TransferredFile) {
+    package mutating func append(_ file: TransferredFile) {
         let position = records.count
         if !entries.isPath(file.path, at: file.index) { paths[position] = file.path }
         if !file.storedPath.isSamePath(as: file.path) { storedPaths[position] = file.storedPath }
@@ -72,7 +72,7 @@ public struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
     /// The roots in the order of the offer.
     var rootsInOrder: [MerkleRoot] { records.sorted { $0.index < $1.index }.map(\.root) }
 
-    public static func == (left: Self, right: Self) -> Bool { left.elementsEqual(right) }
+    package static func == (left: Self, right: Self) -> Bool { left.elementsEqual(right) }
 }
 
 extension [String] {

@@ -1,69 +1,69 @@
-public import DeP2PIdentity
-public import DeP2PReach
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReach
+package import DeP2PReactor
 package import DeP2PStorage
 
 /// What a node that is a relay allows, and to whom.
-public struct RelayConfiguration: Hashable, Sendable {
-    public var limits: RelayLimits
+package struct RelayConfiguration: Hashable, Sendable {
+    package var limits: RelayLimits
     /// Serves only members of the realm that the node joins.
-    public var membersOnly: Bool
+    package var membersOnly: Bool
 
-    public init(limits: RelayLimits = RelayLimits(), membersOnly: Bool = false) {
+    package init(limits: RelayLimits = RelayLimits(), membersOnly: Bool = false) {
         self.limits = limits
         self.membersOnly = membersOnly
     }
 }
 
 /// How a node is to be started.
-public struct NodeConfiguration: Sendable {
+package struct NodeConfiguration: Sendable {
     /// The node's identity; `nil` makes one for this run.
-    public var identity: IdentityKey?
+    package var identity: IdentityKey?
     /// Whether the identity is of this run only: what concerns it alone is not kept.
-    public var isEphemeral = false
+    package var isEphemeral = false
     /// Where to listen: at most one address a family; port 0 is a free one. Empty: every address of both families, one
     /// free port.
-    public var listen: [SocketAddress] = []
+    package var listen: [SocketAddress] = []
     /// Where nodes are known to be: multiaddrs that end in `/p2p/ID`.
-    public var knownPeers: [Address] = []
+    package var knownPeers: [Address] = []
     /// Relays to be reachable through, in order of preference: multiaddrs that end in `/p2p/ID`.
-    public var relays: [Address] = []
+    package var relays: [Address] = []
     /// Whether others are dialled, and this node is reachable, through relays.
-    public var usesRelays = true
+    package var usesRelays = true
     /// Whether the node keeps reservations with ``relays``, to be reached through them.
-    public var reserves = true
+    package var reserves = true
     /// Whether nodes are dialled at their own addresses.
-    public var usesDirect = true
+    package var usesDirect = true
     /// Whether gateways are asked to open the node's port; `nil` does so where the preset does and the node is there to
     /// be reached (``reserves``).
-    public var mapsPorts: Bool?
+    package var mapsPorts: Bool?
     /// Makes the node a relay for others.
-    public var relay: RelayConfiguration?
+    package var relay: RelayConfiguration?
     /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.
-    public var tcpListen: [SocketAddress] = []
+    package var tcpListen: [SocketAddress] = []
     /// The folder for what is worth remembering between runs; `nil` remembers nothing.
-    public var stateDirectory: String?
+    package var stateDirectory: String?
     /// Where that is kept instead, in simulations.
     package var storage: (any Storage)?
     /// Makes further parts of the node, which start after its own.
     package var parts: [@NetworkActor @Sendable (Node) -> any NodePart] = []
-    public var preset = Preset.desktop
+    package var preset = Preset.desktop
     /// What the node calls itself to others.
-    public var agent = "dep2p/0.1.0"
+    package var agent = "dep2p/0.1.0"
 
-    public init(identity: IdentityKey? = nil) {
+    package init(identity: IdentityKey? = nil) {
         self.identity = identity
     }
 
     /// Every address of both families, at `port`.
-    public static func anyAddress(port: UInt16) -> [SocketAddress] {
+    package static func anyAddress(port: UInt16) -> [SocketAddress] {
         [SocketAddress(.v4Any, port: port), SocketAddress(.v6Any, port: port)]
     }
 
     /// Adds a listen address.
     ///
     /// - Throws: ``DeP2PError`` `cannotListen` when it is not `/ip4|ip6/IP/udp/PORT/quic-v1`.
-    public mutating func listen(on address: Address) throws(DeP2PError) {
+    package mutating func listen(on address: Address) throws(DeP2PError) {
         guard case .quic(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
             throw DeP2PError(
                 .cannotListen, "cannot listen on \(address)",
@@ -76,7 +76,7 @@ public struct NodeConfiguration: Sendable {
     /// Adds an address to listen on over TCP.
     ///
     /// - Throws: ``DeP2PError`` `cannotListen` when it is not `/ip4|ip6/IP/tcp/PORT/tls`.
-    public mutating func listen(overTCP address: Address) throws(DeP2PError) {
+    package mutating func listen(overTCP address: Address) throws(DeP2PError) {
         guard case .tcpTLS(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
             throw DeP2PError(
                 .cannotListen, "cannot listen on \(address)",

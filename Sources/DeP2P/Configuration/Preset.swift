@@ -1,40 +1,40 @@
-public import DeP2PApp
-public import DeP2PQUIC
-public import DeP2PSessions
+package import DeP2PApp
+package import DeP2PQUIC
+package import DeP2PSessions
 
 /// Every limit of a node under one name, as plain data: take one, change what must differ.
-public struct Preset: Sendable {
-    public var name: String
+package struct Preset: Sendable {
+    package var name: String
     /// Handshakes in flight, streams, windows, keep-alive and idle timeout.
-    public var quic: EndpointConfiguration
-    public var connections: ConnectionLimits
-    public var messaging: MessagingLimits
+    package var quic: EndpointConfiguration
+    package var connections: ConnectionLimits
+    package var messaging: MessagingLimits
     /// Transfers received at once; a sender has at most half of them, and the others wait.
-    public var transfers = 16
+    package var transfers = 16
     /// Bytes of memory for the offers of all transfers under way; half of it for one sender.
-    public var offerBytes: Int
+    package var offerBytes: Int
     /// Whether gateways are asked to open the node's port: machines at home are behind one, servers are not.
-    public var mapsPorts: Bool
+    package var mapsPorts: Bool
 
     /// For phones: few connections, long silences.
-    public static let mobile = Preset(
+    package static let mobile = Preset(
         "mobile", low: 20, high: 100, bufferedMiB: 16, keepAlive: .seconds(20), idleTimeout: .seconds(60))
     /// The default.
-    public static let desktop = Preset(
+    package static let desktop = Preset(
         "desktop", low: 100, high: 400, bufferedMiB: 64, keepAlive: .seconds(3), idleTimeout: .seconds(9))
     /// For machines that serve many.
-    public static let server = Preset(
+    package static let server = Preset(
         "server", low: 500, high: 2000, bufferedMiB: 256, keepAlive: .seconds(3), idleTimeout: .seconds(9),
         mapsPorts: false)
     /// For tests and small devices.
-    public static let minimal = Preset(
+    package static let minimal = Preset(
         "minimal", low: 10, high: 50, bufferedMiB: 8, keepAlive: .seconds(3), idleTimeout: .seconds(9), mapsPorts: false
     )
 
-    public static let all = [mobile, desktop, server, minimal]
+    package static let all = [mobile, desktop, server, minimal]
 
     /// The preset called `name`.
-    public static func named(_ name: String) -> Preset? { all.first { $0.name == name } }
+    package static func named(_ name: String) -> Preset? { all.first { $0.name == name } }
 
     private init(
         _ name: String, low: Int, high: Int, bufferedMiB: Int, keepAlive: Duration, idleTimeout: Duration,
@@ -55,15 +55,15 @@ public struct Preset: Sendable {
     }
 
     /// Connections down to which, and above which, unprotected ones are closed.
-    public var lowWatermark: Int { connections.low }
-    public var highWatermark: Int { connections.high }
+    package var lowWatermark: Int { connections.low }
+    package var highWatermark: Int { connections.high }
 
     /// Sets the watermarks and, in proportion to them, the slack and the shares of strangers.
     ///
     /// - Parameters:
     ///   - low: at least 1 and at most `high`.
     ///   - high: beyond it the least valuable connections are closed.
-    public mutating func setWatermarks(low: Int, high: Int) {
+    package mutating func setWatermarks(low: Int, high: Int) {
         let (old, high) = (connections, max(high, 1))
         connections = ConnectionLimits(low: min(max(low, 1), high), high: high)
         connections.handlersPerSession = old.handlersPerSession

@@ -1,12 +1,12 @@
-public import DeP2PApp
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReach
-public import DeP2PSessions
+package import DeP2PApp
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReach
+package import DeP2PSessions
 
 /// Something that happened to a node, or that it did: what a command, an introspection page and an application read alike,
 /// with ``Node/events(of:capacity:)``.
-public enum NodeEvent: Sendable {
+package enum NodeEvent: Sendable {
     // This node
 
     /// This machine's addresses or routes have changed, and the node has seen to it.
@@ -34,13 +34,13 @@ public enum NodeEvent: Sendable {
     case dropped(Int)
 
     /// One connection to another node.
-    public struct SessionSubject: Hashable, Sendable {
+    package struct SessionSubject: Hashable, Sendable {
         /// As in `Connections.session(id:)`.
-        public let id: UInt64
-        public let nodeID: NodeID
+        package let id: UInt64
+        package let nodeID: NodeID
     }
 
-    public enum SessionChange: Sendable {
+    package enum SessionChange: Sendable {
         case opened(ConnectionPath)
         /// Both sides have proven the realm key.
         case admitted
@@ -49,23 +49,23 @@ public enum NodeEvent: Sendable {
     }
 
     /// One transfer.
-    public struct TransferSubject: Hashable, Sendable {
-        public enum Direction: Hashable, Sendable { case incoming, outgoing }
+    package struct TransferSubject: Hashable, Sendable {
+        package enum Direction: Hashable, Sendable { case incoming, outgoing }
 
-        public let direction: Direction
+        package let direction: Direction
         /// Tells it from every other transfer of this node in that direction.
-        public let id: UInt64
-        public let peer: NodeID
+        package let id: UInt64
+        package let peer: NodeID
     }
 
-    public enum TransferChange: Sendable {
+    package enum TransferChange: Sendable {
         case event(TransferEvent)
         /// The last of a transfer's events; also of one that was refused.
         case ended(Result<TransferSummary, DeP2PError>)
     }
 
     /// What an event is about.
-    public enum Subject: Hashable, Sendable {
+    package enum Subject: Hashable, Sendable {
         case node
         case peer(NodeID)
         case session(SessionSubject)
@@ -76,7 +76,7 @@ public enum NodeEvent: Sendable {
         case transfer(TransferSubject)
     }
 
-    public var subject: Subject {
+    package var subject: Subject {
         switch self {
         case .networkChanged, .reachability, .portMapping, .storage, .dropped: .node
         case .session(let session, _): .session(session)
@@ -88,22 +88,22 @@ public enum NodeEvent: Sendable {
     }
 
     /// Which events an observer wants.
-    public struct Kinds: OptionSet, Sendable {
-        public let rawValue: Int
+    package struct Kinds: OptionSet, Sendable {
+        package let rawValue: Int
 
-        public init(rawValue: Int) {
+        package init(rawValue: Int) {
             self.rawValue = rawValue
         }
 
         /// What concerns the node itself.
-        public static let node = Self(rawValue: 1)
-        public static let sessions = Self(rawValue: 2)
-        public static let relays = Self(rawValue: 4)
-        public static let relaying = Self(rawValue: 8)
+        package static let node = Self(rawValue: 1)
+        package static let sessions = Self(rawValue: 2)
+        package static let relays = Self(rawValue: 4)
+        package static let relaying = Self(rawValue: 8)
         /// One for each file at the least.
-        public static let transfers = Self(rawValue: 16)
-        public static let messages = Self(rawValue: 32)
-        public static let all: Self = [.node, .sessions, .relays, .relaying, .transfers, .messages]
+        package static let transfers = Self(rawValue: 16)
+        package static let messages = Self(rawValue: 32)
+        package static let all: Self = [.node, .sessions, .relays, .relaying, .transfers, .messages]
     }
 
     var kind: Kinds {

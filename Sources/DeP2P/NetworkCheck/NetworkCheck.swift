@@ -1,16 +1,16 @@
-public import DeP2PIdentity
-public import DeP2PReach
+package import DeP2PIdentity
+package import DeP2PReach
 internal import DeP2PReactor
 
 /// What this machine's network allows: needs no node.
-public struct NetworkCheck: Sendable {
+package struct NetworkCheck: Sendable {
     /// Addresses of the interfaces that are up, without loopback and link-local ones.
-    public let interfaces: [IPAddress]
-    public let report: NATReport
+    package let interfaces: [IPAddress]
+    package let report: NATReport
     /// Servers that could not be asked.
-    public let unusable: [NATObservers.Unusable]
+    package let unusable: [NATObservers.Unusable]
 
-    public init(interfaces: [IPAddress], report: NATReport, unusable: [NATObservers.Unusable]) {
+    package init(interfaces: [IPAddress], report: NATReport, unusable: [NATObservers.Unusable]) {
         self.interfaces = interfaces
         self.report = report
         self.unusable = unusable
@@ -23,7 +23,7 @@ public struct NetworkCheck: Sendable {
     ///   - limit: for the questions over UDP; `nil` waits for every test, which takes at most some ten seconds.
     /// - Throws: `CancellationError`.
     @NetworkActor
-    public static func run(servers: [Address], limit: Duration? = nil) async throws -> NetworkCheck {
+    package static func run(servers: [Address], limit: Duration? = nil) async throws -> NetworkCheck {
         async let mapping = PortMappingProbe().run()
         let observers = try await NATObservers.resolve(servers)
         var report = try await NATCheck().run(observers: observers.udp, limit: limit)

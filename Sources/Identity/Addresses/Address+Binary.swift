@@ -18,7 +18,7 @@ extension Address {
     }
 
     /// - Throws: `malformedAddress`, `limitExceeded` above 512 bytes or 16 components.
-    public init(bytes: [UInt8]) throws(IdentityError) {
+    package init(bytes: [UInt8]) throws(IdentityError) {
         guard bytes.count <= Self.maximumLength else {
             throw IdentityError(
                 .limitExceeded, "an address of \(bytes.count) bytes is over the limit of \(Self.maximumLength)")
@@ -36,7 +36,7 @@ extension Address {
         try self.init(components: components)
     }
 
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var bytes: [UInt8] = []
         for component in components { Self.append(component, to: &bytes) }
         return bytes

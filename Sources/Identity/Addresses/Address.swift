@@ -2,15 +2,15 @@
 ///
 /// Any sequence of known components is an address; what one is good for is said by the views: ``host``,
 /// ``transport``, ``nodeID`` and ``relay``. Text and bytes are canonical, so equal addresses have equal bytes.
-public struct Address: Hashable, Sendable {
+package struct Address: Hashable, Sendable {
     /// The most components in one address: a relayed one behind a zone and a name has 9.
-    public static let maximumComponents = 16
+    package static let maximumComponents = 16
     /// The longest binary form, in bytes.
-    public static let maximumLength = 512
+    package static let maximumLength = 512
     /// The longest text looked at, in bytes.
-    public static let maximumTextLength = 1024
+    package static let maximumTextLength = 1024
 
-    public enum Component: Hashable, Sendable {
+    package enum Component: Hashable, Sendable {
         case ip(IPAddress)
         case ip6zone(String)
         case dns(String, Host.DNSKind)
@@ -23,18 +23,18 @@ public struct Address: Hashable, Sendable {
     }
 
     /// The transports that dep2p speaks.
-    public enum Transport: Hashable, Sendable {
+    package enum Transport: Hashable, Sendable {
         /// `/udp/PORT/quic-v1`
         case quic(port: UInt16)
         /// `/tcp/PORT/tls`: a relay's leg for networks that block UDP.
         case tcpTLS(port: UInt16)
     }
 
-    public let components: [Component]
+    package let components: [Component]
 
     /// - Throws: `limitExceeded` for more than 16 components or 512 bytes, `malformedAddress` for none or for a component whose
     ///   name or zone is not one.
-    public init(components: [Component]) throws(IdentityError) {
+    package init(components: [Component]) throws(IdentityError) {
         guard !components.isEmpty else { throw IdentityError(.malformedAddress, "an address is empty") }
         guard components.count <= Self.maximumComponents else {
             throw IdentityError(
@@ -62,17 +62,17 @@ public struct Address: Hashable, Sendable {
     }
 
     /// `/ip4|ip6/IP/udp/PORT/quic-v1[/p2p/ID]`
-    public static func quic(_ ip: IPAddress, port: UInt16, nodeID: NodeID? = nil) -> Address {
+    package static func quic(_ ip: IPAddress, port: UInt16, nodeID: NodeID? = nil) -> Address {
         Address(trusted: [.ip(ip), .udp(port), .quicV1] + (nodeID.map { [.p2p($0)] } ?? []))
     }
 
     /// `/ip4|ip6/IP/tcp/PORT/tls[/p2p/ID]`
-    public static func tcpTLS(_ ip: IPAddress, port: UInt16, nodeID: NodeID? = nil) -> Address {
+    package static func tcpTLS(_ ip: IPAddress, port: UInt16, nodeID: NodeID? = nil) -> Address {
         Address(trusted: [.ip(ip), .tcp(port), .tls] + (nodeID.map { [.p2p($0)] } ?? []))
     }
 
     /// What `HOST:PORT` means: QUIC there. Nil for `:PORT`, which names no host.
-    public init?(quic hostPort: HostPort) {
+    package init?(quic hostPort: HostPort) {
         switch hostPort.host {
         case nil: return nil
         case .ip(let ip):
@@ -83,7 +83,7 @@ public struct Address: Hashable, Sendable {
     }
 
     /// The first host: where a packet goes.
-    public var host: Host? {
+    package var host: Host? {
         switch components.first(where: { if case .ip6zone = $0 { false } else { true } }) {
         case .ip(let address): .ip(address)
         case .dns(let name, let kind): .dns(name, kind)
@@ -92,12 +92,12 @@ public struct Address: Hashable, Sendable {
     }
 
     /// The IPv6 zone before the host.
-    public var zone: String? {
+    package var zone: String? {
         if case .ip6zone(let zone) = components[0] { zone } else { nil }
     }
 
     /// The transport right behind the host, when it is one of ours and nothing but `p2p` parts follow.
-    public var transport: Transport? {
+    package var transport: Transport? {
         guard host != nil else { return nil }
         let rest = components.dropFirst(zone == nil ? 1 : 2)
         let isNaming = rest.dropFirst(2).allSatisfy { component in
@@ -115,12 +115,12 @@ public struct Address: Hashable, Sendable {
     }
 
     /// The node at the end, when the address names one: the last component is `p2p`.
-    public var nodeID: NodeID? {
+    package var nodeID: NodeID? {
         if case .p2p(let id) = components.last { id } else { nil }
     }
 
     /// For an address through a relay: the relay's own address and its NodeID, from before the last `p2p-circuit`.
-    public var relay: (address: Address, nodeID: NodeID)? {
+    package var relay: (address: Address, nodeID: NodeID)? {
         guard let circuit = components.lastIndex(of: .p2pCircuit), circuit > 0,
             case .p2p(let id) = components[circuit - 1]
         else { return nil }
@@ -128,15 +128,15 @@ public struct Address: Hashable, Sendable {
     }
 
     /// Whether the way leads through a relay, named or not.
-    public var isRelayed: Bool { components.contains(.p2pCircuit) }
+    package var isRelayed: Bool { components.contains(.p2pCircuit) }
 
     /// The same way, to this node: `p2p` is put at the end or exchanged there.
-    public func with(nodeID: NodeID) -> Address {
+    package func with(nodeID: NodeID) -> Address {
         Address(trusted: (self.nodeID == nil ? components : components.dropLast()) + [.p2p(nodeID)])
     }
 
     /// The same way without the node at its end; nil when nothing else is left.
-    public var withoutNodeID: Address? {
+    package var withoutNodeID: Address? {
         guard nodeID != nil else { return self }
         return components.count > 1 ? Address(trusted: components.dropLast()) : nil
     }

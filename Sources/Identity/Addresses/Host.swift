@@ -1,10 +1,10 @@
 /// Where an address points: a literal IP address or a name yet to be looked up.
-public enum Host: Hashable, Sendable, CustomStringConvertible {
+package enum Host: Hashable, Sendable, CustomStringConvertible {
     case ip(IPAddress)
     case dns(String, DNSKind)
 
     /// Which records a name stands for, as the multiaddr protocols of the same names.
-    public enum DNSKind: String, Sendable {
+    package enum DNSKind: String, Sendable {
         /// A and AAAA.
         case dns
         /// A.
@@ -15,7 +15,7 @@ public enum Host: Hashable, Sendable, CustomStringConvertible {
         case dnsaddr
     }
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .ip(let address): address.description
         case .dns(let name, _): name

@@ -1,23 +1,23 @@
 /// `HOST:PORT`, `[IPV6]:PORT` or `:PORT` as people write it on a command line.
-public struct HostPort: Hashable, Sendable, CustomStringConvertible {
+package struct HostPort: Hashable, Sendable, CustomStringConvertible {
     /// The longest text looked at: a name, brackets, zone and port.
     private static let maximumTextLength = 300
 
     /// Nil for `:PORT`: every local address.
-    public let host: Host?
+    package let host: Host?
     /// The interface of a link-local address, from `[fe80::1%eth0]:PORT`.
-    public let zone: String?
+    package let zone: String?
     /// 0 stands for a free port when listening.
-    public let port: UInt16
+    package let port: UInt16
 
-    public init(host: Host?, zone: String? = nil, port: UInt16) {
+    package init(host: Host?, zone: String? = nil, port: UInt16) {
         self.host = host
         self.zone = zone
         self.port = port
     }
 
     /// - Throws: `malformedAddress`, with a hint for an IPv6 address without brackets.
-    public init(_ text: String) throws(IdentityError) {
+    package init(_ text: String) throws(IdentityError) {
         guard text.utf8.count <= Self.maximumTextLength else { throw Self.error(text, "it is too long") }
         guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) else {
             throw Self.error(text, "the port is missing", hint: "write HOST:PORT or [IPV6]:PORT")
@@ -39,7 +39,7 @@ public struct HostPort: Hashable, Sendable, CustomStringConvertible {
         port = UInt16(number)
     }
 
-    public var description: String {
+    package var description: String {
         switch host {
         case nil: ":\(port)"
         case .ip(let address) where address.family == .v6: "[\(address)\(zone.map { "%" + $0 } ?? "")]:\(port)"

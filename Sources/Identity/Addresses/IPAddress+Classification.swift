@@ -2,42 +2,42 @@
 /// IPv4 address within: a check must not be passed by writing an address differently.
 extension IPAddress {
     /// Whether this is `::ffff:0:0/96` (RFC 4291 section 2.5.5.2).
-    public var isV4Mapped: Bool { family == .v6 && high == 0 && low >> 32 == 0xffff }
+    package var isV4Mapped: Bool { family == .v6 && high == 0 && low >> 32 == 0xffff }
 
     /// The IPv4 address inside an IPv4-mapped one; any other address itself.
-    public var unmapped: IPAddress { isV4Mapped ? IPAddress(v4: UInt32(truncatingIfNeeded: low)) : self }
+    package var unmapped: IPAddress { isV4Mapped ? IPAddress(v4: UInt32(truncatingIfNeeded: low)) : self }
 
-    public var isUnspecified: Bool {
+    package var isUnspecified: Bool {
         let address = unmapped
         return address.high == 0 && address.low == 0
     }
 
-    public var isLoopback: Bool { isIn(v4: 0x7f00_0000, 8) || self == .v6Loopback }
+    package var isLoopback: Bool { isIn(v4: 0x7f00_0000, 8) || self == .v6Loopback }
 
     /// RFC 1918 and the unique local addresses of RFC 4193.
-    public var isPrivate: Bool {
+    package var isPrivate: Bool {
         isIn(v4: 0x0a00_0000, 8) || isIn(v4: 0xac10_0000, 12) || isIn(v4: 0xc0a8_0000, 16)
             || isIn(v6: 0xfc00_0000_0000_0000, 7)
     }
 
     /// 169.254.0.0/16 (RFC 3927) and fe80::/10.
-    public var isLinkLocal: Bool { isIn(v4: 0xa9fe_0000, 16) || isIn(v6: 0xfe80_0000_0000_0000, 10) }
+    package var isLinkLocal: Bool { isIn(v4: 0xa9fe_0000, 16) || isIn(v6: 0xfe80_0000_0000_0000, 10) }
 
     /// 100.64.0.0/10 (RFC 6598): between a provider and its customers.
-    public var isCGNAT: Bool { isIn(v4: 0x6440_0000, 10) }
+    package var isCGNAT: Bool { isIn(v4: 0x6440_0000, 10) }
 
-    public var isMulticast: Bool { isIn(v4: 0xe000_0000, 4) || isIn(v6: 0xff00_0000_0000_0000, 8) }
+    package var isMulticast: Bool { isIn(v4: 0xe000_0000, 4) || isIn(v6: 0xff00_0000_0000_0000, 8) }
 
     /// Whether an address may be reached from anywhere on the Internet: none of the special ranges. An IPv6 address
     /// that carries an IPv4 one (NAT64, RFC 6052; 6to4, RFC 3056) is as global as that.
-    public var isGlobal: Bool {
+    package var isGlobal: Bool {
         if let embedded = embeddedV4 { return embedded.isGlobal }
         if family == .v4 { return !Self.specialV4.contains { isIn(v4: $0.prefix, $0.length) } }
         return isIn(v6: 0x2000_0000_0000_0000, 3) && !Self.specialV6.contains { isIn(v6: $0.prefix, $0.length) }
     }
 
     /// The first `length` bits, the rest zero: which network an address is counted to (/24, /48, /64).
-    public func prefix(_ length: Int) -> IPAddress {
+    package func prefix(_ length: Int) -> IPAddress {
         switch family {
         case .v4: IPAddress(v4: UInt32(truncatingIfNeeded: low) & Self.mask32(length))
         case .v6: IPAddress(v6High: high & Self.mask64(length), low: low & Self.mask64(length - 64))

@@ -1,34 +1,34 @@
 /// An IPv4 or IPv6 address, without port or zone.
 ///
 /// The 128 bits are kept as two words in host order; an IPv4 address sits in the low 32 bits of `low`.
-public struct IPAddress: Hashable, Sendable {
-    public enum Family: UInt8, Sendable { case v4 = 4, v6 = 6 }
+package struct IPAddress: Hashable, Sendable {
+    package enum Family: UInt8, Sendable { case v4 = 4, v6 = 6 }
 
-    public let family: Family
-    public let high: UInt64
-    public let low: UInt64
+    package let family: Family
+    package let high: UInt64
+    package let low: UInt64
 
     /// An IPv4 address from its 32 bits in host order (`127.0.0.1` is `0x7f000001`).
-    public init(v4 bits: UInt32) {
+    package init(v4 bits: UInt32) {
         family = .v4
         high = 0
         low = UInt64(bits)
     }
 
     /// An IPv6 address from its two halves in host order.
-    public init(v6High high: UInt64, low: UInt64) {
+    package init(v6High high: UInt64, low: UInt64) {
         family = .v6
         self.high = high
         self.low = low
     }
 
-    public static let v4Loopback = IPAddress(v4: 0x7f00_0001)
-    public static let v4Any = IPAddress(v4: 0)
-    public static let v6Loopback = IPAddress(v6High: 0, low: 1)
-    public static let v6Any = IPAddress(v6High: 0, low: 0)
+    package static let v4Loopback = IPAddress(v4: 0x7f00_0001)
+    package static let v4Any = IPAddress(v4: 0)
+    package static let v6Loopback = IPAddress(v6High: 0, low: 1)
+    package static let v6Any = IPAddress(v6High: 0, low: 0)
 
     /// 4 or 16 bytes in network order.
-    public init?(bytes: some Collection<UInt8>) {
+    package init?(bytes: some Collection<UInt8>) {
         switch bytes.count {
         case 4:
             self.init(v4: bytes.reduce(0) { $0 << 8 | UInt32($1) })
@@ -42,7 +42,7 @@ public struct IPAddress: Hashable, Sendable {
     }
 
     /// 4 or 16 bytes in network order.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         switch family {
         case .v4: (0..<4).map { UInt8(truncatingIfNeeded: low >> (24 - 8 * $0)) }
         case .v6:

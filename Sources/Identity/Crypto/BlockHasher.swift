@@ -2,23 +2,23 @@
 ///
 /// Calling order: `update` with the bytes in order, any number of times; `finish` once after the last; `take` whenever
 /// digests are wanted. Bytes that make too few blocks for all lanes at once are copied aside and wait for more.
-public struct BlockHasher: Sendable {
+package struct BlockHasher: Sendable {
     /// Blocks that wait at most before they are hashed.
     private static let gatheredBlocks = 16
 
-    public let blockSize: Int
+    package let blockSize: Int
     private var gathered: [UInt8] = []
     private var digests: [SHA256.Digest] = []
 
-    public init(blockSize: Int) {
+    package init(blockSize: Int) {
         precondition(blockSize > 0, "a block has a byte at least")
         self.blockSize = blockSize
     }
 
     /// Whether what came so far ends where a block does.
-    public var isBetweenBlocks: Bool { gathered.count % blockSize == 0 }
+    package var isBetweenBlocks: Bool { gathered.count % blockSize == 0 }
 
-    public mutating func update(_ bytes: RawSpan) {
+    package mutating func update(_ bytes: RawSpan) {
         var position = gathered.isEmpty ? 0 : gather(bytes)
         let whole = gathered.isEmpty ? (bytes.byteCount - position) / blockSize : 0
         if whole >= SHA256.leastBlocks {
@@ -31,7 +31,7 @@ public struct BlockHasher: Sendable {
     }
 
     /// Hashes the blocks that wait; the last one may be shorter.
-    public mutating func finish() {
+    package mutating func finish() {
         flush()
         guard !gathered.isEmpty else { return }
         digests.append(SHA256.hash(gathered))
@@ -39,13 +39,13 @@ public struct BlockHasher: Sendable {
     }
 
     /// The digests of the blocks since the last call, in order. More may be waiting until ``flush()`` or ``finish()``.
-    public mutating func take() -> [SHA256.Digest] {
+    package mutating func take() -> [SHA256.Digest] {
         defer { digests.removeAll(keepingCapacity: true) }
         return digests
     }
 
     /// Hashes the whole blocks that wait.
-    public mutating func flush() {
+    package mutating func flush() {
         let whole = gathered.count / blockSize * blockSize
         guard whole > 0 else { return }
         let full = gathered

@@ -1,7 +1,7 @@
 internal import COpenSSL
 
 /// HMAC-SHA256 (RFC 2104), with any key length; 32 bytes.
-public func hmacSHA256(key: [UInt8], message: [UInt8]) -> [UInt8] {
+package func hmacSHA256(key: [UInt8], message: [UInt8]) -> [UInt8] {
     key.withUnsafeBufferPointer { hmacSHA256(key: $0, message: message) }
 }
 
@@ -20,7 +20,7 @@ func hmacSHA256(key: UnsafeBufferPointer<UInt8>, message: [UInt8]) -> [UInt8] {
 ///   - key: the input keying material; not empty.
 ///   - salt: may be empty, which RFC 5869 section 2.2 defines as 32 zero bytes.
 ///   - count: the bytes wanted, at most 255 * 32. Always a constant of the caller, never a number from a peer.
-public func hkdfSHA256(key: [UInt8], salt: [UInt8], info: [UInt8], count: Int) -> [UInt8] {
+package func hkdfSHA256(key: [UInt8], salt: [UInt8], info: [UInt8], count: Int) -> [UInt8] {
     precondition((0...255 * SHA256.Digest.byteCount).contains(count), "HKDF-SHA256 gives at most 8160 bytes")
     guard count > 0 else { return [] }
     let context = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, nil)

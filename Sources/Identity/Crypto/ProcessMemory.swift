@@ -1,10 +1,10 @@
 internal import CSystem
 
 /// The memory of this process, which holds keys.
-public enum ProcessMemory {
+package enum ProcessMemory {
     /// Keeps it from core dumps and from other processes of the same user. To be called before a key is read.
     ///
     /// - Returns: whether the kernel does it; nothing else depends on it.
     @discardableResult
-    public static func keepPrivate() -> Bool { dep2p_forbid_core_dumps() == 0 }
+    package static func keepPrivate() -> Bool { dep2p_forbid_core_dumps() == 0 }
 }

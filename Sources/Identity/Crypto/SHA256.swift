@@ -4,24 +4,24 @@ internal import COpenSSL
 ///
 /// It calls OpenSSL's low-level functions, deprecated as they are: for the 64 bytes of an inner node of a hash tree they
 /// take 91 ns where the EVP interface takes 156 (equal at 16 KiB; libsodium, in software, is slower at any size).
-public struct SHA256: Sendable {
+package struct SHA256: Sendable {
     private var context = SHA256_CTX()
 
-    public init() {
+    package init() {
         SHA256_Init(&context)
     }
 
-    public mutating func update(_ bytes: RawSpan) {
+    package mutating func update(_ bytes: RawSpan) {
         bytes.withUnsafeBytes { buffer in
             _ = SHA256_Update(&context, buffer.baseAddress, buffer.count)
         }
     }
 
-    public mutating func update(_ bytes: [UInt8]) {
+    package mutating func update(_ bytes: [UInt8]) {
         update(bytes.span.bytes)
     }
 
-    public mutating func update(_ digest: Digest) {
+    package mutating func update(_ digest: Digest) {
         var words = digest.networkWords
         withUnsafeBytes(of: &words) { buffer in
             _ = SHA256_Update(&context, buffer.baseAddress, buffer.count)
@@ -29,7 +29,7 @@ public struct SHA256: Sendable {
     }
 
     /// The digest of everything given so far. The state is spent: start anew for the next digest.
-    public mutating func finalize() -> Digest {
+    package mutating func finalize() -> Digest {
         var words: Digest.Words = (0, 0, 0, 0)
         withUnsafeMutableBytes(of: &words) { buffer in
             _ = SHA256_Final(buffer.baseAddress, &context)
@@ -37,18 +37,18 @@ public struct SHA256: Sendable {
         return Digest(networkWords: words)
     }
 
-    public static func hash(_ bytes: RawSpan) -> Digest {
+    package static func hash(_ bytes: RawSpan) -> Digest {
         var hasher = SHA256()
         hasher.update(bytes)
         return hasher.finalize()
     }
 
-    public static func hash(_ bytes: [UInt8]) -> Digest {
+    package static func hash(_ bytes: [UInt8]) -> Digest {
         hash(bytes.span.bytes)
     }
 
     /// The digest of two digests in a row, as an inner node of a Merkle tree (BEP 52). Allocates nothing.
-    public static func hash(_ left: Digest, _ right: Digest) -> Digest {
+    package static func hash(_ left: Digest, _ right: Digest) -> Digest {
         var hasher = SHA256()
         hasher.update(left)
         hasher.update(right)
@@ -58,12 +58,12 @@ public struct SHA256: Sendable {
 
 extension SHA256 {
     /// A SHA-256 value: 32 bytes, ordered as its bytes are.
-    public struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
+    package struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
         typealias Words = (UInt64, UInt64, UInt64, UInt64)
 
         /// The number of bytes of a digest.
-        public static let byteCount = 32
-        public static let zero = Digest(networkWords: (0, 0, 0, 0))
+        package static let byteCount = 32
+        package static let zero = Digest(networkWords: (0, 0, 0, 0))
 
         // Host order, most significant first, so that comparing words compares bytes.
         private let first, second, third, fourth: UInt64
@@ -78,7 +78,7 @@ extension SHA256 {
         var networkWords: Words { (first.bigEndian, second.bigEndian, third.bigEndian, fourth.bigEndian) }
 
         /// Nil unless there are exactly 32 bytes.
-        public init?(bytes: some Collection<UInt8>) {
+        package init?(bytes: some Collection<UInt8>) {
             guard bytes.count == Self.byteCount else { return nil }
             var words: Words = (0, 0, 0, 0)
             withUnsafeMutableBytes(of: &words) { buffer in
@@ -90,15 +90,15 @@ extension SHA256 {
             self.init(networkWords: words)
         }
 
-        public var bytes: [UInt8] {
+        package var bytes: [UInt8] {
             withUnsafeBytes(of: networkWords) { [UInt8]($0) }
         }
 
         /// 64 lower-case hexadecimal digits.
-        public var hex: String { Hex.encode(bytes) }
-        public var description: String { hex }
+        package var hex: String { Hex.encode(bytes) }
+        package var description: String { hex }
 
-        public static func < (left: Digest, right: Digest) -> Bool {
+        package static func < (left: Digest, right: Digest) -> Bool {
             (left.first, left.second, left.third, left.fourth) < (right.first, right.second, right.third, right.fourth)
         }
     }

@@ -10,7 +10,7 @@ extension SHA256 {
     /// processor's vector unit where it has them, at several times the speed.
     ///
     /// - Parameter bytes: a whole number of blocks; what is beyond the last is not looked at.
-    public static func hash(blocks bytes: RawSpan, of size: Int, into digests: inout [Digest]) {
+    package static func hash(blocks bytes: RawSpan, of size: Int, into digests: inout [Digest]) {
         precondition(size > 0, "a block has a byte at least")
         var position = 0
         let end = bytes.byteCount / size * size

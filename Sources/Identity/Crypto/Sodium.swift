@@ -10,12 +10,12 @@ enum Sodium {
 }
 
 /// Compares without telling by its duration where two values differ. Their lengths are not secret.
-public func constantTimeEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+package func constantTimeEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     left.count == right.count && sodium_memcmp(left, right, left.count) == 0
 }
 
 /// Overwrites bytes in a way the compiler can't leave out, then empties the array.
-public func wipe<Element: BitwiseCopyable>(_ elements: inout [Element]) {
+package func wipe<Element: BitwiseCopyable>(_ elements: inout [Element]) {
     elements.withUnsafeMutableBytes { buffer in
         if let start = buffer.baseAddress { sodium_memzero(start, buffer.count) }
     }
@@ -23,15 +23,15 @@ public func wipe<Element: BitwiseCopyable>(_ elements: inout [Element]) {
 }
 
 /// Randomness of the operating system, by way of libsodium.
-public enum SecureRandom {
-    public static func bytes(_ count: Int) -> [UInt8] {
+package enum SecureRandom {
+    package static func bytes(_ count: Int) -> [UInt8] {
         Sodium.prepare()
         var bytes = [UInt8](repeating: 0, count: count)
         if count > 0 { randombytes_buf(&bytes, count) }
         return bytes
     }
 
-    public static func uint64() -> UInt64 {
+    package static func uint64() -> UInt64 {
         Sodium.prepare()
         var value: UInt64 = 0
         randombytes_buf(&value, MemoryLayout<UInt64>.size)

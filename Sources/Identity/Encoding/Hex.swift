@@ -1,9 +1,9 @@
 /// Hexadecimal text, two digits a byte.
-public enum Hex {
+package enum Hex {
     private static let digits = [UInt8]("0123456789abcdef".utf8)
 
     /// Lower-case digits.
-    public static func encode(_ bytes: [UInt8]) -> String {
+    package static func encode(_ bytes: [UInt8]) -> String {
         String(unsafeUninitializedCapacity: bytes.count * 2) { buffer in
             for (index, byte) in bytes.enumerated() {
                 buffer[index * 2] = digits[Int(byte >> 4)]
@@ -14,12 +14,12 @@ public enum Hex {
     }
 
     /// Nil unless the text is an even number of hexadecimal digits of either case, and nothing else.
-    public static func decode(_ text: String) -> [UInt8]? {
+    package static func decode(_ text: String) -> [UInt8]? {
         decode([UInt8](text.utf8))
     }
 
     /// The same from ASCII bytes.
-    public static func decode(_ text: [UInt8]) -> [UInt8]? {
+    package static func decode(_ text: [UInt8]) -> [UInt8]? {
         guard text.count.isMultiple(of: 2) else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 2)

@@ -1,10 +1,10 @@
 /// Unsigned LEB128 as multiformats restrict it (multiformats/unsigned-varint): at most 9 bytes, so values below 2^63,
 /// and always the shortest form.
-public enum Varint {
+package enum Varint {
     /// The most bytes a varint takes.
-    public static let maximumLength = 9
+    package static let maximumLength = 9
 
-    public enum Decoded: Equatable, Sendable {
+    package enum Decoded: Equatable, Sendable {
         /// A value and the number of bytes it took.
         case value(UInt64, length: Int)
         /// A good beginning: more bytes must follow.
@@ -14,13 +14,13 @@ public enum Varint {
     }
 
     /// - Precondition: the value is below 2^63; lengths and codes are.
-    public static func encode(_ value: UInt64) -> [UInt8] {
+    package static func encode(_ value: UInt64) -> [UInt8] {
         var bytes: [UInt8] = []
         append(value, to: &bytes)
         return bytes
     }
 
-    public static func append(_ value: UInt64, to bytes: inout [UInt8]) {
+    package static func append(_ value: UInt64, to bytes: inout [UInt8]) {
         precondition(value < 1 << 63, "a multiformats varint holds 63 bits")
         var rest = value
         while rest >= 0x80 {
@@ -31,7 +31,7 @@ public enum Varint {
     }
 
     /// Reads one varint from the beginning of `bytes`; what follows it is not looked at.
-    public static func decode(_ bytes: some Collection<UInt8>) -> Decoded {
+    package static func decode(_ bytes: some Collection<UInt8>) -> Decoded {
         var value: UInt64 = 0
         var length = 0
         for byte in bytes {

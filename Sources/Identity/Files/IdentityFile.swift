@@ -1,9 +1,9 @@
 /// The file that keeps a node's identity: a PKCS#8 PEM that `openssl pkey` reads, encrypted when there is a passphrase.
 ///
 /// Paths are bytes as the system has them, without a zero byte; the `String` forms are for paths known to be text.
-public enum IdentityFile {
+package enum IdentityFile {
     /// The longest passphrase, in bytes.
-    public static let maximumPassphraseLength = 1024
+    package static let maximumPassphraseLength = 1024
 
     private static let what = "identity file"
 
@@ -11,13 +11,13 @@ public enum IdentityFile {
     ///
     /// - Throws: `fileMissing`, `fileIsDirectory`, `fileIsSymbolicLink`, `fileNotRegular`, `fileUnreadable`,
     ///   `fileTooOpen` (group or others can read it), and what ``key(pem:passphrase:)`` throws.
-    public static func load(path: [UInt8], passphrase: [UInt8]? = nil) throws(IdentityError) -> IdentityKey {
+    package static func load(path: [UInt8], passphrase: [UInt8]? = nil) throws(IdentityError) -> IdentityKey {
         var text = try SecretFile.read(path, what: what)
         defer { wipe(&text) }
         return try key(pem: text, passphrase: passphrase, name: "\(what) \(SecretFile.shown(path))")
     }
 
-    public static func load(path: String, passphrase: [UInt8]? = nil) throws(IdentityError) -> IdentityKey {
+    package static func load(path: String, passphrase: [UInt8]? = nil) throws(IdentityError) -> IdentityKey {
         try load(path: [UInt8](path.utf8), passphrase: passphrase)
     }
 
@@ -26,7 +26,7 @@ public enum IdentityFile {
     ///
     /// - Parameter replace: exchange an existing regular file instead of failing with `fileExists`.
     /// - Throws: `fileExists`, `cannotCreate`, and for `replace` the errors about what is no regular file.
-    public static func create(
+    package static func create(
         _ key: IdentityKey, path: [UInt8], passphrase: [UInt8]? = nil, replace: Bool = false
     ) throws(IdentityError) {
         var text = try pem(key, passphrase: passphrase)
@@ -34,7 +34,7 @@ public enum IdentityFile {
         try SecretFile.create(path, contents: text, replace: replace, what: what)
     }
 
-    public static func create(
+    package static func create(
         _ key: IdentityKey, path: String, passphrase: [UInt8]? = nil, replace: Bool = false
     ) throws(IdentityError) {
         try create(key, path: [UInt8](path.utf8), passphrase: passphrase, replace: replace)
@@ -43,7 +43,7 @@ public enum IdentityFile {
     /// The PEM text: `PRIVATE KEY`, or `ENCRYPTED PRIVATE KEY` (PBES2 with scrypt and AES-256-CBC) under a passphrase.
     ///
     /// - Throws: `emptyPassphrase`, `limitExceeded` for a passphrase above 1024 bytes.
-    public static func pem(_ key: IdentityKey, passphrase: [UInt8]? = nil) throws(IdentityError) -> [UInt8] {
+    package static func pem(_ key: IdentityKey, passphrase: [UInt8]? = nil) throws(IdentityError) -> [UInt8] {
         guard let passphrase else {
             var der = PKCS8.encode(key)
             defer { wipe(&der) }
@@ -62,7 +62,7 @@ public enum IdentityFile {
     ///
     /// - Throws: `fileCorrupt`, `fileTruncated`, `fileOfOtherKeyType`, `passphraseRequired`, `wrongPassphrase`,
     ///   `emptyPassphrase`.
-    public static func key(pem text: [UInt8], passphrase: [UInt8]? = nil) throws(IdentityError) -> IdentityKey {
+    package static func key(pem text: [UInt8], passphrase: [UInt8]? = nil) throws(IdentityError) -> IdentityKey {
         try key(pem: text, passphrase: passphrase, name: "the identity")
     }
 

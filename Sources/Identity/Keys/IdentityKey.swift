@@ -1,12 +1,12 @@
 internal import CSodium
 
 /// A node's private key: Ed25519. It is kept in guarded memory and wiped with the last reference; nothing prints it.
-public final class IdentityKey: Sendable, CustomStringConvertible {
+package final class IdentityKey: Sendable, CustomStringConvertible {
     /// The length of a seed, in bytes.
-    public static let seedLength = 32
+    package static let seedLength = 32
 
-    public let publicKey: PublicKey
-    public let nodeID: NodeID
+    package let publicKey: PublicKey
+    package let nodeID: NodeID
     /// libsodium's form of the private key: seed, then public key.
     private let secret: SecretBytes
 
@@ -19,7 +19,7 @@ public final class IdentityKey: Sendable, CustomStringConvertible {
     }
 
     /// A new key from the system's randomness.
-    public static func generate() -> IdentityKey {
+    package static func generate() -> IdentityKey {
         var seed = SecureRandom.bytes(seedLength)
         defer { wipe(&seed) }
         return IdentityKey(secret: expand(seed))
@@ -27,7 +27,7 @@ public final class IdentityKey: Sendable, CustomStringConvertible {
 
     /// - Parameter seed: the 32 byte private key of RFC 8032. The caller's copy stays the caller's to wipe.
     /// - Throws: `malformedSeed` for another length.
-    public convenience init(seed: [UInt8]) throws(IdentityError) {
+    package convenience init(seed: [UInt8]) throws(IdentityError) {
         guard seed.count == Self.seedLength else {
             throw IdentityError(.malformedSeed, "an Ed25519 seed has 32 bytes, not \(seed.count)")
         }
@@ -44,7 +44,7 @@ public final class IdentityKey: Sendable, CustomStringConvertible {
     }
 
     /// The 64 byte Ed25519 signature of `message`.
-    public func sign(_ message: [UInt8]) -> [UInt8] {
+    package func sign(_ message: [UInt8]) -> [UInt8] {
         var signature = [UInt8](repeating: 0, count: Int(crypto_sign_BYTES))
         secret.withPointer { key in
             _ = crypto_sign_detached(&signature, nil, message, UInt64(message.count), key)
@@ -57,5 +57,5 @@ public final class IdentityKey: Sendable, CustomStringConvertible {
         secret.withBytes { body(UnsafeBufferPointer(rebasing: $0.prefix(Self.seedLength))) }
     }
 
-    public var description: String { "identity key of \(nodeID)" }
+    package var description: String { "identity key of \(nodeID)" }
 }

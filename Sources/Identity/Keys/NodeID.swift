@@ -2,19 +2,19 @@
 ///
 /// Only the canonical form exists: the identity multihash of the key's protobuf when that has at most 42 bytes, as for
 /// every Ed25519 key, the SHA-256 multihash of it otherwise. So equal nodes compare equal byte by byte.
-public struct NodeID: Hashable, Sendable, Comparable {
+package struct NodeID: Hashable, Sendable, Comparable {
     /// Keys whose protobuf is longer than this are hashed.
     static let maximumInlineLength = 42
     /// The longest multihash, in bytes.
-    public static let maximumLength = 44
+    package static let maximumLength = 44
 
     private static let identityCode: UInt8 = 0x00
     private static let sha256Code: UInt8 = 0x12
 
     /// The multihash: 38 bytes for an Ed25519 key, at most 44.
-    public let bytes: [UInt8]
+    package let bytes: [UInt8]
 
-    public init(_ key: PublicKey) {
+    package init(_ key: PublicKey) {
         let encoded = key.protobuf
         bytes =
             encoded.count <= Self.maximumInlineLength
@@ -24,7 +24,7 @@ public struct NodeID: Hashable, Sendable, Comparable {
 
     /// - Throws: `malformedNodeID` for anything but a canonical multihash. A key within is checked for its form here,
     ///   for being a point of the curve only by ``publicKey``.
-    public init(bytes: [UInt8]) throws(IdentityError) {
+    package init(bytes: [UInt8]) throws(IdentityError) {
         guard (2...Self.maximumLength).contains(bytes.count), Int(bytes[1]) == bytes.count - 2 else {
             throw IdentityError(.malformedNodeID, "a node ID must be a multihash of at most 44 bytes")
         }
@@ -45,7 +45,7 @@ public struct NodeID: Hashable, Sendable, Comparable {
     }
 
     /// The key, when it is short enough to be inside the ID and really is one. Costs a curve check.
-    public var publicKey: PublicKey? {
+    package var publicKey: PublicKey? {
         guard bytes[0] == Self.identityCode else { return nil }
         // An ID that holds no key is one all the same.
         return try? PublicKey(protobuf: [UInt8](bytes.dropFirst(2)))
@@ -53,11 +53,11 @@ public struct NodeID: Hashable, Sendable, Comparable {
 
     /// In one piece: an array is hashed byte by byte, which was 4 % of what a message costs who takes it. And all of it:
     /// a stranger can name as many nodes as he likes whose names begin or end alike.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 
-    public static func < (left: NodeID, right: NodeID) -> Bool {
+    package static func < (left: NodeID, right: NodeID) -> Bool {
         left.bytes.lexicographicallyPrecedes(right.bytes)
     }
 

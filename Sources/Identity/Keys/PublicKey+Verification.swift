@@ -4,7 +4,7 @@ internal import CSodium
 extension PublicKey {
     /// Whether `signature` was made by this key over `message`: Ed25519 (RFC 8032, strict as libsodium is), RSA
     /// PKCS#1 v1.5 with SHA-256, or ECDSA in DER with SHA-256. False on a malformed signature.
-    public func isValidSignature(_ signature: [UInt8], for message: [UInt8]) -> Bool {
+    package func isValidSignature(_ signature: [UInt8], for message: [UInt8]) -> Bool {
         switch kind {
         case .ed25519:
             guard signature.count == Int(crypto_sign_BYTES) else { return false }

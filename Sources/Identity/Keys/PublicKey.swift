@@ -1,5 +1,5 @@
 /// The key types of libp2p, with their numbers in the protobuf `KeyType` (libp2p peer-ids, "Keys").
-public enum KeyKind: Int, Sendable, CaseIterable {
+package enum KeyKind: Int, Sendable, CaseIterable {
     case rsa = 0
     case ed25519 = 1
     case secp256k1 = 2
@@ -11,17 +11,17 @@ public enum KeyKind: Int, Sendable, CaseIterable {
 /// `data` is what the protobuf `Data` field holds (libp2p peer-ids, "Key Types"): 32 bytes for Ed25519, the 33 byte
 /// compressed point for secp256k1, the DER SubjectPublicKeyInfo for RSA and for ECDSA on P-256. Only the canonical form
 /// of a key is accepted, so that equal keys have equal bytes and one NodeID.
-public struct PublicKey: Hashable, Sendable {
+package struct PublicKey: Hashable, Sendable {
     /// The longest `data` accepted, in bytes: an RSA key of 8192 bits has 1062.
-    public static let maximumDataLength = 1100
+    package static let maximumDataLength = 1100
 
-    public let kind: KeyKind
-    public let data: [UInt8]
+    package let kind: KeyKind
+    package let data: [UInt8]
 
     /// - Throws: `malformedPublicKey` when the bytes are no key of that kind, small-order and non-canonical Ed25519
     ///   points among them; `unsupportedKeyType` for an ECDSA curve other than P-256 or an RSA key that is not
     ///   2048 to 8192 bits.
-    public init(kind: KeyKind, data: [UInt8]) throws(IdentityError) {
+    package init(kind: KeyKind, data: [UInt8]) throws(IdentityError) {
         guard data.count <= Self.maximumDataLength else {
             throw IdentityError(
                 .malformedPublicKey, "a public key of \(data.count) bytes is longer than any known kind")
@@ -33,7 +33,7 @@ public struct PublicKey: Hashable, Sendable {
 
     /// From the protobuf `PublicKey`, which must be encoded exactly as libp2p prescribes: both fields, in order, in
     /// shortest form, nothing else.
-    public init(protobuf bytes: [UInt8]) throws(IdentityError) {
+    package init(protobuf bytes: [UInt8]) throws(IdentityError) {
         let (kind, data) = try Self.fields(ofProtobuf: bytes)
         try self.init(kind: kind, data: data)
     }
@@ -45,7 +45,7 @@ public struct PublicKey: Hashable, Sendable {
     }
 
     /// The deterministic protobuf encoding: what is hashed for the NodeID and carried in certificates and envelopes.
-    public var protobuf: [UInt8] {
+    package var protobuf: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(data.count + 5)
         Protobuf.append(field: 1, varint: UInt64(kind.rawValue), to: &bytes)
@@ -53,7 +53,7 @@ public struct PublicKey: Hashable, Sendable {
         return bytes
     }
 
-    public var nodeID: NodeID { NodeID(self) }
+    package var nodeID: NodeID { NodeID(self) }
 
     /// Splits the encoding without looking at the key itself.
     static func fields(ofProtobuf bytes: [UInt8]) throws(IdentityError) -> (KeyKind, [UInt8]) {

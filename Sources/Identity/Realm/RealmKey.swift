@@ -1,29 +1,29 @@
 /// The name of a realm, derived one way from its key. It never crosses the wire in clear.
-public struct RealmID: Hashable, Sendable, CustomStringConvertible {
+package struct RealmID: Hashable, Sendable, CustomStringConvertible {
     /// 32 bytes.
-    public let bytes: [UInt8]
+    package let bytes: [UInt8]
 
     fileprivate init(derived bytes: [UInt8]) {
         self.bytes = bytes
     }
 
     /// 64 lower-case hexadecimal digits.
-    public var hex: String { Hex.encode(bytes) }
-    public var description: String { hex }
+    package var hex: String { Hex.encode(bytes) }
+    package var description: String { hex }
 }
 
 /// The secret that makes a node a member of a realm: 32 bytes, kept as 64 hexadecimal characters in a file.
 ///
 /// It lies in guarded memory, is wiped with the last copy, and describes itself by nothing secret.
-public struct RealmKey: Sendable, Equatable, CustomStringConvertible {
+package struct RealmKey: Sendable, Equatable, CustomStringConvertible {
     /// The length of the key, in bytes.
-    public static let length = 32
+    package static let length = 32
 
-    public let id: RealmID
+    package let id: RealmID
     private let secret: SecretBytes
 
     /// - Throws: `malformedRealmKey` unless there are exactly 32 bytes.
-    public init(bytes: [UInt8]) throws(IdentityError) {
+    package init(bytes: [UInt8]) throws(IdentityError) {
         guard bytes.count == Self.length else {
             throw IdentityError(.malformedRealmKey, "a realm key has 32 bytes, not \(bytes.count)")
         }
@@ -31,12 +31,12 @@ public struct RealmKey: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// - Throws: `malformedRealmKey` unless the text is exactly 64 hexadecimal digits.
-    public init(hex: String) throws(IdentityError) {
+    package init(hex: String) throws(IdentityError) {
         try self.init(text: [UInt8](hex.utf8))
     }
 
     /// From what a file or standard input holds: 64 hexadecimal digits, white space around them.
-    public init(text: [UInt8]) throws(IdentityError) {
+    package init(text: [UInt8]) throws(IdentityError) {
         var digits = [UInt8](Self.trimmed(text))
         defer { wipe(&digits) }
         guard !digits.isEmpty else {
@@ -59,14 +59,14 @@ public struct RealmKey: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// A new key from the system's randomness.
-    public static func generate() -> RealmKey {
+    package static func generate() -> RealmKey {
         var bytes = SecureRandom.bytes(length)
         defer { wipe(&bytes) }
         return RealmKey(checked: bytes)
     }
 
     /// The secret itself, as 64 lower-case digits: for its file, never for a log.
-    public var hex: String {
+    package var hex: String {
         var bytes = secret.copy()
         defer { wipe(&bytes) }
         return Hex.encode(bytes)
@@ -80,7 +80,7 @@ public struct RealmKey: Sendable, Equatable, CustomStringConvertible {
     ///   - label: names the purpose, for instance `admission`.
     ///   - info: what else the key depends on, such as an epoch.
     ///   - count: the bytes wanted, at most 8160.
-    public func derive(label: String, info: [UInt8] = [], count: Int = 32) -> [UInt8] {
+    package func derive(label: String, info: [UInt8] = [], count: Int = 32) -> [UInt8] {
         var context: [UInt8] = []
         Varint.append(UInt64(label.utf8.count), to: &context)
         context += label.utf8
@@ -90,9 +90,9 @@ public struct RealmKey: Sendable, Equatable, CustomStringConvertible {
         return hkdfSHA256(key: key, salt: [UInt8]("dep2p-realm-derive-v1".utf8), info: context, count: count)
     }
 
-    public var description: String { "realm key of \(id)" }
+    package var description: String { "realm key of \(id)" }
 
-    public static func == (left: RealmKey, right: RealmKey) -> Bool {
+    package static func == (left: RealmKey, right: RealmKey) -> Bool {
         left.secret.isEqual(to: right.secret)
     }
 

@@ -1,10 +1,10 @@
 /// A signed envelope (libp2p RFC 0002): a payload, its type, the signer's public key and a signature bound to a domain.
-public struct Envelope: Hashable, Sendable {
+package struct Envelope: Hashable, Sendable {
     /// The largest envelope read or made, in bytes.
-    public static let maximumLength = 16 * 1024
+    package static let maximumLength = 16 * 1024
 
-    public let publicKey: PublicKey
-    public let payloadType: [UInt8]
+    package let publicKey: PublicKey
+    package let payloadType: [UInt8]
     /// Not to be believed before ``open(domain:payloadType:)`` has checked the signature.
     let payload: [UInt8]
     let signature: [UInt8]
@@ -19,7 +19,7 @@ public struct Envelope: Hashable, Sendable {
     /// Parses without checking the signature.
     ///
     /// - Throws: `limitExceeded` above 16 KiB, `malformedRecord`, or what ``PublicKey/init(protobuf:)`` throws.
-    public init(bytes: [UInt8]) throws(IdentityError) {
+    package init(bytes: [UInt8]) throws(IdentityError) {
         guard bytes.count <= Self.maximumLength else {
             throw IdentityError(
                 .limitExceeded, "a signed envelope of \(bytes.count) bytes is over the limit of \(Self.maximumLength)")
@@ -44,7 +44,7 @@ public struct Envelope: Hashable, Sendable {
     /// Signs `payload` for `domain` and encodes the envelope.
     ///
     /// - Throws: `limitExceeded` when it would be larger than 16 KiB.
-    public static func seal(
+    package static func seal(
         payload: [UInt8], payloadType: [UInt8], domain: String, key: IdentityKey
     ) throws(IdentityError) -> [UInt8] {
         let signature = key.sign(signedBytes(domain: domain, payloadType: payloadType, payload: payload))
@@ -63,7 +63,7 @@ public struct Envelope: Hashable, Sendable {
     /// The payload, once its type and the signature for `domain` are found right.
     ///
     /// - Throws: `malformedRecord` for another payload type, `badSignature`.
-    public func open(domain: String, payloadType expected: [UInt8]) throws(IdentityError) -> [UInt8] {
+    package func open(domain: String, payloadType expected: [UInt8]) throws(IdentityError) -> [UInt8] {
         guard payloadType == expected else {
             throw IdentityError(
                 .malformedRecord,

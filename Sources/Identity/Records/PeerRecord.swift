@@ -2,20 +2,20 @@
 ///
 /// Domain string and payload type are those the libp2p implementations use; the text of RFC 0003 still has its draft
 /// names.
-public struct PeerRecord: Hashable, Sendable {
-    public static let domain = "libp2p-peer-record"
+package struct PeerRecord: Hashable, Sendable {
+    package static let domain = "libp2p-peer-record"
     /// The multicodec `libp2p-peer-record`, 0x0301.
-    public static let payloadType: [UInt8] = [0x03, 0x01]
+    package static let payloadType: [UInt8] = [0x03, 0x01]
     /// The most addresses in one record.
-    public static let maximumAddresses = 64
+    package static let maximumAddresses = 64
 
-    public let nodeID: NodeID
+    package let nodeID: NodeID
     /// A later record of the same node has a higher number: the clock in milliseconds here.
-    public let seq: UInt64
-    public let addresses: [Address]
+    package let seq: UInt64
+    package let addresses: [Address]
 
     /// - Throws: `limitExceeded` for more than 64 addresses.
-    public init(nodeID: NodeID, seq: UInt64, addresses: [Address]) throws(IdentityError) {
+    package init(nodeID: NodeID, seq: UInt64, addresses: [Address]) throws(IdentityError) {
         try Self.checkCount(addresses.count)
         self.nodeID = nodeID
         self.seq = seq
@@ -25,7 +25,7 @@ public struct PeerRecord: Hashable, Sendable {
     /// The envelope around this record, encoded.
     ///
     /// - Throws: `wrongSigner` when `key` is not the record's own, `limitExceeded` when it would pass 16 KiB.
-    public func sealed(by key: IdentityKey) throws(IdentityError) -> [UInt8] {
+    package func sealed(by key: IdentityKey) throws(IdentityError) -> [UInt8] {
         guard key.nodeID == nodeID else {
             throw IdentityError(.wrongSigner, "a peer record of \(nodeID) can't be signed by \(key.nodeID)")
         }
@@ -37,7 +37,7 @@ public struct PeerRecord: Hashable, Sendable {
     /// Addresses of kinds unknown here are left out: other nodes announce transports that dep2p does not speak.
     ///
     /// - Throws: what ``Envelope`` throws, `malformedRecord`, `limitExceeded`, `wrongSigner`.
-    public static func open(_ envelope: [UInt8]) throws(IdentityError) -> PeerRecord {
+    package static func open(_ envelope: [UInt8]) throws(IdentityError) -> PeerRecord {
         let envelope = try Envelope(bytes: envelope)
         let record = try PeerRecord(protobuf: envelope.open(domain: domain, payloadType: payloadType))
         guard record.nodeID == envelope.publicKey.nodeID else {

@@ -1,6 +1,6 @@
 /// Why a connection ended, as both sides can tell it.
-public struct CloseReason: Error, Hashable, Sendable, CustomStringConvertible {
-    public enum Origin: Hashable, Sendable {
+package struct CloseReason: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Origin: Hashable, Sendable {
         /// This side closed it.
         case local
         /// The peer closed it.
@@ -15,20 +15,20 @@ public struct CloseReason: Error, Hashable, Sendable, CustomStringConvertible {
         case protocolViolation
     }
 
-    public let origin: Origin
+    package let origin: Origin
     /// The application's close code, or the transport's when ``isApplication`` is false.
-    public let code: UInt64
-    public let isApplication: Bool
-    public let reason: String
+    package let code: UInt64
+    package let isApplication: Bool
+    package let reason: String
 
-    public init(_ origin: Origin, code: UInt64 = 0, isApplication: Bool = false, reason: String = "") {
+    package init(_ origin: Origin, code: UInt64 = 0, isApplication: Bool = false, reason: String = "") {
         self.origin = origin
         self.code = code
         self.isApplication = isApplication
         self.reason = reason
     }
 
-    public var description: String {
+    package var description: String {
         let text =
             switch origin {
             case .local: "closed by this side"
@@ -43,8 +43,8 @@ public struct CloseReason: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A connection that could not be made.
-public struct QUICError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: Hashable, Sendable {
+package struct QUICError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Hashable, Sendable {
         /// The peer proved another identity than the one that was dialled.
         case wrongPeer
         /// The peer's certificate does not prove an identity.
@@ -65,17 +65,17 @@ public struct QUICError: Error, Equatable, Sendable, CustomStringConvertible {
         case internalError
     }
 
-    public let code: Code
-    public let message: String
-    public let closeReason: CloseReason?
+    package let code: Code
+    package let message: String
+    package let closeReason: CloseReason?
 
-    public init(_ code: Code, _ message: String, closeReason: CloseReason? = nil) {
+    package init(_ code: Code, _ message: String, closeReason: CloseReason? = nil) {
         self.code = code
         self.message = message
         self.closeReason = closeReason
     }
 
-    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-    public var description: String { message }
+    package var description: String { message }
 }

@@ -1,5 +1,5 @@
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Where the peer is, as far as it has been proven.
 extension Connection {
@@ -12,7 +12,7 @@ extension Connection {
 
     /// The peer's own address, which it has proven to receive at; `nil` where it is reached through a relay, and before
     /// there was a proof. What is sent to the peer outside of QUIC goes there, and what it is blamed for counts there.
-    public var validatedPeer: SocketAddress? {
+    package var validatedPeer: SocketAddress? {
         guard let ends = validatedAddresses, endpoint.kindOfPath(from: ends.local) == nil else { return nil }
         if let leg = endpoint.tcpLeg(from: ends.local) { return leg.peer }
         return FakeAddress.contains(ends.local.ip) ? nil : ends.remote
@@ -20,7 +20,7 @@ extension Connection {
 
     /// Whom the connection counts for where a limit is one per address. Of a peer without any proof it is the address
     /// that it says it has: nothing may be charged to that.
-    public var subject: Subject {
+    package var subject: Subject {
         guard let ends = validatedAddresses ?? currentAddresses else { return lastSubject ?? Subject(.v6Any) }
         // The leg may have ended before its connections.
         if FakeAddress.contains(ends.local.ip), endpoint.leg(at: ends.local.ip) == nil, let lastSubject {

@@ -1,5 +1,5 @@
 internal import CQUICShim
-public import DeP2PReactor
+package import DeP2PReactor
 internal import DequeModule
 
 /// Datagrams, out.
@@ -248,7 +248,7 @@ extension Connection {
     /// Moves the connection to another path once that is validated (client only; RFC 9000 9).
     ///
     /// Rules: `local` differs from the current path's; the handshake is confirmed; none is under way.
-    public func migrate(local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+    package func migrate(local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
         guard let quic, isConfirmed, role == .client, pendingMigration == nil else { return false }
         kindOfPath[local] = kind
         var localRaw = local.raw
@@ -266,7 +266,7 @@ extension Connection {
     ///
     /// What is under way on the dead path fills the congestion window, and ngtcp2 validates no other path within a full
     /// one; moving empties it, here and on the side that follows.
-    public func abandonPath(for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+    package func abandonPath(for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
         guard let quic, isConfirmed, role == .client else { return false }
         kindOfPath[local] = kind
         var localRaw = local.raw
@@ -282,7 +282,7 @@ extension Connection {
     }
 
     /// Moves the connection to a straight path; as ``migrate(local:remote:kind:)``.
-    public func migrate(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+    package func migrate(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
         guard let local = endpoint.localAddress(for: remote) else { return false }
         setKind(kind, ofPathTo: remote)
         return migrate(local: local, remote: remote, kind: kind)
@@ -298,7 +298,7 @@ extension Connection {
     }
 
     /// Has something sent soon that the peer acknowledges, so that it learns where this side is now.
-    public func nudge() {
+    package func nudge() {
         guard let quic, case .established = state else { return }
         dep2p_quic_keep_alive(quic, Self.nudgeDelay.clampedNanoseconds)
         markDirty()

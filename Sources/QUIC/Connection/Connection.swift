@@ -1,6 +1,6 @@
 internal import CQUICShim
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 internal import DequeModule
 
 /// One authenticated QUIC connection: streams in both directions over a path that may change.
@@ -8,8 +8,8 @@ internal import DequeModule
 /// States: handshaking → established → closed. The peer's identity is known from `established` on and comes from its
 /// certificate alone. ngtcp2 owns the protocol; this type owns its streams, timer and place in the endpoint.
 @NetworkActor
-public final class Connection {
-    public enum Role: Sendable { case client, server }
+package final class Connection {
+    package enum Role: Sendable { case client, server }
 
     enum State {
         case handshaking
@@ -17,9 +17,9 @@ public final class Connection {
         case closed(CloseReason)
     }
 
-    public let role: Role
+    package let role: Role
     /// Names the connection within this process.
-    public nonisolated let id: UInt64
+    package nonisolated let id: UInt64
     /// What the peer's certificate proved; `nil` before the handshake got that far.
     var provenNodeID: NodeID?
     let expectedNodeID: NodeID?
@@ -39,7 +39,7 @@ public final class Connection {
     var pendingMigration: (local: SocketAddress, remote: SocketAddress)?
 
     /// What the peer is granted at present.
-    public internal(set) var allowance: ConnectionAllowance
+    package internal(set) var allowance: ConnectionAllowance
     var receiveWindow: ReceiveWindow
     /// Bytes of memory that streams' data holds until it is acknowledged, and what of it is of streams that were given
     /// up (`Connection+Memory.swift`).
@@ -73,7 +73,7 @@ public final class Connection {
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0
     /// When a datagram of the connection last came in.
-    public internal(set) var receivedAt: NetworkInstant
+    package internal(set) var receivedAt: NetworkInstant
     /// How often the peer acknowledged what streams had sent.
     var acknowledgements: UInt64 = 0
     /// Where the relay of a relayed path is known; empty for direct ones.
@@ -89,13 +89,13 @@ public final class Connection {
     var lastSubject: Subject?
 
     /// Called for each stream that the peer opens.
-    public var onStream: (@NetworkActor (QUICStream) -> Void)?
+    package var onStream: (@NetworkActor (QUICStream) -> Void)?
     /// Called once when the connection ends.
-    public var onClose: [@NetworkActor (CloseReason) -> Void] = []
+    package var onClose: [@NetworkActor (CloseReason) -> Void] = []
     /// Called when the connection moved to another path.
-    public var onPathChange: (@NetworkActor (ConnectionPath) -> Void)?
+    package var onPathChange: (@NetworkActor (ConnectionPath) -> Void)?
     /// Called when a migration has ended: whether the connection is on the new path.
-    public var onMigrationEnd: (@NetworkActor (Bool) -> Void)?
+    package var onMigrationEnd: (@NetworkActor (Bool) -> Void)?
 
     init(endpoint: Endpoint, role: Role, id: UInt64, expecting: NodeID?) {
         self.endpoint = endpoint
@@ -118,16 +118,16 @@ public final class Connection {
     // MARK: What applications use
 
     /// The peer, as its certificate proves. Available once the connection is handed out.
-    public var remoteNodeID: NodeID {
+    package var remoteNodeID: NodeID {
         guard let provenNodeID else { preconditionFailure("a connection is handed out after its peer is proven") }
         return provenNodeID
     }
 
-    public var closeReason: CloseReason? {
+    package var closeReason: CloseReason? {
         if case .closed(let reason) = state { reason } else { nil }
     }
 
-    public var path: ConnectionPath {
+    package var path: ConnectionPath {
         guard let quic else { return reportedPath ?? ConnectionPath(kind: .direct, local: nil, remote: nil) }
         var local = dep2p_address()
         var remote = dep2p_address()
@@ -150,7 +150,7 @@ public final class Connection {
     /// nothing about those through relays.
     ///
     /// The peer's NAT may move it to another address later: the kind told last is that one's too.
-    public func setKind(_ kind: ConnectionPath.Kind, ofPathTo remote: SocketAddress) {
+    package func setKind(_ kind: ConnectionPath.Kind, ofPathTo remote: SocketAddress) {
         if kindOfRemote.count >= Self.remoteLimit { kindOfRemote.removeAll() }
         kindOfRemote[remote] = kind
         kindToldLast = kind
@@ -166,7 +166,7 @@ public final class Connection {
     ///
     /// - Parameter patience: how long; `nil` waits as long as the connection lasts.
     /// - Throws: ``StreamError`` `connectionClosed`; ``DeadlineExceeded``; `CancellationError`.
-    public func openStream(within patience: Duration? = nil) async throws -> QUICStream {
+    package func openStream(within patience: Duration? = nil) async throws -> QUICStream {
         let deadline = patience.map { endpoint.clock.now.advanced(by: $0) }
         while true {
             guard let quic, case .established = state else {
@@ -196,7 +196,7 @@ public final class Connection {
     }
 
     /// Key material bound to this connection (RFC 8446 7.5): the same on both sides, and nowhere else.
-    public func exportKeyingMaterial(label: String, count: Int) throws(QUICError) -> [UInt8] {
+    package func exportKeyingMaterial(label: String, count: Int) throws(QUICError) -> [UInt8] {
         guard let quic, case .established = state else { throw QUICError(.internalError, "the connection has ended") }
         var result = [UInt8](repeating: 0, count: count)
         guard dep2p_quic_export(quic, label, label.utf8.count, &result, count) == 0 else {
@@ -206,14 +206,14 @@ public final class Connection {
     }
 
     /// Ends the connection; the peer sees `code` and `reason` (at most 200 bytes of it).
-    public func close(code: UInt64, reason: String = "") {
+    package func close(code: UInt64, reason: String = "") {
         guard closeReason == nil else { return }
         sendClose(kind: DEP2P_CLOSE_APPLICATION, code: code, reason: reason)
         finish(CloseReason(.local, code: code, isApplication: true, reason: reason))
     }
 
     /// Waits until the connection has ended.
-    public func waitClosed() async throws -> CloseReason {
+    package func waitClosed() async throws -> CloseReason {
         if let closeReason { return closeReason }
         let waiter = Waiter<CloseReason>()
         closeWaiters.append(waiter)
@@ -221,7 +221,7 @@ public final class Connection {
         return try await waiter.value()
     }
 
-    public var statistics: ConnectionStatistics {
+    package var statistics: ConnectionStatistics {
         var info = dep2p_quic_info()
         if let quic { dep2p_quic_info_get(quic, &info) }
         return ConnectionStatistics(
@@ -235,7 +235,7 @@ public final class Connection {
     }
 
     /// Starts a key update (RFC 9001 6). ngtcp2 also does so by itself before a key's limit is reached.
-    public func updateKeys() {
+    package func updateKeys() {
         guard let quic else { return }
         _ = dep2p_quic_update_key(quic, endpoint.clock.now.nanoseconds)
         markDirty()
@@ -299,22 +299,22 @@ private final class QUICHandle {
 }
 
 /// Counters and estimates of one connection.
-public struct ConnectionStatistics: Equatable, Sendable {
-    public let smoothedRTT: Duration
-    public let minRTT: Duration
-    public let latestRTT: Duration
+package struct ConnectionStatistics: Equatable, Sendable {
+    package let smoothedRTT: Duration
+    package let minRTT: Duration
+    package let latestRTT: Duration
     /// Bytes.
-    public let congestionWindow: UInt64
-    public let bytesInFlight: UInt64
+    package let congestionWindow: UInt64
+    package let bytesInFlight: UInt64
     /// UDP payload, this connection's whole life.
-    public let bytesSent: UInt64
-    public let bytesReceived: UInt64
-    public let openStreams: Int
+    package let bytesSent: UInt64
+    package let bytesReceived: UInt64
+    package let openStreams: Int
     /// How often the peer acknowledged what streams had sent, and whether something of theirs still waits for that.
-    public let acknowledgements: UInt64
-    public let hasUnacknowledged: Bool
+    package let acknowledgements: UInt64
+    package let hasUnacknowledged: Bool
     /// The largest datagram the current path carries, as far as discovered.
-    public let datagramSize: Int
+    package let datagramSize: Int
 }
 
 extension QUICError {

@@ -4,23 +4,23 @@ internal import CQUICShim
 ///
 /// A connection begins with one and is raised to a larger one with ``Connection/promote(to:)``. It never shrinks: QUIC
 /// cannot take back what it has granted.
-public struct ConnectionAllowance: Hashable, Sendable {
+package struct ConnectionAllowance: Hashable, Sendable {
     /// Streams that the peer may have open at once.
-    public var streams: Int
+    package var streams: Int
     /// Bytes of all streams together that may be under way or wait unread at first.
     ///
     /// It bounds each stream's window as well, which is why streams have no allowance of their own.
-    public var window: UInt64
+    package var window: UInt64
     /// The same at most, once the application has shown that it reads fast; below ``window`` means that the window stays.
-    public var maxWindow: UInt64
+    package var maxWindow: UInt64
     /// Bytes of memory that all streams' data may hold on its way to the peer, until that has acknowledged it. Beyond,
     /// ``QUICStream/write(_:)`` waits; and a connection ends whose streams that were given up hold half of it, since
     /// only the peer could free that.
-    public var sendMemory: Int
+    package var sendMemory: Int
 
-    public static let defaultSendMemory = 64 * 1024 * 1024
+    package static let defaultSendMemory = 64 * 1024 * 1024
 
-    public init(streams: Int, window: UInt64, maxWindow: UInt64, sendMemory: Int = defaultSendMemory) {
+    package init(streams: Int, window: UInt64, maxWindow: UInt64, sendMemory: Int = defaultSendMemory) {
         self.streams = streams
         self.window = window
         self.maxWindow = maxWindow
@@ -45,7 +45,7 @@ extension Connection {
     ///
     /// The peer is told with the next datagram (MAX_DATA, MAX_STREAMS; RFC 9000 19.9 and 19.11). What is lower than at
     /// present stays as it is, so promoting twice, or to less, does nothing.
-    public func promote(to allowance: ConnectionAllowance? = nil) {
+    package func promote(to allowance: ConnectionAllowance? = nil) {
         guard let quic else { return }
         let raised = self.allowance.raised(to: allowance ?? endpoint.configuration.allowance)
         let streams = raised.streams - self.allowance.streams

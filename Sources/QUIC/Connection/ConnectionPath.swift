@@ -1,9 +1,9 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 
 /// How a connection's datagrams travel now.
-public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
-    public enum Kind: Hashable, Sendable {
+package struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
+    package enum Kind: Hashable, Sendable {
         /// Straight to an address that was known before.
         case direct
         /// Straight, through NATs opened by hole punching.
@@ -12,13 +12,13 @@ public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
         case relay(NodeID)
     }
 
-    public let kind: Kind
-    public let local: SocketAddress?
-    public let remote: SocketAddress?
+    package let kind: Kind
+    package let local: SocketAddress?
+    package let remote: SocketAddress?
     /// The peer's end of the TCP connection that a relay's leg runs over; ``local`` and ``remote`` are fake then.
-    public let tcpPeer: SocketAddress?
+    package let tcpPeer: SocketAddress?
 
-    public init(kind: Kind, local: SocketAddress?, remote: SocketAddress?, tcpPeer: SocketAddress? = nil) {
+    package init(kind: Kind, local: SocketAddress?, remote: SocketAddress?, tcpPeer: SocketAddress? = nil) {
         self.kind = kind
         self.local = local
         self.remote = remote
@@ -26,7 +26,7 @@ public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// `direct`, `punched` or `relay(ID)`, as the command line prints it.
-    public var description: String {
+    package var description: String {
         switch kind {
         case .direct: "direct"
         case .punched: "punched"

@@ -1,6 +1,6 @@
 internal import CQUICShim
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Datagrams that arrive: to their connection, to a new one, or answered without state.
 extension Endpoint {
@@ -20,7 +20,7 @@ extension Endpoint {
     static let connectionRefused: UInt64 = 0x02
     private static let invalidToken: UInt64 = 0x0b
 
-    public func receive(
+    package func receive(
         _ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8
     ) {
         guard let first = bytes.first, remote.port != 0, !isClosed else { return }

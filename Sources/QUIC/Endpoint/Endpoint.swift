@@ -1,6 +1,6 @@
 internal import CQUICShim
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 import Glibc
 
 /// Makes and accepts connections over one packet driver.
@@ -9,14 +9,14 @@ import Glibc
 /// stateless reset), and sends what connections have written once a turn. Calling order: set ``onConnection``, then
 /// ``start()``; ``connect(to:from:kind:expecting:)`` at will; ``close(code:reason:)`` last.
 @NetworkActor
-public final class Endpoint {
+package final class Endpoint {
     /// Kernel limit of one GSO send: 65,535 less IP and UDP headers, rounded down.
     private static let sendBufferSize = 65_000
     static let secretLength = 32
 
-    public let nodeID: NodeID
-    public let configuration: EndpointConfiguration
-    public let clock: any NetworkClock
+    package let nodeID: NodeID
+    package let configuration: EndpointConfiguration
+    package let clock: any NetworkClock
     let driver: any PacketDriver
     /// Set by tests alone.
     var ledger: (any SendLedger)?
@@ -26,9 +26,9 @@ public final class Endpoint {
     let resetSecret: [UInt8]
 
     /// Called for each inbound connection once its peer is proven.
-    public var onConnection: (@NetworkActor (Connection) -> Void)?
+    package var onConnection: (@NetworkActor (Connection) -> Void)?
     /// Who takes what shares the sockets with QUIC.
-    public let datagrams = DatagramTable()
+    package let datagrams = DatagramTable()
 
     private var routes: [ConnectionID: Connection] = [:]
     /// Whose peer may end it with this token (RFC 9000 10.3.1).
@@ -56,7 +56,7 @@ public final class Endpoint {
     var resetBudget = TokenBucket(rate: 100, burst: 100)
     var refusalBudget = TokenBucket(rate: 100, burst: 100)
     var versionBudget = TokenBucket(rate: 100, burst: 100)
-    public private(set) var isClosed = false
+    package private(set) var isClosed = false
 
     private let sendMemory = Memory(byteCount: sendBufferSize)
     var sendBuffer: UnsafeMutableRawBufferPointer { sendMemory.bytes }
@@ -71,7 +71,7 @@ public final class Endpoint {
         let ecn: UInt8
     }
 
-    public init(
+    package init(
         key: IdentityKey, driver: any PacketDriver, clock: any NetworkClock = SystemNetworkClock.shared,
         configuration: EndpointConfiguration = EndpointConfiguration()
     ) throws(QUICError) {
@@ -103,9 +103,9 @@ public final class Endpoint {
         return hkdfSHA256(key: secret, salt: scope, info: Array(bound.utf8), count: secretLength)
     }
 
-    public func start() { driver.start(self) }
+    package func start() { driver.start(self) }
 
-    public var localAddresses: [SocketAddress] { driver.localAddresses }
+    package var localAddresses: [SocketAddress] { driver.localAddresses }
 
     // MARK: Dialling
 
@@ -113,7 +113,7 @@ public final class Endpoint {
     ///
     /// - Parameter expecting: the identity that must answer; `nil` accepts any and reports it.
     /// - Throws: ``QUICError``; `.wrongPeer` names both identities.
-    public func connect(
+    package func connect(
         to remote: SocketAddress, from local: SocketAddress? = nil, kind: ConnectionPath.Kind = .direct,
         expecting: NodeID?
     ) async throws -> Connection {
@@ -279,7 +279,7 @@ public final class Endpoint {
     }
 
     /// Sends a datagram that is not QUIC from the endpoint's own socket.
-    public func sendForeign(_ bytes: [UInt8], to remote: SocketAddress, from local: SocketAddress? = nil) {
+    package func sendForeign(_ bytes: [UInt8], to remote: SocketAddress, from local: SocketAddress? = nil) {
         guard let from = local ?? localAddress(for: remote) else { return }
         bytes.withUnsafeBytes { bytes in
             send(PacketBurst(bytes: bytes, segment: bytes.count, local: from, remote: remote, ecn: 0))
@@ -289,7 +289,7 @@ public final class Endpoint {
     // MARK: Closing
 
     /// Closes every connection with `code` and `reason`, then the driver.
-    public func close(code: UInt64 = 0, reason: String = "") {
+    package func close(code: UInt64 = 0, reason: String = "") {
         guard !isClosed else { return }
         // What travels through others goes first: its close packets need the connections to the relays.
         let relayed = connections.values.filter { $0.currentAddresses.map { legs[$0.local.ip] is RelayLeg } ?? false }
@@ -305,7 +305,7 @@ public final class Endpoint {
     }
 
     /// Stops without a word to anyone, as a process that is killed does.
-    public func abandon() {
+    package func abandon() {
         driver.close()
         close()
     }
@@ -313,8 +313,8 @@ public final class Endpoint {
     // MARK: Legs
 
     /// Adds a driver whose paths start at the fake address `local` (a relay's leg), at any port.
-    public func addLeg(_ leg: any PacketDriver, local: SocketAddress) { legs[local.ip] = leg }
-    public func removeLeg(local: SocketAddress) { legs[local.ip] = nil }
+    package func addLeg(_ leg: any PacketDriver, local: SocketAddress) { legs[local.ip] = leg }
+    package func removeLeg(local: SocketAddress) { legs[local.ip] = nil }
 
     /// How datagrams travel that start at `local`.
     func kindOfPath(from local: SocketAddress) -> ConnectionPath.Kind? {
@@ -339,9 +339,9 @@ public final class Endpoint {
 }
 
 extension Endpoint: PacketSink {
-    public func forwards(_ byte: UInt8) -> Bool { DatagramKind(firstByte: byte) == .relayFrame }
+    package func forwards(_ byte: UInt8) -> Bool { DatagramKind(firstByte: byte) == .relayFrame }
 
-    public func driverIsWritable() {
+    package func driverIsWritable() {
         guard let burst = pending else { return }
         pending = nil
         burst.bytes.withUnsafeBytes { bytes in
@@ -352,7 +352,7 @@ extension Endpoint: PacketSink {
         if pending == nil { for connection in connections.values { connection.markDirty() } }
     }
 
-    public func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32) {
+    package func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32) {
         // Forgeable, so it only ends dials that nothing has answered yet.
         let reached = connections.values.filter { $0.isWaitingForFirstAnswer(from: remote) }
         guard !reached.isEmpty else { return }

@@ -1,55 +1,55 @@
 /// What an endpoint allows and how it paces itself. Every limit that a peer can push against is here.
-public struct EndpointConfiguration: Sendable {
-    public enum CongestionControl: Sendable { case cubic, bbr }
+package struct EndpointConfiguration: Sendable {
+    package enum CongestionControl: Sendable { case cubic, bbr }
 
     /// Connections held at once, server's handshakes not counted; further Initials are refused with
     /// CONNECTION_REFUSED.
-    public var maxConnections = 1_024
+    package var maxConnections = 1_024
     /// Handshakes under way; beyond it the oldest of the subject with the most gives way.
-    public var maxHandshakes = 512
+    package var maxHandshakes = 512
     /// Handshakes under way of one ``Subject``; beyond it its oldest gives way.
-    public var maxHandshakesPerSubject = 64
+    package var maxHandshakesPerSubject = 64
     /// Handshakes under way of sources without a proof of their address, beyond which a source has to prove it first
     /// (Retry, RFC 9000 8.1.2): in all, and of one ``Subject``.
-    public var retryThreshold = 128
-    public var retryThresholdPerSubject = 16
+    package var retryThreshold = 128
+    package var retryThresholdPerSubject = 16
     /// Streams that a peer may have open at once on a connection.
-    public var maxStreams = 256
+    package var maxStreams = 256
     /// What a stream may have under way unread at first, and at most after auto-tuning.
-    public var streamWindow: UInt64 = 1 * 1024 * 1024
-    public var maxStreamWindow: UInt64 = 16 * 1024 * 1024
+    package var streamWindow: UInt64 = 1 * 1024 * 1024
+    package var maxStreamWindow: UInt64 = 16 * 1024 * 1024
     /// What a connection may have under way unread at first, and at most after auto-tuning.
-    public var connectionWindow: UInt64 = 2 * 1024 * 1024
-    public var maxConnectionWindow: UInt64 = 16 * 1024 * 1024
+    package var connectionWindow: UInt64 = 2 * 1024 * 1024
+    package var maxConnectionWindow: UInt64 = 16 * 1024 * 1024
     /// What one connection's streams may hold in memory until the peer has acknowledged it, bytes; see
     /// ``ConnectionAllowance/sendMemory``.
-    public var maxSendMemory = ConnectionAllowance.defaultSendMemory
+    package var maxSendMemory = ConnectionAllowance.defaultSendMemory
     /// The application's close code for a peer that holds more of this side's memory than a connection may.
-    public var limitCloseCode: UInt64 = 0
+    package var limitCloseCode: UInt64 = 0
     /// What connections that the peer has made begin with, until ``Connection/promote(to:)``; `nil` for all of
     /// ``allowance``, with which those that this side makes begin.
-    public var inboundAllowance: ConnectionAllowance?
-    public var keepAlive: Duration = .seconds(3)
-    public var idleTimeout: Duration = .seconds(9)
-    public var handshakeTimeout: Duration = .seconds(10)
+    package var inboundAllowance: ConnectionAllowance?
+    package var keepAlive: Duration = .seconds(3)
+    package var idleTimeout: Duration = .seconds(9)
+    package var handshakeTimeout: Duration = .seconds(10)
     /// The guess before the first sample. Low, since a path change starts from it again: the old path's validation
     /// lasts three times the timeout that follows from it, and a lost Initial is repeated after as long.
-    public var initialRTT: Duration = .milliseconds(30)
+    package var initialRTT: Duration = .milliseconds(30)
     /// BBR keeps its rate where packets are lost at random, as on radio links: at 10 % loss and 40 ms a file takes
     /// seconds instead of minutes. Between addresses of one machine it is CUBIC always, which paces less.
-    public var congestionControl = CongestionControl.bbr
+    package var congestionControl = CongestionControl.bbr
     /// The largest datagram that path MTU discovery tries.
-    public var maxDatagramSize = 1_472
+    package var maxDatagramSize = 1_472
     /// What tells this machine from others that run the same identity; the same after a restart. See
     /// ``Endpoint/resetSecret(_:scope:addresses:)``.
-    public var resetScope: [UInt8] = []
+    package var resetScope: [UInt8] = []
     /// Seeds what is random in packet layout, so that simulations replay; 0 for real randomness.
-    public var randomSeed: UInt64 = 0
+    package var randomSeed: UInt64 = 0
 
-    public init() {}
+    package init() {}
 
     /// What one connection may fill at most.
-    public var allowance: ConnectionAllowance {
+    package var allowance: ConnectionAllowance {
         ConnectionAllowance(
             streams: maxStreams, window: connectionWindow, maxWindow: maxConnectionWindow, sendMemory: maxSendMemory)
     }

@@ -1,17 +1,17 @@
 internal import CQUICShim
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Relay frames: through this endpoint's circuits as a client, and between others' as a relay.
 extension Endpoint {
     /// Starts passing on the frames of circuits, as a relay does.
-    public func startForwarding() -> RelayForwarder {
+    package func startForwarding() -> RelayForwarder {
         if let forwarder { return forwarder }
         let forwarder = RelayForwarder(self)
         self.forwarder = forwarder
         return forwarder
     }
 
-    public func forward(
+    package func forward(
         train: UnsafeMutableRawBufferPointer, segment: Int, local: SocketAddress, remote: SocketAddress, ecn: UInt8
     ) -> Bool {
         guard let forwarder, !isClosed else { return false }

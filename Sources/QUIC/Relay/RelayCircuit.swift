@@ -1,16 +1,16 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// One circuit of a relay: two connections whose frames it exchanges, each under an id of its own.
 @NetworkActor
-public final class RelayCircuit {
+package final class RelayCircuit {
     /// What a circuit may carry, both directions together.
-    public struct Limits: Hashable, Sendable {
+    package struct Limits: Hashable, Sendable {
         /// Bytes of frames in the circuit's whole life; `nil` is no limit.
-        public var bytes: UInt64?
+        package var bytes: UInt64?
         /// Bytes of frames a second; what exceeds it is dropped, as a narrow path would. `nil` is no limit.
-        public var bytesPerSecond: UInt64?
+        package var bytesPerSecond: UInt64?
 
-        public init(bytes: UInt64? = nil, bytesPerSecond: UInt64? = nil) {
+        package init(bytes: UInt64? = nil, bytesPerSecond: UInt64? = nil) {
             self.bytes = bytes
             self.bytesPerSecond = bytesPerSecond
         }
@@ -31,13 +31,13 @@ public final class RelayCircuit {
     }
 
     private(set) var sides: [Side] = []
-    public let limits: Limits
+    package let limits: Limits
     /// Bytes of frames passed on, headers included.
-    public private(set) var forwardedBytes: UInt64 = 0
+    package private(set) var forwardedBytes: UInt64 = 0
     /// Datagrams dropped because the rate was exceeded.
-    public private(set) var droppedDatagrams: UInt64 = 0
+    package private(set) var droppedDatagrams: UInt64 = 0
     /// Called once, when the limit of bytes is reached: nothing is passed on any more.
-    public var onExhausted: (@NetworkActor () -> Void)?
+    package var onExhausted: (@NetworkActor () -> Void)?
     private var bucket: ByteBucket?
     private var isExhausted = false
 
@@ -50,7 +50,7 @@ public final class RelayCircuit {
     }
 
     /// The ids that the first and the second connection use.
-    public var ids: (first: UInt64, second: UInt64) { (sides[0].id, sides[1].id) }
+    package var ids: (first: UInt64, second: UInt64) { (sides[0].id, sides[1].id) }
 
     func other(_ side: Side) -> Side { sides[0] === side ? sides[1] : sides[0] }
 

@@ -1,5 +1,5 @@
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// A relay's data plane: passes frames between the two sides of each circuit, a whole GRO train at a time.
 ///
@@ -8,26 +8,26 @@ public import DeP2PReactor
 /// side has shown to receive, not where its last packet claimed to come from: that may be a victim's address, and a
 /// circuit carries megabytes.
 @NetworkActor
-public final class RelayForwarder {
+package final class RelayForwarder {
     /// Circuits at once.
-    public nonisolated static let circuitLimit = 65_536
+    package nonisolated static let circuitLimit = 65_536
 
     private unowned let endpoint: Endpoint
     private var routes: [UInt64: RelayCircuit.Side] = [:]
     private var circuits: [ObjectIdentifier: RelayCircuit] = [:]
     /// Bytes of frames passed on, by circuits of the past too.
-    public private(set) var forwardedBytes: UInt64 = 0
+    package private(set) var forwardedBytes: UInt64 = 0
     /// Frames from another address than their circuit's.
-    public private(set) var strayDatagrams: UInt64 = 0
+    package private(set) var strayDatagrams: UInt64 = 0
 
     init(_ endpoint: Endpoint) {
         self.endpoint = endpoint
     }
 
-    public var circuitCount: Int { circuits.count }
+    package var circuitCount: Int { circuits.count }
 
     /// Makes a circuit between two of this endpoint's connections; `nil` at ``circuitLimit``.
-    public func open(
+    package func open(
         _ first: Connection, _ second: Connection, limits: RelayCircuit.Limits = RelayCircuit.Limits()
     ) -> RelayCircuit? {
         guard circuits.count < Self.circuitLimit else { return nil }
@@ -39,7 +39,7 @@ public final class RelayForwarder {
         return circuit
     }
 
-    public func close(_ circuit: RelayCircuit) {
+    package func close(_ circuit: RelayCircuit) {
         for side in circuit.sides { routes[side.id] = nil }
         circuits[ObjectIdentifier(circuit)] = nil
         circuit.onExhausted = nil
@@ -47,7 +47,7 @@ public final class RelayForwarder {
 
     /// The largest datagram, without the frame's header, that fits both of a circuit's sides for certain; `nil` when it
     /// has to be discovered.
-    public func knownDatagramSize(_ circuit: RelayCircuit) -> Int? {
+    package func knownDatagramSize(_ circuit: RelayCircuit) -> Int? {
         var smallest = Int.max
         for side in circuit.sides {
             guard let path = side.connection.currentAddresses,

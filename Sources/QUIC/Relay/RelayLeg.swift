@@ -1,5 +1,5 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 internal import Glibc
 
 /// A client's way through one relay: below QUIC it looks like a socket of its own.
@@ -9,9 +9,9 @@ internal import Glibc
 /// ``open(_:datagramSize:)`` for each circuit that the relay grants, ``close(_:)`` when it ends; the leg closes itself
 /// with its connection.
 @NetworkActor
-public final class RelayLeg: PacketDriver {
+package final class RelayLeg: PacketDriver {
     /// Circuits at once through one relay.
-    public nonisolated static let circuitLimit = 1_024
+    package nonisolated static let circuitLimit = 1_024
     /// Ports are this and the epoch: a port must not be zero.
     private static let basePort: UInt16 = 0x1000
     /// RFC 4193: addresses that mean nothing outside; nothing is ever sent to one.
@@ -21,9 +21,9 @@ public final class RelayLeg: PacketDriver {
     private static let segmentsPerBurst = 64
 
     /// The two fake addresses of a circuit in its present epoch.
-    public struct Ends: Hashable, Sendable {
-        public let local: SocketAddress
-        public let remote: SocketAddress
+    package struct Ends: Hashable, Sendable {
+        package let local: SocketAddress
+        package let remote: SocketAddress
     }
 
     private struct Circuit {
@@ -31,16 +31,16 @@ public final class RelayLeg: PacketDriver {
         var epoch: UInt8 = 0
     }
 
-    public nonisolated let relayID: NodeID
+    package nonisolated let relayID: NodeID
     /// The connection to the relay.
-    public let connection: Connection
+    package let connection: Connection
     private let endpoint: Endpoint
     private let localIP: IPAddress
     private var circuits: [UInt64: Circuit] = [:]
     private lazy var frames = Memory(byteCount: Self.burstSize)
 
     /// - Parameter connection: to the relay, established.
-    public init(_ connection: Connection) {
+    package init(_ connection: Connection) {
         self.connection = connection
         relayID = connection.remoteNodeID
         endpoint = connection.endpoint
@@ -49,7 +49,7 @@ public final class RelayLeg: PacketDriver {
         connection.onClose.append { [weak self] _ in self?.close() }
     }
 
-    public var circuitCount: Int { circuits.count }
+    package var circuitCount: Int { circuits.count }
 
     // MARK: Circuits
 
@@ -58,20 +58,20 @@ public final class RelayLeg: PacketDriver {
     /// - Parameter datagramSize: what the relay says fits for certain, without the frame's header; believed only of a
     ///   relay on this machine.
     /// - Returns: `nil` at ``circuitLimit``, or when the id is in use.
-    public func open(_ id: UInt64, datagramSize: Int? = nil) -> Ends? {
+    package func open(_ id: UInt64, datagramSize: Int? = nil) -> Ends? {
         guard circuits.count < Self.circuitLimit, connection.closeReason == nil, endpoint.addCircuit(id, leg: self)
         else { return nil }
         circuits[id] = Circuit(datagramSize: usable(datagramSize))
         return ends(of: id, epoch: 0)
     }
 
-    public func close(_ id: UInt64) {
+    package func close(_ id: UInt64) {
         guard circuits.removeValue(forKey: id) != nil else { return }
         endpoint.removeCircuit(id)
     }
 
     /// Fresh addresses for coming back to a circuit from another path.
-    public func renew(_ id: UInt64) -> Ends? {
+    package func renew(_ id: UInt64) -> Ends? {
         guard let circuit = circuits[id] else { return nil }
         let epoch = circuit.epoch == RelayFrame.lastEpoch ? 0 : circuit.epoch + 1
         circuits[id]?.epoch = epoch
@@ -79,7 +79,7 @@ public final class RelayLeg: PacketDriver {
     }
 
     /// The connections whose path is this circuit now.
-    public func connections(on id: UInt64) -> [Connection] {
+    package func connections(on id: UInt64) -> [Connection] {
         let ends = ends(of: id, epoch: 0)
         return endpoint.connections.values.filter { connection in
             guard let addresses = connection.currentAddresses else { return false }
@@ -95,7 +95,7 @@ public final class RelayLeg: PacketDriver {
     }
 
     /// The circuit that a connection's path is; `nil` for a path that is none of this leg's.
-    public func circuit(of path: ConnectionPath) -> UInt64? {
+    package func circuit(of path: ConnectionPath) -> UInt64? {
         guard path.local?.ip == localIP, let id = path.remote?.ip.low, circuits[id] != nil else { return nil }
         return id
     }
@@ -112,14 +112,14 @@ public final class RelayLeg: PacketDriver {
 
     // MARK: PacketDriver
 
-    public var localAddresses: [SocketAddress] { [SocketAddress(localIP, port: Self.basePort)] }
+    package var localAddresses: [SocketAddress] { [SocketAddress(localIP, port: Self.basePort)] }
 
     /// Frames come in through the endpoint's own sockets.
-    public func start(_ sink: any PacketSink) {}
+    package func start(_ sink: any PacketSink) {}
 
-    public func knownDatagramSize(to remote: SocketAddress) -> Int? { circuits[remote.ip.low]?.datagramSize }
+    package func knownDatagramSize(to remote: SocketAddress) -> Int? { circuits[remote.ip.low]?.datagramSize }
 
-    public func send(_ burst: PacketBurst) -> SendOutcome {
+    package func send(_ burst: PacketBurst) -> SendOutcome {
         let id = burst.remote.ip.low
         guard circuits[id] != nil, burst.segment > 0, let path = connection.currentAddresses else {
             return .failed(ENETUNREACH)
@@ -148,7 +148,7 @@ public final class RelayLeg: PacketDriver {
         return .sent
     }
 
-    public func close() {
+    package func close() {
         for id in circuits.keys { endpoint.removeCircuit(id) }
         circuits.removeAll()
         endpoint.removeLeg(local: SocketAddress(localIP, port: Self.basePort))

@@ -1,11 +1,11 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// A reliable, ordered, bidirectional stream of bytes: what every protocol above QUIC is written against.
 ///
 /// Calling order: any number of `write` then one `finish` or `reset`; any number of `read` until it returns `nil` or
 /// throws, or one `stopReading`. Reading and writing are independent. At most one task reads and one writes at a time.
 @NetworkActor
-public protocol ByteStream: AnyObject, Sendable {
+package protocol ByteStream: AnyObject, Sendable {
     /// The next bytes, as many as have arrived; `nil` after the peer's last byte.
     ///
     /// - Throws: ``StreamError`` when the peer reset the stream or the connection ended.
@@ -42,8 +42,8 @@ public protocol ByteStream: AnyObject, Sendable {
 }
 
 /// Why a stream ended before its end.
-public struct StreamError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: Equatable, Sendable {
+package struct StreamError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Equatable, Sendable {
         /// The peer reset its sending side.
         case reset(UInt64)
         /// The peer no longer reads.
@@ -54,17 +54,17 @@ public struct StreamError: Error, Equatable, Sendable, CustomStringConvertible {
         case alreadyClosed
     }
 
-    public let code: Code
-    public let detail: String
+    package let code: Code
+    package let detail: String
 
-    public init(_ code: Code, detail: String = "") {
+    package init(_ code: Code, detail: String = "") {
         self.code = code
         self.detail = detail
     }
 
-    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-    public var description: String {
+    package var description: String {
         let text =
             switch code {
             case .reset(let value): "the peer reset the stream (code \(value))"

@@ -6,26 +6,26 @@ import Synchronization
 ///
 /// QUIC keeps unacknowledged data by reference, so its address must not change while it waits; files are read into
 /// and written from the same memory. Fill a chunk before sharing it; it is read-only afterwards.
-public final class Chunk: @unchecked Sendable {
+package final class Chunk: @unchecked Sendable {
     // Proof for @unchecked: `count` and the bytes change only through the filling methods below, which a creator
     // calls before it hands the chunk on; everything later only reads.
 
     /// The most bytes this chunk can hold.
-    public let capacity: Int
+    package let capacity: Int
     /// The bytes filled so far.
-    public private(set) var count: Int
+    package private(set) var count: Int
     let base: UnsafeMutableRawPointer
 
     /// Chunks of this capacity come from a pool, so that a transfer's steady state allocates nothing.
-    public static let pooledCapacity = 256 * 1024
+    package static let pooledCapacity = 256 * 1024
 
-    public init(capacity: Int) {
+    package init(capacity: Int) {
         self.capacity = max(capacity, 1)
         count = 0
         base = ChunkMemory.take(self.capacity)
     }
 
-    public convenience init(_ bytes: some Collection<UInt8>) {
+    package convenience init(_ bytes: some Collection<UInt8>) {
         self.init(capacity: bytes.count)
         append(bytes)
     }
@@ -34,10 +34,10 @@ public final class Chunk: @unchecked Sendable {
         ChunkMemory.give(base, capacity)
     }
 
-    public var available: Int { capacity - count }
+    package var available: Int { capacity - count }
 
     /// Appends bytes; the caller has checked that ``available`` suffices.
-    public func append(_ bytes: some Collection<UInt8>) {
+    package func append(_ bytes: some Collection<UInt8>) {
         let length = bytes.count
         precondition(length <= available, "a chunk of \(capacity) bytes cannot take \(length) more than \(count)")
         let target = UnsafeMutableRawBufferPointer(start: base + count, count: length)
@@ -55,19 +55,19 @@ public final class Chunk: @unchecked Sendable {
     }
 
     /// Safe read access to the bytes for the duration of `body`.
-    public func withBytes<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
+    package func withBytes<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
         try body(RawSpan(_unsafeStart: base, byteCount: count))
     }
 
     /// A copy of `range` (all of it by default).
-    public func array(_ range: Range<Int>? = nil) -> [UInt8] {
+    package func array(_ range: Range<Int>? = nil) -> [UInt8] {
         let range = range ?? 0..<count
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         return Array(UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
     }
 
     /// Byte `index` of those filled.
-    public subscript(index: Int) -> UInt8 {
+    package subscript(index: Int) -> UInt8 {
         precondition(index >= 0 && index < count)
         return base.load(fromByteOffset: index, as: UInt8.self)
     }
@@ -76,7 +76,7 @@ public final class Chunk: @unchecked Sendable {
     /// (pipes).
     ///
     /// - Returns: the bytes read, 0 at the end of the file; or the `errno` of the failure.
-    public func read(from descriptor: Int32, at offset: UInt64?, limit: Int = .max) -> Result<Int, FileError> {
+    package func read(from descriptor: Int32, at offset: UInt64?, limit: Int = .max) -> Result<Int, FileError> {
         while true {
             let length = min(limit, available)
             let result =
@@ -93,7 +93,7 @@ public final class Chunk: @unchecked Sendable {
     /// Writes as much of bytes `range` as `descriptor` takes at once, at its current position.
     ///
     /// - Returns: the bytes written, or the `errno` of the failure.
-    public func writeOnce(to descriptor: Int32, range: Range<Int>) -> Result<Int, FileError> {
+    package func writeOnce(to descriptor: Int32, range: Range<Int>) -> Result<Int, FileError> {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         while true {
             let result = Glibc.write(descriptor, base + range.lowerBound, range.count)
@@ -103,7 +103,7 @@ public final class Chunk: @unchecked Sendable {
     }
 
     /// Writes bytes `range` to the file `descriptor` at `offset`, or at its current position when `nil` (pipes).
-    public func write(to descriptor: Int32, at offset: UInt64?, range: Range<Int>? = nil) -> Result<Void, FileError> {
+    package func write(to descriptor: Int32, at offset: UInt64?, range: Range<Int>? = nil) -> Result<Void, FileError> {
         var range = range ?? 0..<count
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         var position = offset
@@ -179,10 +179,10 @@ enum ChunkMemory {
 }
 
 /// A failed system call on a file.
-public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
-    public let errno: Int32
+package struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
+    package let errno: Int32
 
-    public init(errno: Int32) { self.errno = errno }
+    package init(errno: Int32) { self.errno = errno }
 
-    public var description: String { String(cString: strerror(errno)) }
+    package var description: String { String(cString: strerror(errno)) }
 }

@@ -1,14 +1,14 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// One bidirectional QUIC stream. See ``ByteStream`` for the calling order.
 @NetworkActor
-public final class QUICStream: ByteStream {
+package final class QUICStream: ByteStream {
     /// Unsent bytes beyond which ``write(_:)`` waits.
     static let unsentHighWater: UInt64 = 1 * 1024 * 1024
     /// Bytes kept for retransmission beyond which ``write(_:)`` waits.
     static let retainedHighWater: UInt64 = 24 * 1024 * 1024
 
-    public let id: Int64
+    package let id: Int64
     let connection: Connection
 
     /// Changed through ``keep(_:)`` where that changes how much memory it holds.
@@ -36,16 +36,16 @@ public final class QUICStream: ByteStream {
         self.connection = connection
     }
 
-    public var acknowledgedBytes: UInt64 { sending.acknowledged }
+    package var acknowledgedBytes: UInt64 { sending.acknowledged }
 
-    public var peerHeardAt: NetworkInstant? { connection.receivedAt }
+    package var peerHeardAt: NetworkInstant? { connection.receivedAt }
 
     /// Whether the peer opened the stream.
-    public var isInbound: Bool { (id & 1 == 0) == (connection.role == .server) }
+    package var isInbound: Bool { (id & 1 == 0) == (connection.role == .server) }
 
     // MARK: ByteStream
 
-    public func read() async throws -> Chunk? {
+    package func read() async throws -> Chunk? {
         while true {
             if let chunk = readAvailable() { return chunk }
             if let readFailure { throw readFailure }
@@ -59,16 +59,16 @@ public final class QUICStream: ByteStream {
         }
     }
 
-    public func readAvailable() -> Chunk? {
+    package func readAvailable() -> Chunk? {
         guard let chunk = receive({ $0.take() }) else { return nil }
         connection.consumed(chunk.count, by: self)
         returnCreditIfDone()
         return chunk
     }
 
-    public var isAtEnd: Bool { receiving.isFinished && receiving.count == 0 && readFailure == nil }
+    package var isAtEnd: Bool { receiving.isFinished && receiving.count == 0 && readFailure == nil }
 
-    public func write(_ chunk: Chunk) async throws {
+    package func write(_ chunk: Chunk) async throws {
         if let writeFailure { throw writeFailure }
         keep { $0.append(chunk) }
         connection.enqueue(self)
@@ -83,14 +83,14 @@ public final class QUICStream: ByteStream {
         }
     }
 
-    public func finish() {
+    package func finish() {
         guard writeFailure == nil else { return }
         writeFailure = StreamError(.alreadyClosed)
         sending.finish()
         connection.enqueue(self)
     }
 
-    public func reset(_ code: UInt64) {
+    package func reset(_ code: UInt64) {
         // After its end was sent, a stream's data goes on to the peer; either way ngtcp2 still points at it.
         if !sending.finishSent {
             connection.resetSending(self, code: code)
@@ -100,7 +100,7 @@ public final class QUICStream: ByteStream {
         stopReading(code)
     }
 
-    public func stopReading(_ code: UInt64) {
+    package func stopReading(_ code: UInt64) {
         guard !readStopped else { return }
         readStopped = true
         if !receiving.isFinished, readFailure == nil { connection.stopReceiving(self, code: code) }

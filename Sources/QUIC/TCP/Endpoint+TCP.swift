@@ -1,10 +1,10 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 
 /// QUIC inside TLS over TCP, where UDP does not pass.
 extension Endpoint {
     /// Takes connections over `listener` too; it closes with the endpoint.
-    public func accept(from listener: TCPListener) {
+    package func accept(from listener: TCPListener) {
         tcpListeners.append(listener)
         listener.start { [weak self] leg in
             guard let self, !isClosed else { return leg.close() }
@@ -15,7 +15,7 @@ extension Endpoint {
     /// Dials `remote` over TCP, and QUIC inside it.
     ///
     /// - Throws: ``QUICError``; `.refused`, `.unreachable` and `.timeout` of the TCP connection too.
-    public func connect(tcp remote: SocketAddress, expecting: NodeID?) async throws -> Connection {
+    package func connect(tcp remote: SocketAddress, expecting: NodeID?) async throws -> Connection {
         guard !isClosed else { throw QUICError(.endpointClosed, "this node has stopped") }
         let context = try outerTLS()
         let leg = try TCPLeg(connectingTo: remote, context: context, clock: clock)

@@ -1,5 +1,5 @@
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 internal import Glibc
 
 /// The way to or from a relay where UDP is blocked: datagrams in TLS over one TCP connection.
@@ -11,11 +11,11 @@ internal import Glibc
 /// ``handshakeDeadline``. Calling order: ``start(_:)``, ``waitOpen()`` (a client), ``send(_:)``, ``close()``. It closes
 /// itself with the TCP connection, and when no QUIC connection has used it for ``unusedTime``.
 @NetworkActor
-public final class TCPLeg: PacketDriver {
+package final class TCPLeg: PacketDriver {
     /// From the first packet until TLS stands.
-    public nonisolated static let handshakeDeadline = Duration.seconds(10)
+    package nonisolated static let handshakeDeadline = Duration.seconds(10)
     /// How long it stays without a QUIC connection over it.
-    public nonisolated static let unusedTime = Duration.seconds(10)
+    package nonisolated static let unusedTime = Duration.seconds(10)
     /// QUIC connections over one leg, at once.
     static let connectionLimit = 4
     /// Records read before other work gets its turn.
@@ -31,13 +31,13 @@ public final class TCPLeg: PacketDriver {
     }
 
     /// Where the other end of the TCP connection is.
-    public let peer: SocketAddress
+    package let peer: SocketAddress
     /// The fake addresses that stand for the connection.
     let local: SocketAddress
     let remote: SocketAddress
     private(set) var state: State
     /// Datagrams dropped because the connection was too slow for them.
-    public private(set) var droppedDatagrams: UInt64 = 0
+    package private(set) var droppedDatagrams: UInt64 = 0
     var onClose: (@NetworkActor (TCPLeg) -> Void)?
     /// Told whether a QUIC connection runs over the leg, when that changes.
     var onUse: (@NetworkActor (Bool) -> Void)?
@@ -81,12 +81,12 @@ public final class TCPLeg: PacketDriver {
 
     // MARK: PacketDriver
 
-    public var localAddresses: [SocketAddress] { [local] }
+    package var localAddresses: [SocketAddress] { [local] }
 
     /// Nothing is promised: behind the relay there may be any path.
-    public func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
+    package func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
 
-    public func start(_ sink: any PacketSink) {
+    package func start(_ sink: any PacketSink) {
         self.sink = sink
         deadline = clock.schedule(after: Self.handshakeDeadline) { [weak self] in
             self?.end(QUICError(.timeout, "no TLS over TCP within \(Self.handshakeDeadline)"))
@@ -97,7 +97,7 @@ public final class TCPLeg: PacketDriver {
         }
     }
 
-    public func send(_ burst: PacketBurst) -> SendOutcome {
+    package func send(_ burst: PacketBurst) -> SendOutcome {
         guard state == .open, burst.segment > 0 else { return .failed(ENETUNREACH) }
         let now = clock.now
         var offset = 0
@@ -121,7 +121,7 @@ public final class TCPLeg: PacketDriver {
     }
 
     /// Sends what is left, as far as it goes at once, and ends the TCP connection.
-    public func close() { end(QUICError(.endpointClosed, "the TCP connection was closed")) }
+    package func close() { end(QUICError(.endpointClosed, "the TCP connection was closed")) }
 
     // MARK: Use
 

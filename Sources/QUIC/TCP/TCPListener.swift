@@ -1,6 +1,6 @@
 internal import CReactor
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 internal import Glibc
 
 /// A relay's TCP sockets: takes connections within bounds, each as a ``TCPLeg``.
@@ -8,16 +8,16 @@ internal import Glibc
 /// Those over which no QUIC connection runs yet are booked by a ``HandshakeTable``: at their limit the oldest of the
 /// ``Subject`` with the most gives way. The others are the endpoint's, and the floors' above it, to bound.
 @NetworkActor
-public final class TCPListener {
+package final class TCPListener {
     /// What it takes.
-    public struct Limits: Hashable, Sendable {
+    package struct Limits: Hashable, Sendable {
         /// Connections at once.
-        public var connections = 1_024
+        package var connections = 1_024
         /// Those of them without a QUIC connection, their TLS handshake under way or done: in all, and of one subject.
-        public var unused = 256
-        public var unusedPerSubject = 64
+        package var unused = 256
+        package var unusedPerSubject = 64
 
-        public init() {}
+        package init() {}
     }
 
     private let context: TLSContext
@@ -28,13 +28,13 @@ public final class TCPListener {
     private var unused: HandshakeTable
     private var nextID: UInt64 = 0
     /// Connections refused or closed because of a limit.
-    public private(set) var refused: UInt64 = 0
+    package private(set) var refused: UInt64 = 0
     private var onLeg: (@NetworkActor (TCPLeg) -> Void)?
 
     /// Binds every address.
     ///
     /// - Throws: ``BindError`` naming the address and the system's reason; ``QUICError`` without TLS.
-    public convenience init(
+    package convenience init(
         bind addresses: [SocketAddress], limits: Limits = Limits(), clock: any NetworkClock = SystemNetworkClock.shared
     ) throws {
         try self.init(bind: addresses, context: .ephemeralServer(), limits: limits, clock: clock)
@@ -56,8 +56,8 @@ public final class TCPListener {
     }
 
     /// The bound addresses, with their real ports.
-    public var localAddresses: [SocketAddress] { acceptors.map(\.address) }
-    public var connectionCount: Int { legs.count }
+    package var localAddresses: [SocketAddress] { acceptors.map(\.address) }
+    package var connectionCount: Int { legs.count }
 
     func start(_ onLeg: @escaping @NetworkActor (TCPLeg) -> Void) {
         self.onLeg = onLeg

@@ -1,7 +1,7 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// Why a peer's certificate was not accepted (libp2p TLS specification, "Peer Authentication").
-public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertible {
+package enum CertificateError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The peer proved another identity than the dialled one.
     case wrongPeer(expected: NodeID, actual: NodeID)
     /// Not exactly one certificate.
@@ -18,7 +18,7 @@ public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertibl
     /// The identity key did not sign the certificate's key.
     case badIdentitySignature
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .wrongPeer(let expected, let actual): "dialled \(expected) but \(actual) answered"
         case .chain(let count): "the peer sent \(count) certificates instead of one"

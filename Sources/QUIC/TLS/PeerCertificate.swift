@@ -1,20 +1,20 @@
 internal import CQUICShim
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// A certificate that proves an identity, as the libp2p TLS specification defines it.
-public struct PeerCertificate: Sendable {
+package struct PeerCertificate: Sendable {
     static let signaturePrefix = Array("libp2p-tls-handshake:".utf8)
     static let maxField = 4096
 
-    public let publicKey: PublicKey
+    package let publicKey: PublicKey
     /// When it is valid, in seconds since 1970.
     let validity: ClosedRange<Int64>
 
-    public var nodeID: NodeID { publicKey.nodeID }
+    package var nodeID: NodeID { publicKey.nodeID }
 
     /// Checks one DER certificate: its form, dates (`now` in seconds since 1970), self-signature, and the identity
     /// key's signature over its key.
-    public init(der: [UInt8], now: Int64) throws(CertificateError) {
+    package init(der: [UInt8], now: Int64) throws(CertificateError) {
         var spki = [UInt8](repeating: 0, count: Self.maxField)
         var value = [UInt8](repeating: 0, count: Self.maxField)
         var spkiLength = 0

@@ -5,11 +5,11 @@
 /// ``offload(_:)``. The actor's executor is the packet driver's own thread, so a received datagram reaches a waiting
 /// task without crossing threads.
 @globalActor
-public actor NetworkActor {
-    public static let shared = NetworkActor()
+package actor NetworkActor {
+    package static let shared = NetworkActor()
     package static let executor = NetworkExecutor()
 
-    public nonisolated var unownedExecutor: UnownedSerialExecutor {
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
         Self.executor.asUnownedSerialExecutor()
     }
 
@@ -37,7 +37,7 @@ public actor NetworkActor {
 
 extension NetworkActor {
     /// The network thread as the executor that a task prefers: see ``networkTask(_:)``.
-    public static var taskExecutor: any TaskExecutor { executor }
+    package static var taskExecutor: any TaskExecutor { executor }
 }
 
 /// Starts a task that lives on the network thread.
@@ -46,7 +46,7 @@ extension NetworkActor {
 /// preference every wait ends with a detour through the global thread pool, which costs two thread switches, and in a
 /// simulation lets virtual time run on meanwhile.
 @discardableResult
-public func networkTask<Success: Sendable>(
+package func networkTask<Success: Sendable>(
     _ operation: @escaping @NetworkActor @Sendable () async throws -> Success
 ) -> Task<Success, any Error> {
     Task(executorPreference: NetworkActor.taskExecutor, operation: operation)
@@ -54,7 +54,7 @@ public func networkTask<Success: Sendable>(
 
 /// As ``networkTask(_:)`` for what does not throw.
 @discardableResult
-public func networkTask<Success: Sendable>(
+package func networkTask<Success: Sendable>(
     _ operation: @escaping @NetworkActor @Sendable () async -> Success
 ) -> Task<Success, Never> {
     Task(executorPreference: NetworkActor.taskExecutor, operation: operation)

@@ -1,6 +1,6 @@
 /// Time as a node sees it: the machine's monotonic clock, or a simulated network's virtual one.
 @NetworkActor
-public protocol NetworkClock: AnyObject, Sendable {
+package protocol NetworkClock: AnyObject, Sendable {
     var now: NetworkInstant { get }
 
     /// Runs `action` on the network thread at `deadline` or soon after.
@@ -11,26 +11,26 @@ public protocol NetworkClock: AnyObject, Sendable {
 }
 
 /// Names one scheduled action of one clock.
-public struct TimerToken: Hashable, Sendable {
+package struct TimerToken: Hashable, Sendable {
     package let id: UInt64
 
     package init(id: UInt64) { self.id = id }
 }
 
 /// A wait that its deadline ended.
-public struct DeadlineExceeded: Error, Equatable, Sendable {
-    public let duration: Duration
+package struct DeadlineExceeded: Error, Equatable, Sendable {
+    package let duration: Duration
 
-    public init(duration: Duration) { self.duration = duration }
+    package init(duration: Duration) { self.duration = duration }
 }
 
 extension NetworkClock {
-    public func schedule(after delay: Duration, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
+    package func schedule(after delay: Duration, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
         schedule(at: now.advanced(by: delay), action)
     }
 
     /// Suspends for `duration`; throws `CancellationError` when the task is cancelled meanwhile.
-    public func sleep(for duration: Duration) async throws {
+    package func sleep(for duration: Duration) async throws {
         try Task.checkCancellation()
         let waiter = Waiter<Void>()
         let token = schedule(after: duration) { waiter.resume(returning: ()) }
@@ -42,7 +42,7 @@ extension NetworkClock {
     ///
     /// - Throws: ``DeadlineExceeded`` when the time ran out first, otherwise what `body` throws.
     ///   `nil` waits for ever.
-    public func withDeadline<Result: Sendable>(
+    package func withDeadline<Result: Sendable>(
         _ duration: Duration?, _ body: @escaping @NetworkActor @Sendable () async throws -> Result
     ) async throws -> Result {
         guard let duration else { return try await body() }

@@ -190,14 +190,14 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
 
 /// The machine's monotonic clock on the network thread.
 @NetworkActor
-public final class SystemNetworkClock: NetworkClock {
-    public static let shared = SystemNetworkClock()
+package final class SystemNetworkClock: NetworkClock {
+    package static let shared = SystemNetworkClock()
 
-    public var now: NetworkInstant { NetworkExecutor.monotonicNow() }
+    package var now: NetworkInstant { NetworkExecutor.monotonicNow() }
 
-    public func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
+    package func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
         NetworkActor.executor.schedule(at: deadline, action)
     }
 
-    public func cancel(_ token: TimerToken) { NetworkActor.executor.cancel(token) }
+    package func cancel(_ token: TimerToken) { NetworkActor.executor.cancel(token) }
 }

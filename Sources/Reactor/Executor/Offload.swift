@@ -6,7 +6,7 @@ private let blockingQueue = DispatchQueue(label: "dep2p.blocking", attributes: .
 ///
 /// Virtual time stands still meanwhile, so a simulation stays deterministic.
 @NetworkActor
-public func offload<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
+package func offload<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
     NetworkActor.executor.externalWork += 1
     defer { NetworkActor.executor.externalWork -= 1 }
     return try await withCheckedThrowingContinuation { continuation in

@@ -3,13 +3,13 @@
 ///
 /// The time is the machine's, as the disk is: in a simulation too.
 @NetworkActor
-public final class PatientRead<Value: Sendable> {
+package final class PatientRead<Value: Sendable> {
     private let patience: Duration
     private var isUnderWay = false
     private var waiters: [Waiter<Value?>] = []
 
     /// - Parameter patience: how long each waits.
-    public nonisolated init(patience: Duration = .seconds(1)) {
+    package nonisolated init(patience: Duration = .seconds(1)) {
         self.patience = patience
     }
 
@@ -17,7 +17,7 @@ public final class PatientRead<Value: Sendable> {
     ///
     /// - Parameter found: called with what was found, also when nobody waits for it any more.
     /// - Returns: `nil` when it took too long, or the waiting task was cancelled.
-    public func value(
+    package func value(
         found: @escaping @NetworkActor (Value) -> Void = { _ in }, _ work: @escaping @Sendable () -> Value
     ) async -> Value? {
         if !isUnderWay { start(work, found) }

@@ -3,16 +3,16 @@
 /// Awaiting `Task.value` leaves the network thread for the global pool and comes back: slow, and in a simulation time
 /// moves on meanwhile. This stays.
 @NetworkActor
-public final class SharedTask<Value: Sendable> {
+package final class SharedTask<Value: Sendable> {
     private var task: Task<Void, Never>?
     private var result: Result<Value, any Error>?
     private var waiters: [Waiter<Value>] = []
     /// Whether it has been told to stop. It may take a while, and its outcome is nobody's.
-    public private(set) var isCancelled = false
+    package private(set) var isCancelled = false
     /// Called once when the work is over.
     var onFinish: (@NetworkActor () -> Void)?
 
-    public init(_ body: @escaping @NetworkActor @Sendable () async throws -> Value) {
+    package init(_ body: @escaping @NetworkActor @Sendable () async throws -> Value) {
         task = networkTask { [self] in
             do {
                 finish(.success(try await body()))
@@ -22,7 +22,7 @@ public final class SharedTask<Value: Sendable> {
         }
     }
 
-    public func cancel() {
+    package func cancel() {
         isCancelled = true
         task?.cancel()
     }
@@ -30,7 +30,7 @@ public final class SharedTask<Value: Sendable> {
     /// The work's outcome.
     ///
     /// - Throws: what the work threw; `CancellationError` at once when the waiting task is cancelled.
-    public func value() async throws -> Value {
+    package func value() async throws -> Value {
         if let result { return try result.get() }
         let waiter = Waiter<Value>()
         waiters.append(waiter)

@@ -3,20 +3,20 @@
 /// Work that was cancelled, since the last who waited for it gave up, is nobody's to wait for any more, even while it
 /// winds up: who asks then begins it anew.
 @NetworkActor
-public final class SharedTasks<Key: Hashable & Sendable, Value: Sendable> {
+package final class SharedTasks<Key: Hashable & Sendable, Value: Sendable> {
     private var running: [Key: SharedTask<Value>] = [:]
 
-    public init() {}
+    package init() {}
 
-    public var count: Int { running.count }
+    package var count: Int { running.count }
 
     /// The work under way for `key`; `nil` when there is none that could be waited for.
-    public subscript(key: Key) -> SharedTask<Value>? {
+    package subscript(key: Key) -> SharedTask<Value>? {
         running[key].flatMap { $0.isCancelled ? nil : $0 }
     }
 
     /// The work under way for `key`, or else `body`, begun now.
-    public func task(
+    package func task(
         for key: Key, _ body: @escaping @NetworkActor @Sendable () async throws -> Value
     ) -> SharedTask<Value> {
         if let task = self[key] { return task }
@@ -30,7 +30,7 @@ public final class SharedTasks<Key: Hashable & Sendable, Value: Sendable> {
         return task
     }
 
-    public func cancelAll() {
+    package func cancelAll() {
         for task in running.values { task.cancel() }
         running = [:]
     }

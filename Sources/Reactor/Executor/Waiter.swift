@@ -2,7 +2,7 @@
 ///
 /// Resuming before anyone waits is remembered. Cancelling the waiting task throws `CancellationError` from ``value()``.
 @NetworkActor
-public final class Waiter<Value: Sendable> {
+package final class Waiter<Value: Sendable> {
     private enum State {
         case idle
         case waiting(CheckedContinuation<Value, any Error>)
@@ -12,20 +12,20 @@ public final class Waiter<Value: Sendable> {
 
     private var state = State.idle
 
-    public init() {}
+    package init() {}
 
-    public var isResolved: Bool {
+    package var isResolved: Bool {
         switch state {
         case .resolved, .finished: true
         case .idle, .waiting: false
         }
     }
 
-    public func resume(returning value: Value) { resume(with: .success(value)) }
+    package func resume(returning value: Value) { resume(with: .success(value)) }
 
-    public func resume(throwing error: any Error) { resume(with: .failure(error)) }
+    package func resume(throwing error: any Error) { resume(with: .failure(error)) }
 
-    public func resume(with result: Result<Value, any Error>) {
+    package func resume(with result: Result<Value, any Error>) {
         switch state {
         case .idle: state = .resolved(result)
         case .waiting(let continuation):
@@ -36,7 +36,7 @@ public final class Waiter<Value: Sendable> {
     }
 
     /// Waits for the result. At most one task may wait, once.
-    public func value() async throws -> Value {
+    package func value() async throws -> Value {
         if case .resolved(let result) = state {
             state = .finished
             return try result.get()

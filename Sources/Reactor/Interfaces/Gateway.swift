@@ -1,11 +1,11 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import Glibc
 
 /// The router that this machine sends everything else to, read from the kernel's tables.
-public struct Gateway: Hashable, Sendable {
-    public let address: IPAddress
+package struct Gateway: Hashable, Sendable {
+    package let address: IPAddress
     /// The network interface's name.
-    public let interface: String
+    package let interface: String
     let metric: UInt32
 
     /// Most table lines looked at.
@@ -15,7 +15,7 @@ public struct Gateway: Hashable, Sendable {
     private static let viaGateway: UInt32 = 0x2
 
     /// The best IPv4 default route of `/proc/net/route`.
-    public static func ipv4(inRoutes text: String) -> Gateway? {
+    package static func ipv4(inRoutes text: String) -> Gateway? {
         best(in: text) { fields in
             guard fields.count >= 8, number(fields[1]) == 0, number(fields[7]) == 0, let flags = number(fields[3]),
                 flags & up != 0, flags & viaGateway != 0, let bits = number(fields[2]), bits != 0
@@ -27,7 +27,7 @@ public struct Gateway: Hashable, Sendable {
     }
 
     /// The best IPv6 default route of `/proc/net/ipv6_route`.
-    public static func ipv6(inRoutes text: String) -> Gateway? {
+    package static func ipv6(inRoutes text: String) -> Gateway? {
         best(in: text) { fields in
             guard fields.count >= 10, fields[0].allSatisfy({ $0 == "0" }), number(fields[1]) == 0,
                 let flags = number(fields[8]), flags & up != 0, flags & viaGateway != 0, fields[4].utf8.count == 32,
@@ -51,7 +51,7 @@ public struct Gateway: Hashable, Sendable {
 
 extension Gateway {
     /// The gateway of this machine's default route; `nil` when there is none.
-    public static func current(_ family: IPAddress.Family) -> Gateway? {
+    package static func current(_ family: IPAddress.Family) -> Gateway? {
         switch family {
         case .v4: readSmallFile("/proc/net/route").flatMap(ipv4(inRoutes:))
         case .v6: readSmallFile("/proc/net/ipv6_route").flatMap(ipv6(inRoutes:))

@@ -1,13 +1,13 @@
 package import DeP2PIdentity
 
 /// An address of one of this machine's interfaces.
-public struct InterfaceAddress: Hashable, Sendable {
-    public let address: SocketAddress
+package struct InterfaceAddress: Hashable, Sendable {
+    package let address: SocketAddress
     /// Bits of the address that name its subnet.
-    public let prefixLength: Int
+    package let prefixLength: Int
 
     /// - Parameter address: the interface's, with the port that the node's socket of that family has.
-    public init(_ address: SocketAddress, prefixLength: Int) {
+    package init(_ address: SocketAddress, prefixLength: Int) {
         self.address = address
         self.prefixLength = prefixLength
     }

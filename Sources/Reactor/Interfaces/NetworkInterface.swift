@@ -1,9 +1,9 @@
 internal import Glibc
 
 /// The interfaces of this machine by name.
-public enum NetworkInterface {
+package enum NetworkInterface {
     /// The index of the interface that an IPv6 zone names, by name or by number; `nil` when there is none.
-    public static func index(of zone: String) -> UInt32? {
+    package static func index(of zone: String) -> UInt32? {
         let named = if_nametoindex(zone)
         if named > 0 { return named }
         guard let number = UInt32(zone), number > 0 else { return nil }

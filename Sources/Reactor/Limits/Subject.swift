@@ -1,4 +1,4 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// Whom a limit per address counts against: the one notion for every such limit there is.
 ///
@@ -8,26 +8,26 @@ public import DeP2PIdentity
 ///
 /// Only an address that the peer has proven to receive at may be charged (`Connection.validatedPeer`): a source
 /// address alone is what anyone writes on an envelope.
-public enum Subject: Hashable, Sendable {
+package enum Subject: Hashable, Sendable {
     /// An IPv4 address, or the first 64 bits of an IPv6 one.
     case network(IPAddress)
     /// Through the relay that this connection of the process leads to.
     case relay(UInt64)
 
-    public init(_ ip: IPAddress) {
+    package init(_ ip: IPAddress) {
         let ip = ip.unmapped
         self = .network(ip.family == .v6 ? ip.prefix(64) : ip)
     }
 
     /// The network that one customer usually has to themselves: a /24, or a /48.
-    public var subnet: Subject {
+    package var subnet: Subject {
         guard case .network(let ip) = self else { return self }
         return .network(ip.prefix(ip.family == .v4 ? 24 : 48))
     }
 }
 
 extension Subject: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .network(let ip): ip.family == .v6 ? "\(ip)/64" : "\(ip)"
         case .relay: "a relay"

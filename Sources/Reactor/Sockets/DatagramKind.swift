@@ -1,5 +1,5 @@
 /// What a datagram on a node's socket is, by its first byte: the one place that says so (RFC 9443, with bytes of our own).
-public enum DatagramKind: Hashable, Sendable {
+package enum DatagramKind: Hashable, Sendable {
     /// `0x00`–`0x03` (RFC 8489 section 5).
     case stun
     /// `0x10`–`0x1f`: the low four bits are the relay frame's epoch.
@@ -11,11 +11,11 @@ public enum DatagramKind: Hashable, Sendable {
     case quic
 
     /// The first of the bytes that begin a relay frame, and the byte that begins a probe.
-    public static let relayFrameByte: UInt8 = 0x10
-    public static let pathProbeByte: UInt8 = 0x20
+    package static let relayFrameByte: UInt8 = 0x10
+    package static let pathProbeByte: UInt8 = 0x20
 
     /// `nil` for what nobody here speaks.
-    public init?(firstByte: UInt8) {
+    package init?(firstByte: UInt8) {
         switch firstByte {
         case 0x00...0x03: self = .stun
         case Self.relayFrameByte...Self.relayFrameByte | 0x0f: self = .relayFrame

@@ -1,10 +1,10 @@
 internal import CReactor
-public import DeP2PIdentity
+package import DeP2PIdentity
 import Glibc
 
 /// A socket for protocols that speak in single datagrams (STUN, PCP): a driver's own, or the one QUIC uses.
 @NetworkActor
-public protocol DatagramChannel: AnyObject, Sendable {
+package protocol DatagramChannel: AnyObject, Sendable {
     /// The address it receives on; the wildcard address with its real port unless it was bound to another.
     var localAddress: SocketAddress { get }
     var onDatagram: (@NetworkActor (Datagram) -> Void)? { get set }
@@ -18,14 +18,14 @@ public protocol DatagramChannel: AnyObject, Sendable {
 }
 
 extension DatagramChannel {
-    public func send(_ bytes: [UInt8], to remote: SocketAddress) { send(bytes, to: remote, from: nil) }
+    package func send(_ bytes: [UInt8], to remote: SocketAddress) { send(bytes, to: remote, from: nil) }
 }
 
 /// A single datagram, copied: it may be kept.
-public struct Datagram: Sendable {
-    public let bytes: [UInt8]
-    public let local: SocketAddress
-    public let remote: SocketAddress
+package struct Datagram: Sendable {
+    package let bytes: [UInt8]
+    package let local: SocketAddress
+    package let remote: SocketAddress
 
     package init(bytes: [UInt8], local: SocketAddress, remote: SocketAddress) {
         (self.bytes, self.local, self.remote) = (bytes, local, remote)
@@ -34,18 +34,18 @@ public struct Datagram: Sendable {
 
 /// A datagram channel over a driver of its own.
 @NetworkActor
-public final class DatagramSocket: DatagramChannel {
+package final class DatagramSocket: DatagramChannel {
     private let driver: any PacketDriver
     private var budget: StrangerBudget?
     private let clock: any NetworkClock
-    public let localAddress: SocketAddress
-    public var onDatagram: (@NetworkActor (Datagram) -> Void)?
-    public var onUnreachable: (@NetworkActor (SocketAddress) -> Void)?
+    package let localAddress: SocketAddress
+    package var onDatagram: (@NetworkActor (Datagram) -> Void)?
+    package var onUnreachable: (@NetworkActor (SocketAddress) -> Void)?
 
     /// - Parameters:
     ///   - driver: not started yet, with one local address.
     ///   - budget: for a socket that strangers write to unasked: what is beyond it is dropped.
-    public init(
+    package init(
         _ driver: any PacketDriver, budget: StrangerBudget? = nil, clock: any NetworkClock = SystemNetworkClock.shared
     ) {
         (self.driver, self.budget, self.clock) = (driver, budget, clock)
@@ -54,23 +54,23 @@ public final class DatagramSocket: DatagramChannel {
     }
 
     /// A UDP socket on a free port of every address of `family`.
-    public convenience init(_ family: IPAddress.Family) throws(BindError) {
+    package convenience init(_ family: IPAddress.Family) throws(BindError) {
         try self.init(bind: SocketAddress(family == .v4 ? .v4Any : .v6Any, port: 0))
     }
 
     /// A UDP socket at one address.
-    public convenience init(bind address: SocketAddress, budget: StrangerBudget? = nil) throws(BindError) {
+    package convenience init(bind address: SocketAddress, budget: StrangerBudget? = nil) throws(BindError) {
         self.init(try UDPDriver(bind: [address]), budget: budget)
     }
 
     /// A UDP socket in a multicast group, which anyone on the link may write to: see ``UDPDriver/init(group:interface:)``.
-    public convenience init(
+    package convenience init(
         group: SocketAddress, interface: UInt32, budget: StrangerBudget = StrangerBudget()
     ) throws(BindError) {
         self.init(try UDPDriver(group: group, interface: interface), budget: budget)
     }
 
-    public func send(_ bytes: [UInt8], to remote: SocketAddress, from source: IPAddress?) {
+    package func send(_ bytes: [UInt8], to remote: SocketAddress, from source: IPAddress?) {
         let local = source.map { SocketAddress($0, port: localAddress.port) } ?? localAddress
         bytes.withUnsafeBytes { bytes in
             let burst = PacketBurst(bytes: bytes, segment: bytes.count, local: local, remote: remote, ecn: 0)
@@ -79,7 +79,7 @@ public final class DatagramSocket: DatagramChannel {
         }
     }
 
-    public func close() {
+    package func close() {
         onDatagram = nil
         onUnreachable = nil
         driver.close()
@@ -87,21 +87,21 @@ public final class DatagramSocket: DatagramChannel {
 }
 
 extension DatagramSocket: PacketSink {
-    public func receive(
+    package func receive(
         _ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8
     ) {
         guard let onDatagram, budget?.admits(bytes.count, from: remote, now: clock.now) != false else { return }
         onDatagram(Datagram(bytes: Array(bytes), local: local, remote: remote))
     }
 
-    public func driverIsWritable() {}
+    package func driverIsWritable() {}
 
-    public func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32) { onUnreachable?(remote) }
+    package func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32) { onUnreachable?(remote) }
 }
 
 extension IPAddress {
     /// The address of this machine that datagrams to `destination` carry; `nil` when there is no route.
-    public static func source(toward destination: SocketAddress) -> IPAddress? {
+    package static func source(toward destination: SocketAddress) -> IPAddress? {
         var (raw, result) = (destination.raw, dep2p_address())
         return dep2p_route_source(&raw, &result) == 0 ? SocketAddress(result).ip : nil
     }

@@ -2,30 +2,30 @@
 ///
 /// Anyone can send them, so ``StrangerBudget`` weighs them before they are copied.
 @NetworkActor
-public final class DatagramTable {
-    public typealias Handler = @NetworkActor (Datagram) -> Void
+package final class DatagramTable {
+    package typealias Handler = @NetworkActor (Datagram) -> Void
 
     private var handlers: [DatagramKind: Handler] = [:]
     private var budget = StrangerBudget()
 
-    public init() {}
+    package init() {}
 
     /// Datagrams that were not looked at: too long, or beyond their subject's share.
-    public var refused: UInt64 { budget.refused }
+    package var refused: UInt64 { budget.refused }
 
     /// Makes `handler` the owner of a kind, until ``release(_:)``.
     ///
     /// - Returns: false when it has one already.
     @discardableResult
-    public func take(_ kind: DatagramKind, _ handler: @escaping Handler) -> Bool {
+    package func take(_ kind: DatagramKind, _ handler: @escaping Handler) -> Bool {
         guard handlers[kind] == nil else { return false }
         handlers[kind] = handler
         return true
     }
 
-    public func release(_ kind: DatagramKind) { handlers[kind] = nil }
+    package func release(_ kind: DatagramKind) { handlers[kind] = nil }
 
-    public func removeAll() { handlers = [:] }
+    package func removeAll() { handlers = [:] }
 
     /// Hands a datagram to the owner of its kind, if it has one.
     package func deliver(

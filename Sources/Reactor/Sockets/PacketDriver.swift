@@ -6,7 +6,7 @@ private import DeP2PIdentity
 /// Calling order: ``start(_:)`` once, then ``send(_:)`` at will until ``close()``. After ``SendOutcome/blocked`` the
 /// sink hears ``PacketSink/driverIsWritable()`` once sending works again.
 @NetworkActor
-public protocol PacketDriver: AnyObject, Sendable {
+package protocol PacketDriver: AnyObject, Sendable {
     /// The addresses this driver receives on, with their real ports.
     var localAddresses: [SocketAddress] { get }
     func start(_ sink: any PacketSink)
@@ -19,7 +19,7 @@ public protocol PacketDriver: AnyObject, Sendable {
 
 /// Who receives a driver's datagrams.
 @NetworkActor
-public protocol PacketSink: AnyObject {
+package protocol PacketSink: AnyObject {
     /// One datagram; the bytes are valid during the call only and may be overwritten by it.
     func receive(_ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8)
     /// Whether trains whose first datagram starts with `byte` are offered to ``forward(train:segment:local:remote:ecn:)``.
@@ -37,15 +37,15 @@ public protocol PacketSink: AnyObject {
 }
 
 extension PacketSink {
-    public func forwards(_ byte: UInt8) -> Bool { false }
+    package func forwards(_ byte: UInt8) -> Bool { false }
 
-    public func forward(
+    package func forward(
         train: UnsafeMutableRawBufferPointer, segment: Int, local: SocketAddress, remote: SocketAddress, ecn: UInt8
     ) -> Bool { false }
 }
 
 /// Datagrams of equal length (the last may be shorter) to one destination.
-public struct PacketBurst {
+package struct PacketBurst {
     package let bytes: UnsafeRawBufferPointer
     /// Bytes of each datagram but the last.
     package let segment: Int
@@ -61,7 +61,7 @@ public struct PacketBurst {
     }
 }
 
-public enum SendOutcome: Equatable, Sendable {
+package enum SendOutcome: Equatable, Sendable {
     case sent
     /// The socket's buffer is full; nothing was sent.
     case blocked

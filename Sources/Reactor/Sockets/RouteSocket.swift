@@ -3,7 +3,7 @@ internal import Glibc
 
 /// Tells when this machine's addresses or routes change: a double in tests, rtnetlink(7) otherwise.
 @NetworkActor
-public protocol NetworkChangeSource: AnyObject, Sendable {
+package protocol NetworkChangeSource: AnyObject, Sendable {
     /// Called for every change, of which many may belong together.
     var onChange: (@NetworkActor () -> Void)? { get set }
     func close()
@@ -11,13 +11,13 @@ public protocol NetworkChangeSource: AnyObject, Sendable {
 
 /// The kernel's own word of changed addresses and routes, over a netlink socket.
 @NetworkActor
-public final class RouteSocket: NetworkChangeSource {
-    public var onChange: (@NetworkActor () -> Void)?
+package final class RouteSocket: NetworkChangeSource {
+    package var onChange: (@NetworkActor () -> Void)?
     private var descriptor: Int32
     private var watch: DescriptorWatch?
 
     /// `nil` where the kernel tells nobody, as in some containers.
-    public init?() {
+    package init?() {
         descriptor = dep2p_routes_open()
         guard descriptor >= 0 else { return nil }
         watch = DescriptorWatch(descriptor, for: .readable) { [weak self] _ in
@@ -26,7 +26,7 @@ public final class RouteSocket: NetworkChangeSource {
         }
     }
 
-    public func close() {
+    package func close() {
         guard descriptor >= 0 else { return }
         watch?.cancel()
         Glibc.close(descriptor)

@@ -1,11 +1,11 @@
 internal import Glibc
 
 /// An address that could not be bound.
-public struct BindError: Error, Equatable, Sendable, CustomStringConvertible {
-    public let address: SocketAddress
-    public let errno: Int32
+package struct BindError: Error, Equatable, Sendable, CustomStringConvertible {
+    package let address: SocketAddress
+    package let errno: Int32
 
-    public var description: String { "cannot listen on \(address): \(String(cString: strerror(errno)))" }
+    package var description: String { "cannot listen on \(address): \(String(cString: strerror(errno)))" }
 }
 
 /// A stream socket that could not be had, or broke.

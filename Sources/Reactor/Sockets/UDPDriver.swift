@@ -4,7 +4,7 @@ import Glibc
 
 /// UDP sockets on epoll: receives with recvmmsg and GRO, sends bursts with GSO, carries ECN and source addresses.
 @NetworkActor
-public final class UDPDriver: PacketDriver {
+package final class UDPDriver: PacketDriver {
     /// Messages of one recvmmsg, each up to 64 KiB (a GRO train).
     static let messagesPerRead = 8
     static let messageSize = 65_536
@@ -44,7 +44,7 @@ public final class UDPDriver: PacketDriver {
     /// Binds one socket for each address (at most one a family).
     ///
     /// - Throws: ``BindError`` naming the address and the system's reason.
-    public convenience init(bind addresses: [SocketAddress]) throws(BindError) {
+    package convenience init(bind addresses: [SocketAddress]) throws(BindError) {
         var opened: [Socket] = []
         for address in addresses {
             do {
@@ -65,7 +65,7 @@ public final class UDPDriver: PacketDriver {
     ///   - group: with port 0 for a free one.
     ///   - interface: its index (if_nametoindex(3)); 0 for the one that the route to the group leads over.
     /// - Throws: ``BindError`` naming the group and the system's reason.
-    public convenience init(group: SocketAddress, interface: UInt32) throws(BindError) {
+    package convenience init(group: SocketAddress, interface: UInt32) throws(BindError) {
         let socket = try Self.open(
             SocketAddress(group.ip.family == .v4 ? .v4Any : .v6Any, port: group.port), isShared: true)
         var raw = group.raw
@@ -93,9 +93,9 @@ public final class UDPDriver: PacketDriver {
         return Socket(descriptor: descriptor, address: SocketAddress(raw))
     }
 
-    public var localAddresses: [SocketAddress] { sockets.map(\.address) }
+    package var localAddresses: [SocketAddress] { sockets.map(\.address) }
 
-    public func start(_ sink: any PacketSink) {
+    package func start(_ sink: any PacketSink) {
         self.sink = sink
         for index in sockets.indices {
             sockets[index].watch = DescriptorWatch(sockets[index].descriptor, for: .readable) { [weak self] events in
@@ -104,7 +104,7 @@ public final class UDPDriver: PacketDriver {
         }
     }
 
-    public func close() {
+    package func close() {
         for socket in sockets {
             socket.watch?.cancel()
             Glibc.close(socket.descriptor)
@@ -176,7 +176,7 @@ public final class UDPDriver: PacketDriver {
 
     // MARK: Sending
 
-    public func send(_ burst: PacketBurst) -> SendOutcome {
+    package func send(_ burst: PacketBurst) -> SendOutcome {
         guard let index = sockets.firstIndex(where: { $0.address.ip.family == burst.remote.ip.family }) else {
             return .failed(EAFNOSUPPORT)
         }
@@ -236,7 +236,7 @@ public final class UDPDriver: PacketDriver {
         }
     }
 
-    public func knownDatagramSize(to remote: SocketAddress) -> Int? {
+    package func knownDatagramSize(to remote: SocketAddress) -> Int? {
         let now = NetworkExecutor.monotonicNow()
         if let known = sameHost[remote.ip], now < known.until { return known.isLocal ? Self.sameHostDatagram : nil }
         var raw = remote.raw

@@ -1,17 +1,17 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 internal import DeP2PSessions
 
 /// Another node that proved the realm key to this one.
-public struct Member: Hashable, Sendable {
-    public enum State: Hashable, Sendable {
+package struct Member: Hashable, Sendable {
+    package enum State: Hashable, Sendable {
         /// An admitted connection stands.
         case online
         /// None stands any more: why.
         case offline(OfflineReason)
     }
 
-    public enum OfflineReason: String, Sendable {
+    package enum OfflineReason: String, Sendable {
         /// It said that it stops.
         case goodbye
         /// Nothing was heard of it any more.
@@ -20,10 +20,10 @@ public struct Member: Hashable, Sendable {
         case closed
     }
 
-    public let nodeID: NodeID
-    public internal(set) var state: State
+    package let nodeID: NodeID
+    package internal(set) var state: State
     /// When the state began.
-    public internal(set) var since: NetworkInstant
+    package internal(set) var since: NetworkInstant
 }
 
 /// The realm's members as this node knows them from connections of its own: pure.
@@ -78,7 +78,7 @@ struct Members {
 }
 
 /// What changed about a member.
-public enum MemberChange: Hashable, Sendable {
+package enum MemberChange: Hashable, Sendable {
     case changed(Member)
     /// It left the realm.
     case left(NodeID)

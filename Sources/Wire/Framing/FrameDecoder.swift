@@ -5,23 +5,23 @@ internal import DeP2PIdentity
 /// Calling order: ``append(_:)`` what has arrived, then ``next()`` until it returns `nil`; ``takeRemaining()`` when the
 /// stream switches from frames to raw data. A length above the limit is refused before anything is kept for it, so a
 /// peer pays for memory with bytes it really sent.
-public struct FrameDecoder: Sendable {
+package struct FrameDecoder: Sendable {
     /// The longest frame taken, in bytes, without its length prefix.
-    public var limit: Int
+    package var limit: Int
     private var buffer: [UInt8] = []
     private var position = 0
 
-    public init(limit: Int) {
+    package init(limit: Int) {
         self.limit = limit
     }
 
     /// Whether every byte appended has been taken out again.
-    public var isEmpty: Bool { position == buffer.count }
+    package var isEmpty: Bool { position == buffer.count }
 
     /// The bytes kept.
-    public var bufferedBytes: Int { buffer.count - position }
+    package var bufferedBytes: Int { buffer.count - position }
 
-    public mutating func append(_ bytes: [UInt8]) {
+    package mutating func append(_ bytes: [UInt8]) {
         if isEmpty {
             buffer = bytes
             position = 0
@@ -34,7 +34,7 @@ public struct FrameDecoder: Sendable {
     /// The next whole frame, or `nil` when more bytes are needed.
     ///
     /// - Throws: ``FrameError`` `oversized` or `malformedLength`; the stream cannot be read as frames any further.
-    public mutating func next() throws(FrameError) -> [UInt8]? {
+    package mutating func next() throws(FrameError) -> [UInt8]? {
         guard let (start, length) = try peekLength() else { return nil }
         guard buffer.count - start >= length else { return nil }
         let frame = Array(buffer[start..<start + length])
@@ -43,7 +43,7 @@ public struct FrameDecoder: Sendable {
     }
 
     /// Everything after the last frame taken; the decoder is empty afterwards.
-    public mutating func takeRemaining() -> [UInt8] {
+    package mutating func takeRemaining() -> [UInt8] {
         defer {
             buffer = []
             position = 0
@@ -71,24 +71,24 @@ public struct FrameDecoder: Sendable {
 }
 
 /// The other direction: a frame is its length and its bytes.
-public enum Frame {
+package enum Frame {
     /// `body` behind its length.
-    public static func encode(_ body: [UInt8]) -> [UInt8] {
+    package static func encode(_ body: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(body.count + 3)
         append(body, to: &bytes)
         return bytes
     }
 
-    public static func append(_ body: [UInt8], to bytes: inout [UInt8]) {
+    package static func append(_ body: [UInt8], to bytes: inout [UInt8]) {
         Varint.append(UInt64(body.count), to: &bytes)
         bytes.append(contentsOf: body)
     }
 }
 
 /// Why bytes are not the frames that they should be.
-public struct FrameError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: Equatable, Sendable {
+package struct FrameError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Equatable, Sendable {
         /// The announced length exceeds what this protocol takes.
         case oversized(length: UInt64, limit: Int)
         /// The length is no minimal unsigned varint of at most nine bytes.
@@ -97,13 +97,13 @@ public struct FrameError: Error, Equatable, Sendable, CustomStringConvertible {
         case truncated
     }
 
-    public let code: Code
+    package let code: Code
 
-    public init(_ code: Code) {
+    package init(_ code: Code) {
         self.code = code
     }
 
-    public var description: String {
+    package var description: String {
         switch code {
         case .oversized(let length, let limit): "a frame of \(length) bytes exceeds this protocol's limit of \(limit)"
         case .malformedLength: "a frame's length is malformed"

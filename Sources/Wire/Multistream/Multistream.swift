@@ -4,16 +4,16 @@ internal import DeP2PIdentity
 ///
 /// Each message is a line ending in a newline behind its unsigned-varint length (the newline counted). Each side sends
 /// ``header`` first; the dialer proposes a protocol; the listener echoes it or answers ``notAvailable``.
-public enum Multistream {
-    public static let header = "/multistream/1.0.0"
-    public static let notAvailable = "na"
+package enum Multistream {
+    package static let header = "/multistream/1.0.0"
+    package static let notAvailable = "na"
     /// The longest line taken, newline included, in bytes.
-    public static let lineLimit = 1024
+    package static let lineLimit = 1024
     /// The most proposals a listener answers, and a dialer makes, on one stream.
-    public static let attemptLimit = 16
+    package static let attemptLimit = 16
 
     /// `text` as a message.
-    public static func line(_ text: String) -> [UInt8] {
+    package static func line(_ text: String) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count + 3)
         appendLine(text, to: &bytes)
@@ -39,8 +39,8 @@ public enum Multistream {
 }
 
 /// Why two ends did not agree on a protocol.
-public struct MultistreamError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: Equatable, Sendable {
+package struct MultistreamError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Equatable, Sendable {
         /// The listener speaks none of the protocols proposed.
         case notAvailable
         /// A line that the specification does not allow here.
@@ -53,16 +53,16 @@ public struct MultistreamError: Error, Equatable, Sendable, CustomStringConverti
         case truncated
     }
 
-    public let code: Code
+    package let code: Code
     /// What was proposed, where that helps.
-    public let protocols: [String]
+    package let protocols: [String]
 
-    public init(_ code: Code, protocols: [String] = []) {
+    package init(_ code: Code, protocols: [String] = []) {
         self.code = code
         self.protocols = protocols
     }
 
-    public var description: String {
+    package var description: String {
         let names = protocols.joined(separator: ", ")
         return switch code {
         case .notAvailable: "the peer does not speak \(names.isEmpty ? "the protocol asked for" : names)"

@@ -3,14 +3,14 @@
 /// States: `header` (the listener's header is due) → `proposed` (an answer to the current proposal is due) → `settled`.
 /// Calling order: send ``firstFlight`` (with the first data behind it when there is one protocol only), then feed
 /// ``receive(_:)`` until it settles.
-public struct MultistreamDialer: Sendable {
+package struct MultistreamDialer: Sendable {
     private enum State {
         case header
         case proposed
         case settled
     }
 
-    public enum OnBytes: Equatable, Sendable {
+    package enum OnBytes: Equatable, Sendable {
         case needMore
         /// Send these bytes: the next proposal.
         case propose([UInt8])
@@ -25,12 +25,12 @@ public struct MultistreamDialer: Sendable {
     private var lines = MultistreamLines()
 
     /// - Parameter protocols: in order of preference; those past ``Multistream/attemptLimit`` are not proposed.
-    public init(_ protocols: [String]) {
+    package init(_ protocols: [String]) {
         self.protocols = Array(protocols.prefix(Multistream.attemptLimit))
     }
 
     /// The header and the first proposal.
-    public var firstFlight: [UInt8] {
+    package var firstFlight: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(64)
         Multistream.appendLine(Multistream.header, to: &bytes)
@@ -38,7 +38,7 @@ public struct MultistreamDialer: Sendable {
         return bytes
     }
 
-    public mutating func receive(_ bytes: [UInt8]) -> OnBytes {
+    package mutating func receive(_ bytes: [UInt8]) -> OnBytes {
         lines.append(bytes)
         do throws(MultistreamError) {
             while let line = try lines.next() {

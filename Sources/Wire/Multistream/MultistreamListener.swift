@@ -3,14 +3,14 @@
 /// States: `header` → `proposals` (waiting for one, or for the verdict on one) → `settled`.
 /// Calling order: ``receive(_:)`` what arrived, ``next()`` until `needMore`; answer a `proposal` with ``accept()`` or
 /// ``refuse()`` before asking for the next; send ``takeOutput()`` whenever it is not empty.
-public struct MultistreamListener: Sendable {
+package struct MultistreamListener: Sendable {
     private enum State {
         case header
         case proposals(count: Int)
         case settled
     }
 
-    public enum OnNext: Equatable, Sendable {
+    package enum OnNext: Equatable, Sendable {
         case needMore
         case proposal(String)
         case failed(MultistreamError)
@@ -21,11 +21,11 @@ public struct MultistreamListener: Sendable {
     private var output: [UInt8] = []
     private var proposal: String?
 
-    public init() {}
+    package init() {}
 
-    public mutating func receive(_ bytes: [UInt8]) { lines.append(bytes) }
+    package mutating func receive(_ bytes: [UInt8]) { lines.append(bytes) }
 
-    public mutating func next() -> OnNext {
+    package mutating func next() -> OnNext {
         do throws(MultistreamError) {
             while true {
                 if case .header = state {
@@ -51,7 +51,7 @@ public struct MultistreamListener: Sendable {
     }
 
     /// Agrees to the proposal; returns the bytes that already belong to the protocol.
-    public mutating func accept() -> [UInt8] {
+    package mutating func accept() -> [UInt8] {
         guard let proposal else { return [] }
         Multistream.appendLine(proposal, to: &output)
         self.proposal = nil
@@ -61,13 +61,13 @@ public struct MultistreamListener: Sendable {
 
     /// Answers that the proposal is not spoken here. The specification's `ls` is answered so too: a list of protocols
     /// would tell a stranger what this node does.
-    public mutating func refuse() {
+    package mutating func refuse() {
         proposal = nil
         Multistream.appendLine(Multistream.notAvailable, to: &output)
     }
 
     /// What is to be sent now.
-    public mutating func takeOutput() -> [UInt8] {
+    package mutating func takeOutput() -> [UInt8] {
         defer { output = [] }
         return output
     }

@@ -1,7 +1,7 @@
 internal import DeP2PIdentity
 internal import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PReactor
+package import DeP2PSessions
 internal import Glibc
 
 /// A connection through a relay.
@@ -18,17 +18,17 @@ typealias RelayDial = @NetworkActor @Sendable (_ relay: [Address], _ target: Nod
 
 /// The connection pipeline: resolves names, races the addresses of both families and relays, records every attempt.
 @NetworkActor
-public final class Dialer: Dialling {
+package final class Dialer: Dialling {
     /// How paths through relays are made; `nil` leaves them out.
     var relayDial: RelayDial?
     /// Where UDP is known to be blocked.
-    public let udp: UDPMemory
+    package let udp: UDPMemory
     private let transport: any Transport
     private let clock: any NetworkClock
     private let limits: ConnectionLimits
     private let resolver: NameResolver
 
-    public convenience init(transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits) {
+    package convenience init(transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits) {
         self.init(transport: transport, clock: clock, limits: limits, resolver: nil, udp: UDPMemory())
     }
 
@@ -43,7 +43,7 @@ public final class Dialer: Dialling {
         self.resolver = resolver ?? NameResolver(clock: clock, deadline: limits.resolveDeadline)
     }
 
-    public func dial(
+    package func dial(
         _ target: DialTarget, deadline: Duration
     ) async throws -> (connection: any SecureConnection, attempts: [ConnectAttempt]) {
         // Only what can go over TCP asks what is known of UDP: it takes a look at the machine's routes.

@@ -1,7 +1,7 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
+package import DeP2PSessions
 
 /// Gets relayed connections onto straight paths, and back when these die (the manner of libp2p's DCUtR, with datagrams
 /// of our own beside QUIC in place of connection attempts).
@@ -9,23 +9,23 @@ public import DeP2PSessions
 /// The QUIC client of a connection runs it, since only a client can migrate; the server takes part. Calling order: ``start()``;
 /// ``stop()`` before the node's connections are drained. Which path when is ``PathKeeper``'s to decide.
 @NetworkActor
-public final class HolePunch {
-    public nonisolated static let id = "/dep2p/sys/holepunch/1.0.0"
+package final class HolePunch {
+    package nonisolated static let id = "/dep2p/sys/holepunch/1.0.0"
 
     /// What it has to know of the node.
-    public struct Surroundings: Sendable {
+    package struct Surroundings: Sendable {
         /// The interfaces' addresses with the ports of the node's sockets, best first.
-        public var interfaces: @NetworkActor @Sendable () -> [InterfaceAddress]
+        package var interfaces: @NetworkActor @Sendable () -> [InterfaceAddress]
         /// STUN servers besides the relays that the node is connected with.
-        public var observers: @NetworkActor @Sendable () -> [SocketAddress]
+        package var observers: @NetworkActor @Sendable () -> [SocketAddress]
         /// Relays through which a node may be reached, as addresses of the relays.
-        public var relays: @NetworkActor @Sendable (NodeID) -> [Address]
+        package var relays: @NetworkActor @Sendable (NodeID) -> [Address]
         /// Whether connections may leave relays at all; they change from relay to relay without it too.
-        public var usesStraightPaths: Bool
+        package var usesStraightPaths: Bool
         /// A secret of this machine, or of the part of it that shares its loopback interface; never sent.
-        public var hostMark: [UInt8]
+        package var hostMark: [UInt8]
 
-        public init(
+        package init(
             interfaces: @escaping @NetworkActor @Sendable () -> [InterfaceAddress],
             observers: @escaping @NetworkActor @Sendable () -> [SocketAddress] = { [] },
             relays: @escaping @NetworkActor @Sendable (NodeID) -> [Address] = { _ in [] },
@@ -38,7 +38,7 @@ public final class HolePunch {
     }
 
     /// Ports that gateways forward to this node: whoever maps some adds what gives their addresses.
-    public var mappedAddresses: [@NetworkActor () -> [SocketAddress]] = []
+    package var mappedAddresses: [@NetworkActor () -> [SocketAddress]] = []
     let connections: Connections
     let endpoint: Endpoint
     let relays: RelayClient
@@ -50,7 +50,7 @@ public final class HolePunch {
     private var linksByName: [UInt64: PunchLink] = [:]
     private(set) var isStopped = false
 
-    public init(
+    package init(
         _ connections: Connections, endpoint: Endpoint, stun: STUNService, relays: RelayClient,
         surroundings: Surroundings
     ) {
@@ -63,7 +63,7 @@ public final class HolePunch {
 
     var clock: any NetworkClock { connections.clock }
 
-    public func start() {
+    package func start() {
         if surroundings.usesStraightPaths { serve() }
         relays.carryOn = { [weak self] connection, end in
             guard let self, let session = connections.sessions.first(where: { $0.quicConnection === connection }) else {
@@ -87,7 +87,7 @@ public final class HolePunch {
     }
 
     /// Ends every round; paths stay as they are.
-    public func stop() {
+    package func stop() {
         isStopped = true
         for link in links.values { link.stop() }
         links = [:]
@@ -95,13 +95,13 @@ public final class HolePunch {
     }
 
     /// The network has changed: what was found out about it no longer holds, and what failed may work now.
-    public func networkChanged() {
+    package func networkChanged() {
         observer.forget()
         for link in links.values { link.encourage() }
     }
 
     /// The streams of rounds under way on `session`: nothing that a stopping node has to wait for.
-    public func streamCount(on session: Session) -> Int { links[session.id]?.streamCount ?? 0 }
+    package func streamCount(on session: Session) -> Int { links[session.id]?.streamCount ?? 0 }
 
     // MARK: Links
 

@@ -1,42 +1,42 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
 
 /// Opens a socket for single datagrams, bound to an address whose port may be 0 for a free one.
-public typealias OpenChannel = @NetworkActor (SocketAddress) throws -> any DatagramChannel
+package typealias OpenChannel = @NetworkActor (SocketAddress) throws -> any DatagramChannel
 
 /// A node's second UDP port, opened at the first use: what comes from it is a stranger's to every NAT and firewall.
 ///
 /// STUN answers a change of port from it (RFC 5780 section 6.1), reachability dials back from it.
 @NetworkActor
-public final class AlternatePort {
+package final class AlternatePort {
     /// Takes what arrives on the second port.
-    public var onDatagram: (@NetworkActor (Datagram) -> Void)?
+    package var onDatagram: (@NetworkActor (Datagram) -> Void)?
     private weak var endpoint: Endpoint?
     private let open: OpenChannel?
     /// `nil` for a family whose socket could not be opened.
     private var channels: [IPAddress.Family: (any DatagramChannel)?] = [:]
 
     /// - Parameter open: without it the node has one port only.
-    public init(_ endpoint: Endpoint, open: OpenChannel?) {
+    package init(_ endpoint: Endpoint, open: OpenChannel?) {
         self.endpoint = endpoint
         self.open = open
     }
 
     /// The second port of a family; `nil` when there is none.
-    public func port(_ family: IPAddress.Family) -> UInt16? { channel(family)?.localAddress.port }
+    package func port(_ family: IPAddress.Family) -> UInt16? { channel(family)?.localAddress.port }
 
     /// Sends from the second port, and from the address `local` of this machine when it is a certain one.
     ///
     /// - Returns: whether there is a second port to send from.
     @discardableResult
-    public func send(_ bytes: [UInt8], to remote: SocketAddress, from local: SocketAddress?) -> Bool {
+    package func send(_ bytes: [UInt8], to remote: SocketAddress, from local: SocketAddress?) -> Bool {
         guard let channel = channel(remote.ip.family) else { return false }
         channel.send(bytes, to: remote, from: local?.ip)
         return true
     }
 
-    public func close() {
+    package func close() {
         for channel in channels.values { channel?.close() }
         channels = [:]
         onDatagram = nil

@@ -1,5 +1,5 @@
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 internal import DeP2PSessions
 
 /// The tests of RFC 5780 over one address family, with any number of observers.
@@ -14,17 +14,17 @@ internal import DeP2PSessions
 /// sizes → burst → finished; a test that the observers do not allow is passed over. Calling order: `start(now:)`, then
 /// `handle(_:on:from:now:)` for every datagram and `handleTimer(now:)` at ``deadline``, until ``isFinished``; each
 /// returns the datagrams to send.
-public struct NATCheckStateMachine: Sendable {
-    public enum Socket: Hashable, Sendable { case first, second }
+package struct NATCheckStateMachine: Sendable {
+    package enum Socket: Hashable, Sendable { case first, second }
 
-    public struct Transmission: Equatable, Sendable {
-        public let bytes: [UInt8]
-        public let socket: Socket
-        public let destination: SocketAddress
+    package struct Transmission: Equatable, Sendable {
+        package let bytes: [UInt8]
+        package let socket: Socket
+        package let destination: SocketAddress
     }
 
     /// Most observers asked.
-    public static let maximumObservers = 8
+    package static let maximumObservers = 8
     /// Silence for 1 s means no.
     static let timing = STUNTransaction.Timing(initialTimeout: .milliseconds(200), transmissions: 3, finalFactor: 2)
     /// IP packet sizes tried: Ethernet, common tunnels, and the least that IPv6 allows.
@@ -57,7 +57,7 @@ public struct NATCheckStateMachine: Sendable {
         var packetSize = 0
     }
 
-    public private(set) var report = NATFamilyReport()
+    package private(set) var report = NATFamilyReport()
     let observers: [SocketAddress]
     private let secondPort: UInt16
     private let scope: NATCheck.Scope
@@ -76,7 +76,7 @@ public struct NATCheckStateMachine: Sendable {
     ///   - observers: addresses of one family; two different IP addresses at least for the mapping, two ports of one
     ///     address for what depends on ports.
     ///   - first, second: the sockets' own addresses, as an observer would see them without translation.
-    public init(
+    package init(
         observers: [SocketAddress], first: SocketAddress, second: SocketAddress,
         scope: NATCheck.Scope = .everything, random: any RandomNumberGenerator & Sendable
     ) {
@@ -89,16 +89,16 @@ public struct NATCheckStateMachine: Sendable {
         report.local = first
     }
 
-    public var isFinished: Bool { stage == .finished }
+    package var isFinished: Bool { stage == .finished }
 
-    public var deadline: NetworkInstant? { probes.compactMap(\.transaction.deadline).min() }
+    package var deadline: NetworkInstant? { probes.compactMap(\.transaction.deadline).min() }
 
-    public mutating func start(now: NetworkInstant) -> [Transmission] {
+    package mutating func start(now: NetworkInstant) -> [Transmission] {
         probes = observers.map { probe(.second, $0, now: now) }
         return advanceIfDone(sending: transmissions(probes), now: now)
     }
 
-    public mutating func handle(
+    package mutating func handle(
         _ datagram: [UInt8], on socket: Socket, from source: SocketAddress, now: NetworkInstant
     ) -> [Transmission] {
         // Anything may come to this port: what is not STUN is nobody's.
@@ -122,7 +122,7 @@ public struct NATCheckStateMachine: Sendable {
         return []
     }
 
-    public mutating func handleTimer(now: NetworkInstant) -> [Transmission] {
+    package mutating func handleTimer(now: NetworkInstant) -> [Transmission] {
         var resent: [Probe] = []
         for index in probes.indices where probes[index].outcome == .pending {
             switch probes[index].transaction.handleTimer(now: now) {

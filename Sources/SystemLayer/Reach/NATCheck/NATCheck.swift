@@ -1,14 +1,14 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 
 /// Asks observers what this network allows: the shell around ``NATCheckStateMachine``, one for each address family.
 @NetworkActor
-public final class NATCheck {
-    public typealias OpenSocket = @NetworkActor (IPAddress.Family) throws -> any DatagramChannel
-    public typealias FindSource = @NetworkActor (SocketAddress) -> IPAddress?
+package final class NATCheck {
+    package typealias OpenSocket = @NetworkActor (IPAddress.Family) throws -> any DatagramChannel
+    package typealias FindSource = @NetworkActor (SocketAddress) -> IPAddress?
 
     /// How much is to be found out.
-    public enum Scope: Sendable {
+    package enum Scope: Sendable {
         case everything
         /// Whether an address that was never written to is let in: takes two observers, and three round trips.
         case filteringByAddress
@@ -21,7 +21,7 @@ public final class NATCheck {
     /// - Parameters:
     ///   - open: gives a channel for tests in one family; closed at their end. By default a UDP socket.
     ///   - source: this machine's address towards another; `nil` without a route. By default what the kernel says.
-    public init(
+    package init(
         clock: any NetworkClock = SystemNetworkClock.shared,
         open: @escaping OpenSocket = { try DatagramSocket($0) },
         source: @escaping FindSource = { IPAddress.source(toward: $0) }
@@ -37,7 +37,7 @@ public final class NATCheck {
     ///     others: they see no translation.
     ///   - limit: when to end with what is known; `nil` waits for every test.
     /// - Throws: `CancellationError`.
-    public func run(
+    package func run(
         observers: [SocketAddress], limit: Duration? = nil, scope: Scope = .everything
     ) async throws -> NATReport {
         let global = observers.filter(\.ip.isGlobal)

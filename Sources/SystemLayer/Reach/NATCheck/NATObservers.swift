@@ -1,29 +1,29 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 internal import DeP2PSessions
 
 /// Where addresses lead to: what a NAT check asks, over UDP and, when that is silent, over TCP.
-public struct NATObservers: Equatable, Sendable {
+package struct NATObservers: Equatable, Sendable {
     /// Most addresses looked at.
-    public static let limit = 32
+    package static let limit = 32
 
     /// STUN is spoken there.
-    public internal(set) var udp: [SocketAddress] = []
+    package internal(set) var udp: [SocketAddress] = []
     /// Addresses of relays' TCP legs.
-    public internal(set) var tcp: [SocketAddress] = []
+    package internal(set) var tcp: [SocketAddress] = []
     /// Addresses that lead nowhere, each with the reason.
-    public internal(set) var unusable: [Unusable] = []
+    package internal(set) var unusable: [Unusable] = []
 
-    public struct Unusable: Equatable, Sendable {
-        public let address: Address
-        public let reason: String
+    package struct Unusable: Equatable, Sendable {
+        package let address: Address
+        package let reason: String
     }
 
     /// Looks up the hosts of `addresses`; of one through a relay, the relay's.
     ///
     /// - Throws: `CancellationError`.
     @NetworkActor
-    public static func resolve(
+    package static func resolve(
         _ addresses: [Address], clock: any NetworkClock = SystemNetworkClock.shared
     ) async throws -> NATObservers {
         try await resolve(

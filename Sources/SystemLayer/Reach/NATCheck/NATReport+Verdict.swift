@@ -1,6 +1,6 @@
 extension NATReport {
     /// One sentence: who will reach whom, and how.
-    public var verdict: String {
+    package var verdict: String {
         guard observers > 0 else { return silence }
         if let type = natType { return sentence(type) + remark }
         return undetermined + remark

@@ -1,99 +1,99 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// What a network allows, as far as its observers could tell. Plain data: `nil` is "not determined", never a guess.
-public struct NATReport: Equatable, Sendable {
-    public var ipv4Family = NATFamilyReport()
-    public var ipv6Family = NATFamilyReport()
+package struct NATReport: Equatable, Sendable {
+    package var ipv4Family = NATFamilyReport()
+    package var ipv6Family = NATFamilyReport()
     /// Port mapping protocols that the gateway answered (`true`) or not (`false`); absent ones were not asked.
-    public var portMapping: [PortMappingProtocol: Bool] = [:]
+    package var portMapping: [PortMappingProtocol: Bool] = [:]
     /// Whether anything could be reached over TCP: what tells "UDP is blocked" from "there is no network".
-    public var tcp: Bool?
+    package var tcp: Bool?
     /// Whether something in between answers in place of the servers, as a network does that wants a login first.
-    public var captivePortal: Bool?
+    package var captivePortal: Bool?
 
-    public init() {}
+    package init() {}
 
     /// Whether UDP passes. False only when nobody answered over UDP while TCP worked.
-    public var udp: Bool? {
+    package var udp: Bool? {
         if observers > 0 { return true }
         return tcp == true && observersAsked > 0 ? false : nil
     }
 
     /// Whether most of what is sent at once over UDP is lost.
-    public var isThrottled: Bool? { decisive.isThrottled }
+    package var isThrottled: Bool? { decisive.isThrottled }
 
-    public var ipv4: Bool? { ipv4Family.works }
-    public var ipv6: Bool? { ipv6Family.works }
+    package var ipv4: Bool? { ipv4Family.works }
+    package var ipv6: Bool? { ipv6Family.works }
 
     /// Observers that were asked and that answered, a node's two families counted apart.
-    public var observersAsked: Int { ipv4Family.asked + ipv6Family.asked }
-    public var observers: Int { ipv4Family.observations.count + ipv6Family.observations.count }
+    package var observersAsked: Int { ipv4Family.asked + ipv6Family.asked }
+    package var observers: Int { ipv4Family.observations.count + ipv6Family.observations.count }
 
     /// The family whose translation decides what others must do: IPv4 where it works, because there the NATs are.
-    public var decisive: NATFamilyReport { ipv4Family.works == true ? ipv4Family : ipv6Family }
+    package var decisive: NATFamilyReport { ipv4Family.works == true ? ipv4Family : ipv6Family }
 
-    public var mapping: NATMapping? { decisive.mapping }
-    public var filtering: NATFiltering? { decisive.filtering }
-    public var natType: NATType? { decisive.natType }
+    package var mapping: NATMapping? { decisive.mapping }
+    package var filtering: NATFiltering? { decisive.filtering }
+    package var natType: NATType? { decisive.natType }
     /// This node's addresses as the observers saw them, each once.
-    public var observed: [SocketAddress] {
+    package var observed: [SocketAddress] {
         var seen: Set<SocketAddress> = []
         return (ipv4Family.observations + ipv6Family.observations).map(\.mapped).filter { seen.insert($0).inserted }
     }
 }
 
 /// One address family's part of a ``NATReport``.
-public struct NATFamilyReport: Equatable, Sendable {
-    public struct Observation: Equatable, Sendable {
-        public let observer: SocketAddress
+package struct NATFamilyReport: Equatable, Sendable {
+    package struct Observation: Equatable, Sendable {
+        package let observer: SocketAddress
         /// The second socket's address as this observer saw it.
-        public let mapped: SocketAddress
-        public let roundTrip: Duration
+        package let mapped: SocketAddress
+        package let roundTrip: Duration
 
-        public init(observer: SocketAddress, mapped: SocketAddress, roundTrip: Duration) {
+        package init(observer: SocketAddress, mapped: SocketAddress, roundTrip: Duration) {
             (self.observer, self.mapped, self.roundTrip) = (observer, mapped, roundTrip)
         }
     }
 
     /// Observers asked.
-    public var asked = 0
+    package var asked = 0
     /// True when this machine has no address or route of the family.
-    public var isUnavailable = false
-    public var observations: [Observation] = []
+    package var isUnavailable = false
+    package var observations: [Observation] = []
     /// The first socket's address here, and as an observer saw it.
-    public var local: SocketAddress?
-    public var mapped: SocketAddress?
-    public var mapping: NATMapping?
-    public var filtering: NATFiltering?
-    public var hairpin: Bool?
-    public var allocation: NATPortAllocation?
+    package var local: SocketAddress?
+    package var mapped: SocketAddress?
+    package var mapping: NATMapping?
+    package var filtering: NATFiltering?
+    package var hairpin: Bool?
+    package var allocation: NATPortAllocation?
     /// Bytes of the largest IP packet that an observer answered, of the sizes tried.
-    public var mtu: Int?
+    package var mtu: Int?
     /// Responses to ``NATCheckStateMachine/burst`` requests sent at once.
-    public var burstAnswered: Int?
+    package var burstAnswered: Int?
 
-    public init() {}
+    package init() {}
 
-    public var works: Bool? {
+    package var works: Bool? {
         if !observations.isEmpty { return true }
         return isUnavailable ? false : nil
     }
 
     /// Requests sent at once that no response came to, in percent.
-    public var burstLoss: Int? {
+    package var burstLoss: Int? {
         burstAnswered.map { 100 - 100 * min($0, NATCheckStateMachine.burst) / NATCheckStateMachine.burst }
     }
 
     /// Whether most of what is sent at once is lost, while what is sent alone gets through.
-    public var isThrottled: Bool? { burstLoss.map { $0 > 50 } }
+    package var isThrottled: Bool? { burstLoss.map { $0 > 50 } }
 
     /// Whether an address translation lies between: the observed address is not this machine's own.
-    public var isTranslated: Bool? {
+    package var isTranslated: Bool? {
         guard let local, let mapped else { return nil }
         return local.ip != mapped.ip || local.port != mapped.port
     }
 
-    public var natType: NATType? {
+    package var natType: NATType? {
         switch (isTranslated, mapping, filtering) {
         case (false?, _, .endpointIndependent?): .open
         case (false?, _, _?): .firewall
@@ -108,7 +108,7 @@ public struct NATFamilyReport: Equatable, Sendable {
 }
 
 /// On what of the destination an external port depends (RFC 4787 section 4.1).
-public enum NATMapping: String, Sendable {
+package enum NATMapping: String, Sendable {
     case endpointIndependent = "endpoint-independent"
     case addressDependent = "address-dependent"
     case addressAndPortDependent = "address-and-port-dependent"
@@ -117,7 +117,7 @@ public enum NATMapping: String, Sendable {
 }
 
 /// Whose packets come in through a mapping (RFC 4787 section 5).
-public enum NATFiltering: String, Sendable {
+package enum NATFiltering: String, Sendable {
     case endpointIndependent = "endpoint-independent"
     case addressDependent = "address-dependent"
     case addressAndPortDependent = "address-and-port-dependent"
@@ -126,7 +126,7 @@ public enum NATFiltering: String, Sendable {
 }
 
 /// The names that RFC 3489 made familiar, and the two cases without translation.
-public enum NATType: String, Sendable {
+package enum NATType: String, Sendable {
     case open = "none"
     case firewall = "firewall"
     case fullCone = "full cone"
@@ -136,14 +136,14 @@ public enum NATType: String, Sendable {
 }
 
 /// How external ports are chosen: whether the next one can be predicted.
-public enum NATPortAllocation: Equatable, Sendable, CustomStringConvertible {
+package enum NATPortAllocation: Equatable, Sendable, CustomStringConvertible {
     /// The internal port is kept.
     case preserving
     /// Each new mapping's port is about that much above (below, when negative) the last one's.
     case sequential(step: Int)
     case random
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .preserving: "preserving"
         case .sequential(let step): "sequential \(step > 0 ? "+" : "")\(step)"

@@ -1,36 +1,36 @@
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// A STUN attribute: those of RFC 8489 and RFC 5780 that a Binding needs, every other one as raw bytes.
-public enum STUNAttribute: Equatable, Sendable {
+package enum STUNAttribute: Equatable, Sendable {
     /// Attribute types (RFC 8489 section 18.3, RFC 5780 section 10).
-    public enum Code {
-        public static let mappedAddress: UInt16 = 0x0001
-        public static let changeRequest: UInt16 = 0x0003
-        public static let username: UInt16 = 0x0006
-        public static let messageIntegrity: UInt16 = 0x0008
-        public static let errorCode: UInt16 = 0x0009
-        public static let unknownAttributes: UInt16 = 0x000a
-        public static let realm: UInt16 = 0x0014
-        public static let nonce: UInt16 = 0x0015
-        public static let messageIntegritySHA256: UInt16 = 0x001c
-        public static let xorMappedAddress: UInt16 = 0x0020
-        public static let padding: UInt16 = 0x0026
-        public static let responsePort: UInt16 = 0x0027
-        public static let software: UInt16 = 0x8022
-        public static let fingerprint: UInt16 = 0x8028
-        public static let responseOrigin: UInt16 = 0x802b
-        public static let otherAddress: UInt16 = 0x802c
+    package enum Code {
+        package static let mappedAddress: UInt16 = 0x0001
+        package static let changeRequest: UInt16 = 0x0003
+        package static let username: UInt16 = 0x0006
+        package static let messageIntegrity: UInt16 = 0x0008
+        package static let errorCode: UInt16 = 0x0009
+        package static let unknownAttributes: UInt16 = 0x000a
+        package static let realm: UInt16 = 0x0014
+        package static let nonce: UInt16 = 0x0015
+        package static let messageIntegritySHA256: UInt16 = 0x001c
+        package static let xorMappedAddress: UInt16 = 0x0020
+        package static let padding: UInt16 = 0x0026
+        package static let responsePort: UInt16 = 0x0027
+        package static let software: UInt16 = 0x8022
+        package static let fingerprint: UInt16 = 0x8028
+        package static let responseOrigin: UInt16 = 0x802b
+        package static let otherAddress: UInt16 = 0x802c
         /// dep2p's own, from the range that need not be understood (RFC 8489 section 18.3): OTHER-ADDRESS is only for
         /// servers with a second address, and most nodes have one.
-        public static let alternatePort: UInt16 = 0xc2d2
+        package static let alternatePort: UInt16 = 0xc2d2
         /// dep2p's own, as above: zeros that make a request as long as the answer that it hopes for. PADDING has to be
         /// understood, and most servers don't.
-        public static let filler: UInt16 = 0xc2d3
+        package static let filler: UInt16 = 0xc2d3
     }
 
     /// Longest SOFTWARE and reason phrase: fewer than 128 characters of at most 6 bytes (RFC 8489 section 14.14).
-    public static let maximumTextLength = 763
+    package static let maximumTextLength = 763
 
     case mappedAddress(SocketAddress)
     case xorMappedAddress(SocketAddress)
@@ -47,7 +47,7 @@ public enum STUNAttribute: Equatable, Sendable {
     case alternatePort(UInt16)
     case other(UInt16, [UInt8])
 
-    public var type: UInt16 {
+    package var type: UInt16 {
         switch self {
         case .mappedAddress: Code.mappedAddress
         case .xorMappedAddress: Code.xorMappedAddress

@@ -1,26 +1,26 @@
 internal import DeP2PIdentity
 
 /// A STUN message (RFC 8489 section 5): what is on the wire, checked and bounded.
-public struct STUNMessage: Equatable, Sendable {
-    public enum Class: UInt8, Sendable { case request, indication, success, failure }
+package struct STUNMessage: Equatable, Sendable {
+    package enum Class: UInt8, Sendable { case request, indication, success, failure }
 
     /// The method of every message spoken here (RFC 8489 section 18.2).
-    public static let binding: UInt16 = 0x001
+    package static let binding: UInt16 = 0x001
     /// RFC 8489 section 5; it tells STUN from what else shares a port.
-    public static let magicCookie: UInt32 = 0x2112_a442
-    public static let headerLength = 20
+    package static let magicCookie: UInt32 = 0x2112_a442
+    package static let headerLength = 20
     /// Longest message accepted. Room for a padded request that fills an Ethernet frame (RFC 5780 section 7.6).
-    public static let maximumLength = 2048
+    package static let maximumLength = 2048
     /// Most attributes accepted in one message.
-    public static let maximumAttributes = 32
+    package static let maximumAttributes = 32
 
-    public var kind: Class
-    public var method: UInt16
-    public var transaction: STUNTransactionID
+    package var kind: Class
+    package var method: UInt16
+    package var transaction: STUNTransactionID
     /// Without FINGERPRINT, which ``init(_:)`` checks and ``bytes`` appends.
-    public var attributes: [STUNAttribute]
+    package var attributes: [STUNAttribute]
 
-    public init(
+    package init(
         _ kind: Class, method: UInt16 = binding, transaction: STUNTransactionID, attributes: [STUNAttribute] = []
     ) {
         self.kind = kind
@@ -31,7 +31,7 @@ public struct STUNMessage: Equatable, Sendable {
 
     /// True when a datagram can only be STUN (RFC 8489 section 6.3), without looking at its attributes. The first
     /// byte is what RFC 7983 leaves to STUN on a shared port, so methods from 0x100 on are not.
-    public static func isLikely(_ datagram: [UInt8]) -> Bool {
+    package static func isLikely(_ datagram: [UInt8]) -> Bool {
         datagram.count >= headerLength && datagram[0] < 4
             && datagram[4...].prefix(4).elementsEqual([0x21, 0x12, 0xa4, 0x42])
     }
@@ -40,7 +40,7 @@ public struct STUNMessage: Equatable, Sendable {
     ///
     /// - Throws: ``STUNError`` for anything but one whole, well-formed message within the limits above. A wrong
     ///   FINGERPRINT is an error; a missing one is not.
-    public init(_ datagram: [UInt8]) throws(STUNError) {
+    package init(_ datagram: [UInt8]) throws(STUNError) {
         guard datagram.count >= Self.headerLength else { throw STUNError(.truncated) }
         guard datagram.count <= Self.maximumLength else { throw STUNError(.tooLong) }
         guard Self.isLikely(datagram) else { throw STUNError(.notSTUN) }
@@ -101,7 +101,7 @@ public struct STUNMessage: Equatable, Sendable {
     }
 
     /// The message as a datagram, ending with FINGERPRINT.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         // The length counts the FINGERPRINT before it is computed.
         var message = encoded(lengthBeyond: STUNFingerprint.attributeLength)
         message += STUNAttribute.Code.fingerprint.bigEndianBytes + UInt16(4).bigEndianBytes
@@ -109,7 +109,7 @@ public struct STUNMessage: Equatable, Sendable {
     }
 
     /// The message as a datagram without FINGERPRINT, which is optional (RFC 8489 section 14.7).
-    public var plainBytes: [UInt8] { encoded(lengthBeyond: 0) }
+    package var plainBytes: [UInt8] { encoded(lengthBeyond: 0) }
 
     private func encoded(lengthBeyond extra: Int) -> [UInt8] {
         var body: [UInt8] = []
@@ -136,27 +136,27 @@ public struct STUNMessage: Equatable, Sendable {
 }
 
 /// Names one request and its response: 96 random bits (RFC 8489 section 5).
-public struct STUNTransactionID: Hashable, Sendable {
-    public let high: UInt32
-    public let low: UInt64
+package struct STUNTransactionID: Hashable, Sendable {
+    package let high: UInt32
+    package let low: UInt64
 
-    public init(high: UInt32, low: UInt64) {
+    package init(high: UInt32, low: UInt64) {
         self.high = high
         self.low = low
     }
 
     /// The generator must be unpredictable: the id is all that protects a response from being forged off path.
-    public static func random(using generator: inout some RandomNumberGenerator) -> Self {
+    package static func random(using generator: inout some RandomNumberGenerator) -> Self {
         Self(high: .random(in: .min ... .max, using: &generator), low: .random(in: .min ... .max, using: &generator))
     }
 
     /// 12 bytes in network order.
-    public var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
+    package var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
 }
 
 /// Why a datagram is not a STUN message that can be used.
-public struct STUNError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: Equatable, Sendable {
+package struct STUNError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Equatable, Sendable {
         case truncated
         case tooLong
         case notSTUN
@@ -166,11 +166,11 @@ public struct STUNError: Error, Equatable, Sendable, CustomStringConvertible {
         case wrongFingerprint
     }
 
-    public let code: Code
+    package let code: Code
 
-    public init(_ code: Code) { self.code = code }
+    package init(_ code: Code) { self.code = code }
 
-    public var description: String {
+    package var description: String {
         switch code {
         case .truncated: "the STUN message is cut short"
         case .tooLong: "the STUN message is longer than \(STUNMessage.maximumLength) bytes"

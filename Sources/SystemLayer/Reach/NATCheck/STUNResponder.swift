@@ -1,5 +1,5 @@
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Answers STUN Binding requests (RFC 8489 section 6.3.1, RFC 5780 section 6). Pure: the shell sends what it returns.
 ///
@@ -7,33 +7,33 @@ public import DeP2PReactor
 /// it: it goes only to the address that asked (RESPONSE-PORT may choose another port of it), and is no longer than the
 /// request; what does not fit is left out. Only the reflexive address itself goes over that, 32 bytes (44 for IPv6) for
 /// the 20 of a classic client's request: of these an address gets few, and few altogether.
-public struct STUNResponder: Sendable {
+package struct STUNResponder: Sendable {
     /// Which of the observer's sockets sends a response (RFC 5780 section 3.1).
-    public struct Origin: Hashable, Sendable {
+    package struct Origin: Hashable, Sendable {
         /// From the alternate address.
-        public let changesAddress: Bool
+        package let changesAddress: Bool
         /// From the alternate port.
-        public let changesPort: Bool
+        package let changesPort: Bool
 
-        public static let same = Origin(changesAddress: false, changesPort: false)
+        package static let same = Origin(changesAddress: false, changesPort: false)
     }
 
-    public struct Response: Equatable, Sendable {
-        public let bytes: [UInt8]
-        public let destination: SocketAddress
-        public let origin: Origin
+    package struct Response: Equatable, Sendable {
+        package let bytes: [UInt8]
+        package let destination: SocketAddress
+        package let origin: Origin
     }
 
     /// Responses a second, for a second's burst.
-    public static let responsesPerSecond = 2_000
+    package static let responsesPerSecond = 2_000
     /// Of these, responses to another port than the one that asked.
-    public static let redirectedPerSecond = 50
+    package static let redirectedPerSecond = 50
     /// To one IP address (one /64 of IPv6), a second and at once.
-    public static let perSource = SubjectBudget.Rate(perSecond: 50, burst: 200)
+    package static let perSource = SubjectBudget.Rate(perSecond: 50, burst: 200)
     /// Of these, responses longer than their request.
-    public static let longerPerSource = SubjectBudget.Rate(perSecond: 2, burst: 20)
+    package static let longerPerSource = SubjectBudget.Rate(perSecond: 2, burst: 20)
     /// To everyone.
-    public static let longerPerSecond = 200
+    package static let longerPerSecond = 200
     /// No response is longer: over IPv6 with every attribute but OTHER-ADDRESS, which nodes have not.
     static let longestResponse = 84
 
@@ -46,7 +46,7 @@ public struct STUNResponder: Sendable {
 
     /// - Parameter alternate: the observer's other address and other port, when it has sockets at all four
     ///   combinations. Without it a CHANGE-REQUEST that changes the address is refused (RFC 5780 section 6.1).
-    public init(alternate: SocketAddress? = nil) {
+    package init(alternate: SocketAddress? = nil) {
         self.alternate = alternate
     }
 
@@ -56,7 +56,7 @@ public struct STUNResponder: Sendable {
     ///   - source: where it came from.
     ///   - local: the address of the socket it arrived on; `nil` when that is a wildcard.
     ///   - alternatePort: the port of the other of the observer's two sockets, when it has two at this address.
-    public mutating func respond(
+    package mutating func respond(
         to datagram: [UInt8], from source: SocketAddress, on local: SocketAddress?, alternatePort: UInt16? = nil,
         now: NetworkInstant
     ) -> Response? {

@@ -1,12 +1,12 @@
 internal import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PQUIC
+package import DeP2PReactor
 
 /// STUN on a node's own sockets: answers Binding requests, and hands answers and indications to who waits for them.
 @NetworkActor
-public final class STUNService {
+package final class STUNService {
     /// Takes a message of the transaction that was waited for.
-    public typealias Receiver = @NetworkActor (STUNMessage, Datagram) -> Void
+    package typealias Receiver = @NetworkActor (STUNMessage, Datagram) -> Void
 
     private var responder = STUNResponder()
     /// Who waits for a transaction that this node has begun, or told somebody of.
@@ -17,7 +17,7 @@ public final class STUNService {
     /// Becomes the owner of the endpoint's datagrams that are STUN.
     ///
     /// - Parameter alternate: the node's second port, which answers too.
-    public init(_ endpoint: Endpoint, alternate: AlternatePort? = nil) {
+    package init(_ endpoint: Endpoint, alternate: AlternatePort? = nil) {
         self.endpoint = endpoint
         self.alternate = alternate
         endpoint.datagrams.take(.stun) { [weak self] in self?.receive($0) }
@@ -29,11 +29,11 @@ public final class STUNService {
     }
 
     /// Hands messages of `transaction` to `receiver`, requests apart, until ``forget(_:)``.
-    public func expect(_ transaction: STUNTransactionID, _ receiver: @escaping Receiver) {
+    package func expect(_ transaction: STUNTransactionID, _ receiver: @escaping Receiver) {
         receivers[transaction] = receiver
     }
 
-    public func forget(_ transaction: STUNTransactionID) { receivers[transaction] = nil }
+    package func forget(_ transaction: STUNTransactionID) { receivers[transaction] = nil }
 
     private func receive(_ datagram: Datagram) {
         guard STUNMessage.isLikely(datagram.bytes) else { return }

@@ -1,32 +1,32 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// One Binding request until its response: the retransmissions of RFC 8489 section 6.2.1, on the caller's time.
 ///
 /// States: waiting → finished. Calling order: `init`, send ``request``; then `handle(_:from:)` for each message that
 /// may be the response and `handleTimer(now:)` at ``deadline``, until one returns something final.
-public struct STUNTransaction: Sendable {
+package struct STUNTransaction: Sendable {
     /// How often and how long a request is sent.
-    public struct Timing: Equatable, Sendable {
+    package struct Timing: Equatable, Sendable {
         /// Before the first retransmission; doubles with each (RTO).
-        public let initialTimeout: Duration
+        package let initialTimeout: Duration
         /// How many times the request is sent in all (Rc).
-        public let transmissions: Int
+        package let transmissions: Int
         /// How many initial timeouts to wait after the last transmission (Rm).
-        public let finalFactor: Int
+        package let finalFactor: Int
 
-        public init(initialTimeout: Duration, transmissions: Int, finalFactor: Int) {
+        package init(initialTimeout: Duration, transmissions: Int, finalFactor: Int) {
             self.initialTimeout = initialTimeout
             self.transmissions = transmissions
             self.finalFactor = finalFactor
         }
 
         /// RFC 8489 section 6.2.1: gives up after 39.5 s.
-        public static let standard = Timing(initialTimeout: .milliseconds(500), transmissions: 7, finalFactor: 16)
+        package static let standard = Timing(initialTimeout: .milliseconds(500), transmissions: 7, finalFactor: 16)
         /// For a user who waits: 0, 200, 600, 1400 ms, and up at 2.2 s.
-        public static let interactive = Timing(initialTimeout: .milliseconds(200), transmissions: 4, finalFactor: 4)
+        package static let interactive = Timing(initialTimeout: .milliseconds(200), transmissions: 4, finalFactor: 4)
     }
 
-    public enum TimerAction: Equatable, Sendable {
+    package enum TimerAction: Equatable, Sendable {
         case wait
         /// Send ``request`` once more.
         case retransmit
@@ -34,7 +34,7 @@ public struct STUNTransaction: Sendable {
         case timedOut
     }
 
-    public enum MessageAction: Equatable, Sendable {
+    package enum MessageAction: Equatable, Sendable {
         /// Not the response to this request: another transaction, class or method, or too late.
         case ignore
         case succeeded(STUNBinding)
@@ -47,12 +47,12 @@ public struct STUNTransaction: Sendable {
         case finished
     }
 
-    public let request: STUNMessage
+    package let request: STUNMessage
     private let timing: Timing
     private let started: NetworkInstant
     private var state: State
 
-    public init(_ request: STUNMessage, timing: Timing = .standard, now: NetworkInstant) {
+    package init(_ request: STUNMessage, timing: Timing = .standard, now: NetworkInstant) {
         self.request = request
         self.timing = timing
         started = now
@@ -61,11 +61,11 @@ public struct STUNTransaction: Sendable {
     }
 
     /// When `handleTimer(now:)` wants to be called; `nil` once finished.
-    public var deadline: NetworkInstant? {
+    package var deadline: NetworkInstant? {
         if case .waiting(_, _, let deadline) = state { deadline } else { nil }
     }
 
-    public mutating func handleTimer(now: NetworkInstant) -> TimerAction {
+    package mutating func handleTimer(now: NetworkInstant) -> TimerAction {
         guard case .waiting(let transmissions, let timeout, let deadline) = state, deadline <= now else { return .wait }
         guard transmissions < timing.transmissions else {
             state = .finished
@@ -78,7 +78,7 @@ public struct STUNTransaction: Sendable {
     }
 
     /// - Parameter source: where the message came from; RFC 5780's tests expect other sources than the one asked.
-    public mutating func handle(_ message: STUNMessage, from source: SocketAddress, now: NetworkInstant)
+    package mutating func handle(_ message: STUNMessage, from source: SocketAddress, now: NetworkInstant)
         -> MessageAction
     {
         guard state != .finished, message.transaction == request.transaction, message.method == request.method else {
@@ -100,17 +100,17 @@ public struct STUNTransaction: Sendable {
 }
 
 /// What a Binding response tells.
-public struct STUNBinding: Equatable, Sendable {
+package struct STUNBinding: Equatable, Sendable {
     /// This socket's address as the observer saw it.
-    public let mapped: SocketAddress
+    package let mapped: SocketAddress
     /// Where the response came from.
-    public let source: SocketAddress
+    package let source: SocketAddress
     /// The observer's other address and port, where it has one (RFC 5780 section 7.4).
-    public let other: SocketAddress?
+    package let other: SocketAddress?
     /// The second port of an observer with one address.
-    public let alternatePort: UInt16?
+    package let alternatePort: UInt16?
     /// From the first transmission to the response.
-    public let elapsed: Duration
+    package let elapsed: Duration
 
     init?(_ message: STUNMessage, from source: SocketAddress, elapsed: Duration) {
         var (xor, plain, other): (SocketAddress?, SocketAddress?, SocketAddress?)
@@ -132,7 +132,7 @@ public struct STUNBinding: Equatable, Sendable {
 
 extension STUNMessage {
     /// The ERROR-CODE, of a failure that has one.
-    public var errorCode: Int? {
+    package var errorCode: Int? {
         for case .errorCode(let code, _) in attributes { return code }
         return nil
     }

@@ -4,9 +4,9 @@ internal import DeP2PReactor
 /// Whether TCP leads somewhere where UDP does not, and whether it is the server that answers there.
 ///
 /// Nothing is contacted but the hosts that were named as observers.
-public enum TCPProbe {
+package enum TCPProbe {
     /// What one connection saw.
-    public enum Outcome: Equatable, Sendable {
+    package enum Outcome: Equatable, Sendable {
         /// No connection: refused, or nothing came back.
         case failed
         /// A connection, and the first bytes of what came over it.
@@ -40,7 +40,7 @@ public enum TCPProbe {
     ///
     /// - Throws: `CancellationError`.
     @NetworkActor
-    public static func complete(_ report: inout NATReport, _ observers: NATObservers) async throws {
+    package static func complete(_ report: inout NATReport, _ observers: NATObservers) async throws {
         if report.observers > 0 { report.captivePortal = false }
         let targets = report.observers > 0 ? observers.tcp : targets(observers)
         guard !targets.isEmpty else { return }

@@ -1,11 +1,11 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Tells a node that its machine is in another network, or at another address: the shell around
 /// ``NetworkMonitorMachine``.
 @NetworkActor
-public final class NetworkMonitor {
+package final class NetworkMonitor {
     /// Called once for all that changed together.
-    public var onChange: (@NetworkActor () -> Void)?
+    package var onChange: (@NetworkActor () -> Void)?
     private let source: any NetworkChangeSource
     private let clock: any NetworkClock
     private let look: @NetworkActor () -> NetworkSnapshot
@@ -13,7 +13,7 @@ public final class NetworkMonitor {
     private var timer: TimerToken?
 
     /// - Parameter look: what the network is like now.
-    public init(
+    package init(
         _ source: any NetworkChangeSource, clock: any NetworkClock, look: @escaping @NetworkActor () -> NetworkSnapshot
     ) {
         self.source = source
@@ -27,7 +27,7 @@ public final class NetworkMonitor {
         }
     }
 
-    public func stop() {
+    package func stop() {
         source.close()
         if let timer { clock.cancel(timer) }
         timer = nil

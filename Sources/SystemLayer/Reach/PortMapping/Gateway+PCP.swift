@@ -1,10 +1,10 @@
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 internal import Glibc
 
 extension Gateway {
     /// Where PCP and NAT-PMP are spoken. A link-local address needs its interface.
-    public var socketAddress: SocketAddress {
+    package var socketAddress: SocketAddress {
         SocketAddress(address, port: PCP.port, scope: address.isLinkLocal ? if_nametoindex(interface) : 0)
     }
 }

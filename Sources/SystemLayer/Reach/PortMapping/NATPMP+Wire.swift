@@ -1,21 +1,21 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// NAT Port Mapping Protocol messages (RFC 6886): the external address, and UDP mappings.
-public enum NATPMP {
-    public static let version: UInt8 = 0
+package enum NATPMP {
+    package static let version: UInt8 = 0
 
     private static let addressOpcode: UInt8 = 0
     private static let mapOpcode: UInt8 = 1
 
     /// RFC 6886 section 3.2.
-    public static let addressRequest: [UInt8] = [version, addressOpcode]
+    package static let addressRequest: [UInt8] = [version, addressOpcode]
 
     /// RFC 6886 section 3.3; lifetime 0 with external port 0 removes (section 3.4).
-    public static func mapRequest(internalPort: UInt16, suggested: UInt16, lifetime: UInt32) -> [UInt8] {
+    package static func mapRequest(internalPort: UInt16, suggested: UInt16, lifetime: UInt32) -> [UInt8] {
         [version, mapOpcode, 0, 0] + internalPort.bigEndianBytes + suggested.bigEndianBytes + lifetime.bigEndianBytes
     }
 
-    public enum Response: Equatable, Sendable {
+    package enum Response: Equatable, Sendable {
         case address(IPAddress, epoch: UInt32)
         /// Lifetime in seconds.
         case map(internalPort: UInt16, externalPort: UInt16, lifetime: UInt32, epoch: UInt32)
@@ -24,7 +24,7 @@ public enum NATPMP {
     }
 
     /// Parses a response; `nil` for anything else.
-    public static func response(_ datagram: [UInt8]) -> Response? {
+    package static func response(_ datagram: [UInt8]) -> Response? {
         guard (8...16).contains(datagram.count), datagram[0] == version, datagram[1] & 0x80 != 0 else { return nil }
         var reader = NetworkOrderReader(datagram)
         let opcode = UInt8(truncatingIfNeeded: reader.uint16()) & 0x7f

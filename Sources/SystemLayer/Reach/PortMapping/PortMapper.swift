@@ -1,18 +1,18 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PReactor
 internal import Glibc
 
 /// Keeps one UDP port open on this network's gateway: the shell around ``PortMappingStateMachine``.
 ///
 /// Calling order: set ``onChange``, ``start()``, and ``stop()`` at the end, which removes the mapping.
 @NetworkActor
-public final class PortMapper {
+package final class PortMapper {
     /// How long a removal may hold up an exit.
-    public static let removalLimit = Duration.seconds(3)
+    package static let removalLimit = Duration.seconds(3)
 
     /// The mapping, or that there is none any more.
-    public var onChange: (@NetworkActor (PortMapping?) -> Void)?
+    package var onChange: (@NetworkActor (PortMapping?) -> Void)?
 
     private let clock: any NetworkClock
     private let gateway: SocketAddress
@@ -31,7 +31,7 @@ public final class PortMapper {
     /// - Parameters:
     ///   - family: over IPv6 the gateway's firewall is opened, by PCP only.
     ///   - preferred: the first protocol tried.
-    public convenience init?(
+    package convenience init?(
         internalPort: UInt16, family: IPAddress.Family = .v4, preferred: PortMappingProtocol = .pcp,
         clock: any NetworkClock = SystemNetworkClock.shared
     ) {
@@ -63,9 +63,9 @@ public final class PortMapper {
             preferred: preferred)
     }
 
-    public var mapping: PortMapping? { machine.mapping }
+    package var mapping: PortMapping? { machine.mapping }
 
-    public func start() {
+    package func start() {
         socket.onDatagram = { [weak self] datagram in
             // RFC 6887 section 8.3, RFC 6886 section 3.1: only the gateway's own answers count.
             guard let self, datagram.remote.ip == gateway.ip, datagram.remote.port == gateway.port else { return }
@@ -99,7 +99,7 @@ public final class PortMapper {
     func networkChanged() { perform(machine.handleNetworkChange(now: clock.now)) }
 
     /// Removes the mapping and returns when the gateway confirmed, or after ``removalLimit``.
-    public func stop() async {
+    package func stop() async {
         perform(machine.stop(now: clock.now))
         if !machine.isStopped {
             let waiter = Waiter<Void>()

@@ -1,13 +1,13 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 
 /// A port of this machine that its gateway opened to the world.
-public struct PortMapping: Equatable, Sendable {
-    public let kind: PortMappingProtocol
-    public let internalPort: UInt16
+package struct PortMapping: Equatable, Sendable {
+    package let kind: PortMappingProtocol
+    package let internalPort: UInt16
     /// Where others reach the port. The address is `nil` when the gateway did not tell it.
-    public let externalPort: UInt16
-    public let externalAddress: IPAddress?
+    package let externalPort: UInt16
+    package let externalAddress: IPAddress?
 }
 
 /// Keeps one UDP port mapped on a gateway: asks by PCP, then NAT-PMP, then UPnP, renews at half the lifetime, makes
@@ -16,8 +16,8 @@ public struct PortMapping: Equatable, Sendable {
 /// States: idle → asking (one protocol after the other) → mapped ⇄ renewing; → resting when nobody maps, then asking
 /// again; → removing → stopped. Calling order: `start(now:)`; then the `handle…` of whatever happens and
 /// `handleTimer(now:)` at ``deadline``; `stop(now:)` once. Each returns what to do, in order.
-public struct PortMappingStateMachine: Sendable {
-    public enum Action: Equatable, Sendable {
+package struct PortMappingStateMachine: Sendable {
+    package enum Action: Equatable, Sendable {
         /// To the gateway's port ``PCP/port``.
         case send([UInt8])
         /// Add by UPnP, then call `handleUPnP(_:now:)`. Lifetime in seconds.
@@ -28,7 +28,7 @@ public struct PortMappingStateMachine: Sendable {
     }
 
     /// How a UPnP request ended.
-    public enum UPnPResult: Equatable, Sendable {
+    package enum UPnPResult: Equatable, Sendable {
         case mapped(externalPort: UInt16, address: IPAddress?)
         /// The gateway refused with this error code of UPnP's.
         case refused(Int)
@@ -36,7 +36,7 @@ public struct PortMappingStateMachine: Sendable {
     }
 
     /// Seconds asked for. Short, so that a gateway that restarted unnoticed is without the mapping for minutes only.
-    public static let lifetime: UInt32 = 1200
+    package static let lifetime: UInt32 = 1200
     /// What a gateway may answer instead: at least this for renewal not to become a flood, at most a day.
     static let lifetimes: ClosedRange<UInt32> = 10...86_400
     /// The first wait for an answer; doubles (RFC 6886 section 3.1).
@@ -83,7 +83,7 @@ public struct PortMappingStateMachine: Sendable {
     ///   - client: this machine's address towards the gateway.
     ///   - nonce: ``PCP/nonceLength`` unpredictable bytes.
     ///   - preferred: the first protocol tried; those better than it are not.
-    public init(
+    package init(
         client: IPAddress, internalPort: UInt16, nonce: [UInt8], preferred: PortMappingProtocol = .pcp
     ) {
         self.preferred = preferred
@@ -92,11 +92,11 @@ public struct PortMappingStateMachine: Sendable {
         self.nonce = Array((nonce + [UInt8](repeating: 0, count: PCP.nonceLength)).prefix(PCP.nonceLength))
     }
 
-    public var isStopped: Bool { state == .stopped }
+    package var isStopped: Bool { state == .stopped }
 
-    public var mapping: PortMapping? { held?.mapping }
+    package var mapping: PortMapping? { held?.mapping }
 
-    public var deadline: NetworkInstant? {
+    package var deadline: NetworkInstant? {
         switch state {
         case .idle, .stopped: nil
         case .asking(let attempt, _), .removing(let attempt, _): attempt.deadline
@@ -113,13 +113,13 @@ public struct PortMappingStateMachine: Sendable {
         }
     }
 
-    public mutating func start(now: NetworkInstant) -> [Action] {
+    package mutating func start(now: NetworkInstant) -> [Action] {
         guard state == .idle else { return [] }
         return ask(by: preferred, held: nil, now: now)
     }
 
     /// Removes the mapping, if there is one. ``isStopped`` once the gateway confirmed or did not answer.
-    public mutating func stop(now: NetworkInstant) -> [Action] {
+    package mutating func stop(now: NetworkInstant) -> [Action] {
         guard let held else {
             defer { state = .stopped }
             // The gateway may be about to grant what was asked for: its answer is not waited for.
@@ -135,7 +135,7 @@ public struct PortMappingStateMachine: Sendable {
     // MARK: Events
 
     /// The network has changed, the gateway has not: what it holds is renewed, and who refused is asked again.
-    public mutating func handleNetworkChange(now: NetworkInstant) -> [Action] {
+    package mutating func handleNetworkChange(now: NetworkInstant) -> [Action] {
         switch state {
         case .mapped(let held): return ask(by: held.mapping.kind, held: held, now: now)
         case .resting:
@@ -145,14 +145,14 @@ public struct PortMappingStateMachine: Sendable {
         }
     }
 
-    public mutating func handle(_ datagram: [UInt8], now: NetworkInstant) -> [Action] {
+    package mutating func handle(_ datagram: [UInt8], now: NetworkInstant) -> [Action] {
         if let response = PCP.response(datagram) { return handle(response, now: now) }
         if let response = NATPMP.response(datagram) { return handle(response, now: now) }
         return []
     }
 
     /// Nothing listens at the gateway's port (ICMP port unreachable).
-    public mutating func handleUnreachable(now: NetworkInstant) -> [Action] {
+    package mutating func handleUnreachable(now: NetworkInstant) -> [Action] {
         switch state {
         case .asking(let attempt, nil) where attempt.kind != .upnp: return ask(by: .upnp, held: nil, now: now)
         case .removing(let attempt, _) where attempt.kind != .upnp: state = .stopped
@@ -161,7 +161,7 @@ public struct PortMappingStateMachine: Sendable {
         return []
     }
 
-    public mutating func handleUPnP(_ result: UPnPResult, now: NetworkInstant) -> [Action] {
+    package mutating func handleUPnP(_ result: UPnPResult, now: NetworkInstant) -> [Action] {
         switch (state, result) {
         case (.removing(let attempt, _), _) where attempt.kind == .upnp:
             state = .stopped
@@ -174,7 +174,7 @@ public struct PortMappingStateMachine: Sendable {
         }
     }
 
-    public mutating func handleTimer(now: NetworkInstant) -> [Action] {
+    package mutating func handleTimer(now: NetworkInstant) -> [Action] {
         guard let deadline, deadline <= now else { return [] }
         switch state {
         case .idle, .stopped: return []

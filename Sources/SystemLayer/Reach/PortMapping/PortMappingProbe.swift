@@ -1,21 +1,21 @@
 internal import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Asks the gateway which port mapping protocols it speaks, without mapping anything.
 @NetworkActor
-public final class PortMappingProbe {
+package final class PortMappingProbe {
     /// When the questions are sent, and when silence means no.
     static let sendTimes: [Duration] = [.zero, .milliseconds(250), .milliseconds(750)]
     static let limit = Duration.milliseconds(1500)
 
     private let clock: any NetworkClock
 
-    public init(clock: any NetworkClock = SystemNetworkClock.shared) { self.clock = clock }
+    package init(clock: any NetworkClock = SystemNetworkClock.shared) { self.clock = clock }
 
     /// Whether each protocol was answered, within about two seconds; empty without an IPv4 gateway.
     ///
     /// - Throws: `CancellationError`.
-    public func run() async throws -> [PortMappingProtocol: Bool] {
+    package func run() async throws -> [PortMappingProtocol: Bool] {
         guard let gateway = Gateway.current(.v4)?.socketAddress, let client = IPAddress.source(toward: gateway),
             let socket = traced("a socket to ask the gateway", at: .notable, { try DatagramSocket(.v4) })
         else { return [:] }

@@ -1,5 +1,5 @@
 /// The protocols that open a port on a gateway, best first.
-public enum PortMappingProtocol: String, CaseIterable, Sendable {
+package enum PortMappingProtocol: String, CaseIterable, Sendable {
     /// RFC 6887.
     case pcp
     /// RFC 6886.
@@ -7,7 +7,7 @@ public enum PortMappingProtocol: String, CaseIterable, Sendable {
     /// UPnP Internet Gateway Device, version 1 and 2.
     case upnp
 
-    public var name: String {
+    package var name: String {
         switch self {
         case .pcp: "PCP"
         case .natPMP: "NAT-PMP"

@@ -1,16 +1,16 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 
 /// Keeps a node's ports open on the gateways of both families: a ``PortMapper`` each.
 ///
 /// Calling order: set ``onChange``, ``start()``; ``networkChanged()`` when addresses or routes have changed; ``stop()``
 /// at the end, which removes the mappings.
 @NetworkActor
-public final class PortMappings {
-    public typealias MakeMapper = @NetworkActor (_ port: UInt16, _ family: IPAddress.Family) -> PortMapper?
+package final class PortMappings {
+    package typealias MakeMapper = @NetworkActor (_ port: UInt16, _ family: IPAddress.Family) -> PortMapper?
 
     /// Called with the mapping that a family has now, or `nil` when it has none any more.
-    public var onChange: (@NetworkActor (IPAddress.Family, PortMapping?) -> Void)?
+    package var onChange: (@NetworkActor (IPAddress.Family, PortMapping?) -> Void)?
     private let ports: [IPAddress.Family: UInt16]
     private let make: MakeMapper
     private var mappers: [IPAddress.Family: PortMapper] = [:]
@@ -19,7 +19,7 @@ public final class PortMappings {
     /// - Parameters:
     ///   - sockets: the node's own; those that only this machine reaches are left out.
     ///   - make: gives the mapper of one port; `nil` where there is no gateway that could map.
-    public init(
+    package init(
         of sockets: [SocketAddress],
         make: @escaping MakeMapper = { PortMapper(internalPort: $0, family: $1) }
     ) {
@@ -30,23 +30,23 @@ public final class PortMappings {
     }
 
     /// The mappings that stand.
-    public var mappings: [PortMapping] {
+    package var mappings: [PortMapping] {
         [IPAddress.Family.v4, .v6].compactMap { mappers[$0]?.mapping }
     }
 
     /// Where others reach this node through its gateways, as far as these told.
-    public var addresses: [SocketAddress] {
+    package var addresses: [SocketAddress] {
         mappings.compactMap { mapping in
             mapping.externalAddress.map { SocketAddress($0, port: mapping.externalPort) }
         }
     }
 
-    public func start() {
+    package func start() {
         for (family, port) in ports where mappers[family] == nil { start(port, family) }
     }
 
     /// Asks anew: the gateways that are still there at once, other ones from the beginning.
-    public func networkChanged() {
+    package func networkChanged() {
         guard !isStopped else { return }
         for (family, mapper) in mappers where !mapper.isStillRight(family) {
             mappers[family] = nil
@@ -60,7 +60,7 @@ public final class PortMappings {
     }
 
     /// Removes the mappings, all at once; returns within ``PortMapper/removalLimit``.
-    public func stop() async {
+    package func stop() async {
         isStopped = true
         let stopping = mappers.values.map { mapper in SharedTask { await mapper.stop() } }
         // The work throws nothing, and whoever is cancelled waits for nothing.

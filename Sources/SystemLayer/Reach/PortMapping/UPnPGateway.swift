@@ -1,8 +1,8 @@
 internal import CMiniUPnPc
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// An Internet gateway that speaks UPnP, through miniupnpc. Every call blocks: call through `offload`.
-public final class UPnPGateway: @unchecked Sendable {
+package final class UPnPGateway: @unchecked Sendable {
     // Proof for @unchecked: the gateway is written once, before it is shared; miniupnpc's commands only read it, and
     // each opens a connection of its own.
 
@@ -16,19 +16,19 @@ public final class UPnPGateway: @unchecked Sendable {
     deinit { dep2p_upnp_free(pointer) }
 
     /// Looks for a connected gateway on the local network for `milliseconds`.
-    public static func discover(milliseconds: Int32 = 2000) -> UPnPGateway? {
+    package static func discover(milliseconds: Int32 = 2000) -> UPnPGateway? {
         dep2p_upnp_discover(milliseconds).map(UPnPGateway.init)
     }
 
     /// The gateway's external address; `nil` when it did not tell one.
-    public var externalAddress: IPAddress? {
+    package var externalAddress: IPAddress? {
         let text = String(cString: dep2p_upnp_external_address(pointer))
         guard let address = IPAddress(text), !address.isUnspecified else { return nil }
         return address
     }
 
     /// Whether it is the router at `address`: anything on the local network may answer to the name of a gateway.
-    public func isAt(_ address: IPAddress) -> Bool {
+    package func isAt(_ address: IPAddress) -> Bool {
         Self.host(ofURL: String(cString: dep2p_upnp_control_url(pointer))) == address
     }
 
@@ -40,7 +40,7 @@ public final class UPnPGateway: @unchecked Sendable {
     }
 
     /// Maps a UDP port; `lifetime` in seconds.
-    public func add(
+    package func add(
         externalPort: UInt16, internalPort: UInt16, lifetime: UInt32
     ) -> PortMappingStateMachine.UPnPResult {
         let result = dep2p_upnp_add(
@@ -50,5 +50,5 @@ public final class UPnPGateway: @unchecked Sendable {
         return .mapped(externalPort: port, address: externalAddress)
     }
 
-    public func remove(externalPort: UInt16) { _ = dep2p_upnp_remove(pointer, Int32(externalPort)) }
+    package func remove(externalPort: UInt16) { _ = dep2p_upnp_remove(pointer, Int32(externalPort)) }
 }

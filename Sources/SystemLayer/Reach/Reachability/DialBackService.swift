@@ -1,7 +1,7 @@
 internal import DeP2PIdentity
 internal import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PReactor
+package import DeP2PSessions
 
 /// Dials others back: /dep2p/sys/autonat/1.0.0, the side that is asked.
 ///
@@ -13,8 +13,8 @@ public import DeP2PSessions
 /// No use as a reflector: only to the address that the connection itself comes from, only to ports that a node may
 /// have, three datagrams of 28 bytes a port, within ``DialBackLimiter``.
 @NetworkActor
-public final class DialBackService {
-    public nonisolated static let id = "/dep2p/sys/autonat/1.0.0"
+package final class DialBackService {
+    package nonisolated static let id = "/dep2p/sys/autonat/1.0.0"
     /// When each indication is sent, after the request.
     nonisolated static let sendTimes: [Duration] = [.zero, .milliseconds(100), .milliseconds(300)]
     nonisolated static let deadline = Duration.seconds(5)
@@ -26,12 +26,12 @@ public final class DialBackService {
     private let clock: any NetworkClock
     private var limiter = DialBackLimiter()
 
-    public init(_ alternate: AlternatePort, clock: any NetworkClock) {
+    package init(_ alternate: AlternatePort, clock: any NetworkClock) {
         self.alternate = alternate
         self.clock = clock
     }
 
-    public func serve(on connections: Connections) {
+    package func serve(on connections: Connections) {
         connections.registry.register(Self.id, deadline: .within(Self.deadline)) { [weak self] session, stream in
             let reader = FrameReader(stream, limit: DialBackMessage.limit)
             let request = try await reader.required()

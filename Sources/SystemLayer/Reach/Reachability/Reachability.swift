@@ -1,14 +1,14 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PReactor
+package import DeP2PSessions
 
 /// Finds out which of this node's addresses others can reach: asks nodes that it is connected to, to dial back.
 ///
 /// Calling order: make it, ``start()``, ``stop()``. Who is asked when is ``ReachabilityMachine``'s to decide.
 @NetworkActor
-public final class Reachability {
-    public enum State: String, Sendable {
+package final class Reachability {
+    package enum State: String, Sendable {
         case unknown
         /// At least one address was reached by a node that it had not been opened for.
         case reachable = "public"
@@ -21,7 +21,7 @@ public final class Reachability {
     nonisolated static let arrivalDeadline = Duration.milliseconds(1200)
 
     /// Called when the state or the addresses have changed.
-    public var onChange: (@NetworkActor () -> Void)?
+    package var onChange: (@NetworkActor () -> Void)?
     private let connections: Connections
     private let stun: STUNService
     private let surroundings: Surroundings
@@ -38,24 +38,24 @@ public final class Reachability {
     }
 
     /// Finds out, from others than the server, whose packets of a family come in.
-    public typealias Filtering = @NetworkActor @Sendable (IPAddress.Family) async -> NATFamilyReport?
+    package typealias Filtering = @NetworkActor @Sendable (IPAddress.Family) async -> NATFamilyReport?
 
     /// What it has to know of the node.
-    public struct Surroundings {
+    package struct Surroundings {
         /// External ports that gateways have opened, to be tried too.
-        public var ports: @NetworkActor () -> [UInt16] = { [] }
+        package var ports: @NetworkActor () -> [UInt16] = { [] }
         /// The node's addresses that take nobody's word: its interfaces', and those that gateways have said that they
         /// forward, with their ports.
-        public var own: @NetworkActor () -> [SocketAddress] = { [] }
+        package var own: @NetworkActor () -> [SocketAddress] = { [] }
         /// Whether this node's user chose the peer: a peer's word can make this node dial its friends.
-        public var isChosen: @NetworkActor (Session) -> Bool = { _ in true }
+        package var isChosen: @NetworkActor (Session) -> Bool = { _ in true }
         /// Asked when a server got through: its address is known to this node's NAT, and may be let in for that alone.
-        public var filtering: Filtering = { _ in nil }
+        package var filtering: Filtering = { _ in nil }
 
-        public init() {}
+        package init() {}
     }
 
-    public init(
+    package init(
         _ connections: Connections, stun: STUNService, surroundings: Surroundings = Surroundings()
     ) {
         self.surroundings = surroundings
@@ -65,30 +65,30 @@ public final class Reachability {
 
     private var clock: any NetworkClock { connections.clock }
 
-    public var state: State { machine.state }
+    package var state: State { machine.state }
     /// Addresses of this node that others have reached.
-    public var verified: [SocketAddress] { machine.verified }
+    package var verified: [SocketAddress] { machine.verified }
     /// Addresses that others have tried in vain.
-    public var refuted: Set<SocketAddress> { machine.refuted }
+    package var refuted: Set<SocketAddress> { machine.refuted }
 
-    public func start() {
+    package func start() {
         for session in connections.sessions { opened(session) }
         connections.onSession { [weak self] session in self?.opened(session) }
     }
 
-    public func stop() {
+    package func stop() {
         isStopped = true
         if let timer { clock.cancel(timer) }
     }
 
     /// The gateways have opened or closed ports.
-    public func portsChanged() {
+    package func portsChanged() {
         machine.portsChanged(now: clock.now)
         carryOut([])
     }
 
     /// Addresses or routes have changed: nothing that was found out holds.
-    public func networkChanged() { carryOut(machine.networkChanged(now: clock.now)) }
+    package func networkChanged() { carryOut(machine.networkChanged(now: clock.now)) }
 
     // MARK: Servers
 

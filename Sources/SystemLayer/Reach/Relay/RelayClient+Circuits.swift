@@ -1,7 +1,7 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PQUIC
 internal import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PSessions
 
 /// Circuits through relays: those that this node asks for, and those that are brought to it.
 extension RelayClient {
@@ -9,7 +9,7 @@ extension RelayClient {
     ///
     /// - Parameter relay: its address; a connection to it that is open is used.
     /// - Throws: ``RelayError``, `QUICError`, ``ConnectError`` for the relay itself, ``SessionError``.
-    public func connect(to target: NodeID, via relay: Address) async throws -> any SecureConnection {
+    package func connect(to target: NodeID, via relay: Address) async throws -> any SecureConnection {
         try await connect(to: target, viaAny: [relay]).connection
     }
 

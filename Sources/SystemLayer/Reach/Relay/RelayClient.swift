@@ -1,25 +1,25 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
+package import DeP2PSessions
 
 /// A node's use of relays: keeps its reservations, makes circuits to others, takes those made to it.
 ///
 /// Calling order: make it, ``serve(service:)``, ``use(_:)`` for each relay, ``stop()``. Which relay is asked when is
 /// ``ReservationMachine``'s to decide.
 @NetworkActor
-public final class RelayClient {
+package final class RelayClient {
     /// A reservation that stands.
-    public struct Standing: Hashable, Sendable {
-        public let relay: NodeID
+    package struct Standing: Hashable, Sendable {
+        package let relay: NodeID
         /// Where this node is reached through it, by each way to the relay, the preferred first.
-        public let addresses: [Address]
-        public let terms: RelayTerms
+        package let addresses: [Address]
+        package let terms: RelayTerms
 
-        public var address: Address { addresses[0] }
+        package var address: Address { addresses[0] }
     }
 
-    public enum Event: Hashable, Sendable {
+    package enum Event: Hashable, Sendable {
         case reserved(Standing)
         case lost(Address)
         case refused(Address, String)
@@ -28,15 +28,15 @@ public final class RelayClient {
     }
 
     /// How long a relay may take to answer: it has to ask the target within its own deadline.
-    public nonisolated static let requestDeadline = Duration.seconds(8)
+    package nonisolated static let requestDeadline = Duration.seconds(8)
     /// How long a relay's answer to this node's proof is waited for before it is asked for anything.
     nonisolated static let proofPatience = Duration.milliseconds(100)
     /// How long a relay itself may take to be connected with, all ways together: less than one attempt of a connect may
     /// take, so that its own attempts are told.
-    public nonisolated static let dialDeadline = Duration.seconds(5)
-    public nonisolated static let reserveDeadline = Duration.seconds(4)
+    package nonisolated static let dialDeadline = Duration.seconds(5)
+    package nonisolated static let reserveDeadline = Duration.seconds(4)
     /// Beyond the keep-alive, how long nothing may come from a relay before another is asked.
-    public nonisolated static let silence = Duration.seconds(1)
+    package nonisolated static let silence = Duration.seconds(1)
 
     @NetworkActor
     struct Relay {
@@ -52,13 +52,13 @@ public final class RelayClient {
     static let waysPerRelay = 8
 
     /// The node's own.
-    public var onEvent: (@NetworkActor (Event) -> Void)?
+    package var onEvent: (@NetworkActor (Event) -> Void)?
     /// Called when the addresses through relays are others than before.
-    public var onAddressChange: (@NetworkActor () -> Void)?
+    package var onAddressChange: (@NetworkActor () -> Void)?
     /// Whether to take a circuit from that node.
-    public var accepts: @NetworkActor (NodeID) -> Bool = { _ in true }
+    package var accepts: @NetworkActor (NodeID) -> Bool = { _ in true }
     /// Whether only members are worth a circuit to this node: others' end within seconds.
-    public var wantsMembersOnly: @NetworkActor () -> Bool = { false }
+    package var wantsMembersOnly: @NetworkActor () -> Bool = { false }
     let connections: Connections
     let dialer: Dialer
     let endpoint: Endpoint
@@ -77,7 +77,7 @@ public final class RelayClient {
     var udpWatch: Task<Void, Never>?
 
     /// - Parameter dialer: what `connections` dials with.
-    public init(_ connections: Connections, dialer: Dialer, endpoint: Endpoint) {
+    package init(_ connections: Connections, dialer: Dialer, endpoint: Endpoint) {
         self.connections = connections
         self.dialer = dialer
         self.endpoint = endpoint
@@ -89,7 +89,7 @@ public final class RelayClient {
     var clock: any NetworkClock { connections.clock }
 
     /// Takes what relays ask of this node; `service` takes what clients ask, when it is a relay too.
-    public func serve(service: RelayService? = nil) {
+    package func serve(service: RelayService? = nil) {
         RelayProtocol.serve(on: connections, service: service, client: self)
         connections.onSession { [weak self] session in
             guard !session.isInitiator else { return }
@@ -101,7 +101,7 @@ public final class RelayClient {
     }
 
     /// Makes the node's connects use relays too.
-    public func dialThroughRelays() {
+    package func dialThroughRelays() {
         dialer.relayDial = { [weak self] relay, target in
             guard let self else { throw CancellationError() }
             do {
@@ -113,7 +113,7 @@ public final class RelayClient {
     }
 
     /// The reservations that stand, best first.
-    public var standing: [Standing] { machine.standing.compactMap(standing) }
+    package var standing: [Standing] { machine.standing.compactMap(standing) }
 
     private func standing(_ index: Int) -> Standing? {
         guard let terms = relays[index].terms, let relay = relays[index].addresses.first?.nodeID else { return nil }
@@ -127,7 +127,7 @@ public final class RelayClient {
 
     /// Keeps a reservation with `relay`, or has it ready to take the place of another. Addresses that name the same
     /// relay are ways to one.
-    public func use(_ relay: Address) {
+    package func use(_ relay: Address) {
         if let index = relays.firstIndex(where: { $0.addresses.first?.nodeID == relay.nodeID && relay.nodeID != nil }) {
             add(way: relay, to: index)
             return
@@ -151,18 +151,18 @@ public final class RelayClient {
     }
 
     /// Whether a relay is reached by `session`.
-    public func isRelay(_ session: Session) -> Bool { relays.contains { $0.session === session } }
+    package func isRelay(_ session: Session) -> Bool { relays.contains { $0.session === session } }
 
     /// Asks the relays that have failed again at once.
-    public func retry() { carryOut(machine.retry(now: clock.now)) }
+    package func retry() { carryOut(machine.retry(now: clock.now)) }
 
     /// Whether a reservation may still come.
-    public var isTrying: Bool { !relays.isEmpty }
+    package var isTrying: Bool { !relays.isEmpty }
 
     /// The circuits that `session` carries: a stream each.
-    public func circuitCount(on session: Session) -> Int { legs[session.id]?.circuitCount ?? 0 }
+    package func circuitCount(on session: Session) -> Int { legs[session.id]?.circuitCount ?? 0 }
 
-    public func stop() {
+    package func stop() {
         machine.stop()
         for task in tasks.values { task.cancel() }
         for token in [timer, watch] { token.map(clock.cancel) }
@@ -171,7 +171,7 @@ public final class RelayClient {
     }
 
     /// Where the relays are that this node is connected with over UDP: they answer STUN there.
-    public var observers: [SocketAddress] {
+    package var observers: [SocketAddress] {
         let paths = relays.compactMap { $0.session?.path } + legs.values.map(\.connection.path)
         var found: [SocketAddress] = []
         for path in paths where path.tcpPeer == nil {
@@ -182,7 +182,7 @@ public final class RelayClient {
 
     /// Addresses or routes of this machine have changed: relays that failed may be there now, the others have to learn
     /// where this node is.
-    public func networkChanged() {
+    package func networkChanged() {
         nudge()
         retry()
     }

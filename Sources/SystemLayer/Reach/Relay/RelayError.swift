@@ -1,8 +1,8 @@
 internal import DeP2PSessions
 
 /// Why a relay did not do what was asked of it.
-public struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
-    public enum Code: String, Sendable {
+package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable {
         /// The target has no reservation with the relay.
         case noReservation
         /// A limit of the relay, named in ``RelayError/limit``.
@@ -20,20 +20,20 @@ public struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// A limit by its name as the relay's options have it.
-    public struct Limit: Hashable, Sendable {
-        public let name: String
-        public let maximum: UInt64
+    package struct Limit: Hashable, Sendable {
+        package let name: String
+        package let maximum: UInt64
 
-        public init(name: String, maximum: UInt64) {
+        package init(name: String, maximum: UInt64) {
             self.name = name
             self.maximum = maximum
         }
     }
 
-    public let code: Code
-    public let limit: Limit?
+    package let code: Code
+    package let limit: Limit?
 
-    public init(_ code: Code, limit: Limit? = nil) {
+    package init(_ code: Code, limit: Limit? = nil) {
         self.code = code
         self.limit = limit
     }
@@ -42,7 +42,7 @@ public struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
         RelayError(.limitReached, limit: Limit(name: name, maximum: UInt64(clamping: maximum)))
     }
 
-    public var description: String {
+    package var description: String {
         switch code {
         case .noReservation: "the node has no reservation with this relay"
         case .limitReached:
@@ -58,7 +58,7 @@ public struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Why a circuit ended, as a relay tells both sides.
-public enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
+package enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
     /// A side ended it, or is gone.
     case closed
     /// A limit of the relay, by the name of its option.
@@ -68,7 +68,7 @@ public enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
     /// Nothing came over it, and the target did not want it.
     case unused
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .closed: "closed"
         case .unused: "nothing came over it"

@@ -1,30 +1,30 @@
 /// What a relay allows. Every number that a client can push against is here, under the name of its option.
-public struct RelayLimits: Hashable, Sendable {
+package struct RelayLimits: Hashable, Sendable {
     /// Nodes that may hold a reservation at once: in total, from one IP address, from one /24 or /48.
-    public var reservations = 1_024
-    public var reservationsPerAddress = 32
-    public var reservationsPerSubnet = 128
+    package var reservations = 1_024
+    package var reservationsPerAddress = 32
+    package var reservationsPerSubnet = 128
     /// How long a reservation stands; clients renew earlier.
-    public var reservationTime = Duration.seconds(30 * 60)
+    package var reservationTime = Duration.seconds(30 * 60)
     /// Circuits open at once: in total, made by one node and to one node, made from one IP address, from one /24 or /48.
-    public var circuits = 1_024
-    public var circuitsPerNode = 32
+    package var circuits = 1_024
+    package var circuitsPerNode = 32
     /// Made by one node to one other, which may run in several processes.
-    public var circuitsPerPair = 8
-    public var circuitsPerAddress = 128
-    public var circuitsPerSubnet = 512
+    package var circuitsPerPair = 8
+    package var circuitsPerAddress = 128
+    package var circuitsPerSubnet = 512
     /// Bytes that one circuit carries, both directions together; `nil` is no limit.
-    public var circuitBytes: UInt64? = 16 * 1024 * 1024 * 1024
+    package var circuitBytes: UInt64? = 16 * 1024 * 1024 * 1024
     /// Bytes a second that one circuit carries, both directions together; more is dropped. `nil` is no limit.
-    public var circuitRate: UInt64? = 64 * 1024 * 1024
+    package var circuitRate: UInt64? = 64 * 1024 * 1024
     /// How long one circuit lives; `nil` is no limit.
-    public var circuitTime: Duration? = .seconds(24 * 60 * 60)
+    package var circuitTime: Duration? = .seconds(24 * 60 * 60)
     /// Requests of one node in any minute.
-    public var requestsPerMinute = 120
+    package var requestsPerMinute = 120
     /// How long a target may take to answer.
-    public var answerDeadline = Duration.seconds(5)
+    package var answerDeadline = Duration.seconds(5)
 
-    public init() {}
+    package init() {}
 
     /// What a client is told.
     var terms: RelayTerms {
@@ -33,23 +33,23 @@ public struct RelayLimits: Hashable, Sendable {
 }
 
 /// What a relay grants to one node: shown to the user before anything is sent.
-public struct RelayTerms: Hashable, Sendable, CustomStringConvertible {
+package struct RelayTerms: Hashable, Sendable, CustomStringConvertible {
     /// What one circuit carries, both directions together; `nil` is no limit.
-    public let bytes: UInt64?
-    public let bytesPerSecond: UInt64?
+    package let bytes: UInt64?
+    package let bytesPerSecond: UInt64?
     /// How long one circuit lives.
-    public let time: Duration?
+    package let time: Duration?
     /// Circuits at once; `nil` is no limit.
-    public let circuits: Int?
+    package let circuits: Int?
 
-    public init(bytes: UInt64? = nil, bytesPerSecond: UInt64? = nil, time: Duration? = nil, circuits: Int? = nil) {
+    package init(bytes: UInt64? = nil, bytesPerSecond: UInt64? = nil, time: Duration? = nil, circuits: Int? = nil) {
         self.bytes = bytes
         self.bytesPerSecond = bytesPerSecond
         self.time = time
         self.circuits = circuits
     }
 
-    public var description: String {
+    package var description: String {
         let parts = [
             bytes.map { "\($0) bytes" }, bytesPerSecond.map { "\($0) bytes a second" }, time.map { "\($0)" },
             circuits.map { "\($0) circuits" },

@@ -1,14 +1,14 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
-public import DeP2PSessions
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
+package import DeP2PSessions
 
 /// A relay: grants reservations and circuits, and has QUIC's forwarder pass their frames on.
 ///
 /// Calling order: make it, ``serve(client:)``, ``stop()``. What it decides, ``RelayMachine`` decides.
 @NetworkActor
-public final class RelayService {
-    public enum Event: Hashable, Sendable {
+package final class RelayService {
+    package enum Event: Hashable, Sendable {
         case reserved(NodeID, isRenewal: Bool)
         /// It ran out, or its connection ended.
         case reservationEnded(NodeID)
@@ -19,17 +19,17 @@ public final class RelayService {
     }
 
     /// What the relay carries now, and has carried.
-    public struct Statistics: Hashable, Sendable {
-        public var reservations = 0
-        public var circuits = 0
-        public var openedCircuits: UInt64 = 0
-        public var refusals: UInt64 = 0
+    package struct Statistics: Hashable, Sendable {
+        package var reservations = 0
+        package var circuits = 0
+        package var openedCircuits: UInt64 = 0
+        package var refusals: UInt64 = 0
         /// Bytes of frames passed on.
-        public var forwardedBytes: UInt64 = 0
+        package var forwardedBytes: UInt64 = 0
         /// Frames dropped because they did not come from their circuit's side.
-        public var strayDatagrams: UInt64 = 0
+        package var strayDatagrams: UInt64 = 0
 
-        public init() {}
+        package init() {}
     }
 
     @NetworkActor
@@ -46,11 +46,11 @@ public final class RelayService {
     private static let sweep = Duration.seconds(1)
 
     /// What is granted from now on; what was granted before keeps its terms.
-    public var limits: RelayLimits { didSet { machine.limits = limits } }
+    package var limits: RelayLimits { didSet { machine.limits = limits } }
     /// Serves only connections that were admitted to this node's realm.
-    public let membersOnly: Bool
+    package let membersOnly: Bool
     /// The node's own.
-    public var onEvent: (@NetworkActor (Event) -> Void)?
+    package var onEvent: (@NetworkActor (Event) -> Void)?
     private let connections: Connections
     private let forwarder: RelayForwarder
     private var machine: RelayMachine
@@ -63,7 +63,7 @@ public final class RelayService {
     private var refusals: UInt64 = 0
     private var isStopping = false
 
-    public init(_ connections: Connections, endpoint: Endpoint, limits: RelayLimits, membersOnly: Bool) {
+    package init(_ connections: Connections, endpoint: Endpoint, limits: RelayLimits, membersOnly: Bool) {
         self.connections = connections
         self.limits = limits
         self.membersOnly = membersOnly
@@ -72,11 +72,11 @@ public final class RelayService {
     }
 
     /// Takes requests; `client` takes what other relays ask of this node, when it is a client of some too.
-    public func serve(client: RelayClient? = nil) {
+    package func serve(client: RelayClient? = nil) {
         RelayProtocol.serve(on: connections, service: self, client: client)
     }
 
-    public var statistics: Statistics {
+    package var statistics: Statistics {
         var statistics = Statistics()
         statistics.reservations = machine.reservationCount
         statistics.circuits = circuits.count
@@ -88,7 +88,7 @@ public final class RelayService {
     }
 
     /// Tells both sides of every circuit, and grants nothing more.
-    public func stop() {
+    package func stop() {
         isStopping = true
         timer.map(connections.clock.cancel)
         timer = nil

@@ -1,9 +1,9 @@
-public import DeP2PReactor
+package import DeP2PReactor
 package import DeP2PStorage
 
 /// Remembers on which networks UDP is blocked, as long as its store does.
 @NetworkActor
-public final class UDPMemory {
+package final class UDPMemory {
     /// How long this machine is taken to be in the network it was in.
     private static let fingerprintTime: UInt64 = 5_000
     nonisolated static let table = Table<[UInt8], BlockedNetwork>(
@@ -17,7 +17,7 @@ public final class UDPMemory {
     private let wallClock: @Sendable () -> UInt64
     private let currentNetwork: @Sendable () -> String
 
-    public nonisolated convenience init() {
+    package nonisolated convenience init() {
         self.init(wallClock: WallClock.milliseconds, network: NetworkFingerprint.current)
     }
 
@@ -55,7 +55,7 @@ public final class UDPMemory {
     }
 
     /// Waits until what was noted is in the store.
-    public func flush() async { await noting?.value }
+    package func flush() async { await noting?.value }
 
     /// Every dial asks: a disk that stands still is as good as one that knows nothing.
     private func known() async -> BlockedNetwork? {

@@ -1,29 +1,29 @@
 /// Why a node closed a connection: the QUIC application error code that the other side sees.
 ///
 /// The numbers are part of the protocol; the man page lists them.
-public struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
-    public let rawValue: UInt64
+package struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+    package let rawValue: UInt64
 
-    public init(rawValue: UInt64) {
+    package init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
 
     /// The node is done with the connection; also what libp2p nodes send.
-    public static let normal = CloseCode(rawValue: 0x00)
+    package static let normal = CloseCode(rawValue: 0x00)
     /// The node is stopping: it goes offline in good order.
-    public static let goodbye = CloseCode(rawValue: 0xd001)
+    package static let goodbye = CloseCode(rawValue: 0xd001)
     /// The node left the realm that the connection was admitted to.
-    public static let leftRealm = CloseCode(rawValue: 0xd002)
+    package static let leftRealm = CloseCode(rawValue: 0xd002)
     /// Another connection between the same two nodes took its place.
-    public static let duplicate = CloseCode(rawValue: 0xd003)
+    package static let duplicate = CloseCode(rawValue: 0xd003)
     /// The node, or this peer on it, is at its limit of connections.
-    public static let limit = CloseCode(rawValue: 0xd004)
+    package static let limit = CloseCode(rawValue: 0xd004)
     /// The node does not want to talk to this peer.
-    public static let notAllowed = CloseCode(rawValue: 0xd006)
+    package static let notAllowed = CloseCode(rawValue: 0xd006)
     /// The relay that carried the connection ended the circuit: the reason says why.
-    public static let relayEnded = CloseCode(rawValue: 0xd007)
+    package static let relayEnded = CloseCode(rawValue: 0xd007)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .normal: "closed"
         case .goodbye: "goodbye"
@@ -38,29 +38,29 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConve
 }
 
 /// Why a node reset a stream or stopped reading it: the QUIC stream error code that the other side sees.
-public struct StreamCode: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
-    public let rawValue: UInt64
+package struct StreamCode: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+    package let rawValue: UInt64
 
-    public init(rawValue: UInt64) {
+    package init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
 
     /// Nothing went wrong; the rest is not needed.
-    public static let done = StreamCode(rawValue: 0x00)
+    package static let done = StreamCode(rawValue: 0x00)
     /// The application gave up.
-    public static let cancelled = StreamCode(rawValue: 0xd101)
+    package static let cancelled = StreamCode(rawValue: 0xd101)
     /// The protocol is for members of the realm, and this connection is not admitted.
-    public static let notMember = StreamCode(rawValue: 0xd102)
+    package static let notMember = StreamCode(rawValue: 0xd102)
     /// More streams at once than the node serves.
-    public static let busy = StreamCode(rawValue: 0xd103)
+    package static let busy = StreamCode(rawValue: 0xd103)
     /// A deadline passed.
-    public static let timeout = StreamCode(rawValue: 0xd104)
+    package static let timeout = StreamCode(rawValue: 0xd104)
     /// What arrived is not what the protocol says.
-    public static let violation = StreamCode(rawValue: 0xd105)
+    package static let violation = StreamCode(rawValue: 0xd105)
     /// The handler failed.
-    public static let failed = StreamCode(rawValue: 0xd106)
+    package static let failed = StreamCode(rawValue: 0xd106)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .done: "done"
         case .cancelled: "cancelled"

@@ -1,6 +1,6 @@
 /// One thing tried on the way to a node, as it is shown to the user.
-public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
-    public enum Stage: String, Sendable {
+package struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
+    package enum Stage: String, Sendable {
         /// Turning a name into addresses.
         case resolve
         /// A QUIC handshake with an address of the node itself.
@@ -9,7 +9,7 @@ public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         case relay
     }
 
-    public enum Outcome: String, Sendable {
+    package enum Outcome: String, Sendable {
         case connected
         /// Nothing answered in time.
         case timeout
@@ -39,15 +39,15 @@ public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         case superseded
     }
 
-    public let stage: Stage
+    package let stage: Stage
     /// The address as text, as it was given or resolved.
-    public let address: String
+    package let address: String
     /// From the start of the whole connect until this attempt was over.
-    public let elapsed: Duration
-    public let outcome: Outcome
-    public let detail: String
+    package let elapsed: Duration
+    package let outcome: Outcome
+    package let detail: String
 
-    public init(stage: Stage, address: String, elapsed: Duration, outcome: Outcome, detail: String = "") {
+    package init(stage: Stage, address: String, elapsed: Duration, outcome: Outcome, detail: String = "") {
         self.stage = stage
         self.address = address
         self.elapsed = elapsed
@@ -55,7 +55,7 @@ public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         self.detail = detail
     }
 
-    public var description: String {
+    package var description: String {
         "\(stage.rawValue) \(address): \(outcome.rawValue)\(detail.isEmpty ? "" : " (\(detail))")"
     }
 }

@@ -1,8 +1,8 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// Why a node could not be reached: one sentence why, one what to do, and every attempt.
-public struct ConnectError: Error, Sendable, CustomStringConvertible {
-    public enum Code: String, Sendable {
+package struct ConnectError: Error, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable {
         /// No address of the node is known.
         case noAddress
         /// No host name given could be resolved.
@@ -36,16 +36,16 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
         case cancelled
     }
 
-    public let code: Code
+    package let code: Code
     /// Who was dialled, where that is known.
-    public let nodeID: NodeID?
+    package let nodeID: NodeID?
     /// One sentence why, without a full stop.
-    public let reason: String
+    package let reason: String
     /// What to do about it.
-    public let hint: String
-    public let attempts: [ConnectAttempt]
+    package let hint: String
+    package let attempts: [ConnectAttempt]
 
-    public init(_ code: Code, nodeID: NodeID?, reason: String, hint: String, attempts: [ConnectAttempt] = []) {
+    package init(_ code: Code, nodeID: NodeID?, reason: String, hint: String, attempts: [ConnectAttempt] = []) {
         self.code = code
         self.nodeID = nodeID
         self.reason = reason
@@ -53,5 +53,5 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
         self.attempts = attempts
     }
 
-    public var description: String { reason }
+    package var description: String { reason }
 }

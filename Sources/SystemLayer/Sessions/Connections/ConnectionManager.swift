@@ -311,7 +311,7 @@ struct ConnectionManager {
 }
 
 /// Why a node's sessions are kept when others are closed. An admitted session needs no reason besides.
-public enum Protection: Hashable, Sendable {
+package enum Protection: Hashable, Sendable {
     /// A relay that this node is reached through.
     case relay
     /// A node by which others are found.

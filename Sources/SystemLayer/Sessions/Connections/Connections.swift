@@ -1,20 +1,20 @@
-public import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PReactor
 
 /// A node's sessions: dials them, accepts them, keeps their number within the limits.
 @NetworkActor
-public final class Connections {
+package final class Connections {
     /// How long a retired session stays at least: the peer may be about to open a stream on it.
     static let retirement = Duration.seconds(2)
 
-    public nonisolated let localNodeID: NodeID
-    public let registry = ProtocolRegistry()
-    public let clock: any NetworkClock
-    public let limits: ConnectionLimits
+    package nonisolated let localNodeID: NodeID
+    package let registry = ProtocolRegistry()
+    package let clock: any NetworkClock
+    package let limits: ConnectionLimits
     /// Where nodes have said that they are.
     private(set) var addressBook = AddressBook()
     /// Which of these addresses may be dialled; without interfaces none but global ones.
-    public var addressRule: @NetworkActor () -> AddressRule = { AddressRule(interfaces: []) }
+    package var addressRule: @NetworkActor () -> AddressRule = { AddressRule(interfaces: []) }
     private let transport: any Transport
     private let dialer: any Dialling
     private var table: SessionTable
@@ -31,7 +31,7 @@ public final class Connections {
     /// - Parameters:
     ///   - transport: what takes connections.
     ///   - dialer: what makes them.
-    public init(
+    package init(
         localNodeID: NodeID, transport: any Transport, dialer: any Dialling, clock: any NetworkClock,
         limits: ConnectionLimits
     ) {
@@ -50,16 +50,16 @@ public final class Connections {
 
     // MARK: Sessions
 
-    public var sessions: [Session] { Array(open.values) }
+    package var sessions: [Session] { Array(open.values) }
 
     /// The session to use with `nodeID`, if one is open.
-    public func session(with nodeID: NodeID) -> Session? { table.preferred(nodeID).flatMap { open[$0] } }
+    package func session(with nodeID: NodeID) -> Session? { table.preferred(nodeID).flatMap { open[$0] } }
 
     /// The session of that number, while it is open.
-    public func session(id: UInt64) -> Session? { open[id] }
+    package func session(id: UInt64) -> Session? { open[id] }
 
     /// Where a node is, as its signed record says: what may be dialled of it, best first, with its NodeID.
-    public func learnedAddresses(of nodeID: NodeID) -> [Address] {
+    package func learnedAddresses(of nodeID: NodeID) -> [Address] {
         let rule = addressRule()
         return addressBook.addresses(of: nodeID, by: rule, from: voucher(of: nodeID, rule)).filter { address in
             // Of a node on this machine the loopback addresses change with each start: only its relays' are worth trying.
@@ -72,7 +72,7 @@ public final class Connections {
     package func listedAddresses(of nodeID: NodeID) -> [Address] { addressBook.addresses(of: nodeID) }
 
     /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
-    public func relays(of nodeID: NodeID) -> [Address] {
+    package func relays(of nodeID: NodeID) -> [Address] {
         let rule = addressRule()
         return addressBook.relays(of: nodeID, by: rule, from: voucher(of: nodeID, rule))
     }
@@ -82,17 +82,17 @@ public final class Connections {
     }
 
     /// Calls `observer` with every session as it opens, in or out, before its first stream is served.
-    public func onSession(_ observer: @escaping @NetworkActor (Session) -> Void) { observers.append(observer) }
+    package func onSession(_ observer: @escaping @NetworkActor (Session) -> Void) { observers.append(observer) }
 
     /// Calls `observer` with every session as it is admitted to the realm.
-    public func onAdmission(_ observer: @escaping @NetworkActor (Session) -> Void) {
+    package func onAdmission(_ observer: @escaping @NetworkActor (Session) -> Void) {
         admissionObservers.append(observer)
     }
 
     /// The session with the target: one that is open, else a new one. Connects to one node share their dial.
     ///
     /// - Throws: ``ConnectError``.
-    public func connect(to target: DialTarget, timeout: Duration? = nil) async throws -> Session {
+    package func connect(to target: DialTarget, timeout: Duration? = nil) async throws -> Session {
         if target.nodeID == localNodeID {
             throw ConnectError(
                 .dialledSelf, nodeID: localNodeID, reason: "\(localNodeID) is this node itself",
@@ -196,22 +196,22 @@ public final class Connections {
     ///
     /// - Returns: false when as many nodes are protected as may be.
     @discardableResult
-    public func protect(_ nodeID: NodeID, for reason: Protection) -> Bool {
+    package func protect(_ nodeID: NodeID, for reason: Protection) -> Bool {
         guard manager.protect(nodeID, for: reason) else { return false }
         for id in table.all(with: nodeID) { open[id]?.promote() }
         return true
     }
 
     /// Whether something protects `nodeID`: this node's user, or application, chose it.
-    public func isProtected(_ nodeID: NodeID) -> Bool { manager.isProtected(nodeID) }
+    package func isProtected(_ nodeID: NodeID) -> Bool { manager.isProtected(nodeID) }
 
-    public func unprotect(_ nodeID: NodeID, for reason: Protection) {
+    package func unprotect(_ nodeID: NodeID, for reason: Protection) {
         manager.unprotect(nodeID, for: reason)
         watchTime()
     }
 
     /// Whether the node is in a realm: there, who is not admitted is a stranger beside its members.
-    public var isInRealm: Bool {
+    package var isInRealm: Bool {
         get { manager.isInRealm }
         set { close(manager.setInRealm(newValue, now: clock.now)) }
     }
@@ -266,7 +266,7 @@ public final class Connections {
     }
 
     /// Closes every session with `code` and takes no new ones.
-    public func stop(_ code: CloseCode = .goodbye, reason: String = "the node is stopping") {
+    package func stop(_ code: CloseCode = .goodbye, reason: String = "the node is stopping") {
         isStopped = true
         timer.map { clock.cancel($0.token) }
         timer = nil

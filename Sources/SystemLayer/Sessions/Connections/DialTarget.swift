@@ -1,13 +1,13 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// Who to connect to: a NodeID, addresses, or both.
-public struct DialTarget: Hashable, Sendable {
+package struct DialTarget: Hashable, Sendable {
     /// Who must answer; `nil` takes whoever does.
-    public let nodeID: NodeID?
-    public let addresses: [Address]
+    package let nodeID: NodeID?
+    package let addresses: [Address]
 
     /// An address that ends in `/p2p/ID` names the node, where `nodeID` does not.
-    public init(nodeID: NodeID? = nil, addresses: [Address]) {
+    package init(nodeID: NodeID? = nil, addresses: [Address]) {
         self.nodeID = nodeID ?? addresses.lazy.compactMap(\.nodeID).first
         self.addresses = addresses
     }

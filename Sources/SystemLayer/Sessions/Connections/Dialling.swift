@@ -1,8 +1,8 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Finds a way to a node and makes the connection: sessions know nothing of names, races and relays.
 @NetworkActor
-public protocol Dialling: AnyObject, Sendable {
+package protocol Dialling: AnyObject, Sendable {
     /// - Parameter deadline: for all that it takes.
     /// - Throws: ``ConnectError`` with every attempt.
     func dial(

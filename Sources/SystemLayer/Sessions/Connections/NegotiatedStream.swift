@@ -1,6 +1,6 @@
 internal import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PQUIC
+package import DeP2PReactor
 internal import DeP2PWire
 
 /// A stream that speaks one protocol, over one whose ends have still to say so.
@@ -9,11 +9,11 @@ internal import DeP2PWire
 /// in front of the first answer; reading flushes what is still due. The echo is checked before any byte is delivered,
 /// so data of another protocol is never taken for this one's.
 @NetworkActor
-public final class NegotiatedStream: ByteStream {
+package final class NegotiatedStream: ByteStream {
     /// The negotiation joins the first data in one buffer up to this size, in bytes.
     private static let joinLimit = 16 * 1024
 
-    public let protocolID: String
+    package let protocolID: String
     private let raw: any ByteStream
     private var output: [UInt8]
     private var leftover: Chunk?
@@ -55,13 +55,13 @@ public final class NegotiatedStream: ByteStream {
         return flight
     }
 
-    public var acknowledgedBytes: UInt64 { raw.acknowledgedBytes }
+    package var acknowledgedBytes: UInt64 { raw.acknowledgedBytes }
 
-    public var peerHeardAt: NetworkInstant? { raw.peerHeardAt }
+    package var peerHeardAt: NetworkInstant? { raw.peerHeardAt }
 
     /// - Throws: also ``SessionError`` `unsupported` when the listener does not speak the protocol, and `timeout` when
     ///   it does not say.
-    public func read() async throws -> Chunk? {
+    package func read() async throws -> Chunk? {
         if let chunk = leftover {
             leftover = nil
             return chunk
@@ -71,7 +71,7 @@ public final class NegotiatedStream: ByteStream {
         return try await raw.read()
     }
 
-    public func readAvailable() -> Chunk? {
+    package func readAvailable() -> Chunk? {
         if let chunk = leftover {
             leftover = nil
             return chunk
@@ -80,7 +80,7 @@ public final class NegotiatedStream: ByteStream {
         return output.isEmpty && expectedEcho == nil ? raw.readAvailable() : nil
     }
 
-    public var isAtEnd: Bool { leftover == nil && expectedEcho == nil && raw.isAtEnd }
+    package var isAtEnd: Bool { leftover == nil && expectedEcho == nil && raw.isAtEnd }
 
     /// Waits for the listener to agree; returns the data that came with that, if any.
     private func agree() async throws -> Chunk? {
@@ -106,7 +106,7 @@ public final class NegotiatedStream: ByteStream {
         }
     }
 
-    public func write(_ chunk: Chunk) async throws {
+    package func write(_ chunk: Chunk) async throws {
         guard !output.isEmpty else { return try await raw.write(chunk) }
         guard chunk.count <= Self.joinLimit else {
             try await flush()
@@ -120,14 +120,14 @@ public final class NegotiatedStream: ByteStream {
     }
 
     /// Sends what the negotiation still owes, for a side that has nothing to say yet.
-    public func flush() async throws {
+    package func flush() async throws {
         guard !output.isEmpty else { return }
         let chunk = Chunk(output)
         output = []
         try await raw.write(chunk)
     }
 
-    public func finish() {
+    package func finish() {
         guard !output.isEmpty else { return raw.finish() }
         let chunk = Chunk(output)
         output = []
@@ -138,9 +138,9 @@ public final class NegotiatedStream: ByteStream {
         }
     }
 
-    public func reset(_ code: UInt64) { raw.reset(code) }
+    package func reset(_ code: UInt64) { raw.reset(code) }
 
-    public func stopReading(_ code: UInt64) { raw.stopReading(code) }
+    package func stopReading(_ code: UInt64) { raw.stopReading(code) }
 
     /// Takes the listener's answer; returns the data behind it, if any.
     private func settle(_ chunk: Chunk) throws -> Chunk? {

@@ -1,7 +1,7 @@
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Who may open a protocol's streams.
-public enum Gate: Hashable, Sendable {
+package enum Gate: Hashable, Sendable {
     /// Any authenticated node.
     case open
     /// Nodes whose connection was admitted to the realm.
@@ -10,7 +10,7 @@ public enum Gate: Hashable, Sendable {
 
 /// How long one inbound stream of a protocol may take, from its agreement on: said of every protocol, so that none is
 /// served for ever by oversight.
-public enum StreamDeadline: Sendable {
+package enum StreamDeadline: Sendable {
     /// The stream is reset after that time.
     case within(Duration)
     /// There is none: what bounds each wait instead.
@@ -18,7 +18,7 @@ public enum StreamDeadline: Sendable {
 }
 
 /// Serves one inbound stream. When it returns, the stream is finished; when it throws, the stream is reset.
-public typealias StreamHandler = @NetworkActor @Sendable (Session, NegotiatedStream) async throws -> Void
+package typealias StreamHandler = @NetworkActor @Sendable (Session, NegotiatedStream) async throws -> Void
 
 struct Registration {
     let deadline: StreamDeadline
@@ -27,24 +27,24 @@ struct Registration {
 
 /// The protocols that a node serves, by their multistream names.
 @NetworkActor
-public final class ProtocolRegistry {
+package final class ProtocolRegistry {
     /// The most protocols registered at once.
-    public nonisolated static let protocolLimit = 1024
+    package nonisolated static let protocolLimit = 1024
     /// The names under which only members are served, whatever is registered below them.
     nonisolated static let memberPrefixes = ["/dep2p/app/", "/dep2p/realm/"]
     /// The one realm protocol that those who are not members yet speak.
-    public nonisolated static let admissionID = "/dep2p/realm/admission/1.0.0"
+    package nonisolated static let admissionID = "/dep2p/realm/admission/1.0.0"
 
     private var handlers: [String: Registration] = [:]
 
-    public init() {}
+    package init() {}
 
     /// Serves `protocolID` with `handler`, instead of what was registered before.
     ///
     /// - Parameter deadline: what keeps a peer from holding the stream, and what is kept for it, for ever.
     /// - Returns: false when ``protocolLimit`` is reached.
     @discardableResult
-    public func register(
+    package func register(
         _ protocolID: String, deadline: StreamDeadline, handler: @escaping StreamHandler
     ) -> Bool {
         guard handlers[protocolID] != nil || handlers.count < Self.protocolLimit else { return false }
@@ -52,19 +52,19 @@ public final class ProtocolRegistry {
         return true
     }
 
-    public func unregister(_ protocolID: String) { handlers[protocolID] = nil }
+    package func unregister(_ protocolID: String) { handlers[protocolID] = nil }
 
     func registration(for protocolID: String) -> Registration? { handlers[protocolID] }
 
     /// The gate follows from the name alone, so that a stranger cannot learn what is registered behind it.
-    public nonisolated static func gate(of protocolID: String) -> Gate {
+    package nonisolated static func gate(of protocolID: String) -> Gate {
         guard protocolID != admissionID else { return .open }
         return memberPrefixes.contains { protocolID.utf8.starts(with: $0.utf8) } ? .members : .open
     }
 
     /// The names registered that a peer behind `gate` is told of, sorted: a stranger of no realm protocol, not even of
     /// admission.
-    public func names(for gate: Gate) -> [String] {
+    package func names(for gate: Gate) -> [String] {
         handlers.keys.filter { name in
             gate == .members || !Self.memberPrefixes.contains { name.hasPrefix($0) }
         }.sorted()

@@ -1,19 +1,19 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
 
 /// QUIC's endpoint as the floors above see it.
 @NetworkActor
-public final class QUICTransport: Transport {
-    public let endpoint: Endpoint
+package final class QUICTransport: Transport {
+    package let endpoint: Endpoint
 
-    public init(_ endpoint: Endpoint) {
+    package init(_ endpoint: Endpoint) {
         self.endpoint = endpoint
     }
 
-    public var localAddresses: [SocketAddress] { endpoint.localAddresses }
+    package var localAddresses: [SocketAddress] { endpoint.localAddresses }
 
-    public func connect(to address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
+    package func connect(to address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
         do {
             return try await endpoint.connect(to: address, expecting: nodeID)
         } catch let error as QUICError {
@@ -22,7 +22,7 @@ public final class QUICTransport: Transport {
         }
     }
 
-    public func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
+    package func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
         do {
             return try await endpoint.connect(tcp: address, expecting: nodeID)
         } catch let error as QUICError {
@@ -31,7 +31,7 @@ public final class QUICTransport: Transport {
         }
     }
 
-    public func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
+    package func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
         endpoint.onConnection = { handler($0) }
     }
 }
@@ -53,27 +53,27 @@ extension TransportFailure {
 }
 
 extension Connection: SecureConnection {
-    public var isInitiator: Bool { role == .client }
-    public var roundTripTime: Duration? { statistics.smoothedRTT }
-    public var openStreamCount: Int { statistics.openStreams }
+    package var isInitiator: Bool { role == .client }
+    package var roundTripTime: Duration? { statistics.smoothedRTT }
+    package var openStreamCount: Int { statistics.openStreams }
 
-    public func openByteStream(within patience: Duration?) async throws -> any ByteStream {
+    package func openByteStream(within patience: Duration?) async throws -> any ByteStream {
         try await openStream(within: patience)
     }
-    public func promote() { promote(to: nil) }
-    public func grantStreams(_ count: Int) {
+    package func promote() { promote(to: nil) }
+    package func grantStreams(_ count: Int) {
         promote(to: ConnectionAllowance(streams: count, window: 0, maxWindow: 0))
     }
 
-    public func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void) {
+    package func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void) {
         onStream = { handler($0) }
     }
 
-    public func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
+    package func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
         onPathChange = handler
     }
 
-    public func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void) {
+    package func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void) {
         if let closeReason { return handler(SessionEnd(closeReason)) }
         onClose.append { handler(SessionEnd($0)) }
     }

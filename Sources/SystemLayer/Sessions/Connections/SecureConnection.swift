@@ -1,12 +1,12 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
 
 /// What the floors above QUIC need of an authenticated connection.
 ///
 /// `remoteNodeID` has been proven by the handshake before a value of this type exists.
 @NetworkActor
-public protocol SecureConnection: AnyObject, Sendable {
+package protocol SecureConnection: AnyObject, Sendable {
     var remoteNodeID: NodeID { get }
     /// Whether this side dialled.
     var isInitiator: Bool { get }
@@ -50,14 +50,14 @@ public protocol SecureConnection: AnyObject, Sendable {
 }
 
 extension SecureConnection {
-    public func promote() {}
-    public func grantStreams(_ count: Int) {}
-    public func openByteStream() async throws -> any ByteStream { try await openByteStream(within: nil) }
+    package func promote() {}
+    package func grantStreams(_ count: Int) {}
+    package func openByteStream() async throws -> any ByteStream { try await openByteStream(within: nil) }
 }
 
 extension ConnectionPath {
     /// The peer's own address, where packets go straight to it; a relayed path has none.
-    public var peerAddress: SocketAddress? {
+    package var peerAddress: SocketAddress? {
         switch kind {
         case .direct, .punched: tcpPeer ?? remote
         case .relay: nil
@@ -66,8 +66,8 @@ extension ConnectionPath {
 }
 
 /// How a connection ended.
-public struct SessionEnd: Error, Hashable, Sendable, CustomStringConvertible {
-    public enum Cause: Hashable, Sendable {
+package struct SessionEnd: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Cause: Hashable, Sendable {
         /// The peer closed with a code of its own.
         case closedByPeer(CloseCode)
         /// This side closed.
@@ -78,16 +78,16 @@ public struct SessionEnd: Error, Hashable, Sendable, CustomStringConvertible {
         case transport
     }
 
-    public let cause: Cause
+    package let cause: Cause
     /// What the closing side said, or the transport's own words. Remote text: escape it before it meets a terminal.
-    public let reason: String
+    package let reason: String
 
-    public init(_ cause: Cause, reason: String = "") {
+    package init(_ cause: Cause, reason: String = "") {
         self.cause = cause
         self.reason = reason
     }
 
-    public var description: String {
+    package var description: String {
         let text =
             switch cause {
             case .closedByPeer(let code): "closed by the peer (\(code))"
@@ -101,7 +101,7 @@ public struct SessionEnd: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// What dials and accepts authenticated connections: QUIC's endpoint, or a double in tests.
 @NetworkActor
-public protocol Transport: AnyObject, Sendable {
+package protocol Transport: AnyObject, Sendable {
     /// - Parameter nodeID: who must answer; `nil` takes anyone.
     /// - Throws: ``TransportFailure``, or `CancellationError`.
     func connect(to address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection
@@ -118,20 +118,20 @@ public protocol Transport: AnyObject, Sendable {
 }
 
 extension Transport {
-    public func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
+    package func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
         throw TransportFailure(.unsupported, detail: "TCP is not spoken here")
     }
 }
 
 /// Why one address did not lead to the node.
-public struct TransportFailure: Error, Hashable, Sendable, CustomStringConvertible {
-    public let outcome: ConnectAttempt.Outcome
-    public let detail: String
+package struct TransportFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    package let outcome: ConnectAttempt.Outcome
+    package let detail: String
 
-    public init(_ outcome: ConnectAttempt.Outcome, detail: String) {
+    package init(_ outcome: ConnectAttempt.Outcome, detail: String) {
         self.outcome = outcome
         self.detail = detail
     }
 
-    public var description: String { detail.isEmpty ? outcome.rawValue : "\(outcome.rawValue): \(detail)" }
+    package var description: String { detail.isEmpty ? outcome.rawValue : "\(outcome.rawValue): \(detail)" }
 }

@@ -1,6 +1,6 @@
-public import DeP2PIdentity
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
 internal import DeP2PWire
 
 /// One authenticated connection to one node, as the protocols see it.
@@ -9,26 +9,26 @@ internal import DeP2PWire
 /// that the peer opens while admission is pending wait for its outcome: streams are not ordered among each other, so the
 /// peer's first may overtake its proof.
 @NetworkActor
-public final class Session: Identifiable {
-    public enum Membership: Hashable, Sendable {
+package final class Session: Identifiable {
+    package enum Membership: Hashable, Sendable {
         case outsider
         case pending
         case admitted
     }
 
-    public nonisolated let id: UInt64
-    public nonisolated let localNodeID: NodeID
-    public nonisolated let remoteNodeID: NodeID
+    package nonisolated let id: UInt64
+    package nonisolated let localNodeID: NodeID
+    package nonisolated let remoteNodeID: NodeID
     /// Whether this side dialled.
-    public nonisolated let isInitiator: Bool
-    public nonisolated let openedAt: NetworkInstant
+    package nonisolated let isInitiator: Bool
+    package nonisolated let openedAt: NetworkInstant
     /// What it took to connect; empty for inbound sessions.
-    public internal(set) var attempts: [ConnectAttempt] = []
-    public private(set) var membership = Membership.outsider
+    package internal(set) var attempts: [ConnectAttempt] = []
+    package private(set) var membership = Membership.outsider
     /// How the connection ended; `nil` while it lives.
-    public private(set) var end: SessionEnd?
+    package private(set) var end: SessionEnd?
     /// Whether another session with the same node is used for new streams instead.
-    public internal(set) var isRetired = false
+    package internal(set) var isRetired = false
 
     package let clock: any NetworkClock
     let limits: ConnectionLimits
@@ -88,26 +88,26 @@ public final class Session: Identifiable {
 
     // MARK: What it is
 
-    public var isAdmitted: Bool { membership == .admitted }
-    public var isOpen: Bool { end == nil }
-    public var path: ConnectionPath { connection.path }
+    package var isAdmitted: Bool { membership == .admitted }
+    package var isOpen: Bool { end == nil }
+    package var path: ConnectionPath { connection.path }
     /// The peer's own address, which it has proven to receive at; `nil` where it is reached through a relay.
-    public var validatedPeer: SocketAddress? { connection.validatedPeer }
+    package var validatedPeer: SocketAddress? { connection.validatedPeer }
     /// Whom the session counts for where a limit is one per address.
-    public var subject: Subject { connection.subject }
+    package var subject: Subject { connection.subject }
     /// The smoothed round-trip time, once there is a sample.
-    public var roundTripTime: Duration? { connection.roundTripTime }
+    package var roundTripTime: Duration? { connection.roundTripTime }
     /// Streams of either side that have not ended in both directions.
-    public var openStreamCount: Int { connection.openStreamCount }
+    package var openStreamCount: Int { connection.openStreamCount }
     /// Inbound streams being served now.
-    public var servedStreamCount: Int { handlers.count }
+    package var servedStreamCount: Int { handlers.count }
 
-    public func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] {
+    package func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] {
         try connection.exportKeyingMaterial(label: label, count: count)
     }
 
     /// Calls `handler` whenever the connection has moved to another path.
-    public func onPathChange(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
+    package func onPathChange(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
         pathHandlers.append(handler)
     }
 
@@ -119,13 +119,13 @@ public final class Session: Identifiable {
     /// - Parameter patience: how long to wait for a peer that grants no stream, where that is less than the limit.
     /// - Throws: ``SessionError`` `notMember`, before anything is sent, for a members' protocol on a session that is not
     ///   admitted; `timeout`, `closed`.
-    public func openStream(_ protocolID: String, within patience: Duration? = nil) async throws -> NegotiatedStream {
+    package func openStream(_ protocolID: String, within patience: Duration? = nil) async throws -> NegotiatedStream {
         let raw = try await openRaw(for: protocolID, within: patience)
         return NegotiatedStream(proposing: protocolID, over: raw, patience: (clock, limits.negotiationDeadline))
     }
 
     /// Opens a stream that speaks the first of `protocolIDs` that the peer knows; costs a round trip.
-    public func openStream(anyOf protocolIDs: [String]) async throws -> NegotiatedStream {
+    package func openStream(anyOf protocolIDs: [String]) async throws -> NegotiatedStream {
         guard let first = protocolIDs.first else { throw SessionError(.unsupported) }
         let raw = try await openRaw(for: first)
         do {
@@ -186,7 +186,7 @@ public final class Session: Identifiable {
 
     /// The node does something for the session that lasts, such as a reservation or a circuit: it is kept when
     /// strangers that it does nothing for are closed. Once for each such thing, and ``release()`` once after it.
-    public func commit() {
+    package func commit() {
         // A stream stands for each circuit; windows stay a stranger's.
         if !servesMore, end == nil {
             servesMore = true
@@ -195,7 +195,7 @@ public final class Session: Identifiable {
         onOccurrence?(self, .committed(1))
     }
 
-    public func release() { onOccurrence?(self, .committed(-1)) }
+    package func release() { onOccurrence?(self, .committed(-1)) }
 
     /// Gives the peer the streams and windows of those that the node works with. There is no way back.
     func promote() {
@@ -207,14 +207,14 @@ public final class Session: Identifiable {
     // MARK: Membership
 
     /// Marks the session as proving its membership; streams for members wait meanwhile.
-    public func beginAdmission() {
+    package func beginAdmission() {
         admissionsUnderWay += 1
         if membership == .outsider { membership = .pending }
     }
 
     /// Ends an admission that is under way; an admitted session stays so, and one that proves itself once more (the
     /// first time was given up) goes on waiting for that.
-    public func endAdmission(admitted: Bool) {
+    package func endAdmission(admitted: Bool) {
         admissionsUnderWay = max(0, admissionsUnderWay - 1)
         if membership != .admitted {
             let failed: Membership = admissionsUnderWay > 0 && end == nil ? .pending : .outsider
@@ -260,14 +260,14 @@ public final class Session: Identifiable {
     // MARK: The end
 
     /// Closes the connection; the peer sees `code` and `reason` (at most a few hundred bytes of it).
-    public func close(_ code: CloseCode, reason: String = "") {
+    package func close(_ code: CloseCode, reason: String = "") {
         guard end == nil else { return }
         connection.close(code: code.rawValue, reason: reason)
         ended(SessionEnd(.closedLocally(code), reason: reason))
     }
 
     /// Waits for the end of the connection.
-    public func waitClosed() async throws -> SessionEnd {
+    package func waitClosed() async throws -> SessionEnd {
         if let end { return end }
         let waiter = Waiter<SessionEnd>()
         endWaiters.append(waiter)
@@ -280,7 +280,7 @@ public final class Session: Identifiable {
     var waiterCount: Int { endWaiters.count + membershipWaiters.count }
 
     /// Calls `handler` once at the end; at once when it has come already.
-    public func onEnd(_ handler: @escaping @NetworkActor (Session, SessionEnd) -> Void) {
+    package func onEnd(_ handler: @escaping @NetworkActor (Session, SessionEnd) -> Void) {
         if let end { return handler(self, end) }
         endHandlers.append(handler)
     }

@@ -1,10 +1,10 @@
 internal import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PReactor
 internal import DeP2PWire
 
 /// Why a stream of a session could not be opened or used.
-public struct SessionError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Code: Hashable, Sendable {
+package struct SessionError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: Hashable, Sendable {
         /// The connection has ended: how.
         case closed(SessionEnd)
         /// The connection is not admitted to the realm.
@@ -20,10 +20,10 @@ public struct SessionError: Error, Equatable, Sendable, CustomStringConvertible 
         case timeout
     }
 
-    public let code: Code
-    public let detail: String
+    package let code: Code
+    package let detail: String
 
-    public init(_ code: Code, detail: String = "") {
+    package init(_ code: Code, detail: String = "") {
         self.code = code
         self.detail = detail
     }
@@ -34,7 +34,7 @@ public struct SessionError: Error, Equatable, Sendable, CustomStringConvertible 
 
     /// What `error`, thrown by a stream of `session`, means to the protocol above.
     @NetworkActor
-    public init(_ error: any Error, on session: Session) {
+    package init(_ error: any Error, on session: Session) {
         switch error {
         case let error as SessionError: self = error
         case let error as MultistreamError: self.init(error)
@@ -64,9 +64,9 @@ public struct SessionError: Error, Equatable, Sendable, CustomStringConvertible 
         }
     }
 
-    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-    public var description: String {
+    package var description: String {
         let text =
             switch code {
             case .closed(let end): "the connection is gone: \(end)"

@@ -79,16 +79,16 @@ struct SessionTable {
 }
 
 /// A limit that refused something: it names itself, its value and what met it.
-public struct LimitExceeded: Error, Hashable, Sendable, CustomStringConvertible {
-    public let name: String
-    public let value: Int
-    public let limit: Int
+package struct LimitExceeded: Error, Hashable, Sendable, CustomStringConvertible {
+    package let name: String
+    package let value: Int
+    package let limit: Int
 
-    public init(name: String, value: Int, limit: Int) {
+    package init(name: String, value: Int, limit: Int) {
         self.name = name
         self.value = value
         self.limit = limit
     }
 
-    public var description: String { "the limit of \(limit) \(name) is reached" }
+    package var description: String { "the limit of \(limit) \(name) is reached" }
 }

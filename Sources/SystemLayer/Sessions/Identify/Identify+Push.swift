@@ -3,7 +3,7 @@ internal import DeP2PReactor
 
 /// Identify push (libp2p/specs identify): who is connected hears at once that a node's addresses have changed.
 extension Identify {
-    public nonisolated static let pushID = "/ipfs/id/push/1.0.0"
+    package nonisolated static let pushID = "/ipfs/id/push/1.0.0"
     /// Changes within this time are one.
     static let pushDelay = Duration.milliseconds(200)
     /// Connections told of one change.
@@ -12,7 +12,7 @@ extension Identify {
     static let askDelay = Duration.milliseconds(300)
 
     /// Asks the nodes that this one dials where they are, and takes what nodes push.
-    public func learn() {
+    package func learn() {
         guard let connections else { return }
         connections.registry.register(Self.pushID, deadline: .within(Self.deadline)) { session, stream in
             let reader = FrameReader(stream, limit: Self.messageLimit)
@@ -41,7 +41,7 @@ extension Identify {
     /// Tells the nodes that are connected that this node's addresses have changed.
     ///
     /// - Parameter isWanted: leaves connections out.
-    public func push(isWanted: @escaping @NetworkActor (Session) -> Bool = { _ in true }) {
+    package func push(isWanted: @escaping @NetworkActor (Session) -> Bool = { _ in true }) {
         guard pending == nil, let connections else { return }
         pending = connections.clock.schedule(after: Self.pushDelay) { [weak self] in
             guard let self else { return }

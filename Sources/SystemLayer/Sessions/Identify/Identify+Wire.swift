@@ -1,26 +1,26 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PWire
 internal import FoundationEssentials
 internal import SwiftProtobuf
 
 /// What a peer says of itself, as far as it could be checked.
-public struct PeerInformation: Hashable, Sendable {
+package struct PeerInformation: Hashable, Sendable {
     /// Protocols and addresses kept of one answer.
-    public static let entryLimit = 256
+    package static let entryLimit = 256
     /// Bytes kept of one text.
-    public static let textLimit = 256
+    package static let textLimit = 256
 
     /// The key that the NodeID is made of.
-    public let publicKey: PublicKey
+    package let publicKey: PublicKey
     /// Where the peer says it listens: unsigned, a hint.
-    public let listenAddresses: [Address]
-    public let protocols: [String]
+    package let listenAddresses: [Address]
+    package let protocols: [String]
     /// Where the peer sees this node.
-    public let observedAddress: Address?
-    public let protocolVersion: String
-    public let agentVersion: String
+    package let observedAddress: Address?
+    package let protocolVersion: String
+    package let agentVersion: String
     /// The peer's own signed record, when it sent a valid one.
-    public let record: PeerRecord?
+    package let record: PeerRecord?
 }
 
 extension PeerInformation {

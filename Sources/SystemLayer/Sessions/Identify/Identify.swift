@@ -1,18 +1,18 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PReactor
 internal import DeP2PWire
 
 /// libp2p identify: who the peer is, what it speaks and how it sees us (libp2p/specs identify).
 @NetworkActor
-public final class Identify {
-    public nonisolated static let protocolIDs = ["/dep2p/sys/identify/1.0.0", "/ipfs/id/1.0.0"]
-    public nonisolated static let protocolVersion = "dep2p/1.0.0"
+package final class Identify {
+    package nonisolated static let protocolIDs = ["/dep2p/sys/identify/1.0.0", "/ipfs/id/1.0.0"]
+    package nonisolated static let protocolVersion = "dep2p/1.0.0"
     /// The longest message taken, in bytes.
-    public nonisolated static let messageLimit = 16 * 1024
+    package nonisolated static let messageLimit = 16 * 1024
     /// Messages that one answer may be split into.
-    public nonisolated static let messageCount = 10
-    public nonisolated static let deadline = Duration.seconds(5)
+    package nonisolated static let messageCount = 10
+    package nonisolated static let deadline = Duration.seconds(5)
 
     private let key: IdentityKey
     private let agent: String
@@ -28,7 +28,7 @@ public final class Identify {
     ///   - agent: the software's name and version.
     ///   - addresses: this node's own addresses at the time of asking.
     ///   - sequence: the record's sequence number: ``RecordSequence``.
-    public init(
+    package init(
         key: IdentityKey, agent: String, connections: Connections, addresses: @escaping @NetworkActor () -> [Address],
         sequence: @escaping @NetworkActor () async -> UInt64
     ) {
@@ -40,7 +40,7 @@ public final class Identify {
     }
 
     /// Answers under both names.
-    public func serve() {
+    package func serve() {
         for name in Self.protocolIDs {
             connections?.registry.register(name, deadline: .within(Self.deadline)) { [weak self] session, stream in
                 guard let self else { return }
@@ -87,7 +87,7 @@ public final class Identify {
     /// Asks the peer of `session`.
     ///
     /// - Throws: ``SessionError``: `violation` when the answer is malformed, or of another node than the connection's.
-    public static func ask(_ session: Session) async throws -> PeerInformation {
+    package static func ask(_ session: Session) async throws -> PeerInformation {
         do {
             return try await session.clock.withDeadline(deadline) {
                 let stream = try await session.openStream(anyOf: protocolIDs)

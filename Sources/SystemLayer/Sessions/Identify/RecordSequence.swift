@@ -1,11 +1,11 @@
 package import DeP2PIdentity
-public import DeP2PReactor
+package import DeP2PReactor
 package import DeP2PStorage
 
 /// Numbers the records that a node signs: the wall clock in milliseconds, and never one that is not above all before it,
 /// also those of earlier runs, when the clock was set back meanwhile.
 @NetworkActor
-public final class RecordSequence {
+package final class RecordSequence {
     /// Identities remembered; the one that signed the longest ago gives way.
     private static let table = Table<[UInt8], UInt64>("record-sequence", rows: 64, keyBytes: 64, valueBytes: 8)
 
@@ -29,7 +29,7 @@ public final class RecordSequence {
     }
 
     /// The next number; it is on its way to the store when this returns.
-    public func next() async -> UInt64 {
+    package func next() async -> UInt64 {
         await load()
         last = max(wallClock(), last &+ 1)
         save()
@@ -37,7 +37,7 @@ public final class RecordSequence {
     }
 
     /// Waits until the last number is in the store.
-    public func flush() async { await saving?.value }
+    package func flush() async { await saving?.value }
 
     /// Where the disk takes too long the wall clock has to do: what is stored meanwhile only grows anyway.
     private func load() async {

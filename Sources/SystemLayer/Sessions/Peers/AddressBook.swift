@@ -1,4 +1,4 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 
 /// Where nodes have said that they are, in their own signed records: pure.
 ///
@@ -6,10 +6,10 @@ public import DeP2PIdentity
 /// have any number of identities, and don't make members forgotten. Of two records of a node the later one counts. Which
 /// of the addresses may be dialled is ``AddressRule``'s to say, at the time: interfaces come and go, strangers become
 /// members.
-public struct AddressBook: Sendable {
-    public static let nodeLimit = 1_024
+package struct AddressBook: Sendable {
+    package static let nodeLimit = 1_024
     /// Addresses kept of one record, those through relays among them.
-    public static let addressesPerNode = 16
+    package static let addressesPerNode = 16
 
     private struct Entry {
         let sequence: UInt64
@@ -22,14 +22,14 @@ public struct AddressBook: Sendable {
     private var entries: [NodeID: Entry] = [:]
     private var count: UInt64 = 0
 
-    public init() {}
+    package init() {}
 
     /// Takes a record whose signature has been checked.
     ///
     /// - Parameter voucher: what the word of the node is worth.
     /// - Returns: whether it told something new.
     @discardableResult
-    public mutating func learn(_ record: PeerRecord, from voucher: AddressRule.Voucher = .stranger) -> Bool {
+    package mutating func learn(_ record: PeerRecord, from voucher: AddressRule.Voucher = .stranger) -> Bool {
         count += 1
         let known = entries[record.nodeID]
         // The same record again, by a node that has proven more since.
@@ -60,7 +60,7 @@ public struct AddressBook: Sendable {
     /// - Parameters:
     ///   - rule: leaves out what may not be dialled; `nil` gives all.
     ///   - voucher: what the word of the node is worth now, where that is known.
-    public func addresses(
+    package func addresses(
         of nodeID: NodeID, by rule: AddressRule? = nil, from voucher: AddressRule.Voucher = .stranger
     ) -> [Address] {
         dialable(nodeID, rule, voucher).map { $0.with(nodeID: nodeID) }
@@ -68,7 +68,7 @@ public struct AddressBook: Sendable {
 
     /// The relays that the node is reached through: their own addresses, with their NodeIDs. The parameters are those of
     /// ``addresses(of:by:from:)``.
-    public func relays(
+    package func relays(
         of nodeID: NodeID, by rule: AddressRule? = nil, from voucher: AddressRule.Voucher = .stranger
     ) -> [Address] {
         var relays: [Address] = []

@@ -1,6 +1,6 @@
-public import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// Which addresses that others name may be dialled or probed, and which own ones they are told: pure, and the only such
 /// rule that there is.
@@ -8,9 +8,9 @@ public import DeP2PReactor
 /// A node that sends wherever it is told to is a way into its own network (RFC 9000 section 21.5, request forgery): a
 /// stranger's record of 127.0.0.1 or 192.168.1.1 would reach what trusts its neighbours. What the user gives is not
 /// subject to the rule.
-public struct AddressRule: Sendable {
+package struct AddressRule: Sendable {
     /// On whose word an address is a node's, and who is told, from the least trusted on.
-    public enum Voucher: Int, Comparable, Sendable {
+    package enum Voucher: Int, Comparable, Sendable {
         /// Anyone with a key.
         case stranger
         /// A node that has shown itself at an address of one of this machine's subnets, and not one of the Internet's.
@@ -20,22 +20,22 @@ public struct AddressRule: Sendable {
         /// A process that is proven to run on this machine.
         case sameHost
 
-        public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+        package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
     }
 
     /// This machine's interfaces, loopback among them.
     package let interfaces: [InterfaceAddress]
 
-    public init(interfaces: [InterfaceAddress]) {
+    package init(interfaces: [InterfaceAddress]) {
         self.interfaces = interfaces
     }
 
     /// Whether `ip` can be one host's at all.
-    public static func isHost(_ ip: IPAddress) -> Bool { !ip.isUnspecified && !ip.isMulticast }
+    package static func isHost(_ ip: IPAddress) -> Bool { !ip.isUnspecified && !ip.isMulticast }
 
     /// Whether who is at `observer` can see, or have, `ip`: one outside has no part in networks inside, and what it says of
     /// them leads somebody there.
-    public static func isPlausible(_ ip: IPAddress, by observer: IPAddress) -> Bool {
+    package static func isPlausible(_ ip: IPAddress, by observer: IPAddress) -> Bool {
         ip.family == observer.family && isHost(ip) && !ip.isLinkLocal && ip.isLoopback == observer.isLoopback
             && (ip.isGlobal || !observer.isGlobal)
     }
@@ -43,7 +43,7 @@ public struct AddressRule: Sendable {
     // MARK: Where to send
 
     /// Whether a datagram may go to `ip` because `voucher` said so.
-    public func admits(_ ip: IPAddress, from voucher: Voucher) -> Bool {
+    package func admits(_ ip: IPAddress, from voucher: Voucher) -> Bool {
         guard Self.isHost(ip), !ip.isV4Mapped, !ip.isLinkLocal, !interfaces.contains(where: { $0.broadcast == ip })
         else { return false }
         if ip.isLoopback { return voucher == .sameHost }
@@ -52,7 +52,7 @@ public struct AddressRule: Sendable {
 
     /// As above, for the host of an address, which is the relay's where the way leads through one. A name may stand for
     /// any address by the time that it is looked up: it takes more than a stranger's word.
-    public func admits(_ address: Address, from voucher: Voucher) -> Bool {
+    package func admits(_ address: Address, from voucher: Voucher) -> Bool {
         switch address.host {
         case .ip(let ip): admits(ip, from: voucher)
         case .dns: voucher > .stranger
@@ -63,12 +63,12 @@ public struct AddressRule: Sendable {
     // MARK: What to tell
 
     /// Whether `listener` is told that `ip` is this node's: what a network looks like inside is no stranger's business.
-    public func tells(_ ip: IPAddress, to listener: Voucher) -> Bool {
+    package func tells(_ ip: IPAddress, to listener: Voucher) -> Bool {
         ip.isLoopback ? listener == .sameHost : ip.isGlobal || listener > .stranger
     }
 
     /// As above, for the host of an address, which is the relay's where the way leads through one.
-    public func tells(_ address: Address, to listener: Voucher) -> Bool {
+    package func tells(_ address: Address, to listener: Voucher) -> Bool {
         if case .ip(let ip)? = address.host { tells(ip, to: listener) } else { true }
     }
 

@@ -1,26 +1,26 @@
 internal import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PReactor
 
 /// libp2p ping: 32 random bytes echoed, repeatedly on one stream (libp2p/specs ping).
 @NetworkActor
-public enum Ping {
-    public nonisolated static let protocolIDs = ["/dep2p/sys/ping/1.0.0", "/ipfs/ping/1.0.0"]
+package enum Ping {
+    package nonisolated static let protocolIDs = ["/dep2p/sys/ping/1.0.0", "/ipfs/ping/1.0.0"]
     /// Bytes of one ping.
-    public nonisolated static let payloadSize = 32
+    package nonisolated static let payloadSize = 32
     /// Pings echoed at once, and refilled per second: what a stream asks beyond waits.
-    public nonisolated static let burst = 64
-    public nonisolated static let ratePerSecond = 100
+    package nonisolated static let burst = 64
+    package nonisolated static let ratePerSecond = 100
     /// How long a stream may stay silent between two pings.
-    public nonisolated static let idleLimit = Duration.seconds(120)
+    package nonisolated static let idleLimit = Duration.seconds(120)
     /// Streams of one session served at once, as the specification has it.
-    public nonisolated static let streamsPerSession = 2
+    package nonisolated static let streamsPerSession = 2
     /// Pings that were given up and whose echoes may still come.
-    public nonisolated static let awaitedLimit = 1024
+    package nonisolated static let awaitedLimit = 1024
     /// Bytes of echoes that the peer may leave unacknowledged: a link of a second's delay at the full rate has half of it.
-    public nonisolated static let unacknowledgedLimit = 2 * ratePerSecond * payloadSize
+    package nonisolated static let unacknowledgedLimit = 2 * ratePerSecond * payloadSize
 
     /// Serves ping under both of its names.
-    public static func serve(on connections: Connections) {
+    package static func serve(on connections: Connections) {
         let quota = StreamQuota(limit: streamsPerSession)
         for name in protocolIDs {
             connections.registry.register(name, deadline: .unlimited(because: "silence ends it, two a session")) {
@@ -33,14 +33,14 @@ public enum Ping {
     /// Opens a stream to ping the session's peer on, under whichever name it knows.
     ///
     /// - Throws: ``SessionError``.
-    public static func open(_ session: Session) async throws -> Pinger {
+    package static func open(_ session: Session) async throws -> Pinger {
         Pinger(try await session.openStream(anyOf: protocolIDs), session: session)
     }
 }
 
 /// Pings over one stream.
 @NetworkActor
-public final class Pinger {
+package final class Pinger {
     private let stream: NegotiatedStream
     private let session: Session
     private var received: [UInt8] = []
@@ -56,7 +56,7 @@ public final class Pinger {
     ///
     /// - Returns: how long it took.
     /// - Throws: ``SessionError`` `timeout`, or `violation` when the echo differs; `CancellationError`.
-    public func ping(timeout: Duration?) async throws -> Duration {
+    package func ping(timeout: Duration?) async throws -> Duration {
         do {
             return try await session.clock.withDeadline(timeout) { [self] in try await roundTrip() }
         } catch let error as CancellationError {
@@ -67,7 +67,7 @@ public final class Pinger {
     }
 
     /// Ends the stream.
-    public func close() {
+    package func close() {
         stream.finish()
         stream.stopReading(StreamCode.done.rawValue)
     }

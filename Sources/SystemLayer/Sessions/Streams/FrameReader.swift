@@ -1,5 +1,5 @@
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PQUIC
+package import DeP2PReactor
 internal import DeP2PWire
 
 /// Reads length-delimited frames from a stream, and hands on what follows them as raw bytes.
@@ -7,30 +7,30 @@ internal import DeP2PWire
 /// Calling order: ``next()`` as often as the protocol has frames, then, where it switches to raw data,
 /// ``nextRaw()`` until `nil`. One reader a stream: it keeps what arrived beyond the frame asked for.
 @NetworkActor
-public final class FrameReader {
-    public let stream: any ByteStream
+package final class FrameReader {
+    package let stream: any ByteStream
     private var decoder: FrameDecoder
 
     /// - Parameter limit: the longest frame taken, in bytes.
-    public init(_ stream: any ByteStream, limit: Int) {
+    package init(_ stream: any ByteStream, limit: Int) {
         self.stream = stream
         decoder = FrameDecoder(limit: limit)
     }
 
     /// The longest frame taken, in bytes; protocols may change it between frames.
-    public var limit: Int {
+    package var limit: Int {
         get { decoder.limit }
         set { decoder.limit = newValue }
     }
 
     /// Bytes that have arrived beyond the frames taken.
-    public var bufferedBytes: Int { decoder.bufferedBytes }
+    package var bufferedBytes: Int { decoder.bufferedBytes }
 
     /// The next frame; `nil` when the stream ended between frames.
     ///
     /// - Throws: ``FrameError`` for an oversized or malformed length or an end inside a frame; `StreamError` as the
     ///   stream does.
-    public func next() async throws -> [UInt8]? {
+    package func next() async throws -> [UInt8]? {
         while true {
             if let frame = try decoder.next() { return frame }
             var chunk = stream.readAvailable()
@@ -46,14 +46,14 @@ public final class FrameReader {
     /// The next frame, where the protocol requires one.
     ///
     /// - Throws: as ``next()``, and `truncated` when the stream ended instead.
-    public func required() async throws -> [UInt8] {
+    package func required() async throws -> [UInt8] {
         guard let frame = try await next() else { throw FrameError(.truncated) }
         return frame
     }
 
     /// The next bytes outside any frame: first what is already here, then as the stream delivers them; `nil` at the
     /// end.
-    public func nextRaw() async throws -> Chunk? {
+    package func nextRaw() async throws -> Chunk? {
         guard decoder.isEmpty else { return Chunk(decoder.takeRemaining()) }
         return try await stream.read()
     }
@@ -62,7 +62,7 @@ public final class FrameReader {
     ///
     /// - Throws: `truncated` when the stream ended before, `oversized` when more than `count` bytes followed in what
     ///   arrived.
-    public func raw(count: Int) async throws -> [UInt8] {
+    package func raw(count: Int) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < count {
             guard let chunk = try await nextRaw() else { throw FrameError(.truncated) }
@@ -82,7 +82,7 @@ public final class FrameReader {
 
 extension ByteStream {
     /// Writes `body` as one frame.
-    public func writeFrame(_ body: [UInt8]) async throws {
+    package func writeFrame(_ body: [UInt8]) async throws {
         try await write(Chunk(Frame.encode(body)))
     }
 }

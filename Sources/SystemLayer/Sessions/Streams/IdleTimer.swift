@@ -1,16 +1,16 @@
-public import DeP2PQUIC
-public import DeP2PReactor
+package import DeP2PQUIC
+package import DeP2PReactor
 
 /// Resets a stream on which nothing has happened for a while.
 @NetworkActor
-public final class IdleTimer {
+package final class IdleTimer {
     private let stream: any ByteStream
     private let clock: any NetworkClock
     private let limit: Duration
     private var token: TimerToken?
     private var lastActivity: NetworkInstant
 
-    public init(_ stream: any ByteStream, clock: any NetworkClock, limit: Duration) {
+    package init(_ stream: any ByteStream, clock: any NetworkClock, limit: Duration) {
         self.stream = stream
         self.clock = clock
         self.limit = limit
@@ -18,9 +18,9 @@ public final class IdleTimer {
         schedule()
     }
 
-    public func restart() { lastActivity = clock.now }
+    package func restart() { lastActivity = clock.now }
 
-    public func stop() {
+    package func stop() {
         token.map(clock.cancel)
         token = nil
     }
