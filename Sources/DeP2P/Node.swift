@@ -37,9 +37,8 @@ package final class Node {
     let own: OwnAddresses
     /// What the node can do, in the order of start: ``capabilities(_:_:)``.
     private(set) var parts: [any NodePart] = []
-    let ownRelays: [Address]
+    var ownRelays: [Address] { connections.peers.book.ownRelays }
     let usesDirect: Bool
-    private(set) var knownPeers: [NodeID: [Address]] = [:]
     private var isStopped = false
     /// The id of the last transfer that was sent.
     var lastTransfer: UInt64 = 0
@@ -93,7 +92,11 @@ package final class Node {
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)
-        ownRelays = configuration.usesRelays ? configuration.relays : []
+        connections.usesDirect = configuration.usesDirect
+        if configuration.usesRelays {
+            for relay in configuration.relays { connections.peers.give(relay, as: .relay) }
+            connections.sources.append(OwnRelays(connections.peers))
+        }
         usesDirect = configuration.usesDirect
         let relays = RelayClient(connections, dialer: dialer, endpoint: endpoint)
         self.relays = relays
@@ -101,7 +104,8 @@ package final class Node {
         let stun = STUNService(endpoint, alternate: alternate)
         own = OwnAddresses(
             connections, endpoint: endpoint, stun: stun, listener: listener, relays: relays,
-            usesDirect: configuration.usesDirect, servers: ownRelays.compactMap(\.socketAddress), isSystem: open != nil)
+            usesDirect: configuration.usesDirect,
+            servers: connections.peers.book.ownRelays.compactMap(\.socketAddress), isSystem: open != nil)
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
         }
@@ -109,9 +113,10 @@ package final class Node {
         self.notices = notices
         storage = Self.storage(configuration, notices)
         dialer.udp.storage = storage
+        if configuration.storage != nil || configuration.stateDirectory != nil { connections.peers.storage = storage }
         let isEphemeral = configuration.isEphemeral || configuration.identity == nil
         let sequence = RecordSequence(of: key.nodeID, storage: isEphemeral ? MemoryStorage() : storage)
-        for address in configuration.knownPeers { learn(address) }
+        for address in configuration.knownPeers { connections.peers.give(address) }
         parts = capabilities(
             configuration,
             Materials(
@@ -132,11 +137,7 @@ package final class Node {
 
     /// Remembers where a node is: a multiaddr that ends in `/p2p/ID`.
     package func learn(_ address: Address) {
-        guard let nodeID = address.nodeID else { return }
-        var known = knownPeers[nodeID] ?? []
-        guard !known.contains(address), known.count < connections.limits.candidates else { return }
-        known.append(address)
-        knownPeers[nodeID] = known
+        connections.peers.give(address)
     }
 
     // MARK: Realm
@@ -162,14 +163,13 @@ package final class Node {
 
     // MARK: Connecting
 
-    /// The session with a node: one that is open, else a new one over the target's and the known addresses.
+    /// The session with a node: one that is open, else a new one over the target's addresses, those that are known, and what
+    /// is found meanwhile. Calls for one node share a dial; each adds its addresses.
     ///
-    /// - Parameter timeout: for the whole connect; `nil` takes the preset's.
+    /// - Parameter timeout: for this call; `nil` takes the preset's.
     /// - Throws: ``DeP2PError`` with every attempt.
     package func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
-        let known = target.nodeID.map { (knownPeers[$0] ?? []) + connections.learnedAddresses(of: $0) } ?? []
-        let target = ways(to: target, known: known)
-        do { return try await connections.connect(to: target, timeout: timeout) } catch { throw DeP2PError(error) }
+        do { return try await connections.reach(target, timeout: timeout) } catch { throw DeP2PError(error) }
     }
 
     /// As ``connect(to:timeout:)``, and both nodes have proven the realm key to each other.

@@ -201,7 +201,7 @@ import Testing
         try await eventually { await left.relays(of: right.nodeID) == [secondAddress] }
         // The way through the relay is known when the direct one is gone.
         await session.close(.normal)
-        let known = await left.connections.addressBook.addresses(of: right.nodeID).filter(\.isRelayed)
+        let known = await left.connections.peers.book.listed(of: right.nodeID).filter(\.isRelayed)
         let again = try await left.connect(to: DialTarget(addresses: known))
         #expect(await again.path.kind == .relay(second.nodeID))
         for node in [left, right, second] { await node.stop() }

@@ -26,7 +26,8 @@ extension Node {
         var parts: [any NodePart] = [EventsPart(hub, of: self), InterfacesPart(materials.interfaces)]
         if materials.isSystem, wantsPortMapping(configuration) { parts.append(PortMappingPart(of: self)) }
         parts += [
-            StoragePart(storage, sequence: materials.sequence, udp: materials.udp, clock: clock),
+            StoragePart(
+                storage, sequence: materials.sequence, udp: materials.udp, peers: connections.peers, clock: clock),
             SocketsPart(endpoint, alternate: materials.alternate, listener: materials.listener),
             SessionsPart(connections, bootstrap: configuration.knownPeers.compactMap(\.nodeID), relays: ownRelays),
             IdentifyPart(identify(configuration, materials), relays: relays),

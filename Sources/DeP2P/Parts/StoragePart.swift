@@ -12,17 +12,21 @@ final class StoragePart: NodePart {
     private let storage: any Storage
     private let sequence: RecordSequence
     private let udp: UDPMemory
+    private let peers: PeerStore
     private let clock: any NetworkClock
 
-    init(_ storage: any Storage, sequence: RecordSequence, udp: UDPMemory, clock: any NetworkClock) {
-        (self.storage, self.sequence, self.udp, self.clock) = (storage, sequence, udp, clock)
+    init(
+        _ storage: any Storage, sequence: RecordSequence, udp: UDPMemory, peers: PeerStore, clock: any NetworkClock
+    ) {
+        (self.storage, self.sequence, self.udp, self.peers, self.clock) = (storage, sequence, udp, peers, clock)
     }
 
     /// What was noted in the last moment is on disk, or cannot be; a disk that stands still holds no node up.
     func stop() async {
         let done = Waiter<Void>()
-        networkTask { [storage, sequence, udp] in
+        networkTask { [storage, sequence, udp, peers] in
             await udp.flush()
+            await peers.flush()
             await sequence.flush()
             // It throws what the work does: nothing.
             _ = try? await offload { storage.flush() }

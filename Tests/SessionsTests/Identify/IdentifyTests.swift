@@ -72,7 +72,7 @@ import Testing
         far.beginAdmission()
         far.endAdmission(admitted: true)
         for _ in 0..<200 { await Task.yield() }
-        let known = left.connections.addressBook.addresses(of: right.nodeID).compactMap(\.withoutNodeID)
+        let known = left.connections.peers.book.listed(of: right.nodeID).compactMap(\.withoutNodeID)
         #expect(known == [own, office])
         #expect(try await Identify.ask(session).listenAddresses == [own, office])
         withExtendedLifetime((service, client)) {}
@@ -112,7 +112,7 @@ import Testing
         let information = PeerInformation(
             publicKey: key.publicKey, listenAddresses: [], protocols: [long], observedAddress: nil,
             protocolVersion: long,
-            agentVersion: long, record: nil)
+            agentVersion: long, record: nil, signedRecord: [])
         let read = try PeerInformation(decoding: information.encoded(signedRecord: []), of: key.nodeID)
         for text in read.protocols + [read.protocolVersion, read.agentVersion] {
             #expect((200...PeerInformation.textLimit).contains(text.utf8.count))

@@ -4,8 +4,9 @@ internal import DeP2PSessions
 
 /// Happy eyeballs over direct addresses (RFC 8305), with TCP and paths through relays soon behind them: pure.
 ///
-/// States: `racing` (attempts run, more may be added) → `done`. Calling order: ``add(_:now:)`` candidates as they become
-/// known and ``noMoreCandidates(now:)`` after the last; ``timerFired(now:)`` at the time that a `wake` action named; one
+/// States: `racing` (attempts run, more may be added) → `done`. Calling order: ``add(_:for:now:)`` candidates as they become
+/// known and ``noMoreCandidates(now:)`` after the last, or ``moreCandidates()`` when somebody may add more after all;
+/// ``timerFired(now:)`` at the time that a `wake` action named; one
 /// ``attemptSucceeded(_:now:)`` or ``attemptFailed(_:outcome:detail:now:)`` for each `start`. Carry the returned
 /// actions out in order.
 struct DialMachine {
@@ -45,6 +46,8 @@ struct DialMachine {
             if case .direct(let address) = way { address.ip.family } else { nil }
         }
 
+        fileprivate var relayID: NodeID? { if case .relay(let ways) = way { ways.first?.nodeID } else { nil } }
+
         var stage: ConnectAttempt.Stage { if case .relay = way { .relay } else { .direct } }
 
         fileprivate var lane: Lane {
@@ -76,7 +79,7 @@ struct DialMachine {
 
     private let startedAt: NetworkInstant
     private let candidateLimit: Int
-    private let udp: UDPExpectation
+    private var udp: UDPExpectation
     private var seen: Set<Way> = []
     private var waiting: [Candidate] = []
     private var overTCP: [Candidate] = []
@@ -87,10 +90,13 @@ struct DialMachine {
     private var lastFamily: IPAddress.Family?
     private var nextStart: NetworkInstant
     private var moreExpected = true
-    private var isDone = false
+    private(set) var isDone = false
+    /// Candidates taken of each asker.
+    private var counts: [Int: Int] = [:]
     /// Every attempt that is over, in that order.
     private(set) var records: [ConnectAttempt] = []
 
+    /// - Parameter candidateLimit: for each asker.
     init(startedAt: NetworkInstant, candidateLimit: Int, udp: UDPExpectation = .works) {
         self.startedAt = startedAt
         self.candidateLimit = candidateLimit
@@ -100,17 +106,37 @@ struct DialMachine {
         nextRelay = udp == .works ? startedAt.advanced(by: Self.relayDelay) : startedAt
     }
 
-    mutating func add(_ candidates: [Candidate], now: NetworkInstant) -> [Action] {
+    /// What is expected of UDP, known late.
+    mutating func expect(_ udp: UDPExpectation) {
+        self.udp = udp
+        if udp != .works { (nextTCP, nextRelay) = (min(nextTCP, startedAt), min(nextRelay, startedAt)) }
+    }
+
+    /// - Parameter asker: whose room they take: nobody's candidates displace another's.
+    mutating func add(_ candidates: [Candidate], for asker: Int = 1, now: NetworkInstant) -> [Action] {
         guard !isDone else { return [] }
-        for candidate in candidates where seen.count < candidateLimit && seen.insert(candidate.way).inserted {
+        for candidate in candidates
+        where counts[asker, default: 0] < candidateLimit && seen.insert(candidate.way).inserted {
+            counts[asker, default: 0] += 1
             switch candidate.lane {
             case .udp: waiting.append(candidate)
             case .tcp: overTCP.append(candidate)
-            case .relay: relays.append(candidate)
+            case .relay: addRelay(candidate)
             }
         }
         return advance(now: now)
     }
+
+    /// Another way to a relay that has not been tried yet is one more for the attempt to come.
+    private mutating func addRelay(_ candidate: Candidate) {
+        guard case .relay(let ways) = candidate.way, let relay = ways.first?.nodeID,
+            let index = relays.firstIndex(where: { $0.relayID == relay }), case .relay(let known) = relays[index].way
+        else { return relays.append(candidate) }
+        relays[index] = Candidate(.relay(known + ways.filter { !known.contains($0) }), text: relays[index].text)
+    }
+
+    /// More may be added after all.
+    mutating func moreCandidates() { moreExpected = true }
 
     /// Notes something that ended outside the race, such as a name that did not resolve.
     mutating func note(

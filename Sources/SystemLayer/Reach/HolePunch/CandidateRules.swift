@@ -11,17 +11,11 @@ struct CandidateRules {
     let rule: AddressRule
     /// What the peer's word is worth.
     let voucher: AddressRule.Voucher
-    /// Whether others see both nodes at one address: behind one NAT, which may have more than one subnet. It is the
-    /// peer's own claim, and so a member's only.
+    /// Whether others see both nodes at one address.
     let sharesPublicAddress: Bool
 
     func admits(_ address: SocketAddress) -> Bool {
-        let ip = address.ip
-        guard address.port != 0, rule.interfaces.contains(where: { $0.address.ip.family == ip.family }),
-            !rule.interfaces.contains(where: { $0.address == address || $0.broadcast == ip })
-        else { return false }
-        if sharesPublicAddress, voucher >= .member, ip.isPrivate || ip.isCGNAT { return !ip.isV4Mapped }
-        return rule.admits(ip, from: voucher)
+        rule.admits(address, from: voucher, sharesPublicAddress: sharesPublicAddress)
     }
 
     /// The addresses to probe, those of predicted runs first, without repetition.

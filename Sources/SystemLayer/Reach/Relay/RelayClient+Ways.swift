@@ -18,8 +18,8 @@ extension RelayClient {
                 let self
             else { return }
             let listed = information.record?.addresses ?? information.listenAddresses
-            let ways = Self.tcpWays(listed: listed, known: relays[index].addresses)
-            for way in ways { add(way: way, to: index) }
+            let ways = Self.tcpWays(listed: listed, known: self.ways(of: index))
+            for way in ways { add(way: way, to: index, as: .derived) }
             if !ways.isEmpty { onAddressChange?() }
         }
     }
@@ -59,7 +59,7 @@ extension RelayClient {
 
     /// Relays whose reservation is held over TCP though they have an address for UDP.
     private var candidatesForUDP: [Int] {
-        machine.standing.filter { relays[$0].isOverTCP && relays[$0].addresses.contains { !$0.isOverTCP } }
+        machine.standing.filter { relays[$0].isOverTCP && ways(of: $0).contains { !$0.isOverTCP } }
     }
 
     private func timeToUDPProbe() async -> Duration? {
@@ -71,7 +71,7 @@ extension RelayClient {
     private func probeUDP() async {
         var works: Bool?
         for index in candidatesForUDP where works != false {
-            let target = DialTarget(addresses: relays[index].addresses.filter { !$0.isOverTCP })
+            let target = DialTarget(addresses: ways(of: index).filter { !$0.isOverTCP })
             do {
                 _ = try await connections.connectAnew(to: target, timeout: Self.udpProbeDeadline)
                 works = true

@@ -40,8 +40,8 @@ package final class RelayClient {
 
     @NetworkActor
     struct Relay {
-        /// The ways to it: one relay, however many addresses.
-        var addresses: [Address]
+        /// As the user names it first; the other ways to it are the peer store's: one relay, however many addresses.
+        var address: Address
         var session: Session?
         var terms: RelayTerms?
 
@@ -116,9 +116,9 @@ package final class RelayClient {
     package var standing: [Standing] { machine.standing.compactMap(standing) }
 
     private func standing(_ index: Int) -> Standing? {
-        guard let terms = relays[index].terms, let relay = relays[index].addresses.first?.nodeID else { return nil }
+        guard let terms = relays[index].terms, let relay = relays[index].address.nodeID else { return nil }
         let own = connections.localNodeID
-        let addresses = relays[index].addresses.compactMap { way in
+        let addresses = ways(of: index).compactMap { way in
             // What is no address through a relay is no way.
             try? Address(components: way.components + [.p2pCircuit, .p2p(own)])
         }
@@ -128,26 +128,37 @@ package final class RelayClient {
     /// Keeps a reservation with `relay`, or has it ready to take the place of another. Addresses that name the same
     /// relay are ways to one.
     package func use(_ relay: Address) {
-        if let index = relays.firstIndex(where: { $0.addresses.first?.nodeID == relay.nodeID && relay.nodeID != nil }) {
-            add(way: relay, to: index)
+        if let index = relays.firstIndex(where: { $0.address.nodeID == relay.nodeID && relay.nodeID != nil }) {
+            add(way: relay, to: index, as: .relay)
             return
         }
         guard relays.count < ReservationMachine.relayLimit else { return }
-        relays.append(Relay(addresses: [relay]))
+        connections.peers.give(relay, as: .relay)
+        relays.append(Relay(address: relay))
         carryOut(machine.add(now: clock.now))
     }
 
-    func add(way: Address, to index: Int) {
-        guard !relays[index].addresses.contains(way), relays[index].addresses.count < Self.waysPerRelay else { return }
-        relays[index].addresses.append(way)
+    func add(way: Address, to index: Int, as origin: AddressOrigin) {
+        if ways(of: index).count < Self.waysPerRelay { connections.peers.give(way, as: origin) }
+    }
+
+    /// The ways to a relay, those that the user names first.
+    func ways(of index: Int) -> [Address] {
+        let address = relays[index].address
+        let known = address.nodeID.map(ways(toRelay:)) ?? []
+        return known.isEmpty ? [address] : known
+    }
+
+    private func ways(toRelay relay: NodeID) -> [Address] {
+        connections.peers.book.given(of: relay) { $0 == .relay }
+            + connections.peers.book.given(of: relay) { $0 == .derived }
     }
 
     /// Every way to the relay at `addresses` that is known.
     func ways(to addresses: [Address]) -> [Address] {
         guard let relay = addresses.first?.nodeID else { return addresses }
-        let own = relays.first { $0.addresses.first?.nodeID == relay }?.addresses ?? []
-        let ways = addresses + own.filter { !addresses.contains($0) }
-        return ways + Self.tcpWays(listed: connections.listedAddresses(of: relay), known: ways)
+        let ways = addresses + ways(toRelay: relay).filter { !addresses.contains($0) }
+        return ways + Self.tcpWays(listed: connections.peers.book.listed(of: relay), known: ways)
     }
 
     /// Whether a relay is reached by `session`.
@@ -237,13 +248,13 @@ package final class RelayClient {
             do {
                 let (session, time, terms) = try await clock.withDeadline(Self.reserveDeadline) {
                     guard let self else { throw CancellationError() }
-                    return try await self.ask(self.relays[index].addresses)
+                    return try await self.ask(self.ways(of: index))
                 }
                 self?.granted(index, session, time, terms)
             } catch {
                 guard let self, !Task.isCancelled else { return }
                 tasks[index] = nil
-                onEvent?(.refused(relays[index].addresses[0], "\(error)"))
+                onEvent?(.refused(relays[index].address, "\(error)"))
                 carryOut(machine.failed(index, now: clock.now))
             }
         }
@@ -268,7 +279,10 @@ package final class RelayClient {
             session.onEnd { [weak self] session, _ in self?.sessionEnded(session, index) }
             learnWays(from: session, index)
         }
-        relays[index].addresses = relays[index].addresses.map { $0.with(nodeID: session.remoteNodeID) }
+        if relays[index].address.nodeID == nil {
+            relays[index].address = relays[index].address.with(nodeID: session.remoteNodeID)
+            connections.peers.give(relays[index].address, as: .relay)
+        }
         let isNew = !machine.isHeld(index)
         relays[index].terms = terms
         carryOut(machine.granted(index, time: time, now: clock.now))
@@ -284,7 +298,7 @@ package final class RelayClient {
         relays[index].session = nil
         let wasHeld = machine.isHeld(index)
         carryOut(machine.lost(index, now: clock.now))
-        if wasHeld { onEvent?(.lost(relays[index].addresses[0])) }
+        if wasHeld { onEvent?(.lost(relays[index].address)) }
     }
 
     /// Looks at what has come from the relays: with the keep-alive's answers, something has to.

@@ -11,19 +11,21 @@ package final class Connections {
     package let registry = ProtocolRegistry()
     package let clock: any NetworkClock
     package let limits: ConnectionLimits
-    /// Where nodes have said that they are.
-    private(set) var addressBook = AddressBook()
+    /// What is known of other nodes.
+    package let peers: PeerStore
+    /// What else is asked where a node is, besides what is known at once.
+    package var sources: [any AddressSource] = []
+    /// Whether nodes that are looked for are dialled at their own addresses, or through relays only.
+    package var usesDirect = true
     /// Which of these addresses may be dialled; without interfaces none but global ones.
     package var addressRule: @NetworkActor () -> AddressRule = { AddressRule(interfaces: []) }
     private let transport: any Transport
-    private let dialer: any Dialling
     private var table: SessionTable
     private var manager: ConnectionManager
     private var timer: (token: TimerToken, due: NetworkInstant)?
     private var open: [UInt64: Session] = [:]
     private var nextID: UInt64 = 0
-    private let dials = SharedTasks<NodeID, Session>()
-    private var dialCount = 0
+    private let dials: Dials
     private var observers: [@NetworkActor (Session) -> Void] = []
     private var admissionObservers: [@NetworkActor (Session) -> Void] = []
     private var isStopped = false
@@ -31,13 +33,15 @@ package final class Connections {
     /// - Parameters:
     ///   - transport: what takes connections.
     ///   - dialer: what makes them.
+    ///   - peers: what is known of other nodes; by default nothing at first.
     package init(
         localNodeID: NodeID, transport: any Transport, dialer: any Dialling, clock: any NetworkClock,
-        limits: ConnectionLimits
+        limits: ConnectionLimits, peers: PeerStore? = nil
     ) {
         self.localNodeID = localNodeID
         self.transport = transport
-        self.dialer = dialer
+        self.peers = peers ?? PeerStore(clock: clock)
+        dials = Dials(dialer, clock: clock, limit: limits.dials)
         self.clock = clock
         self.limits = limits
         table = SessionTable(localNodeID: localNodeID, limits: limits)
@@ -58,23 +62,10 @@ package final class Connections {
     /// The session of that number, while it is open.
     package func session(id: UInt64) -> Session? { open[id] }
 
-    /// Where a node is, as its signed record says: what may be dialled of it, best first, with its NodeID.
-    package func learnedAddresses(of nodeID: NodeID) -> [Address] {
-        let rule = addressRule()
-        return addressBook.addresses(of: nodeID, by: rule, from: voucher(of: nodeID, rule)).filter { address in
-            // Of a node on this machine the loopback addresses change with each start: only its relays' are worth trying.
-            guard !address.isRelayed, case .ip(let ip)? = address.host else { return true }
-            return !ip.isLoopback
-        }
-    }
-
-    /// All that a node's record names: for what else is in it than hosts to dial.
-    package func listedAddresses(of nodeID: NodeID) -> [Address] { addressBook.addresses(of: nodeID) }
-
-    /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
+    /// The relays that a node is reached through, as the user and its signed record say: their addresses, with their NodeIDs.
     package func relays(of nodeID: NodeID) -> [Address] {
         let rule = addressRule()
-        return addressBook.relays(of: nodeID, by: rule, from: voucher(of: nodeID, rule))
+        return peers.relays(of: nodeID, by: rule, from: voucher(of: nodeID, rule))
     }
 
     private func voucher(of nodeID: NodeID, _ rule: AddressRule) -> AddressRule.Voucher {
@@ -89,40 +80,83 @@ package final class Connections {
         admissionObservers.append(observer)
     }
 
-    /// The session with the target: one that is open, else a new one. Connects to one node share their dial.
+    /// The session with the target: one that is open, else a new one, at the target's addresses and no others.
     ///
+    /// Connects to one node share their dial: each adds its addresses, and waits as long as it wants to.
+    /// - Parameter timeout: for this call.
     /// - Throws: ``ConnectError``.
     package func connect(to target: DialTarget, timeout: Duration? = nil) async throws -> Session {
+        try await connect(to: target, timeout: timeout, isSearched: false)
+    }
+
+    /// As ``connect(to:timeout:)``, at what is known of the node too, and at what sources find meanwhile.
+    package func reach(_ target: DialTarget, timeout: Duration? = nil) async throws -> Session {
+        try await connect(to: target, timeout: timeout, isSearched: true)
+    }
+
+    private func connect(to target: DialTarget, timeout: Duration?, isSearched: Bool) async throws -> Session {
         if target.nodeID == localNodeID {
             throw ConnectError(
                 .dialledSelf, nodeID: localNodeID, reason: "\(localNodeID) is this node itself",
                 hint: "give another node's NodeID, or run the other side under its own identity")
         }
-        guard let nodeID = target.nodeID else { return try await dial(target, timeout: timeout) }
-        if let session = session(with: nodeID), !session.isRetired { return session }
-        let shared = dials.task(for: nodeID) { [self] in try await dial(target, timeout: timeout) }
-        return try await shared.value()
+        if let session = target.nodeID.flatMap(session(with:)), !session.isRetired { return session }
+        let addresses = target.addresses.filter { !isSearched || usesDirect || $0.isRelayed }
+        let dial = try dial(target.nodeID, addresses)
+        if isSearched, let nodeID = target.nodeID { search(nodeID, for: dial) }
+        dial.complete()
+        guard isSearched, let nodeID = target.nodeID else {
+            return try await dial.session(within: timeout ?? limits.connectDeadline)
+        }
+        do {
+            let session = try await dial.session(within: timeout ?? limits.connectDeadline)
+            peers.learn(from: session.attempts, of: nodeID)
+            return session
+        } catch let error as ConnectError {
+            peers.learn(from: error.attempts, of: nodeID)
+            throw error
+        }
     }
+
+    /// Dials under way.
+    var dialCount: Int { dials.count }
 
     /// A session of its own with the target, whatever is open: for another way than the present one.
     ///
     /// - Throws: ``ConnectError``.
     package func connectAnew(to target: DialTarget, timeout: Duration?) async throws -> Session {
-        try await dial(target, timeout: timeout)
+        let dial = try dial(target.nodeID, target.addresses, isShared: false)
+        dial.complete()
+        return try await dial.session(within: timeout ?? limits.connectDeadline)
     }
 
-    private func dial(_ target: DialTarget, timeout: Duration?) async throws -> Session {
-        guard dialCount < limits.dials else {
-            throw limitError(
-                LimitExceeded(name: "connects at once", value: dialCount, limit: limits.dials), target.nodeID)
-        }
-        dialCount += 1
-        defer { dialCount -= 1 }
-        let (connection, attempts) = try await dialer.dial(target, deadline: timeout ?? limits.connectDeadline)
+    private func dial(_ nodeID: NodeID?, _ addresses: [Address], isShared: Bool = true) throws -> SharedDial {
         do throws(LimitExceeded) {
-            return try adopt(connection, attempts: attempts)
+            return try dials.dial(nodeID, addresses, isShared: isShared) { [self] connection, attempts in
+                do throws(LimitExceeded) {
+                    return try adopt(connection, attempts: attempts)
+                } catch {
+                    throw limitError(error, nodeID)
+                }
+            }
         } catch {
-            throw limitError(error, target.nodeID)
+            throw limitError(error, nodeID)
+        }
+    }
+
+    /// Has the dial try what is known of the node, and what sources find; interfaces and members may be others by the time
+    /// that something is found.
+    private func search(_ nodeID: NodeID, for dial: SharedDial) {
+        let rule = addressRule()
+        let known = peers.addresses(of: nodeID, by: rule, from: voucher(of: nodeID, rule))
+        dial.search([peers] + sources, for: nodeID, known: known.filter { usesDirect || $0.isRelayed }) {
+            [weak self] found in
+            guard let self else { return [] }
+            let rule = addressRule()
+            let voucher = max(found.voucher, voucher(of: nodeID, rule))
+            return found.addresses.filter { known in
+                (usesDirect || known.address.isRelayed) && rule.admits(known, from: voucher)
+            }.map { $0.address.with(nodeID: nodeID) }
         }
     }
 
@@ -142,9 +176,11 @@ package final class Connections {
             id: nextID, localNodeID: localNodeID, connection: connection, registry: registry, limits: limits,
             clock: clock)
         session.attempts = attempts
-        session.onRecord = { [weak self, weak session] record in
+        session.onIdentified = { [weak self, weak session] information in
             guard let self, let session else { return }
-            addressBook.learn(record, from: addressRule().voucher(of: session))
+            peers.learn(
+                information, of: session.remoteNodeID, from: addressRule().voucher(of: session),
+                subject: session.subject)
         }
         let (retired, closing): ([UInt64], [ConnectionManager.Closing])
         do throws(LimitExceeded) {
@@ -159,6 +195,7 @@ package final class Connections {
         if manager.isProtected(session.remoteNodeID) { session.promote() }
         for observer in observers { observer(session) }
         session.start()
+        peers.saw(session.remoteNodeID)
         for id in retired { open[id].map(retire) }
         close(closing)
         return session
@@ -188,6 +225,7 @@ package final class Connections {
         table.close(session.id)
         manager.close(session.id)
         open[session.id] = nil
+        peers.saw(session.remoteNodeID)
     }
 
     // MARK: Worth

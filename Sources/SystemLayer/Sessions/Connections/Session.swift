@@ -250,12 +250,10 @@ package final class Session: Identifiable {
 
     // MARK: Addresses
 
-    /// Called with each signed record of the peer.
-    var onRecord: (@NetworkActor (PeerRecord) -> Void)?
+    /// Called with what the peer says of itself.
+    var onIdentified: (@NetworkActor (PeerInformation) -> Void)?
 
-    func learned(_ record: PeerRecord) {
-        if record.nodeID == remoteNodeID { onRecord?(record) }
-    }
+    func learned(_ information: PeerInformation) { onIdentified?(information) }
 
     // MARK: The end
 

@@ -22,7 +22,7 @@ extension Identify {
                 merged += frame
             }
             let information = try PeerInformation(decoding: merged, of: session.remoteNodeID)
-            if let record = information.record { session.learned(record) }
+            session.learned(information)
         }
         connections.onAdmission { [weak self] session in self?.admitted(session) }
         connections.onSession { session in
@@ -33,7 +33,7 @@ extension Identify {
                 guard let session, session.isOpen,
                     let information = await traced(awaiting: "who a peer is", { try await Self.ask(session) })
                 else { return }
-                if let record = information.record { session.learned(record) }
+                session.learned(information)
             }
         }
     }

@@ -21,6 +21,8 @@ package struct PeerInformation: Hashable, Sendable {
     package let agentVersion: String
     /// The peer's own signed record, when it sent a valid one.
     package let record: PeerRecord?
+    /// The same as it came: its envelope.
+    package let signedRecord: [UInt8]
 }
 
 extension PeerInformation {
@@ -55,6 +57,7 @@ extension PeerInformation {
         protocolVersion = message.protocolVersion.clipped(toBytes: Self.textLimit)
         agentVersion = message.agentVersion.clipped(toBytes: Self.textLimit)
         record = try Self.record(in: message, of: nodeID)
+        signedRecord = record == nil ? [] : [UInt8](message.signedPeerRecord)
     }
 
     private static func record(in message: Dep2p_Identify_Identify, of nodeID: NodeID) throws -> PeerRecord? {

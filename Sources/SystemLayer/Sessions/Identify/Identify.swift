@@ -58,7 +58,7 @@ package final class Identify {
             publicKey: key.publicKey, listenAddresses: own.compactMap(\.withoutNodeID),
             protocols: connections?.registry.names(for: session.isAdmitted ? .members : .open) ?? [],
             observedAddress: Self.observed(session.path),
-            protocolVersion: Self.protocolVersion, agentVersion: agent, record: nil)
+            protocolVersion: Self.protocolVersion, agentVersion: agent, record: nil, signedRecord: [])
         return try information.encoded(signedRecord: try record.sealed(by: key))
     }
 

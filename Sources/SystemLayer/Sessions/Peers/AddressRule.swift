@@ -60,6 +60,34 @@ package struct AddressRule: Sendable {
         }
     }
 
+    /// Whether a datagram may go to that port because `voucher` said so: never to this node itself, and only where there
+    /// is an interface of its family.
+    ///
+    /// - Parameter sharesPublicAddress: whether others see both nodes at one address, and so behind one NAT, which may
+    ///   have more than one subnet. It is the peer's own claim, and so a member's only.
+    package func admits(
+        _ address: SocketAddress, from voucher: Voucher, sharesPublicAddress: Bool = false
+    ) -> Bool {
+        let ip = address.ip
+        guard address.port != 0, interfaces.contains(where: { $0.address.ip.family == ip.family }),
+            !interfaces.contains(where: { $0.address == address || $0.broadcast == ip })
+        else { return false }
+        if sharesPublicAddress, voucher >= .member, ip.isPrivate || ip.isCGNAT { return !ip.isV4Mapped }
+        return admits(ip, from: voucher)
+    }
+
+    /// Whether what is known of a node may be dialled. What the user says, and where the node has been reached before,
+    /// takes nobody's word. Of a node on this machine the loopback addresses change with each start: of those in a record
+    /// only its relays' are worth trying.
+    package func admits(_ known: KnownAddress, from voucher: Voucher) -> Bool {
+        switch known.origin {
+        case .user, .relay, .derived, .proven: return true
+        case .record:
+            if !known.address.isRelayed, case .ip(let ip)? = known.address.host, ip.isLoopback { return false }
+            return admits(known.address, from: voucher)
+        }
+    }
+
     // MARK: What to tell
 
     /// Whether `listener` is told that `ip` is this node's: what a network looks like inside is no stranger's business.

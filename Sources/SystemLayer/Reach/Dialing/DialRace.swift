@@ -1,0 +1,212 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
+internal import DeP2PReactor
+internal import DeP2PSessions
+
+/// One run of the pipeline: carries out what ``DialMachine`` decides.
+@NetworkActor
+final class DialRace: Dial {
+    private let nodeID: NodeID?
+    private let dialer: Dialer
+    private var machine: DialMachine
+    private let result = Waiter<any SecureConnection>()
+    private var tasks: [Int: Task<Void, Never>] = [:]
+    private var connections: [Int: any SecureConnection] = [:]
+    /// Names being resolved, and addresses that wait for what is known of UDP.
+    private var preparations: [Task<Void, Never>] = []
+    private var preparationsUnderWay = 0
+    private var isExpectationKnown = false
+    private var moreExpected = true
+    private var wake: TimerToken?
+
+    init(_ nodeID: NodeID?, of dialer: Dialer) {
+        self.nodeID = nodeID
+        self.dialer = dialer
+        machine = DialMachine(startedAt: dialer.clock.now, candidateLimit: dialer.limits.candidates)
+    }
+
+    private var clock: any NetworkClock { dialer.clock }
+
+    // MARK: Dial
+
+    func value() async throws -> (connection: any SecureConnection, attempts: [ConnectAttempt]) {
+        defer {
+            wake.map(clock.cancel)
+            preparations.forEach { $0.cancel() }
+        }
+        do {
+            return (try await result.value(), machine.records)
+        } catch is CancellationError {
+            let failure = TransportFailure(.superseded, detail: "the connect was cancelled")
+            for id in machine.abandon(failure, now: clock.now) { tasks[id]?.cancel() }
+            throw ConnectError(
+                .cancelled, nodeID: nodeID, reason: "the connect was cancelled", hint: "", attempts: machine.records)
+        }
+    }
+
+    func error(givenUp failure: TransportFailure) -> ConnectError {
+        var copy = machine
+        _ = copy.abandon(failure, now: clock.now)
+        return ConnectError.summary(of: copy.records, nodeID: nodeID)
+    }
+
+    func add(_ addresses: [Address], for asker: Int) -> Bool {
+        guard !machine.isDone else { return false }
+        let addresses = Array(addresses.prefix(dialer.limits.candidates))
+        guard !isExpectationKnown, addresses.contains(where: \.isOverTCP) else {
+            take(addresses, for: asker)
+            return true
+        }
+        // Only what can go over TCP asks what is known of UDP: it takes a look at the machine's routes.
+        prepare { [self] in
+            let expectation = await dialer.udp.expectation()
+            if !isExpectationKnown { machine.expect(expectation) }
+            isExpectationKnown = true
+            take(addresses, for: asker)
+        }
+        return true
+    }
+
+    func noMoreCandidates() {
+        moreExpected = false
+        lookWhetherAllCame()
+    }
+
+    func moreCandidates() {
+        moreExpected = true
+        machine.moreCandidates()
+    }
+
+    // MARK: Addresses
+
+    /// The dial waits for what `body` adds.
+    private func prepare(_ body: @escaping @NetworkActor @Sendable () async -> Void) {
+        preparationsUnderWay += 1
+        machine.moreCandidates()
+        preparations.append(
+            networkTask { [self] in
+                await body()
+                preparationsUnderWay -= 1
+                lookWhetherAllCame()
+            })
+    }
+
+    private func lookWhetherAllCame() {
+        guard !moreExpected, preparationsUnderWay == 0 else { return }
+        carryOut(machine.noMoreCandidates(now: clock.now))
+    }
+
+    private func take(_ addresses: [Address], for asker: Int) {
+        var relays = RelayWays()
+        var candidates: [DialMachine.Candidate] = []
+        for address in addresses {
+            do throws(TransportFailure) {
+                switch try DialPlan(address, to: nodeID, usesRelays: dialer.relayDial != nil) {
+                case .dial(let candidate): candidates.append(candidate)
+                case .through(let relay): relays.add(relay)
+                case .resolve(let name): prepare { [self] in await resolve(name, for: asker) }
+                }
+            } catch {
+                machine.note(address.isRelayed ? .relay : .direct, "\(address)", error, now: clock.now)
+            }
+        }
+        candidates += relays.map { ways in
+            DialMachine.Candidate(.relay(ways), text: ways.first.map { "\($0)\(circuitSuffix)" } ?? "")
+        }
+        carryOut(machine.add(candidates, for: asker, now: clock.now))
+    }
+
+    private var circuitSuffix: String { "/p2p-circuit" + (nodeID.map { "/p2p/\($0)" } ?? "") }
+
+    private func resolve(_ name: DialPlan.Name, for asker: Int) async {
+        do {
+            let addresses = try await dialer.resolver.addresses(of: name.text, family: name.family)
+            let candidates = addresses.map { ip in
+                let address = SocketAddress(ip, port: name.port)
+                return name.isTCP
+                    ? DialMachine.Candidate(.tcp(address), text: "\(name.text) (tcp \(address))")
+                    : DialMachine.Candidate(address: address, text: "\(name.text) (\(address))")
+            }
+            carryOut(machine.add(candidates, for: asker, now: clock.now))
+        } catch {
+            let failure = error as? TransportFailure ?? TransportFailure(.superseded, detail: "\(error)")
+            machine.note(.resolve, name.text, failure, now: clock.now)
+        }
+    }
+
+    // MARK: Carrying out
+
+    private func carryOut(_ actions: [DialMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .start(let id, let candidate): attempt(id, candidate)
+            case .wake(let instant):
+                wake.map(clock.cancel)
+                wake = clock.schedule(at: instant) { [self] in carryOut(machine.timerFired(now: clock.now)) }
+            case .observedUDP(let works): dialer.udp.note(works: works)
+            case .connected(let id, let losers):
+                for loser in losers { tasks[loser]?.cancel() }
+                if let connection = connections.removeValue(forKey: id) { result.resume(returning: connection) }
+            case .exhausted:
+                result.resume(throwing: ConnectError.summary(of: machine.records, nodeID: nodeID))
+            }
+        }
+    }
+
+    private func attempt(_ id: Int, _ candidate: DialMachine.Candidate) {
+        tasks[id] = networkTask { [self] in
+            let begun = clock.now
+            do {
+                let made = try await clock.withDeadline(dialer.limits.attemptDeadline) { [self] in
+                    try await connect(candidate.way)
+                }
+                guard !Task.isCancelled, !result.isResolved else {
+                    return made.connection.close(
+                        code: CloseCode.duplicate.rawValue, reason: "another address answered first")
+                }
+                connections[id] = made.connection
+                noteRelayAttempts(made.attempts, begun: begun)
+                let address = made.relay.map { "\($0)\(circuitSuffix)" }
+                carryOut(machine.attemptSucceeded(id, address: address, now: clock.now))
+            } catch {
+                if let error = error as? ConnectError { noteRelayAttempts(error.attempts, begun: begun) }
+                carryOut(machine.attemptFailed(id, Self.failure(of: error), now: clock.now))
+            }
+            tasks[id] = nil
+        }
+    }
+
+    /// The connect to the relay is a part of this one: its attempts show, where there was more than one.
+    private func noteRelayAttempts(_ attempts: [ConnectAttempt], begun: NetworkInstant) {
+        guard attempts.count > 1 else { return }
+        for attempt in attempts { machine.note(attempt, begun: begun) }
+    }
+
+    private func connect(_ way: DialMachine.Way) async throws -> RelayedConnection {
+        switch way {
+        case .direct(let address):
+            let connection = try await dialer.transport.connect(to: address, expecting: nodeID)
+            return RelayedConnection(connection: connection, relay: nil, attempts: [])
+        case .tcp(let address):
+            let connection = try await dialer.transport.connect(tcp: address, expecting: nodeID)
+            return RelayedConnection(connection: connection, relay: nil, attempts: [])
+        case .relay(let relay):
+            guard let relayDial = dialer.relayDial, let nodeID else {
+                throw TransportFailure(.unsupported, detail: "relays are left out")
+            }
+            return try await relayDial(relay, nodeID)
+        }
+    }
+
+    private static func failure(of error: any Error) -> TransportFailure {
+        switch error {
+        case let error as TransportFailure: error
+        case let error as QUICError: TransportFailure(error)
+        case let error as ConnectError:
+            TransportFailure(error.attempts.last?.outcome ?? .unreachable, detail: "the relay: \(error.reason)")
+        case let error as DeadlineExceeded: TransportFailure(.timeout, detail: "no answer within \(error.duration)")
+        case is CancellationError: TransportFailure(.superseded, detail: "cancelled")
+        default: TransportFailure(.handshakeFailed, detail: "\(error)")
+        }
+    }
+}

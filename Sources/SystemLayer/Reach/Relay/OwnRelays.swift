@@ -1,0 +1,22 @@
+package import DeP2PIdentity
+package import DeP2PReactor
+package import DeP2PSessions
+
+/// Any node may be reached through the relays that this node's user names.
+@NetworkActor
+package final class OwnRelays: AddressSource {
+    private let peers: PeerStore
+
+    package init(_ peers: PeerStore) { self.peers = peers }
+
+    package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
+        let (stream, found) = FoundAddresses.makeStream()
+        let circuits = peers.book.ownRelays.filter { $0.nodeID != nodeID }.compactMap { relay in
+            // What is no address through a relay is no way.
+            try? Address(components: relay.components + [.p2pCircuit])
+        }
+        found.yield(FoundAddresses(circuits.map { KnownAddress($0, origin: .derived, learnedAt: 0) }))
+        found.finish()
+        return stream
+    }
+}

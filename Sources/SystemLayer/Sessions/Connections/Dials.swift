@@ -1,0 +1,49 @@
+internal import DeP2PIdentity
+internal import DeP2PReactor
+
+/// The dials under way: one for each node, that who asks for the node meanwhile joins.
+@NetworkActor
+final class Dials {
+    private let dialer: any Dialling
+    private let clock: any NetworkClock
+    private let limit: Int
+    private var shared: [NodeID: SharedDial] = [:]
+    private var all: [ObjectIdentifier: SharedDial] = [:]
+
+    /// - Parameter limit: dials at once.
+    init(_ dialer: any Dialling, clock: any NetworkClock, limit: Int) {
+        (self.dialer, self.clock, self.limit) = (dialer, clock, limit)
+    }
+
+    var count: Int { all.count }
+
+    /// The dial to the node that is under way, or else a new one; with these addresses.
+    ///
+    /// - Parameters:
+    ///   - isShared: whether it may be one that is under way, and others may join it.
+    ///   - adopt: makes a session of the connection.
+    func dial(
+        _ nodeID: NodeID?, _ addresses: [Address], isShared: Bool,
+        adopt: @escaping @NetworkActor (any SecureConnection, [ConnectAttempt]) throws -> Session
+    ) throws(LimitExceeded) -> SharedDial {
+        if isShared, let dial = nodeID.flatMap({ shared[$0] }), dial.join(addresses) { return dial }
+        guard all.count < limit else { throw LimitExceeded(name: "connects at once", value: all.count, limit: limit) }
+        let dial = SharedDial(dialer.dial(nodeID), clock: clock, adopt: adopt) { [weak self] dial in
+            self?.ended(dial, nodeID)
+        }
+        all[ObjectIdentifier(dial)] = dial
+        if isShared, let nodeID { shared[nodeID] = dial }
+        _ = dial.join(addresses)
+        return dial
+    }
+
+    private func ended(_ dial: SharedDial, _ nodeID: NodeID?) {
+        all[ObjectIdentifier(dial)] = nil
+        // Its place may be another's by now.
+        if let nodeID, shared[nodeID] === dial { shared[nodeID] = nil }
+    }
+
+    func cancelAll() {
+        for dial in all.values { dial.cancel() }
+    }
+}

@@ -1,0 +1,126 @@
+internal import DeP2PIdentity
+internal import DeP2PReactor
+
+/// One dial under way, and everybody who waits for it: who asks for the node meanwhile adds addresses, and waits as long
+/// as they want to. It ends when the last of them has given up.
+///
+/// Calling order: ``join(_:)``, perhaps ``search(_:for:known:admits:)``, and ``complete()`` for each who asks, then
+/// ``session(within:)``.
+@NetworkActor
+final class SharedDial {
+    /// Askers who have room of their own for addresses; further ones share the last's.
+    static let askerLimit = 4
+
+    private let dial: any Dial
+    private let clock: any NetworkClock
+    private var work: Task<Void, Never>?
+    private var result: Result<Session, any Error>?
+    private var waiters: [Waiter<Session>] = []
+    private var askers = 0
+    private var isSearching = false
+    private var searches: [Task<Void, Never>] = []
+    private var searchesUnderWay = 0
+    /// Whether it has been told to end; nobody can join it then.
+    private(set) var isOver = false
+    private let onEnd: @NetworkActor (SharedDial) -> Void
+
+    /// - Parameters:
+    ///   - adopt: makes a session of the connection, or refuses to.
+    ///   - onEnd: called once, when it can be joined no more.
+    init(
+        _ dial: any Dial, clock: any NetworkClock,
+        adopt: @escaping @NetworkActor (any SecureConnection, [ConnectAttempt]) throws -> Session,
+        onEnd: @escaping @NetworkActor (SharedDial) -> Void
+    ) {
+        self.dial = dial
+        self.clock = clock
+        self.onEnd = onEnd
+        work = networkTask { [self] in
+            do {
+                let (connection, attempts) = try await dial.value()
+                finish(.success(try adopt(connection, attempts)))
+            } catch {
+                finish(.failure(error))
+            }
+        }
+    }
+
+    /// Adds what somebody who asks for the node knows of it.
+    ///
+    /// - Returns: false when it is too late for that.
+    func join(_ addresses: [Address]) -> Bool {
+        askers += 1
+        return !isOver && dial.add(addresses, for: min(askers, Self.askerLimit))
+    }
+
+    /// Nobody adds more, but for searches under way.
+    func complete() {
+        if searchesUnderWay == 0 { dial.noMoreCandidates() }
+    }
+
+    /// Adds what is known, and what sources find as long as the dial runs; once, whoever asks for it.
+    ///
+    /// - Parameter admits: which of what is found may be dialled.
+    func search(
+        _ sources: [any AddressSource], for nodeID: NodeID, known: [Address],
+        admits: @escaping @NetworkActor (FoundAddresses) -> [Address]
+    ) {
+        guard !isSearching, !isOver else { return }
+        isSearching = true
+        searchesUnderWay = sources.count
+        if !sources.isEmpty { dial.moreCandidates() }
+        dial.add(known, for: 0)
+        for (index, source) in sources.enumerated() {
+            searches.append(
+                networkTask { [weak self] in
+                    for await found in source.addresses(of: nodeID) { self?.dial.add(admits(found), for: -1 - index) }
+                    self?.searchEnded()
+                })
+        }
+    }
+
+    private func searchEnded() {
+        searchesUnderWay -= 1
+        complete()
+    }
+
+    /// The session that comes of it.
+    ///
+    /// - Parameter patience: how long this caller waits.
+    /// - Throws: ``ConnectError``; `CancellationError` at once when the waiting task is cancelled.
+    func session(within patience: Duration) async throws -> Session {
+        if let result { return try result.get() }
+        let waiter = Waiter<Session>()
+        waiters.append(waiter)
+        let token = clock.schedule(after: patience) { [self] in
+            let silence = TransportFailure(.timeout, detail: "no answer within \(patience)")
+            waiter.resume(throwing: dial.error(givenUp: silence))
+        }
+        defer {
+            clock.cancel(token)
+            waiters.removeAll { $0 === waiter }
+            if waiters.isEmpty { cancel() }
+        }
+        return try await waiter.value()
+    }
+
+    func cancel() {
+        work?.cancel()
+        end()
+    }
+
+    private func finish(_ result: Result<Session, any Error>) {
+        self.result = result
+        end()
+        for waiter in waiters { waiter.resume(with: result) }
+        work = nil
+    }
+
+    private func end() {
+        guard !isOver else { return }
+        isOver = true
+        for search in searches { search.cancel() }
+        searches = []
+        onEnd(self)
+    }
+}

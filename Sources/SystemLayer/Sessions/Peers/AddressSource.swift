@@ -1,0 +1,31 @@
+package import DeP2PIdentity
+package import DeP2PReactor
+
+/// Something that can find out where a node is: what was remembered, relays, and later names, DNS, the DHT.
+@NetworkActor
+package protocol AddressSource: AnyObject, Sendable {
+    /// What it finds, as it finds it. The stream ends when nothing more is to come; a source stops looking when nobody
+    /// reads it any more (`onTermination`).
+    ///
+    /// A dial takes what comes as long as it runs, and gives up on its other addresses only when all streams have ended:
+    /// a source needs a deadline of its own.
+    func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses>
+}
+
+/// Addresses of a node, and on whose word they are. Which of them are dialled is ``AddressRule``'s to say.
+package struct FoundAddresses: Hashable, Sendable {
+    /// Findings that wait to be read; later ones are lost.
+    package static let waitingLimit = 16
+
+    package let addresses: [KnownAddress]
+    package let voucher: AddressRule.Voucher
+
+    package init(_ addresses: [KnownAddress], from voucher: AddressRule.Voucher = .stranger) {
+        self.addresses = addresses
+        self.voucher = voucher
+    }
+
+    package static func makeStream() -> (AsyncStream<Self>, AsyncStream<Self>.Continuation) {
+        AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(waitingLimit))
+    }
+}

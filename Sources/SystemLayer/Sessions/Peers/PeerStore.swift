@@ -1,0 +1,171 @@
+package import DeP2PIdentity
+package import DeP2PReactor
+package import DeP2PStorage
+
+/// The one home of what a node knows of others: carries out what ``PeerBook`` decides, and keeps what lasts.
+///
+/// A dial asks what is in memory first (``addresses(of:by:from:)``), and what an earlier run knew comes late, as an
+/// ``AddressSource``. Rows go to the store in batches, merged with what other processes have put there; nothing here waits
+/// for a disk but ``recall(_:)``, which has its patience, and ``flush()``.
+@NetworkActor
+package final class PeerStore {
+    /// What lasts of each node: ``KnownPeer/isLasting``. The node that was seen longest ago gives way.
+    package nonisolated static let table = Table<[UInt8], KnownPeer>(
+        "peers", rows: PeerBook.nodeLimit, keyBytes: 64, valueBytes: KnownPeer.storedBytes)
+    /// How long nobody hears of a node until it is forgotten, in milliseconds.
+    package nonisolated static let lifetime: UInt64 = 90 * 86_400_000
+    /// Changes within this time are written together.
+    package nonisolated static let saveDelay = Duration.seconds(1)
+
+    /// Where it is kept: for this run only, until a node says where.
+    package var storage: (any Storage)?
+    package private(set) var book = PeerBook()
+    private let clock: any NetworkClock
+    private let wallClock: @Sendable () -> UInt64
+    private var changed: Set<NodeID> = []
+    private var timer: TimerToken?
+    private var saving: Task<Void, Never>?
+    private let reading = PeerReading()
+
+    package nonisolated init(
+        clock: any NetworkClock, wallClock: @escaping @Sendable () -> UInt64 = WallClock.milliseconds
+    ) {
+        self.clock = clock
+        self.wallClock = wallClock
+    }
+
+    // MARK: Learning
+
+    /// The user says that the address, which ends in `/p2p/` and a NodeID, is that node's.
+    ///
+    /// - Returns: false at a limit, or when it names no node.
+    @discardableResult
+    package func give(_ address: Address, as origin: AddressOrigin = .user) -> Bool {
+        guard let nodeID = address.nodeID else { return false }
+        return book.give(address, of: nodeID, as: origin, now: wallClock())
+    }
+
+    /// Takes what a node says of itself.
+    ///
+    /// - Parameters:
+    ///   - voucher: what its word is worth.
+    ///   - subject: where it came from.
+    package func learn(
+        _ information: PeerInformation, of nodeID: NodeID, from voucher: AddressRule.Voucher, subject: Subject
+    ) {
+        if let record = information.record, record.nodeID == nodeID {
+            book.learn(record, signed: information.signedRecord, from: voucher, subject: subject, now: wallClock())
+        }
+        book.describe(
+            nodeID, protocols: information.protocols, agent: information.agentVersion, from: voucher, subject: subject)
+        book.saw(nodeID, now: wallClock())
+        note(nodeID)
+    }
+
+    /// There is, or was, a session with the node.
+    package func saw(_ nodeID: NodeID) {
+        book.saw(nodeID, now: wallClock())
+        note(nodeID)
+    }
+
+    /// Takes what came of a dial: its attempts name the addresses that were tried.
+    package func learn(from attempts: [ConnectAttempt], of nodeID: NodeID) {
+        let now = wallClock()
+        for attempt in attempts where attempt.stage != .resolve {
+            // A name with what it resolved to is no address: nothing is noted of those.
+            guard let address = try? Address(attempt.address), Self.names(address, nodeID) else { continue }
+            switch attempt.outcome {
+            case .connected: book.connected(to: address, of: nodeID, now: now)
+            case .timeout, .refused, .unreachable, .wrongPeer, .handshakeFailed, .relayRefused, .peerAbsent:
+                book.failed(at: address, of: nodeID, now: now)
+            case .relayBusy, .closed, .nameUnknown, .resolverFailed, .unsupported, .superseded: continue
+            }
+        }
+        note(nodeID)
+    }
+
+    /// Attempts to reach a relay on the way are the relay's.
+    private static func names(_ address: Address, _ nodeID: NodeID) -> Bool {
+        address.nodeID == nil || address.nodeID == nodeID
+    }
+
+    // MARK: Asking
+
+    /// What may be dialled of a node, by what is in memory; see ``PeerBook/addresses(of:by:from:now:)``.
+    package func addresses(
+        of nodeID: NodeID, by rule: AddressRule, from voucher: AddressRule.Voucher
+    ) -> [Address] {
+        book.addresses(of: nodeID, by: rule, from: voucher, now: wallClock())
+    }
+
+    package func relays(of nodeID: NodeID, by rule: AddressRule, from voucher: AddressRule.Voucher) -> [Address] {
+        book.relays(of: nodeID, by: rule, from: voucher, now: wallClock())
+    }
+
+    /// Reads what an earlier run knew of the node, for as long as a dial may wait for that.
+    package func recall(_ nodeID: NodeID) async {
+        guard let storage else { return }
+        await reading.read(nodeID, from: storage) { [self] nodeID, peer in book.restore(peer, of: nodeID) }
+    }
+
+    // MARK: Keeping
+
+    private func note(_ nodeID: NodeID) {
+        guard storage != nil, book.peer(nodeID)?.isLasting == true else { return }
+        changed.insert(nodeID)
+        guard timer == nil else { return }
+        timer = clock.schedule(after: Self.saveDelay) { [weak self] in
+            self?.timer = nil
+            self?.save()
+        }
+    }
+
+    /// One batch at a time: what comes meanwhile goes with the next.
+    private func save() {
+        guard let storage, saving == nil, !changed.isEmpty else { return }
+        saving = networkTask { [self] in
+            while !changed.isEmpty {
+                let batch = changed.compactMap { nodeID in book.peer(nodeID).map { (nodeID.bytes, $0) } }
+                changed = []
+                let (now, table, lifetime) = (wallClock(), Self.table, Self.lifetime)
+                // It throws what the work does: nothing.
+                _ = try? await offload {
+                    for (key, peer) in batch {
+                        storage.update(key, in: table) { old in
+                            Entry(
+                                old.map { peer.merged(with: $0.value) } ?? peer, stamp: now, expires: now &+ lifetime)
+                        }
+                    }
+                }
+            }
+            saving = nil
+        }
+    }
+
+    /// Waits until what was learned is in the store.
+    package func flush() async {
+        timer.map(clock.cancel)
+        timer = nil
+        save()
+        await saving?.value
+    }
+}
+
+extension PeerStore: AddressSource {
+    /// What an earlier run knew.
+    package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
+        let (stream, found) = FoundAddresses.makeStream()
+        guard storage != nil else {
+            found.finish()
+            return stream
+        }
+        networkTask { [self] in
+            await recall(nodeID)
+            if let peer = book.peer(nodeID) {
+                found.yield(FoundAddresses(peer.ordered(now: wallClock()), from: peer.voucher))
+            }
+            found.finish()
+        }
+        return stream
+    }
+}

@@ -1,0 +1,113 @@
+import DeP2PIdentity
+import DeP2PReactor
+import DeP2PSessionTestSupport
+import DeP2PSimulation
+import DeP2PStorage
+import Foundation
+import Testing
+
+@testable import DeP2PSessions
+
+/// What is known of nodes, from one run to the next.
+@Suite @NetworkActor struct PeerStoreTests {
+    private let network = SimulatedNetwork(seed: 1)
+    private let node = IdentityKey.generate().nodeID
+    private let rule = AddressRule(interfaces: [])
+    private nonisolated static let now: UInt64 = 1_700_000_000_000
+
+    private func store(_ storage: any Storage, at now: UInt64 = Self.now) -> PeerStore {
+        let store = PeerStore(clock: network, wallClock: { now })
+        store.storage = storage
+        return store
+    }
+
+    private func attempt(_ address: String, _ outcome: ConnectAttempt.Outcome) -> ConnectAttempt {
+        ConnectAttempt(stage: .direct, address: address, elapsed: .zero, outcome: outcome)
+    }
+
+    private func found(_ store: PeerStore) async -> [String] {
+        var found: [String] = []
+        for await item in store.addresses(of: node) { found += item.addresses.map(\.address.description) }
+        return found
+    }
+
+    @Test func whereANodeWasReachedIsKnownInTheNextRun() async throws {
+        let storage = MemoryStorage(clock: { Self.now })
+        let address = "/ip4/45.1.1.1/udp/4001/quic-v1"
+        let first = store(storage)
+        first.learn(
+            from: [attempt("/ip4/45.1.1.2/udp/1/quic-v1", .timeout), attempt("\(address)/p2p/\(node)", .connected)],
+            of: node)
+        #expect(storage.entry(node.bytes, in: PeerStore.table) == nil, "nothing waits for the disk")
+        await first.flush()
+        let next = store(storage)
+        #expect(next.addresses(of: node, by: rule, from: .stranger).isEmpty)
+        #expect(await found(next) == [address])
+        #expect(next.addresses(of: node, by: rule, from: .stranger).map(\.description) == ["\(address)/p2p/\(node)"])
+        #expect(await found(store(storage, at: Self.now + KnownPeer.provenLifetime)).isEmpty)
+    }
+
+    @Test func batchesAreWrittenWithoutBeingAskedFor() async throws {
+        let storage = MemoryStorage(clock: { Self.now })
+        let store = store(storage)
+        store.learn(from: [attempt("/ip4/45.1.1.1/udp/4001/quic-v1", .connected)], of: node)
+        await network.run { try? await network.sleep(for: PeerStore.saveDelay * 2) }
+        #expect(storage.entry(node.bytes, in: PeerStore.table) != nil)
+    }
+
+    /// Two processes with one store.
+    @Test func whatAnotherProcessKnowsIsKept() async throws {
+        let storage = MemoryStorage(clock: { Self.now })
+        let (left, right) = (store(storage), store(storage))
+        left.learn(from: [attempt("/ip4/45.1.1.1/udp/1/quic-v1", .connected)], of: node)
+        right.learn(from: [attempt("/ip4/45.1.1.2/udp/1/quic-v1", .connected)], of: node)
+        await left.flush()
+        await right.flush()
+        #expect(await found(store(storage)).count == 2)
+    }
+
+    @Test func strangersAndTheUsersWordAreNotWritten() async throws {
+        let storage = MemoryStorage(clock: { Self.now })
+        let store = store(storage)
+        #expect(store.give(try Address("/ip4/45.1.1.1/udp/4001/quic-v1/p2p/\(node)")))
+        let key = IdentityKey.generate()
+        let record = try PeerRecord(nodeID: key.nodeID, seq: 1, addresses: [try Address("/ip4/45.1.1.1/udp/1/quic-v1")])
+        let information = PeerInformation(
+            publicKey: key.publicKey, listenAddresses: [], protocols: ["/a"], observedAddress: nil, protocolVersion: "",
+            agentVersion: "agent", record: record, signedRecord: try record.sealed(by: key))
+        store.learn(information, of: key.nodeID, from: .stranger, subject: .relay(1))
+        store.saw(node)
+        await store.flush()
+        #expect(storage.rows(in: PeerStore.table.space, prefix: [], newest: 10).isEmpty)
+        // The same of a member is, with all that identify tells.
+        store.learn(information, of: key.nodeID, from: .member, subject: .relay(1))
+        await store.flush()
+        let kept = try #require(storage.entry(key.nodeID.bytes, in: PeerStore.table)?.value)
+        #expect(kept.protocols == ["/a"] && kept.agent == "agent" && kept.lastSeen == Self.now)
+        #expect(try PeerRecord.open(kept.signedRecord) == record)
+    }
+
+    /// A disk on which nothing can be kept, a damaged row, a store from the future.
+    @Test func aStoreThatIsOfNoUseCostsMemoryOnly() async throws {
+        let storage = MemoryStorage(clock: { Self.now })
+        let broken = Change.put(Row(key: node.bytes, value: [1, 2, 3], stamp: Self.now), in: PeerStore.table.space)
+        storage.write([broken])
+        let store = store(storage)
+        #expect(await found(store).isEmpty)
+        store.learn(from: [attempt("/ip4/45.1.1.1/udp/1/quic-v1", .connected)], of: node)
+        await store.flush()
+        #expect(await found(self.store(storage)).count == 1, "and is written anew")
+    }
+
+    @Test func manyAskAtOnce() async throws {
+        let storage = MemoryStorage(clock: { Self.now })
+        let first = store(storage)
+        let nodes = (0..<100).map { _ in IdentityKey.generate().nodeID }
+        for node in nodes { first.learn(from: [attempt("/ip4/45.1.1.1/udp/1/quic-v1", .connected)], of: node) }
+        await first.flush()
+        let next = store(storage)
+        let tasks = nodes.map { node in networkTask { await next.recall(node) } }
+        for task in tasks { await task.value }
+        #expect(nodes.allSatisfy { !next.addresses(of: $0, by: rule, from: .stranger).isEmpty })
+    }
+}
