@@ -48,6 +48,18 @@ package final class MemoryConnection: SecureConnection {
 
     package var openStreamCount: Int { 0 }
 
+    /// A connection in memory has one path, which never dies, and counts nothing.
+    package var statistics: ConnectionStatistics { .none }
+    package var receivedAt: NetworkInstant { clock?.now ?? NetworkInstant(nanoseconds: 0) }
+    package var carrier: Connection? { nil }
+    package func nudge() {}
+    package func migrate(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool { false }
+    package func abandonPath(
+        for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind
+    ) -> Bool { false }
+    package func setKind(_ kind: ConnectionPath.Kind, ofPathTo remote: SocketAddress) {}
+    package func setMigrationHandler(_ handler: @escaping @NetworkActor (Bool) -> Void) {}
+
     /// Set to have the peer grant no streams.
     package var grantsStreams = true
     package var clock: (any NetworkClock)?

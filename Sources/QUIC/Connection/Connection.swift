@@ -315,6 +315,11 @@ package struct ConnectionStatistics: Equatable, Sendable {
     package let hasUnacknowledged: Bool
     /// The largest datagram the current path carries, as far as discovered.
     package let datagramSize: Int
+
+    /// What there is to say of a connection that counts nothing.
+    package static let none = ConnectionStatistics(
+        smoothedRTT: .zero, minRTT: .zero, latestRTT: .zero, congestionWindow: 0, bytesInFlight: 0, bytesSent: 0,
+        bytesReceived: 0, openStreams: 0, acknowledgements: 0, hasUnacknowledged: false, datagramSize: 0)
 }
 
 extension QUICError {

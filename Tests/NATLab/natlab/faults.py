@@ -92,6 +92,8 @@ class Fault:
     sites: tuple = ("port-restricted", "port-restricted")
     relayed: bool = False
     from_start: bool = False
+    # Begins on a direct path, and has to go on through a relay.
+    direct: bool = False
 
 
 FAULTS = {
@@ -99,6 +101,7 @@ FAULTS = {
     for fault in [
         Fault("relay-killed", relay_killed, ("symmetric", "symmetric"), relayed=True),
         Fault("black-hole", black_hole),
+        Fault("black-hole-direct", black_hole, ("port-restricted", "public"), direct=True),
         Fault("nat-reboot", nat_reboot, ("symmetric", "full-cone")),
         Fault("nat-reboot-relayed", nat_reboot, ("symmetric", "symmetric"), relayed=True),
         Fault("new-external-address", new_external_address),
@@ -138,6 +141,8 @@ def transfer(driver, lab, fault, size):
     with tempfile.NamedTemporaryFile(prefix="natlab-") as file:
         write_random(file, size)
         receiver, target = driver.listen(receiver_site.hosts[0])
+        if fault.direct:
+            target = [address for address in target if "/p2p-circuit/" not in address]
         sender = driver.send(sender_site.hosts[0], target, file.name)
         struck, result, paths = fault.from_start, None, []
         end = time.monotonic() + TRANSFER_LIMIT
@@ -156,6 +161,8 @@ def transfer(driver, lab, fault, size):
         driver.end(receiver)
     ok = bool(result and result["ok"] and struck and arrived and arrived[1]["bytes"] == size
               and arrived[1]["root"] == result["root"])
+    if fault.direct:
+        ok = ok and paths[0] == "direct" and paths[-1].startswith("relay")
     return {"ok": ok, "struck": struck, "paths": paths, "seconds": result and result.get("seconds"), "result": result}
 
 

@@ -188,7 +188,7 @@ import Testing
                 #expect(far.path.peerAddress == nil)
             }
             // Nothing was noted of the address that nothing came from: a path to it would be what any other is.
-            #expect(far.quicConnection?.kind(from: near.node.socket, to: Self.victim) == .direct)
+            #expect(far.connection.carrier?.kind(from: near.node.socket, to: Self.victim) == .direct)
         }
     }
 

@@ -26,7 +26,7 @@ import Testing
         var probes = 0
         while let wake = keeper.wake {
             for action in keeper.timerFired(isBusy: isBusy, now: wake) {
-                if action == .goBack { return (wake.duration(since: .milliseconds(0)).milliseconds, probes) }
+                if case .goBack = action { return (wake.duration(since: .milliseconds(0)).milliseconds, probes) }
                 if case .probe = action { probes += 1 }
             }
         }
@@ -85,7 +85,7 @@ import Testing
         var count = 0
         while let wake = keeper.wake, wake < .milliseconds(600_000) {
             for action in keeper.timerFired(isBusy: true, now: wake) {
-                #expect(action != .goBack)
+                #expect(action == .probe(Self.path.remote))
                 count += 1
                 if count % 4 == 3 { keeper.heard(now: wake) }
             }
@@ -99,7 +99,7 @@ import Testing
         for _ in 0..<5 {
             while let wake = keeper.wake {
                 now = wake
-                if keeper.timerFired(isBusy: true, now: now).contains(.goBack) { break }
+                if keeper.timerFired(isBusy: true, now: now).contains(.goBack(.known)) { break }
             }
             _ = keeper.migrationEnded(true, now: now)
             guard let wake = keeper.wake else { break }
@@ -117,7 +117,7 @@ import Testing
         _ = timeToReturn(&keeper, isBusy: true)
         _ = keeper.migrationEnded(false, now: .milliseconds(3_000))
         #expect(keeper.wake == .milliseconds(3_500))
-        #expect(keeper.timerFired(isBusy: true, now: .milliseconds(3_500)) == [.goBack])
+        #expect(keeper.timerFired(isBusy: true, now: .milliseconds(3_500)) == [.goBack(.other)])
     }
 
     @Test func aLostRelayMattersOnlyWhereItCarries() {
@@ -125,7 +125,7 @@ import Testing
         #expect(keeper.relayLost(now: .milliseconds(10)).isEmpty)
         var relayed = PathKeeper()
         _ = relayed.start(now: .milliseconds(0))
-        #expect(relayed.relayLost(now: .milliseconds(10)) == [.goBack])
+        #expect(relayed.relayLost(now: .milliseconds(10)) == [.goBack(.other)])
         #expect(relayed.punched([Self.path], now: .milliseconds(20)).isEmpty, "the round it interrupted is void")
         relayed.stop()
         #expect(relayed.wake == nil)

@@ -3,8 +3,8 @@ package import DeP2PQUIC
 package import DeP2PReactor
 package import DeP2PSessions
 
-/// Gets relayed connections onto straight paths, and back when these die (the manner of libp2p's DCUtR, with datagrams
-/// of our own beside QUIC in place of connection attempts).
+/// Keeps every connection's path: gets those that are relayed onto straight paths, and onto relays when these die, however
+/// they began (the manner of libp2p's DCUtR, with datagrams of our own beside QUIC in place of connection attempts).
 ///
 /// The QUIC client of a connection runs it, since only a client can migrate; the server takes part. Calling order: ``start()``;
 /// ``stop()`` before the node's connections are drained. Which path when is ``PathKeeper``'s to decide.
@@ -66,14 +66,13 @@ package final class HolePunch {
     package func start() {
         if surroundings.usesStraightPaths { serve() }
         relays.carryOn = { [weak self] connection, end in
-            guard let self, let session = connections.sessions.first(where: { $0.quicConnection === connection }) else {
+            guard let self, let session = connections.sessions.first(where: { $0.connection === connection }) else {
                 return false
             }
             return link(of: session)?.relayEnded(end) ?? false
         }
         connections.onSession { [weak self] session in
-            guard session.isInitiator, case .relay = session.path.kind else { return }
-            self?.link(of: session)?.keep()
+            if session.isInitiator { self?.link(of: session)?.keep() }
         }
     }
 

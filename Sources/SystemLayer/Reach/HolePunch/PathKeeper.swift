@@ -1,11 +1,14 @@
 internal import DeP2PReactor
 
-/// Which path a relayed connection is to use, from its QUIC client's side: pure.
+/// Which path a connection is to use, however it began: pure. Every session has one.
 ///
-/// States: `relayed` (the next round of punching at an instant) → `punching` → `moving` (QUIC validates a path that
-/// answered) → `straight` (watched by probes) → `returning` (to a relay) → `relayed`. Calling order: ``start(punches:now:)``;
-/// for each action its outcome: ``punched(_:now:)``, ``migrationEnded(_:now:)``; ``heard(now:)`` for each sign of life
-/// of the current path; ``timerFired(isBusy:now:)`` when the instant of ``wake`` comes.
+/// Only QUIC's client can migrate, so that its side decides. States there: `direct` (where it began, judged by what QUIC
+/// acknowledges: the peer may know nothing of probes), `relayed` (the next round of punching at an instant) → `punching` →
+/// `moving` (QUIC validates a path that answered) → `straight` (watched by probes) → `returning` (to a relay) → `relayed`;
+/// a `direct` path that dies is left for a relay like a `straight` one, where one is known. The server's side stays in
+/// `stopped`, and only watches. Calling order: ``start(isRelayed:punches:now:)``; for each action its outcome:
+/// ``punched(_:now:)``, ``migrationEnded(_:now:)``; ``heard(now:)`` for each sign of life of the current path;
+/// ``look(_:_:now:)`` and ``timerFired(isBusy:now:)`` when the instant of ``wake`` comes.
 struct PathKeeper {
     /// Waits after rounds that found nothing, or a path that did not last: this, doubled with each up to the longest.
     static let firstBackoff = Duration.seconds(1)
@@ -24,6 +27,16 @@ struct PathKeeper {
     static let patience = Duration.milliseconds(700)
     /// From one attempt to return to a relay to the next.
     static let returnInterval = Duration.milliseconds(500)
+    /// Attempts to get from a direct path to a relay, after which it is watched anew: there may be none with the peer.
+    static let directReturns = 4
+
+    /// Which relay to go to.
+    enum Relay: Equatable {
+        /// The one that carried the connection before; another where there is none.
+        case known
+        /// Another than that; the same where there is none.
+        case other
+    }
 
     enum Action: Equatable {
         /// Run a round; tell its outcome.
@@ -33,7 +46,13 @@ struct PathKeeper {
         /// Probe the straight path.
         case probe(SocketAddress)
         /// Migrate to a relay; tell the outcome.
-        case goBack
+        case goBack(Relay)
+        /// The way back that was begun is not needed any more.
+        case stay
+        /// Tell the client that what this side sends does not arrive.
+        case tellOfStall
+        /// Have the relays learn where this side is: the client may come by one of them.
+        case nudgeRelays
     }
 
     private struct Watch: Equatable {
@@ -46,14 +65,23 @@ struct PathKeeper {
         var unanswered = 0
     }
 
+    /// What is being left.
+    private enum Left: Equatable {
+        case relayOrStraight
+        /// A direct path from which nothing comes, or on which nothing is acknowledged.
+        case silentDirect
+        case stalledDirect
+    }
+
     private enum State: Equatable {
         case stopped
+        case direct(since: NetworkInstant)
         case relayed(next: NetworkInstant)
         case punching
         case moving(ProbeMachine.Path, rest: [ProbeMachine.Path])
         case straight(Watch)
         /// `retryAt` is set when an attempt has failed.
-        case returning(retryAt: NetworkInstant?)
+        case returning(from: Left, retryAt: NetworkInstant?)
     }
 
     private var state = State.stopped
@@ -61,25 +89,36 @@ struct PathKeeper {
     private var punches = true
     private var failures = 0
     private var lastMigration: NetworkInstant?
+    /// Attempts to get to a relay since the last migration; and whether it was a relay that failed, not a straight path.
+    private var returns = 0
+    private(set) var lostRelay = false
 
     /// When something is next due.
     var wake: NetworkInstant? {
         switch state {
-        case .stopped, .punching, .moving: nil
+        case .stopped, .direct, .punching, .moving: nil
         case .relayed(let next): punches ? next : nil
         case .straight(let watch): watch.lookAt
-        case .returning(let retryAt): retryAt
+        case .returning(_, let retryAt): retryAt
         }
     }
 
     var isActive: Bool { state != .stopped }
     var isStraight: Bool { if case .straight = state { true } else { false } }
+    /// Whether the connection is where it began: nothing but what QUIC says tells of such a path.
+    var isDirect: Bool { if case .direct = state { true } else { false } }
 
     // MARK: Events
 
-    /// - Parameter punches: whether to look for straight paths.
-    mutating func start(punches: Bool = true, now: NetworkInstant) -> [Action] {
+    /// - Parameters:
+    ///   - isRelayed: whether the connection begins on a path through a relay.
+    ///   - punches: whether to look for straight paths.
+    mutating func start(isRelayed: Bool = true, punches: Bool = true, now: NetworkInstant) -> [Action] {
         self.punches = punches
+        guard isRelayed else {
+            state = .direct(since: now)
+            return []
+        }
         state = punches ? .punching : .relayed(next: now)
         return punches ? [.punch] : []
     }
@@ -106,6 +145,7 @@ struct PathKeeper {
 
     /// A migration that was begun has ended, or could not begin.
     mutating func migrationEnded(_ succeeded: Bool, now: NetworkInstant) -> [Action] {
+        defer { if succeeded { (returns, lostRelay) = (0, false) } }
         switch state {
         case .moving(let path, _) where succeeded:
             lastMigration = now
@@ -121,8 +161,12 @@ struct PathKeeper {
         case .returning where succeeded:
             lastMigration = now
             state = .relayed(next: now.advanced(by: backoff))
-        case .returning: state = .returning(retryAt: now.advanced(by: Self.returnInterval))
-        case .stopped, .relayed, .punching, .straight: break
+        case .returning(let left, _) where left != .relayOrStraight && returns >= Self.directReturns:
+            returns = 0
+            state = .direct(since: now)
+        case .returning(let left, _):
+            state = .returning(from: left, retryAt: now.advanced(by: Self.returnInterval))
+        case .stopped, .direct, .relayed, .punching, .straight: break
         }
         return []
     }
@@ -149,33 +193,62 @@ struct PathKeeper {
         state = .relayed(next: min(next, earliest.advanced(by: Self.firstBackoff / 4)))
     }
 
-    /// The relay that carries the connection ended its circuit.
+    /// The relay that carries the connection ended its circuit, or is not heard any more.
     mutating func relayLost(now: NetworkInstant) -> [Action] {
+        lostRelay = true
         switch state {
-        case .relayed, .punching, .moving:
-            state = .returning(retryAt: nil)
-            return [.goBack]
-        case .stopped, .straight, .returning: return []
+        case .relayed, .punching, .moving: return goBack(from: .relayOrStraight)
+        case .stopped, .direct, .straight, .returning: return []
         }
     }
 
     /// The straight path passes probes but not what QUIC sends, as one does that has become narrow: another path starts
     /// with small packets again.
-    mutating func stalled(now: NetworkInstant) -> [Action] {
-        guard case .straight(let watch) = state, now.duration(since: watch.since) >= Self.dwell else { return [] }
-        return leave(watch, now: now)
+    ///
+    /// - Parameter canReturn: whether a relay is known that may lead to the peer.
+    mutating func stalled(canReturn: Bool, now: NetworkInstant) -> [Action] {
+        switch state {
+        case .straight(let watch) where now.duration(since: watch.since) >= Self.dwell:
+            leave(since: watch.since, now: now)
+        case .direct(let since) where canReturn && now.duration(since: since) >= Self.dwell:
+            leave(since: since, from: .stalledDirect, now: now)
+        default: []
+        }
     }
 
-    private mutating func leave(_ watch: Watch, now: NetworkInstant) -> [Action] {
-        failures = now.duration(since: watch.since) >= Self.lasting ? 0 : failures + 1
-        state = .returning(retryAt: nil)
-        return [.goBack]
+    /// Nothing comes by the direct path.
+    mutating func silent(canReturn: Bool, now: NetworkInstant) -> [Action] {
+        guard canReturn, case .direct(let since) = state else { return [] }
+        return leave(since: since, from: .silentDirect, now: now)
     }
 
-    /// The relay that had fallen silent speaks again.
-    mutating func relayFound(now: NetworkInstant) {
-        guard case .returning = state else { return }
-        state = .relayed(next: now.advanced(by: Self.firstBackoff))
+    private mutating func leave(
+        since: NetworkInstant, from left: Left = .relayOrStraight, now: NetworkInstant
+    ) -> [Action] {
+        failures = now.duration(since: since) >= Self.lasting ? 0 : failures + 1
+        return goBack(from: left)
+    }
+
+    /// After a straight path the relay that was used before comes first, after a lost relay another one; then in turn.
+    private mutating func goBack(from left: Left) -> [Action] {
+        state = .returning(from: left, retryAt: nil)
+        returns += 1
+        return [.goBack(lostRelay == (returns % 2 == 1) ? .other : .known)]
+    }
+
+    /// The relay, or the direct path, that had fallen silent speaks again.
+    ///
+    /// - Parameter isRelayed: whether that is a relay.
+    mutating func pathFound(isRelayed: Bool, now: NetworkInstant) -> [Action] {
+        switch state {
+        case .returning where isRelayed: state = .relayed(next: now.advanced(by: Self.firstBackoff))
+        case .returning(from: .silentDirect, _):
+            returns = 0
+            state = .direct(since: now)
+            return [.stay]
+        default: break
+        }
+        return []
     }
 
     /// - Parameter isBusy: whether anything waits for the connection.
@@ -185,10 +258,8 @@ struct PathKeeper {
             state = .punching
             return [.punch]
         case .straight(let watch): return look(watch, isBusy: isBusy, now: now)
-        case .returning(let retryAt?) where retryAt <= now:
-            state = .returning(retryAt: nil)
-            return [.goBack]
-        case .stopped, .relayed, .punching, .moving, .returning: return []
+        case .returning(let left, let retryAt?) where retryAt <= now: return goBack(from: left)
+        case .stopped, .direct, .relayed, .punching, .moving, .returning: return []
         }
     }
 
@@ -203,7 +274,7 @@ struct PathKeeper {
         if let first = watch.firstUnanswered, watch.unanswered >= Self.unansweredLimit,
             now.duration(since: first) >= max(Self.patience, watch.path.roundTrip * 3)
         {
-            return leave(watch, now: now)
+            return leave(since: watch.since, now: now)
         }
         var watch = watch
         guard Self.due(watch, isBusy: isBusy) <= now else {

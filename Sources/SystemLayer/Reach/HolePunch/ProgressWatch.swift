@@ -7,6 +7,8 @@ internal import DeP2PReactor
 struct ProgressWatch {
     /// From one look to the next.
     static let interval = Duration.milliseconds(500)
+    /// The same, where nothing is under way and no relay is left for as long.
+    static let idleInterval = Duration.milliseconds(1_500)
     /// Looks in a row at which something was under way and nothing had been acknowledged.
     static let unansweredLooks = 6
     /// Such looks, when nothing at all came meanwhile.
@@ -54,9 +56,11 @@ struct ProgressWatch {
         self = Self(keepAlive: keepAlive, counters, now: now)
     }
 
-    mutating func look(_ counters: Counters, now: NetworkInstant) -> Finding {
+    /// - Parameter isPatient: whether a while longer may pass until the next look, when nothing is under way.
+    mutating func look(_ counters: Counters, isPatient: Bool = false, now: NetworkInstant) -> Finding {
         defer { last = counters }
-        nextLook = now.advanced(by: Self.interval)
+        let isIdle = isPatient && !counters.hasUnacknowledged
+        nextLook = now.advanced(by: isIdle ? Self.idleInterval : Self.interval)
         if counters.bytesReceived != last.bytesReceived { heardAt = now }
         guard counters.latestRTT == last.latestRTT, counters.acknowledgements == last.acknowledgements else {
             unanswered = 0

@@ -18,12 +18,12 @@ extension PunchLink {
     func relayEnded(_ end: CircuitEnd) -> Bool {
         guard !isStopped, let session, session.isOpen else { return false }
         circuitEnd = (end, clock.now)
-        guard connection.role == .client else {
+        guard connection.isInitiator else {
             giveUpLater(end)
             return true
         }
         guard keeper.isActive, !detours.isEmpty else { return false }
-        relayIsLost(now: clock.now)
+        carryOut(keeper.relayLost(now: clock.now))
         return true
     }
 
@@ -36,20 +36,23 @@ extension PunchLink {
         }
     }
 
-    func relayIsLost(now: NetworkInstant) {
-        lostRelay = true
-        carryOut(keeper.relayLost(now: now))
+    /// Whether a relay may lead to the peer, now that its direct path is dead. Frames of circuits don't travel in others.
+    var canBeRelayed: Bool {
+        guard let session, connection.path.tcpPeer == nil, session.commitments == 0 else { return false }
+        return !hub.relays.carriesCircuits(session) && !detours.isEmpty
     }
 
-    func goBack() {
-        returns += 1
+    /// The path that was about to be left works again.
+    func stay() {
         task?.cancel()
         newWay?.end()
         newWay = nil
+    }
+
+    func goBack(to relay: PathKeeper.Relay) {
+        stay()
         let relays = detours
-        // After a straight path the relay that was used before comes first, after a lost relay another one; then in turn.
-        let isDetourDue = lostRelay == (returns % 2 == 1)
-        if !isDetourDue || relays.isEmpty, let (ends, leg) = hub.relays.wayBack(for: connection) {
+        if relay == .known || relays.isEmpty, let (ends, leg) = hub.relays.wayBack(for: connection) {
             // A NAT that has forgotten everything moved the connection to the relay too: frames pass once it shows there.
             leg.connection.nudge()
             if !abandonPath(for: ends, by: leg.relayID) { cannotMigrate() }
@@ -97,7 +100,7 @@ extension PunchLink {
     private var detours: [(relay: NodeID, addresses: [Address])] {
         guard let peer = session?.remoteNodeID else { return [] }
         var present: NodeID?
-        if lostRelay || circuitEnd != nil, case .relay(let relay) = connection.path.kind { present = relay }
+        if keeper.lostRelay || circuitEnd != nil, case .relay(let relay) = connection.path.kind { present = relay }
         var found: [(relay: NodeID, addresses: [Address])] = []
         // The circuit that was kept warm may have given way to another's: a new one is made.
         if let relay = hub.relays.relay(of: connection), relay != present { found.append((relay, [])) }

@@ -41,8 +41,8 @@ extension PunchLink {
         let reader = FrameReader(stream, limit: HolePunchMessage.limit)
         let first = try await clock.withDeadline(Self.roundDeadline) { try await reader.requiredPunch() }
         switch first {
-        case .ask where connection.role == .client: asked()
-        case .offer(let theirs) where connection.role == .server:
+        case .ask where connection.isInitiator: asked()
+        case .offer(let theirs) where !connection.isInitiator:
             guard !isServing, !isStopped, rounds.takeNow(now: clock.now) else { throw SessionError(.busy) }
             isServing = true
             defer {

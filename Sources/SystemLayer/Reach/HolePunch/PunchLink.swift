@@ -3,7 +3,7 @@ internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
 
-/// One connection's hole punching: carries out what ``PathKeeper`` (on the client's side) and ``ProbeMachine`` decide.
+/// One connection's path: carries out what ``PathKeeper`` and ``ProbeMachine`` decide.
 @NetworkActor
 final class PunchLink {
     /// How long one round may take altogether, and its probes.
@@ -21,7 +21,7 @@ final class PunchLink {
     /// The cycle ends with the session, at the latest in `HolePunch.stop`.
     let hub: HolePunch
     weak var session: Session?
-    let connection: Connection
+    let connection: any SecureConnection
     var machine = ProbeMachine()
     var keeper = PathKeeper()
     var rounds: TokenBucket
@@ -35,9 +35,6 @@ final class PunchLink {
     private var watch: ProgressWatch
     /// The way to a relay that a migration under way goes by, when it is a new one.
     var newWay: CircuitWay?
-    /// Attempts to get to a relay since the last migration; and whether it was a relay that failed, not a straight path.
-    var returns = 0
-    var lostRelay = false
     /// Whether the migration under way left a dead path at once.
     var isAbandoning = false
     /// Why and when the circuit ended that carried the connection.
@@ -46,16 +43,16 @@ final class PunchLink {
     var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
     var streamCount = 0
 
-    /// - Returns: `nil` for a connection that is not QUIC's, or has ended.
+    /// - Returns: `nil` for a connection that has ended.
     init?(_ session: Session, of hub: HolePunch) {
-        guard let connection = session.quicConnection,
+        guard
             let secret = traced(
                 "the keys of probes",
                 { try session.exportKeyingMaterial(label: ProbeKeys.label, count: ProbeKeys.secretLength) })
         else { return nil }
         self.hub = hub
         self.session = session
-        self.connection = connection
+        connection = session.connection
         keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
         rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
         watch = ProgressWatch(
@@ -84,13 +81,14 @@ final class PunchLink {
 
     // MARK: The client's side
 
-    /// Starts to look for straight paths.
+    /// Starts to keep the path.
     func keep() {
         guard !isStopped else { return }
-        connection.onMigrationEnd = { [weak self] succeeded in
-            self?.migrationEnded(succeeded)
-        }
-        carryOut(keeper.start(punches: hub.surroundings.usesStraightPaths, now: clock.now))
+        connection.setMigrationHandler { [weak self] succeeded in self?.migrationEnded(succeeded) }
+        carryOut(
+            keeper.start(
+                isRelayed: connection.path.peerAddress == nil, punches: hub.surroundings.usesStraightPaths,
+                now: clock.now))
     }
 
     private func migrationEnded(_ isValidated: Bool) {
@@ -101,13 +99,12 @@ final class PunchLink {
         isAbandoning = false
         if let newWay { succeeded ? hub.relays.adopt(newWay, for: connection) : newWay.end() }
         newWay = nil
-        if succeeded { (returns, lostRelay) = (0, false) }
         carryOut(keeper.migrationEnded(succeeded, now: clock.now))
     }
 
     /// The network has changed, here or at the peer's.
     func encourage() {
-        if connection.role == .server { return askForRound() }
+        guard connection.isInitiator else { return askForRound() }
         keeper.encourage(now: clock.now)
         setTimer()
     }
@@ -142,7 +139,10 @@ final class PunchLink {
             case .punch: punch()
             case .migrate(let path): migrate(to: path)
             case .probe(let remote): send([machine.probe(remote, now: clock.now)])
-            case .goBack: goBack()
+            case .goBack(let relay): goBack(to: relay)
+            case .stay: stay()
+            case .tellOfStall: tellOfStall()
+            case .nudgeRelays: hub.relays.nudge()
             }
         }
         setTimer()
@@ -189,8 +189,8 @@ final class PunchLink {
             setTimer()
         case .answered(let path): answered(path)
         case .stalled:
-            guard connection.role == .client, datagram.remote == connection.path.remote else { return }
-            carryOut(keeper.stalled(now: clock.now))
+            guard connection.isInitiator, datagram.remote == connection.path.remote else { return }
+            carryOut(keeper.stalled(canReturn: canBeRelayed, now: clock.now))
         }
     }
 
@@ -229,25 +229,19 @@ final class PunchLink {
     /// Looks now and then whether the connection gets on.
     private func look(now: NetworkInstant) {
         guard watch.nextLook <= now else { return }
-        let finding = watch.look(connection.counters, now: now)
+        let finding = watch.look(connection.counters, isPatient: keeper.isDirect, now: now)
         let isStraight = connection.path.peerAddress != nil
-        switch (connection.role, finding) {
-        case (.client, .acknowledged):
-            keeper.heard(now: now)
-            if !isStraight { keeper.relayFound(now: now) }
-        case (.client, .stalled):
+        // A relay, or a path that is narrow, is left for another path, which is looked at anew.
+        if connection.isInitiator, finding == .stalled || finding == .silent && !isStraight {
             watch.reset(connection.counters, now: now)
-            if isStraight { carryOut(keeper.stalled(now: now)) } else { relayIsLost(now: now) }
-        case (.client, .silent) where !isStraight:
-            watch.reset(connection.counters, now: now)
-            relayIsLost(now: now)
-        case (.server, .stalled) where isStraight: tellOfStall()
-        // The client will come back by the relay when the straight path is dead: it has to find this side there, whose
-        // NAT may have forgotten the mapping to the relay too.
-        case (.server, .quiet) where isStraight && isBusy: hub.relays.nudge()
-        case (.server, .silent) where isStraight: hub.relays.nudge()
-        default: break
         }
+        let isLeft = finding == .stalled || finding == .silent
+        carryOut(
+            keeper.found(
+                finding, now,
+                in: PathKeeper.Situation(
+                    isClient: connection.isInitiator, isStraight: isStraight, isBusy: isBusy,
+                    canReturn: isLeft && keeper.isDirect && canBeRelayed)))
     }
 
     private func timerFired() {
@@ -259,7 +253,7 @@ final class PunchLink {
     }
 }
 
-extension Connection {
+extension SecureConnection {
     fileprivate var counters: ProgressWatch.Counters {
         let statistics = statistics
         return ProgressWatch.Counters(

@@ -67,9 +67,9 @@ package final class RelayClient {
     private(set) var machine = ReservationMachine()
     private var legs: [UInt64: RelayLeg] = [:]
     /// The circuit by which a connection is relayed, whichever path it takes now.
-    private var circuits: [UInt64: CircuitWay] = [:]
+    private var circuits: [ObjectIdentifier: CircuitWay] = [:]
     /// Takes a connection whose circuit has ended, to bring it onto another path; otherwise it is closed.
-    var carryOn: (@NetworkActor (Connection, CircuitEnd) -> Bool)?
+    var carryOn: (@NetworkActor (any SecureConnection, CircuitEnd) -> Bool)?
     private var timer: TimerToken?
     private var watch: TimerToken?
     private var tasks: [Int: Task<Void, Never>] = [:]
@@ -200,29 +200,33 @@ package final class RelayClient {
 
     /// Has the relays learn where this node is now, soon.
     func nudge() {
-        for relay in relays { relay.session?.quicConnection?.nudge() }
+        for relay in relays { relay.session?.connection.nudge() }
     }
 
     /// Fresh addresses of the circuit that `connection` is relayed by, to come back to it; `nil` when it is gone.
-    func wayBack(for connection: Connection) -> (ends: RelayLeg.Ends, leg: RelayLeg)? {
-        guard let way = circuits[connection.id], let ends = way.renew() else { return nil }
+    func wayBack(for connection: any SecureConnection) -> (ends: RelayLeg.Ends, leg: RelayLeg)? {
+        guard let way = circuits[ObjectIdentifier(connection)], let ends = way.renew() else { return nil }
         return (ends, way.leg)
     }
 
     /// The relay by which `connection` is or was relayed, while this node is connected with it.
-    func relay(of connection: Connection) -> NodeID? {
-        guard let leg = circuits[connection.id]?.leg, leg.connection.closeReason == nil else { return nil }
+    func relay(of connection: any SecureConnection) -> NodeID? {
+        guard let leg = circuits[ObjectIdentifier(connection)]?.leg, leg.connection.closeReason == nil else {
+            return nil
+        }
         return leg.relayID
     }
 
     /// The connection is relayed by `way` from now on; the circuit before it ends.
-    func adopt(_ way: CircuitWay, for connection: Connection) {
-        guard connection.closeReason == nil else { return way.end() }
-        if circuits[connection.id] == nil {
-            connection.onClose.append { [weak self] _ in self?.circuits.removeValue(forKey: connection.id)?.end() }
-        }
-        circuits.updateValue(way, forKey: connection.id)?.end()
+    func adopt(_ way: CircuitWay, for connection: any SecureConnection) {
+        let key = ObjectIdentifier(connection)
+        if let earlier = circuits.updateValue(way, forKey: key) { return earlier.end() }
+        // At once when it has ended by now.
+        connection.setCloseHandler { [weak self] _ in self?.circuits.removeValue(forKey: key)?.end() }
     }
+
+    /// Whether relayed frames ride on the session: it can't be relayed itself then.
+    func carriesCircuits(_ session: Session) -> Bool { legs[session.id] != nil || isRelay(session) }
 
     // MARK: Reservations
 
@@ -323,7 +327,7 @@ package final class RelayClient {
 
     /// When the relay will have been silent for too long.
     private func silenceIsDue(_ index: Int) -> NetworkInstant {
-        let heardAt = relays[index].session?.quicConnection?.receivedAt ?? clock.now
+        let heardAt = relays[index].session?.connection.receivedAt ?? clock.now
         return heardAt.advanced(by: endpoint.configuration.keepAlive + Self.silence)
     }
 
@@ -376,7 +380,7 @@ package final class RelayClient {
 
     func leg(of session: Session) -> RelayLeg? {
         if let leg = legs[session.id] { return leg }
-        guard let connection = session.quicConnection, session.isOpen else { return nil }
+        guard let connection = session.connection.carrier, session.isOpen else { return nil }
         let leg = RelayLeg(connection)
         legs[session.id] = leg
         session.onEnd { [weak self] session, _ in self?.legs[session.id] = nil }

@@ -60,8 +60,3 @@ extension FrameReader {
         return .closed
     }
 }
-
-extension Session {
-    /// The QUIC connection below; `nil` for one that cannot carry circuits.
-    var quicConnection: Connection? { connection as? Connection }
-}

@@ -155,8 +155,8 @@ package final class RelayService {
     private func run(
         _ number: UInt64, _ session: Session, _ targetSession: UInt64, _ stream: NegotiatedStream, _ reader: FrameReader
     ) async throws(RelayError) {
-        guard let other = connections.session(id: targetSession), let first = session.quicConnection,
-            let second = other.quicConnection
+        guard let other = connections.session(id: targetSession), let first = session.connection.carrier,
+            let second = other.connection.carrier
         else { throw RelayError(.noReservation) }
         let data = RelayCircuit.Limits(bytes: limits.circuitBytes, bytesPerSecond: limits.circuitRate)
         guard let circuit = forwarder.open(first, second, limits: data) else {

@@ -73,6 +73,9 @@ extension Connection: SecureConnection {
         onPathChange = handler
     }
 
+    package func setMigrationHandler(_ handler: @escaping @NetworkActor (Bool) -> Void) { onMigrationEnd = handler }
+    package var carrier: Connection? { self }
+
     package func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void) {
         if let closeReason { return handler(SessionEnd(closeReason)) }
         onClose.append { handler(SessionEnd($0)) }

@@ -35,6 +35,33 @@ package protocol SecureConnection: AnyObject, Sendable {
     /// Calls `handler` whenever the connection has moved to another path.
     func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void)
 
+    // MARK: Its path, for who keeps that
+
+    /// What the transport has counted.
+    var statistics: ConnectionStatistics { get }
+    /// When something last came from the peer.
+    var receivedAt: NetworkInstant { get }
+
+    /// Has something sent soon that the peer acknowledges, so that it learns where this side is now.
+    func nudge()
+
+    /// Moves the connection to that address of the peer's once it has answered from there (the initiator only).
+    ///
+    /// - Returns: whether that has begun; ``setMigrationHandler(_:)`` tells how it ends.
+    func migrate(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool
+
+    /// Moves it off a dead path at once, and has the new one validated then; otherwise as ``migrate(to:kind:)``.
+    func abandonPath(for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool
+
+    /// Says how the straight path to that address came about, or is about to.
+    func setKind(_ kind: ConnectionPath.Kind, ofPathTo remote: SocketAddress)
+
+    /// Calls `handler` when a migration that was begun has ended, with whether the connection has moved.
+    func setMigrationHandler(_ handler: @escaping @NetworkActor (Bool) -> Void)
+
+    /// What relay frames ride on; `nil` for a connection that cannot carry circuits.
+    var carrier: Connection? { get }
+
     /// The TLS exporter (RFC 8446 section 7.5) with an empty context.
     func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8]
 

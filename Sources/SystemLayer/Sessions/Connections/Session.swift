@@ -184,9 +184,13 @@ package final class Session: Identifiable {
 
     // MARK: Worth
 
+    /// Things that the node does for the session that last; see ``commit()``.
+    package private(set) var commitments = 0
+
     /// The node does something for the session that lasts, such as a reservation or a circuit: it is kept when
     /// strangers that it does nothing for are closed. Once for each such thing, and ``release()`` once after it.
     package func commit() {
+        commitments += 1
         // A stream stands for each circuit; windows stay a stranger's.
         if !servesMore, end == nil {
             servesMore = true
@@ -195,7 +199,10 @@ package final class Session: Identifiable {
         onOccurrence?(self, .committed(1))
     }
 
-    package func release() { onOccurrence?(self, .committed(-1)) }
+    package func release() {
+        commitments -= 1
+        onOccurrence?(self, .committed(-1))
+    }
 
     /// Gives the peer the streams and windows of those that the node works with. There is no way back.
     func promote() {
