@@ -47,12 +47,7 @@ let package = Package(
     targets: [
         .executableTarget(
             name: "DeP2PCLI",
-            dependencies: [
-                "DeP2P", "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
-                "DeP2PIdentity",
-                logging,
-            ],
-            path: "Sources/CLI", swiftSettings: house),
+            dependencies: ["DeP2P", logging], path: "Sources/CLI", swiftSettings: house),
         floor(
             "DeP2P",
             on: [

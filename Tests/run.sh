@@ -93,6 +93,8 @@ imports_only_go_down() {
         report "imports that climb" "$(git grep -nE "^ *(@[a-zA-Z]+ +|public |internal |package )*import ($above)\$" -- \
             "Sources/${floors[index]}")" || return 1
     done
+    report "imports of the command's below the façade" "$(git grep -nE "^ *(@[a-zA-Z]+ +|public |internal |package )*import (struct |class |enum |protocol |func )?DeP2P[A-Za-z]" -- \
+        Sources/CLI)"
 }
 
 # A cached build does not repeat its warnings; a fresh clone, as CI has, shows them all.

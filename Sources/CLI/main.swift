@@ -1,5 +1,4 @@
-import DeP2PApp
-import DeP2PIdentity
+import DeP2P
 import Glibc
 
 StandardStream.openClosedOnes()

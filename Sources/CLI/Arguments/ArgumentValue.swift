@@ -1,4 +1,4 @@
-import DeP2PIdentity
+import DeP2P
 
 /// Reads the values of options and operands. Every function throws ``CLIError`` whose message starts with what is wrong
 /// and quotes the value; the caller says which option it was.

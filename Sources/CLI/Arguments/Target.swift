@@ -1,4 +1,4 @@
-import DeP2PIdentity
+import DeP2P
 
 /// Whom a command is to reach: a NodeID whose address is known otherwise, an address that names the node, or an address
 /// alone, where whoever answers will do.

@@ -1,10 +1,4 @@
 import DeP2P
-import DeP2PApp
-import DeP2PIdentity
-internal import DeP2PQUIC
-import DeP2PReactor
-import DeP2PRealm
-import DeP2PSessions
 
 /// One run of `dep2p send`: connects, sends, and keeps what is known of it for the result, however it ends.
 @NetworkActor

@@ -1,4 +1,4 @@
-import DeP2PIdentity
+import DeP2P
 
 extension CommandEntry {
     static let keygen = CommandEntry(

@@ -1,9 +1,4 @@
 import DeP2P
-import DeP2PApp
-import DeP2PIdentity
-internal import DeP2PQUIC
-import DeP2PReactor
-import DeP2PSessions
 
 extension CommandEntry {
     static let listen = CommandEntry(

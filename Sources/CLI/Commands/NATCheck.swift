@@ -1,7 +1,4 @@
 import DeP2P
-import DeP2PIdentity
-internal import DeP2PReach
-import DeP2PSessions
 
 extension CommandEntry {
     static let natCheck = CommandEntry(

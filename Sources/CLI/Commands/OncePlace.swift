@@ -1,4 +1,4 @@
-import DeP2PReactor
+import DeP2P
 
 /// What `--once` waits for: one thing that arrives whole. What begins to arrive takes the place, and gives it back when
 /// it breaks off; who comes meanwhile waits for how that ends.

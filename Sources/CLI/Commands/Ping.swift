@@ -1,8 +1,4 @@
 import DeP2P
-import DeP2PIdentity
-internal import DeP2PQUIC
-import DeP2PReactor
-import DeP2PSessions
 
 extension CommandEntry {
     static let ping = CommandEntry(

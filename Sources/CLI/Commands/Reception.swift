@@ -1,8 +1,4 @@
 import DeP2P
-import DeP2PApp
-import DeP2PIdentity
-import DeP2PReactor
-import DeP2PSessions
 
 /// One run of `dep2p listen`: takes what comes, says so, and knows when it was enough.
 ///

@@ -1,7 +1,4 @@
 import DeP2P
-import DeP2PIdentity
-import DeP2PReach
-import DeP2PReactor
 import Glibc
 
 extension CommandEntry {

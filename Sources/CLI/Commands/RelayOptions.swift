@@ -1,5 +1,4 @@
-import DeP2PQUIC
-import DeP2PReach
+import DeP2P
 
 extension OptionEntry {
     static let relayCircuitBytes = OptionEntry(

@@ -1,4 +1,4 @@
-import DeP2PApp
+import DeP2P
 
 extension CommandEntry {
     static let send = CommandEntry(

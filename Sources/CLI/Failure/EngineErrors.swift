@@ -1,7 +1,4 @@
 import DeP2P
-import DeP2PApp
-import DeP2PIdentity
-import DeP2PSessions
 
 extension CLIError {
     /// What any error of the engine means to the user: the one place that turns errors into exit statuses and hints.

@@ -1,4 +1,4 @@
-import DeP2PApp
+import DeP2P
 
 extension CLIError {
     /// What a transfer, or one file of it, failed with.

@@ -1,4 +1,4 @@
-import DeP2PSessions
+import DeP2P
 
 /// The attempts to connect, for people and for programs.
 enum AttemptTable {

@@ -1,4 +1,4 @@
-internal import DeP2PIdentity
+import DeP2P
 
 /// A JSON value, written by hand: a command of a few milliseconds has no time to load an encoder.
 enum JSONValue: Equatable, Sendable {

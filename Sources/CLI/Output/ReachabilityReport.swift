@@ -1,7 +1,4 @@
 import DeP2P
-import DeP2PIdentity
-import DeP2PReach
-import DeP2PReactor
 
 extension Output {
     /// Says from now on how others reach the node.

@@ -1,7 +1,4 @@
 import DeP2P
-import DeP2PIdentity
-import DeP2PReach
-import DeP2PReactor
 
 /// Says what becomes of a listener's reservations with its relays: why one was refused, once for each reason.
 @NetworkActor

@@ -1,5 +1,4 @@
 import DeP2P
-import DeP2PReactor
 
 /// Reads the events of a command's node, from its start until after its stop.
 ///

@@ -1,4 +1,4 @@
-import DeP2PIdentity
+import DeP2P
 import Glibc
 
 /// Small files that a command reads whole: keys, passphrases, configuration.

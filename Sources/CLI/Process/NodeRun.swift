@@ -1,7 +1,4 @@
 import DeP2P
-import DeP2PIdentity
-import DeP2PReactor
-import DeP2PSessions
 
 /// Runs a node for a command: keys, start, realm, the command's own work, an orderly end.
 struct NodeRun: Sendable {

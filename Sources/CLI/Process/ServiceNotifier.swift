@@ -1,4 +1,4 @@
-import DeP2PReactor
+import DeP2P
 import Dispatch
 import Glibc
 import Synchronization

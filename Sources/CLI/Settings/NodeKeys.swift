@@ -1,4 +1,4 @@
-import DeP2PIdentity
+import DeP2P
 
 /// The keys that a node runs with, read from where the plan says.
 struct NodeKeys: Sendable {

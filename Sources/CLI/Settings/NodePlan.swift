@@ -1,4 +1,4 @@
-import DeP2PIdentity
+import DeP2P
 
 /// The part of a plan that every command with a node shares: who it is, its realm, and its ways into the network.
 struct NodePlan: Equatable, Sendable {

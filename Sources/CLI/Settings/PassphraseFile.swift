@@ -1,4 +1,4 @@
-import DeP2PIdentity
+import DeP2P
 
 /// The passphrase of an identity, from where the user has it.
 enum PassphraseFile {
