@@ -1,5 +1,5 @@
 internal import DeP2PApp
-internal import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PRealm
 package import DeP2PSessions
@@ -30,17 +30,18 @@ package struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
     package let code: Code
     /// One sentence, lower case, without a full stop. May quote remote text: escape it before it meets a terminal.
     package let message: String
-    package let hint: String?
+    /// What can be done about it.
+    package let remedy: Remedy?
     package let attempts: [ConnectAttempt]
     package let underlying: (any Error)?
 
     package init(
-        _ code: Code, _ message: String, hint: String? = nil, attempts: [ConnectAttempt] = [],
+        _ code: Code, _ message: String, remedy: Remedy? = nil, attempts: [ConnectAttempt] = [],
         underlying: (any Error)? = nil
     ) {
         self.code = code
         self.message = message
-        self.hint = hint
+        self.remedy = remedy
         self.attempts = attempts
         self.underlying = underlying
     }
@@ -96,7 +97,7 @@ extension DeP2PError {
         case let error as TransferError:
             self.init(Code(rawValue: error.code.name), error.description, underlying: error)
         case let error as LimitExceeded:
-            self.init(.limit, error.description, hint: "choose a larger preset with --preset", underlying: error)
+            self.init(.limit, error.description, remedy: .raisePreset, underlying: error)
         case let error as BindError: self.init(error)
         case is CancellationError: self.init(.cancelled, "it was cancelled")
         case is DeadlineExceeded: self.init(.timeout, "no answer in time", underlying: error)
@@ -124,42 +125,42 @@ extension DeP2PError {
             case .cancelled: .cancelled
             }
         self.init(
-            code, error.reason, hint: error.hint.isEmpty ? nil : error.hint, attempts: error.attempts,
+            code, error.reason, remedy: error.remedy, attempts: error.attempts,
             underlying: error)
     }
 
     private init(_ error: RealmError) {
         switch error.code {
         case .alreadyInRealm:
-            self.init(.alreadyInRealm, error.description, hint: "leave the realm first", underlying: error)
+            self.init(.alreadyInRealm, error.description, remedy: .leaveRealm, underlying: error)
         case .notMember:
-            self.init(.notMember, error.description, hint: "join a realm with its key", underlying: error)
+            self.init(.notMember, error.description, remedy: .joinRealm, underlying: error)
         case .refused:
             self.init(
-                .realmRefused, error.description, hint: "both nodes need the same realm key", underlying: error)
-        case .busy: self.init(.busy, error.description, hint: "try again later", underlying: error)
-        case .timeout: self.init(.timeout, error.description, hint: "try again", underlying: error)
-        case .closed: self.init(.peerOffline, error.description, hint: "try again", underlying: error)
+                .realmRefused, error.description, remedy: .shareRealmKey, underlying: error)
+        case .busy: self.init(.busy, error.description, remedy: .tryLater, underlying: error)
+        case .timeout: self.init(.timeout, error.description, remedy: .tryAgain, underlying: error)
+        case .closed: self.init(.peerOffline, error.description, remedy: .tryAgain, underlying: error)
         case .violation:
-            self.init(.protocolViolation, error.description, hint: "is it a dep2p node?", underlying: error)
+            self.init(.protocolViolation, error.description, remedy: .advice("is it a dep2p node?"), underlying: error)
         }
     }
 
     private init(_ error: MessagingError) {
-        let (code, hint): (Code, String?) =
+        let (code, remedy): (Code, Remedy?) =
             switch error.code {
-            case .notMember: (.notMember, "join a realm with its key")
+            case .notMember: (.notMember, .joinRealm)
             case .invalidName: (.invalidName, nil)
-            case .tooLarge, .replyTooLarge: (.tooLarge, "send it as a file instead")
-            case .unknownProtocol: (.unknownProtocol, "the other side has to handle this protocol")
+            case .tooLarge, .replyTooLarge: (.tooLarge, .sendAsFile)
+            case .unknownProtocol: (.unknownProtocol, .advice("the other side has to handle this protocol"))
             case .handlerFailed: (.handlerFailed, nil)
-            case .busy: (.busy, "try again later")
-            case .offline: (.peerOffline, "try again when the other side is up")
-            case .timeout: (.timeout, "try again, or wait longer with --timeout")
-            case .violation: (.protocolViolation, "check the other side's version")
+            case .busy: (.busy, .tryLater)
+            case .offline: (.peerOffline, .advice("try again when the other side is up"))
+            case .timeout: (.timeout, .waitLonger)
+            case .violation: (.protocolViolation, .advice("check the other side's version"))
             case .cancelled: (.cancelled, nil)
             }
-        self.init(code, error.description, hint: hint, underlying: error)
+        self.init(code, error.description, remedy: remedy, underlying: error)
     }
 
     private init(_ error: SessionError) {
@@ -179,7 +180,7 @@ extension DeP2PError {
         let isTaken = error.errno == Listening.addressInUse
         self.init(
             isTaken ? .addressInUse : .cannotListen, error.description,
-            hint: isTaken ? "another program uses this port: choose another with --listen, or 0 for a free one" : nil,
+            remedy: isTaken ? .changePort : nil,
             underlying: error)
     }
 }

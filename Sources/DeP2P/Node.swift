@@ -177,7 +177,7 @@ package final class Node {
     /// - Throws: ``DeP2PError``; `realmRefused` when the other node is not in this realm.
     package func connectMember(_ target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
         guard realmID != nil else {
-            throw DeP2PError(.notMember, "this node is in no realm", hint: "join a realm with its key")
+            throw DeP2PError(.notMember, "this node is in no realm", remedy: .joinRealm)
         }
         let session = try await connect(to: target, timeout: timeout)
         do { try await realm.admit(session) } catch { throw DeP2PError(error) }

@@ -36,15 +36,15 @@ package struct IdentityError: Error, Equatable, Sendable, CustomStringConvertibl
     package let code: Code
     /// One sentence, lower case, no full stop. May quote input: escape it before it reaches a terminal.
     package let message: String
-    /// What the user can do about it, when there is something.
-    package let hint: String?
+    /// What can be done about it, when there is something.
+    package let remedy: Remedy?
     /// The `errno` of the system call that failed, when one did.
     package let systemError: Int32?
 
-    package init(_ code: Code, _ message: String, hint: String? = nil, systemError: Int32? = nil) {
+    package init(_ code: Code, _ message: String, remedy: Remedy? = nil, systemError: Int32? = nil) {
         self.code = code
         self.message = message
-        self.hint = hint
+        self.remedy = remedy
         self.systemError = systemError
     }
 

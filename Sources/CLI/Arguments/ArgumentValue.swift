@@ -70,7 +70,7 @@ enum ArgumentValue {
         do {
             return try NodeID(text)
         } catch {
-            throw CLIError(.badNodeID, "not a NodeID: \(argument.quoted)", hint: error.hint)
+            throw CLIError(.badNodeID, "not a NodeID: \(argument.quoted)", hint: error.remedy?.hint)
         }
     }
 
@@ -91,7 +91,7 @@ enum ArgumentValue {
             let hostPort = try HostPort(text)
             if let address = Address(quic: hostPort) { return address }
         } catch {
-            throw CLIError(.badAddress, TerminalText.escape(error.message), hint: error.hint)
+            throw CLIError(.badAddress, TerminalText.escape(error.message), hint: error.remedy?.hint)
         }
         throw CLIError(.badAddress, "the address names no host: \(argument.quoted)")
     }

@@ -180,11 +180,18 @@ extension Output {
                     .string("state", "closed"), .string("from", "\(from)"), .string("to", "\(to)"),
                     .int("bytes", bytes), .string("reason", "\(reason)"),
                 ])
-            detail("circuit from \(from) to \(to) ended after \(FixedPoint.bytes(bytes)): \(reason)")
+            detail(
+                "circuit from \(from) to \(to) ended after \(FixedPoint.bytes(bytes)): \(reason)\(own(reason.remedy))")
         case .refused(let node, let error):
             self.event("refused", [.string("node_id", "\(node)"), .string("reason", "\(error)")])
-            detail("refused \(node): \(error)")
+            detail("refused \(node): \(error)\(own(error.remedy))")
         }
+    }
+
+    /// How to raise a limit of this very relay.
+    private func own(_ remedy: Remedy?) -> String {
+        guard case .raiseRelayLimit(let name)? = remedy, let option = RelayLimits.options[name] else { return "" }
+        return "; --\(option.long) raises it"
     }
 
     private func reservation(_ node: NodeID, _ state: String) {

@@ -92,6 +92,15 @@ extension OptionEntry {
 }
 
 extension RelayLimits {
+    /// The option that sets each of the limits that a relay names when one is met.
+    static let options: [String: OptionEntry] = [
+        Name.reservations: .relayMaxReservations, Name.reservationsPerAddress: .relayMaxReservationsPerIP,
+        Name.reservationsPerSubnet: .relayMaxReservationsPerSubnet, Name.circuits: .relayMaxCircuits,
+        Name.circuitsPerNode: .relayMaxCircuitsPerNode, Name.circuitsPerPair: .relayMaxCircuitsPerPair,
+        Name.circuitsPerAddress: .relayMaxCircuitsPerIP, Name.circuitsPerSubnet: .relayMaxCircuitsPerSubnet,
+        Name.circuitBytes: .relayCircuitBytes, Name.circuitTime: .relayCircuitTime, Name.requests: .relayMaxRequests,
+    ]
+
     static let shortestReservation = Duration.seconds(10)
     static let shortestCircuit = Duration.seconds(1)
 

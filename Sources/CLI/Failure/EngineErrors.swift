@@ -22,7 +22,7 @@ extension CLIError {
         let attempts = error.attempts
         self.init(
             code, (isBug ? "unexpected: " : "") + TerminalText.escape(error.message),
-            hint: isBug ? "report it to \(Release.reportProblems)" : error.hint.map { TerminalText.escape($0) },
+            hint: isBug ? "report it to \(Release.reportProblems)" : error.remedy.map { TerminalText.escape($0.hint) },
             details: attempts.count > 1 ? AttemptTable.lines(attempts) : [],
             fields: attempts.isEmpty ? [] : [AttemptTable.field(attempts)])
     }

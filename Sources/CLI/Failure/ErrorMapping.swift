@@ -4,12 +4,12 @@ import Glibc
 extension CLIError {
     /// What reading a key, an identifier or an address failed with.
     init(reading error: IdentityError) {
-        self.init(Self.code(reading: error), TerminalText.escape(error.message), hint: error.hint)
+        self.init(Self.code(reading: error), TerminalText.escape(error.message), hint: error.remedy?.hint)
     }
 
     /// What writing a key file failed with.
     init(writing error: IdentityError) {
-        self.init(Self.code(writing: error), TerminalText.escape(error.message), hint: error.hint)
+        self.init(Self.code(writing: error), TerminalText.escape(error.message), hint: error.remedy?.hint)
     }
 
     private static func code(reading error: IdentityError) -> Code {

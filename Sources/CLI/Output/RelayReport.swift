@@ -35,8 +35,8 @@ final class RelayReport {
         case .lost(let relay):
             report(relay, "lost", nil)
             output.note("lost the relay \(relay)")
-        case .refused(let relay, let reason):
-            let text = TerminalText.escape(reason)
+        case .refused(let relay, let reason, let remedy):
+            let text = TerminalText.escape(reason + (remedy.map { "; \($0.hint)" } ?? ""))
             // It is asked again and again.
             guard refusals[relay] != reason else { return output.detail("\(relay): \(text)") }
             refusals[relay] = reason

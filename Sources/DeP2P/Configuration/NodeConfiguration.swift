@@ -67,7 +67,7 @@ package struct NodeConfiguration: Sendable {
         guard case .quic(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
             throw DeP2PError(
                 .cannotListen, "cannot listen on \(address)",
-                hint: "give an IP address and port, or /ip4/…/udp/…/quic-v1")
+                remedy: .advice("give an IP address and port, or /ip4/…/udp/…/quic-v1"))
         }
         let scope = try Self.scope(of: address)
         listen.append(SocketAddress(ip, port: port, scope: scope))
@@ -80,7 +80,7 @@ package struct NodeConfiguration: Sendable {
         guard case .tcpTLS(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
             throw DeP2PError(
                 .cannotListen, "cannot listen on \(address)",
-                hint: "give an IP address and port, or /ip4/…/tcp/…/tls")
+                remedy: .advice("give an IP address and port, or /ip4/…/tcp/…/tls"))
         }
         let scope = try Self.scope(of: address)
         tcpListen.append(SocketAddress(ip, port: port, scope: scope))
@@ -91,7 +91,7 @@ package struct NodeConfiguration: Sendable {
         guard let index = NetworkInterface.index(of: zone) else {
             throw DeP2PError(
                 .cannotListen, "cannot listen on \(address): this machine has no interface \(zone)",
-                hint: "ip link shows the interfaces")
+                remedy: .advice("ip link shows the interfaces"))
         }
         return index
     }

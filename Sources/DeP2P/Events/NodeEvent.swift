@@ -122,7 +122,7 @@ extension RelayClient.Event {
     fileprivate var relay: NodeID? {
         switch self {
         case .reserved(let standing): standing.relay
-        case .lost(let address), .refused(let address, _): address.nodeID
+        case .lost(let address), .refused(let address, _, _): address.nodeID
         case .circuitEnded(let relay, _): relay
         }
     }

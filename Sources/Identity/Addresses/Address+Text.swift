@@ -11,7 +11,7 @@ extension Address: CustomStringConvertible {
         guard text.utf8.first == UInt8(ascii: "/") else {
             throw IdentityError(
                 .malformedAddress, "“\(text.prefix(80))” is not an address: it must begin with /",
-                hint: "write it like /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooW…")
+                remedy: .advice("write it like /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooW…"))
         }
         var parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)[...].dropFirst()
             .map { String(Substring($0)) }[...]

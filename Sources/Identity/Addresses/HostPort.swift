@@ -16,17 +16,18 @@ package struct HostPort: Hashable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// - Throws: `malformedAddress`, with a hint for an IPv6 address without brackets.
+    /// - Throws: `malformedAddress`, with a remedy for an IPv6 address without brackets.
     package init(_ text: String) throws(IdentityError) {
         guard text.utf8.count <= Self.maximumTextLength else { throw Self.error(text, "it is too long") }
         guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) else {
-            throw Self.error(text, "the port is missing", hint: "write HOST:PORT or [IPV6]:PORT")
+            throw Self.error(text, "the port is missing", remedy: .advice("write HOST:PORT or [IPV6]:PORT"))
         }
         let hostText = text[..<colon]
         let digits = [UInt8](text[text.utf8.index(after: colon)...].utf8)
         if hostText.utf8.first == UInt8(ascii: "[") {
             guard hostText.utf8.last == UInt8(ascii: "]"), hostText.utf8.count > 2 else {
-                throw Self.error(text, "the brackets don't enclose an IPv6 address", hint: "write [IPV6]:PORT")
+                throw Self.error(
+                    text, "the brackets don't enclose an IPv6 address", remedy: .advice("write [IPV6]:PORT"))
             }
             (host, zone) = try Self.bracketed(hostText.dropFirst().dropLast(), in: text)
         } else {
@@ -61,14 +62,14 @@ package struct HostPort: Hashable, Sendable, CustomStringConvertible {
         let hostText = String(hostText)
         if hostText.isEmpty { return nil }
         if hostText.utf8.contains(UInt8(ascii: ":")) {
-            throw error(text, "an IPv6 address needs brackets before a port", hint: "write [IPV6]:PORT")
+            throw error(text, "an IPv6 address needs brackets before a port", remedy: .advice("write [IPV6]:PORT"))
         }
         if let address = IPAddress(hostText) { return .ip(address) }
         guard Host.isName(hostText) else { throw error(text, "the host is neither an IP address nor a name") }
         return .dns(hostText, .dns)
     }
 
-    private static func error(_ text: String, _ reason: String, hint: String? = nil) -> IdentityError {
-        IdentityError(.malformedAddress, "“\(text.prefix(80))” is not an address: \(reason)", hint: hint)
+    private static func error(_ text: String, _ reason: String, remedy: Remedy? = nil) -> IdentityError {
+        IdentityError(.malformedAddress, "“\(text.prefix(80))” is not an address: \(reason)", remedy: remedy)
     }
 }

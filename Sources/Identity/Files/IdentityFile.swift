@@ -78,7 +78,7 @@ package enum IdentityFile {
         }
         guard let passphrase else {
             throw IdentityError(
-                .passphraseRequired, "\(name) is encrypted", hint: "give its passphrase with --passphrase-file")
+                .passphraseRequired, "\(name) is encrypted", remedy: .givePassphrase)
         }
         try check(passphrase)
         do {
@@ -113,7 +113,7 @@ package enum IdentityFile {
     private static func otherType(_ kind: String, _ name: String) -> IdentityError {
         IdentityError(
             .fileOfOtherKeyType, "\(name) holds another type of key (\(kind)), not an Ed25519 private key",
-            hint: "make one with dep2p keygen or openssl genpkey -algorithm ed25519")
+            remedy: .makeIdentity)
     }
 
     private static func check(_ passphrase: [UInt8]) throws(IdentityError) {

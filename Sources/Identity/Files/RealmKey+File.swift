@@ -10,7 +10,7 @@ extension RealmKey {
         do throws(IdentityError) {
             return try RealmKey(text: text)
         } catch {
-            throw IdentityError(error.code, "\(what) \(SecretFile.shown(path)): \(error.message)", hint: error.hint)
+            throw IdentityError(error.code, "\(what) \(SecretFile.shown(path)): \(error.message)", remedy: error.remedy)
         }
     }
 

@@ -41,7 +41,7 @@ enum SecretFile {
         guard !isOpenToOthers(status, descriptor) else {
             throw IdentityError(
                 .fileTooOpen, "\(name) can be read by others (mode \(String(status.st_mode & 0o7777, radix: 8)))",
-                hint: "run chmod 600 \(shown(path))")
+                remedy: .makePrivate(path: shown(path)))
         }
         guard status.st_size > 0 else { throw IdentityError(.fileEmpty, "\(name) is empty") }
         guard status.st_size <= maximumLength else {

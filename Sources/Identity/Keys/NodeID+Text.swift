@@ -22,14 +22,14 @@ extension NodeID: CustomStringConvertible {
         guard let decoded else {
             throw IdentityError(
                 .malformedNodeID, "“\(text)” is not a node ID",
-                hint: "a node ID looks like 12D3KooW… and has 52 characters")
+                remedy: .advice("a node ID looks like 12D3KooW… and has 52 characters"))
         }
         do throws(IdentityError) {
             try self.init(bytes: decoded)
         } catch {
             throw IdentityError(
                 .malformedNodeID, "“\(text)” is not a node ID: \(error.message)",
-                hint: "copy the whole ID; one from a dep2p node has 52 characters")
+                remedy: .advice("copy the whole ID; one from a dep2p node has 52 characters"))
         }
     }
 

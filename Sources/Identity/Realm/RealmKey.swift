@@ -40,12 +40,12 @@ package struct RealmKey: Sendable, Equatable, CustomStringConvertible {
         var digits = [UInt8](Self.trimmed(text))
         defer { wipe(&digits) }
         guard !digits.isEmpty else {
-            throw IdentityError(.malformedRealmKey, "the realm key is empty", hint: "make one with dep2p realm-key")
+            throw IdentityError(.malformedRealmKey, "the realm key is empty", remedy: .makeRealmKey)
         }
         guard digits.count == Self.length * 2, var bytes = Hex.decode(digits) else {
             throw IdentityError(
                 .malformedRealmKey, "a realm key is 64 hexadecimal digits",
-                hint: "make one with dep2p realm-key")
+                remedy: .makeRealmKey)
         }
         defer { wipe(&bytes) }
         self.init(checked: bytes)

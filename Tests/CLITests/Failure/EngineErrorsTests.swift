@@ -1,5 +1,7 @@
 import DeP2P
 import DeP2PApp
+import DeP2PIdentity
+import DeP2PReach
 import DeP2PRealm
 import DeP2PSessions
 import Testing
@@ -8,7 +10,7 @@ import Testing
 
 @Suite struct EngineErrorsTests {
     private static func connect(_ code: ConnectError.Code) -> ConnectError {
-        ConnectError(code, nodeID: nil, reason: "why \u{1b}[31m", hint: "what to do")
+        ConnectError(code, nodeID: nil, reason: "why \u{1b}[31m", remedy: .advice("what to do"))
     }
 
     private static let errors: [(any Error, CLIError.Code)] = [
@@ -64,9 +66,23 @@ import Testing
         #expect(error.hint == "the receiver sets its limit with --max-size")
     }
 
+    /// Issue 9.7: the engine names what helps, and the command its own options.
+    @Test func remediesAreWordedAsOptions() {
+        let full = RelayError(.limitReached, limit: .init(name: RelayLimits.Name.requests, maximum: 1))
+        #expect(!full.description.contains("--") && full.remedy?.hint.contains("--max-requests") == true)
+        #expect(Remedy.raiseRelayLimit("of-tomorrow").hint == Remedy.raiseRelayLimit("of-tomorrow").description)
+        #expect(CLIError(DeP2PError(.limit, "", remedy: .raisePreset)).hint?.contains("--preset") == true)
+    }
+
+    @Test func everyLimitThatARelayNamesHasAnOption() {
+        #expect(Set(RelayLimits.options.keys) == Set(RelayLimits.Name.all))
+        let options = OptionEntry.relayOptions.map(\.long)
+        #expect(RelayLimits.options.values.allSatisfy { options.contains($0.long) })
+    }
+
     @Test func attemptsAreShownWhenThereAreSeveral() {
         let attempt = ConnectAttempt(stage: .direct, address: "a", elapsed: .zero, outcome: .timeout)
-        let error = ConnectError(.timeout, nodeID: nil, reason: "", hint: "", attempts: [attempt, attempt])
+        let error = ConnectError(.timeout, nodeID: nil, reason: "", remedy: nil, attempts: [attempt, attempt])
         #expect(CLIError(error).details.count == 3)
         #expect(CLIError(error).fields.map(\.name) == ["attempts"])
     }

@@ -7,7 +7,7 @@ import Testing
 @Suite struct ErrorMappingTests {
     @Test(arguments: IdentityError.Code.allCases)
     func everyIdentityErrorHasACodeOfTheTable(_ code: IdentityError.Code) {
-        let error = IdentityError(code, "what \u{1b}[31m it says", hint: "a hint")
+        let error = IdentityError(code, "what \u{1b}[31m it says", remedy: .advice("a hint"))
         for mapped in [CLIError(reading: error), CLIError(writing: error)] {
             #expect(CLIError.Code.all.contains(mapped.code))
             #expect(mapped.code.status != .internalError && mapped.code.status != .ok)

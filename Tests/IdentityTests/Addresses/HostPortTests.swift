@@ -50,7 +50,7 @@ import Testing
             _ = try HostPort("2001:db8::1:4001")
             Issue.record("an address without brackets was taken")
         } catch {
-            #expect(error.hint?.contains("[IPV6]:PORT") == true)
+            #expect(error.remedy?.description.contains("[IPV6]:PORT") == true)
         }
     }
 

@@ -29,7 +29,7 @@ import Testing
             Issue.record("mode \(String(mode, radix: 8)) was taken")
         } catch {
             #expect(error.code == .fileTooOpen)
-            #expect(error.hint == "run chmod 600 \(path)")
+            #expect(error.remedy == .makePrivate(path: path))
         }
     }
 

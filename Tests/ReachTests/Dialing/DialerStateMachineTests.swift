@@ -95,7 +95,7 @@ import Testing
         }
         let error = ConnectError.summary(of: attempts, nodeID: nil)
         #expect(error.code == pair.code)
-        #expect(!error.reason.isEmpty && !error.hint.isEmpty && error.attempts == attempts)
+        #expect(!error.reason.isEmpty && error.remedy != nil && error.attempts == attempts)
     }
 
     /// A lookup that the end of the whole connect cut short is no sign of a firewall.

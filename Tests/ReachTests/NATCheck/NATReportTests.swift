@@ -85,7 +85,7 @@ import Testing
         #expect(report.udp == false)
         #expect(report.verdict == "UDP is blocked here: connections run through a relay over TCP")
         #expect(NATReport().udp == nil)
-        #expect(NATReport().verdict == "no observer to ask: give one with --server")
+        #expect(NATReport().verdict == "no observer to ask")
     }
 
     @Test("what opens the way is said: a gateway that maps ports, or IPv6 without NAT")

@@ -26,7 +26,7 @@ import Testing
     }
 
     private func perNode(_ circuit: UInt64) -> RelayMachine.Displaced {
-        RelayMachine.Displaced(circuit: circuit, limit: .init(name: "max-circuits-per-node", maximum: 32))
+        RelayMachine.Displaced(circuit: circuit, limit: .init(name: "circuits-per-node", maximum: 32))
     }
 
     @Test("however many identities a stranger has, others reach the node")
@@ -39,7 +39,7 @@ import Testing
             #expect(opened == .opened(17 + UInt64(number), instead: perNode(1 + UInt64(number))))
         }
         // Each has one now: nobody has more than a newcomer would.
-        #expect(table.open(from: client(at: 99), to: target, now: now) == .refused(.limit("max-circuits-per-node", 32)))
+        #expect(table.open(from: client(at: 99), to: target, now: now) == .refused(.limit("circuits-per-node", 32)))
         let later = now.advanced(by: CircuitTable.probation)
         #expect(table.open(from: client(at: 99), to: target, now: later) == .opened(32, instead: perNode(16)))
     }
@@ -55,7 +55,7 @@ import Testing
             table.accept(circuit, now: now)
             table.confirm(circuit)
         }
-        let refused = CircuitTable.OnOpen.refused(.limit("max-circuits-per-node", 32))
+        let refused = CircuitTable.OnOpen.refused(.limit("circuits-per-node", 32))
         #expect(table.open(from: client(at: 90), to: target, now: now) == refused)
         let later = now.advanced(by: CircuitTable.warmth)
         for circuit in UInt64(1)...32 where circuit != 20 && circuit != 7 { table.carried(circuit, now: later) }
@@ -69,7 +69,7 @@ import Testing
     func unconfirmedFirst() {
         var table = table { $0.circuitsPerNode = 4 }
         let opened = (0..<4).map { table.open(from: client(at: $0 / 2), to: target, now: now) }
-        #expect(opened.last == .refused(.limit("max-circuits-per-node", 4)), "two of four may be unconfirmed")
+        #expect(opened.last == .refused(.limit("circuits-per-node", 4)), "two of four may be unconfirmed")
         for circuit in UInt64(1)...2 { table.confirm(circuit) }
         for number in UInt32(0)..<2 {
             _ = table.open(from: client(at: 8), to: target, now: now.advanced(by: .seconds(Int(number))))
@@ -87,14 +87,14 @@ import Testing
         var table = table()
         let source = client(at: 1)
         for _ in 0..<8 { _ = table.open(from: source, to: target, now: now) }
-        let limit = RelayError.limit("max-circuits-per-pair", 8)
+        let limit = RelayError.limit("circuits-per-pair", 8)
         #expect(table.open(from: source, to: target, now: now) == .refused(limit))
         let later = now.advanced(by: CircuitTable.probation)
         guard case .opened(9, let displaced) = table.open(from: source, to: target, now: later) else {
             Issue.record("no room")
             return
         }
-        #expect(displaced?.circuit == 1 && displaced?.limit.name == "max-circuits-per-pair")
+        #expect(displaced?.circuit == 1 && displaced?.limit.name == "circuits-per-pair")
     }
 
     @Test("what others make to a node takes nothing of what it may make itself")
@@ -111,7 +111,7 @@ import Testing
         #expect(table.open(from: target, to: other, now: now) == .opened(3, instead: nil))
         table.confirm(3)
         #expect(table.open(from: target, to: other, now: now) == .opened(4, instead: nil))
-        #expect(table.open(from: target, to: other, now: now) == .refused(.limit("max-circuits-per-node", 2)))
+        #expect(table.open(from: target, to: other, now: now) == .refused(.limit("circuits-per-node", 2)))
     }
 
     @Test("few sources can't fill a whole relay")

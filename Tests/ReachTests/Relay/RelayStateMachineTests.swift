@@ -29,7 +29,7 @@ import Testing
         #expect(machine.reserve(client(0), now: now) == .granted(isRenewal: false))
         #expect(machine.reserve(client(0), now: now) == .granted(isRenewal: true))
         #expect(machine.reservationCount == 1)
-        #expect(machine.reserve(client(1), now: now) == .refused(refusal("max-reservations", 1)))
+        #expect(machine.reserve(client(1), now: now) == .refused(refusal("reservations", 1)))
         #expect(machine.reserve(client(0), now: now) == .granted(isRenewal: true))
     }
 
@@ -40,10 +40,10 @@ import Testing
         }
         #expect(machine.reserve(client(0, ip: 0x0102_0301), now: now) == .granted(isRenewal: false))
         let perAddress = machine.reserve(client(1, ip: 0x0102_0301), now: now)
-        #expect(perAddress == .refused(refusal("max-reservations-per-ip", 1)))
+        #expect(perAddress == .refused(refusal("reservations-per-ip", 1)))
         #expect(machine.reserve(client(1, ip: 0x0102_0302), now: now) == .granted(isRenewal: false))
         let perSubnet = machine.reserve(client(2, ip: 0x0102_03ff), now: now)
-        #expect(perSubnet == .refused(refusal("max-reservations-per-subnet", 2)))
+        #expect(perSubnet == .refused(refusal("reservations-per-subnet", 2)))
         #expect(machine.reserve(client(2, ip: 0x0102_0401), now: now) == .granted(isRenewal: false))
         _ = machine.connectionClosed(client(0, ip: 0x0102_0301))
         #expect(machine.reserve(client(3, ip: 0x0102_0301), now: now) == .granted(isRenewal: false))
@@ -68,10 +68,10 @@ import Testing
         #expect(machine.connect(client(3), to: nodes[1], now: now) == .ask(circuit: 2, session: 1))
         for circuit in [UInt64(1), 2] { machine.confirm(circuit) }
         let perNode = machine.connect(client(3), to: nodes[2], now: now)
-        #expect(perNode == .refused(refusal("max-circuits-per-node", 2)))
+        #expect(perNode == .refused(refusal("circuits-per-node", 2)))
         #expect(machine.connect(client(4), to: nodes[0], now: now) == .ask(circuit: 3, session: 0))
         machine.confirm(3)
-        #expect(machine.connect(client(5), to: nodes[1], now: now) == .refused(refusal("max-circuits", 3)))
+        #expect(machine.connect(client(5), to: nodes[1], now: now) == .refused(refusal("circuits", 3)))
         machine.end(1)
         machine.end(1)
         let perTarget = machine.connect(client(5), to: nodes[0], now: now)
@@ -86,10 +86,10 @@ import Testing
         for index in 0..<2 { _ = machine.reserve(client(index), now: now) }
         #expect(machine.connect(client(2, ip: 0x0102_0301), to: nodes[0], now: now) == .ask(circuit: 1, session: 0))
         let same = machine.connect(client(3, ip: 0x0102_0301), to: nodes[0], now: now)
-        #expect(same == .refused(refusal("max-circuits-per-ip", 1)))
+        #expect(same == .refused(refusal("circuits-per-ip", 1)))
         #expect(machine.connect(client(3, ip: 0x0102_0302), to: nodes[0], now: now) == .ask(circuit: 2, session: 0))
         let near = machine.connect(client(4, ip: 0x0102_0303), to: nodes[0], now: now)
-        #expect(near == .refused(refusal("max-circuits-per-subnet", 2)))
+        #expect(near == .refused(refusal("circuits-per-subnet", 2)))
     }
 
     @Test func theEndOfAConnectionEndsItsCircuits() {
@@ -128,10 +128,10 @@ import Testing
     @Test func requestsHaveARate() {
         var machine = machine { $0.requestsPerMinute = 60 }
         for _ in 0..<60 { _ = machine.connect(client(0), to: nodes[1], now: now) }
-        #expect(machine.connect(client(0), to: nodes[1], now: now) == .refused(refusal("max-requests", 60)))
+        #expect(machine.connect(client(0), to: nodes[1], now: now) == .refused(refusal("requests-per-minute", 60)))
         #expect(machine.connect(client(2), to: nodes[1], now: now) == .refused(RelayError(.noReservation)))
         let soon = now.advanced(by: .seconds(59))
-        #expect(machine.connect(client(0), to: nodes[1], now: soon) == .refused(refusal("max-requests", 60)))
+        #expect(machine.connect(client(0), to: nodes[1], now: soon) == .refused(refusal("requests-per-minute", 60)))
         let later = now.advanced(by: .seconds(61))
         #expect(machine.connect(client(0), to: nodes[1], now: later) == .refused(RelayError(.noReservation)))
     }
@@ -172,7 +172,7 @@ import Testing
         for index in 0..<3 { _ = machine.reserve(client(index, ip: 0x0102_0301), now: now) }
         // Of the last quarter one subject gets an eighth of its quota.
         let more = machine.reserve(client(3, ip: 0x0102_0301), now: now)
-        #expect(more == .refused(refusal("max-reservations-per-ip", 8)))
+        #expect(more == .refused(refusal("reservations-per-ip", 8)))
         #expect(machine.reserve(client(4), now: now) == .granted(isRenewal: false))
         _ = machine.connectionClosed(client(4))
         #expect(machine.reserve(client(0, ip: 0x0102_0301), now: now) == .granted(isRenewal: true))
@@ -192,15 +192,15 @@ import Testing
                 nodeID: IdentityKey.generate().nodeID, session: UInt64(index), subject: here)
             #expect(ask(client) == .refused(RelayError(.noReservation)))
         }
-        #expect(ask(client(5, ip: 0x0102_0301)) == .refused(refusal("max-requests", 60)))
+        #expect(ask(client(5, ip: 0x0102_0301)) == .refused(refusal("requests-per-minute", 60)))
         #expect(ask(client(5)) == .refused(RelayError(.noReservation)))
         // A member, and who holds a reservation, are not cut off by neighbours, nor by their own refusals more than others.
         var member = client(3, ip: 0x0102_0301)
         member.isMember = true
         for _ in 0..<60 { #expect(ask(member) == .refused(RelayError(.noReservation))) }
-        #expect(ask(member) == .refused(refusal("max-requests", 60)))
+        #expect(ask(member) == .refused(refusal("requests-per-minute", 60)))
         for _ in 0..<59 { #expect(ask(client(4, ip: 0x0102_0301)) == .refused(RelayError(.noReservation))) }
-        #expect(ask(client(4, ip: 0x0102_0301)) == .refused(refusal("max-requests", 60)))
+        #expect(ask(client(4, ip: 0x0102_0301)) == .refused(refusal("requests-per-minute", 60)))
     }
 
     @Test func strangersDoNotFillTheQuotasOfMembers() {
@@ -218,7 +218,7 @@ import Testing
         #expect(machine.connect(member, to: nodes[0], now: now) == .ask(circuit: 2, session: 0))
         var another = client(3, ip: 0x0102_0301)
         another.isMember = true
-        #expect(machine.reserve(another, now: now) == .refused(refusal("max-reservations-per-ip", 1)))
+        #expect(machine.reserve(another, now: now) == .refused(refusal("reservations-per-ip", 1)))
     }
 
     @Test func requestersAreForgotten() {

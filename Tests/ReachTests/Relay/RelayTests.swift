@@ -119,7 +119,8 @@ struct RelayTests {
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             #expect(left.client.standing.isEmpty)
-            #expect(left.clientEvents.first == .refused(relay.address, "\(RelayError(.notAllowed))"))
+            #expect(
+                left.clientEvents.first == .refused(relay.address, reason: "\(RelayError(.notAllowed))", remedy: nil))
             await #expect(throws: RelayError(.notAllowed)) {
                 _ = try await left.client.connect(to: right.nodeID, via: relay.address)
             }
@@ -143,7 +144,7 @@ struct RelayTests {
             let sender = Task { @NetworkActor in try await stream.write(Chunk([UInt8](repeating: 1, count: 300_000))) }
             for end in [try await session.waitClosed(), try await other.waitClosed()] {
                 #expect(end.cause == .closedLocally(.relayEnded))
-                #expect(end.reason.contains("circuit-bytes of 100000") && end.reason.contains("--circuit-bytes"))
+                #expect(end.reason.contains("bytes-per-circuit of 100000") && !end.reason.contains("--"))
             }
             sender.cancel()
             #expect(relay.service?.statistics.circuits == 0)
@@ -163,7 +164,7 @@ struct RelayTests {
             let session = try await left.connect(right.client.standing[0].address)
             let start = world.network.now
             let end = try await session.waitClosed()
-            #expect(end.reason.contains("circuit-time of 20"))
+            #expect(end.reason.contains("seconds-per-circuit of 20"))
             let lived = world.network.now.duration(since: start)
             #expect(lived >= .seconds(19) && lived < .seconds(23))
         }

@@ -12,10 +12,10 @@ import Testing
         .reservation(time: .seconds(1), RelayTerms()),
         .circuit(CircuitGrant(id: .max, terms: terms, datagramSize: 8_891)),
         .circuit(CircuitGrant(id: 0, terms: RelayTerms(), datagramSize: nil)),
-        .refusal(RelayError(.noReservation)), .refusal(.limit("max-circuits", 9)), .refusal(RelayError(.notAllowed)),
+        .refusal(RelayError(.noReservation)), .refusal(.limit("circuits", 9)), .refusal(RelayError(.notAllowed)),
         .refusal(RelayError(.refusedByTarget)), .refusal(RelayError(.malformed)), .refusal(RelayError(.stopping)),
         .refusal(RelayError(.notARelay)), .incoming(node, CircuitGrant(id: 1, terms: terms, datagramSize: nil)),
-        .ended(.closed), .ended(.stopping), .ended(.limit("circuit-bytes", used: 11, maximum: 10)), .answer(true),
+        .ended(.closed), .ended(.stopping), .ended(.limit("bytes-per-circuit", used: 11, maximum: 10)), .answer(true),
         .answer(false),
     ]
 

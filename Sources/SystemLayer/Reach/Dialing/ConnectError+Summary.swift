@@ -18,11 +18,12 @@ extension ConnectError {
         guard let telling else {
             return ConnectError(
                 .noAddress, nodeID: nodeID, reason: "no address of \(name) is known",
-                hint: "give its address as the other side prints it, with /p2p/ and its NodeID", attempts: attempts)
+                remedy: .advice("give its address as the other side prints it, with /p2p/ and its NodeID"),
+                attempts: attempts)
         }
         if let error = silentRelay(attempts, telling, nodeID: nodeID) { return error }
         let text = words(for: telling, name: name)
-        return ConnectError(text.code, nodeID: nodeID, reason: text.reason, hint: text.hint, attempts: attempts)
+        return ConnectError(text.code, nodeID: nodeID, reason: text.reason, remedy: text.remedy, attempts: attempts)
     }
 
     /// That nothing listens at one address of many, as at the loopback one of another machine's record, says little where
@@ -36,51 +37,61 @@ extension ConnectError {
             .timeout, nodeID: nodeID,
             reason: "nothing listens at \(telling.address), and the way through the relay failed: \(silent.address): "
                 + (silent.detail.isEmpty ? "nothing answered" : silent.detail),
-            hint: "check that the relay runs and that no firewall drops UDP to it", attempts: attempts)
+            remedy: .advice("check that the relay runs and that no firewall drops UDP to it"), attempts: attempts)
     }
 
-    private static func words(for attempt: ConnectAttempt, name: String) -> (code: Code, reason: String, hint: String) {
+    private static func words(for attempt: ConnectAttempt, name: String) -> (code: Code, reason: String, remedy: Remedy)
+    {
         let (address, detail) = (attempt.address, attempt.detail)
         return switch attempt.outcome {
         case .wrongPeer:
-            (.wrongPeer, detail, "check the NodeID; the other node may have a new identity, or the address a new owner")
+            (
+                .wrongPeer, detail,
+                .advice("check the NodeID; the other node may have a new identity, or the address a new owner")
+            )
         case .closed:
-            (.closed, "\(name) closed the connection: \(detail)", "ask its owner, or try again later")
+            (.closed, "\(name) closed the connection: \(detail)", .advice("ask its owner, or try again later"))
         case .relayRefused:
             (
                 .relayRefused, "no path through the relay: \(detail)",
-                "check that the other side runs with this relay, or ask the relay's owner"
+                .advice("check that the other side runs with this relay, or ask the relay's owner")
             )
         case .relayBusy:
-            (.relayBusy, "no path through the relay: \(detail)", "try again later, or ask the relay's owner")
+            (
+                .relayBusy, "no path through the relay: \(detail)",
+                attempt.remedy ?? .advice("try again later, or ask the relay's owner")
+            )
         case .peerAbsent:
             (
                 .peerAbsent, "no path through the relay: \(detail)",
-                "check that the other side runs with this relay; if it does, try again in a moment"
+                .advice("check that the other side runs with this relay; if it does, try again in a moment")
             )
         case .handshakeFailed:
             (
                 .handshakeFailed, "the handshake with \(address) failed: \(detail)",
-                "check that a dep2p or libp2p QUIC node listens there"
+                .advice("check that a dep2p or libp2p QUIC node listens there")
             )
         case .refused:
-            (.refused, "nothing listens at \(address)", "start the other side, and check the port")
+            (.refused, "nothing listens at \(address)", .advice("start the other side, and check the port"))
         case .timeout:
             (
                 .timeout, "nothing answered at \(address)",
-                "check that the other side runs and that no firewall drops UDP to it"
+                .advice("check that the other side runs and that no firewall drops UDP to it")
             )
         case .unreachable:
-            (.unreachable, "no route to \(address): \(detail)", "check this machine's network")
+            (.unreachable, "no route to \(address): \(detail)", .advice("check this machine's network"))
         case .nameUnknown:
-            (.nameUnknown, "cannot resolve \(address): \(detail)", "check the name, or give an IP address")
+            (.nameUnknown, "cannot resolve \(address): \(detail)", .advice("check the name, or give an IP address"))
         case .resolverFailed:
             (
                 .resolverFailed, "this machine's resolver does not resolve \(address): \(detail)",
-                "check /etc/resolv.conf and the network, or give an IP address"
+                .advice("check /etc/resolv.conf and the network, or give an IP address")
             )
         case .unsupported, .connected, .superseded:
-            (.noAddress, "no address of \(name) can be dialled: \(address): \(detail)", "give an address with /quic-v1")
+            (
+                .noAddress, "no address of \(name) can be dialled: \(address): \(detail)",
+                .advice("give an address with /quic-v1")
+            )
         }
     }
 }

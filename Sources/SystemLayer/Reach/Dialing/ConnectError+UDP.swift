@@ -23,7 +23,7 @@ extension ConnectError {
                 .udpBlocked, nodeID: nodeID,
                 reason: "UDP is blocked on this network, and TCP led no further: \(answer.address): "
                     + (answer.detail.isEmpty ? answer.outcome.rawValue : answer.detail),
-                hint: "check that \(name) runs with the same relay, or use a network that lets UDP through",
+                remedy: .advice("check that \(name) runs with the same relay, or use a network that lets UDP through"),
                 attempts: attempts)
         }
         let hosts = Set(overUDP.filter { $0.outcome == .timeout }.map(\.host))
@@ -34,9 +34,8 @@ extension ConnectError {
         return ConnectError(
             .udpBlocked, nodeID: nodeID,
             reason: "nothing answered over UDP at \(hosts.count) hosts: this network seems to block it\(also)",
-            hint: overTCP.isEmpty
-                ? "give a relay's address with /tcp/PORT/tls too: --relay /ip4/…/tcp/443/tls/p2p/RELAY"
-                : "check this machine's network, and that the relay runs",
+            remedy: overTCP.isEmpty
+                ? .nameRelayOverTCP : .advice("check this machine's network, and that the relay runs"),
             attempts: attempts)
     }
 }

@@ -40,7 +40,7 @@ final class DialRace: Dial {
             let failure = TransportFailure(.superseded, detail: "the connect was cancelled")
             for id in machine.abandon(failure, now: clock.now) { tasks[id]?.cancel() }
             throw ConnectError(
-                .cancelled, nodeID: nodeID, reason: "the connect was cancelled", hint: "", attempts: machine.records)
+                .cancelled, nodeID: nodeID, reason: "the connect was cancelled", remedy: nil, attempts: machine.records)
         }
     }
 

@@ -145,7 +145,7 @@ struct DialMachine {
         records.append(
             ConnectAttempt(
                 stage: stage, address: address, elapsed: now.duration(since: startedAt), outcome: failure.outcome,
-                detail: failure.detail))
+                detail: failure.detail, remedy: failure.remedy))
     }
 
     /// Notes what was a part of an attempt that began at `begun`.
@@ -154,7 +154,7 @@ struct DialMachine {
             ConnectAttempt(
                 stage: attempt.stage == .direct ? .relay : attempt.stage, address: attempt.address,
                 elapsed: begun.duration(since: startedAt) + attempt.elapsed, outcome: attempt.outcome,
-                detail: attempt.detail))
+                detail: attempt.detail, remedy: attempt.remedy))
     }
 
     mutating func noMoreCandidates(now: NetworkInstant) -> [Action] {

@@ -8,7 +8,7 @@ extension NATReport {
 
     private var silence: String {
         switch (observersAsked, udp) {
-        case (0, _): "no observer to ask: give one with --server"
+        case (0, _): "no observer to ask"
         case _ where captivePortal == true:
             "this network answers in place of the servers (a captive portal): log in first, in a web browser"
         case (_, false?): "UDP is blocked here: connections run through a relay over TCP"

@@ -22,7 +22,7 @@ package final class RelayClient {
     package enum Event: Hashable, Sendable {
         case reserved(Standing)
         case lost(Address)
-        case refused(Address, String)
+        case refused(Address, reason: String, remedy: Remedy?)
         /// A circuit ended while a connection ran over it.
         case circuitEnded(relay: NodeID, CircuitEnd)
     }
@@ -258,7 +258,8 @@ package final class RelayClient {
             } catch {
                 guard let self, !Task.isCancelled else { return }
                 tasks[index] = nil
-                onEvent?(.refused(relays[index].address, "\(error)"))
+                let remedy = (error as? RelayError)?.remedy
+                onEvent?(.refused(relays[index].address, reason: "\(error)", remedy: remedy))
                 carryOut(machine.failed(index, now: clock.now))
             }
         }

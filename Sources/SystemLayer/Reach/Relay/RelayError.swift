@@ -1,3 +1,4 @@
+package import DeP2PIdentity
 internal import DeP2PSessions
 
 /// Why a relay did not do what was asked of it.
@@ -19,7 +20,7 @@ package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
         case notARelay
     }
 
-    /// A limit by its name as the relay's options have it.
+    /// A limit by its name, as in ``RelayLimits/Name``; a relay of another version may have others.
     package struct Limit: Hashable, Sendable {
         package let name: String
         package let maximum: UInt64
@@ -42,12 +43,14 @@ package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
         RelayError(.limitReached, limit: Limit(name: name, maximum: UInt64(clamping: maximum)))
     }
 
+    /// What whoever met a limit of the relay can do.
+    package var remedy: Remedy? { limit.map { .raiseRelayLimit($0.name) } }
+
     package var description: String {
         switch code {
         case .noReservation: "the node has no reservation with this relay"
         case .limitReached:
-            "the relay is at its limit"
-                + (limit.map { " \($0.name) of \($0.maximum); its owner can raise it with --\($0.name)" } ?? "")
+            "the relay is at its limit" + (limit.map { " \($0.name) of \($0.maximum)" } ?? "")
         case .notAllowed: "the relay serves members of its realm only"
         case .refusedByTarget: "the node did not take the relayed connection"
         case .malformed: "the relay was not understood"
@@ -61,19 +64,21 @@ package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
 package enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
     /// A side ended it, or is gone.
     case closed
-    /// A limit of the relay, by the name of its option.
+    /// A limit of the relay, by its name.
     case limit(String, used: UInt64, maximum: UInt64)
     /// The relay is stopping.
     case stopping
     /// Nothing came over it, and the target did not want it.
     case unused
 
+    package var remedy: Remedy? { if case .limit(let name, _, _) = self { .raiseRelayLimit(name) } else { nil } }
+
     package var description: String {
         switch self {
         case .closed: "closed"
         case .unused: "nothing came over it"
         case .limit(let name, let used, let maximum):
-            "the relay's limit \(name) of \(maximum) is reached (\(used) used); its owner can raise it with --\(name)"
+            "the relay's limit \(name) of \(maximum) is reached (\(used) used)"
         case .stopping: "the relay is stopping"
         }
     }
@@ -92,7 +97,7 @@ extension RelayError {
 
 extension TransportFailure {
     /// What a relay's refusal says of the way through it.
-    init(_ error: RelayError) { self.init(Self.outcome(of: error), detail: error.description) }
+    init(_ error: RelayError) { self.init(Self.outcome(of: error), detail: error.description, remedy: error.remedy) }
 
     private static func outcome(of error: RelayError) -> ConnectAttempt.Outcome {
         switch error.code {

@@ -1,4 +1,4 @@
-/// What a relay allows. Every number that a client can push against is here, under the name of its option.
+/// What a relay allows. Every number that a client can push against is here.
 package struct RelayLimits: Hashable, Sendable {
     /// Nodes that may hold a reservation at once: in total, from one IP address, from one /24 or /48.
     package var reservations = 1_024
@@ -59,18 +59,23 @@ package struct RelayTerms: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension RelayLimits {
-    /// The names of limits as a refusal or an end carries them: the relay's option without its dashes.
-    enum Name {
-        static let reservations = "max-reservations"
-        static let reservationsPerAddress = "max-reservations-per-ip"
-        static let reservationsPerSubnet = "max-reservations-per-subnet"
-        static let circuits = "max-circuits"
-        static let circuitsPerNode = "max-circuits-per-node"
-        static let circuitsPerPair = "max-circuits-per-pair"
-        static let circuitsPerAddress = "max-circuits-per-ip"
-        static let circuitsPerSubnet = "max-circuits-per-subnet"
-        static let circuitBytes = "circuit-bytes"
-        static let circuitTime = "circuit-time"
-        static let requests = "max-requests"
+    /// The names of limits as a refusal or an end carries them.
+    package enum Name {
+        package static let reservations = "reservations"
+        package static let reservationsPerAddress = "reservations-per-ip"
+        package static let reservationsPerSubnet = "reservations-per-subnet"
+        package static let circuits = "circuits"
+        package static let circuitsPerNode = "circuits-per-node"
+        package static let circuitsPerPair = "circuits-per-pair"
+        package static let circuitsPerAddress = "circuits-per-ip"
+        package static let circuitsPerSubnet = "circuits-per-subnet"
+        package static let circuitBytes = "bytes-per-circuit"
+        package static let circuitTime = "seconds-per-circuit"
+        package static let requests = "requests-per-minute"
+
+        package static let all = [
+            reservations, reservationsPerAddress, reservationsPerSubnet, circuits, circuitsPerNode, circuitsPerPair,
+            circuitsPerAddress, circuitsPerSubnet, circuitBytes, circuitTime, requests,
+        ]
     }
 }

@@ -1,3 +1,5 @@
+package import DeP2PIdentity
+
 /// One thing tried on the way to a node, as it is shown to the user.
 package struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
     package enum Stage: String, Sendable {
@@ -46,13 +48,18 @@ package struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
     package let elapsed: Duration
     package let outcome: Outcome
     package let detail: String
+    /// What would help, where that is known.
+    package let remedy: Remedy?
 
-    package init(stage: Stage, address: String, elapsed: Duration, outcome: Outcome, detail: String = "") {
+    package init(
+        stage: Stage, address: String, elapsed: Duration, outcome: Outcome, detail: String = "", remedy: Remedy? = nil
+    ) {
         self.stage = stage
         self.address = address
         self.elapsed = elapsed
         self.outcome = outcome
         self.detail = detail
+        self.remedy = remedy
     }
 
     package var description: String {

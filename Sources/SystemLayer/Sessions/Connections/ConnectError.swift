@@ -42,14 +42,14 @@ package struct ConnectError: Error, Sendable, CustomStringConvertible {
     /// One sentence why, without a full stop.
     package let reason: String
     /// What to do about it.
-    package let hint: String
+    package let remedy: Remedy?
     package let attempts: [ConnectAttempt]
 
-    package init(_ code: Code, nodeID: NodeID?, reason: String, hint: String, attempts: [ConnectAttempt] = []) {
+    package init(_ code: Code, nodeID: NodeID?, reason: String, remedy: Remedy?, attempts: [ConnectAttempt] = []) {
         self.code = code
         self.nodeID = nodeID
         self.reason = reason
-        self.hint = hint
+        self.remedy = remedy
         self.attempts = attempts
     }
 

@@ -98,7 +98,7 @@ package final class Connections {
         if target.nodeID == localNodeID {
             throw ConnectError(
                 .dialledSelf, nodeID: localNodeID, reason: "\(localNodeID) is this node itself",
-                hint: "give another node's NodeID, or run the other side under its own identity")
+                remedy: .advice("give another node's NodeID, or run the other side under its own identity"))
         }
         if let session = target.nodeID.flatMap(session(with:)), !session.isRetired { return session }
         let addresses = target.addresses.filter { !isSearched || usesDirect || $0.isRelayed }
@@ -162,8 +162,7 @@ package final class Connections {
 
     private func limitError(_ limit: LimitExceeded, _ nodeID: NodeID?) -> ConnectError {
         ConnectError(
-            .limit, nodeID: nodeID, reason: limit.description,
-            hint: "close connections, or choose a larger preset with --preset, whose `connections` sets this limit")
+            .limit, nodeID: nodeID, reason: limit.description, remedy: .raisePreset)
     }
 
     // MARK: Opening and ending

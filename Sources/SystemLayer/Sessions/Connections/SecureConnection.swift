@@ -154,10 +154,13 @@ extension Transport {
 package struct TransportFailure: Error, Hashable, Sendable, CustomStringConvertible {
     package let outcome: ConnectAttempt.Outcome
     package let detail: String
+    /// What would help, where that is known.
+    package let remedy: Remedy?
 
-    package init(_ outcome: ConnectAttempt.Outcome, detail: String) {
+    package init(_ outcome: ConnectAttempt.Outcome, detail: String, remedy: Remedy? = nil) {
         self.outcome = outcome
         self.detail = detail
+        self.remedy = remedy
     }
 
     package var description: String { detail.isEmpty ? outcome.rawValue : "\(outcome.rawValue): \(detail)" }
