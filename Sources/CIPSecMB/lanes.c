@@ -29,16 +29,17 @@ void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes) {
 
 enum { DIGEST = 32 };
 
-int dep2p_hash_lanes_sha256(dep2p_hash_lanes *lanes, const uint8_t *data, size_t count, size_t size, uint8_t *digests) {
+int dep2p_hash_lanes_sha256(
+    dep2p_hash_lanes *lanes, const uint8_t *first, const uint8_t *data, size_t count, size_t size, uint8_t *digests) {
     IMB_MGR *manager = &lanes->manager;
-    size_t done = 0;
-    for (size_t index = 0; index < count; index++) {
+    size_t before = first ? 1 : 0, all = before + count, done = 0;
+    for (size_t index = 0; index < all; index++) {
         IMB_JOB *job = IMB_GET_NEXT_JOB(manager);
         job->cipher_mode = IMB_CIPHER_NULL;
         job->cipher_direction = IMB_DIR_ENCRYPT;
         job->chain_order = IMB_ORDER_HASH_CIPHER;
         job->hash_alg = IMB_AUTH_SHA_256;
-        job->src = data + index * size;
+        job->src = index < before ? first : data + (index - before) * size;
         job->hash_start_src_offset_in_bytes = 0;
         job->msg_len_to_hash_in_bytes = size;
         job->auth_tag_output = digests + index * DIGEST;
@@ -49,7 +50,7 @@ int dep2p_hash_lanes_sha256(dep2p_hash_lanes *lanes, const uint8_t *data, size_t
     for (IMB_JOB *finished; (finished = IMB_FLUSH_JOB(manager)) != NULL;) {
         if (finished->status == IMB_STATUS_COMPLETED) done++;
     }
-    return done == count ? 0 : -1;
+    return done == all ? 0 : -1;
 }
 
 #else
@@ -61,8 +62,9 @@ dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing) {
 
 void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes) { (void)lanes; }
 
-int dep2p_hash_lanes_sha256(dep2p_hash_lanes *lanes, const uint8_t *data, size_t count, size_t size, uint8_t *digests) {
-    (void)lanes, (void)data, (void)count, (void)size, (void)digests;
+int dep2p_hash_lanes_sha256(
+    dep2p_hash_lanes *lanes, const uint8_t *first, const uint8_t *data, size_t count, size_t size, uint8_t *digests) {
+    (void)lanes, (void)first, (void)data, (void)count, (void)size, (void)digests;
     return -1;
 }
 

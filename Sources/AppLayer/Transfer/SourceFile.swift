@@ -25,7 +25,6 @@ struct SourceFile {
     var offset: UInt64 = 0
     /// Bytes of a stream that were sent.
     var sent: UInt64 = 0
-    var hasher = MerkleHasher()
     private var extents: FileExtents?
 
     var isStream: Bool { size == nil }

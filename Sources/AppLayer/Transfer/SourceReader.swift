@@ -51,6 +51,8 @@ final class SourceReader: @unchecked Sendable {
     private let takesZeros: Bool
     private let refused: RefusedFiles
     private var stage = Stage.betweenFiles
+    /// Of the file that is being sent: here, where nothing else refers to its buffers, which change in place.
+    private var hasher = MerkleHasher()
     private var next = 0
     private var output = WireWriter()
     private var batch = SourceBatch()
@@ -125,7 +127,7 @@ final class SourceReader: @unchecked Sendable {
         var file = file
         file.offset = offset
         file.position = offset
-        file.hasher = hasher
+        self.hasher = hasher
         try output.append(.start(index: file.index, offset: offset))
         batch.resumed += offset
         stage = .sending(file)
@@ -135,6 +137,7 @@ final class SourceReader: @unchecked Sendable {
     private func sendWhole(_ file: SourceFile, _ size: UInt64) throws(TransferError) {
         guard !refused.contains(file.index) else { return try giveUp(file.index, Self.unwanted) }
         var file = file
+        hasher = MerkleHasher()
         try output.append(.start(index: file.index, offset: 0))
         while file.position < size {
             if let failure = sendData(of: &file, atMost: size - file.position) {
@@ -202,7 +205,6 @@ final class SourceReader: @unchecked Sendable {
 
     private func sendFile(_ file: SourceFile) throws(TransferError) -> Bool {
         var file = file
-        stage = .betweenFiles  // gives up the reference, so that the hasher changes in place
         let remaining = (file.size ?? 0) - min(file.position, file.size ?? 0)
         guard remaining > 0 else {
             try end(file)
@@ -212,7 +214,7 @@ final class SourceReader: @unchecked Sendable {
         case .zeros(let count):
             try output.append(.zeros(count))
             file.position += count
-            file.hasher.append(zeros: count)
+            hasher.append(zeros: count)
             batch.zeros += count
         case .data(let count):
             if let failure = sendData(of: &file, atMost: count) { return try fail(file, failure) }
@@ -231,7 +233,7 @@ final class SourceReader: @unchecked Sendable {
             let before = chunk.count
             switch file.read(into: chunk, limit: length - (before - start), waiting: false) {
             case .success(let count?) where count > 0:
-                chunk.withBytes { file.hasher.update($0.extracting(before..<chunk.count)) }
+                chunk.withBytes { hasher.update($0.extracting(before..<chunk.count)) }
             case .success: failure = SourceFile.shrunk(source.offer.entries[file.index])
             case .failure(let error): failure = error
             }
@@ -267,7 +269,7 @@ final class SourceReader: @unchecked Sendable {
 
     private func append(_ chunk: Chunk, of file: inout SourceFile) throws(TransferError) {
         guard chunk.count > 0 else { return }
-        chunk.withBytes { file.hasher.update($0) }
+        chunk.withBytes { hasher.update($0) }
         output.append(data: chunk)
         file.sent += UInt64(chunk.count)
         batch.payload += UInt64(chunk.count)
@@ -278,7 +280,7 @@ final class SourceReader: @unchecked Sendable {
             return try giveUp(file.index, error)
         }
         let size = file.size ?? file.offset + file.sent
-        let root = file.hasher.root()
+        let root = hasher.root()
         try output.append(.end(index: file.index, size: size, root: root))
         batch.events.append(.sent(index: file.index, size: size, root: root, resumedFrom: file.offset))
         stage = .betweenFiles

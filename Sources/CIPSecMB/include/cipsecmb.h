@@ -11,7 +11,7 @@ extern "C" {
 
 // SHA-256 of many messages at once, in the lanes of the processor's vector unit (Intel's Multi-Buffer Crypto library).
 //
-// Pointers: the library reads `data` and writes `digests` until a job is handed back, and every job is before the call
+// Pointers: the library reads `first` and `data` and writes `digests` until a job is handed back, and every job is before the call
 // returns (the flush loop): it holds none in between. HashLanes frees the lanes, or keeps them for the next call.
 typedef struct dep2p_hash_lanes dep2p_hash_lanes;
 
@@ -20,9 +20,11 @@ typedef struct dep2p_hash_lanes dep2p_hash_lanes;
 dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing);
 void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes);
 
-// Writes the 32-byte digests of `count` messages of `size` bytes each, which follow one another at `data`.
+// Writes the 32-byte digests of messages of `size` bytes each: of the one at `first`, where that is not NULL, and of
+// `count` that follow one another at `data`.
 // Returns 0; -1 when a digest could not be computed, and then `digests` holds nothing of use.
-int dep2p_hash_lanes_sha256(dep2p_hash_lanes *lanes, const uint8_t *data, size_t count, size_t size, uint8_t *digests);
+int dep2p_hash_lanes_sha256(
+    dep2p_hash_lanes *lanes, const uint8_t *first, const uint8_t *data, size_t count, size_t size, uint8_t *digests);
 
 #ifdef __cplusplus
 }

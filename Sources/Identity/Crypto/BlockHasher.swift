@@ -1,7 +1,8 @@
 /// Cuts a stream of bytes into blocks of equal size and hashes many of them at once (SHA-256).
 ///
 /// Calling order: `update` with the bytes in order, any number of times; `finish` once after the last; `take` whenever
-/// digests are wanted. Bytes that make too few blocks for all lanes at once are copied aside and wait for more.
+/// digests are wanted. Whole blocks are hashed where they lie; what is copied aside and waits for more is a block that
+/// ends in the next bytes, and bytes that make too few blocks for all lanes at once.
 package struct BlockHasher: Sendable {
     /// Blocks that wait at most before they are hashed.
     private static let gatheredBlocks = 16
@@ -19,15 +20,37 @@ package struct BlockHasher: Sendable {
     package var isBetweenBlocks: Bool { gathered.count % blockSize == 0 }
 
     package mutating func update(_ bytes: RawSpan) {
-        var position = gathered.isEmpty ? 0 : gather(bytes)
-        let whole = gathered.isEmpty ? (bytes.byteCount - position) / blockSize : 0
-        if whole >= SHA256.leastBlocks {
-            hash(bytes.extracting(position..<position + whole * blockSize))
-            position += whole * blockSize
-        }
+        var position = hashInPlace(bytes)
         while position < bytes.byteCount {
             position += gather(bytes.extracting(position..<bytes.byteCount))
         }
+    }
+
+    /// Hashes the whole blocks in `bytes` where they lie, when they are enough, and those that wait or end there before them.
+    ///
+    /// - Returns: how many bytes were taken.
+    private mutating func hashInPlace(_ bytes: RawSpan) -> Int {
+        let missing = isBetweenBlocks ? 0 : blockSize - gathered.count % blockSize
+        guard bytes.byteCount >= missing else { return 0 }
+        let whole = (bytes.byteCount - missing) / blockSize
+        // One that waits fills a lane beside them; more of them are hashed by themselves.
+        let joins = gathered.count + missing == blockSize
+        guard whole + (joins ? 1 : 0) >= SHA256.leastBlocks else { return 0 }
+        let end = missing + whole * blockSize
+        let blocks = bytes.extracting(missing..<end)
+        // Taken out meanwhile: a span of `gathered` would keep `digests` from changing.
+        var waiting: [UInt8] = []
+        swap(&waiting, &gathered)
+        bytes.extracting(first: missing).withUnsafeBytes { waiting.append(contentsOf: $0) }
+        if joins {
+            SHA256.hash(after: waiting.span.bytes, blocks: blocks, of: blockSize, into: &digests)
+        } else {
+            hash(waiting.span.bytes)
+            hash(blocks)
+        }
+        waiting.removeAll(keepingCapacity: true)
+        swap(&waiting, &gathered)
+        return end
     }
 
     /// Hashes the blocks that wait; the last one may be shorter.

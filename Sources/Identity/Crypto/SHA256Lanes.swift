@@ -11,19 +11,36 @@ extension SHA256 {
     ///
     /// - Parameter bytes: a whole number of blocks; what is beyond the last is not looked at.
     package static func hash(blocks bytes: RawSpan, of size: Int, into digests: inout [Digest]) {
+        hash(after: bytes.extracting(first: 0), blocks: bytes, of: size, into: &digests)
+    }
+
+    /// As ``hash(blocks:of:into:)``, with a block before them that lies elsewhere.
+    ///
+    /// - Parameter first: a block, or nothing.
+    package static func hash(
+        after first: RawSpan, blocks bytes: RawSpan, of size: Int, into digests: inout [Digest]
+    ) {
         precondition(size > 0, "a block has a byte at least")
-        var position = 0
+        precondition(first.isEmpty || first.byteCount == size, "the first block is as long as the others")
         let end = bytes.byteCount / size * size
-        if end / size >= leastBlocks {
+        // Where bytes that are not hashed yet begin; before the first block at -size.
+        var position = first.isEmpty ? 0 : -size
+        if (end - position) / size >= leastBlocks {
             HashLanes.shared.borrow { lanes in
                 while position < end {
-                    let count = min((end - position) / size, blocksAtOnce)
-                    let part = bytes.extracting(position..<position + count * size)
-                    guard hash(part, count: count, of: size, in: lanes, into: &digests) else { return false }
-                    position += count * size
+                    let count = min((end - max(position, 0)) / size, blocksAtOnce)
+                    let start = max(position, 0)
+                    let part = bytes.extracting(start..<start + count * size)
+                    let before = position < 0 ? first : first.extracting(first: 0)
+                    guard hash(before, part, count: count, of: size, in: lanes, into: &digests) else { return false }
+                    position = start + count * size
                 }
                 return true
             }
+        }
+        if position < 0 {
+            digests.append(hash(first))
+            position = 0
         }
         while position < end {
             digests.append(hash(bytes.extracting(position..<position + size)))
@@ -32,16 +49,22 @@ extension SHA256 {
     }
 
     private static func hash(
-        _ bytes: RawSpan, count: Int, of size: Int, in lanes: OpaquePointer, into digests: inout [Digest]
+        _ first: RawSpan, _ bytes: RawSpan, count: Int, of size: Int, in lanes: OpaquePointer,
+        into digests: inout [Digest]
     ) -> Bool {
-        withUnsafeTemporaryAllocation(of: Digest.Words.self, capacity: count) { words in
-            // Proof: `bytes` holds count * size bytes, `words` 32 bytes for each of them, and the call keeps neither.
-            let status = bytes.withUnsafeBytes { data in
-                dep2p_hash_lanes_sha256(
-                    lanes, data.baseAddress, count, size, UnsafeMutableRawPointer(words.baseAddress))
+        let all = count + (first.isEmpty ? 0 : 1)
+        return withUnsafeTemporaryAllocation(of: Digest.Words.self, capacity: all) { words in
+            // Proof: `first` holds size bytes or none, `bytes` count * size, `words` 32 bytes for each of all of them, and the
+            // call keeps none of these.
+            let status = first.withUnsafeBytes { first in
+                bytes.withUnsafeBytes { data in
+                    dep2p_hash_lanes_sha256(
+                        lanes, first.isEmpty ? nil : first.baseAddress, data.baseAddress, count, size,
+                        UnsafeMutableRawPointer(words.baseAddress))
+                }
             }
             guard status == 0 else { return false }
-            for index in 0..<count { digests.append(Digest(networkWords: words[index])) }
+            for index in 0..<all { digests.append(Digest(networkWords: words[index])) }
             return true
         }
     }

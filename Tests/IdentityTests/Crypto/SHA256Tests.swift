@@ -51,6 +51,10 @@ import Testing
             var digests: [SHA256.Digest] = []
             SHA256.hash(blocks: bytes.span.bytes, of: size, into: &digests)
             #expect(digests == (0..<count).map { SHA256.hash(Array(bytes[$0 * size..<($0 + 1) * size])) })
+            let first = generator.bytes(size)
+            var more: [SHA256.Digest] = []
+            SHA256.hash(after: first.span.bytes, blocks: bytes.span.bytes, of: size, into: &more)
+            #expect(more == [SHA256.hash(first)] + digests)
         }
     }
 
@@ -63,7 +67,9 @@ import Testing
             var digests: [SHA256.Digest] = []
             var position = 0
             while position < bytes.count {
-                let length = min(Int(generator.next() % 20_000) + 1, bytes.count - position)
+                // Few enough that they wait, or many at once.
+                let most = generator.next() % 2 == 0 ? 3 * size : 20_000
+                let length = min(Int(generator.next() % UInt64(most)) + 1, bytes.count - position)
                 hasher.update(bytes.span.bytes.extracting(position..<position + length))
                 position += length
                 #expect(hasher.isBetweenBlocks == (position % size == 0))
