@@ -55,6 +55,22 @@ import Testing
         #expect(storage.entry(node.bytes, in: PeerStore.table) != nil)
     }
 
+    /// What a command does again and again is no reason to write each time.
+    @Test func nothingIsWrittenForWhatIsAsItWas() async throws {
+        let storage = MemoryStorage(clock: { Self.now + PeerStore.lifetime / 2 })
+        func row(_ time: UInt64) async throws -> Row {
+            let store = store(storage, at: time)
+            await store.recall(node)
+            store.learn(from: [attempt("/ip4/45.1.1.1/udp/4001/quic-v1", .connected)], of: node)
+            store.saw(node)
+            await store.flush()
+            return try #require(storage.row(node.bytes, in: PeerStore.table.space))
+        }
+        let first = try await row(Self.now)
+        #expect(try await row(Self.now + KnownPeer.resolution - 1) == first)
+        #expect(try await row(Self.now + KnownPeer.resolution) != first)
+    }
+
     /// Two processes with one store.
     @Test func whatAnotherProcessKnowsIsKept() async throws {
         let storage = MemoryStorage(clock: { Self.now })

@@ -5,6 +5,8 @@ package struct KnownPeer: Hashable, Sendable {
     /// How long a record's addresses count, and those that a connection has proven.
     static let recordLifetime: UInt64 = 7 * 86_400_000
     static let provenLifetime: UInt64 = 30 * 86_400_000
+    /// Times as close as this are one: nothing is written for what is just as it was a moment ago.
+    package static let resolution: UInt64 = 600_000
     /// Addresses kept of a record, those through relays among them; and beside them of those proven, the latest.
     package static let recordAddresses = 16
     package static let provenAddresses = 4
@@ -73,6 +75,8 @@ package struct KnownPeer: Hashable, Sendable {
 
     /// A connection was made to `address`, and the node was the one.
     mutating func connected(_ address: Address, now: UInt64) {
+        let last = addresses.first { $0.address == address }
+        if let last, last.outcome == .connected, now >= last.triedAt, now - last.triedAt < Self.resolution { return }
         if let index = addresses.firstIndex(where: { $0.address == address && $0.origin == .record }) {
             (addresses[index].outcome, addresses[index].triedAt) = (.connected, now)
             return
@@ -81,6 +85,11 @@ package struct KnownPeer: Hashable, Sendable {
         (known.outcome, known.triedAt) = (.connected, now)
         let rest = proven.filter { $0.address != address }.prefix(Self.provenAddresses - 1)
         addresses = addresses.filter { $0.origin != .proven } + [known] + rest
+    }
+
+    /// There is, or was, a session with it.
+    mutating func saw(now: UInt64) {
+        if now >= lastSeen, now - lastSeen >= Self.resolution { lastSeen = now }
     }
 
     mutating func failed(_ address: Address, now: UInt64) {

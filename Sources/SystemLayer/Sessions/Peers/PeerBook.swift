@@ -109,8 +109,7 @@ package struct PeerBook: Sendable {
 
     /// There is, or was, a session with the node. Of one that nothing else is known of nothing is noted.
     package mutating func saw(_ nodeID: NodeID, now: UInt64) {
-        guard let seen = entries[nodeID]?.peer.lastSeen else { return }
-        entries[nodeID]?.peer.lastSeen = max(seen, now)
+        entries[nodeID]?.peer.saw(now: now)
     }
 
     /// A connection was made to `address`, and the other proved to be the node.

@@ -14,7 +14,7 @@ package final class PeerStore {
         "peers", rows: PeerBook.nodeLimit, keyBytes: 64, valueBytes: KnownPeer.storedBytes)
     /// How long nobody hears of a node until it is forgotten, in milliseconds.
     package nonisolated static let lifetime: UInt64 = 90 * 86_400_000
-    /// Changes within this time are written together.
+    /// Changes within this time after one are written together.
     package nonisolated static let saveDelay = Duration.seconds(1)
 
     /// Where it is kept: for this run only, until a node says where.
@@ -53,35 +53,39 @@ package final class PeerStore {
     package func learn(
         _ information: PeerInformation, of nodeID: NodeID, from voucher: AddressRule.Voucher, subject: Subject
     ) {
-        if let record = information.record, record.nodeID == nodeID {
-            book.learn(record, signed: information.signedRecord, from: voucher, subject: subject, now: wallClock())
+        let now = wallClock()
+        change(nodeID) { book in
+            if let record = information.record, record.nodeID == nodeID {
+                book.learn(record, signed: information.signedRecord, from: voucher, subject: subject, now: now)
+            }
+            book.describe(
+                nodeID, protocols: information.protocols, agent: information.agentVersion, from: voucher,
+                subject: subject)
+            book.saw(nodeID, now: now)
         }
-        book.describe(
-            nodeID, protocols: information.protocols, agent: information.agentVersion, from: voucher, subject: subject)
-        book.saw(nodeID, now: wallClock())
-        note(nodeID)
     }
 
     /// There is, or was, a session with the node.
     package func saw(_ nodeID: NodeID) {
-        book.saw(nodeID, now: wallClock())
-        note(nodeID)
+        let now = wallClock()
+        change(nodeID) { $0.saw(nodeID, now: now) }
     }
 
     /// Takes what came of a dial: its attempts name the addresses that were tried.
     package func learn(from attempts: [ConnectAttempt], of nodeID: NodeID) {
         let now = wallClock()
-        for attempt in attempts where attempt.stage != .resolve {
-            // A name with what it resolved to is no address: nothing is noted of those.
-            guard let address = try? Address(attempt.address), Self.names(address, nodeID) else { continue }
-            switch attempt.outcome {
-            case .connected: book.connected(to: address, of: nodeID, now: now)
-            case .timeout, .refused, .unreachable, .wrongPeer, .handshakeFailed, .relayRefused, .peerAbsent:
-                book.failed(at: address, of: nodeID, now: now)
-            case .relayBusy, .closed, .nameUnknown, .resolverFailed, .unsupported, .superseded: continue
+        change(nodeID) { book in
+            for attempt in attempts where attempt.stage != .resolve {
+                // A name with what it resolved to is no address: nothing is noted of those.
+                guard let address = try? Address(attempt.address), Self.names(address, nodeID) else { continue }
+                switch attempt.outcome {
+                case .connected: book.connected(to: address, of: nodeID, now: now)
+                case .timeout, .refused, .unreachable, .wrongPeer, .handshakeFailed, .relayRefused, .peerAbsent:
+                    book.failed(at: address, of: nodeID, now: now)
+                case .relayBusy, .closed, .nameUnknown, .resolverFailed, .unsupported, .superseded: continue
+                }
             }
         }
-        note(nodeID)
     }
 
     /// Attempts to reach a relay on the way are the relay's.
@@ -110,10 +114,14 @@ package final class PeerStore {
 
     // MARK: Keeping
 
-    private func note(_ nodeID: NodeID) {
-        guard storage != nil, book.peer(nodeID)?.isLasting == true else { return }
+    /// What is new is on its way to the store at once; what comes soon after it goes with the next batch.
+    private func change(_ nodeID: NodeID, _ body: (inout PeerBook) -> Void) {
+        let before = book.peer(nodeID)
+        body(&book)
+        guard storage != nil, let peer = book.peer(nodeID), peer.isLasting, peer != before else { return }
         changed.insert(nodeID)
         guard timer == nil else { return }
+        save()
         timer = clock.schedule(after: Self.saveDelay) { [weak self] in
             self?.timer = nil
             self?.save()
