@@ -107,13 +107,15 @@ let package = Package(
                 "DeP2P", "DeP2PApp", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PIdentity",
             ],
             path: "Tests/Benchmarks/Engine", swiftSettings: house),
-        // Not part of the product: a network in memory on virtual time.
+        // Not part of the product: a world in memory on virtual time.
         .target(
-            name: "DeP2PSimulation", dependencies: ["DeP2PReactor", "DeP2PIdentity"], path: "Tests/Simulation",
-            swiftSettings: house),
+            name: "DeP2PSimulation",
+            dependencies: [
+                "DeP2P", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage", "DeP2PIdentity",
+            ],
+            path: "Tests/Simulation", swiftSettings: house),
         .target(
-            name: "DeP2PTestSupport", dependencies: ["DeP2PQUIC", "DeP2PReactor", "DeP2PIdentity"],
-            path: "Tests/TestSupport",
+            name: "DeP2PTestSupport", dependencies: ["DeP2PReactor", "DeP2PIdentity"], path: "Tests/TestSupport",
             swiftSettings: house),
         .target(
             name: "DeP2PSessionTestSupport",
@@ -123,7 +125,10 @@ let package = Package(
             ],
             path: "Tests/SessionTestSupport", swiftSettings: house),
         tests("IdentityTests", of: ["DeP2PIdentity"], resources: [.copy("Vectors")]),
-        tests("StorageTests", of: ["DeP2PSessionTestSupport", "DeP2PStorage"]),
+        tests(
+            "SimulationTests",
+            of: ["DeP2P", "DeP2PApp", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PIdentity"]),
+        tests("StorageTests", of: ["DeP2PSessionTestSupport", "DeP2PStorage", "DeP2PIdentity"]),
         tests("WireTests", of: ["DeP2PSessionTestSupport", "DeP2PWire", "DeP2PIdentity"]),
         tests("ReactorTests", of: ["DeP2PIdentity", logging]),
         tests("QUICTests", of: ["DeP2PQUIC", "CQUICShim", "DeP2PIdentity"], resources: [.copy("Vectors")]),

@@ -72,6 +72,7 @@ house() {
     report "errors that are lost without a reason" "$(python3 -B Tests/swallowed.py)" || status=1
     report "options or commands that the engine names" "$(git grep -nE -e '--[a-z]|"[^"]*dep2p (keygen|realm-key|start|listen|send|ping|relay|nat-check)' -- \
         'Sources/*.swift' ':!Sources/CLI' ':!*.pb.swift' | grep -vE ':[0-9]+: *//')" || status=1
+    report "what reads the machine around a node's environment" "$(python3 -B Tests/machine.py)" || status=1
     imports_only_go_down || status=1
     return $status
 }

@@ -4,7 +4,6 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -25,6 +24,15 @@ struct dep2p_certificate_key {
 dep2p_certificate_key *dep2p_certificate_key_make(void) {
     dep2p_certificate_key *self = calloc(1, sizeof *self);
     if (self && !(self->key = EVP_EC_gen("P-256"))) {
+        free(self);
+        return NULL;
+    }
+    return self;
+}
+
+dep2p_certificate_key *dep2p_certificate_key_from(const uint8_t *seed) {
+    dep2p_certificate_key *self = calloc(1, sizeof *self);
+    if (self && !(self->key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32))) {
         free(self);
         return NULL;
     }
@@ -69,25 +77,27 @@ static int add_extension(X509 *certificate, const uint8_t *value, size_t length)
     return done;
 }
 
-static int set_serial(X509 *certificate) {
-    uint8_t bytes[8];
-    uint64_t serial = 0;
-    if (RAND_bytes(bytes, sizeof bytes) != 1) return 0;
-    memcpy(&serial, bytes, sizeof serial);
-    return ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), (serial >> 1) | 1);
+/// Of one length always: DER leaves out leading zeros.
+static int set_serial(X509 *certificate, uint64_t random) {
+    return ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), (random >> 2) | 1ull << 62);
+}
+
+/// Ed25519 hashes by itself (RFC 8410).
+static const EVP_MD *digest_for(EVP_PKEY *key) {
+    return EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256();
 }
 
 int dep2p_certificate_make(dep2p_certificate_key *self, const uint8_t *extension, size_t extension_length,
-                           int64_t not_before, int64_t not_after, uint8_t *result, size_t capacity) {
+                           uint64_t serial, int64_t not_before, int64_t not_after, uint8_t *result, size_t capacity) {
     X509 *certificate = X509_new();
     uint8_t *der = NULL;
     int length = -1;
-    if (certificate && X509_set_version(certificate, 2) && set_serial(certificate) &&
+    if (certificate && X509_set_version(certificate, 2) && set_serial(certificate, serial) &&
         ASN1_TIME_set(X509_getm_notBefore(certificate), (time_t)not_before) &&
         ASN1_TIME_set(X509_getm_notAfter(certificate), (time_t)not_after) &&
         X509_set_pubkey(certificate, self->key) &&
         (extension_length == 0 || add_extension(certificate, extension, extension_length)) &&
-        X509_sign(certificate, self->key, EVP_sha256()))
+        X509_sign(certificate, self->key, digest_for(self->key)))
         length = i2d_X509(certificate, &der);
     X509_free(certificate);
     return der ? copy_out(der, length, result, capacity) : -1;

@@ -11,6 +11,20 @@ void dep2p_random(uint8_t *result, size_t length) {
 
 const char *dep2p_ngtcp2_version(void) { return ngtcp2_version(0)->version_str; }
 
+/// From `state` where it is not zero: simulations replay.
+static void fill(uint8_t *dest, size_t length, uint64_t *state) {
+    if (!state || !*state) {
+        dep2p_random(dest, length);
+        return;
+    }
+    for (size_t i = 0; i < length; i++) {  // splitmix64
+        uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        dest[i] = (uint8_t)(z ^ (z >> 31));
+    }
+}
+
 static void rand_callback(uint8_t *dest, size_t length, const ngtcp2_rand_ctx *context) {
     uint64_t *state = context ? context->native_handle : NULL;
     // The one byte that ngtcp2 asks for at creation decides whether it clears the fixed bit of every packet. Ours stays
@@ -19,21 +33,13 @@ static void rand_callback(uint8_t *dest, size_t length, const ngtcp2_rand_ctx *c
         *dest = 0;
         return;
     }
-    if (!state || !*state) {
-        dep2p_random(dest, length);
-        return;
-    }
-    for (size_t i = 0; i < length; i++) {  // splitmix64: simulations replay from a seed
-        uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-        dest[i] = (uint8_t)(z ^ (z >> 31));
-    }
+    fill(dest, length, state);
 }
 
 static int challenge_callback(ngtcp2_conn *conn, uint8_t *data, void *user) {
-    (void)conn, (void)user;
-    dep2p_random(data, NGTCP2_PATH_CHALLENGE_DATALEN);
+    (void)conn;
+    dep2p_quic *self = user;
+    fill(data, NGTCP2_PATH_CHALLENGE_DATALEN, &self->random_state);
     return 0;
 }
 

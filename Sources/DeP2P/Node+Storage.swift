@@ -25,11 +25,12 @@ package struct StorageNotice: Hashable, Sendable {
 }
 
 extension Node {
-    static func storage(_ configuration: NodeConfiguration, _ notices: StorageNotices) -> any Storage {
+    static func storage(
+        _ configuration: NodeConfiguration, _ notices: StorageNotices, _ environment: NodeEnvironment
+    ) -> any Storage {
         if let storage = configuration.storage { return storage }
-        guard let folder = configuration.stateDirectory else { return MemoryStorage() }
-        return SQLiteStorage(
-            folder: folder, report: { [weak notices] condition in networkTask { notices?.changed(condition) } })
+        guard let folder = configuration.stateDirectory else { return MemoryStorage(clock: environment.wallClock) }
+        return environment.storage(folder) { [weak notices] condition in networkTask { notices?.changed(condition) } }
     }
 }
 

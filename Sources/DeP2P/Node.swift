@@ -1,6 +1,6 @@
 package import DeP2PApp
 package import DeP2PIdentity
-package import DeP2PQUIC
+internal import DeP2PQUIC
 package import DeP2PReach
 package import DeP2PReactor
 package import DeP2PRealm
@@ -52,42 +52,36 @@ package final class Node {
     package static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
     {
         do {
-            var configuration = configuration
-            configuration.preset.quic.resetScope = HostMark.machine()
-            let listener = try Listening.openTCP(configuration.tcpListen)
-            let driver = try Listening.open(configuration.listen)
-            return try Node(
-                configuration, driver: driver, listener: listener, clock: SystemNetworkClock.shared,
-                open: { try DatagramSocket(bind: $0, budget: StrangerBudget()) }, isSystem: true)
+            return try Node(configuration, in: .system)
         } catch {
             throw DeP2PError(error)
         }
     }
 
-    /// Starts a node over any packet driver and clock: a simulated network's, in tests.
+    /// Starts a node in any environment: a simulated world's, in tests.
     ///
-    /// - Parameters:
-    ///   - listener: takes connections over TCP too.
-    ///   - open: opens further sockets; without it the node has that one driver only.
-    ///   - isSystem: whether all of these are the system's, which has gateways and routes too.
-    /// - Throws: `QUICError` when the identity yields no certificate.
-    package init(
-        _ configuration: NodeConfiguration, driver: any PacketDriver, listener: TCPListener? = nil,
-        clock: any NetworkClock, open: OpenChannel? = nil, isSystem: Bool = false
-    ) throws {
-        let key = configuration.identity ?? IdentityKey.generate()
+    /// - Throws: what its sockets could not be opened for; `QUICError` when the identity yields no certificate.
+    package init(_ configuration: NodeConfiguration, in environment: NodeEnvironment) throws {
+        let listener = try environment.sockets.listener(configuration.tcpListen)
+        let driver = try environment.sockets.driver(configuration.listen)
+        let clock = environment.clock
+        let key = configuration.identity ?? IdentityKey.generate(from: environment.random)
         transferLimits = TransferQueueLimits(places: configuration.preset.transfers)
         offerBytes = configuration.preset.offerBytes
         nodeID = key.nodeID
         self.clock = clock
-        let endpoint = try Endpoint(key: key, driver: driver, clock: clock, configuration: configuration.preset.quic)
+        let endpoint = try Endpoint(
+            key: key, driver: driver, clock: clock, configuration: environment.apply(to: configuration.preset.quic))
         self.endpoint = endpoint
         let transport = QUICTransport(endpoint)
-        let dialer = Dialer(transport: transport, clock: clock, limits: configuration.preset.connections)
+        let dialer = Dialer(
+            transport: transport, clock: clock, limits: configuration.preset.connections, names: environment.names,
+            udp: UDPMemory(wallClock: environment.wallClock, network: environment.network))
         connections = Connections(
             localNodeID: key.nodeID, transport: transport, dialer: dialer, clock: clock,
-            limits: configuration.preset.connections)
-        let interfaces = InterfaceCache { Listening.interfaces() }
+            random: environment.random, limits: configuration.preset.connections,
+            peers: PeerStore(clock: clock, wallClock: environment.wallClock))
+        let interfaces = InterfaceCache { environment.interfaces() }
         connections.addressRule = { AddressRule(interfaces: interfaces.interfaces(now: clock.now)) }
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
@@ -100,28 +94,30 @@ package final class Node {
         usesDirect = configuration.usesDirect
         let relays = RelayClient(connections, dialer: dialer, endpoint: endpoint)
         self.relays = relays
-        let alternate = AlternatePort(endpoint, open: open)
+        let alternate = AlternatePort(endpoint) { try environment.sockets.channel($0, forStrangers: true) }
         let stun = STUNService(endpoint, alternate: alternate)
         own = OwnAddresses(
             connections, endpoint: endpoint, stun: stun, listener: listener, relays: relays,
             usesDirect: configuration.usesDirect,
-            servers: connections.peers.book.ownRelays.compactMap(\.socketAddress), isSystem: open != nil)
+            servers: connections.peers.book.ownRelays.compactMap(\.socketAddress), environment: environment)
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
         }
         let notices = StorageNotices()
         self.notices = notices
-        storage = Self.storage(configuration, notices)
+        storage = Self.storage(configuration, notices, environment)
         dialer.udp.storage = storage
         if configuration.storage != nil || configuration.stateDirectory != nil { connections.peers.storage = storage }
         let isEphemeral = configuration.isEphemeral || configuration.identity == nil
-        let sequence = RecordSequence(of: key.nodeID, storage: isEphemeral ? MemoryStorage() : storage)
+        let sequence = RecordSequence(
+            of: key.nodeID, storage: isEphemeral ? MemoryStorage(clock: environment.wallClock) : storage,
+            wallClock: environment.wallClock)
         for address in configuration.knownPeers { connections.peers.give(address) }
         parts = capabilities(
             configuration,
             Materials(
                 key: key, listener: listener, alternate: alternate, stun: stun, sequence: sequence,
-                udp: dialer.udp, interfaces: interfaces, isSystem: isSystem))
+                udp: dialer.udp, interfaces: interfaces, environment: environment))
         for part in parts { part.start() }
     }
 

@@ -55,7 +55,7 @@ package final class Realm {
     // MARK: Members
 
     /// The nodes that proved the realm key on a connection with this one.
-    package var knownMembers: [Member] { Array(members.all.values) }
+    package var knownMembers: [Member] { members.all.values.sorted { $0.nodeID < $1.nodeID } }
 
     package func member(_ nodeID: NodeID) -> Member? { members.all[nodeID] }
 

@@ -1,3 +1,4 @@
+internal import DeP2PIdentity
 internal import Synchronization
 
 /// A store that ends with its process: for tests, simulations, and nodes that are to leave no trace.

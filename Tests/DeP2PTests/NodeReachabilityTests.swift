@@ -9,28 +9,24 @@ import Testing
 
 @testable import DeP2P
 
-/// What nodes tell of where they are, over a simulated network.
+/// What nodes tell of where they are, over a simulated world.network.
 @Suite @NetworkActor struct NodeReachabilityTests {
     private func node(
-        in network: SimulatedNetwork, host: UInt8, _ change: (inout NodeConfiguration) -> Void = { _ in }
+        in world: SimulatedWorld, host: UInt8, _ change: (inout NodeConfiguration) -> Void = { _ in }
     ) throws -> Node {
-        let address = SocketAddress(IPAddress(v4: 0x2d0a_0000 + UInt32(host)), port: 4001)
         var configuration = NodeConfiguration()
         change(&configuration)
-        let open: OpenChannel = { address in
-            DatagramSocket(network.makeDriver(address: SocketAddress(address.ip, port: 50_000)))
-        }
-        return try Node(configuration, driver: network.makeDriver(address: address), clock: network, open: open)
+        return try world.node(configuration, on: world.machine(at: IPAddress(v4: 0x2d0a_0000 + UInt32(host))))
     }
 
     @Test func aNodeThatIsReachedByAStrangersPortIsPublic() async throws {
-        let network = SimulatedNetwork(seed: 1)
-        try await network.run {
-            let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
+        let world = SimulatedWorld(seed: 1)
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             let log = EventLog(of: left)
             #expect(left.reachability == .unknown)
             _ = try await left.connect(to: DialTarget(addresses: right.addresses))
-            try await network.sleep(for: .seconds(30))
+            try await world.network.sleep(for: .seconds(30))
             #expect(log.reachability == [.reachable])
             #expect(left.reachability == .reachable)
             // Nobody whom it had gone to could have dialled back.
@@ -39,7 +35,7 @@ import Testing
             #expect(left.addresses.count == 1)
             left.networkChanged()
             #expect(left.reachability == .unknown)
-            try await network.sleep(for: .seconds(5))
+            try await world.network.sleep(for: .seconds(5))
             #expect(log.reachability == [.reachable, .unknown, .reachable])
             await left.stop(grace: .zero)
             await right.stop(grace: .zero)
@@ -47,10 +43,10 @@ import Testing
     }
 
     @Test func aNodeWithoutDirectPathsTellsOfNone() async throws {
-        let network = SimulatedNetwork(seed: 2)
-        try await network.run {
-            let left = try node(in: network, host: 1) { $0.usesDirect = false }
-            let right = try node(in: network, host: 2)
+        let world = SimulatedWorld(seed: 2)
+        try await world.run {
+            let left = try node(in: world, host: 1) { $0.usesDirect = false }
+            let right = try node(in: world, host: 2)
             #expect(left.addresses.isEmpty)
             let session = try await right.connect(
                 to: DialTarget(addresses: [.quic(IPAddress(v4: 0x2d0a_0001), port: 4001, nodeID: left.nodeID)]))
@@ -61,12 +57,12 @@ import Testing
     }
 
     @Test func aNodeThatOnlyGoesOutAsksNobody() async throws {
-        let network = SimulatedNetwork(seed: 3)
-        try await network.run {
-            let left = try node(in: network, host: 1) { $0.reserves = false }
-            let right = try node(in: network, host: 2)
+        let world = SimulatedWorld(seed: 3)
+        try await world.run {
+            let left = try node(in: world, host: 1) { $0.reserves = false }
+            let right = try node(in: world, host: 2)
             _ = try await left.connect(to: DialTarget(addresses: right.addresses))
-            try await network.sleep(for: .seconds(5))
+            try await world.network.sleep(for: .seconds(5))
             #expect(left.reachability == .unknown)
             await left.stop(grace: .zero)
             await right.stop(grace: .zero)

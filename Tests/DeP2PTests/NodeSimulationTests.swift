@@ -14,22 +14,21 @@ import Testing
 @Suite @NetworkActor struct NodeSimulationTests {
     private let key = RealmKey.generate()
 
-    private func node(in network: SimulatedNetwork, host: UInt32) throws -> Node {
-        let address = SocketAddress(IPAddress(v4: 0x0a00_0000 + host), port: 4001)
-        return try Node(NodeConfiguration(), driver: network.makeDriver(address: address), clock: network)
+    private func node(in world: SimulatedWorld, host: UInt32) throws -> Node {
+        try world.node(on: world.machine(at: IPAddress(v4: 0x0a00_0000 + host)))
     }
 
     /// Handshake and admission together take two round trips: the opener's proof follows its Finished at once.
     @Test func admissionCostsOneRoundTripMore() async throws {
-        let network = SimulatedNetwork(seed: 1)
-        network.link.latency = .milliseconds(50)
-        try await network.run {
-            let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
+        let world = SimulatedWorld(seed: 1)
+        world.network.link.latency = .milliseconds(50)
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             try left.join(key)
             try right.join(key)
-            let start = network.now
+            let start = world.network.now
             _ = try await left.connectMember(DialTarget(addresses: right.addresses))
-            let elapsed = network.now.duration(since: start)
+            let elapsed = world.network.now.duration(since: start)
             #expect(elapsed >= .milliseconds(200) && elapsed < .milliseconds(260), "\(elapsed)")
             await left.stop(grace: .zero)
             await right.stop(grace: .zero)
@@ -38,17 +37,17 @@ import Testing
 
     /// The request and its negotiation are one flight: a round trip, and no more.
     @Test func aRequestTakesOneRoundTrip() async throws {
-        let network = SimulatedNetwork(seed: 2)
-        network.link.latency = .milliseconds(50)
-        try await network.run {
-            let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
+        let world = SimulatedWorld(seed: 2)
+        world.network.link.latency = .milliseconds(50)
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             try left.join(key)
             try right.join(key)
             try right.messaging.register("echo") { $0.body }
             let session = try await left.connectMember(DialTarget(addresses: right.addresses))
-            let start = network.now
+            let start = world.network.now
             _ = try await left.messaging.request([UInt8](repeating: 1, count: 900), protocol: "echo", on: session)
-            let elapsed = network.now.duration(since: start)
+            let elapsed = world.network.now.duration(since: start)
             #expect(elapsed >= .milliseconds(100) && elapsed < .milliseconds(130), "\(elapsed)")
             await left.stop(grace: .zero)
             await right.stop(grace: .zero)
@@ -56,23 +55,23 @@ import Testing
     }
 
     @Test func messagesSurviveAnHourOfLoss() async throws {
-        let network = SimulatedNetwork(seed: 3)
-        network.link.loss = 0.05
-        network.link.reordering = 0.02
-        network.link.duplication = 0.01
-        try await network.run {
-            let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
+        let world = SimulatedWorld(seed: 3)
+        world.network.link.loss = 0.05
+        world.network.link.reordering = 0.02
+        world.network.link.duplication = 0.01
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             try left.join(key)
             try right.join(key)
             try right.messaging.register("echo") { $0.body }
             let session = try await left.connectMember(DialTarget(addresses: right.addresses))
-            let end = network.now.advanced(by: .seconds(3600))
+            let end = world.network.now.advanced(by: .seconds(3600))
             var count = 0
-            while network.now < end {
+            while world.network.now < end {
                 let body = [UInt8](repeating: UInt8(truncatingIfNeeded: count), count: count % 5000)
                 #expect(try await left.messaging.request(body, protocol: "echo", on: session) == body)
                 count += 1
-                try await network.sleep(for: .seconds(4))
+                try await world.network.sleep(for: .seconds(4))
             }
             #expect(count > 700 && session.isOpen)
             await left.stop(grace: .zero)
@@ -82,16 +81,16 @@ import Testing
 
     /// A dead peer shows within the idle timeout, and is told apart from one that said goodbye.
     @Test func aPeerThatFallsSilentTimesOut() async throws {
-        let network = SimulatedNetwork(seed: 4)
-        try await network.run {
-            let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
+        let world = SimulatedWorld(seed: 4)
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             try left.join(key)
             try right.join(key)
             let session = try await left.connectMember(DialTarget(addresses: right.addresses))
-            let start = network.now
-            network.filter = { _, _, _ in false }
+            let start = world.network.now
+            world.network.filter = { _, _, _ in false }
             #expect(try await session.waitClosed().cause == .timeout)
-            #expect(network.now.duration(since: start) < .seconds(10))
+            #expect(world.network.now.duration(since: start) < .seconds(10))
             #expect(left.realm.member(right.nodeID)?.state == .offline(.timeout))
             await left.stop(grace: .zero)
             await right.stop(grace: .zero)
@@ -99,16 +98,16 @@ import Testing
     }
 
     @Test func bothDiallingAtOnceEndWithOneConnection() async throws {
-        let network = SimulatedNetwork(seed: 5)
-        try await network.run {
-            let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
+        let world = SimulatedWorld(seed: 5)
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             let (leftTarget, rightTarget) = (
                 DialTarget(addresses: left.addresses), DialTarget(addresses: right.addresses)
             )
             async let one = left.connect(to: rightTarget)
             async let other = right.connect(to: leftTarget)
             _ = try await (one, other)
-            try await network.sleep(for: .seconds(5))
+            try await world.network.sleep(for: .seconds(5))
             #expect(left.connections.sessions.count == 1 && right.connections.sessions.count == 1)
             #expect(left.connections.sessions[0].isInitiator == (left.nodeID < right.nodeID))
             await left.stop(grace: .zero)
@@ -117,9 +116,9 @@ import Testing
     }
 
     @Test func nothingOfASessionStaysBehind() async throws {
-        let network = SimulatedNetwork(seed: 6)
-        try await network.run {
-            let (left, right) = (try node(in: network, host: 1), try node(in: network, host: 2))
+        let world = SimulatedWorld(seed: 6)
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             try left.join(key)
             try right.join(key)
             try right.messaging.register("echo") { $0.body }
@@ -133,7 +132,7 @@ import Testing
                 #expect(far != nil)
                 session.close(.normal)
             }
-            try await network.sleep(for: .seconds(20))
+            try await world.network.sleep(for: .seconds(20))
             #expect(near == nil && far == nil)
             #expect(left.connections.sessions.isEmpty && right.connections.sessions.isEmpty)
             await left.stop(grace: .zero)

@@ -1,6 +1,7 @@
 import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSessions
+import DeP2PSimulation
 import DeP2PStorage
 import DeP2PTestSupport
 import Dispatch

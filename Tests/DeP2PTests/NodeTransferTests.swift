@@ -3,6 +3,7 @@ import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
 import DeP2PSessions
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing

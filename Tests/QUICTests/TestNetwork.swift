@@ -13,7 +13,7 @@ func host(_ number: UInt32, port: UInt16 = 4001) -> SocketAddress {
 
 /// `count` bytes that differ along the way, cheap to make in a debug build.
 func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
-    var random = SplitMix64(state: seed)
+    var random = SplitMix64(seed: seed)
     return [UInt8](unsafeUninitializedCapacity: count) { buffer, length in
         let raw = UnsafeMutableRawBufferPointer(buffer)
         var offset = 0
@@ -104,10 +104,11 @@ func withPair(
     client: EndpointConfiguration = EndpointConfiguration(),
     _ body: @NetworkActor @Sendable (TestPair, SimulatedNetwork) async throws -> Void
 ) async throws {
-    let network = SimulatedNetwork(seed: seed)
+    let world = SimulatedWorld(seed: seed)
+    let network = world.network
     var (server, client) = (server, client)
-    server.randomSeed = seed
-    client.randomSeed = seed &+ 1
+    server.random = world.randomSource()
+    client.random = world.randomSource()
     let pair = try TestPair(network, server: server, client: client)
     defer {
         pair.client.close()

@@ -276,7 +276,7 @@ private struct RealmNode {
     @Test func hostileAdmissionStreamsNeitherTrapNorAdmit() async throws {
         let right = try RealmNode(in: network, port: 2, key: key, limits: patient)
         let stranger = MemoryNode(in: network, port: 1)
-        var random = SeededRandom(seed: 7)
+        var random = SplitMix64(seed: 7)
         let flight = MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight
         // Wrong proofs are answered late: on virtual time.
         try await network.clock.run {

@@ -1,4 +1,5 @@
 import DeP2PSessionTestSupport
+import DeP2PSimulation
 import DeP2PStorage
 import Testing
 
@@ -12,7 +13,7 @@ import Testing
 
     /// Every write is flushed, and the file opened anew now and then: row for row the same, evictions and all.
     @Test(arguments: 0..<12) func theFileDoesWhatMemoryDoes(_ seed: UInt64) throws {
-        var random = SeededRandom(seed: seed)
+        var random = SplitMix64(seed: seed)
         let (folder, clock) = (StoreFolder(), SetClock(500_000_000))
         let memory = MemoryStorage(clock: clock.read)
         var file = SQLiteStorage(file: folder.file, delay: nil, clock: clock.read)
@@ -40,7 +41,7 @@ import Testing
 
     /// Nothing is flushed but by chance, nothing is evicted: what waits lies over what is stored.
     @Test(arguments: 0..<12) func whatWaitsIsSeenAsIfItWereStored(_ seed: UInt64) throws {
-        var random = SeededRandom(seed: seed)
+        var random = SplitMix64(seed: seed)
         let (folder, clock) = (StoreFolder(), SetClock(500_000_000))
         let space = Space("one", rows: 2_000, keyBytes: 4, valueBytes: 40)
         let memory = MemoryStorage(clock: clock.read)
@@ -59,7 +60,7 @@ import Testing
     }
 
     private func compare(
-        _ file: SQLiteStorage, _ memory: MemoryStorage, _ random: inout SeededRandom, _ comment: Comment,
+        _ file: SQLiteStorage, _ memory: MemoryStorage, _ random: inout SplitMix64, _ comment: Comment,
         in spaces: [Space] = spaces
     ) {
         let (key, limit) = (key(&random), Int.random(in: 0...8, using: &random))
@@ -71,18 +72,18 @@ import Testing
         }
     }
 
-    private func key(_ random: inout SeededRandom) -> [UInt8] {
+    private func key(_ random: inout SplitMix64) -> [UInt8] {
         (0..<Int.random(in: 1...2, using: &random)).map { _ in [0, 1, 7, 0xfe, 0xff].pick(&random) }
     }
 
-    private func row(_ random: inout SeededRandom, in space: Space) -> Row {
+    private func row(_ random: inout SplitMix64, in space: Space) -> Row {
         let times: [UInt64] = [0, 1, 499_999_990, 500_000_000, 500_000_050, 900_000_000]
         return Row(
             key: key(&random), value: random.bytes(upTo: space.valueBytes), stamp: times.pick(&random),
             expires: Bool.random(using: &random) ? nil : times.pick(&random))
     }
 
-    private func change(_ random: inout SeededRandom) -> Change {
+    private func change(_ random: inout SplitMix64) -> Change {
         let space = Self.spaces.pick(&random)
         return Int.random(in: 0..<4, using: &random) > 0
             ? .put(row(&random, in: space), in: space) : .remove(key(&random), in: space)

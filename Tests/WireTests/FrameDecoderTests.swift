@@ -1,12 +1,13 @@
 import DeP2PIdentity
 import DeP2PSessionTestSupport
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PWire
 
 @Suite struct FrameDecoderTests {
     @Test func cutsFramesWhateverThePieces() throws {
-        var random = SeededRandom(seed: 1)
+        var random = SplitMix64(seed: 1)
         for _ in 0..<200 {
             let frames = (0..<Int.random(in: 0...8, using: &random)).map { _ in random.bytes(upTo: 400) }
             var rest = frames.flatMap { Frame.encode($0) }[...]
@@ -49,7 +50,7 @@ import Testing
     }
 
     @Test func takesAnyBytesWithoutTrapping() {
-        var random = SeededRandom(seed: 2)
+        var random = SplitMix64(seed: 2)
         for _ in 0..<5000 {
             var decoder = FrameDecoder(limit: 64)
             for _ in 0..<4 {

@@ -1,4 +1,5 @@
 import DeP2PSessionTestSupport
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PWire
@@ -90,7 +91,7 @@ import Testing
     }
 
     @Test func bothSidesTakeAnyBytesWithoutTrapping() {
-        var random = SeededRandom(seed: 3)
+        var random = SplitMix64(seed: 3)
         for round in 0..<5000 {
             let bytes = (round % 2 == 0 ? Self.header : []) + random.bytes(upTo: 60)
             var dialer = MultistreamDialer(["/a", "/b"])

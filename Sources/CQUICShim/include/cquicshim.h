@@ -16,17 +16,21 @@
 // Pointers: every buffer is the caller's for the call alone; what OpenSSL makes is freed before the functions return, but
 // for the key, which is freed with dep2p_certificate_key_free (TLSCredentials and TLSContext do so as they leave).
 
-/// A P-256 key.
+/// A key to sign one certificate with.
 typedef struct dep2p_certificate_key dep2p_certificate_key;
+/// A new P-256 key.
 dep2p_certificate_key *dep2p_certificate_key_make(void);
+/// The Ed25519 key of a seed of 32 bytes.
+dep2p_certificate_key *dep2p_certificate_key_from(const uint8_t *seed);
 void dep2p_certificate_key_free(dep2p_certificate_key *key);
 /// Bytes of the DER SubjectPublicKeyInfo written to `result` (at most `capacity`), or -1.
 int dep2p_certificate_key_spki(dep2p_certificate_key *key, uint8_t *result, size_t capacity);
-/// Bytes of the DER private key (SEC 1), or -1.
+/// Bytes of the DER private key (SEC 1, of Ed25519 PKCS #8), or -1.
 int dep2p_certificate_key_private(dep2p_certificate_key *key, uint8_t *result, size_t capacity);
-/// Bytes of the DER certificate with the libp2p extension (without one when its length is 0), or -1.
+/// Bytes of the DER certificate with the libp2p extension (without one when its length is 0), or -1. Of `serial` 62 bits
+/// are taken.
 int dep2p_certificate_make(dep2p_certificate_key *key, const uint8_t *extension, size_t extension_length,
-                           int64_t not_before, int64_t not_after, uint8_t *result, size_t capacity);
+                           uint64_t serial, int64_t not_before, int64_t not_after, uint8_t *result, size_t capacity);
 
 enum {
     DEP2P_CERTIFICATE_OK = 0,

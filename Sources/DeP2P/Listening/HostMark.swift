@@ -1,23 +1,31 @@
 internal import DeP2PIdentity
 internal import Glibc
 
-/// A secret that all processes share which share this machine's loopback interface, and nobody else has: the kernel draws
-/// its boot id at random (122 bits) and tells it to those who run on it alone. The machine's own id would not do, which
-/// copies of an image share.
-enum HostMark {
+/// What tells one machine from another.
+package struct HostMark: Sendable {
+    /// A secret that all processes share which share the machine's loopback interface, and nobody else has; 32 bytes.
+    package let secret: [UInt8]
+    /// What tells the machine, or container, from others, as far as the system says; the same after a restart. No secret.
+    package let machine: [UInt8]
+
+    package init(secret: [UInt8], machine: [UInt8]) { (self.secret, self.machine) = (secret, machine) }
+
+    /// This machine's.
+    package static func system() -> HostMark { HostMark(secret: currentSecret(), machine: currentMachine()) }
+
     /// Longest file read, in bytes.
     private static let limit = 256
 
-    /// 32 bytes; of this process alone where the system does not tell.
-    static func current() -> [UInt8] {
+    /// The kernel draws its boot id at random (122 bits) and tells it to those who run on it alone. The machine's own id
+    /// would not do, which copies of an image share. Of this process alone where the system does not tell.
+    private static func currentSecret() -> [UInt8] {
         let boot = contents("/proc/sys/kernel/random/boot_id")
         let network = link("/proc/self/ns/net")
         guard !boot.isEmpty, !network.isEmpty else { return SecureRandom.bytes(32) }
         return hmacSHA256(key: contents("/etc/machine-id") + boot, message: network)
     }
 
-    /// What tells this machine, or container, from others, as far as the system says; the same after a restart.
-    static func machine() -> [UInt8] {
+    private static func currentMachine() -> [UInt8] {
         contents("/etc/machine-id") + contents("/proc/sys/kernel/hostname") + link("/proc/self/ns/net")
     }
 

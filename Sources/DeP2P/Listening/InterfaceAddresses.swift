@@ -12,12 +12,13 @@ enum InterfaceAddresses {
     /// In the order in which to tell them: global, private, then loopback; of each kind first the address that this
     /// machine shows to the world, then those of interfaces that carry, bridges (of containers and virtual machines, as
     /// a rule) and interfaces without a link last.
-    static func all() -> [IPAddress] { withPrefixes().map(\.ip) }
-
-    /// The same with the bits that name each one's subnet.
-    static func withPrefixes() -> [(ip: IPAddress, prefixLength: Int)] {
+    ///
+    /// Without ports.
+    static func all() -> [InterfaceAddress] {
         var list: UnsafeMutablePointer<ifaddrs>?
-        guard getifaddrs(&list) == 0 else { return [(.v4Loopback, 8)] }
+        guard getifaddrs(&list) == 0 else {
+            return [InterfaceAddress(SocketAddress(.v4Loopback, port: 0), prefixLength: 8)]
+        }
         defer { freeifaddrs(list) }
         var found: [(ip: IPAddress, prefixLength: Int, rank: Int)] = []
         let shown = shownToTheWorld()
@@ -35,7 +36,9 @@ enum InterfaceAddresses {
         }
         // The system's order where nothing else decides.
         return found.enumerated().sorted { ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset) }
-            .map { ($0.element.ip, $0.element.prefixLength) }
+            .map {
+                InterfaceAddress(SocketAddress($0.element.ip, port: 0), prefixLength: $0.element.prefixLength)
+            }
     }
 
     /// Global before private before loopback.

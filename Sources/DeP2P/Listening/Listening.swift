@@ -77,8 +77,10 @@ enum Listening {
     }
 
     /// The addresses at which others may reach sockets bound to `bound`, best first, without the NodeID.
-    static func shareable(_ bound: [SocketAddress], overTCP: Bool = false) -> [Address] {
-        let interfaces = bound.contains(where: \.ip.isUnspecified) ? InterfaceAddresses.all() : []
+    static func shareable(
+        _ bound: [SocketAddress], of machine: () -> [InterfaceAddress], overTCP: Bool = false
+    ) -> [Address] {
+        let interfaces = bound.contains(where: \.ip.isUnspecified) ? machine().map(\.address.ip) : []
         return bound.flatMap { socket -> [(Int, Address)] in
             let hosts = socket.ip.isUnspecified ? interfaces.filter { $0.family == socket.ip.family } : [socket.ip]
             return hosts.map { host in
@@ -87,26 +89,18 @@ enum Listening {
         }.sorted { $0.0 < $1.0 }.map(\.1)
     }
 
-    /// All of this machine's interfaces, without a port.
-    static func interfaces() -> [InterfaceAddress] {
-        InterfaceAddresses.withPrefixes().map {
-            InterfaceAddress(SocketAddress($0.ip, port: 0), prefixLength: $0.prefixLength)
-        }
-    }
-
-    /// The interfaces behind sockets bound to `bound`, with their ports, best first.
-    static func interfaces(_ bound: [SocketAddress]) -> [InterfaceAddress] {
-        let known = InterfaceAddresses.withPrefixes()
-        return bound.flatMap { socket -> [(Int, InterfaceAddress)] in
+    /// Those of the machine's interfaces that are behind sockets bound to `bound`, with their ports, best first.
+    static func interfaces(_ bound: [SocketAddress], of machine: [InterfaceAddress]) -> [InterfaceAddress] {
+        bound.flatMap { socket -> [(Int, InterfaceAddress)] in
+            let family = socket.ip.family
+            let alone = InterfaceAddress(SocketAddress(socket.ip, port: 0), prefixLength: family == .v4 ? 32 : 128)
             let hosts =
                 socket.ip.isUnspecified
-                ? known.filter { $0.ip.family == socket.ip.family }
-                : [known.first { $0.ip == socket.ip } ?? (socket.ip, socket.ip.family == .v4 ? 32 : 128)]
+                ? machine.filter { $0.address.ip.family == family }
+                : [machine.first { $0.address.ip == socket.ip } ?? alone]
             return hosts.map { host in
-                (
-                    rank(host.ip),
-                    InterfaceAddress(SocketAddress(host.ip, port: socket.port), prefixLength: host.prefixLength)
-                )
+                let address = SocketAddress(host.address.ip, port: socket.port)
+                return (rank(address.ip), InterfaceAddress(address, prefixLength: host.prefixLength))
             }
         }.sorted { $0.0 < $1.0 }.map(\.1)
     }

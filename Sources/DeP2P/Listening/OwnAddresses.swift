@@ -13,15 +13,15 @@ final class OwnAddresses {
     private weak var endpoint: Endpoint?
     private weak var listener: TCPListener?
     private weak var relays: RelayClient?
+    private let environment: NodeEnvironment
     private let usesDirect: Bool
 
-    /// - Parameters:
-    ///   - servers: relays that the node may ask about its network.
-    ///   - isSystem: whether the endpoint's sockets are the system's, so that others can be opened beside them.
+    /// - Parameter servers: relays that the node may ask about its network.
     init(
         _ connections: Connections, endpoint: Endpoint, stun: STUNService, listener: TCPListener?, relays: RelayClient,
-        usesDirect: Bool, servers: [SocketAddress], isSystem: Bool
+        usesDirect: Bool, servers: [SocketAddress], environment: NodeEnvironment
     ) {
+        self.environment = environment
         self.endpoint = endpoint
         self.listener = listener
         self.relays = relays
@@ -34,10 +34,10 @@ final class OwnAddresses {
             connections?.isProtected(session.remoteNodeID) == true || relays?.isRelay(session) == true
         }
         surroundings.filtering = { [weak relays] family in
-            guard isSystem, let relays else { return nil }
+            guard let relays else { return nil }
             let observers = (relays.observers + servers).filter { $0.ip.family == family }
             let report = await traced(awaiting: "whom the NAT lets in") {
-                try await NATCheck().run(observers: observers, scope: .filteringByAddress)
+                try await environment.natCheck().run(observers: observers, scope: .filteringByAddress)
             }
             return family == .v4 ? report?.ipv4Family : report?.ipv6Family
         }
@@ -49,13 +49,13 @@ final class OwnAddresses {
     /// forward, the interfaces' other ones.
     var direct: [Address] {
         guard usesDirect, let endpoint else { return [] }
-        let own = Listening.shareable(endpoint.localAddresses)
+        let own = Listening.shareable(endpoint.localAddresses, of: environment.interfaces)
         let isGlobal = { (address: Address) in if case .ip(let ip)? = address.host { ip.isGlobal } else { false } }
         var result = own.filter(isGlobal)
         for address in (reachability.verified + forwarded).map({ Address.quic($0.ip, port: $0.port) })
         where !result.contains(address) { result.append(address) }
         return result + own.filter { !isGlobal($0) }
-            + Listening.shareable(listener?.localAddresses ?? [], overTCP: true)
+            + Listening.shareable(listener?.localAddresses ?? [], of: environment.interfaces, overTCP: true)
     }
 
     /// Through relays, best first.
@@ -68,7 +68,8 @@ final class OwnAddresses {
 
     /// Addresses that take nobody's word: the interfaces', and what gateways say that they forward.
     private var certain: [SocketAddress] {
-        Listening.interfaces(endpoint?.localAddresses ?? []).map(\.address) + (mappings?.addresses ?? [])
+        Listening.interfaces(endpoint?.localAddresses ?? [], of: environment.interfaces()).map(\.address)
+            + (mappings?.addresses ?? [])
     }
 
     /// The reachability is made before its owner is whole.

@@ -24,13 +24,14 @@ package struct NetworkCheck: Sendable {
     /// - Throws: `CancellationError`.
     @NetworkActor
     package static func run(servers: [Address], limit: Duration? = nil) async throws -> NetworkCheck {
-        async let mapping = PortMappingProbe().run()
-        let observers = try await NATObservers.resolve(servers)
-        var report = try await NATCheck().run(observers: observers.udp, limit: limit)
+        let environment = NodeEnvironment.system
+        async let mapping = PortMappingProbe(clock: environment.clock).run(in: environment.portMapping)
+        let observers = try await NATObservers.resolve(servers, clock: environment.clock, names: environment.names)
+        var report = try await environment.natCheck().run(observers: observers.udp, limit: limit)
         try await TCPProbe.complete(&report, observers)
         report.portMapping = try await mapping
         return NetworkCheck(
-            interfaces: InterfaceAddresses.all().filter { !$0.isLoopback }, report: report,
+            interfaces: environment.interfaces().map(\.address.ip).filter { !$0.isLoopback }, report: report,
             unusable: observers.unusable)
     }
 }

@@ -9,13 +9,13 @@ final class NetworkWatchPart: NodePart {
     private static let delay = Duration.milliseconds(500)
 
     private weak var node: Node?
-    private let clock: any NetworkClock
+    private let environment: NodeEnvironment
+    private var clock: any NetworkClock { environment.clock }
     private var monitor: NetworkMonitor?
     private var timer: TimerToken?
 
-    init(of node: Node) {
-        self.node = node
-        clock = node.clock
+    init(of node: Node, in environment: NodeEnvironment) {
+        (self.node, self.environment) = (node, environment)
     }
 
     func start() {
@@ -23,11 +23,11 @@ final class NetworkWatchPart: NodePart {
     }
 
     private func watch() {
-        guard let source = RouteSocket() else { return }
-        let monitor = NetworkMonitor(source, clock: clock) {
+        guard let source = environment.sockets.changes() else { return }
+        let monitor = NetworkMonitor(source, clock: clock) { [environment] in
             NetworkSnapshot(
-                addresses: InterfaceAddresses.all(),
-                gateways: [Gateway.current(.v4), Gateway.current(.v6)].compactMap(\.self))
+                addresses: environment.interfaces().map(\.address.ip),
+                gateways: [IPAddress.Family.v4, .v6].compactMap(environment.gateway))
         }
         monitor.onChange = { [weak self] in self?.node?.networkChanged() }
         self.monitor = monitor

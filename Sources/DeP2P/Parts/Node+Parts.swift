@@ -15,16 +15,14 @@ extension Node {
         /// Where UDP is known to be blocked.
         let udp: UDPMemory
         let interfaces: InterfaceCache
-        /// Whether the node's sockets are the system's: in a simulated network there is no gateway and no route to ask
-        /// for.
-        let isSystem: Bool
+        let environment: NodeEnvironment
     }
 
     /// Every capability of a node, in the order in which they start; they stop in the opposite one. A new capability is one
     /// more entry.
     func capabilities(_ configuration: NodeConfiguration, _ materials: Materials) -> [any NodePart] {
         var parts: [any NodePart] = [EventsPart(hub, of: self), InterfacesPart(materials.interfaces)]
-        if materials.isSystem, wantsPortMapping(configuration) { parts.append(PortMappingPart(of: self)) }
+        if wantsPortMapping(configuration) { parts.append(PortMappingPart(of: self, in: materials.environment)) }
         parts += [
             StoragePart(
                 storage, sequence: materials.sequence, udp: materials.udp, peers: connections.peers, clock: clock),
@@ -40,7 +38,7 @@ extension Node {
         let wantsIn = usesDirect && (configuration.reserves || configuration.relay != nil)
         parts.append(ReachabilityPart(of: self, isUsed: wantsIn))
         if configuration.usesRelays { parts.append(HolePunchPart(holePunch(materials), own: own)) }
-        if materials.isSystem { parts.append(NetworkWatchPart(of: self)) }
+        parts.append(NetworkWatchPart(of: self, in: materials.environment))
         return parts + configuration.parts.map { $0(self) }
     }
 
@@ -56,11 +54,14 @@ extension Node {
     }
 
     private func holePunch(_ materials: Materials) -> HolePunch {
+        let environment = materials.environment
         let surroundings = HolePunch.Surroundings(
-            interfaces: { [weak endpoint] in Listening.interfaces(endpoint?.localAddresses ?? []) },
+            interfaces: { [weak endpoint, environment] in
+                Listening.interfaces(endpoint?.localAddresses ?? [], of: environment.interfaces())
+            },
             observers: { [ownRelays] in ownRelays.compactMap(\.socketAddress) },
             relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, usesStraightPaths: usesDirect,
-            hostMark: HostMark.current())
+            hostMark: environment.host.secret)
         return HolePunch(
             connections, endpoint: endpoint, stun: materials.stun, relays: relays, surroundings: surroundings)
     }

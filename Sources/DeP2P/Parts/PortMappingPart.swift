@@ -7,8 +7,12 @@ final class PortMappingPart: NodePart {
     private let mappings: PortMappings
     private var removal: SharedTask<Void>?
 
-    init(of node: Node) {
-        let mappings = PortMappings(of: node.localAddresses)
+    init(of node: Node, in environment: NodeEnvironment) {
+        let mappings = PortMappings(of: node.localAddresses) { port, family in
+            PortMapper(
+                internalPort: port, family: family, clock: environment.clock, random: environment.random,
+                in: environment.portMapping)
+        }
         mappings.onChange = { [weak node] family, mapping in
             guard let node else { return }
             node.own.reachability.portsChanged()

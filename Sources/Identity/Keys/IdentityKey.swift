@@ -18,9 +18,9 @@ package final class IdentityKey: Sendable, CustomStringConvertible {
         nodeID = NodeID(publicKey)
     }
 
-    /// A new key from the system's randomness.
-    package static func generate() -> IdentityKey {
-        var seed = SecureRandom.bytes(seedLength)
+    /// A new key, from the system's randomness unless another is given.
+    package static func generate(from random: RandomSource = .system) -> IdentityKey {
+        var seed = random.bytes(seedLength)
         defer { wipe(&seed) }
         return IdentityKey(secret: expand(seed))
     }

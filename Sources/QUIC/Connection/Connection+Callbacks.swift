@@ -89,7 +89,7 @@ extension Connection {
         _ cid: UnsafeMutablePointer<dep2p_cid>?, _ token: UnsafeMutablePointer<UInt8>?
     ) -> Int32 {
         guard let cid, let token else { return -1 }
-        cid.pointee = ConnectionID.random(length: Int(cid.pointee.length))
+        cid.pointee = ConnectionID.random(length: Int(cid.pointee.length), from: endpoint.random)
         endpoint.fillResetToken(token, for: cid.pointee)
         let id = ConnectionID(cid.pointee)
         connectionIDs.insert(id)

@@ -265,9 +265,9 @@ package final class Connection {
         if let timer { endpoint.clock.cancel(timer) }
         timer = nil
         endHandshakeTimer()
-        let ended = streams
+        let ended = streams.valuesInOrder
         streams.removeAll()
-        for stream in ended.values { stream.connectionClosed(reason) }
+        for stream in ended { stream.connectionClosed(reason) }
         sendQueue.removeAll()
         blockedStreams.removeAll()
         while let waiter = streamCreditWaiters.popFirst() { waiter.resume(returning: ()) }
@@ -275,7 +275,7 @@ package final class Connection {
         // In this order: until ngtcp2 has freed the connection it points at what its streams have sent.
         quic = nil
         endpoint.ledger?.freed(self)
-        for stream in ended.values { stream.transportReleased() }
+        for stream in ended { stream.transportReleased() }
         memoryWaiters.removeAll()
         established.resume(throwing: QUICError(ending: self, with: reason))
         for waiter in closeWaiters { waiter.resume(returning: reason) }

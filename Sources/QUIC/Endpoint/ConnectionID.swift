@@ -1,4 +1,5 @@
 internal import CQUICShim
+internal import DeP2PIdentity
 
 /// A stateless reset token (RFC 9000 10.3): 16 bytes, at the end of a datagram that is otherwise noise.
 struct ResetToken: Hashable {
@@ -38,12 +39,10 @@ struct ConnectionID: Hashable {
     }
 
     /// Unpredictable, so that an outsider cannot guess a live one.
-    static func random(length: Int = ownLength) -> dep2p_cid {
+    static func random(length: Int = ownLength, from random: RandomSource) -> dep2p_cid {
         var cid = dep2p_cid()
         cid.length = UInt8(length)
-        withUnsafeMutableBytes(of: &cid.data) { data in
-            dep2p_random(data.baseAddress?.assumingMemoryBound(to: UInt8.self), length)
-        }
+        withUnsafeMutableBytes(of: &cid.data) { data in data.copyBytes(from: random.bytes(length)) }
         return cid
     }
 

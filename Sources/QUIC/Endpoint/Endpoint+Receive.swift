@@ -112,7 +112,7 @@ extension Endpoint {
             return nil
         }
         if original != nil || leg(at: local.ip) != nil { connection.provePath(local: local, remote: remote) }
-        var scid = ConnectionID.random()
+        var scid = ConnectionID.random(from: random)
         var token = [UInt8](repeating: 0, count: 16)
         _ = dep2p_reset_token(&token, resetSecret, resetSecret.count, &scid)
         var settings = quicSettings(for: connection, remote: remote, local: local, now: packetTime)
@@ -160,7 +160,7 @@ extension Endpoint {
     private func sendRetry(_ initial: dep2p_initial, _ local: SocketAddress, _ remote: SocketAddress) {
         var initial = initial
         var raw = remote.raw
-        var scid = ConnectionID.random()
+        var scid = ConnectionID.random(from: random)
         answer(local, remote, capacity: 512) { buffer, capacity in
             dep2p_write_retry(
                 buffer, capacity, &initial, &raw, &scid, retrySecret, retrySecret.count, packetTime.nanoseconds)
@@ -185,7 +185,8 @@ extension Endpoint {
         var dcid = dcid
         var scid = scid
         answer(local, remote, capacity: 128) { buffer, capacity in
-            dep2p_write_version_negotiation(buffer, capacity, &dcid, &scid, UInt8.random(in: 0...255))
+            dep2p_write_version_negotiation(
+                buffer, capacity, &dcid, &scid, UInt8(truncatingIfNeeded: random.next()))
         }
     }
 

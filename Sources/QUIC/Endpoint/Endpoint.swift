@@ -83,8 +83,8 @@ package final class Endpoint {
             limits: HandshakeTable.Limits(
                 total: configuration.maxHandshakes, perSubject: configuration.maxHandshakesPerSubject,
                 unproven: configuration.retryThreshold, unprovenPerSubject: configuration.retryThresholdPerSubject))
-        credentials = try TLSCredentials(identity: key)
-        retrySecret = SecureRandom.bytes(Self.secretLength)
+        credentials = try TLSCredentials(identity: key, random: configuration.random)
+        retrySecret = configuration.random.bytes(Self.secretLength)
         resetSecret = Self.resetSecret(key, scope: configuration.resetScope, addresses: driver.localAddresses)
         packetTime = clock.now
     }
@@ -126,8 +126,8 @@ package final class Endpoint {
         }
         let connection = makeConnection(role: .client, expecting: expecting)
         connection.kindOfPath[from] = kind
-        let dcid = ConnectionID.random(length: 18)
-        let scid = ConnectionID.random()
+        let dcid = ConnectionID.random(length: 18, from: random)
+        let scid = ConnectionID.random(from: random)
         var settings = quicSettings(for: connection, remote: remote, local: from, now: clock.now)
         var callbacks = Connection.callbacks
         var localRaw = from.raw
@@ -196,7 +196,7 @@ package final class Endpoint {
             initial_max_data: connection.allowance.window, initial_max_stream_data: configuration.streamWindow,
             max_stream_window: configuration.maxStreamWindow,
             max_streams_bidi: UInt64(connection.allowance.streams), max_streams_uni: 0,
-            random_seed: configuration.randomSeed, datagram_size: known ?? largest,
+            random_seed: random.isReplayed ? random.next() | 1 : 0, datagram_size: known ?? largest,
             fixed_datagram_size: known == nil ? 0 : 1,
             use_bbr: configuration.congestionControl == .bbr && known == nil ? 1 : 0,
             grease: 0)
@@ -230,7 +230,9 @@ package final class Endpoint {
         _ = dep2p_reset_token(token, resetSecret, resetSecret.count, &cid)
     }
 
-    func wallClockSeconds() -> Int64 { Int64(time(nil)) }
+    func wallClockSeconds() -> Int64 { Int64(clamping: configuration.wallClock() / 1_000) }
+
+    var random: RandomSource { configuration.random }
 
     // MARK: Flushing
 
@@ -292,9 +294,11 @@ package final class Endpoint {
     package func close(code: UInt64 = 0, reason: String = "") {
         guard !isClosed else { return }
         // What travels through others goes first: its close packets need the connections to the relays.
-        let relayed = connections.values.filter { $0.currentAddresses.map { legs[$0.local.ip] is RelayLeg } ?? false }
+        let relayed = connections.valuesInOrder.filter {
+            $0.currentAddresses.map { legs[$0.local.ip] is RelayLeg } ?? false
+        }
         for connection in relayed { connection.close(code: code, reason: reason) }
-        for connection in Array(connections.values) { connection.close(code: code, reason: reason) }
+        for connection in connections.valuesInOrder { connection.close(code: code, reason: reason) }
         isClosed = true
         onConnection = nil
         datagrams.removeAll()
@@ -349,12 +353,12 @@ extension Endpoint: PacketSink {
                 PacketBurst(
                     bytes: bytes, segment: burst.segment, local: burst.local, remote: burst.remote, ecn: burst.ecn))
         }
-        if pending == nil { for connection in connections.values { connection.markDirty() } }
+        if pending == nil { for connection in connections.valuesInOrder { connection.markDirty() } }
     }
 
     package func driverReportsUnreachable(_ remote: SocketAddress, errno: Int32) {
         // Forgeable, so it only ends dials that nothing has answered yet.
-        let reached = connections.values.filter { $0.isWaitingForFirstAnswer(from: remote) }
+        let reached = connections.valuesInOrder.filter { $0.isWaitingForFirstAnswer(from: remote) }
         guard !reached.isEmpty else { return }
         NetworkActor.beforeWaiting {
             for connection in reached { connection.failDial(remote, errno: errno) }

@@ -1,3 +1,5 @@
+package import DeP2PIdentity
+
 /// What an endpoint allows and how it paces itself. Every limit that a peer can push against is here.
 package struct EndpointConfiguration: Sendable {
     package enum CongestionControl: Sendable { case cubic, bbr }
@@ -43,8 +45,12 @@ package struct EndpointConfiguration: Sendable {
     /// What tells this machine from others that run the same identity; the same after a restart. See
     /// ``Endpoint/resetSecret(_:scope:addresses:)``.
     package var resetScope: [UInt8] = []
-    /// Seeds what is random in packet layout, so that simulations replay; 0 for real randomness.
-    package var randomSeed: UInt64 = 0
+    /// Where connection IDs, secrets of this endpoint and what is random in packet layout come from. With one that replays
+    /// the TLS key is drawn from it too; what GnuTLS draws by itself (the handshake's ephemeral keys and nonces) has fixed
+    /// lengths, so that the run replays though these bytes do not.
+    package var random = RandomSource.system
+    /// Milliseconds since 1970, for the dates of certificates.
+    package var wallClock: @Sendable () -> UInt64 = WallClock.milliseconds
 
     package init() {}
 

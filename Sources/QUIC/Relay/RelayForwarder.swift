@@ -61,7 +61,7 @@ package final class RelayForwarder {
     /// Unpredictable, so that nobody can send into a circuit that is not theirs.
     private func freshID(besides taken: UInt64?) -> UInt64 {
         while true {
-            let id = SecureRandom.uint64()
+            let id = endpoint.random.next()
             if routes[id] == nil, id != taken { return id }
         }
     }

@@ -44,7 +44,7 @@ package final class RelayLeg: PacketDriver {
         self.connection = connection
         relayID = connection.remoteNodeID
         endpoint = connection.endpoint
-        localIP = FakeAddress.makeHost()
+        localIP = FakeAddress.makeHost(from: endpoint.random)
         endpoint.addLeg(self, local: SocketAddress(localIP, port: Self.basePort))
         connection.onClose.append { [weak self] _ in self?.close() }
     }
@@ -81,7 +81,7 @@ package final class RelayLeg: PacketDriver {
     /// The connections whose path is this circuit now.
     package func connections(on id: UInt64) -> [Connection] {
         let ends = ends(of: id, epoch: 0)
-        return endpoint.connections.values.filter { connection in
+        return endpoint.connections.valuesInOrder.filter { connection in
             guard let addresses = connection.currentAddresses else { return false }
             return addresses.local.ip == ends.local.ip && addresses.remote.ip == ends.remote.ip
         }

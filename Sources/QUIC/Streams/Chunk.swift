@@ -149,7 +149,8 @@ enum ChunkMemory {
         }
 
         private static func bury(_ block: Block, _ capacity: Int) -> Bool {
-            block.base.initializeMemory(as: UInt8.self, repeating: poison, count: capacity)
+            // Not byte for byte in Swift, which was a third of what a simulated network took in a debug build.
+            memset(block.base, Int32(poison), capacity)
             return graveyard.withLock { graveyard in
                 graveyard?.append(block)
                 return graveyard != nil

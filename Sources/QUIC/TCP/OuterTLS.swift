@@ -1,4 +1,5 @@
 internal import CQUICShim
+internal import DeP2PIdentity
 internal import DeP2PReactor
 
 /// The certificate of the outer TLS, which authenticates nobody: the QUIC connection inside does. It is there because TLS
@@ -13,7 +14,7 @@ extension TLSContext {
         var secret = try TLSCredentials.read { dep2p_certificate_key_private(key, $0, $1) }
         defer { for index in secret.indices { secret[index] = 0 } }
         let certificate = try TLSCredentials.read {
-            dep2p_certificate_make(key, nil, 0, notBefore, notAfter, $0, $1)
+            dep2p_certificate_make(key, nil, 0, SecureRandom.uint64(), notBefore, notAfter, $0, $1)
         }
         do { return try .server(certificate: certificate, key: secret) } catch { throw QUICError(error) }
     }

@@ -276,7 +276,7 @@ package final class TCPLeg: PacketDriver {
         opened.resume(throwing: error)
         let ended = connections
         connections.removeAll()
-        for connection in ended.values { connection.lostPath(error.message) }
+        for connection in ended.valuesInOrder { connection.lostPath(error.message) }
         sink = nil
         onClose?(self)
         onClose = nil

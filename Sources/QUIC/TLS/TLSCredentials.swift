@@ -3,7 +3,8 @@ internal import DeP2PIdentity
 
 /// An endpoint's throw-away TLS key and the certificate by which its identity key vouches for it.
 ///
-/// The TLS key is ECDSA P-256, which every libp2p implementation accepts; it lives as long as the endpoint.
+/// The TLS key is ECDSA P-256, which every libp2p implementation accepts; it lives as long as the endpoint. In a
+/// simulation it is Ed25519: its signatures are as long every time, which ECDSA's are not.
 final class TLSCredentials {
     /// Dates far apart: a certificate lives for one run, and a wrong clock must not lock anyone out.
     private static let notBefore: Int64 = 0  // 1970-01-01, where a clock begins that nobody has set
@@ -15,8 +16,9 @@ final class TLSCredentials {
     let pointer: OpaquePointer
     let certificate: [UInt8]
 
-    init(identity: IdentityKey) throws(QUICError) {
-        guard let key = dep2p_certificate_key_make() else { throw QUICError(.internalError, "no TLS key") }
+    init(identity: IdentityKey, random: RandomSource = .system) throws(QUICError) {
+        guard let key = random.isReplayed ? dep2p_certificate_key_from(random.bytes(32)) : dep2p_certificate_key_make()
+        else { throw QUICError(.internalError, "no TLS key") }
         defer { dep2p_certificate_key_free(key) }
         let spki = try Self.read { dep2p_certificate_key_spki(key, $0, $1) }
         var secret = try Self.read { dep2p_certificate_key_private(key, $0, $1) }
@@ -25,7 +27,8 @@ final class TLSCredentials {
             publicKey: identity.publicKey.protobuf, signature: identity.sign(PeerCertificate.signaturePrefix + spki))
         let value = signed.der
         certificate = try Self.read {
-            dep2p_certificate_make(key, value, value.count, Self.notBefore, Self.notAfter, $0, $1)
+            dep2p_certificate_make(
+                key, value, value.count, random.next(), Self.notBefore, Self.notAfter, $0, $1)
         }
         guard
             let made = dep2p_credentials_make(

@@ -182,6 +182,12 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     func add(_ simulation: any Simulation) { simulations[ObjectIdentifier(simulation)] = simulation }
     func remove(_ simulation: any Simulation) { simulations[ObjectIdentifier(simulation)] = nil }
 
+    /// Whether a simulation runs that wants no other threads.
+    var worksInline: Bool {
+        !simulations.isEmpty
+            && NetworkActor.assumeIsolated { simulations.values.contains(where: { $0.worksInline }) }
+    }
+
     private func control(_ operation: Int32, _ descriptor: Int32, _ events: UInt32) {
         var event = epoll_event(events: events, data: epoll_data_t(fd: descriptor))
         epoll_ctl(epoll, operation, descriptor, &event)

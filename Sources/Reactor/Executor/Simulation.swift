@@ -8,6 +8,13 @@ package protocol Simulation: AnyObject, Sendable {
     var wantsToAdvance: Bool { get }
     /// Moves virtual time to the next event and delivers it.
     func advance()
+    /// Whether what is ``offload(_:)``ed is done at once, on the network thread: what ends first on other threads is chance,
+    /// and would make the run another one each time.
+    var worksInline: Bool { get }
+}
+
+extension Simulation {
+    package var worksInline: Bool { false }
 }
 
 extension NetworkActor {

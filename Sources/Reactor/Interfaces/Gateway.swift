@@ -8,6 +8,11 @@ package struct Gateway: Hashable, Sendable {
     package let interface: String
     let metric: UInt32
 
+    /// - Parameter metric: the lowest is used.
+    package init(address: IPAddress, interface: String, metric: UInt32 = 0) {
+        (self.address, self.interface, self.metric) = (address, interface, metric)
+    }
+
     /// Most table lines looked at.
     package static let maximumLines = 4096
 

@@ -155,7 +155,8 @@ final class Admission {
     ) -> (AdmissionAcceptor.OnProof, delay: Duration) {
         let context = AdmissionContext(
             exporter: exporter, opener: session.remoteNodeID, acceptor: session.localNodeID)
-        let verdict = AdmissionAcceptor(context: context, key: key, standIn: SecureRandom.bytes(32)).receive(proof)
+        let verdict = AdmissionAcceptor(context: context, key: key, standIn: connections.random.bytes(32)).receive(
+            proof)
         guard !verdict.isAdmitted else {
             backoff.succeeded(session.remoteNodeID)
             return (verdict, .zero)

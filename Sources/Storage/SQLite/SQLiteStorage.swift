@@ -1,3 +1,4 @@
+internal import DeP2PIdentity
 internal import Dispatch
 internal import Synchronization
 

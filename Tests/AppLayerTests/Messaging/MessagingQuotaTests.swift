@@ -2,6 +2,7 @@ import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSessionTestSupport
 import DeP2PSessions
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -104,7 +105,7 @@ import Testing
 
     @Test func whatHasEndedIsForgotten() throws {
         var quota = MessagingQuota(limits)
-        var random = SeededRandom(seed: 3)
+        var random = SplitMix64(seed: 3)
         var open: [(MessagingQuota.Account, Int)] = []
         for _ in 0..<5_000 {
             let next = sender(.random(in: 0..<40, using: &random), at: .random(in: 1...5, using: &random))

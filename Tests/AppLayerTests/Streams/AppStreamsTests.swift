@@ -4,6 +4,7 @@ import DeP2PReactor
 import DeP2PRealm
 import DeP2PSessionTestSupport
 import DeP2PSessions
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PApp

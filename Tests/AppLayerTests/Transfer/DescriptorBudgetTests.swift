@@ -1,6 +1,7 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
+import DeP2PSimulation
 import Glibc
 import Testing
 
@@ -59,7 +60,7 @@ import Testing
 
     @Test(arguments: 1...20)
     func neverMoreThanThereAreAndEveryoneComes(seed: Int) {
-        var generator = SeededGenerator(seed: UInt64(seed))
+        var generator = SplitMix64(seed: UInt64(seed))
         var queue = DescriptorQueue(capacity: .random(in: 1...64, using: &generator))
         var held: [DescriptorQueue.ID: Int] = [:]
         var order: [DescriptorQueue.ID] = []

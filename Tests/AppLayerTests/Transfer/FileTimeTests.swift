@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import Glibc
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
     }
 
     @Test func everyTimeOfAFileSystemIsTakenOrLeftOut() {
-        var generator = SeededGenerator(seed: 71)
+        var generator = SplitMix64(seed: 71)
         for _ in 0..<20_000 {
             let seconds =
                 [Int.min, Int.max, -9_223_372_037, -9_223_372_036, 9_223_372_036, 9_223_372_037, 0]

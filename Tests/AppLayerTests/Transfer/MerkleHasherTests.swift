@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
+import DeP2PSimulation
 import Foundation
 import Glibc
 import Testing
@@ -54,7 +55,7 @@ import Testing
     }
 
     @Test func anySplittingGivesTheSameRoot() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         for _ in 0..<20 {
             let bytes = generator.bytes(Int.random(in: 1...200_000, using: &generator))
             let step = Int.random(in: 1...70_000, using: &generator)
@@ -63,7 +64,7 @@ import Testing
     }
 
     @Test func continuingBehindHeldPiecesGivesTheSameRoot() {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         for pieces in 1...5 {
             let bytes = generator.bytes(pieces << 20 + Int.random(in: 0...1 << 20, using: &generator))
             let roots = (0..<pieces).map { Self.hash(bytes[$0 << 20..<($0 + 1) << 20]).subtreeRoot(level: 6) }
@@ -79,7 +80,7 @@ import Testing
     }
 
     @Test func zerosHashAsTheBytesTheyAre() {
-        var generator = SeededGenerator(seed: 7)
+        var generator = SplitMix64(seed: 7)
         let lengths = [0, 1, 16_383, 16_384, 16_385, 32_768, 65_536, 100_000, 1 << 20, 3 << 20]
         for _ in 0..<40 {
             var (bytes, hasher) = ([UInt8](), MerkleHasher())

@@ -1,6 +1,7 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing
@@ -222,7 +223,7 @@ import Testing
 
     /// A changed source takes over what its earlier version left, whatever its size.
     @Test func theNextVersionOfAFileLeavesNoPartialFileOfTheLast() async throws {
-        var generator = SeededGenerator(seed: 91)
+        var generator = SplitMix64(seed: 91)
         let bytes = generator.bytes(6 << 20)
         let path = try scratch.file("log", bytes)
         _ = try await transfer(try SendSource(paths: [path]), to: .folder(folder), cutAfter: 4 << 20)

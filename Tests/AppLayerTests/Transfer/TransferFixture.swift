@@ -49,28 +49,6 @@ func read(_ path: String) throws -> [UInt8] {
     return chunk.array()
 }
 
-/// SplitMix64: the same numbers from the same seed everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count + 8)
-        while bytes.count < count { withUnsafeBytes(of: next()) { bytes += $0 } }
-        return Array(bytes.prefix(count))
-    }
-}
-
 /// Counts what is read and breaks the connection after so many bytes, in both directions. With `peerHeardAt` what is read
 /// came long ago, and waits a while before each piece.
 @NetworkActor

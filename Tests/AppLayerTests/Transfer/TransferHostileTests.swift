@@ -1,6 +1,7 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing
@@ -203,7 +204,7 @@ import Testing
     }
 
     @Test func randomBytesEndInAnError() async throws {
-        var generator = SeededGenerator(seed: 21)
+        var generator = SplitMix64(seed: 21)
         let offer = try Self.offer([Self.file(["a"], size: 1 << 20)])
         for round in 0..<60 {
             let noise = generator.bytes(Int.random(in: 1...4000, using: &generator))

@@ -1,6 +1,7 @@
 import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSessions
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -132,7 +133,7 @@ import Testing
 
     /// Any order of events: the limits hold, and nobody waits while there is a place for it.
     @Test func randomTransfersNeverExceedTheLimits() {
-        var generator = SeededGenerator(seed: 81)
+        var generator = SplitMix64(seed: 81)
         for _ in 0..<200 {
             let places = Int.random(in: 1...6, using: &generator)
             let limits = TransferQueueLimits(places: places)

@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing

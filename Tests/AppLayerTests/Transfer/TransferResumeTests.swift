@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing
@@ -38,7 +39,7 @@ import Testing
     }
 
     @Test func aCutAnywhereResumesAndLosesLessThanAPiece() async throws {
-        var generator = SeededGenerator(seed: 11)
+        var generator = SplitMix64(seed: 11)
         for round in 0..<12 {
             let size = 5 << 20 + Int.random(in: 0..<1 << 20, using: &generator)
             let bytes = generator.bytes(size)
@@ -56,7 +57,7 @@ import Testing
 
     /// A killed sender leaves bytes that are read long after it: its next try waits for the end of that, and goes on.
     @Test func whatADeadSenderLeftToReadIsNoSignOfLife() async throws {
-        var generator = SeededGenerator(seed: 21)
+        var generator = SplitMix64(seed: 21)
         let bytes = generator.bytes(12 << 20)
         let path = try scratch.file("disk.img", bytes)
         let sender = try #require(testSender)
@@ -81,7 +82,7 @@ import Testing
     }
 
     @Test func repeatedCutsGetThereInTheEnd() async throws {
-        var generator = SeededGenerator(seed: 12)
+        var generator = SplitMix64(seed: 12)
         let bytes = generator.bytes(12 << 20)
         let path = try scratch.file("disk.img", bytes)
         var rounds = 0
@@ -107,7 +108,7 @@ import Testing
 
     @Test(arguments: Damage.allCases)
     func aDamagedPartialFileCostsNoMoreThanItself(damage: Damage) async throws {
-        var generator = SeededGenerator(seed: 13)
+        var generator = SplitMix64(seed: 13)
         let bytes = generator.bytes(6 << 20 + 77)
         let path = try scratch.file("disk.img", bytes)
         try await interrupt(path, after: 5 << 20)
@@ -133,7 +134,7 @@ import Testing
     }
 
     @Test func anotherVersionOfTheFileReplacesWhatIsHeld() async throws {
-        var generator = SeededGenerator(seed: 14)
+        var generator = SplitMix64(seed: 14)
         var bytes = generator.bytes(4 << 20)
         let path = try scratch.file("disk.img", bytes)
         try await interrupt(path, after: 3 << 20)
@@ -145,7 +146,7 @@ import Testing
     }
 
     @Test func whatOneSenderLeftIsNotShownToAnother() async throws {
-        var generator = SeededGenerator(seed: 15)
+        var generator = SplitMix64(seed: 15)
         let path = try scratch.file("disk.img", generator.bytes(4 << 20))
         try await interrupt(path, after: 3 << 20)
         let other = IdentityKey.generate().nodeID
@@ -155,7 +156,7 @@ import Testing
     }
 
     @Test func aFolderContinuesWithoutDuplicates() async throws {
-        var generator = SeededGenerator(seed: 16)
+        var generator = SplitMix64(seed: 16)
         let all = try scratch.folder("all")
         for number in 0..<6 { try scratch.file("all/\(number)", generator.bytes(1 << 20)) }
         try scratch.file("all/empty", [])
@@ -173,7 +174,7 @@ import Testing
     }
 
     @Test func aStoredFileThatChangedSinceIsNotTakenForTheSame() async throws {
-        var generator = SeededGenerator(seed: 17)
+        var generator = SplitMix64(seed: 17)
         let all = try scratch.folder("all")
         for number in 0..<3 { try scratch.file("all/\(number)", generator.bytes(1 << 20)) }
         _ = try await transfer(try SendSource(paths: [all]), to: .folder(folder), cutAfter: 5 << 19)
@@ -186,7 +187,7 @@ import Testing
     }
 
     @Test func aStreamContinuesToo() async throws {
-        var generator = SeededGenerator(seed: 18)
+        var generator = SplitMix64(seed: 18)
         let bytes = generator.bytes(5 << 20 + 9)
         let path = try scratch.file("content", bytes)
         func send(cutAfter: Int) async throws -> TransferOutcome {
@@ -202,7 +203,7 @@ import Testing
     }
 
     @Test func aSparePartialLongerThanAStreamIsCutOff() async throws {
-        var generator = SeededGenerator(seed: 19)
+        var generator = SplitMix64(seed: 19)
         let bytes = generator.bytes(3 << 20)
         let path = try scratch.file("content", bytes)
         let cut = open(path, O_RDONLY)
@@ -225,7 +226,7 @@ import Testing
         }
         defer { umount2(mount, Int32(MNT_DETACH)) }
         let small = try ReceiveFolder(path: mount)
-        var generator = SeededGenerator(seed: 20)
+        var generator = SplitMix64(seed: 20)
         let bytes = generator.bytes(6 << 20)
         let path = try scratch.file("disk.img", bytes)
         // Room there is when the offer comes, and gone while the bytes arrive.

@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing
@@ -59,7 +60,7 @@ import Testing
     // MARK: End to end
 
     @Test func aFileMuchLargerThanTheDiskArrivesWithItsHoles() async throws {
-        var generator = SeededGenerator(seed: 51)
+        var generator = SplitMix64(seed: 51)
         let size: UInt64 = 1 << 40
         let places: [UInt64] = [0, 12_345_678_901, size - 70_000]
         var data: [UInt64: [UInt8]] = [:]
@@ -80,7 +81,7 @@ import Testing
 
     @Test(arguments: [[0, 1, 0], [1, 0], [0], [0, 1]])
     func holesStayHoles(pattern: [UInt8]) async throws {
-        var generator = SeededGenerator(seed: 52)
+        var generator = SplitMix64(seed: 52)
         var data: [UInt64: [UInt8]] = [:]
         for (place, kind) in pattern.enumerated() where kind == 1 {
             data[UInt64(place) << 21] = generator.bytes(2 << 20)
@@ -103,7 +104,7 @@ import Testing
 
     /// Random holes and zeros of every length: what arrives is what was there.
     @Test func anyMixtureArrives() async throws {
-        var generator = SeededGenerator(seed: 53)
+        var generator = SplitMix64(seed: 53)
         for round in 0..<20 {
             var (bytes, data, position) = ([UInt8](), [UInt64: [UInt8]](), 0)
             for _ in 0..<Int.random(in: 1...12, using: &generator) {
@@ -165,7 +166,7 @@ import Testing
     // MARK: Resuming
 
     @Test func aCutAnywhereResumes() async throws {
-        var generator = SeededGenerator(seed: 54)
+        var generator = SplitMix64(seed: 54)
         for round in 0..<6 {
             let size: UInt64 = 3 << 30
             var data: [UInt64: [UInt8]] = [:]
@@ -191,7 +192,7 @@ import Testing
 
     /// The source has a hole where the partial file has data: there it has to read as zeros.
     @Test func aHoleOverWhatIsHeldReadsAsZeros() async throws {
-        var generator = SeededGenerator(seed: 55)
+        var generator = SplitMix64(seed: 55)
         let bytes = generator.bytes(6 << 20)
         let path = try scratch.file("disk.img", bytes)
         let broken = try await transfer(try SendSource(paths: [path]), to: .folder(folder), cutAfter: 5 << 20)
@@ -231,7 +232,7 @@ import Testing
             let path = try sparse("disk.img", size: 64 << 20, data: [0: [1]])
             let source = try SendSource(paths: [path])
             #expect(source.offer.entries[0].dataSize ?? .max < 65_536)
-            var generator = SeededGenerator(seed: 56)
+            var generator = SplitMix64(seed: 56)
             let descriptor = open(path, O_WRONLY)
             try Chunk(generator.bytes(6 << 20)).write(to: descriptor, at: 1 << 20).get()
             close(descriptor)
@@ -255,7 +256,7 @@ import Testing
 
     @Test func aDiskThatFillsUpMeanwhileNamesItsSide() async throws {
         try await mounted("8m") { mount in
-            var generator = SeededGenerator(seed: 57)
+            var generator = SplitMix64(seed: 57)
             let path = try sparse("disk.img", size: 1 << 35, data: [1 << 30: generator.bytes(6 << 20)])
             let outcome = try await transfer(
                 try SendSource(paths: [path]), to: .folder(try ReceiveFolder(path: mount)),

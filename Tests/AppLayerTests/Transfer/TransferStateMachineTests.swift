@@ -1,4 +1,5 @@
 import DeP2PIdentity
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PApp
@@ -205,7 +206,7 @@ import Testing
 
     /// Any sequence of frames: no trap, and after a failure always the same failure.
     @Test func randomFramesNeverTrap() throws {
-        var generator = SeededGenerator(seed: 41)
+        var generator = SplitMix64(seed: 41)
         for _ in 0..<3000 {
             let offer = try Self.offer([0, 5, 3 << 20])
             var receiver = TransferReceiverStateMachine(maximumSize: .random(in: 0...1 << 40, using: &generator))
@@ -228,11 +229,11 @@ import Testing
         }
     }
 
-    private static func number(_ generator: inout SeededGenerator) -> UInt64 {
+    private static func number(_ generator: inout SplitMix64) -> UInt64 {
         [0, 1, 5, 1 << 20, 3 << 20, 1 << 62, .max].randomElement(using: &generator) ?? 0
     }
 
-    private static func held(_ generator: inout SeededGenerator) -> [HeldFile] {
+    private static func held(_ generator: inout SplitMix64) -> [HeldFile] {
         let pieces = Array(repeating: root, count: .random(in: 1...5, using: &generator))
         return [
             HeldFile(
@@ -242,7 +243,7 @@ import Testing
         ]
     }
 
-    private static func senderFrame(_ offer: TransferOffer, _ generator: inout SeededGenerator) -> TransferSenderFrame {
+    private static func senderFrame(_ offer: TransferOffer, _ generator: inout SplitMix64) -> TransferSenderFrame {
         let index = Int.random(in: 0...3, using: &generator)
         return switch Int.random(in: 0...7, using: &generator) {
         case 7: .zeros(number(&generator))
@@ -255,7 +256,7 @@ import Testing
         }
     }
 
-    private static func receiverFrame(_ generator: inout SeededGenerator) -> TransferReceiverFrame {
+    private static func receiverFrame(_ generator: inout SplitMix64) -> TransferReceiverFrame {
         let index = Int.random(in: 0...3, using: &generator)
         return switch Int.random(in: 0...6, using: &generator) {
         case 6: .refused(index: index, TransferError(.fileAccess, ""))

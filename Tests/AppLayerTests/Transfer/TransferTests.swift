@@ -1,6 +1,7 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing
@@ -21,7 +22,7 @@ import Testing
 
     @Test(arguments: [0, 1, 16_384, 16_385, 1 << 20, 3 << 20 + 5])
     func aFileArrives(size: Int) async throws {
-        var generator = SeededGenerator(seed: UInt64(size))
+        var generator = SplitMix64(seed: UInt64(size))
         let bytes = generator.bytes(size)
         let path = try scratch.file("disk.img", bytes)
         chmod(path, 0o755)
@@ -68,7 +69,7 @@ import Testing
 
     @Test(arguments: [0, 5, 700_000])
     func aStreamArrives(size: Int) async throws {
-        var generator = SeededGenerator(seed: 3)
+        var generator = SplitMix64(seed: 3)
         let bytes = generator.bytes(size)
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)

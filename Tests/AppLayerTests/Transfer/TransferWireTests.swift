@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PApp
@@ -59,13 +60,13 @@ import Testing
 
     // MARK: Frames written by hand
 
-    private static func number(_ generator: inout SeededGenerator, upTo most: UInt64) -> UInt64 {
+    private static func number(_ generator: inout SplitMix64, upTo most: UInt64) -> UInt64 {
         // Of every length in bits, 0 and the most among them.
         let bits = UInt64.random(in: 0...64, using: &generator)
         return bits == 0 ? 0 : min(most, UInt64.random(in: 0 ... .max, using: &generator) >> (64 - bits))
     }
 
-    private static func path(_ generator: inout SeededGenerator) -> [String] {
+    private static func path(_ generator: inout SplitMix64) -> [String] {
         let letters = ["a", "é", "𝄞", " ", "\0"]
         return (0..<Int.random(in: 0...4, using: &generator)).map { _ in
             (0..<Int.random(in: 0...130, using: &generator)).map { _ in letters.randomElement(using: &generator) ?? "" }
@@ -73,7 +74,7 @@ import Testing
         }
     }
 
-    private static func page(_ generator: inout SeededGenerator) -> OfferPage {
+    private static func page(_ generator: inout SplitMix64) -> OfferPage {
         let kinds: [TransferEntry.Kind] = [.file, .directory, .stream]
         let entries = (0..<Int.random(in: 0...4, using: &generator)).map { _ in
             let kind = kinds.randomElement(using: &generator) ?? .file
@@ -92,7 +93,7 @@ import Testing
     }
 
     @Test func framesOfEachFileHaveTheBytesOfTheSchema() throws {
-        var generator = SeededGenerator(seed: 32)
+        var generator = SplitMix64(seed: 32)
         for _ in 0..<2000 {
             let index = Int(Self.number(&generator, upTo: UInt64(TransferLimits.entries)))
             let size = Self.number(&generator, upTo: TransferLimits.fileSize)
@@ -135,7 +136,7 @@ import Testing
 
     /// What the hand reads, the schema reads as the same; damaged in every way.
     @Test func damagedFramesOfFilesReadAsTheSchemaReadsThem() throws {
-        var generator = SeededGenerator(seed: 33)
+        var generator = SplitMix64(seed: 33)
         let frames: [TransferSenderFrame] = [
             .start(index: 300, offset: 70_000), .data(20), .end(index: 5, size: 20, root: Self.root),
             .offer(
@@ -177,7 +178,7 @@ import Testing
 
     /// Every prefix and every changed byte either reads or throws; none traps.
     @Test func damagedFramesNeverTrap() throws {
-        var generator = SeededGenerator(seed: 31)
+        var generator = SplitMix64(seed: 31)
         let bodies =
             try Self.senderFrames.map { try Self.body($0.encoded()) }
             + Self.receiverFrames.map { try Self.body($0.encoded()) }
@@ -199,7 +200,7 @@ import Testing
     }
 
     @Test func theSplitterDoesNotCareWhereChunksEnd() throws {
-        var generator = SeededGenerator(seed: 32)
+        var generator = SplitMix64(seed: 32)
         let frames: [TransferSenderFrame] = [.working, .start(index: 1, offset: 70_000), .working]
         var stream: [UInt8] = []
         var payload: [UInt8] = []

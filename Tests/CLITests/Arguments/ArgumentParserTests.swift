@@ -128,7 +128,7 @@ import Testing
     }
 
     @Test func randomLinesNeverTrap() {
-        var generator = SeededGenerator(seed: 7)
+        var generator = SplitMix64(seed: 7)
         let pieces = [
             "-", "--", "-o", "-ox", "--to", "--to=", "send", "help", "-h", "", "\u{fffd}", "-qvf", "--=", "=", "-é",
         ]
@@ -142,20 +142,5 @@ import Testing
             }
             _ = ArgumentParser.parse(words)
         }
-    }
-}
-
-/// SplitMix64, so that a failure can be repeated.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
     }
 }

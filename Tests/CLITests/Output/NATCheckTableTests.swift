@@ -2,6 +2,7 @@ import DeP2P
 import DeP2PIdentity
 import DeP2PReach
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 

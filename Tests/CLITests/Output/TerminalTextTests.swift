@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PCLI
@@ -25,7 +26,7 @@ import Testing
     }
 
     @Test func randomBytesNeverGiveControlCharactersAndNeverMeet() {
-        var generator = SeededGenerator(seed: 11)
+        var generator = SplitMix64(seed: 11)
         var seen: [String: [UInt8]] = [:]
         for _ in 0..<5000 {
             let count = Int.random(in: 0...6, using: &generator)

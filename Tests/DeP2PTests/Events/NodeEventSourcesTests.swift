@@ -5,6 +5,7 @@ import DeP2PReach
 import DeP2PReactor
 import DeP2PRealm
 import DeP2PSessions
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing

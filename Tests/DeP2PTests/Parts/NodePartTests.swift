@@ -47,21 +47,20 @@ import Testing
     }
 
     private func node(
-        in network: SimulatedNetwork, host: UInt8, _ change: (inout NodeConfiguration) -> Void = { _ in }
+        in world: SimulatedWorld, host: UInt8, _ change: (inout NodeConfiguration) -> Void = { _ in }
     ) throws -> Node {
-        let address = SocketAddress(IPAddress(v4: 0x0a00_0000 + UInt32(host)), port: 4001)
         var configuration = NodeConfiguration()
         change(&configuration)
-        return try Node(configuration, driver: network.makeDriver(address: address), clock: network)
+        return try world.node(configuration, on: world.machine(at: IPAddress(v4: 0x0a00_0000 + UInt32(host))))
     }
 
     private func names(_ node: Node) -> [String] { node.parts.map { "\(type(of: $0))" } }
 
     @Test func partsStartInOrderAndStopInTheOppositeOne() async throws {
-        let network = SimulatedNetwork(seed: 1)
-        try await network.run {
+        let world = SimulatedWorld(seed: 1)
+        try await world.run {
             let record = Record()
-            let node = try node(in: network, host: 1) { configuration in
+            let node = try node(in: world, host: 1) { configuration in
                 configuration.parts = ["one", "two"].map { name in { _ in RecordingPart(name, record) } }
             }
             node.networkChanged()
@@ -77,25 +76,28 @@ import Testing
 
     /// Each order has a reason: `NodePart`, `capabilities`.
     @Test func theOrderOfANodesOwnPartsIsThis() async throws {
-        let network = SimulatedNetwork(seed: 2)
-        try await network.run {
-            let plain = try node(in: network, host: 1)
+        let world = SimulatedWorld(seed: 2)
+        try await world.run {
+            let plain = try node(in: world, host: 1)
             #expect(
                 names(plain) == [
-                    "EventsPart", "InterfacesPart", "StoragePart", "SocketsPart", "SessionsPart", "IdentifyPart",
-                    "PingPart",
-                    "DialBackPart", "RelayClientPart", "ReachabilityPart", "HolePunchPart",
+                    "EventsPart", "InterfacesPart", "PortMappingPart", "StoragePart", "SocketsPart", "SessionsPart",
+                    "IdentifyPart", "PingPart", "DialBackPart", "RelayClientPart", "ReachabilityPart",
+                    "HolePunchPart", "NetworkWatchPart",
                 ])
-            let relay = try node(in: network, host: 2) { configuration in
+            let relay = try node(in: world, host: 2) { configuration in
                 configuration.relay = RelayConfiguration()
                 configuration.usesRelays = false
             }
-            #expect(names(relay).suffix(3) == ["RelayClientPart", "RelayServicePart", "ReachabilityPart"])
+            #expect(
+                names(relay).suffix(4) == [
+                    "RelayClientPart", "RelayServicePart", "ReachabilityPart", "NetworkWatchPart",
+                ])
             for node in [plain, relay] { await node.stop(grace: .zero) }
         }
     }
 
-    @Test func onlyANodeWithSocketsOfTheSystemAsksForRoutesAndPorts() async throws {
+    @Test func aNodeOfThisMachineAsksForRoutesAndMayAskForPorts() async throws {
         var configuration = NodeConfiguration()
         configuration.listen = [SocketAddress(.v4Loopback, port: 0)]
         let node = try await Node.start(configuration)
@@ -108,10 +110,10 @@ import Testing
     }
 
     @Test func aNewCapabilityIsOneEntry() async throws {
-        let network = SimulatedNetwork(seed: 3)
-        try await network.run {
-            let left = try node(in: network, host: 1)
-            let right = try node(in: network, host: 2) { $0.parts = [{ GreetingPart($0.connections) }] }
+        let world = SimulatedWorld(seed: 3)
+        try await world.run {
+            let left = try node(in: world, host: 1)
+            let right = try node(in: world, host: 2) { $0.parts = [{ GreetingPart($0.connections) }] }
             let session = try await left.connect(to: DialTarget(addresses: right.addresses))
             let stream = try await session.openStream(GreetingPart.id)
             stream.finish()
@@ -123,25 +125,25 @@ import Testing
 
     /// What a part keeps open is nothing to wait for; any other stream has the grace to end.
     @Test(arguments: [0, 1]) func aStoppingNodeWaitsForOthersStreamsOnly(keptOpen: Int) async throws {
-        let network = SimulatedNetwork(seed: 4)
-        try await network.run {
-            let left = try node(in: network, host: 1) { configuration in
+        let world = SimulatedWorld(seed: 4)
+        try await world.run {
+            let left = try node(in: world, host: 1) { configuration in
                 configuration.usesRelays = false
                 configuration.reserves = false
                 configuration.parts = [{ _ in RecordingPart("it", Record(), keptOpen: keptOpen) }]
             }
-            let right = try node(in: network, host: 2) { configuration in configuration.reserves = false }
+            let right = try node(in: world, host: 2) { configuration in configuration.reserves = false }
             right.connections.registry.register("/dep2p/sys/patient/1.0.0", deadline: .unlimited(because: "a test")) {
-                _, _ in try await network.sleep(for: .seconds(60))
+                _, _ in try await world.network.sleep(for: .seconds(60))
             }
             let session = try await left.connect(to: DialTarget(addresses: right.addresses))
             // What is asked of a new peer is over.
-            try await network.sleep(for: .seconds(2))
+            try await world.network.sleep(for: .seconds(2))
             let stream = try await session.openStream("/dep2p/sys/patient/1.0.0")
             try await stream.write(Chunk([1]))
-            let start = network.now
+            let start = world.network.now
             await left.stop(grace: .seconds(10))
-            #expect((network.now.duration(since: start) >= .seconds(10)) == (keptOpen == 0))
+            #expect((world.network.now.duration(since: start) >= .seconds(10)) == (keptOpen == 0))
             withExtendedLifetime(stream) {}
             await right.stop(grace: .zero)
         }

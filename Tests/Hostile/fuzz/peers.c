@@ -14,7 +14,7 @@ dep2p_credentials *credentials_make(void) {
     uint8_t private[512], certificate[2048];
     dep2p_certificate_key *key = dep2p_certificate_key_make();
     int private_length = dep2p_certificate_key_private(key, private, sizeof private);
-    int length = dep2p_certificate_make(key, NULL, 0, 0, INT64_C(4000000000), certificate, sizeof certificate);
+    int length = dep2p_certificate_make(key, NULL, 0, 1, 0, INT64_C(4000000000), certificate, sizeof certificate);
     dep2p_certificate_key_free(key);
     if (length < 0 || private_length < 0) return NULL;
     return dep2p_credentials_make(certificate, (size_t)length, private, (size_t)private_length, "fuzz");

@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -111,7 +112,7 @@ import Testing
     }
 
     @Test func randomAddressesRoundTrip() throws {
-        var generator = SeededGenerator(seed: 33)
+        var generator = SplitMix64(seed: 33)
         for _ in 0..<2000 {
             let components = (0..<Int.random(in: 1...10, using: &generator)).map { _ in randomComponent(&generator) }
             guard let address = try? Address(components: components) else { continue }
@@ -120,7 +121,7 @@ import Testing
         }
     }
 
-    private func randomComponent(_ generator: inout SeededGenerator) -> Address.Component {
+    private func randomComponent(_ generator: inout SplitMix64) -> Address.Component {
         let number = generator.next()
         switch number % 10 {
         case 0: return .ip(IPAddress(v4: UInt32(truncatingIfNeeded: number >> 8)))

@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -21,7 +22,7 @@ import Testing
     }
 
     @Test func randomAddressesKeepTheirText() {
-        var generator = SeededGenerator(seed: 21)
+        var generator = SplitMix64(seed: 21)
         for _ in 0..<3000 {
             // Words of few bits make runs of zeros likely.
             let mask = generator.next() & generator.next() & generator.next()

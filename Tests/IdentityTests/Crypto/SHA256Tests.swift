@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PIdentity
@@ -30,7 +31,7 @@ import Testing
     }
 
     @Test func digestsKeepTheirBytesAndOrderLikeThem() throws {
-        var generator = SeededGenerator(seed: 3)
+        var generator = SplitMix64(seed: 3)
         for _ in 0..<200 {
             let (first, second) = (generator.bytes(32), generator.bytes(32))
             let left = try #require(SHA256.Digest(bytes: first))
@@ -45,7 +46,7 @@ import Testing
 
     @Test(arguments: [0, 1, 5, 6, 15, 16, 17, 64, 65, 131])
     func blocksAtOnceAreTheHashesOfEach(count: Int) {
-        var generator = SeededGenerator(seed: UInt64(count))
+        var generator = SplitMix64(seed: UInt64(count))
         for size in [1, 64, 1_000, 16_384] {
             let bytes = generator.bytes(count * size)
             var digests: [SHA256.Digest] = []
@@ -59,7 +60,7 @@ import Testing
     }
 
     @Test func blocksOfAStreamAreThoseOfItsBytesHoweverItIsCut() {
-        var generator = SeededGenerator(seed: 11)
+        var generator = SplitMix64(seed: 11)
         for round in 0..<100 {
             let size = [7, 64, 1_000][round % 3]
             let bytes = generator.bytes(Int(generator.next() % 40_000))

@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PIdentity
@@ -21,7 +22,7 @@ import Testing
     }
 
     @Test func whatDecodesEncodesTheSame() {
-        var generator = SeededGenerator(seed: 5)
+        var generator = SplitMix64(seed: 5)
         for _ in 0..<5000 {
             let bytes = generator.bytes(Int.random(in: 0...12, using: &generator))
             guard case .value(let value, let length) = Varint.decode(bytes) else { continue }

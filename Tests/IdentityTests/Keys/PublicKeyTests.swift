@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PIdentity
@@ -16,7 +17,7 @@ import Testing
     }
 
     @Test func signaturesOfAllKinds() throws {
-        var generator = SeededGenerator(seed: 11)
+        var generator = SplitMix64(seed: 11)
         for row in try Vectors.rows("signatures.txt") {
             let key = try PublicKey(protobuf: Vectors.bytes(row[1]))
             let (message, signature) = (try Vectors.bytes(row[2]), try Vectors.bytes(row[3]))

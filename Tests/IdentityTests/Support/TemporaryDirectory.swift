@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import DeP2PTestSupport
 import Foundation
 import Glibc

@@ -28,31 +28,12 @@ enum Vectors {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers on every run.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) }
-    }
-}
-
 /// Hostile variants of good input for decoders: cut at every length, single bytes changed, bytes put in and taken out,
 /// and noise with no relation to it. Ends after a fixed number of rounds.
 func forEachHostileVariant(
     of samples: [[UInt8]], rounds: Int = 2000, seed: UInt64 = 1, _ body: ([UInt8]) throws -> Void
 ) throws {
-    var generator = SeededGenerator(seed: seed)
+    var generator = SplitMix64(seed: seed)
     for sample in samples {
         for length in 0..<sample.count { try body([UInt8](sample[..<length])) }
         try body(sample + sample)

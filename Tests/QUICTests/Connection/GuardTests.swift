@@ -43,7 +43,7 @@ import Testing
     @Test func nothingBeyondThePayloadIsRead() throws {
         // Each payload ends at a page that can't be read, so a byte too far is a crash.
         let fence = try Fence()
-        var random = SplitMix64(state: 7)
+        var random = SplitMix64(seed: 7)
         for vector in try Self.vectors() {
             for count in 0...vector.payload.count {
                 fence.hold(vector.payload.prefix(count)) { pointer in

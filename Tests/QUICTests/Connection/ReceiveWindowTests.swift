@@ -13,7 +13,7 @@ import Testing
     /// that is read comes back but for a quarter.
     @Test(arguments: 0..<20)
     func neverGrantsMoreThanItsSize(_ seed: Int) {
-        var random = SplitMix64(state: UInt64(seed))
+        var random = SplitMix64(seed: UInt64(seed))
         var window = ReceiveWindow(size: 1_000, limit: 1_000 + random.next() % 50_000)
         var now = second
         var (granted, read): (UInt64, UInt64) = (1_000, 0)

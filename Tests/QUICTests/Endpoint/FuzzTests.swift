@@ -50,7 +50,7 @@ struct FuzzTests {
 
     @Test func randomDatagrams() async throws {
         try await withPair { pair, network in
-            var random = SplitMix64(state: 1)
+            var random = SplitMix64(seed: 1)
             for round in 0..<4_000 {
                 var bytes = pattern(Int(random.next() % 1_500), seed: random.next())
                 if !bytes.isEmpty, round % 2 == 0 {
@@ -76,7 +76,7 @@ struct FuzzTests {
             }
             let (connection, _) = try await pair.connectBoth()
             _ = try await exchange(connection, pattern(5_000))
-            var random = SplitMix64(state: seed)
+            var random = SplitMix64(seed: seed)
             for round in 0..<1_500 {
                 let item = recorded.value[Int(random.next() % UInt64(min(recorded.value.count, 60)))]
                 let bytes = mutate(item.bytes, &random)
@@ -102,8 +102,8 @@ struct FuzzTests {
     @Test(arguments: [UInt64(4), 5, 6, 7])
     func damagedHandshakes(_ seed: UInt64) async throws {
         try await withPair(seed: seed) { pair, network in
-            var random = SplitMix64(state: seed)
-            let chance = Box(SplitMix64(state: seed &+ 100))
+            var random = SplitMix64(seed: seed)
+            let chance = Box(SplitMix64(seed: seed &+ 100))
             network.filter = { bytes, from, to in
                 guard chance.value.next() % 3 == 0 else { return true }
                 let damaged = mutate(bytes, &chance.value)

@@ -74,7 +74,7 @@ import Testing
 
     /// Whoever has proven an address always begins, and nothing grows beyond its limit.
     @Test(arguments: 1...20) func isBoundedAndKeepsNobodyOut(seed: UInt64) {
-        var random = SplitMix64(state: seed)
+        var random = SplitMix64(seed: seed)
         var table = HandshakeTable(limits: limits)
         var live: Set<UInt64> = []
         for id in 1...2_000 {

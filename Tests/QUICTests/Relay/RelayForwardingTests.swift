@@ -194,7 +194,7 @@ struct RelayForwardingTests {
         try await network.run {
             let trio = try await RelayTrio(network)
             let connection = try await trio.dial()
-            var random = SplitMix64(state: 99)
+            var random = SplitMix64(seed: 99)
             for round in 0..<3_000 {
                 var bytes = (0..<Int(random.next() % 120)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
                 if !bytes.isEmpty { bytes[0] = 0x10 | (bytes[0] & 0x0f) }

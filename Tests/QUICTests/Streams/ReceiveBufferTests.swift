@@ -6,7 +6,7 @@ import Testing
 @Suite struct ReceiveBufferTests {
     @Test(arguments: 0..<10)
     func givesBackWhatArrivedInOrder(_ seed: Int) {
-        var random = SplitMix64(state: UInt64(seed))
+        var random = SplitMix64(seed: UInt64(seed))
         var buffer = ReceiveBuffer()
         let input = pattern(300_000, seed: UInt64(seed))
         var output: [UInt8] = []

@@ -18,7 +18,7 @@ import Testing
 
     @Test(arguments: 0..<20)
     func agreesWithTheModel(_ seed: Int) {
-        var random = SplitMix64(state: UInt64(seed))
+        var random = SplitMix64(seed: UInt64(seed))
         var buffer = SendBuffer()
         var model: [UInt8] = []
         var (sent, acknowledged) = (0, 0)
@@ -102,7 +102,7 @@ import Testing
 
     @Test(arguments: 0..<10)
     func countsTheMemoryItHolds(_ seed: Int) {
-        var random = SplitMix64(state: UInt64(seed))
+        var random = SplitMix64(seed: UInt64(seed))
         var buffer = SendBuffer()
         var ends: [(end: UInt64, memory: Int)] = []
         for _ in 0..<200 {

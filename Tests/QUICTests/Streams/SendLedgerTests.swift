@@ -17,7 +17,7 @@ struct SendLedgerTests {
     private func misuse(
         seed: UInt64, rounds: Int, _ network: SimulatedNetwork, _ pair: TestPair, _ ledger: Ledger
     ) async throws {
-        var random = SplitMix64(state: seed)
+        var random = SplitMix64(seed: seed)
         for _ in 0..<rounds {
             let (client, server) = try await pair.connectBoth()
             let inbound = Box<[QUICStream]>([])

@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func datagramsComeOutAsTheyWentInHoweverTheStreamIsCut() {
-        var random = SplitMix64(state: 7)
+        var random = SplitMix64(seed: 7)
         for round in 0..<300 {
             let datagrams = (0..<Int(random.next() % 12)).map { _ in
                 // Lengths that repeat and first bytes that are relay frames', so that trains form.
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test func randomStreamsAreSurvived() {
-        var random = SplitMix64(state: 21)
+        var random = SplitMix64(seed: 21)
         for _ in 0..<500 {
             let bytes = pattern(Int(random.next() % 4_000), seed: random.next())
             _ = split(bytes) { Int(random.next() % 700) + 1 }

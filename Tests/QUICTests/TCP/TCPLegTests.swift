@@ -77,7 +77,7 @@ struct TCPLegTests {
 
     @Test func whoSpeaksSomethingElseIsDropped() async throws {
         let relay = try TCPRelay()
-        var random = SplitMix64(state: 5)
+        var random = SplitMix64(seed: 5)
         for round in 0..<40 {
             let socket = try RawTCP(relay.tcpAddress)
             socket.write(round == 0 ? Array("GET / HTTP/1.1\r\n\r\n".utf8) : pattern(200, seed: random.next()))

@@ -65,7 +65,7 @@ import Testing
     }
 
     @Test func survivesRandomBytes() {
-        var random = SplitMix64(state: 99)
+        var random = SplitMix64(seed: 99)
         for _ in 0..<2_000 {
             let bytes = pattern(Int(random.next() % 600), seed: random.next())
             #expect(verdict(bytes) == "malformed")

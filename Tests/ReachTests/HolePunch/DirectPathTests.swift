@@ -20,11 +20,11 @@ import Testing
         let (near, far) = (try world.node(.portRestricted), try world.node(.open))
         if reserves {
             far.node.client.use(world.relay.address)
-            #expect(try await world.relays.wait(atMost: .seconds(5)) { !far.node.client.standing.isEmpty })
+            #expect(try await world.wait(atMost: .seconds(5)) { !far.node.client.standing.isEmpty })
         }
         let session = try await near.node.connect(far.node.address)
         #expect(session.path.kind == .direct)
-        #expect(try await world.relays.wait(atMost: .seconds(1)) { far.session(with: near) != nil })
+        #expect(try await world.wait(atMost: .seconds(1)) { far.session(with: near) != nil })
         return (near, far, session, try #require(far.session(with: near)))
     }
 
@@ -47,17 +47,17 @@ import Testing
             try await world.network.sleep(for: .seconds(2))
             let death = world.network.now
             block(world, near, far)
-            #expect(try await world.relays.wait(atMost: .seconds(6)) { !session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(6)) { !session.path.isStraight })
             #expect(world.network.now.duration(since: death) < .seconds(4))
             let before = sink.received
             try await world.network.sleep(for: .seconds(2))
             #expect(sink.received > before, "the relay carries it on")
             world.network.filter = nil
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(10)) { session.path.isStraight })
             let sent = try await task.value
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
             #expect(session.isOpen && sink.isIntact && sink.received == sent)
-            #expect(try await world.relays.wait(atMost: .seconds(1)) { otherChanges.kinds.count == 2 })
+            #expect(try await world.wait(atMost: .seconds(1)) { otherChanges.kinds.count == 2 })
             let expected: [ConnectionPath.Kind] = [.relay(world.relay.nodeID), .direct]
             #expect(
                 changes.kinds == expected && otherChanges.kinds == expected, "\(changes.kinds) \(otherChanges.kinds)")
@@ -72,12 +72,12 @@ import Testing
             #expect(session.path.kind == .direct)
             block(world, near, far)
             #expect(
-                try await world.relays.wait(atMost: .seconds(9)) { !session.path.isStraight && !other.path.isStraight })
+                try await world.wait(atMost: .seconds(9)) { !session.path.isStraight && !other.path.isStraight })
             try await world.network.sleep(for: .seconds(120))
             #expect(session.isOpen && other.isOpen && !session.path.isStraight)
             world.network.filter = nil
             #expect(
-                try await world.relays.wait(atMost: .seconds(65)) { session.path.isStraight && other.path.isStraight })
+                try await world.wait(atMost: .seconds(65)) { session.path.isStraight && other.path.isStraight })
         }
     }
 
@@ -93,7 +93,7 @@ import Testing
             let sink = PunchTransfer(at: far)
             let end = world.network.now.advanced(by: .seconds(5))
             let sent = try await sink.send(on: session) { world.network.now >= end }
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
             #expect(sink.received == sent)
         }
     }
@@ -104,7 +104,7 @@ import Testing
             let (_, far, session, _) = try await connect(world)
             far.punch.stop()
             far.node.vanish()
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { !session.isOpen })
+            #expect(try await world.wait(atMost: .seconds(10)) { !session.isOpen })
         }
     }
 
@@ -116,7 +116,7 @@ import Testing
             world.relay.client.use(world.secondRelay.address)
             node.node.client.use(world.relay.address)
             #expect(
-                try await world.relays.wait(atMost: .seconds(5)) {
+                try await world.wait(atMost: .seconds(5)) {
                     !node.node.client.standing.isEmpty && !world.relay.client.standing.isEmpty
                 })
             let session = try #require(node.node.connections.session(with: world.relay.nodeID))
@@ -124,7 +124,7 @@ import Testing
             world.network.filter = { _, from, to in
                 ![from.ip, to.ip].allSatisfy([home, world.relay.socket.ip].contains)
             }
-            #expect(try await world.relays.wait(atMost: .seconds(15)) { !session.isOpen })
+            #expect(try await world.wait(atMost: .seconds(15)) { !session.isOpen })
             #expect(session.path.peerAddress != nil)
         }
     }

@@ -16,7 +16,7 @@ import Testing
         try await withPunchNetwork(seed: 7) { world in
             let (near, far) = (try world.node(left), try world.node(right))
             let (session, other) = try await world.connect(near, far)
-            let isStraight = try await world.relays.wait(atMost: .seconds(3)) {
+            let isStraight = try await world.wait(atMost: .seconds(3)) {
                 session.path.isStraight && other.path.isStraight
             }
             #expect(isStraight == left.meets(right), "\(session.path) \(other.path)")

@@ -46,10 +46,10 @@ import Testing
             }
             var sessions: [Session] = []
             for number in 0..<4 {
-                let liar = try world.relays.node(at: v4(45, 50, UInt8(number), 1, 4001))
+                let liar = try world.relayNode(at: v4(45, 50, UInt8(number), 1, 4001))
                 lie(liar, candidates)
                 liar.client.use(world.relay.address)
-                #expect(try await world.relays.wait(atMost: .seconds(5)) { !liar.client.standing.isEmpty })
+                #expect(try await world.wait(atMost: .seconds(5)) { !liar.client.standing.isEmpty })
                 sessions.append(try await near.node.connect(try #require(liar.client.standing.first?.address)))
                 world.liars.append(liar)
             }
@@ -70,14 +70,14 @@ import Testing
             defer { attacker.close() }
             let heard = Counts()
             attacker.onDatagram = { _ in heard.toVictim += 1 }
-            var random = SeededBytes(seed: 4)
+            var random = SplitMix64(seed: 4)
             var recorded: [[UInt8]] = []
             world.network.filter = { bytes, _, to in
                 if bytes.first == DatagramKind.pathProbeByte, to == near.node.socket { recorded.append(bytes) }
                 return true
             }
             let (session, _) = try await world.connect(near, far)
-            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(3)) { session.path.isStraight })
             try await world.network.sleep(for: .seconds(5))
             #expect(!recorded.isEmpty)
             for packet in recorded {
@@ -110,7 +110,7 @@ import Testing
         try await withPunchNetwork(seed: 22) { world in
             world.areMembers = false
             let near = try world.node(.portRestricted)
-            let liar = try world.relays.node(at: v4(45, 50, 0, 1, 4001))
+            let liar = try world.relayNode(at: v4(45, 50, 0, 1, 4001))
             world.liars.append(liar)
             let counts = watch(world)
             var heard: [HolePunchMessage.Offer] = []
@@ -125,7 +125,7 @@ import Testing
                 while try await reader.next() != nil {}
             }
             liar.client.use(world.relay.address)
-            #expect(try await world.relays.wait(atMost: .seconds(5)) { !liar.client.standing.isEmpty })
+            #expect(try await world.wait(atMost: .seconds(5)) { !liar.client.standing.isEmpty })
             _ = try await near.node.connect(try #require(liar.client.standing.first?.address))
             try await world.network.sleep(for: .seconds(30))
             #expect(!heard.isEmpty && heard.allSatisfy { !$0.candidates.isEmpty })
@@ -139,11 +139,11 @@ import Testing
         try await withPunchNetwork(seed: 23) { world in
             world.areMembers = false
             let near = try world.node(.portRestricted)
-            let liar = try world.relays.node(at: v4(45, 50, 0, 1, 4001))
+            let liar = try world.relayNode(at: v4(45, 50, 0, 1, 4001))
             world.liars.append(liar)
             let counts = watch(world)
             near.node.client.use(world.relay.address)
-            #expect(try await world.relays.wait(atMost: .seconds(5)) { !near.node.client.standing.isEmpty })
+            #expect(try await world.wait(atMost: .seconds(5)) { !near.node.client.standing.isEmpty })
             let session = try await liar.connect(try #require(near.node.client.standing.first?.address))
             var mark: [UInt8] = []
             for _ in 0..<3 {
@@ -167,12 +167,12 @@ import Testing
     func chosenPaths() async throws {
         try await withPunchNetwork(seed: 25) { world in
             let near = try world.node(.portRestricted)
-            let liar = try world.relays.node(at: v4(45, 50, 0, 1, 4001))
+            let liar = try world.relayNode(at: v4(45, 50, 0, 1, 4001))
             world.liars.append(liar)
             near.node.client.use(world.relay.address)
-            #expect(try await world.relays.wait(atMost: .seconds(5)) { !near.node.client.standing.isEmpty })
+            #expect(try await world.wait(atMost: .seconds(5)) { !near.node.client.standing.isEmpty })
             let session = try await liar.connect(try #require(near.node.client.standing.first?.address))
-            #expect(try await world.relays.wait(atMost: .seconds(1)) { near.node.connections.sessions.count == 2 })
+            #expect(try await world.wait(atMost: .seconds(1)) { near.node.connections.sessions.count == 2 })
             let far = try #require(near.node.connections.session(with: liar.nodeID))
             let relayed = try #require(far.path.remote)
             for (claim, isDirect) in [(relayed, true), (Self.victim, false)] {
@@ -199,7 +199,7 @@ import Testing
             near.gateway?.hairpins = false
             let far = try world.node(.portRestricted, inHomeOf: near)
             let (session, _) = try await world.connect(near, far)
-            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.remote == far.node.socket })
+            #expect(try await world.wait(atMost: .seconds(3)) { session.path.remote == far.node.socket })
         }
     }
 }

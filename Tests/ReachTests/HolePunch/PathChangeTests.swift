@@ -24,7 +24,7 @@ import Testing
             let task = networkTask {
                 try await sink.send(on: session) { changes.kinds.count >= 3 && session.isOpen }
             }
-            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(3)) { session.path.isStraight })
             try await world.network.sleep(for: .seconds(2))
             let walls = [near, far].compactMap(\.gateway?.external)
             var wall = SimulatedNetwork.Link()
@@ -33,17 +33,17 @@ import Testing
                 world.network.links[.init(from: from, to: to)] = wall
             }
             let death = world.network.now
-            #expect(try await world.relays.wait(atMost: .seconds(5)) { !session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(5)) { !session.path.isStraight })
             #expect(world.network.now.duration(since: death) < .seconds(3))
             let before = sink.received
             try await world.network.sleep(for: .seconds(1))
             #expect(sink.received > before, "the relay carries it on")
             world.network.links = [:]
-            #expect(try await world.relays.wait(atMost: .seconds(8)) { session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(8)) { session.path.isStraight })
             let sent = try await task.value
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
             #expect(sink.isIntact && sink.received == sent && sent > 2_000_000, "\(sink.received) of \(sent)")
-            #expect(try await world.relays.wait(atMost: .seconds(1)) { otherChanges.kinds.count == 3 })
+            #expect(try await world.wait(atMost: .seconds(1)) { otherChanges.kinds.count == 3 })
             let expected: [ConnectionPath.Kind] = [.punched, .relay(world.relay.nodeID), .punched]
             #expect(changes.kinds == expected && otherChanges.kinds == expected, "\(otherChanges.kinds)")
         }
@@ -55,14 +55,14 @@ import Testing
             let (near, far) = (try world.node(.portRestricted), try world.node(.symmetricSequential))
             let sink = PunchTransfer(at: far)
             let (session, _) = try await world.connect(near, far)
-            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(3)) { session.path.isStraight })
             try await world.network.sleep(for: .seconds(2))
             let end = world.network.now.advanced(by: .seconds(20))
             let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
             try await world.network.sleep(for: .seconds(1))
             (ofDialler ? near : far).gateway?.reboot()
             let sent = try await task.value
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
             #expect(session.isOpen && sink.isIntact && sink.received == sent)
             #expect(session.path.isStraight, "\(session.path)")
         }
@@ -73,7 +73,7 @@ import Testing
         try await withPunchNetwork(seed: 6) { world in
             let (near, far) = (try world.node(.fullCone), try world.node(.portRestricted))
             let (session, other) = try await world.connect(near, far)
-            #expect(try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(3)) { session.path.isStraight })
             try await world.network.sleep(for: .seconds(60))
             #expect(session.path.isStraight && other.path.isStraight)
             world.network.filter = { _, from, to in
@@ -81,12 +81,12 @@ import Testing
                 return !(homes.contains(from.ip) && homes.contains(to.ip))
             }
             #expect(
-                try await world.relays.wait(atMost: .seconds(6)) { !session.path.isStraight && !other.path.isStraight })
+                try await world.wait(atMost: .seconds(6)) { !session.path.isStraight && !other.path.isStraight })
             try await world.network.sleep(for: .seconds(300))
             #expect(session.isOpen && other.isOpen && !session.path.isStraight)
             world.network.filter = nil
             #expect(
-                try await world.relays.wait(atMost: .seconds(65)) { session.path.isStraight && other.path.isStraight })
+                try await world.wait(atMost: .seconds(65)) { session.path.isStraight && other.path.isStraight })
         }
     }
 
@@ -99,7 +99,7 @@ import Testing
                 let far = try world.node(.portRestricted, inHomeOf: near)
                 let (session, other) = try await world.connect(near, far)
                 #expect(
-                    try await world.relays.wait(atMost: .seconds(3)) {
+                    try await world.wait(atMost: .seconds(3)) {
                         session.path.isStraight && other.path.isStraight
                     })
                 #expect(session.path.kind == .direct && session.path.remote == far.node.socket)
@@ -119,12 +119,12 @@ import Testing
             isKilled ? world.relay.vanish() : world.relay.stop()
             let death = world.network.now
             #expect(
-                try await world.relays.wait(atMost: .seconds(6)) {
+                try await world.wait(atMost: .seconds(6)) {
                     session.path.kind == .relay(world.secondRelay.nodeID) && other.path.kind == session.path.kind
                 })
             #expect(world.network.now.duration(since: death) < (isKilled ? .seconds(5) : .seconds(1)))
             let sent = try await task.value
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
             #expect(session.isOpen && sink.isIntact && sink.received == sent)
         }
     }
@@ -143,11 +143,11 @@ import Testing
             #expect(session.path.kind == .relay(world.relay.nodeID))
             world.relay.stop()
             #expect(
-                try await world.relays.wait(atMost: .seconds(6)) {
+                try await world.wait(atMost: .seconds(6)) {
                     session.path.kind == .relay(world.secondRelay.nodeID) && other.path.kind == session.path.kind
                 })
             let sent = try await task.value
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
             #expect(session.isOpen && sink.isIntact && sink.received == sent)
         }
     }
@@ -160,7 +160,7 @@ import Testing
             let (session, other) = try await world.connect(near, far)
             try await world.network.sleep(for: .seconds(1))
             world.relay.stop()
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { !session.isOpen && !other.isOpen })
+            #expect(try await world.wait(atMost: .seconds(10)) { !session.isOpen && !other.isOpen })
             #expect(session.end?.cause == .closedLocally(.relayEnded))
         }
     }
@@ -171,7 +171,7 @@ import Testing
             let (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
             let (session, other) = try await world.connect(near, far, both: true)
             #expect(
-                try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
+                try await world.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
             world.relay.stop()
             try await world.network.sleep(for: .seconds(30))
             #expect(session.isOpen && session.path.isStraight && other.path.isStraight)
@@ -180,7 +180,7 @@ import Testing
                 return !(homes.contains(from.ip) && homes.contains(to.ip))
             }
             #expect(
-                try await world.relays.wait(atMost: .seconds(8)) {
+                try await world.wait(atMost: .seconds(8)) {
                     session.path.kind == .relay(world.secondRelay.nodeID) && other.path.kind == session.path.kind
                 })
         }
@@ -193,14 +193,14 @@ import Testing
             let sink = PunchTransfer(at: fromDialler ? far : near)
             let (session, other) = try await world.connect(near, far)
             #expect(
-                try await world.relays.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
+                try await world.wait(atMost: .seconds(3)) { session.path.isStraight && other.path.isStraight })
             let end = world.network.now.advanced(by: .seconds(25))
             let sender = fromDialler ? session : other
             let task = networkTask { try await sink.send(on: sender) { world.network.now >= end } }
             try await world.network.sleep(for: .seconds(3))
             world.network.link.mtu = 1_280 - 28
             let sent = try await task.value
-            #expect(try await world.relays.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
             #expect(session.isOpen && sink.isIntact && sink.received == sent)
             #expect(session.path.isStraight)
         }

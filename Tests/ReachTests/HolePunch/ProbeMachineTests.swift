@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -15,7 +16,7 @@ import Testing
         sharesPublicAddress: false)
     private static let start = NetworkInstant.milliseconds(0)
 
-    private func machine(_ seed: UInt64 = 1) -> ProbeMachine { ProbeMachine(random: SeededBytes(seed: seed)) }
+    private func machine(_ seed: UInt64 = 1) -> ProbeMachine { ProbeMachine(random: SplitMix64(seed: seed)) }
 
     /// Everything that a round sends when nobody answers.
     private func whole(_ machine: inout ProbeMachine, _ targets: [SocketAddress]) -> [ProbeMachine.Transmission] {

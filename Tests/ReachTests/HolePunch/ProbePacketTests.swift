@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 

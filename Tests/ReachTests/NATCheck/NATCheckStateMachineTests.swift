@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -7,7 +8,7 @@ import Testing
 @testable import DeP2PSessions
 
 @Suite struct NATCheckStateMachineTests {
-    typealias Observer = SimulatedNAT.Observer
+    typealias Observer = NATCheckBench.Observer
 
     /// Two nodes, each on two ports.
     static let nodes = [
@@ -20,14 +21,14 @@ import Testing
         Observer(address: v4(198, 51, 100, 1, 3478), alternate: v4(198, 51, 100, 2, 3479))
     ]
 
-    static let cells: [(SimulatedNAT.Rule, SimulatedNAT.Rule, NATMapping, NATFiltering, NATType)] = [
-        (.none, .none, .endpointIndependent, .endpointIndependent, .fullCone),
-        (.none, .address, .endpointIndependent, .addressDependent, .addressRestricted),
-        (.none, .addressAndPort, .endpointIndependent, .addressAndPortDependent, .portRestricted),
-        (.address, .none, .addressDependent, .endpointIndependent, .symmetric),
+    static let cells: [(NATCheckBench.Rule, NATCheckBench.Rule, NATMapping, NATFiltering, NATType)] = [
+        (.nothing, .nothing, .endpointIndependent, .endpointIndependent, .fullCone),
+        (.nothing, .address, .endpointIndependent, .addressDependent, .addressRestricted),
+        (.nothing, .addressAndPort, .endpointIndependent, .addressAndPortDependent, .portRestricted),
+        (.address, .nothing, .addressDependent, .endpointIndependent, .symmetric),
         (.address, .address, .addressDependent, .addressDependent, .symmetric),
         (.address, .addressAndPort, .addressDependent, .addressAndPortDependent, .symmetric),
-        (.addressAndPort, .none, .addressAndPortDependent, .endpointIndependent, .symmetric),
+        (.addressAndPort, .nothing, .addressAndPortDependent, .endpointIndependent, .symmetric),
         (.addressAndPort, .address, .addressAndPortDependent, .addressDependent, .symmetric),
         (.addressAndPort, .addressAndPort, .addressAndPortDependent, .addressAndPortDependent, .symmetric),
     ]
@@ -42,8 +43,8 @@ import Testing
     func matrix(cell: Int) {
         let (mapping, filtering, expectedMapping, expectedFiltering, type) = Self.cells[cell]
         for observers in [Self.nodes, Self.server, Self.dep2pNodes] {
-            var nat = SimulatedNAT(observers, mapping: mapping, filtering: filtering)
-            nat.ports = mapping == .none ? .preserving : .random
+            var nat = NATCheckBench(observers, mapping: mapping, filtering: filtering)
+            nat.ports = mapping == .nothing ? .preserving : .random
             let (report, elapsed) = nat.run()
             #expect(report.mapping == expectedMapping)
             #expect(report.filtering == expectedFiltering)
@@ -56,13 +57,13 @@ import Testing
 
     @Test("two observers with one port each: what depends on ports stays open")
     func twoPlainObservers() {
-        var restricted = SimulatedNAT(Self.plainPair, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        var restricted = NATCheckBench(Self.plainPair, mapping: NATCheckBench.Rule.nothing, filtering: .addressAndPort)
         let first = restricted.run().report
         #expect(first.mapping == .endpointIndependent)
         #expect(first.filtering == .endpointDependent)
         #expect(first.natType == nil)
 
-        var symmetric = SimulatedNAT(Self.plainPair, mapping: .address, filtering: .none)
+        var symmetric = NATCheckBench(Self.plainPair, mapping: .address, filtering: .nothing)
         symmetric.ports = .random
         let second = symmetric.run().report
         #expect(second.mapping == .endpointDependent)
@@ -72,7 +73,7 @@ import Testing
 
     @Test("one plain observer determines that there is a NAT, and nothing else")
     func oneObserver() {
-        var nat = SimulatedNAT([Self.nodes[0]], mapping: SimulatedNAT.Rule.none, filtering: .none)
+        var nat = NATCheckBench([Self.nodes[0]], mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
         let report = nat.run().report
         #expect(report.works == true)
         #expect(report.isTranslated == true)
@@ -85,14 +86,14 @@ import Testing
     @Test("one dep2p node tells what depends on ports, and leaves open what depends on addresses")
     func oneNode() {
         let node = [Self.dep2pNodes[0]]
-        var strict = SimulatedNAT(node, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        var strict = NATCheckBench(node, mapping: NATCheckBench.Rule.nothing, filtering: .addressAndPort)
         #expect(strict.run().report.filtering == .addressAndPortDependent)
         #expect(strict.run().report.mapping == nil)
-        for filtering in [SimulatedNAT.Rule.none, .address] {
-            var open = SimulatedNAT(node, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+        for filtering in [NATCheckBench.Rule.nothing, .address] {
+            var open = NATCheckBench(node, mapping: NATCheckBench.Rule.nothing, filtering: filtering)
             #expect(open.run().report.filtering == nil)
         }
-        var symmetric = SimulatedNAT(node, mapping: .addressAndPort, filtering: .none)
+        var symmetric = NATCheckBench(node, mapping: .addressAndPort, filtering: .nothing)
         symmetric.ports = .random
         #expect(symmetric.run().report.mapping == .addressAndPortDependent)
     }
@@ -100,10 +101,10 @@ import Testing
     @Test("asked for filtering by address alone, it does nothing else")
     func scope() {
         for (filtering, expected) in [
-            (SimulatedNAT.Rule.none, NATFiltering.endpointIndependent), (.address, .endpointDependent),
+            (NATCheckBench.Rule.nothing, NATFiltering.endpointIndependent), (.address, .endpointDependent),
             (.addressAndPort, .endpointDependent),
         ] {
-            var nat = SimulatedNAT(Self.dep2pNodes, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+            var nat = NATCheckBench(Self.dep2pNodes, mapping: NATCheckBench.Rule.nothing, filtering: filtering)
             nat.scope = .filteringByAddress
             let (report, elapsed) = nat.run()
             #expect(report.filtering == expected)
@@ -114,7 +115,7 @@ import Testing
 
     @Test("a network that drops most of a burst is throttled; other observers are spared the burst")
     func throttling() {
-        var nat = SimulatedNAT(Self.dep2pNodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        var nat = NATCheckBench(Self.dep2pNodes, mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
         #expect(nat.run().report.burstLoss == 0)
         #expect(nat.run().report.isThrottled == false)
         nat.packetsAtOnce = 8
@@ -122,16 +123,16 @@ import Testing
         #expect(report.burstLoss == 75)
         #expect(report.isThrottled == true)
         #expect(report.natType == .fullCone)
-        var plain = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        var plain = NATCheckBench(Self.nodes, mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
         #expect(plain.run().report.burstLoss == nil)
         #expect(plain.run().report.isThrottled == nil)
     }
 
     @Test("no translation: open, or behind a firewall")
     func untranslated() {
-        var open = SimulatedNAT(Self.nodes, mapping: nil, filtering: .none)
+        var open = NATCheckBench(Self.nodes, mapping: nil, filtering: .nothing)
         #expect(open.run().report.natType == .open)
-        var firewall = SimulatedNAT(Self.nodes, mapping: nil, filtering: .addressAndPort)
+        var firewall = NATCheckBench(Self.nodes, mapping: nil, filtering: .addressAndPort)
         let report = firewall.run().report
         #expect(report.natType == .firewall)
         #expect(report.isTranslated == false)
@@ -142,7 +143,7 @@ import Testing
     @Test("silence says nothing about the NAT")
     func silence() {
         let silent = Self.nodes.map { Observer(address: $0.address, isSilent: true) }
-        var nat = SimulatedNAT(silent, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        var nat = NATCheckBench(silent, mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
         let (report, elapsed) = nat.run()
         #expect(report.works == nil)
         #expect(report.asked == 4)
@@ -155,7 +156,7 @@ import Testing
     func deadObserver() {
         var observers = Self.nodes
         observers[0].isSilent = true
-        var nat = SimulatedNAT(observers, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+        var nat = NATCheckBench(observers, mapping: NATCheckBench.Rule.nothing, filtering: .addressAndPort)
         let report = nat.run().report
         #expect(report.asked == 4)
         #expect(report.observations.count == 3)
@@ -168,15 +169,15 @@ import Testing
             let ignorant = observers.map {
                 Observer(address: $0.address, alternate: $0.alternate, ignoresRequests: true)
             }
-            var nat = SimulatedNAT(ignorant, mapping: SimulatedNAT.Rule.none, filtering: .addressAndPort)
+            var nat = NATCheckBench(ignorant, mapping: NATCheckBench.Rule.nothing, filtering: .addressAndPort)
             #expect(nat.run().report.filtering == nil)
         }
     }
 
     @Test("hairpinning is found whatever the filtering", arguments: [true, false])
     func hairpin(hairpins: Bool) {
-        for filtering in [SimulatedNAT.Rule.none, .address, .addressAndPort] {
-            var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: filtering)
+        for filtering in [NATCheckBench.Rule.nothing, .address, .addressAndPort] {
+            var nat = NATCheckBench(Self.nodes, mapping: NATCheckBench.Rule.nothing, filtering: filtering)
             nat.hairpins = hairpins
             #expect(nat.run().report.hairpin == hairpins)
         }
@@ -184,20 +185,20 @@ import Testing
 
     @Test("port allocation: kept, in sequence, random")
     func allocation() {
-        var nat = SimulatedNAT(Self.nodes, mapping: .addressAndPort, filtering: .addressAndPort)
+        var nat = NATCheckBench(Self.nodes, mapping: .addressAndPort, filtering: .addressAndPort)
         #expect(nat.run().report.allocation == .preserving)
-        nat.ports = .sequential(2)
+        nat.ports = .sequential(step: 2)
         #expect(nat.run().report.allocation == .sequential(step: 2))
         nat.ports = .random
         #expect(nat.run().report.allocation == .random)
-        var few = SimulatedNAT(Self.plainPair, mapping: .addressAndPort, filtering: .none)
-        few.ports = .sequential(1)
+        var few = NATCheckBench(Self.plainPair, mapping: .addressAndPort, filtering: .nothing)
+        few.ports = .sequential(step: 1)
         #expect(few.run().report.allocation == nil)
     }
 
     @Test("the largest packet that passes", arguments: [(1500, 1500), (1499, 1420), (1400, 1280), (1279, nil)])
     func packetSize(limit: Int, expected: Int?) {
-        var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+        var nat = NATCheckBench(Self.nodes, mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
         nat.maximumPacket = limit
         #expect(nat.run().report.mtu == expected)
     }
@@ -206,7 +207,7 @@ import Testing
     func loss() {
         var wrong = 0
         for seed in 1...200 {
-            var nat = SimulatedNAT(Self.nodes, mapping: SimulatedNAT.Rule.none, filtering: .none)
+            var nat = NATCheckBench(Self.nodes, mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
             nat.loss = 0.1
             let report = nat.run(seed: UInt64(seed)).report
             #expect(report.mapping == .endpointIndependent)
@@ -219,8 +220,8 @@ import Testing
     @Test("answers from nowhere, noise and foreign requests do not disturb it")
     func noise() {
         var machine = NATCheckStateMachine(
-            observers: Self.nodes.map(\.address), first: SimulatedNAT.first, second: SimulatedNAT.second,
-            random: SeededBytes(seed: 9))
+            observers: Self.nodes.map(\.address), first: NATCheckBench.first, second: NATCheckBench.second,
+            random: SplitMix64(seed: 9))
         let now = NetworkInstant.milliseconds(0)
         let request = machine.start(now: now)[0].bytes
         for datagram in mutations(of: request, rounds: 2000, seed: 4) {
@@ -233,12 +234,12 @@ import Testing
     @Test("no observer: nothing is sent and it ends at once; many: no more than the limit are asked")
     func bounds() {
         var none = NATCheckStateMachine(
-            observers: [], first: SimulatedNAT.first, second: SimulatedNAT.second, random: SeededBytes(seed: 9))
+            observers: [], first: NATCheckBench.first, second: NATCheckBench.second, random: SplitMix64(seed: 9))
         #expect(none.start(now: .milliseconds(0)).isEmpty)
         #expect(none.isFinished)
         let many = (1...100).map { v4(198, 51, 100, $0, 4001) } + (1...100).map { v4(198, 51, 100, $0, 4001) }
         var machine = NATCheckStateMachine(
-            observers: many, first: SimulatedNAT.first, second: SimulatedNAT.second, random: SeededBytes(seed: 9))
+            observers: many, first: NATCheckBench.first, second: NATCheckBench.second, random: SplitMix64(seed: 9))
         #expect(machine.start(now: .milliseconds(0)).count == NATCheckStateMachine.maximumObservers)
     }
 

@@ -1,4 +1,5 @@
 import DeP2PReactor
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PReach
@@ -6,11 +7,11 @@ import Testing
 /// The sentences users read (user complaints 3 and 4: a diagnosis that reads wrong, hard NATs).
 @Suite struct NATReportTests {
     func report(
-        _ mapping: SimulatedNAT.Rule?, _ filtering: SimulatedNAT.Rule,
-        _ observers: [SimulatedNAT.Observer] = NATCheckStateMachineTests.nodes,
-        ports: SimulatedNAT.Ports = .preserving
+        _ mapping: NATCheckBench.Rule?, _ filtering: NATCheckBench.Rule,
+        _ observers: [NATCheckBench.Observer] = NATCheckStateMachineTests.nodes,
+        ports: NATCheckBench.Ports = .preserving
     ) -> NATReport {
-        var nat = SimulatedNAT(observers, mapping: mapping, filtering: filtering)
+        var nat = NATCheckBench(observers, mapping: mapping, filtering: filtering)
         nat.ports = ports
         var report = NATReport()
         report.ipv4Family = nat.run().report
@@ -19,13 +20,13 @@ import Testing
 
     @Test("a verdict for every NAT")
     func verdicts() {
-        let none = SimulatedNAT.Rule.none
-        #expect(report(nil, .none).verdict == "no NAT: anyone reaches this node directly")
+        let none = NATCheckBench.Rule.nothing
+        #expect(report(nil, .nothing).verdict == "no NAT: anyone reaches this node directly")
         #expect(
             report(nil, .addressAndPort).verdict
                 == "no NAT, but a firewall lets in only replies: peers connect directly by hole punching")
         #expect(
-            report(none, .none).verdict
+            report(none, .nothing).verdict
                 == "behind a full cone NAT: anyone reaches this node directly through its observed address")
         #expect(
             report(none, .address).verdict
@@ -39,21 +40,21 @@ import Testing
                 == "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric or port-restricted"
                 + " NAT, all others connect directly")
         #expect(
-            report(.addressAndPort, .addressAndPort, ports: .sequential(2)).verdict
+            report(.addressAndPort, .addressAndPort, ports: .sequential(step: 2)).verdict
                 == "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric or port-restricted"
                 + " NAT unless hole punching predicts its ports (steps of 2), all others connect directly")
     }
 
     @Test("not determined is said, with the number of observers that answered")
     func undetermined() {
-        let none = SimulatedNAT.Rule.none
+        let none = NATCheckBench.Rule.nothing
         let one = [NATCheckStateMachineTests.nodes[0]]
         #expect(
-            report(none, .none, one).verdict
+            report(none, .nothing, one).verdict
                 == "behind a NAT; 1 of 1 observers answered, so whether its mapping varies is not determined: ask two"
                 + " observers at different addresses")
         #expect(
-            report(nil, .none, one).verdict
+            report(nil, .nothing, one).verdict
                 == "no NAT: peers connect directly; 1 of 1 observers answered, so whether a firewall keeps strangers out"
                 + " is not determined")
         #expect(
@@ -61,7 +62,7 @@ import Testing
                 == "behind a NAT with a stable mapping that keeps strangers out: peers connect directly by hole punching"
         )
         let ignorant = NATCheckStateMachineTests.nodes.map {
-            SimulatedNAT.Observer(address: $0.address, ignoresRequests: true)
+            NATCheckBench.Observer(address: $0.address, ignoresRequests: true)
         }
         #expect(
             report(none, .addressAndPort, ignorant).verdict
@@ -72,9 +73,9 @@ import Testing
     @Test("silence is UDP blocked only when TCP gets through")
     func silence() {
         let silent = NATCheckStateMachineTests.plainPair.map {
-            SimulatedNAT.Observer(address: $0.address, isSilent: true)
+            NATCheckBench.Observer(address: $0.address, isSilent: true)
         }
-        var report = report(SimulatedNAT.Rule.none, .none, silent)
+        var report = report(NATCheckBench.Rule.nothing, .nothing, silent)
         #expect(report.udp == nil)
         #expect(report.ipv4 == nil)
         #expect(
@@ -90,7 +91,7 @@ import Testing
 
     @Test("what opens the way is said: a gateway that maps ports, or IPv6 without NAT")
     func remarks() {
-        var mapped = report(SimulatedNAT.Rule.none, .addressAndPort)
+        var mapped = report(NATCheckBench.Rule.nothing, .addressAndPort)
         mapped.portMapping = [.pcp: false, .natPMP: true, .upnp: true]
         #expect(
             mapped.verdict.hasSuffix("; the gateway offers NAT-PMP, UPnP, so a port can be opened for everyone"))
@@ -102,13 +103,13 @@ import Testing
 
     @Test("a family without an address is false, one nobody answered in is not determined")
     func families() {
-        var report = report(SimulatedNAT.Rule.none, .none)
+        var report = report(NATCheckBench.Rule.nothing, .nothing)
         #expect(report.ipv4 == true)
         #expect(report.ipv6 == nil)
         report.ipv6Family.isUnavailable = true
         #expect(report.ipv6 == false)
         #expect(report.udp == true)
         #expect(report.observers == 4)
-        #expect(report.observed == [SocketAddress(SimulatedNAT.external, port: 50_001)])
+        #expect(report.observed == [SocketAddress(NATCheckBench.external, port: 50_001)])
     }
 }

@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -15,7 +16,7 @@ func stunVector(_ name: String) throws -> [UInt8] {
 
 /// `sample` shortened, lengthened, with bits flipped and bytes replaced; and plain noise.
 func mutations(of sample: [UInt8], rounds: Int, seed: UInt64) -> [[UInt8]] {
-    var random = SeededBytes(seed: seed)
+    var random = SplitMix64(seed: seed)
     var results = (0..<sample.count).map { Array(sample.prefix($0)) }
     for _ in 0..<rounds {
         var mutated = sample

@@ -14,10 +14,10 @@ import Testing
 @NetworkActor
 struct RelayTests {
     @Test func aNodeIsReachedThroughItsRelay() async throws {
-        let world = RelayNetwork(seed: 1)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits())
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 1)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits())
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             world.block(left, right)
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
@@ -41,10 +41,10 @@ struct RelayTests {
     }
 
     @Test func directAddressesAreTriedBeforeRelays() async throws {
-        let world = RelayNetwork(seed: 2)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits())
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 2)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits())
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             let addresses = [right.client.standing[0].address, right.address]
@@ -55,10 +55,10 @@ struct RelayTests {
     }
 
     @Test func withoutAReservationTheReasonIsNamed() async throws {
-        let world = RelayNetwork(seed: 3)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits())
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 3)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits())
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             await #expect(throws: RelayError(.noReservation)) {
                 _ = try await left.client.connect(to: right.nodeID, via: relay.address)
             }
@@ -77,11 +77,11 @@ struct RelayTests {
     }
 
     @Test func onlyTheReservedRelayMayBringCircuits() async throws {
-        let world = RelayNetwork(seed: 4)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits())
-            let stranger = try world.node()
-            let right = try world.node()
+        let world = SimulatedWorld.near(seed: 4)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits())
+            let stranger = try world.relayNode()
+            let right = try world.relayNode()
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             let session = try await stranger.connect(right.address)
@@ -93,10 +93,10 @@ struct RelayTests {
     }
 
     @Test func theTargetMayRefuse() async throws {
-        let world = RelayNetwork(seed: 5)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits())
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 5)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits())
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             right.client.accepts = { _ in false }
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
@@ -108,10 +108,10 @@ struct RelayTests {
     }
 
     @Test func aRelayOfARealmServesItsMembersOnly() async throws {
-        let world = RelayNetwork(seed: 6)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits(), membersOnly: true)
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 6)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits(), membersOnly: true)
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             relay.connections.onSession { session in
                 if session.remoteNodeID == right.nodeID { session.endAdmission(admitted: true) }
             }
@@ -128,12 +128,12 @@ struct RelayTests {
     }
 
     @Test func bothSidesAreToldWhichLimitEndedTheCircuit() async throws {
-        let world = RelayNetwork(seed: 7)
-        try await world.network.run {
+        let world = SimulatedWorld.near(seed: 7)
+        try await world.run {
             var limits = RelayLimits()
             limits.circuitBytes = 100_000
-            let relay = try world.node(relay: limits)
-            let (left, right) = (try world.node(), try world.node())
+            let relay = try world.relayNode(relay: limits)
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             #expect(right.client.standing[0].terms.bytes == 100_000)
@@ -153,12 +153,12 @@ struct RelayTests {
     }
 
     @Test func aCircuitsTimeEndsIt() async throws {
-        let world = RelayNetwork(seed: 8)
-        try await world.network.run {
+        let world = SimulatedWorld.near(seed: 8)
+        try await world.run {
             var limits = RelayLimits()
             limits.circuitTime = .seconds(20)
-            let relay = try world.node(relay: limits)
-            let (left, right) = (try world.node(), try world.node())
+            let relay = try world.relayNode(relay: limits)
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             let session = try await left.connect(right.client.standing[0].address)
@@ -171,26 +171,26 @@ struct RelayTests {
     }
 
     @Test func aRestartedRelayIsReservedWithAgain() async throws {
-        let world = RelayNetwork(seed: 9)
-        try await world.network.run {
+        let world = SimulatedWorld.near(seed: 9)
+        try await world.run {
             let key = IdentityKey.generate()
-            let relay = try world.node(key: key, relay: RelayLimits())
-            let (left, right) = (try world.node(), try world.node())
+            let relay = try world.relayNode(key: key, relay: RelayLimits())
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             let address = right.client.standing[0].address
             relay.vanish()
-            let again = try world.node(key: key, at: relay.socket, relay: RelayLimits())
+            let again = try world.relayNode(key: key, at: relay.socket, relay: RelayLimits())
             #expect(try await world.wait(atMost: .seconds(20)) { again.service?.statistics.reservations == 1 })
             #expect(try await left.connect(address).remoteNodeID == right.nodeID)
         }
     }
 
     @Test func anotherRelayTakesOverWithinFiveSeconds() async throws {
-        let world = RelayNetwork(seed: 10)
-        try await world.network.run {
-            let relays = try (0..<3).map { _ in try world.node(relay: RelayLimits()) }
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 10)
+        try await world.run {
+            let relays = try (0..<3).map { _ in try world.relayNode(relay: RelayLimits()) }
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             for relay in relays { right.client.use(relay.address) }
             #expect(try await world.wait(atMost: .seconds(2)) { right.client.standing.count == 2 })
             #expect(relays[2].service?.statistics.reservations == 0)
@@ -205,10 +205,10 @@ struct RelayTests {
     }
 
     @Test func aStoppingRelayTellsItsClients() async throws {
-        let world = RelayNetwork(seed: 11)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits())
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 11)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits())
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             let session = try await left.connect(right.client.standing[0].address)
@@ -221,12 +221,12 @@ struct RelayTests {
     }
 
     @Test func aFloodOnOneCircuitLeavesAnotherUnharmed() async throws {
-        let world = RelayNetwork(seed: 12)
-        try await world.network.run {
+        let world = SimulatedWorld.near(seed: 12)
+        try await world.run {
             var limits = RelayLimits()
             limits.circuitRate = 2_000_000
-            let relay = try world.node(relay: limits)
-            let nodes = try (0..<4).map { _ in try world.node() }
+            let relay = try world.relayNode(relay: limits)
+            let nodes = try (0..<4).map { _ in try world.relayNode() }
             let targets = [nodes[1], nodes[3]]
             for target in targets { target.client.use(relay.address) }
             #expect(try await world.wait(atMost: .seconds(2)) { targets.allSatisfy { !$0.client.standing.isEmpty } })
@@ -248,10 +248,10 @@ struct RelayTests {
     }
 
     @Test func circuitsWithoutAConnectionEndWithinSeconds() async throws {
-        let world = RelayNetwork(seed: 40)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits())
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 40)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits())
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             let (way, _) = try await left.client.openCircuit(to: right.nodeID, via: relay.nodeID, at: [relay.address])
@@ -264,10 +264,10 @@ struct RelayTests {
 
     @Test("a circuit lasts when a member came over it, else it ends within seconds", arguments: [true, false])
     func circuitsAreForMembers(isMember: Bool) async throws {
-        let world = RelayNetwork(seed: 41)
-        try await world.network.run {
-            let relay = try world.node(relay: RelayLimits())
-            let (left, right) = (try world.node(), try world.node())
+        let world = SimulatedWorld.near(seed: 41)
+        try await world.run {
+            let relay = try world.relayNode(relay: RelayLimits())
+            let (left, right) = (try world.relayNode(), try world.relayNode())
             world.block(left, right)
             right.client.wantsMembersOnly = { true }
             right.client.use(relay.address)
@@ -286,22 +286,22 @@ struct RelayTests {
     }
 
     @Test func aStrangersIdleCircuitsKeepNobodyOut() async throws {
-        let world = RelayNetwork(seed: 42)
-        try await world.network.run {
+        let world = SimulatedWorld.near(seed: 42)
+        try await world.run {
             var limits = RelayLimits()
             limits.circuitsPerNode = 8
-            let relay = try world.node(relay: limits)
-            let right = try world.node()
+            let relay = try world.relayNode(relay: limits)
+            let right = try world.relayNode()
             right.client.use(relay.address)
             #expect(try await world.wait(atMost: .seconds(2)) { !right.client.standing.isEmpty })
             let home = IPAddress(v4: 0x0a63_0001)
             for number in 0..<12 {
-                let stranger = try world.node(at: SocketAddress(home, port: 5_000 + UInt16(number)))
+                let stranger = try world.relayNode(at: SocketAddress(home, port: 5_000 + UInt16(number)))
                 _ = try? await stranger.client.openCircuit(to: right.nodeID, via: relay.nodeID, at: [relay.address])
             }
             #expect((1...4).contains(relay.service?.statistics.circuits ?? 0))
             for _ in 0..<3 {
-                let left = try world.node()
+                let left = try world.relayNode()
                 let session = try await left.connect(try #require(right.client.standing.first?.address))
                 #expect(session.remoteNodeID == right.nodeID)
             }

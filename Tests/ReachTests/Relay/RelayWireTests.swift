@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PSessionTestSupport
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PReach
@@ -41,7 +42,7 @@ import Testing
     }
 
     @Test func truncatedAndRandomBytesAreSurvived() throws {
-        var random = SeededRandom(seed: 5)
+        var random = SplitMix64(seed: 5)
         for message in Self.messages {
             let bytes = try message.encoded()
             for count in bytes.indices { _ = try? RelayMessage(decoding: Array(bytes[..<count])) }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct TimerQueueTests {
     @Test(arguments: 0..<10)
     func agreesWithASortedList(_ seed: Int) {
-        var random = SplitMix64(state: UInt64(seed))
+        var random = SplitMix64(seed: UInt64(seed))
         var queue = TimerQueue<Int>()
         var model: [(deadline: UInt64, order: Int, token: TimerToken)] = []
         var now: UInt64 = 0
@@ -81,7 +81,7 @@ import Testing
     @Test(arguments: [(1, 1), (7, 3), (1_000, 10), (0, 0)])
     func neverExceedsRateOverAnyTime(_ rate: Int, _ burst: Int) {
         var bucket = TokenBucket(rate: rate, burst: burst)
-        var random = SplitMix64(state: 5)
+        var random = SplitMix64(seed: 5)
         var now = NetworkInstant(nanoseconds: 0)
         var taken = 0
         for _ in 0..<20_000 {

@@ -1,4 +1,5 @@
 import DeP2PIdentity
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -37,7 +38,7 @@ import Testing
     func none() {
         #expect(Gateway.ipv4(inRoutes: "") == nil)
         #expect(Gateway.ipv6(inRoutes: "") == nil)
-        var random = SeededBytes(seed: 5)
+        var random = SplitMix64(seed: 5)
         for _ in 0..<500 {
             let text = String(decoding: random.bytes(200), as: UTF8.self)
             #expect(Gateway.ipv4(inRoutes: text) == nil)

@@ -1,4 +1,5 @@
 import DeP2PIdentity
+import DeP2PSimulation
 import DeP2PTestSupport
 import Glibc
 import Testing

@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PSessionTestSupport
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PRealm
@@ -69,7 +70,7 @@ import Testing
     }
 
     @Test func wrongLengthsAndRandomBytesAreRefused() {
-        var random = SeededRandom(seed: 6)
+        var random = SplitMix64(seed: 6)
         let acceptor = acceptor(context(), key: key)
         let proof = AdmissionOpener(context: context(), key: key).proof
         for _ in 0..<500 {

@@ -1,6 +1,7 @@
 import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSessionTestSupport
+import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
@@ -27,7 +28,7 @@ import Testing
     /// Members of few addresses and subnets come again and again, in any order: whoever is put in another's place makes
     /// what is held more even, so it comes to rest; and nobody within the shares is ever put out.
     @Test(arguments: 1...40) func membersDontPushEachOtherOutInTurns(seed: UInt64) {
-        var random = SeededRandom(seed: seed)
+        var random = SplitMix64(seed: seed)
         var manager = inRealm()
         var held: [UInt64: Subject] = [:]
         let most = limits.high + limits.slack
@@ -61,7 +62,7 @@ import Testing
     /// refused while fewer than `high` and the slack are members or this node's own dials; strangers keep to their
     /// share, and there are never more sessions than all that.
     @Test(arguments: 1...60) func holdsItsPromises(seed: UInt64) {
-        var random = SeededRandom(seed: seed)
+        var random = SplitMix64(seed: seed)
         var manager = inRealm()
         var subjects: [UInt64: Subject] = [:]
         var (members, live): ([UInt64: Subject], Set<UInt64>) = ([:], [])

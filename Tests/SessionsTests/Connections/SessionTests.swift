@@ -240,7 +240,7 @@ import Testing
         let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
         Ping.serve(on: right.connections)
         _ = try await left.connect(to: right)
-        var random = SeededRandom(seed: 4)
+        var random = SplitMix64(seed: 4)
         for round in 0..<500 {
             let raw = try await left.transport.connections[0].openByteStream()
             let prefix = round % 2 == 0 ? MultistreamDialer([Ping.protocolIDs[0]]).firstFlight : []

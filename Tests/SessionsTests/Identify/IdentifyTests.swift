@@ -126,7 +126,7 @@ import Testing
             try await stream.write(Chunk(Varint.encode(UInt64(Identify.messageLimit) + 1)))
         }
         await #expect(throws: SessionError(.violation)) { try await Identify.ask(session) }
-        var random = SeededRandom(seed: 5)
+        var random = SplitMix64(seed: 5)
         let service = serve(right)
         let far = try #require(right.connections.session(with: left.nodeID))
         let good = try await service.message(for: far)

@@ -249,7 +249,7 @@ import Testing
     @Test func noBytesTrap() throws {
         let bytes = try fullest().stored
         for count in stride(from: 0, to: bytes.count, by: 31) { _ = KnownPeer(stored: Array(bytes.prefix(count))) }
-        var random = SplitMix64(state: 4)
+        var random = SplitMix64(seed: 4)
         for _ in 0..<500 {
             var broken = bytes
             for _ in 0..<3 {

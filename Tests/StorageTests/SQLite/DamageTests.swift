@@ -1,4 +1,5 @@
 import DeP2PSessionTestSupport
+import DeP2PSimulation
 import Foundation
 import Testing
 
@@ -51,7 +52,7 @@ import Testing
 
     @Test func aThousandFilesWithFlippedBytes() throws {
         let whole = fill()
-        var random = SeededRandom(seed: 9)
+        var random = SplitMix64(seed: 9)
         var (intact, empty) = (0, 0)
         for round in 0..<1_000 {
             let folder = StoreFolder()
@@ -77,7 +78,7 @@ import Testing
 
     @Test func filesThatEndAnywhere() throws {
         let whole = fill()
-        var random = SeededRandom(seed: 10)
+        var random = SplitMix64(seed: 10)
         for round in 0..<150 {
             let folder = StoreFolder()
             for (name, bytes) in whole where name != "state.db-shm" {
@@ -90,7 +91,7 @@ import Testing
     }
 
     @Test func rubbishIsPutAside() throws {
-        var random = SeededRandom(seed: 11)
+        var random = SplitMix64(seed: 11)
         let whole = fill()
         let header = try #require(whole["state.db"]).prefix(100)
         let hollow = header + Data(repeating: 0, count: 8_092)
@@ -113,7 +114,7 @@ import Testing
 
     /// A journal of another time beside a file that is well.
     @Test func aHotJournalOfAnotherFile() throws {
-        var random = SeededRandom(seed: 12)
+        var random = SplitMix64(seed: 12)
         let whole = fill()
         let magic: [UInt8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]
         for round in 0..<30 {

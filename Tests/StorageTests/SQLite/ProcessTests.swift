@@ -1,3 +1,4 @@
+import DeP2PIdentity
 import Foundation
 import Testing
 

@@ -19,7 +19,10 @@ enum DialPlan: Equatable {
     /// - Parameters:
     ///   - nodeID: who is dialled, where that is known.
     ///   - usesRelays: whether there is a way to go through relays.
-    init(_ address: Address, to nodeID: NodeID?, usesRelays: Bool) throws(TransportFailure) {
+    ///   - zone: the interface that a zone names.
+    init(
+        _ address: Address, to nodeID: NodeID?, usesRelays: Bool, zone: (String) -> UInt32?
+    ) throws(TransportFailure) {
         if address.isRelayed {
             guard let relay = address.relay, nodeID != nil, !relay.address.isRelayed else {
                 throw TransportFailure(.unsupported, detail: "the address names no relay, or not the node behind it")
@@ -42,7 +45,7 @@ enum DialPlan: Equatable {
             if !AddressRule.isHost(ip) {
                 throw TransportFailure(.unsupported, detail: "\(ip) is not the address of a host")
             }
-            let socket = SocketAddress(ip, port: port, scope: try Self.scope(of: address, ip))
+            let socket = SocketAddress(ip, port: port, scope: try Self.scope(of: address, ip, zone))
             self = .dial(DialMachine.Candidate(isTCP ? .tcp(socket) : .direct(socket), text: "\(address)"))
         case .dns(_, .dnsaddr):
             throw TransportFailure(.unsupported, detail: "dnsaddr names are not looked up: give the address behind it")
@@ -54,13 +57,15 @@ enum DialPlan: Equatable {
     }
 
     /// The interface that the address names (RFC 4007 section 11); 0 for none.
-    private static func scope(of address: Address, _ ip: IPAddress) throws(TransportFailure) -> UInt32 {
+    private static func scope(
+        of address: Address, _ ip: IPAddress, _ interface: (String) -> UInt32?
+    ) throws(TransportFailure) -> UInt32 {
         guard let zone = address.zone else {
             guard ip.family == .v6, ip.isLinkLocal else { return 0 }
             throw TransportFailure(
                 .unreachable, detail: "a link-local address needs its interface: [\(ip)%INTERFACE]:PORT")
         }
-        guard let index = NetworkInterface.index(of: zone) else {
+        guard let index = interface(zone) else {
             throw TransportFailure(.unreachable, detail: "this machine has no interface \(zone)")
         }
         return index

@@ -101,7 +101,9 @@ final class DialRace: Dial {
         var candidates: [DialMachine.Candidate] = []
         for address in addresses {
             do throws(TransportFailure) {
-                switch try DialPlan(address, to: nodeID, usesRelays: dialer.relayDial != nil) {
+                let plan = try DialPlan(
+                    address, to: nodeID, usesRelays: dialer.relayDial != nil, zone: dialer.resolver.interface)
+                switch plan {
                 case .dial(let candidate): candidates.append(candidate)
                 case .through(let relay): relays.add(relay)
                 case .resolve(let name): prepare { [self] in await resolve(name, for: asker) }

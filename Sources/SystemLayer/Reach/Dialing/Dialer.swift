@@ -26,19 +26,27 @@ package final class Dialer: Dialling {
     let limits: ConnectionLimits
     let resolver: NameResolver
 
-    package convenience init(transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits) {
-        self.init(transport: transport, clock: clock, limits: limits, resolver: nil, udp: UDPMemory())
+    /// - Parameters:
+    ///   - names: by default this machine's.
+    ///   - udp: by default of the networks that this machine is in.
+    package convenience init(
+        transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits, names: NameSource = .system,
+        udp: UDPMemory = UDPMemory()
+    ) {
+        self.init(
+            transport: transport, clock: clock, limits: limits,
+            resolver: NameResolver(clock: clock, deadline: limits.resolveDeadline, source: names), udp: udp)
     }
 
     init(
-        transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits, resolver: NameResolver?,
+        transport: any Transport, clock: any NetworkClock, limits: ConnectionLimits, resolver: NameResolver,
         udp: UDPMemory = UDPMemory()
     ) {
         self.udp = udp
         self.transport = transport
         self.clock = clock
         self.limits = limits
-        self.resolver = resolver ?? NameResolver(clock: clock, deadline: limits.resolveDeadline)
+        self.resolver = resolver
     }
 
     package func dial(_ nodeID: NodeID?) -> any Dial { DialRace(nodeID, of: self) }

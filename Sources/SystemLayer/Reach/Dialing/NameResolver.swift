@@ -1,9 +1,27 @@
-internal import DeP2PIdentity
+package import DeP2PIdentity
 internal import DeP2PReactor
-internal import DeP2PSessions
+package import DeP2PSessions
 internal import Glibc
 
-/// Turns host names into addresses with the system's resolver.
+/// Where names are looked up.
+package struct NameSource: Sendable {
+    package typealias Lookup = @Sendable (String, IPAddress.Family?) -> Result<[IPAddress], TransportFailure>
+
+    /// The addresses of a host, of one family or of both. It may block.
+    package var addresses: Lookup
+    /// The interface that an IPv6 zone names (RFC 4007 section 11); `nil` when there is none.
+    package var zone: @Sendable (String) -> UInt32?
+
+    package init(addresses: @escaping Lookup, zone: @escaping @Sendable (String) -> UInt32?) {
+        (self.addresses, self.zone) = (addresses, zone)
+    }
+
+    /// This machine's.
+    package static let system = NameSource(
+        addresses: NameResolver.systemLookup, zone: { NetworkInterface.index(of: $0) })
+}
+
+/// Turns host names into addresses, within a deadline.
 @NetworkActor
 struct NameResolver {
     /// Lookups under way at once in the process: each holds a thread until the system's resolver returns.
@@ -12,17 +30,20 @@ struct NameResolver {
 
     private let clock: any NetworkClock
     private let deadline: Duration
-    private let lookup: @Sendable (String, IPAddress.Family?) -> Result<[IPAddress], TransportFailure>
+    private let source: NameSource
 
-    init(
-        clock: any NetworkClock, deadline: Duration,
-        lookup: @escaping @Sendable (String, IPAddress.Family?) -> Result<[IPAddress], TransportFailure> = Self
-            .systemLookup
-    ) {
+    init(clock: any NetworkClock, deadline: Duration, source: NameSource) {
         self.clock = clock
         self.deadline = deadline
-        self.lookup = lookup
+        self.source = source
     }
+
+    init(clock: any NetworkClock, deadline: Duration, lookup: @escaping NameSource.Lookup) {
+        self.init(clock: clock, deadline: deadline, source: NameSource(addresses: lookup, zone: NameSource.system.zone))
+    }
+
+    /// The interface that `zone` names.
+    func interface(of zone: String) -> UInt32? { source.zone(zone) }
 
     /// The addresses of `name`, of one family or of both.
     ///
@@ -38,7 +59,7 @@ struct NameResolver {
         }
         defer { clock.cancel(token) }
         Self.lookups += 1
-        networkTask { [lookup] in
+        networkTask { [lookup = source.addresses] in
             defer { Self.lookups -= 1 }
             do {
                 waiter.resume(returning: try await offload { try lookup(name, family).get() })

@@ -78,7 +78,7 @@ struct ProbeMachine {
     private var probes = TokenBucket(rate: rate, burst: burst)
     private var answers = TokenBucket(rate: answerRate, burst: answerBurst)
 
-    init(random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()) {
+    init(random: any RandomNumberGenerator & Sendable) {
         self.random = random
     }
 

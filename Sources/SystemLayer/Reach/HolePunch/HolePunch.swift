@@ -88,7 +88,7 @@ package final class HolePunch {
     /// Ends every round; paths stay as they are.
     package func stop() {
         isStopped = true
-        for link in links.values { link.stop() }
+        for link in links.valuesInOrder { link.stop() }
         links = [:]
         linksByName = [:]
     }
@@ -96,7 +96,7 @@ package final class HolePunch {
     /// The network has changed: what was found out about it no longer holds, and what failed may work now.
     package func networkChanged() {
         observer.forget()
-        for link in links.values { link.encourage() }
+        for link in links.valuesInOrder { link.encourage() }
     }
 
     /// The streams of rounds under way on `session`: nothing that a stopping node has to wait for.

@@ -22,7 +22,7 @@ final class PunchLink {
     let hub: HolePunch
     weak var session: Session?
     let connection: any SecureConnection
-    var machine = ProbeMachine()
+    var machine: ProbeMachine
     var keeper = PathKeeper()
     var rounds: TokenBucket
     private var timer: TimerToken?
@@ -53,6 +53,7 @@ final class PunchLink {
         self.hub = hub
         self.session = session
         connection = session.connection
+        machine = ProbeMachine(random: hub.connections.random)
         keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
         rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
         watch = ProgressWatch(

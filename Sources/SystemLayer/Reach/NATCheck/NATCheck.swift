@@ -17,6 +17,7 @@ package final class NATCheck {
     private let clock: any NetworkClock
     private let open: OpenSocket
     private let source: FindSource
+    private let random: RandomSource
 
     /// - Parameters:
     ///   - open: gives a channel for tests in one family; closed at their end. By default a UDP socket.
@@ -24,9 +25,9 @@ package final class NATCheck {
     package init(
         clock: any NetworkClock = SystemNetworkClock.shared,
         open: @escaping OpenSocket = { try DatagramSocket($0) },
-        source: @escaping FindSource = { IPAddress.source(toward: $0) }
+        source: @escaping FindSource = { IPAddress.source(toward: $0) }, random: RandomSource = .system
     ) {
-        (self.clock, self.open, self.source) = (clock, open, source)
+        (self.clock, self.open, self.source, self.random) = (clock, open, source, random)
     }
 
     /// Runs all tests that the observers allow, both families at once; within about eight seconds.
@@ -65,7 +66,7 @@ package final class NATCheck {
             NATCheckStateMachine(
                 observers: observers, first: SocketAddress(local, port: first.localAddress.port),
                 second: SocketAddress(local, port: second.localAddress.port), scope: scope,
-                random: SystemRandomNumberGenerator()),
+                random: random),
             sockets: [.first: first, .second: second], clock: clock)
         defer { run.close() }
         return try await run.result(within: limit)

@@ -24,10 +24,10 @@ package struct NATObservers: Equatable, Sendable {
     /// - Throws: `CancellationError`.
     @NetworkActor
     package static func resolve(
-        _ addresses: [Address], clock: any NetworkClock = SystemNetworkClock.shared
+        _ addresses: [Address], clock: any NetworkClock = SystemNetworkClock.shared, names: NameSource = .system
     ) async throws -> NATObservers {
         try await resolve(
-            addresses, by: NameResolver(clock: clock, deadline: ConnectionLimits().resolveDeadline))
+            addresses, by: NameResolver(clock: clock, deadline: ConnectionLimits().resolveDeadline, source: names))
     }
 
     @NetworkActor

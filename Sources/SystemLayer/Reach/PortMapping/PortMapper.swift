@@ -15,6 +15,7 @@ package final class PortMapper {
     package var onChange: (@NetworkActor (PortMapping?) -> Void)?
 
     private let clock: any NetworkClock
+    private let surroundings: PortMappingSurroundings
     private let gateway: SocketAddress
     private let client: IPAddress
     private let socket: any DatagramChannel
@@ -33,34 +34,36 @@ package final class PortMapper {
     ///   - preferred: the first protocol tried.
     package convenience init?(
         internalPort: UInt16, family: IPAddress.Family = .v4, preferred: PortMappingProtocol = .pcp,
-        clock: any NetworkClock = SystemNetworkClock.shared
+        clock: any NetworkClock = SystemNetworkClock.shared, random: RandomSource = .system,
+        in surroundings: PortMappingSurroundings
     ) {
         // An address of one's own that is good everywhere needs no translation.
-        guard let (gateway, client) = Self.surroundings(family), family == .v6 || !client.isGlobal,
-            let socket = traced("a socket to ask the gateway", at: .notable, { try DatagramSocket(family) })
+        guard let (gateway, client) = surroundings.ends(family), family == .v6 || !client.isGlobal,
+            let socket = traced("a socket to ask the gateway", at: .notable, { try surroundings.open(family) })
         else { return nil }
         self.init(
             internalPort: internalPort, gateway: gateway, client: client, socket: socket,
             // Another program may have the port for itself: then a restart shows at the next renewal.
-            announcements: family == .v4 ? Self.announcements() : nil,
-            preferred: preferred, clock: clock)
+            announcements: family == .v4 ? Self.announcements(surroundings) : nil,
+            preferred: preferred, clock: clock, random: random, in: surroundings)
     }
 
-    private static func announcements() -> DatagramSocket? {
+    private static func announcements(_ surroundings: PortMappingSurroundings) -> (any DatagramChannel)? {
         traced("a socket for the gateway's announcements", at: .notable) {
-            try DatagramSocket(group: PCP.announcements, interface: 0)
+            try surroundings.listen(PCP.announcements)
         }
     }
 
     init(
         internalPort: UInt16, gateway: SocketAddress, client: IPAddress, socket: any DatagramChannel,
-        announcements: (any DatagramChannel)? = nil, preferred: PortMappingProtocol = .pcp, clock: any NetworkClock
+        announcements: (any DatagramChannel)? = nil, preferred: PortMappingProtocol = .pcp, clock: any NetworkClock,
+        random: RandomSource = .system, in surroundings: PortMappingSurroundings = .none
     ) {
         (self.gateway, self.client, self.socket, self.clock) = (gateway, client, socket, clock)
         self.announcements = announcements
+        self.surroundings = surroundings
         machine = PortMappingStateMachine(
-            client: client, internalPort: internalPort, nonce: SecureRandom.bytes(PCP.nonceLength),
-            preferred: preferred)
+            client: client, internalPort: internalPort, nonce: random.bytes(PCP.nonceLength), preferred: preferred)
     }
 
     package var mapping: PortMapping? { machine.mapping }
@@ -82,16 +85,9 @@ package final class PortMapper {
         perform(machine.start(now: clock.now))
     }
 
-    /// The gateway, and this machine's address towards it; `nil` without a default route.
-    private static func surroundings(_ family: IPAddress.Family) -> (SocketAddress, IPAddress)? {
-        guard let gateway = Gateway.current(family)?.socketAddress, let client = IPAddress.source(toward: gateway)
-        else { return nil }
-        return (gateway, client)
-    }
-
     /// Whether the family's gateway, and the address towards it, are those that this mapper was made with.
     func isStillRight(_ family: IPAddress.Family) -> Bool {
-        guard let (gateway, client) = Self.surroundings(family) else { return false }
+        guard let (gateway, client) = surroundings.ends(family) else { return false }
         return gateway == self.gateway && client == self.client
     }
 
@@ -135,7 +131,7 @@ package final class PortMapper {
     // MARK: UPnP, which blocks
 
     private func addByUPnP(externalPort: UInt16, internalPort: UInt16, lifetime: UInt32) {
-        guard gateway.ip.family == .v4 else { return finishUPnP(.noGateway) }
+        guard surroundings.usesUPnP, gateway.ip.family == .v4 else { return finishUPnP(.noGateway) }
         let (known, router) = (upnp, gateway.ip)
         networkTask { [self] in
             // It throws what the work does: nothing.

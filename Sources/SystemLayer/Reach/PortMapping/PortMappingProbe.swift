@@ -15,12 +15,13 @@ package final class PortMappingProbe {
     /// Whether each protocol was answered, within about two seconds; empty without an IPv4 gateway.
     ///
     /// - Throws: `CancellationError`.
-    package func run() async throws -> [PortMappingProtocol: Bool] {
-        guard let gateway = Gateway.current(.v4)?.socketAddress, let client = IPAddress.source(toward: gateway),
-            let socket = traced("a socket to ask the gateway", at: .notable, { try DatagramSocket(.v4) })
+    package func run(in surroundings: PortMappingSurroundings) async throws -> [PortMappingProtocol: Bool] {
+        guard let (gateway, client) = surroundings.ends(.v4),
+            let socket = traced("a socket to ask the gateway", at: .notable, { try surroundings.open(.v4) })
         else { return [:] }
         defer { socket.close() }
-        async let upnp = offload { UPnPGateway.discover(milliseconds: 1500) != nil }
+        let usesUPnP = surroundings.usesUPnP
+        async let upnp = offload { usesUPnP && UPnPGateway.discover(milliseconds: 1500) != nil }
         var result = try await ask(gateway, by: socket, client: client)
         result[.upnp] = try await upnp
         return result

@@ -21,7 +21,7 @@ package final class PortMappings {
     ///   - make: gives the mapper of one port; `nil` where there is no gateway that could map.
     package init(
         of sockets: [SocketAddress],
-        make: @escaping MakeMapper = { PortMapper(internalPort: $0, family: $1) }
+        make: @escaping MakeMapper
     ) {
         self.make = make
         ports = sockets.reduce(into: [:]) { ports, socket in
@@ -42,30 +42,34 @@ package final class PortMappings {
     }
 
     package func start() {
-        for (family, port) in ports where mappers[family] == nil { start(port, family) }
+        for (port, family) in inOrder(ports) where mappers[family] == nil { start(port, family) }
     }
 
     /// Asks anew: the gateways that are still there at once, other ones from the beginning.
     package func networkChanged() {
         guard !isStopped else { return }
-        for (family, mapper) in mappers where !mapper.isStillRight(family) {
+        for (mapper, family) in inOrder(mappers) where !mapper.isStillRight(family) {
             mappers[family] = nil
             let had = mapper.mapping
             mapper.onChange = nil
             networkTask { await mapper.stop() }
             if had != nil { onChange?(family, nil) }
         }
-        for mapper in mappers.values { mapper.networkChanged() }
+        for (mapper, _) in inOrder(mappers) { mapper.networkChanged() }
         start()
     }
 
     /// Removes the mappings, all at once; returns within ``PortMapper/removalLimit``.
     package func stop() async {
         isStopped = true
-        let stopping = mappers.values.map { mapper in SharedTask { await mapper.stop() } }
+        let stopping = inOrder(mappers).map { mapper, _ in SharedTask { await mapper.stop() } }
         // The work throws nothing, and whoever is cancelled waits for nothing.
         for task in stopping { _ = try? await task.value() }
         mappers = [:]
+    }
+
+    private func inOrder<Value>(_ values: [IPAddress.Family: Value]) -> [(Value, IPAddress.Family)] {
+        [IPAddress.Family.v4, .v6].compactMap { family in values[family].map { ($0, family) } }
     }
 
     private func start(_ port: UInt16, _ family: IPAddress.Family) {

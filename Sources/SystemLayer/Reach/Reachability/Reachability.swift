@@ -140,7 +140,7 @@ package final class Reachability {
     private struct DialBackUnable: Error {}
 
     private func dialBack(_ session: Session) async throws -> ReachabilityMachine.Voice {
-        var random = SystemRandomNumberGenerator()
+        var random = connections.random
         let ports = surroundings.ports()
         let probes = ([0] + ports).prefix(DialBackMessage.probeLimit).map { port in
             DialBackProbe(port: port, nonce: .random(using: &random))

@@ -91,7 +91,7 @@ final class InboundCircuits {
         timer = clock.schedule(after: Self.interval) { [weak self] in
             guard let self else { return }
             timer = nil
-            for circuit in circuits.values { look(circuit) }
+            for circuit in circuits.valuesInOrder { look(circuit) }
             setTimer()
         }
     }

@@ -175,7 +175,7 @@ package final class RelayClient {
 
     package func stop() {
         machine.stop()
-        for task in tasks.values { task.cancel() }
+        for task in tasks.valuesInOrder { task.cancel() }
         for token in [timer, watch] { token.map(clock.cancel) }
         udpWatch?.cancel()
         inbound.stop()
@@ -183,7 +183,7 @@ package final class RelayClient {
 
     /// Where the relays are that this node is connected with over UDP: they answer STUN there.
     package var observers: [SocketAddress] {
-        let paths = relays.compactMap { $0.session?.path } + legs.values.map(\.connection.path)
+        let paths = relays.compactMap { $0.session?.path } + legs.valuesInOrder.map(\.connection.path)
         var found: [SocketAddress] = []
         for path in paths where path.tcpPeer == nil {
             if let address = path.peerAddress, !found.contains(address) { found.append(address) }

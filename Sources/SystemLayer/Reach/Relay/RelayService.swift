@@ -92,7 +92,7 @@ package final class RelayService {
         isStopping = true
         timer.map(connections.clock.cancel)
         timer = nil
-        for live in circuits.values { live.ended.resume(returning: .stopping) }
+        for live in circuits.valuesInOrder { live.ended.resume(returning: .stopping) }
     }
 
     // MARK: Requests

@@ -3,7 +3,7 @@ internal import DeP2PReactor
 internal import Glibc
 
 /// Names the network that this machine is in, without saying which it is: a hash over its gateways.
-enum NetworkFingerprint {
+package enum NetworkFingerprint {
     /// Hexadecimal digits.
     static let length = 32
     /// Bytes of a kernel table that are looked at.
@@ -14,7 +14,7 @@ enum NetworkFingerprint {
     }
 
     /// Of the network that this machine is in now. Reads kernel tables: not for the network thread.
-    static func current() -> String {
+    package static func current() -> String {
         of(
             routes: KernelTable.read("/proc/net/route", limit: tableLimit),
             routes6: KernelTable.read("/proc/net/ipv6_route", limit: tableLimit),

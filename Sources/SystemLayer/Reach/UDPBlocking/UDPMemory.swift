@@ -1,3 +1,4 @@
+internal import DeP2PIdentity
 package import DeP2PReactor
 package import DeP2PStorage
 
@@ -17,11 +18,15 @@ package final class UDPMemory {
     private let wallClock: @Sendable () -> UInt64
     private let currentNetwork: @Sendable () -> String
 
+    /// Of this machine.
     package nonisolated convenience init() {
         self.init(wallClock: WallClock.milliseconds, network: NetworkFingerprint.current)
     }
 
-    nonisolated init(wallClock: @escaping @Sendable () -> UInt64, network: @escaping @Sendable () -> String) {
+    /// - Parameters:
+    ///   - wallClock: milliseconds since 1970.
+    ///   - network: names the network that the machine is in; it may block.
+    package nonisolated init(wallClock: @escaping @Sendable () -> UInt64, network: @escaping @Sendable () -> String) {
         self.wallClock = wallClock
         currentNetwork = network
         storage = MemoryStorage(clock: wallClock)

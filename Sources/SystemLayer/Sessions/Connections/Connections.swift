@@ -10,6 +10,7 @@ package final class Connections {
     package nonisolated let localNodeID: NodeID
     package let registry = ProtocolRegistry()
     package let clock: any NetworkClock
+    package let random: RandomSource
     package let limits: ConnectionLimits
     /// What is known of other nodes.
     package let peers: PeerStore
@@ -36,9 +37,10 @@ package final class Connections {
     ///   - peers: what is known of other nodes; by default nothing at first.
     package init(
         localNodeID: NodeID, transport: any Transport, dialer: any Dialling, clock: any NetworkClock,
-        limits: ConnectionLimits, peers: PeerStore? = nil
+        random: RandomSource = .system, limits: ConnectionLimits, peers: PeerStore? = nil
     ) {
         self.localNodeID = localNodeID
+        self.random = random
         self.transport = transport
         self.peers = peers ?? PeerStore(clock: clock)
         dials = Dials(dialer, clock: clock, limit: limits.dials)
@@ -54,7 +56,7 @@ package final class Connections {
 
     // MARK: Sessions
 
-    package var sessions: [Session] { Array(open.values) }
+    package var sessions: [Session] { open.valuesInOrder }
 
     /// The session to use with `nodeID`, if one is open.
     package func session(with nodeID: NodeID) -> Session? { table.preferred(nodeID).flatMap { open[$0] } }
@@ -173,7 +175,7 @@ package final class Connections {
         nextID &+= 1
         let session = Session(
             id: nextID, localNodeID: localNodeID, connection: connection, registry: registry, limits: limits,
-            clock: clock)
+            clock: clock, random: random)
         session.attempts = attempts
         session.onIdentified = { [weak self, weak session] information in
             guard let self, let session else { return }

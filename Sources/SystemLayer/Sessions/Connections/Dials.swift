@@ -8,7 +8,9 @@ final class Dials {
     private let clock: any NetworkClock
     private let limit: Int
     private var shared: [NodeID: SharedDial] = [:]
-    private var all: [ObjectIdentifier: SharedDial] = [:]
+    /// By their numbers, in the order in which they began.
+    private var all: [UInt64: SharedDial] = [:]
+    private var nextNumber: UInt64 = 0
 
     /// - Parameter limit: dials at once.
     init(_ dialer: any Dialling, clock: any NetworkClock, limit: Int) {
@@ -28,22 +30,24 @@ final class Dials {
     ) throws(LimitExceeded) -> SharedDial {
         if isShared, let dial = nodeID.flatMap({ shared[$0] }), dial.join(addresses) { return dial }
         guard all.count < limit else { throw LimitExceeded(name: "connects at once", value: all.count, limit: limit) }
+        nextNumber += 1
+        let number = nextNumber
         let dial = SharedDial(dialer.dial(nodeID), clock: clock, adopt: adopt) { [weak self] dial in
-            self?.ended(dial, nodeID)
+            self?.ended(dial, number, nodeID)
         }
-        all[ObjectIdentifier(dial)] = dial
+        all[number] = dial
         if isShared, let nodeID { shared[nodeID] = dial }
         _ = dial.join(addresses)
         return dial
     }
 
-    private func ended(_ dial: SharedDial, _ nodeID: NodeID?) {
-        all[ObjectIdentifier(dial)] = nil
+    private func ended(_ dial: SharedDial, _ number: UInt64, _ nodeID: NodeID?) {
+        all[number] = nil
         // Its place may be another's by now.
         if let nodeID, shared[nodeID] === dial { shared[nodeID] = nil }
     }
 
     func cancelAll() {
-        for dial in all.values { dial.cancel() }
+        for dial in all.valuesInOrder { dial.cancel() }
     }
 }

@@ -31,6 +31,7 @@ package final class Session: Identifiable {
     package internal(set) var isRetired = false
 
     package let clock: any NetworkClock
+    let random: RandomSource
     let limits: ConnectionLimits
     let registry: ProtocolRegistry
     package let connection: any SecureConnection
@@ -59,7 +60,7 @@ package final class Session: Identifiable {
 
     init(
         id: UInt64, localNodeID: NodeID, connection: any SecureConnection, registry: ProtocolRegistry,
-        limits: ConnectionLimits, clock: any NetworkClock
+        limits: ConnectionLimits, clock: any NetworkClock, random: RandomSource
     ) {
         self.id = id
         self.localNodeID = localNodeID
@@ -67,6 +68,7 @@ package final class Session: Identifiable {
         self.registry = registry
         self.limits = limits
         self.clock = clock
+        self.random = random
         remoteNodeID = connection.remoteNodeID
         isInitiator = connection.isInitiator
         openedAt = clock.now
@@ -298,7 +300,7 @@ package final class Session: Identifiable {
         self.end = end
         membership = .outsider
         endAdmission(admitted: false)
-        for task in handlers.values { task.cancel() }
+        for task in handlers.valuesInOrder { task.cancel() }
         let waiters = endWaiters
         let observers = endHandlers
         endWaiters = []

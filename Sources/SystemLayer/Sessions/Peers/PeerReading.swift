@@ -39,7 +39,7 @@ final class PeerReading {
         isUnderWay = true
         networkTask { [self] in
             while !wanted.isEmpty {
-                let batch = Array(wanted)
+                let batch = wanted.sorted()
                 wanted = []
                 let table = PeerStore.table
                 // It throws what the work does: nothing.

@@ -133,7 +133,7 @@ package final class PeerStore {
         guard let storage, saving == nil, !changed.isEmpty else { return }
         saving = networkTask { [self] in
             while !changed.isEmpty {
-                let batch = changed.compactMap { nodeID in book.peer(nodeID).map { (nodeID.bytes, $0) } }
+                let batch = changed.sorted().compactMap { nodeID in book.peer(nodeID).map { (nodeID.bytes, $0) } }
                 changed = []
                 let (now, table, lifetime) = (wallClock(), Self.table, Self.lifetime)
                 // It throws what the work does: nothing.

@@ -73,7 +73,7 @@ package final class Pinger {
     }
 
     private func roundTrip() async throws -> Duration {
-        let payload = PingPayload.random()
+        let payload = PingPayload.random(from: session.random)
         let start = session.clock.now
         guard awaited.count < Ping.awaitedLimit else { throw SessionError(.timeout) }
         awaited.append(payload)

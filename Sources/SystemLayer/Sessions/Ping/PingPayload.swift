@@ -1,5 +1,5 @@
 internal import DeP2PIdentity
 
 enum PingPayload {
-    static func random() -> [UInt8] { SecureRandom.bytes(Ping.payloadSize) }
+    static func random(from source: RandomSource) -> [UInt8] { source.bytes(Ping.payloadSize) }
 }

@@ -6,25 +6,23 @@ import DeP2PSessions
 import DeP2PSimulation
 import DeP2PTestSupport
 
-/// Nodes and relays on a simulated network, each an endpoint with its connections.
-@NetworkActor
-final class RelayNetwork {
-    let network: SimulatedNetwork
-    private var nextHost: UInt32 = 1
-
-    init(seed: UInt64) {
-        network = SimulatedNetwork(seed: seed)
-        network.link.latency = .milliseconds(5)
+extension SimulatedWorld {
+    /// A world in which everything is near.
+    static func near(seed: UInt64) -> SimulatedWorld {
+        let world = SimulatedWorld(seed: seed)
+        world.network.link.latency = .milliseconds(5)
+        return world
     }
 
+    /// An endpoint with its connections, which knows relays, and with `limits` is one.
+    ///
     /// - Parameter address: another subnet for every node unless given.
-    func node(
+    func relayNode(
         key: IdentityKey = .generate(), at address: SocketAddress? = nil, relay limits: RelayLimits? = nil,
         membersOnly: Bool = false
     ) throws -> RelayNode {
-        nextHost += 1
-        let address = address ?? SocketAddress(IPAddress(v4: 0x0a00_0001 | nextHost << 8), port: 4001)
-        return try RelayNode(network, key: key, at: address, limits: limits, membersOnly: membersOnly)
+        let address = address ?? SocketAddress(machine().ip, port: 4001)
+        return try RelayNode(self, key: key, at: address, limits: limits, membersOnly: membersOnly)
     }
 
     /// Nothing passes between these two hosts.
@@ -33,16 +31,6 @@ final class RelayNetwork {
         wall.loss = 1
         network.links[.init(from: left.socket.ip, to: right.socket.ip)] = wall
         network.links[.init(from: right.socket.ip, to: left.socket.ip)] = wall
-    }
-
-    /// Waits in virtual time until `condition` holds.
-    func wait(atMost duration: Duration, until condition: @NetworkActor () -> Bool) async throws -> Bool {
-        let deadline = network.now.advanced(by: duration)
-        while !condition() {
-            guard network.now < deadline else { return false }
-            try await network.sleep(for: .milliseconds(10))
-        }
-        return true
     }
 }
 
@@ -65,15 +53,20 @@ final class RelayNode {
     }
 
     init(
-        _ network: SimulatedNetwork, key: IdentityKey, at socket: SocketAddress, limits: RelayLimits?, membersOnly: Bool
+        _ world: SimulatedWorld, key: IdentityKey, at socket: SocketAddress, limits: RelayLimits?, membersOnly: Bool
     ) throws {
+        let (network, random) = (world.network, world.randomSource())
+        var configuration = EndpointConfiguration()
+        configuration.random = random
         self.key = key
         self.socket = socket
-        endpoint = try Endpoint(key: key, driver: network.makeDriver(address: socket), clock: network)
+        endpoint = try Endpoint(
+            key: key, driver: network.makeDriver(address: socket), clock: network, configuration: configuration)
         let transport = QUICTransport(endpoint)
         let dialer = Dialer(transport: transport, clock: network, limits: Self.limits)
         connections = Connections(
-            localNodeID: key.nodeID, transport: transport, dialer: dialer, clock: network, limits: Self.limits)
+            localNodeID: key.nodeID, transport: transport, dialer: dialer, clock: network, random: random,
+            limits: Self.limits, peers: PeerStore(clock: network, wallClock: world.wallClock))
         client = RelayClient(connections, dialer: dialer, endpoint: endpoint)
         if let limits {
             service = RelayService(connections, endpoint: endpoint, limits: limits, membersOnly: membersOnly)

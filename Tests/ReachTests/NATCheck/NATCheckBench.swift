@@ -1,5 +1,6 @@
 import DeP2PIdentity
 import DeP2PReactor
+import DeP2PSimulation
 import DeP2PTestSupport
 
 @testable import DeP2PReach
@@ -7,9 +8,9 @@ import DeP2PTestSupport
 /// A client's two sockets behind a NAT, observers in front of it, and time: what `NATCheckStateMachine` is run against.
 ///
 /// Observers answer with the real responder. 10 ms each way.
-struct SimulatedNAT {
-    enum Rule { case none, address, addressAndPort }
-    enum Ports { case preserving, sequential(UInt16), random }
+struct NATCheckBench {
+    typealias Rule = SimulatedNAT.Rule
+    typealias Ports = SimulatedNAT.Ports
 
     struct Observer {
         let address: SocketAddress
@@ -46,12 +47,9 @@ struct SimulatedNAT {
     var packetsAtOnce = Int.max
     var scope = NATCheck.Scope.everything
 
-    private var mappings: [String: SocketAddress] = [:]
-    private var owners: [SocketAddress: SocketAddress] = [:]
-    private var sent: [SocketAddress: Set<SocketAddress>] = [:]
+    private var nat = SimulatedNAT(external: Self.external, mapping: .nothing, filtering: .nothing)
     private var queue: [Arrival] = []
-    private var random = SeededBytes(seed: 3)
-    private var nextPort: UInt16 = 20_000
+    private var random = SplitMix64(seed: 3)
     private var moment: (time: NetworkInstant, packets: Int) = (.milliseconds(0), 0)
 
     init(_ observers: [Observer], mapping: Rule?, filtering: Rule) {
@@ -61,11 +59,15 @@ struct SimulatedNAT {
     /// Runs the check to its end; returns what it found and how long it took.
     mutating func run(seed: UInt64 = 1) -> (report: NATFamilyReport, elapsed: Duration) {
         var now = NetworkInstant.milliseconds(0)
-        random = SeededBytes(seed: seed)
-        (mappings, owners, sent, queue) = ([:], [:], [:], [])
+        random = SplitMix64(seed: seed)
+        queue = []
+        // Without translation it is a firewall: a NAT whose external address is the client's own.
+        nat = SimulatedNAT(
+            external: mapping == nil ? Self.first.ip : Self.external, mapping: mapping ?? .nothing,
+            filtering: filtering, ports: mapping == nil ? .preserving : ports, hairpins: hairpins, seed: seed)
         var machine = NATCheckStateMachine(
             observers: observers.map(\.address), first: Self.first, second: Self.second, scope: scope,
-            random: SeededBytes(seed: seed))
+            random: SplitMix64(seed: seed))
         transmit(machine.start(now: now), now: now)
         while !machine.isFinished {
             let arrival = queue.min { $0.time < $1.time }
@@ -86,10 +88,9 @@ struct SimulatedNAT {
     private mutating func transmit(_ datagrams: [NATCheckStateMachine.Transmission], now: NetworkInstant) {
         for datagram in datagrams where datagram.bytes.count + 28 <= maximumPacket && !isLost() && passes(now) {
             let local = datagram.socket == .first ? Self.first : Self.second
-            let source = external(for: local, to: datagram.destination)
-            sent[source, default: []].insert(datagram.destination)
-            if let owner = owners[datagram.destination] {
-                if hairpins { deliver(datagram.bytes, from: source, to: datagram.destination, owner: owner, at: now) }
+            let source = nat.outbound(local, to: datagram.destination)
+            if datagram.destination.ip == nat.external {
+                deliver(datagram.bytes, from: source, to: datagram.destination, at: now)
             } else {
                 answer(datagram.bytes, from: source, to: datagram.destination, now: now)
             }
@@ -119,50 +120,15 @@ struct SimulatedNAT {
                 ? (other.ip == destination.ip ? observer.address.ip : other.ip) : destination.ip,
             port: response.origin.changesPort
                 ? (other.port == destination.port ? observer.address.port : other.port) : destination.port)
-        guard let owner = owners[response.destination] else { return }
-        deliver(
-            response.bytes, from: from, to: response.destination, owner: owner, at: now.advanced(by: .milliseconds(20)))
+        guard response.destination.ip == nat.external else { return }
+        deliver(response.bytes, from: from, to: response.destination, at: now.advanced(by: .milliseconds(20)))
     }
 
     private mutating func deliver(
-        _ bytes: [UInt8], from source: SocketAddress, to external: SocketAddress, owner: SocketAddress,
-        at time: NetworkInstant
+        _ bytes: [UInt8], from source: SocketAddress, to external: SocketAddress, at time: NetworkInstant
     ) {
-        let allowed = sent[external, default: []]
-        let isAllowed =
-            switch filtering {
-            case .none: true
-            case .address: allowed.contains { $0.ip == source.ip }
-            case .addressAndPort: allowed.contains(source)
-            }
-        if isAllowed { queue.append(Arrival(time: time, bytes: bytes, source: source, destination: owner)) }
-    }
-
-    private mutating func external(for local: SocketAddress, to destination: SocketAddress) -> SocketAddress {
-        let key: String
-        switch mapping {
-        case nil:
-            owners[local] = local
-            return local
-        case .some(.none): key = "\(local.port)"
-        case .address: key = "\(local.port) \(destination.ip.low)"
-        case .addressAndPort: key = "\(local.port) \(destination.ip.low) \(destination.port)"
-        }
-        if let known = mappings[key] { return known }
-        let made = SocketAddress(Self.external, port: allocate(local.port))
-        mappings[key] = made
-        owners[made] = local
-        return made
-    }
-
-    private mutating func allocate(_ local: UInt16) -> UInt16 {
-        switch ports {
-        case .preserving: return local
-        case .sequential(let step):
-            nextPort += step
-            return nextPort
-        case .random: return UInt16.random(in: 1024...65535, using: &random)
-        }
+        guard let owner = nat.inbound(external.port, from: source) else { return }
+        queue.append(Arrival(time: time, bytes: bytes, source: source, destination: owner))
     }
 
     private mutating func passes(_ now: NetworkInstant) -> Bool {
@@ -173,7 +139,7 @@ struct SimulatedNAT {
     private mutating func isLost() -> Bool { Double.random(in: 0..<1, using: &random) < loss }
 }
 
-extension SimulatedNAT.Observer {
+extension NATCheckBench.Observer {
     /// The addresses of its sockets.
     var corners: [SocketAddress] {
         guard let alternate else {

@@ -1,5 +1,6 @@
 package import DeP2PIdentity
 package import DeP2PReactor
+private import Synchronization
 
 /// A network in memory on virtual time: latency, jitter, loss, duplication, reordering and MTU, replayed from a seed.
 ///
@@ -34,7 +35,19 @@ package final class SimulatedNetwork: NetworkClock {
         let ecn: UInt8
     }
 
-    package private(set) var now = NetworkInstant(nanoseconds: 1_000_000_000)
+    /// What becomes of one datagram.
+    package enum Event: Sendable {
+        case sent
+        /// By the network, or at a NAT or where nobody listens.
+        case lost
+        case arrived
+    }
+
+    package private(set) var now = NetworkInstant(nanoseconds: 1_000_000_000) {
+        didSet { moment.store(now.nanoseconds, ordering: .releasing) }
+    }
+    /// ``now`` for those who are not on the network thread.
+    private nonisolated let moment = Atomic<UInt64>(1_000_000_000)
     package var link = Link()
     /// Overrides ``link`` for datagrams from the first address to the second.
     package var links: [Route: Link] = [:]
@@ -44,6 +57,13 @@ package final class SimulatedNetwork: NetworkClock {
     package var tamper: (@NetworkActor (_ bytes: inout [UInt8], _ from: SocketAddress, _ to: SocketAddress) -> Void)?
     /// NATs: what their hosts send to the world appears at their external addresses.
     package private(set) var gateways: [SimulatedGateway] = []
+    /// Hears of each datagram.
+    package var onEvent:
+        (@NetworkActor (_ event: Event, _ from: SocketAddress, _ to: SocketAddress, _ count: Int) -> Void)?
+    /// Datagrams on their way.
+    package private(set) var underWay = 0
+    /// When one last set out or arrived.
+    package private(set) var lastTravel = NetworkInstant(nanoseconds: 0)
     package private(set) var delivered: UInt64 = 0
     package private(set) var lost: UInt64 = 0
 
@@ -52,6 +72,7 @@ package final class SimulatedNetwork: NetworkClock {
     private var drivers: [SocketAddress: SimulatedDriver] = [:]
     private var busyUntil: [Route: NetworkInstant] = [:]
     private var running = 0
+    package let worksInline: Bool
 
     package struct Route: Hashable, Sendable {
         let from: IPAddress
@@ -63,9 +84,17 @@ package final class SimulatedNetwork: NetworkClock {
         }
     }
 
-    package init(seed: UInt64) {
-        random = SplitMix64(state: seed)
+    /// - Parameter worksInline: see `Simulation`.
+    package init(seed: UInt64, worksInline: Bool = false) {
+        random = SplitMix64(seed: seed)
+        self.worksInline = worksInline
     }
+
+    /// ``now`` for those who are not on the network thread.
+    package nonisolated var present: NetworkInstant { NetworkInstant(nanoseconds: moment.load(ordering: .acquiring)) }
+
+    /// Whether a socket is at that address.
+    package func isTaken(_ address: SocketAddress) -> Bool { drivers[address] != nil }
 
     /// A host's socket at `address`.
     package func makeDriver(address: SocketAddress) -> SimulatedDriver {
@@ -99,19 +128,27 @@ package final class SimulatedNetwork: NetworkClock {
 
     // MARK: Travel
 
-    package func send(_ bytes: [UInt8], from: SocketAddress, to: SocketAddress, ecn: UInt8) {
-        guard let from = translated(from, to: to) else { return lost += 1 }
+    package func send(_ bytes: [UInt8], from inside: SocketAddress, to: SocketAddress, ecn: UInt8) {
+        lastTravel = now
+        onEvent?(.sent, inside, to, bytes.count)
+        guard let from = translated(inside, to: to) else { return lose(inside, to, bytes.count) }
         let route = Route(from: from.ip, to: to.ip)
         let link = links[route] ?? link
-        if let filter, !filter(bytes, from, to) { return lost += 1 }
+        if let filter, !filter(bytes, from, to) { return lose(from, to, bytes.count) }
         var bytes = bytes
         tamper?(&bytes, from, to)
-        guard bytes.count <= link.mtu, random.unit() >= link.loss else { return lost += 1 }
-        guard let delay = queueing(bytes.count, route, link) else { return lost += 1 }
+        guard bytes.count <= link.mtu, random.unit() >= link.loss, let delay = queueing(bytes.count, route, link) else {
+            return lose(from, to, bytes.count)
+        }
         deliver(Packet(bytes: bytes, from: from, to: to, ecn: ecn), after: delay + travelTime(link))
         if random.unit() < link.duplication {
             deliver(Packet(bytes: bytes, from: from, to: to, ecn: ecn), after: delay + travelTime(link))
         }
+    }
+
+    private func lose(_ from: SocketAddress, _ to: SocketAddress, _ count: Int) {
+        lost += 1
+        onEvent?(.lost, from, to, count)
     }
 
     private func travelTime(_ link: Link) -> Duration {
@@ -132,6 +169,7 @@ package final class SimulatedNetwork: NetworkClock {
     }
 
     private func deliver(_ packet: Packet, after delay: Duration) {
+        underWay += 1
         _ = timers.insert({ [weak self] in self?.arrive(packet) }, at: now.advanced(by: delay))
     }
 
@@ -146,13 +184,18 @@ package final class SimulatedNetwork: NetworkClock {
     }
 
     private func arrive(_ packet: Packet) {
+        underWay -= 1
+        lastTravel = now
         var to = packet.to
         if let gateway = gateways.first(where: { $0.external == to.ip }) {
-            guard let inside = gateway.inbound(to, from: packet.from) else { return lost += 1 }
+            guard let inside = gateway.inbound(to, from: packet.from) else {
+                return lose(packet.from, to, packet.bytes.count)
+            }
             to = inside
         }
-        guard let driver = drivers[to] else { return lost += 1 }
+        guard let driver = drivers[to] else { return lose(packet.from, to, packet.bytes.count) }
         delivered += 1
+        onEvent?(.arrived, packet.from, to, packet.bytes.count)
         driver.arrive(packet.bytes, from: packet.from, ecn: packet.ecn)
     }
 }
@@ -165,46 +208,5 @@ extension SimulatedNetwork: Simulation {
         guard let next = timers.earliest() else { return }
         if next > now { now = next }
         while let action = timers.popDue(at: now) { action() }
-    }
-}
-
-/// One host's socket on a ``SimulatedNetwork``.
-@NetworkActor
-package final class SimulatedDriver: PacketDriver {
-    package let address: SocketAddress
-    private let network: SimulatedNetwork
-    private weak var sink: (any PacketSink)?
-    private var isClosed = false
-
-    init(network: SimulatedNetwork, address: SocketAddress) {
-        self.network = network
-        self.address = address
-    }
-
-    package var localAddresses: [SocketAddress] { [address] }
-    package func start(_ sink: any PacketSink) { self.sink = sink }
-    package func knownDatagramSize(to remote: SocketAddress) -> Int? { nil }
-
-    package func close() {
-        guard !isClosed else { return }
-        isClosed = true
-        sink = nil
-        network.remove(self)
-    }
-
-    package func send(_ burst: PacketBurst) -> SendOutcome {
-        guard !isClosed else { return .sent }
-        var offset = 0
-        while offset < burst.bytes.count {
-            let end = min(offset + burst.segment, burst.bytes.count)
-            network.send(Array(burst.bytes[offset..<end]), from: address, to: burst.remote, ecn: burst.ecn)
-            offset = end
-        }
-        return .sent
-    }
-
-    func arrive(_ bytes: [UInt8], from: SocketAddress, ecn: UInt8) {
-        var bytes = bytes
-        bytes.withUnsafeMutableBytes { sink?.receive($0, local: address, remote: from, ecn: ecn) }
     }
 }

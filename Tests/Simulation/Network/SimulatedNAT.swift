@@ -1,25 +1,20 @@
 package import DeP2PIdentity
 package import DeP2PReactor
 
-/// A NAT on a ``SimulatedNetwork``: hosts of one subnet behind one public address (RFC 4787's behaviours).
-@NetworkActor
-package final class SimulatedGateway {
+/// What a NAT does with addresses (RFC 4787), and nothing else: pure, without a network and a clock.
+package struct SimulatedNAT: Sendable {
     /// On what of the other end something depends.
     package enum Rule: Sendable { case nothing, address, addressAndPort }
     /// Which external port a new mapping gets.
     package enum Ports: Sendable { case preserving, sequential(step: Int), random }
 
     package let external: IPAddress
-    /// The first 24 bits of the hosts' addresses.
-    package let inside: IPAddress
     /// RFC 4787 section 4.1 and section 5.
     package let mapping: Rule
     package let filtering: Rule
-    package let ports: Ports
+    package var ports: Ports
     /// Whether hosts inside reach each other by their external addresses (RFC 4787 section 6).
-    package var hairpins = true
-    /// Drops what its own drop.
-    package var isDead = false
+    package var hairpins: Bool
 
     private struct Key: Hashable {
         let inside: SocketAddress
@@ -34,26 +29,23 @@ package final class SimulatedGateway {
     private var lastPort: Int
 
     package init(
-        external: IPAddress, inside: IPAddress, mapping: Rule, filtering: Rule, ports: Ports = .preserving,
+        external: IPAddress, mapping: Rule, filtering: Rule, ports: Ports = .preserving, hairpins: Bool = true,
         seed: UInt64 = 1
     ) {
-        (self.external, self.inside) = (external, inside.prefix(24))
-        (self.mapping, self.filtering, self.ports) = (mapping, filtering, ports)
-        random = SplitMix64(state: seed)
+        (self.external, self.mapping, self.filtering) = (external, mapping, filtering)
+        (self.ports, self.hairpins) = (ports, hairpins)
+        random = SplitMix64(seed: seed)
         lastPort = 20_000 + Int(random.next() % 20_000)
     }
 
     /// Forgets every mapping, as a router that was switched off and on.
-    package func reboot() {
+    package mutating func reboot() {
         (mappings, owners, admitted) = ([:], [:], [:])
         lastPort = 20_000 + Int(random.next() % 20_000)
     }
 
-    func isInside(_ ip: IPAddress) -> Bool { ip.family == inside.family && ip.prefix(24) == inside }
-
     /// The external source of a datagram from inside.
-    func outbound(_ source: SocketAddress, to destination: SocketAddress) -> SocketAddress? {
-        guard !isDead else { return nil }
+    package mutating func outbound(_ source: SocketAddress, to destination: SocketAddress) -> SocketAddress {
         let key = Key(
             inside: source, remote: mapping == .nothing ? nil : destination.ip,
             port: mapping == .addressAndPort ? destination.port : 0)
@@ -64,10 +56,10 @@ package final class SimulatedGateway {
         return SocketAddress(external, port: port)
     }
 
-    /// Who inside gets a datagram that came to the external address; `nil` when it is dropped.
-    func inbound(_ destination: SocketAddress, from source: SocketAddress) -> SocketAddress? {
-        guard !isDead, source.ip != external || hairpins, let owner = owners[destination.port] else { return nil }
-        let open = admitted[destination.port] ?? []
+    /// Who inside gets a datagram that came to an external port; `nil` when it is dropped.
+    package func inbound(_ port: UInt16, from source: SocketAddress) -> SocketAddress? {
+        guard source.ip != external || hairpins, let owner = owners[port] else { return nil }
+        let open = admitted[port] ?? []
         let passes =
             switch filtering {
             case .nothing: true
@@ -77,9 +69,9 @@ package final class SimulatedGateway {
         return passes ? owner : nil
     }
 
-    private func allocate(for source: SocketAddress) -> UInt16 {
+    private mutating func allocate(for source: SocketAddress) -> UInt16 {
         switch ports {
-        case .preserving where owners[source.port] == nil: return source.port
+        case .preserving where (owners[source.port] ?? source) == source: return source.port
         case .sequential(let step):
             repeat { lastPort = 1_024 + (lastPort - 1_024 + step) % 64_000 } while owners[UInt16(lastPort)] != nil
             return UInt16(lastPort)

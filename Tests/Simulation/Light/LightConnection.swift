@@ -2,11 +2,10 @@ package import DeP2PIdentity
 package import DeP2PQUIC
 package import DeP2PReactor
 package import DeP2PSessions
-import DeP2PTestSupport
 
-/// Two ends of an authenticated connection in memory: what ``Session`` needs, without packets.
+/// One end of an authenticated connection in memory: what `Session` needs, without packets.
 @NetworkActor
-package final class MemoryConnection: SecureConnection {
+package final class LightConnection: SecureConnection {
     package let remoteNodeID: NodeID
     package let isInitiator: Bool
     package let path: ConnectionPath
@@ -16,37 +15,53 @@ package final class MemoryConnection: SecureConnection {
     /// Both ends export the same value; set another on one to have two connections look like one man's in the middle.
     package var exporterSecret: [UInt8]
     package private(set) var openedStreams = 0
-    private var streams: [PipeStream] = []
-    private weak var other: MemoryConnection?
+    private var streams: [LightStream] = []
+    private weak var other: LightConnection?
     private var streamHandler: (@NetworkActor (any ByteStream) -> Void)?
-    private var waiting: [PipeStream] = []
+    private var waiting: [LightStream] = []
     private var closeHandler: (@NetworkActor (SessionEnd) -> Void)?
     package private(set) var end: SessionEnd?
+    var onEnd: (@NetworkActor (SessionEnd) -> Void)?
+    /// From this end to the other; `nil` where everything arrives at once.
+    private let travel: Travel?
 
-    private init(remoteNodeID: NodeID, isInitiator: Bool, path: ConnectionPath, secret: [UInt8]) {
+    private init(remoteNodeID: NodeID, isInitiator: Bool, path: ConnectionPath, secret: [UInt8], travel: Travel?) {
         self.remoteNodeID = remoteNodeID
         self.isInitiator = isInitiator
         self.path = path
         exporterSecret = secret
+        self.travel = travel
+    }
+
+    /// What this end does to the other.
+    private func tell(_ action: @escaping @NetworkActor (LightConnection) -> Void) {
+        guard let travel else {
+            if let other { action(other) }
+            return
+        }
+        travel { [other] in if let other { action(other) } }
     }
 
     package static func pair(
         initiator: NodeID, acceptor: NodeID, initiatorAddress: SocketAddress = SocketAddress(.v4Loopback, port: 1000),
-        acceptorAddress: SocketAddress = SocketAddress(.v4Loopback, port: 2000)
-    ) -> (initiator: MemoryConnection, acceptor: MemoryConnection) {
-        let secret = SecureRandom.bytes(32)
-        let left = MemoryConnection(
+        acceptorAddress: SocketAddress = SocketAddress(.v4Loopback, port: 2000),
+        secret: [UInt8] = SecureRandom.bytes(32), travel: (there: Travel?, back: Travel?) = (nil, nil)
+    ) -> (initiator: LightConnection, acceptor: LightConnection) {
+        let left = LightConnection(
             remoteNodeID: acceptor, isInitiator: true,
-            path: ConnectionPath(kind: .direct, local: initiatorAddress, remote: acceptorAddress), secret: secret)
-        let right = MemoryConnection(
+            path: ConnectionPath(kind: .direct, local: initiatorAddress, remote: acceptorAddress), secret: secret,
+            travel: travel.there)
+        let right = LightConnection(
             remoteNodeID: initiator, isInitiator: false,
-            path: ConnectionPath(kind: .direct, local: acceptorAddress, remote: initiatorAddress), secret: secret)
+            path: ConnectionPath(kind: .direct, local: acceptorAddress, remote: initiatorAddress), secret: secret,
+            travel: travel.back)
         left.other = right
         right.other = left
         return (left, right)
     }
 
-    package var openStreamCount: Int { 0 }
+    /// Where everything arrives at once, no stream is one that the connection's end would wait for.
+    package var openStreamCount: Int { travel == nil ? 0 : streams.count { !$0.isOver } }
 
     /// A connection in memory has one path, which never dies, and counts nothing.
     package var statistics: ConnectionStatistics { .none }
@@ -70,12 +85,22 @@ package final class MemoryConnection: SecureConnection {
             throw DeadlineExceeded(duration: patience)
         }
         guard end == nil, let other else { throw StreamError(.connectionClosed) }
-        let (mine, theirs) = PipeStream.pair()
+        let (mine, theirs) = LightStream.pair((travel, other.travel))
         openedStreams += 1
-        streams.append(mine)
-        other.streams.append(theirs)
-        if let handler = other.streamHandler { handler(theirs) } else { other.waiting.append(theirs) }
+        keep(mine)
+        tell { $0.take(theirs) }
         return mine
+    }
+
+    private func take(_ stream: LightStream) {
+        guard end == nil else { return stream.reset(StreamCode.cancelled.rawValue) }
+        keep(stream)
+        if let streamHandler { streamHandler(stream) } else { waiting.append(stream) }
+    }
+
+    private func keep(_ stream: LightStream) {
+        if travel != nil { streams.removeAll(where: \.isOver) }
+        streams.append(stream)
     }
 
     package func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void) {
@@ -98,7 +123,7 @@ package final class MemoryConnection: SecureConnection {
     }
 
     package func close(code: UInt64, reason: String) {
-        other?.finish(SessionEnd(.closedByPeer(CloseCode(rawValue: code)), reason: reason))
+        tell { $0.finish(SessionEnd(.closedByPeer(CloseCode(rawValue: code)), reason: reason)) }
         finish(SessionEnd(.closedLocally(CloseCode(rawValue: code)), reason: reason))
     }
 
@@ -113,6 +138,8 @@ package final class MemoryConnection: SecureConnection {
         self.end = end
         for stream in streams { stream.reset(StreamCode.cancelled.rawValue) }
         streams = []
+        onEnd?(end)
+        onEnd = nil
         closeHandler?(end)
         closeHandler = nil
         streamHandler = nil

@@ -1,0 +1,29 @@
+package import DeP2PIdentity
+package import DeP2PQUIC
+package import DeP2PReactor
+
+/// Opens sockets: the kernel's, or a simulated network's.
+package protocol NodeSockets: Sendable {
+    /// Binds UDP sockets, one for each address; for none one port in every family that there is.
+    @NetworkActor func driver(_ addresses: [SocketAddress]) throws -> any PacketDriver
+
+    /// Binds TCP sockets; `nil` for none.
+    @NetworkActor func listener(_ addresses: [SocketAddress]) throws -> TCPListener?
+
+    /// Opens a socket for single datagrams, bound to an address whose port may be 0 for a free one.
+    ///
+    /// - Parameter forStrangers: whether anybody may write to it unasked: what is beyond a budget is dropped then.
+    @NetworkActor func channel(_ address: SocketAddress, forStrangers: Bool) throws -> any DatagramChannel
+
+    /// Opens a socket in a multicast group.
+    @NetworkActor func member(of group: SocketAddress) throws -> any DatagramChannel
+
+    /// Tells when addresses or routes change; `nil` where nobody does.
+    @NetworkActor func changes() -> (any NetworkChangeSource)?
+
+    /// The address that datagrams to `destination` carry; `nil` when there is no route.
+    func source(toward destination: SocketAddress) -> IPAddress?
+
+    /// Whether they are the kernel's, so that libraries may open more of them by themselves.
+    var areSystem: Bool { get }
+}
