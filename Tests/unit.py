@@ -20,7 +20,8 @@ import time
 
 RUN = ("--testing-library", "swift-testing")
 # Suites that take long: they start first, so that at the end no process works alone.
-LONG = ("ReachTests.PathChangeTests", "QUICTests.NetworkConditionTests", "AppLayerTests.TransferResumeTests",
+LONG = ("ReachTests.PathChangeTests", "CLITests.TranscriptTests", "SimulationTests.LightWorldTests",
+        "QUICTests.NetworkConditionTests", "AppLayerTests.TransferResumeTests",
         "QUICTests.FlowControlTests", "AppLayerTests.TransferTests", "IdentityTests.AddressTests")
 # Tests of one process, at the least: to start one takes as long as ten of them.
 LEAST = 50

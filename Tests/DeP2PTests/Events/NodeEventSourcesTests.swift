@@ -16,6 +16,17 @@ import Testing
 @Suite struct NodeEventSourcesTests {
     private struct NotTaken: Error {}
 
+    /// Two observers of a node's relays from its start on.
+    @NetworkActor
+    private final class Listeners: NodePart {
+        private(set) var logs: [EventLog] = []
+
+        func listen(to node: Node) -> Listeners {
+            logs = [EventLog(of: node, .relays), EventLog(of: node)]
+            return self
+        }
+    }
+
     private func loopback(_ change: (inout NodeConfiguration) -> Void = { _ in }) -> NodeConfiguration {
         var configuration = NodeConfiguration()
         configuration.listen = [SocketAddress(.v4Loopback, port: 0)]
@@ -32,8 +43,14 @@ import Testing
         let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
         let relays = await relay.addresses
         let relaying = await EventLog(of: relay, .relaying)
-        let right = try await Node.start(loopback { $0.relays = relays })
-        let logs = await [EventLog(of: right, .relays), EventLog(of: right)]
+        // They listen before the node has asked its relay for anything, however busy the machine is.
+        let listeners = Listeners()
+        let right = try await Node.start(
+            loopback {
+                $0.relays = relays
+                $0.parts = [{ listeners.listen(to: $0) }]
+            })
+        let logs = await listeners.logs
         #expect(await right.waitForRelay(timeout: .seconds(10)))
         let left = try await Node.start(
             loopback {
