@@ -5,7 +5,7 @@ internal import DeP2PReactor
 /// ngtcp2 could tune this window too, but only up to a bound that is fixed when the connection is made; ours is raised
 /// when a peer turns out to be worth it. The rule is ngtcp2's own: credit is returned once a quarter of the window has
 /// been read, and when that comes back within two round trips the window was the bottleneck, and doubles. But not while
-/// most of it has arrived and waits to be read: then the reader is the bottleneck, and more would only wait.
+/// more than a quarter of it has arrived and waits to be read: then the reader is the bottleneck, and more would only wait.
 ///
 /// Calling order: ``consume(_:)`` for what the application has read, ``grant(now:roundTrip:)`` when that says so.
 struct ReceiveWindow {
@@ -35,7 +35,7 @@ struct ReceiveWindow {
     mutating func grant(now: NetworkInstant, roundTrip: Duration, unread: UInt64) -> UInt64 {
         var credit = consumed
         consumed = 0
-        if let grantedAt, size < limit, unread <= size / 2,
+        if let grantedAt, size < limit, unread <= size / 4,
             now.duration(since: grantedAt) < roundTrip * Self.roundTrips
         {
             let grown = size > limit / 2 ? limit : size * 2
