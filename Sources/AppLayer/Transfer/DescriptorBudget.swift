@@ -173,11 +173,14 @@ struct ReceivingDescriptors {
     let partials: Int
     /// Files that are written and wait for fsync and rename.
     let files: Int
+    /// Small files that are stored side by side.
+    let smallFiles: Int
 
     init(_ count: Int) {
-        let pairs = max(count - Self.fixed, 2 * Self.perFile) / Self.perFile
+        let pairs = max(count - Self.fixed, 3 * Self.perFile) / Self.perFile
         partials = min(max(pairs / 4, 1), TransferLimits.partials)
-        files = min(pairs - partials, TransferLimits.commitBacklog)
+        smallFiles = min(max(pairs / 8, 1), TransferLimits.commitWorkers)
+        files = min(pairs - partials - smallFiles, TransferLimits.commitBacklog)
     }
 }
 

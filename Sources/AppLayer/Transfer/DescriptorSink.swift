@@ -32,6 +32,9 @@ final class DescriptorSink: TransferSink, @unchecked Sendable {
 
     func makeFolders() -> [TransferFailure] { [] }
 
+    /// What comes goes out in its order.
+    func smallFileStore() -> SmallFileStore? { nil }
+
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
         var results: [WriteResult] = []
         for operation in operations {

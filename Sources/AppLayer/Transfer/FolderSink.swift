@@ -21,6 +21,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private var lastFolder: (path: ArraySlice<String>, place: FolderHandle.Place)?
     private let room = RoomLedger.shared
     private let reservation: RoomLedger.ID
+    private let maker: PartialMaker
     private let isGivenUp = Atomic<Bool>(false)
     /// Whether there is room only once others' unfinished files go.
     private var countsOnLeftovers = false
@@ -37,7 +38,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         self.folder = folder
         self.offer = offer
         journal = ResumeJournal.open(in: folder, of: [sender.bytes] + offer.tops.sorted().map { Array($0.utf8) })
-        held = HeldFiles(of: offer, from: sender, in: folder, journal: journal, limit: partials, pulse: pulse)
+        maker = PartialMaker(in: folder, for: sender, pulse: pulse)
+        held = HeldFiles(of: offer, in: folder, journal: journal, limit: partials, maker: maker, pulse: pulse)
         held.passesOverWhatCannotBeStored = mayRefuseFiles
         reservation = room.makeID()
     }
@@ -90,7 +92,8 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult] {
         if countsOnLeftovers { makeRoom() }
-        try leaveOthersTheirRoom(operations.reduce(0) { $0 + UInt64($1.byteCount) })
+        let bytes = operations.reduce(0) { $0 + UInt64($1.byteCount) }
+        try room.leaveOthersTheirRoom(bytes, for: reservation, in: folder)
         var results: [WriteResult] = []
         for operation in operations {
             do throws(TransferError) {
@@ -99,7 +102,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
                 let index = if case .start(let index, _) = operation { index as Int? } else { current?.index }
                 guard mayRefuseFiles, error.concernsOneFile, let index else { throw error }
                 results.append(.refused(index: index, error))
-                current?.partial.map(Self.remove)
+                current?.partial?.removeName()
                 current = nil
             }
         }
@@ -125,18 +128,6 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         return nil
     }
 
-    /// What exceeds a transfer's reservation (a stream has none, a file may have less of holes than was offered) may not
-    /// take what others have reserved.
-    private func leaveOthersTheirRoom(_ bytes: UInt64) throws(TransferError) {
-        guard bytes > room.outstanding(reservation), let place = folder.room(),
-            case .refused(let available, let reserved) = room.cover(bytes, for: reservation, in: place), reserved > 0
-        else { return }
-        throw TransferError(
-            .noSpace,
-            "\(bytes) bytes more are needed and \(available) are free beside the \(reserved) that other transfers will "
-                + "take; what came so far is kept", limit: bytes, available: available)
-    }
-
     func makeFolders() throws(TransferError) -> [TransferFailure] {
         var failures: [TransferFailure] = []
         for index in offer.entries.indices where offer.entries.kind(at: index) == .directory {
@@ -155,15 +146,9 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         return failures
     }
 
-    private static func remove(_ partial: PartialFile) {
-        if let name = partial.name { partial.directory.remove(Array(name.utf8)) }
-    }
-
     private func directory(_ path: ArraySlice<String>) throws(TransferError) -> FolderHandle.Place {
         if let lastFolder, lastFolder.path == path { return lastFolder.place }
-        guard let place = try folder.directory(path, create: true) else {
-            throw TransferError(.fileAccess, "\(path.joined(separator: "/")): cannot be made")
-        }
+        let place = try folder.made(path)
         lastFolder = (path, place)
         return place
     }
@@ -182,7 +167,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
         if file.name != nil, ftruncate(file.descriptor.number, off_t(clamping: offset)) != 0 {
             let error = FileError(errno: errno)
             // Of nothing there is nothing to go on from.
-            if offset == 0 { Self.remove(file) }
+            if offset == 0 { file.removeName() }
             throw .writing(entry.name, error)
         }
         current = IncomingFile(
@@ -203,12 +188,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
 
     private func makePartial(_ entry: TransferEntry) throws(TransferError) -> (PartialFile, [String]) {
         let place = try directory(entry.path.dropLast())
-        if let size = entry.size, size <= TransferLimits.unnamedFile,
-            let file = PartialFile.unnamed(in: place.descriptor)
-        {
-            return (file, place.path)
-        }
-        return (try held.make(entry, in: place), place.path)
+        return (try maker.makeEmpty(entry, in: place), place.path)
     }
 
     private func write(_ chunk: Chunk, _ range: Range<Int>) throws(TransferError) {
@@ -251,58 +231,54 @@ final class FolderSink: TransferSink, @unchecked Sendable {
                 storedPath: file.partial == nil ? held.stored[index]?.storedPath ?? offer.entries[index].path : []))
     }
 
+    // MARK: Small files
+
+    func smallFileStore() -> SmallFileStore? {
+        // What others left has to go first, which the thread that writes does.
+        guard !countsOnLeftovers else { return nil }
+        return SmallFileStore(
+            in: folder, of: offer, journal: journal, maker: maker, reservation: reservation, held: held.indices,
+            mayRefuseFiles: mayRefuseFiles)
+    }
+
     // MARK: Committing
 
     func commit(_ files: [WrittenFile]) throws(TransferError) -> [CommitResult] {
         var results: [CommitResult] = []
-        var folders: [Descriptor] = []
-        var lines: [ResumeJournal.Line] = []
+        var batch = CommitBatch(in: folder)
         var lastParent: ArraySlice<String>?
-        let base = folder.base
         // Whatever fails meanwhile: what is stored must be known as stored when the same comes again.
-        defer { journal?.append(lines) }
+        defer { journal?.append(batch.lines) }
         for file in files {
-            let entry = offer.entries[file.index]
-            var storedPath = file.storedPath
-            if let partial = file.partial {
-                do throws(TransferError) {
-                    let (name, status) = try partial.store(as: entry.path.last ?? "", entry: entry)
-                    storedPath = file.folder + [name]
-                    // Most often they are the same: one array then, not two.
-                    if storedPath.isSamePath(as: entry.path) { storedPath = entry.path }
-                    if let status, entry.kind == .file {
-                        lines.append(
-                            ResumeJournal.Line(
-                                path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
-                                inode: status.inode, modified: status.modified ?? 0))
-                    }
-                } catch {
-                    guard mayRefuseFiles, error.concernsOneFile else { throw error }
-                    Self.remove(partial)
-                    results.append(.refused(index: file.index, error))
-                    continue
-                }
-                if folders.last !== partial.directory { folders.append(partial.directory) }
-            } else if lastParent != storedPath.dropLast() {
-                // Stored by a transfer that broke off: perhaps before its folder was synchronized.
-                lastParent = storedPath.dropLast()
-                do throws(TransferError) {
-                    folders.append(try storedFolder(of: storedPath))
-                } catch {
-                    guard mayRefuseFiles, error.concernsOneFile else { throw error }
-                    results.append(.refused(index: file.index, error))
-                    continue
-                }
+            do throws(TransferError) {
+                let stored = try commit(file, &batch, &lastParent)
+                results.append(.stored(stored, resumedFrom: file.resumedFrom))
+            } catch {
+                guard mayRefuseFiles, error.concernsOneFile else { throw error }
+                file.partial?.removeName()
+                results.append(.refused(index: file.index, error))
             }
-            let stored = TransferredFile(
-                index: file.index, path: entry.path, storedPath: storedPath, size: file.size, root: file.root,
-                folder: base)
-            results.append(.stored(stored, resumedFrom: file.resumedFrom))
         }
-        for folder in folders {
-            if case .failure(let error) = folder.synchronize() { throw .writing("the folder", error) }
-        }
+        try batch.synchronizeFolders()
         return results
+    }
+
+    private func commit(
+        _ file: WrittenFile, _ batch: inout CommitBatch, _ lastParent: inout ArraySlice<String>?
+    ) throws(TransferError) -> TransferredFile {
+        let entry = offer.entries[file.index]
+        if let partial = file.partial {
+            return try batch.store(
+                partial, as: entry, index: file.index, below: file.folder, size: file.size, root: file.root)
+        }
+        if lastParent != file.storedPath.dropLast() {
+            // Stored by a transfer that broke off: perhaps before its folder was synchronized.
+            lastParent = file.storedPath.dropLast()
+            batch.add(try storedFolder(of: file.storedPath))
+        }
+        return TransferredFile(
+            index: file.index, path: entry.path, storedPath: file.storedPath, size: file.size, root: file.root,
+            folder: batch.base)
     }
 
     /// A receipt says that the file is durable: the folder that can't be synchronized has none.
@@ -314,7 +290,7 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     }
 
     func finish(confirmed: Bool) {
-        if let file = current, file.position == 0 { file.partial.map(Self.remove) }
+        if let file = current, file.position == 0 { file.partial?.removeName() }
         current = nil
         held.forgetAll()
         room.release(reservation)

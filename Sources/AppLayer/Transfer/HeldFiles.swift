@@ -24,7 +24,7 @@ struct HeldFiles {
 
     private let folder: FolderHandle
     private let offer: TransferOffer
-    private let sender: NodeID
+    private let maker: PartialMaker
     private let pulse: TransferPulse
     private let journal: ResumeJournal?
     /// The most partial files that are held open.
@@ -39,10 +39,10 @@ struct HeldFiles {
     var passesOverWhatCannotBeStored = false
 
     init(
-        of offer: TransferOffer, from sender: NodeID, in folder: FolderHandle, journal: ResumeJournal?, limit: Int,
+        of offer: TransferOffer, in folder: FolderHandle, journal: ResumeJournal?, limit: Int, maker: PartialMaker,
         pulse: TransferPulse
     ) {
-        (self.offer, self.sender, self.folder, self.journal, self.pulse) = (offer, sender, folder, journal, pulse)
+        (self.offer, self.maker, self.folder, self.journal, self.pulse) = (offer, maker, folder, journal, pulse)
         self.limit = limit
     }
 
@@ -121,64 +121,26 @@ struct HeldFiles {
         return nil
     }
 
-    /// Looks for the name that ``make(_:in:)`` gives, and where the file system refuses that, for the other one.
+    /// Looks for the name that ``PartialMaker`` gives, and where the file system refuses that, for the other one.
     private func existing(
         _ entry: TransferEntry, slot: Int, in place: FolderHandle.Place, _ listing: inout PartialListing
     ) throws(TransferError) -> PartialFile.Opened {
         let (name, plain) = (
-            partialName(of: entry, slot: slot), partialName(of: entry, slot: slot, withoutItsName: true)
+            { maker.name(of: entry, slot: slot) }, { maker.name(of: entry, slot: slot, withoutItsName: true) }
         )
         var isRefused = false
-        if listing.mayHold(name, in: place.descriptor) {
+        if listing.mayHold(name(), in: place.descriptor) {
             do throws(TransferError) {
-                let opened = try open(name, in: place.descriptor, create: false)
+                let opened = try maker.open(name(), in: place.descriptor, create: false)
                 guard case .missing = opened else { return opened }
             } catch {
-                guard Self.isRefusedName(error) else { throw error }
+                guard PartialMaker.isRefusedName(error) else { throw error }
                 isRefused = true
             }
         }
         // A folder that is not listed is not searched twice for every file.
-        guard isRefused || listing.holds(plain, in: place.descriptor) else { return .missing }
-        return try open(plain, in: place.descriptor, create: false)
-    }
-
-    private static func isRefusedName(_ error: TransferError) -> Bool {
-        (error.underlying as? FileError)?.isRefusedName == true
-    }
-
-    /// A partial file for an entry of which nothing is held.
-    func make(_ entry: TransferEntry, in place: FolderHandle.Place) throws(TransferError) -> PartialFile {
-        for slot in 0..<TransferLimits.partialsPerName {
-            let opened: PartialFile.Opened
-            do throws(TransferError) {
-                opened = try open(partialName(of: entry, slot: slot), in: place.descriptor, create: true)
-            } catch {
-                guard Self.isRefusedName(error) else { throw error }
-                let name = partialName(of: entry, slot: slot, withoutItsName: true)
-                opened = try open(name, in: place.descriptor, create: true)
-            }
-            if case .partial(let file, _) = opened { return file }
-        }
-        let limit = TransferLimits.partialsPerName
-        throw TransferError(.busy, "\(entry.name): \(limit) files of that name arrive at once, which is the limit")
-    }
-
-    private func open(
-        _ name: String, in directory: Descriptor, create: Bool
-    ) throws(TransferError) -> PartialFile.Opened {
-        try PartialFile.open(name, in: directory, create: create, pulse: pulse) { [folder] owner in
-            owner == geteuid() || owner == folder.creationOwner()
-        }
-    }
-
-    /// At most 255 bytes, whatever the name's length.
-    private func partialName(of entry: TransferEntry, slot: Int, withoutItsName: Bool = false) -> String {
-        let parts = [sender.bytes, Array(entry.name.utf8)] + (slot == 0 ? [] : [[UInt8(slot)]])
-        let tag = TransferName.tag(parts)
-        let room = TransferLimits.nameBytes - TransferName.partialMark.utf8.count - tag.utf8.count - 1
-        let name = withoutItsName ? "" : TransferName.shortened(entry.path.last ?? "", to: room)
-        return "." + name + TransferName.partialMark + tag
+        guard isRefused || listing.holds(plain(), in: place.descriptor) else { return .missing }
+        return try maker.open(plain(), in: place.descriptor, create: false)
     }
 
     // MARK: Hashing
@@ -268,6 +230,9 @@ struct HeldFiles {
 
     /// The names of the partial files that are held, which must not be removed to make room.
     var names: Set<String> { Set(held.values.compactMap(\.file.name)) }
+
+    /// Entries of which something is held, claimed or not.
+    var indices: Set<Int> { Set(held.keys).union(stored.keys) }
 
     /// The partial file of an entry, which from now on is the caller's.
     mutating func take(_ index: Int) -> (file: PartialFile, folder: [String])? {

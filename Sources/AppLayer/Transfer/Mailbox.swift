@@ -16,7 +16,7 @@ final class Mailbox<Element: Sendable> {
     private var isClosed = false
     private var isFlushing = false
     private var takers: [Waiter<Void>] = []
-    private var pusher: Waiter<Void>?
+    private var pushers: [Waiter<Void>] = []
 
     /// Weight pushed and not released.
     private(set) var weight = 0
@@ -32,7 +32,7 @@ final class Mailbox<Element: Sendable> {
     func waitForRoom(below limit: Int) async throws {
         while weight >= limit {
             let waiter = Waiter<Void>()
-            pusher = waiter
+            pushers.append(waiter)
             flush()
             try await waiter.value()
         }
@@ -76,8 +76,9 @@ final class Mailbox<Element: Sendable> {
 
     func release(_ weight: Int) {
         self.weight -= weight
-        pusher?.resume(returning: ())
-        pusher = nil
+        guard !pushers.isEmpty else { return }
+        for pusher in pushers { pusher.resume(returning: ()) }
+        pushers = []
     }
 
     /// Lets a taker have what there is, even nothing.

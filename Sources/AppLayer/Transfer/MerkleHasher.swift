@@ -130,6 +130,15 @@ package enum MerkleTree {
         return all
     }()
 
+    /// The root over bytes that are all at hand: of a small file without making a tree.
+    package static func root(of bytes: RawSpan) -> SHA256.Digest {
+        guard bytes.byteCount > 0 else { return .zero }
+        guard bytes.byteCount > MerkleHasher.blockSize else { return SHA256.hash(bytes) }
+        var hasher = MerkleHasher()
+        hasher.update(bytes)
+        return hasher.root()
+    }
+
     /// The highest subtree that ``MerkleHasher/append(_:level:)`` takes.
     static let greatestZeros = 47
     static let zeroBlock = [UInt8](repeating: 0, count: MerkleHasher.blockSize)

@@ -18,8 +18,8 @@ extension OfferPage {
             let more = ProtobufNumber(more ? 1 : 0), let refusals = ProtobufNumber(takesRefusals ? 1 : 0)
         else { return nil }
         var message: [UInt8] = []
-        for entry in entries {
-            guard let fields = EntryFields(entry) else { return nil }
+        for position in entries.indices {
+            guard let fields = EntryFields(of: entries, at: position) else { return nil }
             ProtobufBytes.head(Field.entries, length: fields.length, in: &message)
             fields.append(to: &message)
         }
@@ -32,8 +32,9 @@ extension OfferPage {
 
     /// - Returns: `nil` for what the generated code has to look at.
     init?(fields reader: inout ProtobufReader) {
-        var entries: [TransferEntry] = []
-        while let entry = reader.message(Field.entries, { EntryFields.read(&$0) }) { entries.append(entry) }
+        var entries = TransferEntries()
+        var path: [Range<Int>] = []
+        while reader.message(Field.entries, { EntryFields.read(&$0, path: &path, into: &entries) }) != nil {}
         let (count, total) = (reader.number(Field.count), reader.number(Field.totalSize))
         let (more, refusals) = (reader.number(Field.more), reader.number(Field.refusals))
         guard reader.isAtEnd, count <= UInt64(TransferLimits.entries), total <= TransferLimits.fileSize, more <= 1,
@@ -55,64 +56,82 @@ private struct EntryFields {
         static let dataSize: UInt8 = 6
     }
 
-    private let entry: TransferEntry
+    private let entries: TransferEntries
+    private let position: Int
     private let kind: ProtobufNumber
+    private let size: UInt64?
+    private let modified: UInt64?
+    private let dataSize: UInt64?
     /// Bytes of all fields.
     let length: Int
 
     /// By their numbers.
     private static let kinds: [TransferEntry.Kind] = [.file, .directory, .stream]
 
-    init?(_ entry: TransferEntry) {
-        guard let number = Self.kinds.firstIndex(of: entry.kind), let kind = ProtobufNumber(number) else { return nil }
-        (self.entry, self.kind) = (entry, kind)
+    init?(of entries: TransferEntries, at position: Int) {
+        let entryKind = entries.kind(at: position)
+        guard let number = Self.kinds.firstIndex(of: entryKind), let kind = ProtobufNumber(number) else { return nil }
+        (self.entries, self.position, self.kind) = (entries, position, kind)
+        size = entryKind == .file ? entries.size(at: position) : nil
+        modified = entries.modified(at: position).map(Self.zigzag)
+        dataSize = entries.dataSize(at: position)
         var length = kind.length
-        for component in entry.path { length += ProtobufBytes.length(component.utf8.count) }
+        for component in entries.components(at: position) { length += ProtobufBytes.length(component.count) }
         // Numbers that may be there or not are written even when they are 0.
-        for number in [Self.size(of: entry), entry.modified.map(Self.zigzag), entry.dataSize] {
-            guard let number else { continue }
+        guard let numbers = Self.length(size, modified, dataSize) else { return nil }
+        self.length = length + numbers + (entries.isExecutable(at: position) ? 2 : 0)
+    }
+
+    /// Bytes of the numbers that are there; `nil` when one is too large.
+    private static func length(_ numbers: UInt64?...) -> Int? {
+        var length = 0
+        for case let number? in numbers {
             guard number < 1 << 63 else { return nil }
             length += 1 + ProtobufBytes.varintLength(number)
         }
-        self.length = length + (entry.isExecutable ? 2 : 0)
+        return length
     }
-
-    private static func size(of entry: TransferEntry) -> UInt64? { entry.kind == .file ? entry.size : nil }
 
     private static func zigzag(_ number: Int64) -> UInt64 { UInt64(bitPattern: number << 1 ^ number >> 63) }
 
     func append(to bytes: inout [UInt8]) {
         kind.append(Field.kind, to: &bytes)
-        for component in entry.path {
-            ProtobufBytes.head(Field.path, length: component.utf8.count, in: &bytes)
-            bytes += component.utf8
+        for component in entries.components(at: position) {
+            ProtobufBytes.head(Field.path, length: component.count, in: &bytes)
+            bytes += component
         }
-        if let size = Self.size(of: entry) { Self.append(Field.size, size, to: &bytes) }
-        if entry.isExecutable { Self.append(Field.executable, 1, to: &bytes) }
-        if let modified = entry.modified { Self.append(Field.modified, Self.zigzag(modified), to: &bytes) }
-        if let dataSize = entry.dataSize { Self.append(Field.dataSize, dataSize, to: &bytes) }
+        if let size { Self.append(Field.size, size, to: &bytes) }
+        if entries.isExecutable(at: position) { Self.append(Field.executable, 1, to: &bytes) }
+        if let modified { Self.append(Field.modified, modified, to: &bytes) }
+        if let dataSize { Self.append(Field.dataSize, dataSize, to: &bytes) }
     }
 
     private static func append(_ field: UInt8, _ number: UInt64, to bytes: inout [UInt8]) {
         bytes.append(field << 3)
-        Varint.append(number, to: &bytes)
+        ProtobufBytes.append(varint: number, to: &bytes)
     }
 
+    /// Reads an entry and appends it.
+    ///
+    /// - Parameter path: room for the places of its components, kept from one entry to the next.
     /// - Returns: `nil` for what the generated code has to look at.
-    static func read(_ reader: inout ProtobufReader) -> TransferEntry? {
+    static func read(
+        _ reader: inout ProtobufReader, path: inout [Range<Int>], into entries: inout TransferEntries
+    ) -> Void? {
         let kind = reader.number(Field.kind)
         guard kind < UInt64(kinds.count) else { return nil }
-        var path: [String] = []
-        while let component = reader.text(Field.path) { path.append(component) }
+        path.removeAll(keepingCapacity: true)
+        while let component = reader.textRange(Field.path) { path.append(component) }
         let size = reader.optionalNumber(Field.size)
         let executable = reader.number(Field.executable)
         let modified = reader.optionalNumber(Field.modified)
         let data = reader.optionalNumber(Field.dataSize)
         guard (size != nil) == (kind == 0), size ?? 0 <= TransferLimits.fileSize, executable <= 1,
-            data ?? 0 <= size ?? 0, data == nil || kind == 0
+            data ?? 0 <= size ?? 0, data == nil || kind == 0, reader.isAtEnd
         else { return nil }
-        return TransferEntry(
-            kind: kinds[Int(kind)], path: path, size: kinds[Int(kind)] == .directory ? 0 : size,
-            isExecutable: executable == 1, modified: modified.map { Int64($0 >> 1) ^ -Int64($0 & 1) }, dataSize: data)
+        entries.append(
+            kind: kinds[Int(kind)], path: path, of: reader.bytes, size: size, isExecutable: executable == 1,
+            modified: modified.map { Int64($0 >> 1) ^ -Int64($0 & 1) }, dataSize: data)
+        return ()
     }
 }

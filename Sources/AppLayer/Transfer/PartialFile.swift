@@ -100,6 +100,11 @@ final class PartialFile: Sendable {
         return made.map { ($0, true) }
     }
 
+    /// Removes the name of a file that is given up, if it has one.
+    func removeName() {
+        if let name { directory.remove(Array(name.utf8)) }
+    }
+
     /// Makes the file durable under the first free of `name`, `name (1)` and so on.
     ///
     /// - Returns: that name, and the file's status.
@@ -149,7 +154,7 @@ final class PartialFile: Sendable {
             return try copy.store(as: name, entry: entry)
         } catch {
             // Nobody else knows of it.
-            if let name = copy.name { directory.remove(Array(name.utf8)) }
+            copy.removeName()
             throw error
         }
     }

@@ -18,7 +18,7 @@ struct ProtobufNumber {
     func append(_ field: UInt8, to bytes: inout [UInt8]) {
         guard value != 0 else { return }
         bytes.append(field << 3)
-        Varint.append(value, to: &bytes)
+        ProtobufBytes.append(varint: value, to: &bytes)
     }
 }
 
@@ -28,18 +28,23 @@ enum ProtobufBytes {
 
     static func varintLength(_ value: UInt64) -> Int { max(1, (UInt64.bitWidth - value.leadingZeroBitCount + 6) / 7) }
 
+    /// Most have one byte, and ``Varint`` is another module's.
+    static func append(varint value: UInt64, to bytes: inout [UInt8]) {
+        if value < 0x80 { bytes.append(UInt8(value)) } else { Varint.append(value, to: &bytes) }
+    }
+
     /// Bytes of a field with its tag and its length.
     static func length(_ count: Int) -> Int { 1 + varintLength(UInt64(count)) + count }
 
     /// The beginning of a frame that is one message: its length prefix, and the message's tag and length.
     static func begin(_ field: UInt8, length count: Int, in bytes: inout [UInt8]) {
-        Varint.append(UInt64(length(count)), to: &bytes)
+        append(varint: UInt64(length(count)), to: &bytes)
         head(field, length: count, in: &bytes)
     }
 
     static func head(_ field: UInt8, length: Int, in bytes: inout [UInt8]) {
         bytes.append(field << 3 | 2)
-        Varint.append(UInt64(length), to: &bytes)
+        append(varint: UInt64(length), to: &bytes)
     }
 
     static func append(_ field: UInt8, _ root: MerkleRoot, to bytes: inout [UInt8]) {
@@ -51,7 +56,7 @@ enum ProtobufBytes {
 /// Reads fields that come in their order, each once. What cannot be read makes all of it unreadable: nothing more is
 /// found, and ``isAtEnd`` stays false.
 struct ProtobufReader {
-    private let bytes: [UInt8]
+    let bytes: [UInt8]
     private var position = 0
     /// Where the message at hand ends.
     private var end: Int
@@ -80,9 +85,16 @@ struct ProtobufReader {
 
     /// `nil` when the next field is another.
     mutating func text(_ field: UInt8) -> String? {
+        guard let range = textRange(field) else { return nil }
+        return String(decoding: bytes[range], as: UTF8.self)
+    }
+
+    /// Where the text of the next field is, which is UTF-8; `nil` when the next field is another.
+    mutating func textRange(_ field: UInt8) -> Range<Int>? {
         guard let range = range(of: field) else { return nil }
-        guard let text = String(validating: bytes[range], as: UTF8.self) else { return fail() }
-        return text
+        let isText =
+            bytes[range].allSatisfy { $0 < 0x80 } || String(validating: bytes[range], as: UTF8.self) != nil
+        return isText ? range : fail()
     }
 
     /// Goes into the message that is all there is.

@@ -108,6 +108,14 @@ final class FolderHandle: Sendable {
         return place
     }
 
+    /// The folder at `path` below this one, which is made when it is missing.
+    func made(_ path: ArraySlice<String>) throws(TransferError) -> Place {
+        guard let place = try directory(path, create: true) else {
+            throw TransferError(.fileAccess, "\(path.joined(separator: "/")): cannot be made")
+        }
+        return place
+    }
+
     private static func enter(
         _ component: String, of parent: Place, create: Bool
     ) throws(TransferError) -> Place? {

@@ -3,8 +3,9 @@ internal import DeP2PReactor
 /// The half of a ``ReceiverRun`` that faces the disk, or whatever its ``TransferSink`` writes to: steps of files go in,
 /// what became of the files comes out.
 ///
-/// Calling order: ``prepare(_:_:mayRefuseFiles:)``; then ``push(_:)`` while ``write(when:report:)`` and any number of ``commit(when:report:)`` run
-/// beside each other; at last ``finish(confirmed:)``.
+/// Calling order: ``prepare(_:_:mayRefuseFiles:)``; then ``push(_:)`` of steps, and of small files that ``takesWhole(_:)``
+/// lets pass, while ``write(when:report:)``, ``storeSmallFiles(when:report:)`` and any number of ``commit(when:report:)``
+/// run beside each other; at last ``finish(confirmed:)``.
 @NetworkActor
 final class ReceiverDisk {
     /// What the other half learns.
@@ -26,13 +27,19 @@ final class ReceiverDisk {
 
     private let operations = Mailbox<WriteOperation>()
     private let written = Mailbox<WrittenFile>()
+    private let smallFiles = Mailbox<SmallFile>()
     private var sink: (any TransferSink)?
+    private var store: SmallFileStore?
+    /// Jobs of small files under way.
+    private var storing = 0
     private var flushTimer: TimerToken?
     /// How many files may be written and not yet durable.
     private var files = 1
 
     /// What an operation weighs beside its bytes: a sender that cuts its data small pays with its own window.
     private static let operationWeight = 512
+    /// What small files weigh before more than one job takes them.
+    private static let leastSmallFiles = 64 * 1024
     /// How long bytes wait for more before they go to the disk.
     private static let writeDelay = Duration.milliseconds(10)
     /// How often a partial file in use is tried again.
@@ -47,10 +54,10 @@ final class ReceiverDisk {
     }
 
     /// Bytes that have come and are not written yet, and what their operations weigh.
-    var waiting: Int { operations.weight }
+    var waiting: Int { operations.weight + smallFiles.weight }
 
     /// Whether everything that has come is written and durable.
-    var isIdle: Bool { operations.weight == 0 && written.weight == 0 }
+    var isIdle: Bool { waiting == 0 && written.weight == 0 }
 
     /// Bytes that have gone where they cannot be taken back.
     var passedOn: UInt64 { sink?.passedOn ?? 0 }
@@ -94,6 +101,7 @@ final class ReceiverDisk {
         } onCancel: {
             sink.giveUp()
         }
+        store = sink.smallFileStore()
         return (sink.claims, sink.takesZeros, refused)
     }
 
@@ -101,18 +109,45 @@ final class ReceiverDisk {
 
     func push(_ operation: WriteOperation) {
         operations.push(operation, weight: operation.byteCount + Self.operationWeight)
+        scheduleFlush()
+    }
+
+    /// Whether a file may come whole.
+    func takesWhole(_ index: Int) -> Bool { store?.takes(index) ?? false }
+
+    func push(_ file: SmallFile) {
+        smallFiles.push(file, weight: Self.weight(of: file))
+        scheduleFlush()
+    }
+
+    private static func weight(of file: SmallFile) -> Int { file.range.count + operationWeight }
+
+    private func scheduleFlush() {
         guard flushTimer == nil else { return }
         flushTimer = clock.schedule(after: Self.writeDelay) {
             self.flushTimer = nil
             self.operations.flush()
+            self.smallFiles.flush()
         }
     }
 
     /// Does not wait for more.
-    func flush() { operations.flush() }
+    func flush() {
+        operations.flush()
+        // Whoever stores some takes what came meanwhile: others beside would get a handful each.
+        if storing == 0 { smallFiles.flush() }
+    }
 
     /// Waits until no more than ``TransferLimits/writeBehind`` waits.
-    func waitForRoom() async throws { try await operations.waitForRoom(below: TransferLimits.writeBehind) }
+    func waitForRoom() async throws {
+        while waiting >= TransferLimits.writeBehind {
+            if operations.weight > smallFiles.weight {
+                try await operations.waitForRoom(below: operations.weight)
+            } else {
+                try await smallFiles.waitForRoom(below: smallFiles.weight)
+            }
+        }
+    }
 
     /// - Parameter ready: waits until the other half may be told more.
     func write(
@@ -138,6 +173,30 @@ final class ReceiverDisk {
             operations.release(bytes + taken.count * Self.operationWeight)
             try report(.wrote(UInt64(bytes), zeros: taken.reduce(0) { $0 + $1.zeroCount }))
             try handle(results, report)
+        }
+    }
+
+    /// - Parameter ready: waits until more may be stored, and the other half told of it.
+    func storeSmallFiles(
+        when ready: @NetworkActor () async throws -> Void, report: @NetworkActor (Outcome) throws -> Void
+    ) async throws {
+        guard let store else { return }
+        while let files = try await smallFiles.take(atLeast: Self.leastSmallFiles, atMost: TransferLimits.commitBatch) {
+            guard !files.isEmpty else { continue }
+            try await ready()
+            storing += 1
+            defer { storing -= 1 }
+            let results = try await offload { try store.store(files) }
+            smallFiles.release(files.reduce(0) { $0 + Self.weight(of: $1) })
+            if smallFiles.weight > 0 { smallFiles.flush() }
+            try report(.wrote(UInt64(files.reduce(0) { $0 + $1.range.count }), zeros: 0))
+            for result in results {
+                switch result {
+                case .stored(let file): try report(.stored(file, resumedFrom: 0))
+                case .mismatch(let index, let root): try report(.mismatch(index: index, root: root))
+                case .refused(let index, let error): try report(.refused(index: index, error))
+                }
+            }
         }
     }
 

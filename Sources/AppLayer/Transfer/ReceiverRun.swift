@@ -101,20 +101,35 @@ final class ReceiverRun {
     private func split(_ chunk: Chunk) async throws {
         var position = 0
         var isEnd = false
-        while let piece = try splitter.next(in: chunk, from: &position) {
-            switch piece {
-            case .frame(let bytes):
-                let frame = try await decoded(bytes)
-                isEnd = try handle(frame, bytes: bytes.count)
-                frameCount += 1
-                // A chunk may be nothing but frames: others want the thread too. A timer that is due lets the network
-                // in between; a yield would not.
-                if frameCount.isMultiple(of: Self.framesPerTurn) { try await clock.sleep(for: .zero) }
-            case .data(let range): disk.push(.data(chunk, range))
+        while position < chunk.count {
+            if takeSmallFile(in: chunk, from: &position) {
+                isEnd = true
+            } else if let piece = try splitter.next(in: chunk, from: &position) {
+                switch piece {
+                case .frame(let bytes): isEnd = try handle(try await decoded(bytes), bytes: bytes.count)
+                case .data(let range): disk.push(.data(chunk, range))
+                }
             }
+            frameCount += 1
+            // A chunk may be nothing but frames: others want the thread too. A timer that is due lets the network
+            // in between; a yield would not.
+            if frameCount.isMultiple(of: Self.framesPerTurn) { try await clock.sleep(for: .zero) }
         }
         // Perhaps the last file: its receipt should not wait for more bytes.
         if isEnd { disk.flush() }
+    }
+
+    /// Takes a small file that lies whole at `position`, which moves behind it.
+    ///
+    /// - Returns: false when what is there has to be taken frame by frame.
+    private func takeSmallFile(in chunk: Chunk, from position: inout Int) -> Bool {
+        var end = position
+        guard isAccepted, splitter.isBetweenFrames, let file = SmallFile(in: chunk, at: position, end: &end),
+            disk.takesWhole(file.index), machine.handleWhole(index: file.index, size: UInt64(file.range.count))
+        else { return false }
+        position = end
+        disk.push(file)
+        return true
     }
 
     /// A page of an offer may hold half a million entries, which take longer than their bytes.
@@ -194,11 +209,27 @@ final class ReceiverRun {
             events(.failed(failure))
         }
         try handle(machine.handleAccepted(held: claims, takesZeros: takesZeros, refused: refused))
-        try await disk.write(when: { try await self.frames.waitForRoom(below: TransferLimits.frameBacklog) }) {
+        let stores = [@NetworkActor @Sendable () async throws -> TransferSummary?](
+            repeating: { try await self.storeSmallFiles() }, count: descriptors.smallFiles)
+        return try await concurrently([{ try await self.write() }] + stores)
+    }
+
+    private func write() async throws -> TransferSummary? {
+        try await disk.write(when: { try await self.waitForFrames() }) { try self.handle($0) }
+        return nil
+    }
+
+    private func storeSmallFiles() async throws -> TransferSummary? {
+        try await disk.storeSmallFiles(when: {
+            try await self.waitForFrames()
+            try await self.policy.pace()
+        }) {
             try self.handle($0)
         }
         return nil
     }
+
+    private func waitForFrames() async throws { try await frames.waitForRoom(below: TransferLimits.frameBacklog) }
 
     private func commit() async throws -> TransferSummary? {
         try await disk.commit(when: { try await self.policy.pace() }) { try self.handle($0) }

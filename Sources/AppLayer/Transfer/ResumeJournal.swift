@@ -81,14 +81,20 @@ final class ResumeJournal: Sendable {
 
 extension ResumeJournal.Line {
     fileprivate func write(to bytes: inout [UInt8]) {
-        for field in [String(size), root.hex, String(inode), String(modified)] {
-            bytes += field.utf8
-            bytes.append(UInt8(ascii: "\t"))
-        }
+        Self.write(size, to: &bytes)
+        root.appendHex(to: &bytes)
+        bytes.append(UInt8(ascii: "\t"))
+        Self.write(inode, to: &bytes)
+        Self.write(modified, to: &bytes)
         Self.write(path, to: &bytes)
         bytes.append(UInt8(ascii: "\t"))
         Self.write(storedPath, to: &bytes)
         bytes.append(UInt8(ascii: "\n"))
+    }
+
+    private static func write(_ number: some BinaryInteger, to bytes: inout [UInt8]) {
+        bytes += String(number).utf8
+        bytes.append(UInt8(ascii: "\t"))
     }
 
     private static func write(_ path: [String], to bytes: inout [UInt8]) {

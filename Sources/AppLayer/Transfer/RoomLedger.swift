@@ -172,6 +172,20 @@ final class SharedRoomLedger: Sendable {
 
     func release(_ id: RoomLedger.ID) { state.withLock { $0.ledger.release(id) } }
 
+    /// What exceeds a transfer's reservation (a stream has none, a file may have less of holes than was offered) may not
+    /// take what others have reserved.
+    func leaveOthersTheirRoom(
+        _ bytes: UInt64, for id: RoomLedger.ID, in folder: FolderHandle
+    ) throws(TransferError) {
+        guard bytes > outstanding(id), let place = folder.room(),
+            case .refused(let available, let reserved) = cover(bytes, for: id, in: place), reserved > 0
+        else { return }
+        throw TransferError(
+            .noSpace,
+            "\(bytes) bytes more are needed and \(available) are free beside the \(reserved) that other transfers will "
+                + "take; what came so far is kept", limit: bytes, available: available)
+    }
+
     func outstanding(_ id: RoomLedger.ID) -> UInt64 { state.withLock { $0.ledger.outstanding(id) } }
 
     func reserved(in room: FileSystemRoom, beside id: RoomLedger.ID) -> UInt64 {

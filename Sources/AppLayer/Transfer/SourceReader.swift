@@ -139,6 +139,14 @@ final class SourceReader: @unchecked Sendable {
         var file = file
         hasher = MerkleHasher()
         try output.append(.start(index: file.index, offset: 0))
+        guard size > 0 else { return try end(file) }
+        let (piece, failure) = readData(of: &file, atMost: size)
+        if let failure { return try giveUp(file.index, failure) }
+        if file.position == size {
+            // Most often: then there is no tree to build.
+            return try end(file, root: output.chunk.withBytes { MerkleTree.root(of: $0.extracting(piece)) })
+        }
+        hash(piece)
         while file.position < size {
             if let failure = sendData(of: &file, atMost: size - file.position) {
                 return try giveUp(file.index, failure)
@@ -225,15 +233,28 @@ final class SourceReader: @unchecked Sendable {
 
     /// Sends as much as fits the chunk at hand.
     private func sendData(of file: inout SourceFile, atMost remaining: UInt64) -> TransferError? {
+        let (piece, failure) = readData(of: &file, atMost: remaining)
+        if failure == nil { hash(piece) }
+        return failure
+    }
+
+    private func hash(_ piece: Range<Int>) {
+        output.chunk.withBytes { hasher.update($0.extracting(piece)) }
+    }
+
+    /// Announces and reads as much as fits the chunk at hand.
+    ///
+    /// - Returns: where it is in that chunk.
+    private func readData(
+        of file: inout SourceFile, atMost remaining: UInt64
+    ) -> (piece: Range<Int>, failure: TransferError?) {
         let length = output.reserveData(remaining: remaining)
         let chunk = output.chunk
         let start = chunk.count
         var failure: TransferError?
         while chunk.count - start < length, failure == nil {
-            let before = chunk.count
-            switch file.read(into: chunk, limit: length - (before - start), waiting: false) {
-            case .success(let count?) where count > 0:
-                chunk.withBytes { hasher.update($0.extracting(before..<chunk.count)) }
+            switch file.read(into: chunk, limit: length - (chunk.count - start), waiting: false) {
+            case .success(let count?) where count > 0: break
             case .success: failure = SourceFile.shrunk(source.offer.entries[file.index])
             case .failure(let error): failure = error
             }
@@ -244,7 +265,7 @@ final class SourceReader: @unchecked Sendable {
         } else {
             batch.payload += UInt64(length)
         }
-        return failure
+        return (start..<chunk.count, failure)
     }
 
     private func sendStream(_ file: SourceFile) throws(TransferError) -> Bool {
@@ -275,12 +296,13 @@ final class SourceReader: @unchecked Sendable {
         batch.payload += UInt64(chunk.count)
     }
 
-    private func end(_ file: SourceFile) throws(TransferError) {
+    /// - Parameter root: the file's, where its tree does not have it.
+    private func end(_ file: SourceFile, root: MerkleRoot? = nil) throws(TransferError) {
         if let error = file.changeSinceOpening(source.offer.entries[file.index]) {
             return try giveUp(file.index, error)
         }
         let size = file.size ?? file.offset + file.sent
-        let root = hasher.root()
+        let root = root ?? hasher.root()
         try output.append(.end(index: file.index, size: size, root: root))
         batch.events.append(.sent(index: file.index, size: size, root: root, resumedFrom: file.offset))
         stage = .betweenFiles

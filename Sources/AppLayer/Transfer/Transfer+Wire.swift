@@ -34,13 +34,26 @@ enum TransferReceiverFrame: Equatable {
 
 /// Part of an offer.
 struct OfferPage: Equatable {
-    var entries: [TransferEntry]
+    var entries: TransferEntries
     /// Entries over all pages.
     var count: Int
     var totalSize: UInt64
     var more: Bool
     /// The receiver may refuse files one by one.
     var takesRefusals = false
+
+    init(entries: TransferEntries, count: Int, totalSize: UInt64, more: Bool, takesRefusals: Bool = false) {
+        (self.entries, self.count, self.totalSize) = (entries, count, totalSize)
+        (self.more, self.takesRefusals) = (more, takesRefusals)
+    }
+
+    init(
+        entries: some Sequence<TransferEntry>, count: Int, totalSize: UInt64, more: Bool, takesRefusals: Bool = false
+    ) {
+        self.init(
+            entries: TransferEntries(entries), count: count, totalSize: totalSize, more: more,
+            takesRefusals: takesRefusals)
+    }
 }
 
 /// Part of what a receiver holds.
@@ -175,10 +188,12 @@ extension TransferEntry {
             if let dataSize { $0.dataSize = dataSize }
         }
     }
+}
 
-    /// What the entry takes in a page, a little rounded up.
-    var encodedSize: Int {
-        path.reduce(60) { $0 + $1.utf8.count + 4 }
+extension TransferEntries {
+    /// What an entry takes in a page, a little rounded up.
+    func encodedSize(at position: Int) -> Int {
+        components(at: position).reduce(60) { $0 + $1.count + 4 }
     }
 }
 
@@ -305,7 +320,7 @@ extension OfferPage {
             throw TransferError(
                 .badOffer, "\(message.count) files and folders; one transfer takes \(TransferLimits.entries)")
         }
-        var entries: [TransferEntry] = []
+        var entries = TransferEntries()
         for entry in message.entries { entries.append(try TransferEntry(entry)) }
         self.init(
             entries: entries, count: try EntryIndex(wire: message.count).value,

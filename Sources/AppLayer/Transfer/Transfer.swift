@@ -91,7 +91,7 @@ package enum TransferLimits {
     static let largeFrame = 16 * 1024
     /// Bytes left on the disk from which on what nobody finishes is removed for a transfer that counts on that.
     static let roomAhead: UInt64 = 16 << 20
-    /// Files made durable in one go of one worker.
+    /// Files made durable, or small ones stored, in one go of one worker.
     static let commitBatch = 32
     /// Workers that fsync side by side.
     static let commitWorkers = 4

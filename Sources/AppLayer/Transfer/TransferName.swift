@@ -48,6 +48,23 @@ enum TransferName {
         return isReserved(component) ? "the name is reserved for partial files" : nil
     }
 
+    /// Whether a path is of visible ASCII and spaces and needs no change and no closer look: most are and need none.
+    ///
+    /// What this lets pass, ``checked(path:)`` and ``onDisk(path:)`` leave as it is.
+    static func isPlain(path: TransferEntries.Components) -> Bool {
+        var (count, bytes) = (0, 0)
+        for component in path {
+            guard let first = component.first, component.count <= TransferLimits.nameBytes, first != UInt8(ascii: "."),
+                count > 0 || first != UInt8(ascii: "-"),
+                component.allSatisfy({ (0x20...0x7e).contains($0) && $0 != UInt8(ascii: "/") }),
+                component.contains(where: { $0 != 0x20 })
+            else { return false }
+            count += 1
+            bytes += component.count + 1
+        }
+        return count > 0 && count <= TransferLimits.depth && bytes <= TransferLimits.pathBytes
+    }
+
     private static let tooLong = "a part is longer than \(TransferLimits.nameBytes) bytes"
     /// UTF-8 bytes of what can become a name in normal form C: the longest decompositions take three times as much.
     private static let decomposedBytes = 3 * TransferLimits.nameBytes

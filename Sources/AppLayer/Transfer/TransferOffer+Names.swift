@@ -5,43 +5,74 @@ extension TransferOffer {
     ///
     /// - Throws: `.badName` for a name that may not be made, or when two entries have the same.
     func withCheckedNames() throws(TransferError) -> TransferOffer {
-        var checked = TransferEntries()
-        var names = PathSet()
+        // Most often all names may stay as they are, and the offer with them.
+        var changed: TransferEntries?
+        var names = PathSet(of: entries)
         for index in entries.indices {
+            if TransferName.isPlain(path: entries.components(at: index)) {
+                guard names.insert(entries.pathBytes(at: index), at: index) else { throw twice(index) }
+                changed?.append(at: index, of: entries)
+                continue
+            }
             let entry = entries[index]
             let path = try TransferName.checked(path: entry.path)
-            guard names.insert(path, at: index, of: entries) else {
-                throw TransferError(.badName, "two files are named \"\(entry.name)\"")
-            }
+            guard names.insert(TransferEntries.bytes(of: path)[...], at: index) else { throw twice(index) }
+            var checked = changed ?? entries.first(index)
+            changed = nil
             checked.append(
                 TransferEntry(
                     kind: entry.kind, path: TransferName.onDisk(path: path), size: entry.size,
                     isExecutable: entry.isExecutable, modified: entry.modified, dataSize: entry.dataSize))
+            changed = checked
         }
-        return try TransferOffer(entries: checked)
+        guard let changed else { return self }
+        return try TransferOffer(entries: changed)
+    }
+
+    private func twice(_ index: Int) -> TransferError {
+        TransferError(.badName, "two files are named \"\(entries[index].name)\"")
     }
 }
 
-/// Paths seen, as hashes: a hundred thousand paths as arrays of strings would take as much as the offer.
+/// Paths seen, as places of entries in a table by hash: a hundred thousand paths as strings would take as much as the
+/// offer.
 private struct PathSet {
-    private var indices: [Int: Int] = [:]
+    private let entries: TransferEntries
+    /// An entry's index and one more, or 0; at least twice as many places as entries.
+    private var places: [UInt32]
+
+    init(of entries: TransferEntries) {
+        self.entries = entries
+        var count = 16
+        while count < entries.count * 2 { count *= 2 }
+        places = Array(repeating: 0, count: count)
+    }
 
     /// False when an entry before has the same path in normal form C.
-    mutating func insert(_ path: [String], at index: Int, of entries: TransferEntries) -> Bool {
-        var key = hash(path)
-        while let other = indices[key] {
-            // A name that is refused equals none.
-            guard (try? TransferName.checked(path: entries[other].path)) != path else { return false }
-            key &+= 1
+    ///
+    /// - Parameter path: that of the entry `index`, in that form, as ``TransferEntries/pathBytes(at:)``.
+    mutating func insert(_ path: ArraySlice<UInt8>, at index: Int) -> Bool {
+        var place = hash(path) & (places.count - 1)
+        while places[place] > 0 {
+            guard normalPath(of: Int(places[place]) - 1) != path else { return false }
+            place = (place + 1) & (places.count - 1)
         }
-        indices[key] = index
+        places[place] = UInt32(index + 1)
         return true
     }
 
+    private func normalPath(of index: Int) -> ArraySlice<UInt8> {
+        guard !TransferName.isPlain(path: entries.components(at: index)),
+            // A name that is refused equals none, and is not here.
+            let path = try? TransferName.checked(path: entries[index].path)
+        else { return entries.pathBytes(at: index) }
+        return TransferEntries.bytes(of: path)[...]
+    }
+
     /// With the seed of this process, which nobody outside knows.
-    private func hash(_ path: [String]) -> Int {
+    private func hash(_ path: ArraySlice<UInt8>) -> Int {
         var hasher = Hasher()
-        hasher.combine(path)
+        path.withUnsafeBytes { hasher.combine(bytes: $0) }
         return hasher.finalize()
     }
 }

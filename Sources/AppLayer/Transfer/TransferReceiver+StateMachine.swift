@@ -12,7 +12,8 @@ struct TransferReceiverStateMachine {
         var end: UInt64
     }
 
-    fileprivate struct Receiving {
+    /// A class, so that what comes of hundreds of thousands of files changes it in place; the state alone holds it.
+    fileprivate final class Receiving {
         let offer: TransferOffer
         let held: [Int: HeldFile.Content]
         let takesZeros: Bool
@@ -27,6 +28,15 @@ struct TransferReceiverStateMachine {
         var summary = TransferSummary()
         /// Bytes of the sender's words that ``summary`` keeps.
         var reasonBytes = 0
+
+        init(_ offer: TransferOffer, held: [HeldFile], takesZeros: Bool) {
+            self.offer = offer
+            self.held = Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first })
+            self.takesZeros = takesZeros
+            files = offer.entries.indices.filter { offer.entries.kind(at: $0) != .directory }
+            summary.files = TransferredFiles(of: offer.entries)
+            summary.directories = offer.entries.count - files.count
+        }
 
         var isComplete: Bool { next == files.count && current == nil && unstored.isEmpty }
     }
@@ -89,16 +99,18 @@ struct TransferReceiverStateMachine {
         held: [HeldFile], takesZeros: Bool, refused: [TransferFailure] = []
     ) -> OnFrame {
         guard case .deciding(let offer) = state else { return .none }
-        var receiving = Receiving(
-            offer: offer,
-            held: Dictionary(held.map { ($0.index, $0.content) }, uniquingKeysWith: { first, _ in first }),
-            takesZeros: takesZeros,
-            files: offer.entries.indices.filter { offer.entries.kind(at: $0) != .directory })
-        receiving.summary.files = TransferredFiles(of: offer.entries)
-        receiving.summary.directories = offer.entries.count - receiving.files.count
+        let receiving = Receiving(offer, held: held, takesZeros: takesZeros)
         for failure in refused { _ = receiving.refuse(failure.index, failure.error) }
         state = .receiving(receiving)
         return completing { _ in .none }
+    }
+
+    /// Takes a file that nothing is held of and that came whole in one go: its start, its bytes and its end.
+    ///
+    /// - Returns: false, and nothing is changed, for what is not in order: the frames one by one say what it is.
+    mutating func handleWhole(index: Int, size: UInt64) -> Bool {
+        guard case .receiving(let receiving) = state else { return false }
+        return receiving.takeWhole(index, size)
     }
 
     /// A file is verified, durable and under its final name.
@@ -163,11 +175,11 @@ struct TransferReceiverStateMachine {
         guard case .receivingOffer(var entries, var nameBytes) = state else { return violation("a second offer") }
         state = .receivingOffer(TransferEntries(), nameBytes: 0)
         entries.append(contentsOf: page.entries)
-        for entry in page.entries {
-            guard entry.path.count <= TransferLimits.depth else {
-                return fail(TransferError(.badOffer, "a path more than \(TransferLimits.depth) folders deep"))
-            }
-            nameBytes += entry.path.reduce(0) { $0 + $1.utf8.count + 1 }
+        guard page.entries.depth <= TransferLimits.depth else {
+            return fail(TransferError(.badOffer, "a path more than \(TransferLimits.depth) folders deep"))
+        }
+        for position in page.entries.indices {
+            for component in page.entries.components(at: position) { nameBytes += component.count + 1 }
         }
         guard entries.count <= page.count, nameBytes <= TransferLimits.offerBytes else {
             return fail(TransferError(.badOffer, "an offer beyond \(TransferLimits.offerBytes) bytes of names"))
@@ -193,19 +205,17 @@ struct TransferReceiverStateMachine {
 
     // MARK: Steps
 
-    private mutating func change(_ body: (inout Receiving) -> OnFrame) -> OnFrame {
-        guard case .receiving(var receiving) = state else {
+    private mutating func change(_ body: (Receiving) -> OnFrame) -> OnFrame {
+        guard case .receiving(let receiving) = state else {
             return violation("a file before the offer was accepted or after the end")
         }
-        state = .finished  // gives up the reference, so that `receiving` changes in place
-        let action = body(&receiving)
-        state = .receiving(receiving)
+        let action = body(receiving)
         if case .fail(let error) = action { return fail(error) }
         return action
     }
 
     /// A change after which nothing may be left to do.
-    private mutating func completing(_ body: (inout Receiving) -> OnFrame) -> OnFrame {
+    private mutating func completing(_ body: (Receiving) -> OnFrame) -> OnFrame {
         let action = change(body)
         guard case .receiving(let receiving) = state, receiving.isComplete, action == .none else { return action }
         state = .done(receiving.summary)
@@ -230,7 +240,16 @@ struct TransferReceiverStateMachine {
 extension TransferReceiverStateMachine.Receiving {
     fileprivate typealias OnFrame = TransferReceiverStateMachine.OnFrame
 
-    fileprivate mutating func start(_ index: Int, _ offset: UInt64) -> OnFrame {
+    fileprivate func takeWhole(_ index: Int, _ size: UInt64) -> Bool {
+        guard current == nil, next < files.count, files[next] == index, held[index] == nil,
+            offer.entries.knownSize(at: index) == size
+        else { return false }
+        next += 1
+        unstored[index] = size
+        return true
+    }
+
+    fileprivate func start(_ index: Int, _ offset: UInt64) -> OnFrame {
         guard current == nil, next < files.count, files[next] == index else {
             return .fail(.violation("the sender started a file out of order"))
         }
@@ -256,7 +275,7 @@ extension TransferReceiverStateMachine.Receiving {
         }
     }
 
-    fileprivate mutating func data(_ length: Int, maximumSize: UInt64) -> OnFrame {
+    fileprivate func data(_ length: Int, maximumSize: UInt64) -> OnFrame {
         guard let file = current else { return .fail(.violation("the sender sent data outside of a file")) }
         let size = offer.entries.knownSize(at: file.index)
         guard let end = end(of: file, after: UInt64(length)) else { return tooMuch(size) }
@@ -272,7 +291,7 @@ extension TransferReceiverStateMachine.Receiving {
         return .expectData(length)
     }
 
-    fileprivate mutating func zeros(_ count: UInt64) -> OnFrame {
+    fileprivate func zeros(_ count: UInt64) -> OnFrame {
         guard let file = current, let size = offer.entries.knownSize(at: file.index), takesZeros else {
             return .fail(.violation("the sender sent zeros as a number, which were not asked for"))
         }
@@ -291,7 +310,7 @@ extension TransferReceiverStateMachine.Receiving {
         .fail(.violation("the sender sent more than the \(size ?? TransferLimits.fileSize) bytes it offered"))
     }
 
-    fileprivate mutating func end(_ index: Int, _ size: UInt64, _ root: MerkleRoot) -> OnFrame {
+    fileprivate func end(_ index: Int, _ size: UInt64, _ root: MerkleRoot) -> OnFrame {
         guard let file = current, file.index == index, file.end == size,
             offer.entries.knownSize(at: index).map({ $0 == size }) ?? true
         else { return .fail(.violation("the sender ended a file at another size than it has")) }
@@ -301,7 +320,7 @@ extension TransferReceiverStateMachine.Receiving {
         return .end(index: index, size: size, root: root)
     }
 
-    fileprivate mutating func failed(_ index: Int, _ error: TransferError) -> OnFrame {
+    fileprivate func failed(_ index: Int, _ error: TransferError) -> OnFrame {
         let started = current?.index == index
         if started {
             current = nil
@@ -317,7 +336,7 @@ extension TransferReceiverStateMachine.Receiving {
         return .skip(failure, started: started)
     }
 
-    fileprivate mutating func refuse(_ index: Int, _ error: TransferError) -> TransferFailure? {
+    fileprivate func refuse(_ index: Int, _ error: TransferError) -> TransferFailure? {
         let isFolder = offer.entries.kind(at: index) == .directory
         guard isFolder || current?.index == index || unstored.removeValue(forKey: index) != nil,
             refused.insert(index).inserted
@@ -329,7 +348,7 @@ extension TransferReceiverStateMachine.Receiving {
     }
 
     /// The sender's words as far as there is room for them: they are kept to the end, a thousand bytes a file.
-    private mutating func bounded(_ error: TransferError) -> TransferError {
+    private func bounded(_ error: TransferError) -> TransferError {
         reasonBytes += error.message.utf8.count
         guard reasonBytes > TransferLimits.reasonsBytes else { return error }
         return TransferError(error.code, "not sent, as others before it", from: error.speaker)

@@ -7,7 +7,8 @@ struct TransferSenderStateMachine {
     /// What the receiver claims to hold, by entry.
     typealias Held = [Int: HeldFile.Content]
 
-    private struct Files {
+    /// A class, so that what comes of hundreds of thousands of files changes it in place; the state alone holds it.
+    private final class Files {
         /// Sent to the end and without a receipt yet.
         var unconfirmed: [Int: (size: UInt64, root: MerkleRoot)] = [:]
         /// Files up to this index have been sent to their end, or given up.
@@ -66,21 +67,16 @@ struct TransferSenderStateMachine {
 
     /// The source read a file to its end and the bytes are on their way.
     mutating func handleSent(index: Int, size: UInt64, root: MerkleRoot, resumedFrom offset: UInt64) {
-        guard case .sending(var files) = state else { return }
-        state = .finished  // gives up the reference, so that `files` changes in place
+        guard case .sending(let files) = state else { return }
         files.next = index + 1
-        if !files.refused.contains(index) {
-            files.unconfirmed[index] = (size, root)
-            files.summary.resumedBytes += offset
-        }
-        state = .sending(files)
+        guard !files.refused.contains(index) else { return }
+        files.unconfirmed[index] = (size, root)
+        files.summary.resumedBytes += offset
     }
 
     /// The source could not read a file to its end; the receiver has been told.
     mutating func handleUnsent(index: Int, error: TransferError) -> TransferFailure? {
-        guard case .sending(var files) = state else { return nil }
-        state = .finished
-        defer { state = .sending(files) }
+        guard case .sending(let files) = state else { return nil }
         files.next = index + 1
         guard !files.refused.contains(index) else { return nil }
         let failure = TransferFailure(index: index, path: offer.entries[index].path, error: error)
@@ -128,7 +124,7 @@ struct TransferSenderStateMachine {
             state = .awaitingAccept(held, pieces: pieces)
             return .progress
         }
-        var files = Files()
+        let files = Files()
         files.summary.files = TransferredFiles(of: offer.entries)
         files.summary.directories = offer.entries.count - offer.fileCount
         // The receiver of nothing but folders is done at once.
@@ -217,17 +213,10 @@ struct TransferSenderStateMachine {
         return .finish(files.summary)
     }
 
-    private mutating func change(_ body: (inout Files, TransferOffer) -> OnFrame) -> OnFrame {
+    private mutating func change(_ body: (Files, TransferOffer) -> OnFrame) -> OnFrame {
         let action: OnFrame
         switch state {
-        case .sending(var files):
-            state = .finished  // gives up the reference, so that `files` changes in place
-            action = body(&files, offer)
-            state = .sending(files)
-        case .awaitingReceipts(var files):
-            state = .finished
-            action = body(&files, offer)
-            state = .awaitingReceipts(files)
+        case .sending(let files), .awaitingReceipts(let files): action = body(files, offer)
         case .awaitingAccept, .finished, .failed:
             return violation("a receipt before the transfer began or after its end")
         }

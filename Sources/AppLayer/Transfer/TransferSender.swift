@@ -308,13 +308,13 @@ struct OfferPages: Sequence, IteratorProtocol {
     mutating func next() -> OfferPage? {
         guard !isDone else { return nil }
         var page = OfferPage(
-            entries: [], count: offer.entries.count, totalSize: offer.totalSize, more: true, takesRefusals: true)
+            entries: TransferEntries(), count: offer.entries.count, totalSize: offer.totalSize, more: true,
+            takesRefusals: true)
         var bytes = 0
         while position < offer.entries.count {
-            let entry = offer.entries[position]
-            bytes += entry.encodedSize
+            bytes += offer.entries.encodedSize(at: position)
             if bytes > TransferLimits.frame / 4, !page.entries.isEmpty { return page }
-            page.entries.append(entry)
+            page.entries.append(at: position, of: offer.entries)
             position += 1
         }
         (page.more, isDone) = (false, true)

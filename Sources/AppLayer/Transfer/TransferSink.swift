@@ -2,10 +2,10 @@ internal import DeP2PQUIC
 internal import Glibc
 
 /// Where received bytes go. All methods block: they run in ``offload(_:)``, `write` and the preparing ones one call at
-/// a time, `commit` beside them and beside itself, ``giveUp()`` beside all of them.
+/// a time, `commit` and ``SmallFileStore`` beside them and beside themselves, ``giveUp()`` beside all of them.
 ///
-/// Calling order: `prepare`; `hashHeld` until it says there is no more; `claims`; `makeFolders`; then `write` and `commit`;
-/// at last `finish`.
+/// Calling order: `prepare`; `hashHeld` until it says there is no more; `claims`; `makeFolders`; `smallFileStore`; then
+/// `write` and `commit`; at last `finish`.
 protocol TransferSink: AnyObject, Sendable {
     /// Looks at what is held already, and whether there is room.
     ///
@@ -24,6 +24,9 @@ protocol TransferSink: AnyObject, Sendable {
 
     /// Makes the folders of the offer; those that can't be, when they concern nobody else.
     func makeFolders() throws(TransferError) -> [TransferFailure]
+
+    /// Where small files go that come whole; `nil` when they are written like any others.
+    func smallFileStore() -> SmallFileStore?
 
     func write(_ operations: [WriteOperation]) throws(TransferError) -> [WriteResult]
 

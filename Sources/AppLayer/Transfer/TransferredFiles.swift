@@ -26,11 +26,11 @@ package struct TransferredFile: Equatable, Sendable {
 /// few that differ are kept beside. A file is made when it is asked for.
 package struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
     private struct Record: Sendable {
-        let index: Int
         let size: UInt64
         let root: MerkleRoot
+        let index: UInt32
         /// Position in `folders`.
-        let folder: Int?
+        let folder: UInt32?
     }
 
     private let entries: TransferEntries
@@ -51,10 +51,11 @@ package struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
 
     package subscript(position: Int) -> TransferredFile {
         let record = records[position]
-        let path = paths[position] ?? entries[record.index].path
+        let index = Int(record.index)
+        let path = paths[position] ?? entries[index].path
         return TransferredFile(
-            index: record.index, path: path, storedPath: storedPaths[position] ?? path, size: record.size,
-            root: record.root, folder: record.folder.map { folders[$0] })
+            index: index, path: path, storedPath: storedPaths[position] ?? path, size: record.size,
+            root: record.root, folder: record.folder.map { folders[Int($0)] })
     }
 
     package mutating func append(_ file: TransferredFile) {
@@ -65,8 +66,8 @@ package struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
         if let folder = file.folder, folders.last != folder { folders.append(folder) }
         records.append(
             Record(
-                index: file.index, size: file.size, root: file.root,
-                folder: file.folder == nil ? nil : folders.count - 1))
+                size: file.size, root: file.root, index: UInt32(file.index),
+                folder: file.folder == nil ? nil : UInt32(folders.count - 1)))
     }
 
     /// The roots in the order of the offer.

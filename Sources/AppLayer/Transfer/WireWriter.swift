@@ -63,6 +63,7 @@ struct WireWriter {
     }
 
     private mutating func append(_ bytes: [UInt8]) {
+        if bytes.count <= chunk.available { return chunk.append(bytes.span.bytes) }
         var rest = bytes[...]
         while !rest.isEmpty {
             if chunk.available == 0 { flush() }

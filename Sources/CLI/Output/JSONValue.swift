@@ -15,55 +15,63 @@ enum JSONValue: Equatable, Sendable {
 
     /// The value on one line (RFC 8259). Beside what JSON demands, everything is escaped that a terminal could act
     /// on, so that the output can be looked at safely; a decoder gets the very string either way.
-    var encoded: String {
-        var text = ""
+    var encoded: String { String(decoding: encodedBytes, as: UTF8.self) }
+
+    /// ``encoded`` in UTF-8, put together as bytes: a hundred thousand files are as many lines.
+    var encodedBytes: [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(256)
         write(to: &text)
         return text
     }
 
-    private func write(to text: inout String) {
+    private func write(to text: inout [UInt8]) {
         switch self {
-        case .null: text += "null"
-        case .bool(let value): text += value ? "true" : "false"
-        case .int(let value): text += String(value)
-        case .fixed(let value, let decimals): text += FixedPoint.text(value, decimals: decimals)
+        case .null: text += "null".utf8
+        case .bool(let value): text += (value ? "true" : "false").utf8
+        case .int(let value): text += String(value).utf8
+        case .fixed(let value, let decimals): text += FixedPoint.text(value, decimals: decimals).utf8
         case .string(let value): Self.write(string: value, to: &text)
-        case .preencoded(let value): text += value
-        case .array(let values): Self.write(values, between: "[", "]", to: &text) { $0.write(to: &$1) }
+        case .preencoded(let value): text += value.utf8
+        case .array(let values):
+            Self.write(values, between: UInt8(ascii: "["), UInt8(ascii: "]"), to: &text) { $0.write(to: &$1) }
         case .object(let fields):
-            Self.write(fields, between: "{", "}", to: &text) { field, text in
+            Self.write(fields, between: UInt8(ascii: "{"), UInt8(ascii: "}"), to: &text) { field, text in
                 Self.write(string: field.name, to: &text)
-                text += ":"
+                text.append(UInt8(ascii: ":"))
                 field.value.write(to: &text)
             }
         }
     }
 
     private static func write<Element>(
-        _ elements: [Element], between open: String, _ close: String, to text: inout String,
-        _ body: (Element, inout String) -> Void
+        _ elements: [Element], between open: UInt8, _ close: UInt8, to text: inout [UInt8],
+        _ body: (Element, inout [UInt8]) -> Void
     ) {
-        text += open
+        text.append(open)
         for (index, element) in elements.enumerated() {
-            if index > 0 { text += "," }
+            if index > 0 { text.append(UInt8(ascii: ",")) }
             body(element, &text)
         }
-        text += close
+        text.append(close)
     }
 
-    /// Most strings are names, numbers and paths with nothing in them to escape.
-    private static func isPlain(_ string: String) -> Bool {
-        string.utf8.allSatisfy { (0x20...0x7e).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
-    }
-
-    private static func write(string: String, to text: inout String) {
-        if isPlain(string) {
-            text += "\""
-            text += string
-            text += "\""
-            return
+    private static func write(string: String, to text: inout [UInt8]) {
+        text.append(UInt8(ascii: "\""))
+        defer { text.append(UInt8(ascii: "\"")) }
+        var string = string
+        // Most strings are names, numbers and paths with nothing in them to escape.
+        let isPlain = string.withUTF8 { bytes in
+            guard
+                bytes.allSatisfy({ (0x20...0x7e).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") })
+            else { return false }
+            text += bytes
+            return true
         }
-        var result = [UInt8(ascii: "\"")]
+        if !isPlain { write(escaping: string, to: &text) }
+    }
+
+    private static func write(escaping string: String, to result: inout [UInt8]) {
         var scanner = UTF8Scanner(Array(string.utf8))
         while true {
             result += scanner.takePlain()
@@ -81,8 +89,6 @@ enum JSONValue: Equatable, Sendable {
             case let scalar: result += scalar.utf8
             }
         }
-        result.append(UInt8(ascii: "\""))
-        text += String(decoding: result, as: UTF8.self)
     }
 }
 

@@ -217,7 +217,7 @@ final class Output: Sendable {
     }
 
     private static func line(_ fields: [JSONField]) -> [UInt8] {
-        Array((JSONValue.object(fields).encoded + "\n").utf8)
+        JSONValue.object(fields).encodedBytes + [UInt8(ascii: "\n")]
     }
 
     private func writeOutput(_ bytes: [UInt8], _ weight: Weight) {

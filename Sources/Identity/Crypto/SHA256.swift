@@ -90,6 +90,16 @@ extension SHA256 {
             self.init(networkWords: words)
         }
 
+        /// Nil unless there are exactly 32 bytes.
+        package init?(_ bytes: RawSpan) {
+            guard bytes.byteCount == Self.byteCount else { return nil }
+            var words: Words = (0, 0, 0, 0)
+            withUnsafeMutableBytes(of: &words) { buffer in
+                bytes.withUnsafeBytes { buffer.copyMemory(from: $0) }
+            }
+            self.init(networkWords: words)
+        }
+
         package var bytes: [UInt8] {
             withUnsafeBytes(of: networkWords) { [UInt8]($0) }
         }
@@ -97,6 +107,11 @@ extension SHA256 {
         /// 64 lower-case hexadecimal digits.
         package var hex: String { Hex.encode(bytes) }
         package var description: String { hex }
+
+        /// Appends ``hex`` as ASCII.
+        package func appendHex(to text: inout [UInt8]) {
+            withUnsafeBytes(of: networkWords) { for byte in $0 { Hex.append(byte, to: &text) } }
+        }
 
         package static func < (left: Digest, right: Digest) -> Bool {
             (left.first, left.second, left.third, left.fourth) < (right.first, right.second, right.third, right.fourth)

@@ -13,6 +13,12 @@ package enum Hex {
         }
     }
 
+    /// Appends lower-case digits.
+    package static func append(_ byte: UInt8, to text: inout [UInt8]) {
+        text.append(digits[Int(byte >> 4)])
+        text.append(digits[Int(byte & 15)])
+    }
+
     /// Nil unless the text is an even number of hexadecimal digits of either case, and nothing else.
     package static func decode(_ text: String) -> [UInt8]? {
         decode([UInt8](text.utf8))

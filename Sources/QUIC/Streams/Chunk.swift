@@ -47,6 +47,11 @@ package final class Chunk: @unchecked Sendable {
         count += length
     }
 
+    /// As the other, for bytes of another module's array: that one is generic, and those that call it from there pay.
+    package func append(_ bytes: RawSpan) {
+        bytes.withUnsafeBytes { append($0) }
+    }
+
     func append(_ bytes: UnsafeRawBufferPointer) {
         precondition(bytes.count <= available)
         guard let source = bytes.baseAddress else { return }

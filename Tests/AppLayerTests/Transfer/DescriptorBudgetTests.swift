@@ -93,11 +93,11 @@ import Testing
         for limit in [64, 256, 1024, 4096, 1 << 20] {
             let files = min(limit / 2, DescriptorBudget.most)
             let receiving = ReceivingDescriptors(files - files / 4)
-            #expect(receiving.files >= 1 && receiving.partials >= 1)
-            #expect(2 * (receiving.files + receiving.partials) + 8 <= files - files / 4)
+            #expect(receiving.files >= 1 && receiving.partials >= 1 && receiving.smallFiles >= 1)
+            #expect(2 * (receiving.files + receiving.partials + receiving.smallFiles) + 8 <= files - files / 4)
         }
         let least = ReceivingDescriptors(ReceivingDescriptors.least)
-        #expect(2 * (least.files + least.partials) + 8 <= ReceivingDescriptors.least)
+        #expect(2 * (least.files + least.partials + least.smallFiles) + 8 <= ReceivingDescriptors.least)
     }
 
     @Test func whoIsCancelledWhileWaitingKeepsNothing() async throws {

@@ -48,4 +48,17 @@ import Testing
         #expect(try await rest.value() == [3, 4])
         try await taking.value
     }
+
+    @Test func everybodyWhoWaitsForRoomIsWoken() async throws {
+        try await Self.checkRoom()
+    }
+
+    @NetworkActor private static func checkRoom() async throws {
+        let mailbox = Mailbox<Int>()
+        mailbox.push(1, weight: 2)
+        let waiting = (0..<3).map { _ in Task { @NetworkActor in try await mailbox.waitForRoom(below: 2) } }
+        await Task.yield()
+        mailbox.release(1)
+        for task in waiting { try await task.value }
+    }
 }

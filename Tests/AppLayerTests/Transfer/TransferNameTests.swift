@@ -1,3 +1,4 @@
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PApp
@@ -101,5 +102,59 @@ import Testing
     @Test func twoEntriesOfOneNameAreRefused() throws {
         let entries = ["é", "e\u{301}"].map { TransferEntry(kind: .file, path: [$0], size: 0) }
         #expect(throws: TransferError(.badName, "")) { try TransferOffer(entries: entries).withCheckedNames() }
+    }
+
+    /// A sign whose normal form is a letter of ASCII is that letter, whichever comes first.
+    @Test(arguments: [["K", "\u{212a}"], ["\u{212a}", "K"], ["a", "a"], ["é", "é"]])
+    func namesThatBecomeOneAreRefused(names: [String]) throws {
+        let entries = (["x"] + names + ["y"]).map { TransferEntry(kind: .file, path: ["d", $0], size: 0) }
+        #expect(throws: TransferError(.badName, "")) { try TransferOffer(entries: entries).withCheckedNames() }
+    }
+
+    /// Of the names that are not looked at closely, each is one that a closer look leaves as it is.
+    @Test func plainPathsNeedNoChange() throws {
+        var generator = SplitMix64(seed: 36)
+        let letters = ["a", "Z", " ", "-", ".", "~", "/", "\u{7f}", "\n", "é", "\u{202e}", "_", "\"", "\\", ":"]
+        var plain = 0
+        let long = String(repeating: "x", count: 256)
+        let fixed = [
+            [], [""], [" "], ["a", " "], ["-a"], ["a", "-a"], [".a"], ["a", ".a"], [long], ["a b"], ["a", ""],
+        ]
+        let deep = [Array(repeating: "d", count: 64), Array(repeating: "d", count: 65)]
+        let wide = [16, 17].map { Array(repeating: String(repeating: "w", count: 255), count: $0) }
+        let random = (0..<20_000).map { _ in
+            (0..<Int.random(in: 1...3, using: &generator)).map { _ in
+                (0..<Int.random(in: 0...4, using: &generator)).map { _ in letters.randomElement(using: &generator) ?? ""
+                }
+                .joined()
+            }
+        }
+        for path in fixed + deep + wide + random {
+            let entries = TransferEntries([TransferEntry(kind: .file, path: path, size: 0)])
+            guard TransferName.isPlain(path: entries.components(at: 0)) else { continue }
+            plain += 1
+            #expect(try TransferName.onDisk(path: TransferName.checked(path: path)) == path)
+        }
+        #expect(plain > 1000)
+    }
+
+    /// An offer with names of both kinds keeps its order and everything else of its entries.
+    @Test func offersWithFewUnusualNamesKeepTheRest() throws {
+        let paths = [["d"], ["d", "a"], ["d", "e\u{301}"], ["d", "b"], ["-rf"], [".x", "y"], ["z"]]
+        let entries = paths.enumerated().map { index, path in
+            TransferEntry(
+                kind: index == 0 ? .directory : .file, path: path, size: UInt64(index), isExecutable: index == 3,
+                modified: index == 4 ? -7 : nil, dataSize: index == 5 ? 2 : nil)
+        }
+        let offer = try TransferOffer(entries: entries)
+        let checked = try offer.withCheckedNames()
+        let expected = [["d"], ["d", "a"], ["d", "\u{e9}"], ["d", "b"], ["_-rf"], ["_.x", "y"], ["z"]]
+        #expect(checked.entries.map { $0.path.map { Array($0.utf8) } } == expected.map { $0.map { Array($0.utf8) } })
+        for (before, after) in zip(offer.entries, checked.entries) {
+            #expect((before.kind, before.size, before.isExecutable) == (after.kind, after.size, after.isExecutable))
+            #expect((before.modified, before.dataSize) == (after.modified, after.dataSize))
+        }
+        let usual = try TransferOffer(entries: Array(entries.prefix(2)))
+        #expect(try usual.withCheckedNames() == usual)
     }
 }
