@@ -9,7 +9,7 @@ cd "$top" || exit 71
 
 # With a plus between them stages run side by side: those that share neither ports nor files nor namespaces. A release build
 # keeps one core busy for most of its time; whole processes, hostile peers and faults of networks are waited for.
-all=(packages house build release+unit processes+generated interop hostile+nat benchmarks quickstart)
+all=(packages house build application release+unit processes+generated interop hostile+nat benchmarks quickstart)
 extra=(fresh)
 
 usage() {
@@ -22,6 +22,7 @@ Those with a plus between them run side by side.
   packages    what the build and the tests need, through apt and (for interop) pip
   house       formatting, shell and Python checks, man pages, what may stand where
   build       debug build of everything with its tests; a warning is a failure
+  application a package that imports DeP2P alone sends and receives; the README's Swift example compiles
   generated   the committed Swift of the messages is what protoc makes of the .proto files
   release     release build of the binary and of the engine's benchmarks
   processes   whole processes under stress: killed and resumed, full disk, hostile names, wrong keys
@@ -111,6 +112,8 @@ build() {
     done
     report "warnings" "$(grep -E "^($top/)?(Sources|Tests|Package).*warning:" "$logs/compile.log" | sort -u)"
 }
+
+application() { Tests/Application/run.sh; }
 
 generated() { Sources/protobuf.sh --check; }
 

@@ -1,16 +1,16 @@
 internal import DeP2PApp
-package import DeP2PIdentity
+public import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PRealm
-package import DeP2PSessions
+public import DeP2PSessions
 
 /// What went wrong, for an application: a code to act on, a sentence why, what to do, and every attempt to connect.
-package struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
+public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Open: a transfer's codes travel under their own names.
-    package struct Code: RawRepresentable, Hashable, Sendable {
-        package let rawValue: String
+    public struct Code: RawRepresentable, Hashable, Sendable {
+        public let rawValue: String
 
-        package init(rawValue: String) {
+        public init(rawValue: String) {
             self.rawValue = rawValue
         }
 
@@ -21,19 +21,19 @@ package struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
 
         package enum Known: String, CaseIterable, Sendable {
             case noAddress, nameUnknown, resolverFailed, timeout, refused, unreachable, wrongPeer, handshakeFailed
-            case dialledSelf, udpBlocked, relayRefused, peerOffline, notMember, alreadyInRealm, realmRefused
+            case dialledSelf, udpBlocked, relayRefused, peerOffline, notAllowed, notMember, alreadyInRealm, realmRefused
             case tooLarge, unknownProtocol, handlerFailed, invalidName, busy, protocolViolation, unsupported
             case addressInUse, cannotListen, limit, cancelled, internalError
         }
     }
 
-    package let code: Code
+    public let code: Code
     /// One sentence, lower case, without a full stop. May quote remote text: escape it before it meets a terminal.
-    package let message: String
+    public let message: String
     /// What can be done about it.
-    package let remedy: Remedy?
-    package let attempts: [ConnectAttempt]
-    package let underlying: (any Error)?
+    public let remedy: Remedy?
+    public let attempts: [ConnectAttempt]
+    public let underlying: (any Error)?
 
     package init(
         _ code: Code, _ message: String, remedy: Remedy? = nil, attempts: [ConnectAttempt] = [],
@@ -46,43 +46,45 @@ package struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
         self.underlying = underlying
     }
 
-    package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-    package var description: String { message }
+    public var description: String { message }
 }
 
 extension DeP2PError.Code {
     // Connecting
-    package static let noAddress = Self(.noAddress)
-    package static let nameUnknown = Self(.nameUnknown)
-    package static let resolverFailed = Self(.resolverFailed)
-    package static let timeout = Self(.timeout)
-    package static let refused = Self(.refused)
-    package static let unreachable = Self(.unreachable)
-    package static let wrongPeer = Self(.wrongPeer)
-    package static let handshakeFailed = Self(.handshakeFailed)
-    package static let dialledSelf = Self(.dialledSelf)
-    package static let udpBlocked = Self(.udpBlocked)
-    package static let relayRefused = Self(.relayRefused)
-    package static let peerOffline = Self(.peerOffline)
+    public static let noAddress = Self(.noAddress)
+    public static let nameUnknown = Self(.nameUnknown)
+    public static let resolverFailed = Self(.resolverFailed)
+    public static let timeout = Self(.timeout)
+    public static let refused = Self(.refused)
+    public static let unreachable = Self(.unreachable)
+    public static let wrongPeer = Self(.wrongPeer)
+    public static let handshakeFailed = Self(.handshakeFailed)
+    public static let dialledSelf = Self(.dialledSelf)
+    public static let udpBlocked = Self(.udpBlocked)
+    public static let relayRefused = Self(.relayRefused)
+    public static let peerOffline = Self(.peerOffline)
+    /// The other node does not let this one in.
+    public static let notAllowed = Self(.notAllowed)
     // Realm
-    package static let notMember = Self(.notMember)
-    package static let alreadyInRealm = Self(.alreadyInRealm)
-    package static let realmRefused = Self(.realmRefused)
+    public static let notMember = Self(.notMember)
+    public static let alreadyInRealm = Self(.alreadyInRealm)
+    public static let realmRefused = Self(.realmRefused)
     // Messages and streams
-    package static let tooLarge = Self(.tooLarge)
-    package static let unknownProtocol = Self(.unknownProtocol)
-    package static let handlerFailed = Self(.handlerFailed)
-    package static let invalidName = Self(.invalidName)
-    package static let busy = Self(.busy)
-    package static let protocolViolation = Self(.protocolViolation)
-    package static let unsupported = Self(.unsupported)
+    public static let tooLarge = Self(.tooLarge)
+    public static let unknownProtocol = Self(.unknownProtocol)
+    public static let handlerFailed = Self(.handlerFailed)
+    public static let invalidName = Self(.invalidName)
+    public static let busy = Self(.busy)
+    public static let protocolViolation = Self(.protocolViolation)
+    public static let unsupported = Self(.unsupported)
     // This node
-    package static let addressInUse = Self(.addressInUse)
-    package static let cannotListen = Self(.cannotListen)
-    package static let limit = Self(.limit)
-    package static let cancelled = Self(.cancelled)
-    package static let internalError = Self(.internalError)
+    public static let addressInUse = Self(.addressInUse)
+    public static let cannotListen = Self(.cannotListen)
+    public static let limit = Self(.limit)
+    public static let cancelled = Self(.cancelled)
+    public static let internalError = Self(.internalError)
 }
 
 extension DeP2PError {
@@ -98,6 +100,7 @@ extension DeP2PError {
             self.init(Code(rawValue: error.code.name), error.description, underlying: error)
         case let error as LimitExceeded:
             self.init(.limit, error.description, remedy: .raisePreset, underlying: error)
+        case let end as SessionEnd: self.init(Self.code(end), end.description, underlying: end)
         case let error as BindError: self.init(error)
         case is CancellationError: self.init(.cancelled, "it was cancelled")
         case is DeadlineExceeded: self.init(.timeout, "no answer in time", underlying: error)
@@ -140,7 +143,8 @@ extension DeP2PError {
                 .realmRefused, error.description, remedy: .shareRealmKey, underlying: error)
         case .busy: self.init(.busy, error.description, remedy: .tryLater, underlying: error)
         case .timeout: self.init(.timeout, error.description, remedy: .tryAgain, underlying: error)
-        case .closed: self.init(.peerOffline, error.description, remedy: .tryAgain, underlying: error)
+        case .closed(let end):
+            self.init(Self.code(end), error.description, remedy: .tryAgain, underlying: error)
         case .violation:
             self.init(.protocolViolation, error.description, remedy: .advice("is it a dep2p node?"), underlying: error)
         }
@@ -155,7 +159,7 @@ extension DeP2PError {
             case .unknownProtocol: (.unknownProtocol, .advice("the other side has to handle this protocol"))
             case .handlerFailed: (.handlerFailed, nil)
             case .busy: (.busy, .tryLater)
-            case .offline: (.peerOffline, .advice("try again when the other side is up"))
+            case .offline(let end): (end.map(Self.code) ?? .peerOffline, .advice("try again when the other side is up"))
             case .timeout: (.timeout, .waitLonger)
             case .violation: (.protocolViolation, .advice("check the other side's version"))
             case .cancelled: (.cancelled, nil)
@@ -166,14 +170,38 @@ extension DeP2PError {
     private init(_ error: SessionError) {
         let code: Code =
             switch error.code {
-            case .closed: .peerOffline
+            case .closed(let end): Self.code(end)
             case .notMember: .notMember
             case .unsupported: .unsupported
             case .busy: .busy
-            case .reset, .violation: .protocolViolation
+            case .reset(let code): Self.code(code)
+            case .violation: .protocolViolation
             case .timeout: .timeout
             }
         self.init(code, error.description, underlying: error)
+    }
+
+    // Without a default in either: a code on the wire that has no answer here does not compile.
+
+    /// What a connection was closed with says more than that the peer is gone.
+    private static func code(_ end: SessionEnd) -> Code {
+        guard case .closedByPeer(let code) = end.cause, let known = code.known else { return .peerOffline }
+        return switch known {
+        case .notAllowed: .notAllowed
+        case .leftRealm: .notMember
+        case .limit: .busy
+        case .normal, .goodbye, .duplicate, .relayEnded: .peerOffline
+        }
+    }
+
+    private static func code(_ code: StreamCode) -> Code {
+        switch code.known {
+        case .notMember: .notMember
+        case .busy: .busy
+        case .timeout: .timeout
+        case .failed, .cancelled, .done: .handlerFailed
+        case .violation, nil: .protocolViolation
+        }
     }
 
     private init(_ error: BindError) {

@@ -1,10 +1,10 @@
-package import DeP2PApp
+public import DeP2PApp
 internal import DeP2PQUIC
-package import DeP2PSessions
+public import DeP2PSessions
 
 extension Node {
     /// The protocol of messages that name none.
-    package nonisolated static let defaultProtocol = "message"
+    public nonisolated static let defaultProtocol = "message"
 
     /// Sends `body` to a member and waits until its handler has taken it.
     ///
@@ -14,7 +14,7 @@ extension Node {
     /// - Returns: the reply; `nil` for a plain receipt.
     /// - Throws: ``DeP2PError``.
     @discardableResult
-    package func send(
+    public func send(
         _ body: [UInt8], to target: DialTarget, protocol name: String = Node.defaultProtocol, timeout: Duration? = nil
     ) async throws(DeP2PError) -> [UInt8]? {
         let session = try await connectMember(target, timeout: timeout)
@@ -23,7 +23,7 @@ extension Node {
 
     /// Sends a text; as ``send(_:to:protocol:timeout:)-([UInt8],_,_,_)``.
     @discardableResult
-    package func send(
+    public func send(
         _ text: String, to target: DialTarget, protocol name: String = Node.defaultProtocol, timeout: Duration? = nil
     ) async throws(DeP2PError) -> [UInt8]? {
         try await send(Array(text.utf8), to: target, protocol: name, timeout: timeout)
@@ -47,18 +47,28 @@ extension Node {
     /// The handler starts on the network thread, so that a message costs no thread switch: what computes or blocks for
     /// long belongs elsewhere, on an actor of the application's own or in `offload`.
     /// - Throws: ``DeP2PError`` `invalidName` or `limit`.
-    package func onMessage(
+    public func onMessage(
         _ name: String = Node.defaultProtocol, handler: @escaping @Sendable (IncomingMessage) async throws -> [UInt8]?
     ) throws(DeP2PError) {
         do {
-            try messaging.register(name) { message in try await handler(message) }
+            try messaging.register(name, handler: admitted(handler))
         } catch {
             throw DeP2PError(error)
         }
     }
 
     /// Handles messages of every protocol that has no handler of its own.
-    package func onAnyMessage(handler: @escaping @Sendable (IncomingMessage) async throws -> [UInt8]?) {
-        messaging.registerFallback { message in try await handler(message) }
+    public func onAnyMessage(handler: @escaping @Sendable (IncomingMessage) async throws -> [UInt8]?) {
+        messaging.registerFallback(admitted(handler))
+    }
+
+    /// Messages of those alone whom the node's ``access`` lets in.
+    private func admitted(
+        _ handler: @escaping @Sendable (IncomingMessage) async throws -> [UInt8]?
+    ) -> MessageHandler {
+        { [weak self] message in
+            guard self?.access.admits(message.from) ?? false else { throw MessageRefusal(AccessPolicy.refusal) }
+            return try await handler(message)
+        }
     }
 }

@@ -1,6 +1,6 @@
-package import DeP2PReach
+public import DeP2PReach
 
 extension Node {
     /// The ports that gateways keep open for this node.
-    package var portMappings: [PortMapping] { own.mappings?.mappings ?? [] }
+    public var portMappings: [PortMapping] { own.mappings?.mappings ?? [] }
 }

@@ -1,6 +1,6 @@
-package import DeP2PReach
+public import DeP2PReach
 
 extension Node {
     /// Whether others reach this node straight, as far as nodes that dialled back have found out.
-    package var reachability: Reachability.State { own.reachability.state }
+    public var reachability: ReachabilityState { own.reachability.state }
 }

@@ -1,5 +1,5 @@
 package import DeP2PIdentity
-package import DeP2PReach
+public import DeP2PReach
 internal import DeP2PReactor
 internal import DeP2PSessions
 
@@ -8,15 +8,12 @@ extension Node {
     package func relays(of nodeID: NodeID) -> [Address] { connections.relays(of: nodeID) }
 
     /// The reservations with relays that stand, best first.
-    package var relayReservations: [RelayClient.Standing] { relays.standing }
-
-    /// Takes circuits that relays bring only from nodes that `accepts` admits.
-    package func acceptCircuits(from accepts: @escaping @NetworkActor (NodeID) -> Bool) { relays.accepts = accepts }
+    public var relayReservations: [RelayReservation] { relays.standing }
 
     /// Waits until a reservation stands.
     ///
     /// - Returns: whether one does; false after `timeout`, and at once when no relay is configured.
-    package func waitForRelay(timeout: Duration) async -> Bool {
+    public func waitForRelay(timeout: Duration) async -> Bool {
         let deadline = clock.now.advanced(by: timeout)
         while relays.isTrying, relays.standing.isEmpty, clock.now < deadline {
             do { try await clock.sleep(for: .milliseconds(5)) } catch { return false }

@@ -4,8 +4,8 @@ internal import DeP2PSessions
 internal import DeP2PStorage
 
 /// Something a user should know of what a node remembers between runs.
-package struct StorageNotice: Hashable, Sendable {
-    package enum Kind: String, Hashable, Sendable {
+public struct StorageNotice: Hashable, Sendable {
+    public enum Kind: String, Hashable, Sendable {
         /// What is new is remembered for this run only.
         case memoryOnly = "memory-only"
         /// It is kept again.
@@ -14,14 +14,14 @@ package struct StorageNotice: Hashable, Sendable {
         case startedAnew = "started-anew"
     }
 
-    package let kind: Kind
+    public let kind: Kind
     /// What stands against keeping it: `full`, `readOnly`, `noPermission`, `newerVersion`, `otherApplication`, `notAFile`,
     /// `damaged`, `busy` or `system`; `nil` when nothing does.
-    package let reason: String?
+    public let reason: String?
     /// The file.
-    package let path: String?
+    public let path: String?
     /// A sentence for people.
-    package let message: String
+    public let message: String
 }
 
 extension Node {

@@ -1,6 +1,6 @@
-package import DeP2PApp
+public import DeP2PApp
 internal import DeP2PReactor
-package import DeP2PSessions
+public import DeP2PSessions
 
 extension Node {
     /// Sends files, folders or a stream to a member; returns when the receiver has verified everything.
@@ -49,7 +49,7 @@ extension Node {
     ///
     /// - Throws: ``DeP2PError``; `notFound` or `fileAccess` before anything is sent.
     @discardableResult
-    package func send(files paths: [String], to target: DialTarget) async throws(DeP2PError) -> TransferSummary {
+    public func send(files paths: [String], to target: DialTarget) async throws(DeP2PError) -> TransferSummary {
         let source: SendSource
         do { source = try await offload { try SendSource(paths: paths) } } catch { throw DeP2PError(error) }
         return try await send(source, to: target)
@@ -71,6 +71,13 @@ extension Node {
                 _, _ in
             }
     ) {
+        var policy = policy
+        policy.admit = { @NetworkActor [weak self, admit = policy.admit] transfer in
+            guard self?.access.admits(transfer.sender) ?? false else {
+                return .refuse(.notAllowed, AccessPolicy.refusal)
+            }
+            return await admit(transfer)
+        }
         let service = TransferService(
             destination: destination, policy: policy, limits: limits ?? transferLimits, offerBytes: offerBytes,
             clock: clock,
@@ -87,7 +94,7 @@ extension Node {
     }
 
     /// Takes no more transfers; those under way go on.
-    package func stopReceivingTransfers() { connections.registry.unregister(Transfer.protocolID) }
+    public func stopReceivingTransfers() { connections.registry.unregister(Transfer.protocolID) }
 }
 
 extension NodeEvent.TransferSubject {

@@ -1,8 +1,8 @@
 package import DeP2PApp
-package import DeP2PIdentity
+public import DeP2PIdentity
 internal import DeP2PQUIC
 package import DeP2PReach
-package import DeP2PReactor
+public import DeP2PReactor
 package import DeP2PRealm
 package import DeP2PSessions
 internal import DeP2PStorage
@@ -17,11 +17,11 @@ internal import DeP2PStorage
 ///
 /// States: started → stopped. Every method may be called from any task; they run on the network thread.
 @NetworkActor
-package final class Node {
+public final class Node {
     /// How long a stopping node waits for streams to end.
-    package nonisolated static let defaultGrace = Duration.seconds(2)
+    public nonisolated static let defaultGrace = Duration.seconds(2)
 
-    package nonisolated let nodeID: NodeID
+    public nonisolated let nodeID: NodeID
     package let realm: Realm
     package let connections: Connections
     package let messaging: Messaging
@@ -39,6 +39,9 @@ package final class Node {
     private(set) var parts: [any NodePart] = []
     var ownRelays: [Address] { connections.peers.book.ownRelays }
     let usesDirect: Bool
+    /// From whom this node takes anything. Who is let in no more is told so, and the connection ends.
+    public var access: AccessPolicy { didSet { accessPart?.changed() } }
+    private var accessPart: AccessPart? { parts.lazy.compactMap { $0 as? AccessPart }.first }
     private var isStopped = false
     /// The id of the last transfer that was sent.
     var lastTransfer: UInt64 = 0
@@ -49,7 +52,7 @@ package final class Node {
     /// Starts a node: its sockets are bound when this returns.
     ///
     /// - Throws: ``DeP2PError`` `addressInUse` or `cannotListen`.
-    package static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
+    public static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
     {
         do {
             return try Node(configuration, in: .system)
@@ -86,6 +89,7 @@ package final class Node {
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)
+        access = configuration.access
         connections.usesDirect = configuration.usesDirect
         if configuration.usesRelays {
             for relay in configuration.relays { connections.peers.give(relay, as: .relay) }
@@ -124,7 +128,7 @@ package final class Node {
     // MARK: Addresses
 
     /// Where others may reach this node, best first, each with `/p2p/` and its NodeID; those through relays last.
-    package var addresses: [Address] {
+    public var addresses: [Address] {
         own.direct.map { $0.with(nodeID: nodeID) } + own.relayed
     }
 
@@ -132,19 +136,19 @@ package final class Node {
     package var localAddresses: [SocketAddress] { endpoint.localAddresses }
 
     /// Remembers where a node is: a multiaddr that ends in `/p2p/ID`.
-    package func learn(_ address: Address) {
+    public func learn(_ address: Address) {
         connections.peers.give(address)
     }
 
     // MARK: Realm
 
     /// The realm that the node is in.
-    package var realmID: RealmID? { realm.id }
+    public var realmID: RealmID? { realm.id }
 
     /// Enters a realm.
     ///
     /// - Throws: ``DeP2PError`` `alreadyInRealm`.
-    package func join(_ key: RealmKey) throws(DeP2PError) {
+    public func join(_ key: RealmKey) throws(DeP2PError) {
         do throws(RealmError) { try realm.join(key) } catch { throw DeP2PError(error) }
         // A relay of the realm may have refused this node before.
         relays.retry()
@@ -153,7 +157,7 @@ package final class Node {
     /// Leaves the realm: says goodbye to its members, closes their streams, forgets them.
     ///
     /// - Throws: ``DeP2PError`` `notMember`.
-    package func leaveRealm() throws(DeP2PError) {
+    public func leaveRealm() throws(DeP2PError) {
         do throws(RealmError) { try realm.leave() } catch { throw DeP2PError(error) }
     }
 
@@ -198,7 +202,7 @@ package final class Node {
 
     /// Stops the node: lets streams end within `grace`, says goodbye on every connection, closes the sockets. In a task
     /// that is cancelled it waits for nothing.
-    package func stop(grace: Duration = Node.defaultGrace) async {
+    public func stop(grace: Duration = Node.defaultGrace) async {
         guard !isStopped else { return }
         isStopped = true
         for part in parts.reversed() { part.willStop(within: grace) }

@@ -1,6 +1,6 @@
 /// What was wrong with a key, an identifier, an address, a signed record or a key file. Equal by code.
-package struct IdentityError: Error, Equatable, Sendable, CustomStringConvertible {
-    package enum Code: String, Sendable, CaseIterable {
+public struct IdentityError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable, CaseIterable {
         // Identifiers and addresses
         case malformedNodeID
         case malformedPublicKey
@@ -33,11 +33,11 @@ package struct IdentityError: Error, Equatable, Sendable, CustomStringConvertibl
         case systemCall
     }
 
-    package let code: Code
+    public let code: Code
     /// One sentence, lower case, no full stop. May quote input: escape it before it reaches a terminal.
-    package let message: String
+    public let message: String
     /// What can be done about it, when there is something.
-    package let remedy: Remedy?
+    public let remedy: Remedy?
     /// The `errno` of the system call that failed, when one did.
     package let systemError: Int32?
 
@@ -48,9 +48,9 @@ package struct IdentityError: Error, Equatable, Sendable, CustomStringConvertibl
         self.systemError = systemError
     }
 
-    package var description: String { message }
+    public var description: String { message }
 
-    package static func == (left: IdentityError, right: IdentityError) -> Bool {
+    public static func == (left: IdentityError, right: IdentityError) -> Bool {
         left.code == right.code
     }
 }

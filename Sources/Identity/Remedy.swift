@@ -2,7 +2,7 @@
 ///
 /// The engine knows no options and no commands. Its own words for a remedy, ``description``, name the thing that helps; a
 /// program that has an option for it names the option.
-package enum Remedy: Hashable, Sendable, CustomStringConvertible {
+public enum Remedy: Hashable, Sendable, CustomStringConvertible {
     // Time
     /// The same again may succeed.
     case tryAgain
@@ -37,7 +37,7 @@ package enum Remedy: Hashable, Sendable, CustomStringConvertible {
     /// Anything else, in words that hold for every program: lower case, no full stop.
     case advice(String)
 
-    package var description: String {
+    public var description: String {
         switch self {
         case .tryAgain: "try again"
         case .tryLater: "try again later"

@@ -1,5 +1,5 @@
-package import DeP2PIdentity
-package import DeP2PQUIC
+public import DeP2PIdentity
+public import DeP2PQUIC
 package import DeP2PReactor
 package import DeP2PRealm
 package import DeP2PSessions
@@ -7,12 +7,12 @@ internal import DeP2PWire
 internal import SwiftProtobuf
 
 /// One request as its handler sees it.
-package struct IncomingMessage: Sendable {
+public struct IncomingMessage: Sendable {
     /// Who sent it: proven by the connection, not taken from the message.
-    package let from: NodeID
-    package let protocolName: String
-    package let body: [UInt8]
-    package let path: ConnectionPath
+    public let from: NodeID
+    public let protocolName: String
+    public let body: [UInt8]
+    public let path: ConnectionPath
 }
 
 /// Takes one request; the bytes it returns are the reply, `nil` just confirms the receipt.
@@ -22,11 +22,11 @@ package struct IncomingMessage: Sendable {
 package typealias MessageHandler = @NetworkActor @Sendable (IncomingMessage) async throws -> [UInt8]?
 
 /// What a handler throws that takes no message now: the peer sees `busy`, and why.
-package struct MessageRefusal: Error, Equatable, Sendable {
+public struct MessageRefusal: Error, Equatable, Sendable {
     /// In words that the peer reads.
-    package let reason: String
+    public let reason: String
 
-    package init(_ reason: String) {
+    public init(_ reason: String) {
         self.reason = reason
     }
 }

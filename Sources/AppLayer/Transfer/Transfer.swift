@@ -103,19 +103,19 @@ package enum TransferLimits {
 }
 
 /// One file, folder or stream of a transfer. Its index is its position in the offer.
-package struct TransferEntry: Hashable, Sendable {
-    package enum Kind: Hashable, Sendable {
+public struct TransferEntry: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable {
         case file
         case directory
         /// Bytes of unknown number: standard input.
         case stream
     }
 
-    package let kind: Kind
+    public let kind: Kind
     /// Components of the relative path.
-    package let path: [String]
+    public let path: [String]
     /// Bytes; `nil` for a stream, 0 for a folder.
-    package let size: UInt64?
+    public let size: UInt64?
     package let isExecutable: Bool
     /// Nanoseconds since 1970.
     package let modified: Int64?
@@ -135,14 +135,14 @@ package struct TransferEntry: Hashable, Sendable {
     }
 
     /// The path with slashes; a peer may have chosen it, so escape it before it reaches a terminal.
-    package var name: String { path.joined(separator: "/") }
+    public var name: String { path.joined(separator: "/") }
 }
 
 /// What a sender wants to send.
-package struct TransferOffer: Hashable, Sendable {
-    package let entries: TransferEntries
+public struct TransferOffer: Hashable, Sendable {
+    public let entries: TransferEntries
     /// Bytes of all entries whose size is known.
-    package let totalSize: UInt64
+    public let totalSize: UInt64
 
     /// - Throws: ``TransferError`` `.badOffer` when a limit is exceeded: entries, path bytes, or a sum of sizes beyond
     ///   what 64 bits and a file can hold.
@@ -176,29 +176,29 @@ package struct TransferOffer: Hashable, Sendable {
     }
 
     /// Whether the number of bytes is known beforehand.
-    package var hasStream: Bool { entries.indices.contains { entries.kind(at: $0) == .stream } }
+    public var hasStream: Bool { entries.indices.contains { entries.kind(at: $0) == .stream } }
 
     /// The first components of all paths: what was named. Each once, in the order of the offer.
     var tops: [String] { entries.tops().map { String(decoding: $0, as: UTF8.self) } }
 
     /// Entries that carry bytes.
-    package var fileCount: Int { entries.indices.count { entries.kind(at: $0) != .directory } }
+    public var fileCount: Int { entries.indices.count { entries.kind(at: $0) != .directory } }
 }
 
 /// The outcome of a transfer.
-package struct TransferSummary: Equatable, Sendable {
+public struct TransferSummary: Equatable, Sendable {
     /// Files that the receiver verified and made durable.
-    package var files = TransferredFiles()
+    public var files = TransferredFiles()
     /// Bytes of those files, resumed ones included.
-    package var bytes: UInt64 = 0
+    public var bytes: UInt64 = 0
     /// Bytes that were not sent because the receiver held them already.
-    package var resumedBytes: UInt64 = 0
+    public var resumedBytes: UInt64 = 0
     /// Folders made or found.
-    package var directories = 0
+    public var directories = 0
     /// Files that the sender could not read to their end, or that changed meanwhile.
-    package var failed: [TransferFailure] = []
+    public var failed: [TransferFailure] = []
     /// Sender only: what lies in the folders and is not sent (symlinks, devices, pipes, sockets).
-    package var skipped: [SkippedFile] = []
+    public var skipped: [SkippedFile] = []
     /// Sender only: what should have been sent and could not even be offered.
     package var unsent: [UnsentFile] = []
 
@@ -211,17 +211,17 @@ package struct TransferSummary: Equatable, Sendable {
 }
 
 /// A file that was offered and not transferred.
-package struct TransferFailure: Equatable, Sendable {
+public struct TransferFailure: Equatable, Sendable {
     package let index: Int
-    package let path: [String]
-    package let error: TransferError
+    public let path: [String]
+    public let error: TransferError
 }
 
 /// Something in a folder that is not sent.
-package struct SkippedFile: Equatable, Sendable {
+public struct SkippedFile: Equatable, Sendable {
     /// The path with slashes, invalid UTF-8 repaired.
-    package let path: String
-    package let reason: String
+    public let path: String
+    public let reason: String
 }
 
 package typealias MerkleRoot = SHA256.Digest

@@ -4,7 +4,7 @@ internal import DeP2PIdentity
 ///
 /// A hundred thousand entries as values of their own, each with an array of strings, take 60 MB; here they take what
 /// their names take and 40 bytes each. An entry is made when it is asked for.
-package struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
+public struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
     private struct Record: Hashable, Sendable {
         /// Where the entry's components begin: each a length as varint and its bytes.
         let start: Int
@@ -40,13 +40,13 @@ package struct TransferEntries: RandomAccessCollection, Hashable, Sendable {
         for entry in entries { append(entry) }
     }
 
-    package var startIndex: Int { 0 }
-    package var endIndex: Int { records.count }
+    public var startIndex: Int { 0 }
+    public var endIndex: Int { records.count }
 
     /// Bytes of memory that the entries take.
     var cost: Int { names.count + records.count * Self.overhead }
 
-    package subscript(position: Int) -> TransferEntry {
+    public subscript(position: Int) -> TransferEntry {
         TransferEntry(
             kind: kind(at: position), path: path(at: position), size: knownSize(at: position),
             isExecutable: isExecutable(at: position), modified: modified(at: position),

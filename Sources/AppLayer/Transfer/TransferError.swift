@@ -1,7 +1,7 @@
 /// Why a transfer, or one file of it, failed. Equal by code.
-package struct TransferError: Error, Equatable, Sendable, CustomStringConvertible {
+public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Open: more codes may come.
-    package struct Code: Hashable, Sendable, CustomStringConvertible {
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
         /// The code as a case, for whoever must have an answer to each.
         package let known: Known
 
@@ -10,11 +10,11 @@ package struct TransferError: Error, Equatable, Sendable, CustomStringConvertibl
         /// A number that this version does not know reads as `failed`: the reason in words says more.
         init(number: UInt32) { self.init(Known(rawValue: number) ?? .failed) }
 
-        package var name: String { "\(known)" }
+        public var name: String { "\(known)" }
         /// On the wire.
         var number: UInt32 { known.rawValue }
 
-        package var description: String { name }
+        public var description: String { name }
 
         /// With the numbers on the wire.
         package enum Known: UInt32, CaseIterable, Sendable {
@@ -30,17 +30,17 @@ package struct TransferError: Error, Equatable, Sendable, CustomStringConvertibl
         case receiver
     }
 
-    package let code: Code
+    public let code: Code
     /// What happened, in words; from the peer when ``isFromPeer``, then to be escaped before it reaches a terminal.
-    package let message: String
+    public let message: String
     /// The peer decided so.
-    package let isFromPeer: Bool
+    public let isFromPeer: Bool
     /// The peer that said ``message`` of itself; `nil` when these are this side's words.
     package let speaker: Side?
     /// The limit that was exceeded (`tooLarge`), or the bytes needed (`noSpace`).
-    package let limit: UInt64?
+    public let limit: UInt64?
     /// The bytes there were (`noSpace`).
-    package let available: UInt64?
+    public let available: UInt64?
     package let underlying: (any Error)?
 
     package init(
@@ -56,45 +56,45 @@ package struct TransferError: Error, Equatable, Sendable, CustomStringConvertibl
         self.underlying = underlying
     }
 
-    package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
     /// The words, and whose they are: a full disk over there must not read as one here.
-    package var description: String { speaker.map { "the \($0.rawValue): \(message)" } ?? message }
+    public var description: String { speaker.map { "the \($0.rawValue): \(message)" } ?? message }
 }
 
 extension TransferError.Code {
     /// The receiver does not take anything from this sender.
-    package static let notAllowed = Self(.notAllowed)
+    public static let notAllowed = Self(.notAllowed)
     /// More bytes than the receiver's limit.
-    package static let tooLarge = Self(.tooLarge)
+    public static let tooLarge = Self(.tooLarge)
     /// Not enough room on the receiver's disk.
-    package static let noSpace = Self(.noSpace)
+    public static let noSpace = Self(.noSpace)
     /// A name that cannot safely be created.
-    package static let badName = Self(.badName)
+    public static let badName = Self(.badName)
     /// The same file is being received already.
-    package static let busy = Self(.busy)
+    public static let busy = Self(.busy)
     /// Given up on purpose.
-    package static let cancelled = Self(.cancelled)
+    public static let cancelled = Self(.cancelled)
     /// The receiver takes one file only (it writes to a pipe).
-    package static let oneFileOnly = Self(.oneFileOnly)
+    public static let oneFileOnly = Self(.oneFileOnly)
     /// An offer beyond the limits of the protocol.
-    package static let badOffer = Self(.badOffer)
+    public static let badOffer = Self(.badOffer)
     /// Reading or writing a file failed.
-    package static let fileAccess = Self(.fileAccess)
+    public static let fileAccess = Self(.fileAccess)
     /// The file was not the same from beginning to end.
-    package static let changedWhileSending = Self(.changedWhileSending)
+    public static let changedWhileSending = Self(.changedWhileSending)
     /// What arrived is not what was sent.
-    package static let hashMismatch = Self(.hashMismatch)
+    public static let hashMismatch = Self(.hashMismatch)
     /// The other side broke the protocol.
-    package static let protocolViolation = Self(.protocolViolation)
+    public static let protocolViolation = Self(.protocolViolation)
     /// No byte was acknowledged for too long.
-    package static let stalled = Self(.stalled)
+    public static let stalled = Self(.stalled)
     /// A file named to be sent does not exist.
-    package static let notFound = Self(.notFound)
+    public static let notFound = Self(.notFound)
     /// The connection or stream ended.
-    package static let connectionLost = Self(.connectionLost)
+    public static let connectionLost = Self(.connectionLost)
     /// Neither a file nor a folder: a symlink, device, pipe or socket.
-    package static let notAFile = Self(.notAFile)
+    public static let notAFile = Self(.notAFile)
     /// Something that this code has no word for; the peer learns no more than that.
-    package static let failed = Self(.failed)
+    public static let failed = Self(.failed)
 }

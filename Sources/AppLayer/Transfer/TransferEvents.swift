@@ -1,5 +1,5 @@
 /// What happens during a transfer, on either side.
-package enum TransferEvent: Sendable {
+public enum TransferEvent: Sendable {
     /// Receiver: an offer with usable names has come.
     case offered(TransferOffer)
     /// The receiver takes it.
@@ -13,14 +13,14 @@ package enum TransferEvent: Sendable {
 }
 
 /// How far a transfer is.
-package struct TransferProgress: Equatable, Sendable {
+public struct TransferProgress: Equatable, Sendable {
     /// Bytes done: of the sender those that the receiver's transport acknowledged, of the receiver those on its disk;
     /// with what was held before.
-    package let bytes: UInt64
+    public let bytes: UInt64
     /// Bytes in all; `nil` while a stream's length is unknown.
-    package let total: UInt64?
+    public let total: UInt64?
     /// Of `bytes`, those that were held before.
-    package let resumedBytes: UInt64
+    public let resumedBytes: UInt64
     /// Of `bytes`, zeros that travelled as a number.
     package let zeroBytes: UInt64
 

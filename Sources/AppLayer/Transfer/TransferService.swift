@@ -1,14 +1,14 @@
-package import DeP2PIdentity
+public import DeP2PIdentity
 internal import DeP2PQUIC
 package import DeP2PReactor
 package import DeP2PSessions
 
 /// One transfer that another node sends here.
-package struct IncomingTransfer: Hashable, Sendable {
+public struct IncomingTransfer: Hashable, Sendable {
     /// Tells it from every other transfer of this node, those of the same sender too.
-    package let id: UInt64
+    public let id: UInt64
     /// Proven by the connection.
-    package let sender: NodeID
+    public let sender: NodeID
 
     package init(id: UInt64, sender: NodeID) {
         self.id = id

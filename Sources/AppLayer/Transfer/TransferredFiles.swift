@@ -1,13 +1,13 @@
 import DeP2PIdentity
 
 /// How a sent or received file ended up.
-package struct TransferredFile: Equatable, Sendable {
+public struct TransferredFile: Equatable, Sendable {
     package let index: Int
     /// The path that was offered.
-    package let path: [String]
+    public let path: [String]
     /// The path it is stored under, which differs when the offered name was taken.
-    package let storedPath: [String]
-    package let size: UInt64
+    public let storedPath: [String]
+    public let size: UInt64
     /// BEP 52 `pieces root`, verified by the receiver.
     package let root: MerkleRoot
     /// Of a receiver with a folder: that folder's path as it was given, or the one that it has now, when it was renamed
@@ -24,7 +24,7 @@ package struct TransferredFile: Equatable, Sendable {
 ///
 /// As values of their own, each with its paths, a hundred thousand take 30 MB; here a path is that of the entry, and the
 /// few that differ are kept beside. A file is made when it is asked for.
-package struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
+public struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
     private struct Record: Sendable {
         let size: UInt64
         let root: MerkleRoot
@@ -46,10 +46,10 @@ package struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
         self.entries = entries
     }
 
-    package var startIndex: Int { 0 }
-    package var endIndex: Int { records.count }
+    public var startIndex: Int { 0 }
+    public var endIndex: Int { records.count }
 
-    package subscript(position: Int) -> TransferredFile {
+    public subscript(position: Int) -> TransferredFile {
         let record = records[position]
         let index = Int(record.index)
         let path = paths[position] ?? entries[index].path
@@ -73,7 +73,7 @@ package struct TransferredFiles: RandomAccessCollection, Equatable, Sendable {
     /// The roots in the order of the offer.
     var rootsInOrder: [MerkleRoot] { records.sorted { $0.index < $1.index }.map(\.root) }
 
-    package static func == (left: Self, right: Self) -> Bool { left.elementsEqual(right) }
+    public static func == (left: Self, right: Self) -> Bool { left.elementsEqual(right) }
 }
 
 extension [String] {

@@ -159,14 +159,17 @@ struct ListenPlan: CommandPlan, Equatable {
         }
         let receiving = try openDestination()
         var run = try NodeRun(node, needsRealm: true, in: context)
-        run.adjust = { $0.reserves = true }
+        run.adjust = { [allowed] configuration in
+            configuration.reserves = true
+            if !allowed.isEmpty { configuration.access = .only(allowed) }
+        }
         let reception = await Reception(self, context.output)
         let outcome = try await run.run { [run] node in
-            try reception.begin(on: node, receiving, run.events)
+            reception.begin(on: node, receiving, run.events)
             await announce(node, run)
             let watchdog = ServiceNotifier(run.context.environment).feedWatchdog(on: node.clock)
             defer { watchdog?.cancel() }
-            try await reception.wait(on: node, timeout: once ? self.node.timeout : nil)
+            try await reception.wait(timeout: once ? self.node.timeout : nil)
         }
         ServiceNotifier(context.environment).send(.stopping)
         let fields = await reception.fields

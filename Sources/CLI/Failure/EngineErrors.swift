@@ -16,8 +16,7 @@ extension CLIError {
             self.init(transfer: transfer)
             return
         }
-        let end = Self.end(error.underlying)
-        let code = end.flatMap(Self.code(end:)) ?? error.code.known.map(Self.code) ?? .internalError
+        let code = error.code.known.map(Self.code) ?? .internalError
         let isBug = code == .internalError
         let attempts = error.attempts
         self.init(
@@ -42,7 +41,7 @@ extension CLIError {
         case .dialledSelf, .invalidName: .usage
         case .notMember, .realmRefused: .notMember
         case .tooLarge: .tooLarge
-        case .unknownProtocol: .refused
+        case .unknownProtocol, .notAllowed: .refused
         case .handlerFailed: .peerFailed
         case .busy, .limit: .busy
         case .addressInUse: .addressInUse
@@ -50,25 +49,6 @@ extension CLIError {
         case .cancelled: .interrupted
         case .alreadyInRealm: .usage
         case .internalError: .internalError
-        }
-    }
-
-    /// A close code says more about the reason than that the peer is gone.
-    private static func code(end: SessionEnd) -> Code? {
-        switch end.cause {
-        case .closedByPeer(.notAllowed): .refused
-        case .closedByPeer(.leftRealm): .notMember
-        case .closedByPeer(.limit): .busy
-        default: nil
-        }
-    }
-
-    private static func end(_ error: (any Error)?) -> SessionEnd? {
-        switch error {
-        case let end as SessionEnd: end
-        case let error as SessionError: if case .closed(let end) = error.code { end } else { nil }
-        case let error as MessagingError: if case .offline(let end) = error.code { end } else { nil }
-        default: nil
         }
     }
 }

@@ -1,4 +1,4 @@
-package import DeP2PIdentity
+public import DeP2PIdentity
 package import DeP2PReach
 package import DeP2PReactor
 package import DeP2PStorage
@@ -16,42 +16,44 @@ package struct RelayConfiguration: Hashable, Sendable {
 }
 
 /// How a node is to be started.
-package struct NodeConfiguration: Sendable {
+public struct NodeConfiguration: Sendable {
     /// The node's identity; `nil` makes one for this run.
-    package var identity: IdentityKey?
+    public var identity: IdentityKey?
     /// Whether the identity is of this run only: what concerns it alone is not kept.
-    package var isEphemeral = false
+    public var isEphemeral = false
     /// Where to listen: at most one address a family; port 0 is a free one. Empty: every address of both families, one
     /// free port.
     package var listen: [SocketAddress] = []
     /// Where nodes are known to be: multiaddrs that end in `/p2p/ID`.
-    package var knownPeers: [Address] = []
+    public var knownPeers: [Address] = []
     /// Relays to be reachable through, in order of preference: multiaddrs that end in `/p2p/ID`.
-    package var relays: [Address] = []
+    public var relays: [Address] = []
     /// Whether others are dialled, and this node is reachable, through relays.
-    package var usesRelays = true
+    public var usesRelays = true
     /// Whether the node keeps reservations with ``relays``, to be reached through them.
-    package var reserves = true
+    public var reserves = true
     /// Whether nodes are dialled at their own addresses.
-    package var usesDirect = true
+    public var usesDirect = true
     /// Whether gateways are asked to open the node's port; `nil` does so where the preset does and the node is there to
     /// be reached (``reserves``).
-    package var mapsPorts: Bool?
+    public var mapsPorts: Bool?
     /// Makes the node a relay for others.
     package var relay: RelayConfiguration?
     /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.
     package var tcpListen: [SocketAddress] = []
     /// The folder for what is worth remembering between runs; `nil` remembers nothing.
-    package var stateDirectory: String?
+    public var stateDirectory: String?
     /// Where that is kept instead, in simulations.
     package var storage: (any Storage)?
     /// Makes further parts of the node, which start after its own.
     package var parts: [@NetworkActor @Sendable (Node) -> any NodePart] = []
-    package var preset = Preset.desktop
+    public var preset = Preset.desktop
+    /// From whom the node takes anything; ``Node/access`` changes it later.
+    public var access = AccessPolicy.members
     /// What the node calls itself to others.
-    package var agent = "dep2p/0.1.0"
+    public var agent = "dep2p/0.1.0"
 
-    package init(identity: IdentityKey? = nil) {
+    public init(identity: IdentityKey? = nil) {
         self.identity = identity
     }
 
@@ -63,7 +65,7 @@ package struct NodeConfiguration: Sendable {
     /// Adds a listen address.
     ///
     /// - Throws: ``DeP2PError`` `cannotListen` when it is not `/ip4|ip6/IP/udp/PORT/quic-v1`.
-    package mutating func listen(on address: Address) throws(DeP2PError) {
+    public mutating func listen(on address: Address) throws(DeP2PError) {
         guard case .quic(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
             throw DeP2PError(
                 .cannotListen, "cannot listen on \(address)",

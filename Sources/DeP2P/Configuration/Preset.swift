@@ -3,8 +3,8 @@ package import DeP2PQUIC
 package import DeP2PSessions
 
 /// Every limit of a node under one name, as plain data: take one, change what must differ.
-package struct Preset: Sendable {
-    package var name: String
+public struct Preset: Sendable {
+    public var name: String
     /// Handshakes in flight, streams, windows, keep-alive and idle timeout.
     package var quic: EndpointConfiguration
     package var connections: ConnectionLimits
@@ -17,24 +17,24 @@ package struct Preset: Sendable {
     package var mapsPorts: Bool
 
     /// For phones: few connections, long silences.
-    package static let mobile = Preset(
+    public static let mobile = Preset(
         "mobile", low: 20, high: 100, bufferedMiB: 16, keepAlive: .seconds(20), idleTimeout: .seconds(60))
     /// The default.
-    package static let desktop = Preset(
+    public static let desktop = Preset(
         "desktop", low: 100, high: 400, bufferedMiB: 64, keepAlive: .seconds(3), idleTimeout: .seconds(9))
     /// For machines that serve many.
-    package static let server = Preset(
+    public static let server = Preset(
         "server", low: 500, high: 2000, bufferedMiB: 256, keepAlive: .seconds(3), idleTimeout: .seconds(9),
         mapsPorts: false)
     /// For tests and small devices.
-    package static let minimal = Preset(
+    public static let minimal = Preset(
         "minimal", low: 10, high: 50, bufferedMiB: 8, keepAlive: .seconds(3), idleTimeout: .seconds(9), mapsPorts: false
     )
 
-    package static let all = [mobile, desktop, server, minimal]
+    public static let all = [mobile, desktop, server, minimal]
 
     /// The preset called `name`.
-    package static func named(_ name: String) -> Preset? { all.first { $0.name == name } }
+    public static func named(_ name: String) -> Preset? { all.first { $0.name == name } }
 
     private init(
         _ name: String, low: Int, high: Int, bufferedMiB: Int, keepAlive: Duration, idleTimeout: Duration,
@@ -55,15 +55,15 @@ package struct Preset: Sendable {
     }
 
     /// Connections down to which, and above which, unprotected ones are closed.
-    package var lowWatermark: Int { connections.low }
-    package var highWatermark: Int { connections.high }
+    public var lowWatermark: Int { connections.low }
+    public var highWatermark: Int { connections.high }
 
     /// Sets the watermarks and, in proportion to them, the slack and the shares of strangers.
     ///
     /// - Parameters:
     ///   - low: at least 1 and at most `high`.
     ///   - high: beyond it the least valuable connections are closed.
-    package mutating func setWatermarks(low: Int, high: Int) {
+    public mutating func setWatermarks(low: Int, high: Int) {
         let (old, high) = (connections, max(high, 1))
         connections = ConnectionLimits(low: min(max(low, 1), high), high: high)
         connections.handlersPerSession = old.handlersPerSession

@@ -5,7 +5,7 @@ extension Node {
     /// - Parameters:
     ///   - kinds: what the observer wants to hear of.
     ///   - capacity: events that may wait for the observer; beyond, they are left out and counted.
-    package func events(
+    public func events(
         of kinds: NodeEvent.Kinds = .all, capacity: Int = NodeEvents.defaultCapacity
     ) -> NodeEvents {
         hub.observe(kinds, capacity: capacity, earlier: notices.earlier.map { .storage($0) })

@@ -1,18 +1,18 @@
-package import DeP2PApp
-package import DeP2PIdentity
-package import DeP2PQUIC
-package import DeP2PReach
-package import DeP2PSessions
+public import DeP2PApp
+public import DeP2PIdentity
+public import DeP2PQUIC
+public import DeP2PReach
+public import DeP2PSessions
 
 /// Something that happened to a node, or that it did: what a command, an introspection page and an application read alike,
 /// with ``Node/events(of:capacity:)``.
-package enum NodeEvent: Sendable {
+public enum NodeEvent: Sendable {
     // This node
 
     /// This machine's addresses or routes have changed, and the node has seen to it.
     case networkChanged
     /// What nodes that dialled back have found, or the addresses that they reached, changed.
-    case reachability(Reachability.State)
+    case reachability(ReachabilityState)
     /// A gateway has opened a port, opened another one or closed it (`nil`).
     case portMapping(IPAddress.Family, PortMapping?)
     /// What the node remembers can no longer be kept, or can again.
@@ -22,9 +22,9 @@ package enum NodeEvent: Sendable {
 
     case session(SessionSubject, SessionChange)
     /// What became of reservations with relays that this node uses, and of circuits to it.
-    case relay(RelayClient.Event)
+    case relay(RelayEvent)
     /// What this node does as a relay for others.
-    case relaying(RelayService.Event)
+    case relaying(RelayingEvent)
     case transfer(TransferSubject, TransferChange)
     /// A handler of the application's did not take a message; its sender learns nothing but that. `reason` is the error's
     /// own words.
@@ -34,13 +34,13 @@ package enum NodeEvent: Sendable {
     case dropped(Int)
 
     /// One connection to another node.
-    package struct SessionSubject: Hashable, Sendable {
+    public struct SessionSubject: Hashable, Sendable {
         /// As in `Connections.session(id:)`.
-        package let id: UInt64
-        package let nodeID: NodeID
+        public let id: UInt64
+        public let nodeID: NodeID
     }
 
-    package enum SessionChange: Sendable {
+    public enum SessionChange: Sendable {
         case opened(ConnectionPath)
         /// Both sides have proven the realm key.
         case admitted
@@ -49,23 +49,23 @@ package enum NodeEvent: Sendable {
     }
 
     /// One transfer.
-    package struct TransferSubject: Hashable, Sendable {
-        package enum Direction: Hashable, Sendable { case incoming, outgoing }
+    public struct TransferSubject: Hashable, Sendable {
+        public enum Direction: Hashable, Sendable { case incoming, outgoing }
 
-        package let direction: Direction
+        public let direction: Direction
         /// Tells it from every other transfer of this node in that direction.
-        package let id: UInt64
-        package let peer: NodeID
+        public let id: UInt64
+        public let peer: NodeID
     }
 
-    package enum TransferChange: Sendable {
+    public enum TransferChange: Sendable {
         case event(TransferEvent)
         /// The last of a transfer's events; also of one that was refused.
         case ended(Result<TransferSummary, DeP2PError>)
     }
 
     /// What an event is about.
-    package enum Subject: Hashable, Sendable {
+    public enum Subject: Hashable, Sendable {
         case node
         case peer(NodeID)
         case session(SessionSubject)
@@ -76,7 +76,7 @@ package enum NodeEvent: Sendable {
         case transfer(TransferSubject)
     }
 
-    package var subject: Subject {
+    public var subject: Subject {
         switch self {
         case .networkChanged, .reachability, .portMapping, .storage, .dropped: .node
         case .session(let session, _): .session(session)
@@ -88,22 +88,22 @@ package enum NodeEvent: Sendable {
     }
 
     /// Which events an observer wants.
-    package struct Kinds: OptionSet, Sendable {
-        package let rawValue: Int
+    public struct Kinds: OptionSet, Sendable {
+        public let rawValue: Int
 
-        package init(rawValue: Int) {
+        public init(rawValue: Int) {
             self.rawValue = rawValue
         }
 
         /// What concerns the node itself.
-        package static let node = Self(rawValue: 1)
-        package static let sessions = Self(rawValue: 2)
-        package static let relays = Self(rawValue: 4)
-        package static let relaying = Self(rawValue: 8)
+        public static let node = Self(rawValue: 1)
+        public static let sessions = Self(rawValue: 2)
+        public static let relays = Self(rawValue: 4)
+        public static let relaying = Self(rawValue: 8)
         /// One for each file at the least.
-        package static let transfers = Self(rawValue: 16)
-        package static let messages = Self(rawValue: 32)
-        package static let all: Self = [.node, .sessions, .relays, .relaying, .transfers, .messages]
+        public static let transfers = Self(rawValue: 16)
+        public static let messages = Self(rawValue: 32)
+        public static let all: Self = [.node, .sessions, .relays, .relaying, .transfers, .messages]
     }
 
     var kind: Kinds {
@@ -118,7 +118,7 @@ package enum NodeEvent: Sendable {
     }
 }
 
-extension RelayClient.Event {
+extension RelayEvent {
     fileprivate var relay: NodeID? {
         switch self {
         case .reserved(let standing): standing.relay
@@ -128,7 +128,7 @@ extension RelayClient.Event {
     }
 }
 
-extension RelayService.Event {
+extension RelayingEvent {
     fileprivate var subject: NodeEvent.Subject {
         switch self {
         case .reserved(let node, _), .reservationEnded(let node), .refused(let node, _): .peer(node)

@@ -5,12 +5,12 @@ internal import Synchronization
 /// The node never waits for an observer. Beyond the capacity what comes newly is left out, and counted: where it would
 /// stand, ``NodeEvent/dropped(_:)`` says how many. The sequence ends with the node's stop, with ``cancel()``, and in a task
 /// that is cancelled, each time after what had come by then; letting go of it cancels it too.
-package final class NodeEvents: AsyncSequence, Sendable {
-    package typealias Element = NodeEvent
-    package typealias Failure = Never
+public final class NodeEvents: AsyncSequence, Sendable {
+    public typealias Element = NodeEvent
+    public typealias Failure = Never
 
     /// Events that wait for a reader.
-    package static let defaultCapacity = 4096
+    public static let defaultCapacity = 4096
 
     private struct Queue {
         var waiting: [NodeEvent] = []
@@ -51,10 +51,10 @@ package final class NodeEvents: AsyncSequence, Sendable {
     }
 
     /// Events that this observer was too slow for, so far.
-    package var dropped: Int { queue.withLock { $0.dropped } }
+    public var dropped: Int { queue.withLock { $0.dropped } }
 
     /// Takes no more events; those that have come can still be read.
-    package func cancel() {
+    public func cancel() {
         queue.withLock { $0.isFinished = true }
         bell.finish()
     }
@@ -76,16 +76,16 @@ package final class NodeEvents: AsyncSequence, Sendable {
         bell.yield(())
     }
 
-    package func makeAsyncIterator() -> Iterator { Iterator(events: self, arrivals: arrivals.makeAsyncIterator()) }
+    public func makeAsyncIterator() -> Iterator { Iterator(events: self, arrivals: arrivals.makeAsyncIterator()) }
 
-    package struct Iterator: AsyncIteratorProtocol {
-        package typealias Element = NodeEvent
-        package typealias Failure = Never
+    public struct Iterator: AsyncIteratorProtocol {
+        public typealias Element = NodeEvent
+        public typealias Failure = Never
 
         fileprivate let events: NodeEvents
         fileprivate var arrivals: AsyncStream<Void>.Iterator
 
-        package mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> NodeEvent? {
+        public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> NodeEvent? {
             while true {
                 if let event = events.pop() { return event }
                 guard await arrivals.next(isolation: actor) != nil else { return events.pop() }

@@ -28,6 +28,7 @@ extension Node {
                 storage, sequence: materials.sequence, udp: materials.udp, peers: connections.peers, clock: clock),
             SocketsPart(endpoint, alternate: materials.alternate, listener: materials.listener),
             SessionsPart(connections, bootstrap: configuration.knownPeers.compactMap(\.nodeID), relays: ownRelays),
+            AccessPart(of: self),
             IdentifyPart(identify(configuration, materials), relays: relays),
             PingPart(connections),
             DialBackPart(materials.alternate, connections: connections),

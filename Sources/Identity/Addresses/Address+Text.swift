@@ -2,7 +2,7 @@ extension Address: CustomStringConvertible {
     /// Reads `/ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooW…` and its like. `/ipfs/` is the old name of `/p2p/`.
     ///
     /// - Throws: `malformedAddress` with the part that is wrong, `limitExceeded`, `malformedNodeID`.
-    package init(_ text: String) throws(IdentityError) {
+    public init(_ text: String) throws(IdentityError) {
         guard text.utf8.count <= Self.maximumTextLength else {
             throw IdentityError(
                 .limitExceeded,
@@ -24,7 +24,7 @@ extension Address: CustomStringConvertible {
         try self.init(components: components)
     }
 
-    package var description: String {
+    public var description: String {
         components.map(Self.text).joined()
     }
 

@@ -2,7 +2,7 @@
 ///
 /// Any sequence of known components is an address; what one is good for is said by the views: ``host``,
 /// ``transport``, ``nodeID`` and ``relay``. Text and bytes are canonical, so equal addresses have equal bytes.
-package struct Address: Hashable, Sendable {
+public struct Address: Hashable, Sendable {
     /// The most components in one address: a relayed one behind a zone and a name has 9.
     package static let maximumComponents = 16
     /// The longest binary form, in bytes.
@@ -115,7 +115,7 @@ package struct Address: Hashable, Sendable {
     }
 
     /// The node at the end, when the address names one: the last component is `p2p`.
-    package var nodeID: NodeID? {
+    public var nodeID: NodeID? {
         if case .p2p(let id) = components.last { id } else { nil }
     }
 
@@ -128,10 +128,10 @@ package struct Address: Hashable, Sendable {
     }
 
     /// Whether the way leads through a relay, named or not.
-    package var isRelayed: Bool { components.contains(.p2pCircuit) }
+    public var isRelayed: Bool { components.contains(.p2pCircuit) }
 
     /// The same way, to this node: `p2p` is put at the end or exchanged there.
-    package func with(nodeID: NodeID) -> Address {
+    public func with(nodeID: NodeID) -> Address {
         Address(trusted: (self.nodeID == nil ? components : components.dropLast()) + [.p2p(nodeID)])
     }
 

@@ -6,7 +6,7 @@ extension IPAddress: CustomStringConvertible {
 
     /// Reads an IPv4 address of four decimal numbers without leading zeros, or an IPv6 address in any form of RFC 4291
     /// section 2.2. Nil on anything else: no zone, no port, no brackets, no white space, no shortened IPv4.
-    package init?(_ text: String) {
+    public init?(_ text: String) {
         // What stands behind a zero byte, C would not see.
         guard text.utf8.count <= Self.maximumTextLength, !text.utf8.contains(0) else { return nil }
         let isIPv6 = text.utf8.contains(UInt8(ascii: ":"))
@@ -22,7 +22,7 @@ extension IPAddress: CustomStringConvertible {
     }
 
     /// Dotted decimal, or the canonical form of RFC 5952; by hand, since inet_ntop writes `::1:2` as `::0.1.0.2`.
-    package var description: String {
+    public var description: String {
         switch family {
         case .v4: Self.dotted(UInt32(truncatingIfNeeded: low))
         case .v6: isV4Mapped ? "::ffff:" + Self.dotted(UInt32(truncatingIfNeeded: low)) : compressedText

@@ -1,8 +1,8 @@
 /// An IPv4 or IPv6 address, without port or zone.
 ///
 /// The 128 bits are kept as two words in host order; an IPv4 address sits in the low 32 bits of `low`.
-package struct IPAddress: Hashable, Sendable {
-    package enum Family: UInt8, Sendable { case v4 = 4, v6 = 6 }
+public struct IPAddress: Hashable, Sendable {
+    public enum Family: UInt8, Sendable { case v4 = 4, v6 = 6 }
 
     package let family: Family
     package let high: UInt64

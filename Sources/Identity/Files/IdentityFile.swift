@@ -1,7 +1,7 @@
 /// The file that keeps a node's identity: a PKCS#8 PEM that `openssl pkey` reads, encrypted when there is a passphrase.
 ///
 /// Paths are bytes as the system has them, without a zero byte; the `String` forms are for paths known to be text.
-package enum IdentityFile {
+public enum IdentityFile {
     /// The longest passphrase, in bytes.
     package static let maximumPassphraseLength = 1024
 
@@ -17,7 +17,7 @@ package enum IdentityFile {
         return try key(pem: text, passphrase: passphrase, name: "\(what) \(SecretFile.shown(path))")
     }
 
-    package static func load(path: String, passphrase: [UInt8]? = nil) throws(IdentityError) -> IdentityKey {
+    public static func load(path: String, passphrase: [UInt8]? = nil) throws(IdentityError) -> IdentityKey {
         try load(path: [UInt8](path.utf8), passphrase: passphrase)
     }
 
@@ -34,7 +34,8 @@ package enum IdentityFile {
         try SecretFile.create(path, contents: text, replace: replace, what: what)
     }
 
-    package static func create(
+    /// As a file that others may not read, `path` in text.
+    public static func create(
         _ key: IdentityKey, path: String, passphrase: [UInt8]? = nil, replace: Bool = false
     ) throws(IdentityError) {
         try create(key, path: [UInt8](path.utf8), passphrase: passphrase, replace: replace)

@@ -14,7 +14,7 @@ extension RealmKey {
         }
     }
 
-    package static func load(path: String) throws(IdentityError) -> RealmKey {
+    public static func load(path: String) throws(IdentityError) -> RealmKey {
         try load(path: [UInt8](path.utf8))
     }
 
@@ -25,7 +25,7 @@ extension RealmKey {
         try SecretFile.create(path, contents: text, replace: replace, what: Self.what)
     }
 
-    package func create(path: String, replace: Bool = false) throws(IdentityError) {
+    public func create(path: String, replace: Bool = false) throws(IdentityError) {
         try create(path: [UInt8](path.utf8), replace: replace)
     }
 }

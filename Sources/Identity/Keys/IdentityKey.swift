@@ -1,12 +1,12 @@
 internal import CSodium
 
 /// A node's private key: Ed25519. It is kept in guarded memory and wiped with the last reference; nothing prints it.
-package final class IdentityKey: Sendable, CustomStringConvertible {
+public final class IdentityKey: Sendable, CustomStringConvertible {
     /// The length of a seed, in bytes.
     package static let seedLength = 32
 
     package let publicKey: PublicKey
-    package let nodeID: NodeID
+    public let nodeID: NodeID
     /// libsodium's form of the private key: seed, then public key.
     private let secret: SecretBytes
 
@@ -18,8 +18,11 @@ package final class IdentityKey: Sendable, CustomStringConvertible {
         nodeID = NodeID(publicKey)
     }
 
-    /// A new key, from the system's randomness unless another is given.
-    package static func generate(from random: RandomSource = .system) -> IdentityKey {
+    /// A new key from the system's randomness.
+    public static func generate() -> IdentityKey { generate(from: .system) }
+
+    /// A new key from this randomness.
+    package static func generate(from random: RandomSource) -> IdentityKey {
         var seed = random.bytes(seedLength)
         defer { wipe(&seed) }
         return IdentityKey(secret: expand(seed))
@@ -57,5 +60,5 @@ package final class IdentityKey: Sendable, CustomStringConvertible {
         secret.withBytes { body(UnsafeBufferPointer(rebasing: $0.prefix(Self.seedLength))) }
     }
 
-    package var description: String { "identity key of \(nodeID)" }
+    public var description: String { "identity key of \(nodeID)" }
 }

@@ -11,7 +11,7 @@ extension NodeID: CustomStringConvertible {
     /// multibases base32 (`bafz…`), base36 (`k…`), base58btc (`z…`) and base16 (`f…`).
     ///
     /// - Throws: `malformedNodeID`.
-    package init(_ text: String) throws(IdentityError) {
+    public init(_ text: String) throws(IdentityError) {
         let characters = [UInt8](text.utf8)
         guard !characters.isEmpty else { throw IdentityError(.malformedNodeID, "the node ID is empty") }
         guard characters.count <= Self.maximumTextLength else {
@@ -34,10 +34,10 @@ extension NodeID: CustomStringConvertible {
     }
 
     /// Base58btc of the multihash.
-    package var description: String { Base58.encode(bytes) }
+    public var description: String { Base58.encode(bytes) }
 
     /// The last eight characters, for people: the first ones are the same for every Ed25519 key.
-    package var short: String { "…" + description.suffix(8) }
+    public var short: String { "…" + description.suffix(8) }
 
     /// The CIDv1 form, in base32.
     package var cid: String { "b" + Base32.encode([Self.cidVersion, Self.keyCodec] + bytes) }

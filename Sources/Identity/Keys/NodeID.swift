@@ -2,7 +2,7 @@
 ///
 /// Only the canonical form exists: the identity multihash of the key's protobuf when that has at most 42 bytes, as for
 /// every Ed25519 key, the SHA-256 multihash of it otherwise. So equal nodes compare equal byte by byte.
-package struct NodeID: Hashable, Sendable, Comparable {
+public struct NodeID: Hashable, Sendable, Comparable {
     /// Keys whose protobuf is longer than this are hashed.
     static let maximumInlineLength = 42
     /// The longest multihash, in bytes.
@@ -53,11 +53,11 @@ package struct NodeID: Hashable, Sendable, Comparable {
 
     /// In one piece: an array is hashed byte by byte, which was 4 % of what a message costs who takes it. And all of it:
     /// a stranger can name as many nodes as he likes whose names begin or end alike.
-    package func hash(into hasher: inout Hasher) {
+    public func hash(into hasher: inout Hasher) {
         bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 
-    package static func < (left: NodeID, right: NodeID) -> Bool {
+    public static func < (left: NodeID, right: NodeID) -> Bool {
         left.bytes.lexicographicallyPrecedes(right.bytes)
     }
 

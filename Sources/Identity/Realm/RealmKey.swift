@@ -1,5 +1,5 @@
 /// The name of a realm, derived one way from its key. It never crosses the wire in clear.
-package struct RealmID: Hashable, Sendable, CustomStringConvertible {
+public struct RealmID: Hashable, Sendable, CustomStringConvertible {
     /// 32 bytes.
     package let bytes: [UInt8]
 
@@ -8,18 +8,18 @@ package struct RealmID: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// 64 lower-case hexadecimal digits.
-    package var hex: String { Hex.encode(bytes) }
-    package var description: String { hex }
+    public var hex: String { Hex.encode(bytes) }
+    public var description: String { hex }
 }
 
 /// The secret that makes a node a member of a realm: 32 bytes, kept as 64 hexadecimal characters in a file.
 ///
 /// It lies in guarded memory, is wiped with the last copy, and describes itself by nothing secret.
-package struct RealmKey: Sendable, Equatable, CustomStringConvertible {
+public struct RealmKey: Sendable, Equatable, CustomStringConvertible {
     /// The length of the key, in bytes.
     package static let length = 32
 
-    package let id: RealmID
+    public let id: RealmID
     private let secret: SecretBytes
 
     /// - Throws: `malformedRealmKey` unless there are exactly 32 bytes.
@@ -31,7 +31,7 @@ package struct RealmKey: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// - Throws: `malformedRealmKey` unless the text is exactly 64 hexadecimal digits.
-    package init(hex: String) throws(IdentityError) {
+    public init(hex: String) throws(IdentityError) {
         try self.init(text: [UInt8](hex.utf8))
     }
 
@@ -59,14 +59,14 @@ package struct RealmKey: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// A new key from the system's randomness.
-    package static func generate() -> RealmKey {
+    public static func generate() -> RealmKey {
         var bytes = SecureRandom.bytes(length)
         defer { wipe(&bytes) }
         return RealmKey(checked: bytes)
     }
 
     /// The secret itself, as 64 lower-case digits: for its file, never for a log.
-    package var hex: String {
+    public var hex: String {
         var bytes = secret.copy()
         defer { wipe(&bytes) }
         return Hex.encode(bytes)
@@ -90,9 +90,9 @@ package struct RealmKey: Sendable, Equatable, CustomStringConvertible {
         return hkdfSHA256(key: key, salt: [UInt8]("dep2p-realm-derive-v1".utf8), info: context, count: count)
     }
 
-    package var description: String { "realm key of \(id)" }
+    public var description: String { "realm key of \(id)" }
 
-    package static func == (left: RealmKey, right: RealmKey) -> Bool {
+    public static func == (left: RealmKey, right: RealmKey) -> Bool {
         left.secret.isEqual(to: right.secret)
     }
 

@@ -1,9 +1,9 @@
-package import DeP2PIdentity
+public import DeP2PIdentity
 package import DeP2PReactor
 
 /// How a connection's datagrams travel now.
-package struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
-    package enum Kind: Hashable, Sendable {
+public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
+    public enum Kind: Hashable, Sendable {
         /// Straight to an address that was known before.
         case direct
         /// Straight, through NATs opened by hole punching.
@@ -12,7 +12,7 @@ package struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
         case relay(NodeID)
     }
 
-    package let kind: Kind
+    public let kind: Kind
     package let local: SocketAddress?
     package let remote: SocketAddress?
     /// The peer's end of the TCP connection that a relay's leg runs over; ``local`` and ``remote`` are fake then.
@@ -26,7 +26,7 @@ package struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// `direct`, `punched` or `relay(ID)`, as the command line prints it.
-    package var description: String {
+    public var description: String {
         switch kind {
         case .direct: "direct"
         case .punched: "punched"

@@ -5,11 +5,11 @@
 /// ``offload(_:)``. The actor's executor is the packet driver's own thread, so a received datagram reaches a waiting
 /// task without crossing threads.
 @globalActor
-package actor NetworkActor {
-    package static let shared = NetworkActor()
+public actor NetworkActor {
+    public static let shared = NetworkActor()
     package static let executor = NetworkExecutor()
 
-    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
         Self.executor.asUnownedSerialExecutor()
     }
 

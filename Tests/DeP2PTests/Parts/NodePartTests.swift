@@ -82,7 +82,7 @@ import Testing
             #expect(
                 names(plain) == [
                     "EventsPart", "InterfacesPart", "PortMappingPart", "StoragePart", "SocketsPart", "SessionsPart",
-                    "IdentifyPart", "PingPart", "DialBackPart", "RelayClientPart", "ReachabilityPart",
+                    "AccessPart", "IdentifyPart", "PingPart", "DialBackPart", "RelayClientPart", "ReachabilityPart",
                     "HolePunchPart", "NetworkWatchPart",
                 ])
             let relay = try node(in: world, host: 2) { configuration in

@@ -1,15 +1,6 @@
 package import DeP2PIdentity
 package import DeP2PReactor
 
-/// A port of this machine that its gateway opened to the world.
-package struct PortMapping: Equatable, Sendable {
-    package let kind: PortMappingProtocol
-    package let internalPort: UInt16
-    /// Where others reach the port. The address is `nil` when the gateway did not tell it.
-    package let externalPort: UInt16
-    package let externalAddress: IPAddress?
-}
-
 /// Keeps one UDP port mapped on a gateway: asks by PCP, then NAT-PMP, then UPnP, renews at half the lifetime, makes
 /// the mapping anew when the gateway lost it, removes it at the end.
 ///

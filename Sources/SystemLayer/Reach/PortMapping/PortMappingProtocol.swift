@@ -1,5 +1,5 @@
 /// The protocols that open a port on a gateway, best first.
-package enum PortMappingProtocol: String, CaseIterable, Sendable {
+public enum PortMappingProtocol: String, CaseIterable, Sendable {
     /// RFC 6887.
     case pcp
     /// RFC 6886.

@@ -8,13 +8,7 @@ package import DeP2PSessions
 /// Calling order: make it, ``start()``, ``stop()``. Who is asked when is ``ReachabilityMachine``'s to decide.
 @NetworkActor
 package final class Reachability {
-    package enum State: String, Sendable {
-        case unknown
-        /// At least one address was reached by a node that it had not been opened for.
-        case reachable = "public"
-        /// Whoever tried has not got through.
-        case unreachable = "private"
-    }
+    package typealias State = ReachabilityState
 
     nonisolated static let reportDeadline = Duration.seconds(3)
     /// How long after the report the last of the indications may arrive.

@@ -9,23 +9,8 @@ package import DeP2PSessions
 /// ``ReservationMachine``'s to decide.
 @NetworkActor
 package final class RelayClient {
-    /// A reservation that stands.
-    package struct Standing: Hashable, Sendable {
-        package let relay: NodeID
-        /// Where this node is reached through it, by each way to the relay, the preferred first.
-        package let addresses: [Address]
-        package let terms: RelayTerms
-
-        package var address: Address { addresses[0] }
-    }
-
-    package enum Event: Hashable, Sendable {
-        case reserved(Standing)
-        case lost(Address)
-        case refused(Address, reason: String, remedy: Remedy?)
-        /// A circuit ended while a connection ran over it.
-        case circuitEnded(relay: NodeID, CircuitEnd)
-    }
+    package typealias Standing = RelayReservation
+    package typealias Event = RelayEvent
 
     /// How long a relay may take to answer: it has to ask the target within its own deadline.
     package nonisolated static let requestDeadline = Duration.seconds(8)

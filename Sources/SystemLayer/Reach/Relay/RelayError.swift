@@ -1,9 +1,9 @@
-package import DeP2PIdentity
+public import DeP2PIdentity
 internal import DeP2PSessions
 
 /// Why a relay did not do what was asked of it.
-package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
-    package enum Code: String, Sendable {
+public struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
         /// The target has no reservation with the relay.
         case noReservation
         /// A limit of the relay, named in ``RelayError/limit``.
@@ -31,7 +31,7 @@ package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    package let code: Code
+    public let code: Code
     package let limit: Limit?
 
     package init(_ code: Code, limit: Limit? = nil) {
@@ -44,9 +44,9 @@ package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// What whoever met a limit of the relay can do.
-    package var remedy: Remedy? { limit.map { .raiseRelayLimit($0.name) } }
+    public var remedy: Remedy? { limit.map { .raiseRelayLimit($0.name) } }
 
-    package var description: String {
+    public var description: String {
         switch code {
         case .noReservation: "the node has no reservation with this relay"
         case .limitReached:
@@ -61,7 +61,7 @@ package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Why a circuit ended, as a relay tells both sides.
-package enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
+public enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
     /// A side ended it, or is gone.
     case closed
     /// A limit of the relay, by its name.
@@ -71,9 +71,9 @@ package enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
     /// Nothing came over it, and the target did not want it.
     case unused
 
-    package var remedy: Remedy? { if case .limit(let name, _, _) = self { .raiseRelayLimit(name) } else { nil } }
+    public var remedy: Remedy? { if case .limit(let name, _, _) = self { .raiseRelayLimit(name) } else { nil } }
 
-    package var description: String {
+    public var description: String {
         switch self {
         case .closed: "closed"
         case .unused: "nothing came over it"

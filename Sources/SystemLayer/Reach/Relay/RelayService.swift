@@ -1,4 +1,4 @@
-package import DeP2PIdentity
+internal import DeP2PIdentity
 package import DeP2PQUIC
 package import DeP2PReactor
 package import DeP2PSessions
@@ -8,15 +8,7 @@ package import DeP2PSessions
 /// Calling order: make it, ``serve(client:)``, ``stop()``. What it decides, ``RelayMachine`` decides.
 @NetworkActor
 package final class RelayService {
-    package enum Event: Hashable, Sendable {
-        case reserved(NodeID, isRenewal: Bool)
-        /// It ran out, or its connection ended.
-        case reservationEnded(NodeID)
-        /// `circuit` numbers those of this relay.
-        case opened(circuit: UInt64, from: NodeID, to: NodeID)
-        case closed(circuit: UInt64, from: NodeID, to: NodeID, bytes: UInt64, reason: CircuitEnd)
-        case refused(NodeID, RelayError)
-    }
+    package typealias Event = RelayingEvent
 
     /// What the relay carries now, and has carried.
     package struct Statistics: Hashable, Sendable {

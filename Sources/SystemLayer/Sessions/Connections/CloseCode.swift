@@ -8,20 +8,35 @@ package struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConv
         self.rawValue = rawValue
     }
 
+    private init(_ known: Known) { rawValue = known.rawValue }
+
+    /// The code as a case, for whoever must have an answer to each; `nil` for one that this version does not know.
+    package var known: Known? { Known(rawValue: rawValue) }
+
+    package enum Known: UInt64, CaseIterable, Sendable {
+        case normal = 0x00
+        case goodbye = 0xd001
+        case leftRealm = 0xd002
+        case duplicate = 0xd003
+        case limit = 0xd004
+        case notAllowed = 0xd006
+        case relayEnded = 0xd007
+    }
+
     /// The node is done with the connection; also what libp2p nodes send.
-    package static let normal = CloseCode(rawValue: 0x00)
+    package static let normal = CloseCode(.normal)
     /// The node is stopping: it goes offline in good order.
-    package static let goodbye = CloseCode(rawValue: 0xd001)
+    package static let goodbye = CloseCode(.goodbye)
     /// The node left the realm that the connection was admitted to.
-    package static let leftRealm = CloseCode(rawValue: 0xd002)
+    package static let leftRealm = CloseCode(.leftRealm)
     /// Another connection between the same two nodes took its place.
-    package static let duplicate = CloseCode(rawValue: 0xd003)
+    package static let duplicate = CloseCode(.duplicate)
     /// The node, or this peer on it, is at its limit of connections.
-    package static let limit = CloseCode(rawValue: 0xd004)
+    package static let limit = CloseCode(.limit)
     /// The node does not want to talk to this peer.
-    package static let notAllowed = CloseCode(rawValue: 0xd006)
+    package static let notAllowed = CloseCode(.notAllowed)
     /// The relay that carried the connection ended the circuit: the reason says why.
-    package static let relayEnded = CloseCode(rawValue: 0xd007)
+    package static let relayEnded = CloseCode(.relayEnded)
 
     package var description: String {
         switch self {
@@ -45,20 +60,35 @@ package struct StreamCode: RawRepresentable, Hashable, Sendable, CustomStringCon
         self.rawValue = rawValue
     }
 
+    private init(_ known: Known) { rawValue = known.rawValue }
+
+    /// The code as a case, for whoever must have an answer to each; `nil` for one that this version does not know.
+    package var known: Known? { Known(rawValue: rawValue) }
+
+    package enum Known: UInt64, CaseIterable, Sendable {
+        case done = 0x00
+        case cancelled = 0xd101
+        case notMember = 0xd102
+        case busy = 0xd103
+        case timeout = 0xd104
+        case violation = 0xd105
+        case failed = 0xd106
+    }
+
     /// Nothing went wrong; the rest is not needed.
-    package static let done = StreamCode(rawValue: 0x00)
+    package static let done = StreamCode(.done)
     /// The application gave up.
-    package static let cancelled = StreamCode(rawValue: 0xd101)
+    package static let cancelled = StreamCode(.cancelled)
     /// The protocol is for members of the realm, and this connection is not admitted.
-    package static let notMember = StreamCode(rawValue: 0xd102)
+    package static let notMember = StreamCode(.notMember)
     /// More streams at once than the node serves.
-    package static let busy = StreamCode(rawValue: 0xd103)
+    package static let busy = StreamCode(.busy)
     /// A deadline passed.
-    package static let timeout = StreamCode(rawValue: 0xd104)
+    package static let timeout = StreamCode(.timeout)
     /// What arrived is not what the protocol says.
-    package static let violation = StreamCode(rawValue: 0xd105)
+    package static let violation = StreamCode(.violation)
     /// The handler failed.
-    package static let failed = StreamCode(rawValue: 0xd106)
+    package static let failed = StreamCode(.failed)
 
     package var description: String {
         switch self {

@@ -1,8 +1,8 @@
-package import DeP2PIdentity
+public import DeP2PIdentity
 
 /// One thing tried on the way to a node, as it is shown to the user.
-package struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
-    package enum Stage: String, Sendable {
+public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
+    public enum Stage: String, Sendable {
         /// Turning a name into addresses.
         case resolve
         /// A QUIC handshake with an address of the node itself.
@@ -11,7 +11,7 @@ package struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         case relay
     }
 
-    package enum Outcome: String, Sendable {
+    public enum Outcome: String, Sendable {
         case connected
         /// Nothing answered in time.
         case timeout
@@ -41,15 +41,15 @@ package struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         case superseded
     }
 
-    package let stage: Stage
+    public let stage: Stage
     /// The address as text, as it was given or resolved.
-    package let address: String
+    public let address: String
     /// From the start of the whole connect until this attempt was over.
-    package let elapsed: Duration
-    package let outcome: Outcome
-    package let detail: String
+    public let elapsed: Duration
+    public let outcome: Outcome
+    public let detail: String
     /// What would help, where that is known.
-    package let remedy: Remedy?
+    public let remedy: Remedy?
 
     package init(
         stage: Stage, address: String, elapsed: Duration, outcome: Outcome, detail: String = "", remedy: Remedy? = nil
@@ -62,7 +62,7 @@ package struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         self.remedy = remedy
     }
 
-    package var description: String {
+    public var description: String {
         "\(stage.rawValue) \(address): \(outcome.rawValue)\(detail.isEmpty ? "" : " (\(detail))")"
     }
 }

@@ -2,7 +2,7 @@ package import DeP2PIdentity
 
 /// Why a node could not be reached: one sentence why, one what to do, and every attempt.
 package struct ConnectError: Error, Sendable, CustomStringConvertible {
-    package enum Code: String, Sendable {
+    package enum Code: String, CaseIterable, Sendable {
         /// No address of the node is known.
         case noAddress
         /// No host name given could be resolved.

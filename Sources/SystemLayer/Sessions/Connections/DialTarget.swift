@@ -1,14 +1,20 @@
-package import DeP2PIdentity
+public import DeP2PIdentity
 
 /// Who to connect to: a NodeID, addresses, or both.
-package struct DialTarget: Hashable, Sendable {
+public struct DialTarget: Hashable, Sendable {
     /// Who must answer; `nil` takes whoever does.
-    package let nodeID: NodeID?
-    package let addresses: [Address]
+    public let nodeID: NodeID?
+    public let addresses: [Address]
 
     /// An address that ends in `/p2p/ID` names the node, where `nodeID` does not.
-    package init(nodeID: NodeID? = nil, addresses: [Address]) {
+    public init(nodeID: NodeID? = nil, addresses: [Address]) {
         self.nodeID = nodeID ?? addresses.lazy.compactMap(\.nodeID).first
         self.addresses = addresses
     }
+
+    /// The node at `address`.
+    public init(_ address: Address) { self.init(addresses: [address]) }
+
+    /// The node, wherever it is known to be.
+    public init(_ nodeID: NodeID) { self.init(nodeID: nodeID, addresses: []) }
 }

@@ -93,7 +93,7 @@ extension ConnectionPath {
 }
 
 /// How a connection ended.
-package struct SessionEnd: Error, Hashable, Sendable, CustomStringConvertible {
+public struct SessionEnd: Error, Hashable, Sendable, CustomStringConvertible {
     package enum Cause: Hashable, Sendable {
         /// The peer closed with a code of its own.
         case closedByPeer(CloseCode)
@@ -107,14 +107,14 @@ package struct SessionEnd: Error, Hashable, Sendable, CustomStringConvertible {
 
     package let cause: Cause
     /// What the closing side said, or the transport's own words. Remote text: escape it before it meets a terminal.
-    package let reason: String
+    public let reason: String
 
     package init(_ cause: Cause, reason: String = "") {
         self.cause = cause
         self.reason = reason
     }
 
-    package var description: String {
+    public var description: String {
         let text =
             switch cause {
             case .closedByPeer(let code): "closed by the peer (\(code))"

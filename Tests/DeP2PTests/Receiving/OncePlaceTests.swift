@@ -1,7 +1,7 @@
 import DeP2PReactor
 import Testing
 
-@testable import DeP2PCLI
+@testable import DeP2P
 
 @Suite @NetworkActor struct OncePlaceTests {
     @Test func withoutOnceThereIsRoomForEverything() async {

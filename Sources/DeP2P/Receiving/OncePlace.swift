@@ -1,9 +1,9 @@
-import DeP2P
+internal import DeP2PReactor
 
-/// What `--once` waits for: one thing that arrives whole. What begins to arrive takes the place, and gives it back when
-/// it breaks off; who comes meanwhile waits for how that ends.
+/// The place of the one thing that is wanted, and has to arrive whole. What begins to arrive takes the place, and gives it
+/// back when it breaks off; who comes meanwhile waits for how that ends.
 ///
-/// Without `--once` there is room for everything.
+/// Where everything is wanted there is room for all.
 @NetworkActor
 final class OncePlace {
     private enum State {
