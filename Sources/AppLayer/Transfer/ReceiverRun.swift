@@ -134,6 +134,9 @@ final class ReceiverRun {
 
     /// A page of an offer may hold half a million entries, which take longer than their bytes.
     private func decoded(_ bytes: [UInt8]) async throws -> TransferSenderFrame {
+        guard !isAccepted || bytes.count <= TransferLimits.fileFrame else {
+            throw TransferError.violation("the sender sent a frame of \(bytes.count) bytes with the files")
+        }
         guard bytes.count > TransferLimits.largeFrame else { return try TransferSenderFrame(message: bytes) }
         return try await offload { try TransferSenderFrame(message: bytes) }
     }

@@ -89,6 +89,9 @@ package enum TransferLimits {
     static let frameBacklog = 4096
     /// Bytes of a frame from which reading it is nothing for the network thread: its entries cost more than their bytes.
     static let largeFrame = 16 * 1024
+    /// Bytes of a frame that may follow the accept. A small file in one keeps all that it was read with in memory: what is
+    /// nothing but padding would take what no limit of the files' own bytes counts.
+    static let fileFrame = 4 * 1024
     /// Bytes left on the disk from which on what nobody finishes is removed for a transfer that counts on that.
     static let roomAhead: UInt64 = 16 << 20
     /// Files made durable, or small ones stored, in one go of one worker.

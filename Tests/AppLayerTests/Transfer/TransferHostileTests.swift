@@ -129,6 +129,21 @@ import Testing
         #expect(Scratch.names(in: inbox).allSatisfy { $0.hasPrefix(".") })
     }
 
+    /// Unknown fields are skipped, but not without end: each small file keeps in memory what it was read with.
+    @Test(arguments: [(1_000, false), (5_000, true)])
+    func framesAmongTheFilesHaveNoRoomForPadding(padding: Int, isViolation: Bool) async throws {
+        let (start, data) = (try #require(Self.start), try #require(Self.data))
+        let message =
+            start.dropFirst() + [15 << 3 | 2] + Varint.encode(UInt64(padding)) + [UInt8](repeating: 0, count: padding)
+        let padded = Varint.encode(UInt64(message.count)) + message
+        let offer = try Self.offer([Self.file(["a"], size: 4)])
+        let root = SHA256.hash([1, 2, 3, 4])
+        let end = try TransferSenderFrame.end(index: 0, size: 4, root: root).encoded()
+        let outcome = try await receive(offer, then: padded + data + end, into: folder)
+        #expect((outcome.error?.code == .protocolViolation) == isViolation, "\(outcome)")
+        #expect(Scratch.names(in: inbox).contains("a") != isViolation)
+    }
+
     @Test func zerosOutOfPlaceAreViolations() async throws {
         let start = try #require(Self.start)
         func zeros(_ count: UInt64) throws -> [UInt8] { try TransferSenderFrame.zeros(count).encoded() }
