@@ -111,8 +111,9 @@ public final class Node {
         self.notices = notices
         storage = Self.storage(configuration, notices, environment)
         dialer.udp.storage = storage
-        if configuration.storage != nil || configuration.stateDirectory != nil { connections.peers.storage = storage }
         let isEphemeral = configuration.isEphemeral || configuration.identity == nil
+        if configuration.storage != nil || configuration.stateDirectory != nil { connections.peers.storage = storage }
+        connections.peers.writes = !isEphemeral
         let sequence = RecordSequence(
             of: key.nodeID, storage: isEphemeral ? MemoryStorage(clock: environment.wallClock) : storage,
             wallClock: environment.wallClock)

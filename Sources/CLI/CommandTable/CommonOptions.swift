@@ -54,7 +54,9 @@ extension OptionEntry {
     static let ephemeral = OptionEntry(
         "ephemeral", heading: .identity, variable: "DEP2P_EPHEMERAL",
         summary: "use a new identity and forget it afterwards",
-        paragraphs: ["Use an identity made for this run alone, and write it nowhere."])
+        paragraphs: [
+            "Use an identity made for this run alone, and write it nowhere, nor what is learned of other nodes meanwhile."
+        ])
     static let identity = OptionEntry(
         "identity", value: .file, heading: .identity, variable: "DEP2P_IDENTITY_FILE",
         summary: "the identity file (made on first use at the usual place)",

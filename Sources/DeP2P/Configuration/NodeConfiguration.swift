@@ -19,7 +19,8 @@ package struct RelayConfiguration: Hashable, Sendable {
 public struct NodeConfiguration: Sendable {
     /// The node's identity; `nil` makes one for this run.
     public var identity: IdentityKey?
-    /// Whether the identity is of this run only: what concerns it alone is not kept.
+    /// Whether the identity is of this run only, as it is without one: what it learns of others and of itself is not
+    /// kept; what earlier runs have kept is read.
     public var isEphemeral = false
     /// Where to listen: at most one address a family; port 0 is a free one. Empty: every address of both families, one
     /// free port.

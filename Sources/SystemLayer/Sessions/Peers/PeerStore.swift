@@ -19,6 +19,8 @@ package final class PeerStore {
 
     /// Where it is kept: for this run only, until a node says where.
     package var storage: (any Storage)?
+    /// Whether what is learned goes there; otherwise the store is read alone.
+    package var writes = true
     package private(set) var book = PeerBook()
     private let clock: any NetworkClock
     private let wallClock: @Sendable () -> UInt64
@@ -118,7 +120,7 @@ package final class PeerStore {
     private func change(_ nodeID: NodeID, _ body: (inout PeerBook) -> Void) {
         let before = book.peer(nodeID)
         body(&book)
-        guard storage != nil, let peer = book.peer(nodeID), peer.isLasting, peer != before else { return }
+        guard writes, storage != nil, let peer = book.peer(nodeID), peer.isLasting, peer != before else { return }
         changed.insert(nodeID)
         guard timer == nil else { return }
         save()
