@@ -34,11 +34,18 @@ _dep2p() {
         'keygen '--show) kind=file ;;
         'realm-key '-o | 'realm-key '--output) kind=file ;;
         'realm-key '--show) kind=file ;;
+        'send '--to) kind=names ;;
+        'listen '--allow) kind=names ;;
         'listen '-o | 'listen '--output) kind=directory ;;
+        'start '--allow) kind=names ;;
+        'start '-o | 'start '--output) kind=directory ;;
+        'nat-check '--server) kind=names ;;
         *' '--identity) kind=file ;;
         *' '--passphrase-file) kind=file ;;
         *' '--realm-key) kind=file ;;
+        *' '--peer) kind=names ;;
         *' '--preset) words='desktop minimal mobile server' ;;
+        *' '--relay) kind=names ;;
         *' '--state-dir) kind=directory ;;
         *' '--config) kind=file ;;
         esac
@@ -48,6 +55,7 @@ _dep2p() {
         realm-key) words='-o --output --show --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         send) words='-m --message --to --ephemeral --identity --passphrase-file --realm-key --listen --no-direct --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         listen) words='--allow --max-size --once -o --output --reply --stdout --transfers --ephemeral --identity --passphrase-file --realm-key --listen --no-direct --no-port-mapping --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        start) words='--allow --max-size -o --output --print-config --reply --transfers --ephemeral --identity --passphrase-file --realm-key --listen --no-direct --no-port-mapping --no-relay --peer --preset --relay --state-dir --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         ping) words='-c --count -i --interval --require-direct --until-direct --ephemeral --identity --passphrase-file --realm-key --listen --no-direct --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         relay) words='--circuit-bytes --circuit-rate --circuit-time --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --public --reservation-time --tcp-listen --ephemeral --identity --passphrase-file --realm-key --listen --no-port-mapping --preset --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         nat-check) words='--server --peer --relay --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
@@ -55,9 +63,10 @@ _dep2p() {
         esac
     else
         case $command in
-        '') words='keygen realm-key send listen ping relay nat-check help' ;;
+        '') words='keygen realm-key send listen start ping relay nat-check help' ;;
         send) kind=file ;;
-        help) words='keygen realm-key send listen ping relay nat-check' ;;
+        ping) kind=names ;;
+        help) words='keygen realm-key send listen start ping relay nat-check' ;;
         esac
     fi
 
@@ -69,6 +78,9 @@ _dep2p() {
     directory)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        ;;
+    names)
+        mapfile -t COMPREPLY < <(compgen -W "$(command dep2p __names 2>/dev/null)" -- "$cur")
         ;;
     *)
         [[ -n $words ]] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

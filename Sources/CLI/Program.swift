@@ -7,6 +7,7 @@ enum Program {
         _ arguments: [Argument], _ environment: Environment, _ interruption: Interruption
     ) async -> ExitStatus {
         if let status = Rendering.runHidden(arguments) { return status }
+        if let status = NameListing.runHidden(arguments, environment) { return status }
         if arguments.isEmpty {
             // Nobody asked for help, so it is no result.
             _ = StandardStream.error.write(Array(HelpText.render(nil).utf8))
@@ -43,25 +44,27 @@ enum Program {
         case .failure(let error, let command):
             output.fail(withHelpHint(error, command), usage: HelpText.usage(command))
             return error.code.status
-        case .run(let invocation):
-            let context = RunContext(
-                environment: environment, output: output, interruption: interruption, invocation: invocation)
-            return await run(invocation, context)
+        case .run(let invocation): return await run(invocation, environment, output, interruption)
         }
     }
 
-    private static func run(_ invocation: Invocation, _ context: RunContext) async -> ExitStatus {
+    private static func run(
+        _ invocation: Invocation, _ environment: Environment, _ output: Output, _ interruption: Interruption
+    ) async -> ExitStatus {
         do throws(CLIError) {
-            let files = try ConfigurationLoading.files(invocation, context.environment)
-            let options = try ResolvedOptions(invocation, environment: context.environment, files: files)
-            for line in options.origins { context.output.detail(line) }
+            let files = try ConfigurationLoading.files(invocation, environment)
+            let options = try ResolvedOptions(invocation, environment: environment, files: files)
+            for line in options.origins { output.detail(line) }
             let plan = try invocation.command.plan(options)
+            let context = RunContext(
+                environment: environment, output: output, interruption: interruption, invocation: invocation,
+                options: options)
             let result = try await plan.run(in: context)
-            context.output.finish(result)
+            output.finish(result)
             return result.status
         } catch {
             let usage = error.code == .usage ? HelpText.usage(invocation.command) : []
-            context.output.fail(
+            output.fail(
                 error.code.status == .usage ? withHelpHint(error, invocation.command) : error, usage: usage)
             return error.code.status
         }
@@ -117,10 +120,12 @@ struct RunContext: Sendable {
     let output: Output
     let interruption: Interruption
     let invocation: Invocation
+    /// As they were at the start.
+    let options: ResolvedOptions
 
     /// The options read anew, with what variables and configuration files say now.
     func reload() throws(CLIError) -> ResolvedOptions {
-        let files = try ConfigurationLoading.files(invocation, environment)
+        let files = try ConfigurationLoading.files(invocation, environment, again: true)
         return try ResolvedOptions(invocation, environment: environment, files: files)
     }
 }

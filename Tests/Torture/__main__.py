@@ -18,6 +18,7 @@ import time
 import traceback
 
 import clocks
+import daemons
 import field
 import interrupted
 import machine
@@ -25,12 +26,13 @@ import received
 import refused
 import relayed
 import remembered
+import service
 import sources
 import sparse
 from nodes import House, NeedsRoot
 
 TESTS = (refused.TESTS + received.TESTS + interrupted.TESTS + field.TESTS + relayed.TESTS + machine.TESTS
-         + sources.TESTS + clocks.TESTS + remembered.TESTS + sparse.TESTS)
+         + sources.TESTS + clocks.TESTS + remembered.TESTS + sparse.TESTS + daemons.TESTS + service.TESTS)
 # Those that take long start first, so that at the end none runs alone.
 LONG = ("a_consumer_that_pauses_costs_no_stream", "many_folders_at_once_share_the_descriptors")
 # A test that is not over by then has failed.

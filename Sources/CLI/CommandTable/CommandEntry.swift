@@ -50,8 +50,8 @@ struct CommandEntry: Sendable {
     enum Operands: Sendable, Equatable {
         case none
         case files
-        /// Something no shell can know, such as an address.
-        case other
+        /// A node: the names of the configuration, and what no shell can know, such as an address.
+        case names
     }
 
     struct Example: Sendable {

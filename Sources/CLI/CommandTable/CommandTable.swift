@@ -1,7 +1,9 @@
 /// The table of commands. Adding one takes a file in Commands/ and an entry here.
 enum CommandTable {
     /// In the order of the help: what one does first comes first.
-    static let commands: [CommandEntry] = [.keygen, .realmKey, .send, .listen, .ping, .relay, .natCheck]
+    static let commands: [CommandEntry] = [
+        .keygen, .realmKey, .send, .listen, .start, .ping, .relay, .natCheck,
+    ]
 
     static let summary = "send files and messages to a NodeID inside a realm"
 
@@ -33,6 +35,12 @@ enum CommandTable {
     /// Every option that can stand before the command: all that are not a command's own.
     static let commonOptions: [OptionEntry] = CommonOptions.identity + CommonOptions.network + CommonOptions.general
 
-    /// Every option that can be set by a variable or in the configuration file.
-    static var settings: [OptionEntry] { (commonOptions + commands.flatMap(\.options)).filter(\.isSetting) }
+    /// Every option that can be set by a variable or in the configuration file; once, also when several commands have it.
+    static var settings: [OptionEntry] {
+        var settings: [OptionEntry] = []
+        for option in commonOptions + commands.flatMap(\.options) where option.isSetting && !settings.contains(option) {
+            settings.append(option)
+        }
+        return settings
+    }
 }

@@ -101,7 +101,7 @@ extension OptionEntry {
         "no-relay", heading: .network, variable: "DEP2P_NO_RELAY", summary: "do not connect through relays",
         paragraphs: ["Leave out paths through relays, those given by `--relay` too."])
     static let peer = OptionEntry(
-        "peer", value: .address, repeats: true, heading: .network, variable: "DEP2P_PEER",
+        "peer", value: .peer, repeats: true, heading: .network, variable: "DEP2P_PEER",
         summary: "address of a known peer, ending in /p2p/NODEID",
         paragraphs: [
             "The address of a known peer, as a multiaddr that ends in `/p2p/NODEID`. A target that is given as a bare "
@@ -115,7 +115,7 @@ extension OptionEntry {
                 + "takes precedence."
         ])
     static let relay = OptionEntry(
-        "relay", value: .address, repeats: true, heading: .network, variable: "DEP2P_RELAY",
+        "relay", value: .peer, repeats: true, heading: .network, variable: "DEP2P_RELAY",
         summary: "address of a relay, ending in /p2p/NODEID",
         paragraphs: [
             "The address of a relay, as `dep2p relay` prints it. A node that listens is reachable through it too, and a "

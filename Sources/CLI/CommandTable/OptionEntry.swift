@@ -38,6 +38,8 @@ struct OptionEntry: Sendable {
             case file
             case directory
             case choices([String])
+            /// The names that the configuration gives to nodes.
+            case names
             case nothing
         }
 
@@ -49,7 +51,9 @@ struct OptionEntry: Sendable {
         static let address = Self(placeholder: "ADDR", completion: .nothing)
         static let duration = Self(placeholder: "DURATION", completion: .nothing)
         static let size = Self(placeholder: "SIZE", completion: .nothing)
-        static let nodeID = Self(placeholder: "NODEID", completion: .nothing)
+        static let nodeID = Self(placeholder: "NODEID", completion: .names)
+        /// The address of a node that has a NodeID, or a name.
+        static let peer = Self(placeholder: "ADDR", completion: .names)
         static let text = Self(placeholder: "TEXT", completion: .nothing)
         static let count = Self(placeholder: "N", completion: .nothing)
 

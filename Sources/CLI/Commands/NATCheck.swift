@@ -46,7 +46,7 @@ extension CommandEntry {
 
 extension OptionEntry {
     static let natCheckServer = OptionEntry(
-        "server", value: .address, repeats: true, summary: "a dep2p node or STUN server to ask (repeatable)",
+        "server", value: .peer, repeats: true, summary: "a dep2p node or STUN server to ask (repeatable)",
         paragraphs: [
             "Ask this server: `HOST:PORT` or a multiaddr of a dep2p node, or `HOST:PORT` of a STUN server. Then relays and "
                 + "peers are not asked."
@@ -62,10 +62,10 @@ struct NATCheckPlan: CommandPlan, Equatable {
     let timeout: Duration?
 
     init(_ options: ResolvedOptions) throws(CLIError) {
-        let named = try options.values(.natCheckServer, as: ArgumentValue.address)
+        let names = options.names
+        let named = try options.values(.natCheckServer, as: names.address)
         let known =
-            try options.values(.relay, as: ArgumentValue.peerAddress)
-            + options.values(.peer, as: ArgumentValue.peerAddress)
+            try options.values(.relay, as: names.peerAddress) + options.values(.peer, as: names.peerAddress)
         servers = named.isEmpty ? known : named
         timeout = try options.value(.timeout, as: ArgumentValue.timeout) ?? Self.defaultTimeout
     }

@@ -6,11 +6,11 @@ extension CommandEntry {
         summary: "measure round trips to a dep2p or libp2p node",
         synopses: ["TARGET [-c N] [-i INTERVAL] [OPTION]..."],
         description: [
-            "Connects to TARGET, a NodeID or an address, with or without `/p2p/NODEID`, or `HOST:PORT`, and measures round "
+            "Connects to TARGET, a NodeID, a name from the configuration, or an address, with or without `/p2p/NODEID`, or `HOST:PORT`, and measures round "
                 + "trips over the encrypted connection. Any libp2p node that speaks QUIC answers. No realm is needed.",
             "Succeeds when any reply came; without one the status is 75.",
         ],
-        operands: .other,
+        operands: .names,
         options: [.pingCount, .pingInterval, .pingRequireDirect, .pingUntilDirect],
         common: CommonOptions.node,
         examples: [
@@ -68,7 +68,7 @@ struct PingPlan: CommandPlan, Equatable {
         if let second = options.operands.dropFirst().first {
             throw CLIError(.usage, "one target at a time: \(second.quoted)")
         }
-        target = try Target(operand)
+        target = try options.names.target(operand)
         untilDirect = options.isSet(.pingUntilDirect)
         requiresDirect = options.isSet(.pingRequireDirect)
         let given = try options.value(.pingCount, as: ArgumentValue.count)

@@ -1,6 +1,6 @@
 import DeP2P
 
-/// One run of `dep2p listen`: takes what comes, says so, and knows when it was enough.
+/// One run of a node that receives: takes what comes, says so, and knows when it was enough.
 ///
 /// Calling order: ``begin(on:_:_:)``, then ``wait(on:timeout:)``.
 @NetworkActor
@@ -17,7 +17,7 @@ final class Reception {
         var meter: ProgressMeter?
     }
 
-    private let plan: ListenPlan
+    private let plan: ReceptionPlan
     private let output: Output
     private var inbox: Inbox?
     private let writer = MessageWriter()
@@ -27,7 +27,7 @@ final class Reception {
     private var bytes: UInt64 = 0
     private var messages = 0
 
-    init(_ plan: ListenPlan, _ output: Output) {
+    init(_ plan: ReceptionPlan, _ output: Output) {
         self.plan = plan
         self.output = output
     }

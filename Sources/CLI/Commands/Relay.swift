@@ -28,7 +28,7 @@ extension CommandEntry {
                 says: "one that is also there for networks that block UDP",
                 line: "dep2p relay --realm-key realm.key --tcp-listen :443"),
         ],
-        statuses: [.badData, .inputMissing, .permission],
+        statuses: [.badData, .inputMissing, .tryAgain, .permission],
         events: [
             .init("listening", "`node_id`, `addresses`."),
             .init("port_mapping", "As for `dep2p listen`."),
@@ -43,28 +43,23 @@ extension CommandEntry {
                 "stats",
                 "On SIGUSR1: `reservations` and `circuits` now; `opened_circuits`, `refusals`, `bytes` and "
                     + "`stray_datagrams` so far."),
+            .reload,
             .init("result", "Adds what `stats` has."),
         ],
         notes: [
             "The port is 4001 unless `--listen` says otherwise, and the preset is `server` unless `--preset` does.",
             "SIGHUP reads the configuration file and its limits anew; circuits that are open keep theirs. SIGUSR1 reports "
                 + "what the relay carries. SIGINT and SIGTERM end it: circuits are told first.",
-            "The command speaks sd_notify(3), the watchdog's signs of life included. This unit for systemd(1) keeps the relay's identity in /var/lib/dep2p; a port "
-                + "below 1024, as in `--tcp-listen :443`, also needs `AmbientCapabilities=CAP_NET_BIND_SERVICE`:",
+            "The command speaks sd_notify(3), the watchdog's signs of life included. This unit for systemd(1) keeps the relay's "
+                + "identity in /var/lib/dep2p. The relay of a realm also needs `LoadCredential=realm.key:/etc/dep2p/realm.key`, "
+                + "and a port below 1024, as in `--tcp-listen :443`, `CapabilityBoundingSet=CAP_NET_BIND_SERVICE`, "
+                + "`AmbientCapabilities=CAP_NET_BIND_SERVICE` and no `PrivateUsers=yes`:",
         ],
-        listing: [
-            "[Unit]", "Description=dep2p relay", "After=network-online.target", "Wants=network-online.target", "",
-            "[Service]", "Type=notify", "ExecStart=/usr/bin/dep2p relay", "ExecReload=/bin/kill -HUP $MAINPID",
-            "DynamicUser=yes", "StateDirectory=dep2p", "Environment=XDG_DATA_HOME=%S", "WatchdogSec=30",
-            "Restart=on-failure", "",
-            "[Install]", "WantedBy=multi-user.target",
-        ],
+        listing: ServiceUnit.lines("dep2p relay", "relay"),
         plan: { options throws(CLIError) in try RelayPlan(options) })
 }
 
 struct RelayPlan: CommandPlan {
-    static let port: UInt16 = 4001
-
     let limits: RelayLimits
     let isPublic: Bool
     let tcpListen: [ListenAddress]
@@ -83,9 +78,9 @@ struct RelayPlan: CommandPlan {
     }
 
     func run(in context: RunContext) async throws(CLIError) -> CommandResult {
-        var run = try NodeRun(node, needsRealm: false, in: context)
-        let membersOnly = run.keys.realm != nil && !isPublic
-        run.adjust = { [limits, tcpListen, preset] configuration throws(DeP2PError) in
+        var daemon = try Daemon(node, needsRealm: false, in: context)
+        let membersOnly = daemon.run.keys.realm != nil && !isPublic
+        daemon.run.adjust = { [limits, tcpListen, preset] configuration throws(DeP2PError) in
             if let preset { configuration.preset = preset }
             for address in tcpListen {
                 switch address {
@@ -93,21 +88,22 @@ struct RelayPlan: CommandPlan {
                 case .address(let address): try configuration.listen(overTCP: address)
                 }
             }
-            if configuration.listen.isEmpty { configuration.listen = NodeConfiguration.anyAddress(port: Self.port) }
+            configuration.listenAtUsualPort()
             if configuration.mapsPorts == nil { configuration.mapsPorts = configuration.preset.mapsPorts }
             configuration.relay = RelayConfiguration(limits: limits, membersOnly: membersOnly)
         }
+        daemon.reloading = Reloading(reloadable: OptionEntry.relayLimits) { options throws(CLIError) in
+            let limits = try RelayPlan(options).limits
+            return { node in node.relayService?.limits = limits }
+        }
         let last = LastStatistics()
-        _ = try await run.run { [run] node in
+        _ = try await daemon.serve { [run = daemon.run] node in
             announce(node, membersOnly: membersOnly, run)
-            let watchdog = ServiceNotifier(context.environment).feedWatchdog(on: node.clock)
-            defer {
-                watchdog?.cancel()
-                last.value = node.relayService?.statistics ?? RelayService.Statistics()
-            }
+            return "relay \(node.nodeID)"
+        } until: { node in
+            defer { last.value = node.relayService?.statistics ?? RelayService.Statistics() }
             try await Waiter<Void>().value()
         }
-        ServiceNotifier(context.environment).send(.stopping)
         return CommandResult(fields: await last.value.fields)
     }
 
@@ -115,44 +111,18 @@ struct RelayPlan: CommandPlan {
     private func announce(_ node: Node, membersOnly: Bool, _ run: NodeRun) {
         let context = run.context
         let output = context.output
-        let addresses = node.addresses.map(\.description)
-        output.event(
-            "listening",
-            [
-                .string("node_id", node.nodeID.description),
-                JSONField("addresses", .array(addresses.map(JSONValue.string))),
-            ])
-        output.note("relay \(node.nodeID), for \(membersOnly ? "members of the realm" : "anyone")")
-        for address in addresses { output.note("listening on \(address)") }
+        output.announce(node, "relay \(node.nodeID), for \(membersOnly ? "members of the realm" : "anyone")")
         output.reportChanges(of: node, run.events)
         run.events.observe { event in
             if case .relaying(let event) = event { output.report(event) }
         }
         context.interruption.on(SIGUSR1) {
-            Task { @NetworkActor in
+            networkTask {
                 guard let statistics = node.relayService?.statistics else { return }
                 output.event("stats", statistics.fields)
                 output.note(statistics.text)
             }
         }
-        context.interruption.on(SIGHUP) { reload(node, context) }
-        ServiceNotifier(context.environment).send(.ready, .status("relay \(node.nodeID)"))
-    }
-
-    private func reload(_ node: Node, _ context: RunContext) {
-        let notifier = ServiceNotifier(context.environment)
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        notifier.send(
-            .reloading(monotonicMicroseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000))
-        do throws(CLIError) {
-            let limits = try RelayLimits(try context.reload())
-            Task { @NetworkActor in node.relayService?.limits = limits }
-            context.output.note("the configuration is read anew")
-        } catch {
-            context.output.note("the configuration stays as it was: \(error.message)")
-        }
-        notifier.send(.ready)
     }
 }
 

@@ -82,6 +82,9 @@ extension OptionEntry {
                 + "beside the one for UDP, or learn it from the relay. Can be given repeatedly."
         ])
 
+    /// The limits, which can change while the relay runs.
+    static let relayLimits: [OptionEntry] = relayOptions.filter { $0 != .relayPublic && $0 != .relayTCPListen }
+
     static let relayOptions: [OptionEntry] = [
         .relayCircuitBytes, .relayCircuitRate, .relayCircuitTime, .relayMaxCircuits, .relayMaxCircuitsPerIP,
         .relayMaxCircuitsPerNode, .relayMaxCircuitsPerPair, .relayMaxCircuitsPerSubnet, .relayMaxRequests,

@@ -53,11 +53,11 @@ extension OptionEntry {
         "message", short: "m", value: .text, summary: "send TEXT as a message instead of files",
         paragraphs: ["Send TEXT as a message instead of files. A reply is written to standard output."])
     static let sendTo = OptionEntry(
-        "to", value: .init(placeholder: "TARGET", completion: .nothing),
-        summary: "the receiver: a NodeID, or an address with /p2p/NODEID",
+        "to", value: .init(placeholder: "TARGET", completion: .names),
+        summary: "the receiver: a NodeID, a name, or an address with /p2p/NODEID",
         paragraphs: [
-            "The receiver: an address that ends in `/p2p/NODEID`, or a NodeID whose address `--peer` tells. Another node at "
-                + "that address is refused."
+            "The receiver: an address that ends in `/p2p/NODEID`, a NodeID whose address is known, or a name for either from "
+                + "the configuration. Another node at that address is refused."
         ])
 }
 
@@ -76,7 +76,7 @@ struct SendPlan: CommandPlan, Equatable {
     let node: NodePlan
 
     init(_ options: ResolvedOptions) throws(CLIError) {
-        guard let target = try options.value(.sendTo, as: { argument throws(CLIError) in try Target(argument) }) else {
+        guard let target = try options.value(.sendTo, as: options.names.target) else {
             throw CLIError(.usage, "--to is missing: whom to send to")
         }
         guard target.nodeID != nil else {

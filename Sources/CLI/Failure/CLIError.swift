@@ -76,6 +76,8 @@ extension CLIError.Code {
         name: "stalled", status: .tryAgain, meaning: "The peer acknowledged no byte for 30 s.")
     static let peerOffline = Self(
         name: "peerOffline", status: .tryAgain, meaning: "The peer is not there, or went away.")
+    static let identityInUse = Self(
+        name: "identityInUse", status: .tryAgain, meaning: "Another process answers under this identity.")
     static let busy = Self(name: "busy", status: .tryAgain, meaning: "A limit is reached at the moment.")
     static let peerFailed = Self(
         name: "peerFailed", status: .tryAgain, meaning: "The peer gave up, or failed on its side.")
@@ -108,6 +110,6 @@ extension CLIError.Code {
         .cannotCreate, .exists, .noSpace, .ioError, .timeout, .stalled, .peerOffline, .busy, .peerFailed, .changed,
         .protocolViolation,
         .wrongPeer, .notMember, .refused, .keyFileTooOpen, .configuration, .interrupted, .brokenPipe, .terminated,
-        .resolverFailed,
+        .resolverFailed, .identityInUse,
     ]
 }

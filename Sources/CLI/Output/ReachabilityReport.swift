@@ -16,6 +16,18 @@ extension Output {
         }
     }
 
+    /// Says from now on over which path a member comes, when that changes.
+    @NetworkActor
+    func reportPaths(of node: Node, _ events: EventReader) {
+        events.observe { [self, weak node] event in
+            guard case .session(let session, .moved(let path)) = event,
+                node?.connections.session(id: session.id)?.isAdmitted ?? false
+            else { return }
+            self.event("path", [.string("from", session.nodeID.description), .string("path", path.description)])
+            detail("\(session.nodeID): the path is now \(path)")
+        }
+    }
+
     @NetworkActor
     private func reportAddresses(of node: Node) {
         let addresses = node.addresses.map(\.description)

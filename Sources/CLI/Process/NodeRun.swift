@@ -62,7 +62,7 @@ struct NodeRun: Sendable {
 
     private func configuration() throws(DeP2PError) -> NodeConfiguration {
         var configuration = NodeConfiguration(identity: keys.identity)
-        configuration.knownPeers = plan.peers
+        configuration.knownPeers = plan.peers + plan.named
         configuration.agent = "\(Release.program)/\(Release.version)"
         configuration.relays = plan.relays
         configuration.usesRelays = plan.usesRelay

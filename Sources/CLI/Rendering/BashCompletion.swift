@@ -56,6 +56,9 @@ enum BashCompletion {
                 compopt -o filenames 2>/dev/null
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
                 ;;
+            names)
+                mapfile -t COMPREPLY < <(compgen -W "$(command dep2p __names 2>/dev/null)" -- "$cur")
+                ;;
             *)
                 [[ -n $words ]] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
                 ;;
@@ -82,6 +85,7 @@ enum BashCompletion {
         case .file: return "\(pattern)) kind=file ;;"
         case .directory: return "\(pattern)) kind=directory ;;"
         case .choices(let choices): return "\(pattern)) words='\(choices.joined(separator: " "))' ;;"
+        case .names: return "\(pattern)) kind=names ;;"
         case .nothing: return nil
         }
     }
@@ -96,8 +100,9 @@ enum BashCompletion {
     }
 
     private static var operands: [String] {
-        CommandTable.commands.filter { $0.operands == .files }.map { "\($0.name)) kind=file ;;" } + [
-            "help) words='\(CommandTable.commands.map(\.name).joined(separator: " "))' ;;"
-        ]
+        CommandTable.commands.filter { $0.operands == .files }.map { "\($0.name)) kind=file ;;" }
+            + CommandTable.commands.filter { $0.operands == .names }.map { "\($0.name)) kind=names ;;" } + [
+                "help) words='\(CommandTable.commands.map(\.name).joined(separator: " "))' ;;"
+            ]
     }
 }

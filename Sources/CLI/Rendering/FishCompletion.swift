@@ -45,9 +45,17 @@ enum FishCompletion {
 
     private static func lines(_ command: CommandEntry) -> [String] {
         let condition = "__dep2p_is \(command.name)"
-        let operands = command.operands == .files ? ["complete -c dep2p -n \"\(condition)\" -F"] : []
+        let operands: [String] =
+            switch command.operands {
+            case .none: []
+            case .files: ["complete -c dep2p -n \"\(condition)\" -F"]
+            case .names: ["complete -c dep2p -n \"\(condition)\" -a '\(names)'"]
+            }
         return operands + command.allOptions.map { line($0, condition: condition) }
     }
+
+    /// The names of the configuration.
+    private static let names = "(command dep2p __names 2>/dev/null)"
 
     private static func line(_ option: OptionEntry, condition: String) -> String {
         var text = "complete -c dep2p -n \"\(condition)\""
@@ -58,6 +66,7 @@ enum FishCompletion {
         case .file: text += " -r -F"
         case .directory: text += " -x -a '(__fish_complete_directories)'"
         case .choices(let choices): text += " -x -a '\(choices.joined(separator: " "))'"
+        case .names: text += " -x -a '\(names)'"
         case .nothing: text += " -x"
         }
         return text + " -d " + ShellQuoting.fish(Markup.plain(option.summary))

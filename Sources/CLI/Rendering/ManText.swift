@@ -3,8 +3,10 @@ enum ManText {
     static let configuration = CommandEntry.Term(
         "$XDG_CONFIG_HOME/dep2p/config, /etc/dep2p/config",
         "Settings: lines `key = value`, where the key is the long name of an option that has a variable in ENVIRONMENT. "
-            + "Lines that start with # are comments. An unknown key is an error. XDG_CONFIG_HOME is ~/.config when unset."
-    )
+            + "Lines that start with # are comments. An unknown key is an error, and so is one that stands twice, unless its "
+            + "option can be given repeatedly. XDG_CONFIG_HOME is ~/.config when unset. "
+            + "`name.WORD = NODEID`, or an address, gives a node a name: WORD then stands wherever a NodeID or the address of a "
+            + "node is wanted, as in `--to WORD`, `--allow WORD` or `--peer WORD`. Of two files the user's counts.")
 
     static let files: [CommandEntry.Term] = [
         .init(
@@ -16,8 +18,9 @@ enum ManText {
             "The realm key, when no other is named. A realm.key in `$CREDENTIALS_DIRECTORY` goes before it."),
         .init(
             "$XDG_STATE_HOME/dep2p",
-            "What the node remembers. XDG_STATE_HOME is ~/.local/state when unset; under systemd `$STATE_DIRECTORY` is used."
-        ),
+            "What the node remembers. XDG_STATE_HOME is ~/.local/state when unset; under systemd `$STATE_DIRECTORY` is used. "
+                + "NODEID.lock there is held by the command that answers under that NodeID: `dep2p start`, `dep2p listen` or "
+                + "`dep2p relay`. A second one is refused with status 75; commands that only go out run beside it."),
         configuration,
     ]
 

@@ -5,6 +5,10 @@ enum ZshCompletion {
         #compdef dep2p
         # Completion of dep2p for zsh. Rendered from the command table; edit that.
 
+        _dep2p_names() {
+            compadd -- ${(f)"$(command dep2p __names 2>/dev/null)"}
+        }
+
         _dep2p() {
             local curcontext="$curcontext" state line
             local -a commands
@@ -48,7 +52,12 @@ enum ZshCompletion {
 
     private static func arguments(_ command: CommandEntry) -> String {
         // An operand without completions is left out: its message would keep zsh from inserting an option.
-        let operands = command.operands == .files ? " \\\n                '*:file:_files'" : ""
+        let operands =
+            switch command.operands {
+            case .none: ""
+            case .files: " \\\n                '*:file:_files'"
+            case .names: " \\\n                '*:name:_dep2p_names'"
+            }
         // The last line of the options ends the command unless operands follow.
         let lines = specifications(command.allOptions, indent: 16).dropLast(2)
         return """
@@ -83,6 +92,7 @@ enum ZshCompletion {
         case .file: return ":\(value.placeholder):_files"
         case .directory: return ":\(value.placeholder):_files -/"
         case .choices(let choices): return ":\(value.placeholder):(\(choices.joined(separator: " ")))"
+        case .names: return ":\(value.placeholder):_dep2p_names"
         case .nothing: return ":\(value.placeholder): "
         }
     }

@@ -24,6 +24,8 @@ struct NodePlan: Equatable, Sendable {
     /// Empty: both families, a free port.
     let listen: [ListenAddress]
     let peers: [Address]
+    /// Addresses of the nodes that the configuration names.
+    let named: [Address]
     let relays: [Address]
     let usesDirect: Bool
     let usesRelay: Bool
@@ -42,8 +44,10 @@ struct NodePlan: Equatable, Sendable {
             ("--passphrase-file", passphraseFile), ("--realm-key", options.path(.realmKey)),
         ])
         listen = try options.values(.listen) { argument throws(CLIError) in try ListenAddress(argument) }
-        peers = try options.values(.peer, as: ArgumentValue.peerAddress)
-        relays = try options.values(.relay, as: ArgumentValue.peerAddress)
+        let names = options.names
+        peers = try options.values(.peer, as: names.peerAddress)
+        relays = try options.values(.relay, as: names.peerAddress)
+        named = names.addresses
         usesDirect = !options.isSet(.noDirect)
         usesRelay = !options.isSet(.noRelay)
         mapsPorts = !options.isSet(.noPortMapping)

@@ -25,14 +25,31 @@ struct ResolvedOptions: Sendable {
         }
     }
 
-    private struct Chosen: Sendable {
-        var values: [Argument]
+    /// A value and where it stands.
+    struct Given: Sendable, Equatable {
+        let value: Argument
         let source: Source
+    }
+
+    private struct Chosen: Sendable {
+        /// Empty for a switch that is off.
+        let given: [Given]
+        /// Where the last one stands.
+        let source: Source
+
+        init(_ values: [Argument], _ source: Source) {
+            self.init(values.map { Given(value: $0, source: source) }, from: source)
+        }
+
+        init(_ given: [Given], from source: Source) { (self.given, self.source) = (given, source) }
     }
 
     let command: CommandEntry
     let operands: [Argument]
     let paths: StandardPaths
+    let names: NameBook
+    /// The configuration files that were read, the one that wins first.
+    let files: [[UInt8]]
     private let chosen: [String: Chosen]
 
     /// - Parameter files: configuration files, the one that wins first.
@@ -40,7 +57,9 @@ struct ResolvedOptions: Sendable {
         command = invocation.command
         operands = invocation.operands
         paths = StandardPaths(environment)
-        var chosen: [String: Chosen] = invocation.given.mapValues { Chosen(values: $0, source: .commandLine) }
+        names = try NameBook(files)
+        self.files = files.map(\.path)
+        var chosen: [String: Chosen] = invocation.given.mapValues { Chosen($0, .commandLine) }
         for option in invocation.command.allOptions where option.isSetting && chosen[option.long] == nil {
             chosen[option.long] = try Self.setting(option, environment, files)
         }
@@ -55,23 +74,24 @@ struct ResolvedOptions: Sendable {
                 option.repeats
                 ? value.split(separator: UInt8(ascii: ",")).map { Argument(bytes: Array($0)) }
                 : [Argument(bytes: value)]
-            return try checked(Chosen(values: values, source: .variable(name)), option)
+            return try checked(Chosen(values, .variable(name)), option)
         }
         for file in files {
-            let lines = file.lines.filter { $0.key == option.long }
-            guard let last = lines.last else { continue }
-            let source = Source.file(file.path, line: last.number)
-            return try checked(Chosen(values: lines.map(\.value), source: source), option)
+            let given = file.lines.filter { $0.key == option.long }.map { line in
+                Given(value: line.value, source: .file(file.path, line: line.number))
+            }
+            guard let last = given.last else { continue }
+            return try checked(Chosen(given, from: last.source), option)
         }
         return nil
     }
 
     /// A switch that is set elsewhere than on the command line says yes or no.
     private static func checked(_ chosen: Chosen, _ option: OptionEntry) throws(CLIError) -> Chosen {
-        guard option.value == nil, let word = chosen.values.last else { return chosen }
+        guard option.value == nil, let word = chosen.given.last?.value else { return chosen }
         switch word.text {
-        case "true", "yes", "on", "1": return Chosen(values: [Argument("")], source: chosen.source)
-        case "false", "no", "off", "0": return Chosen(values: [], source: chosen.source)
+        case "true", "yes", "on", "1": return Chosen([Argument("")], chosen.source)
+        case "false", "no", "off", "0": return Chosen([Given](), from: chosen.source)
         default:
             throw CLIError(
                 .configuration, "\(chosen.source.description): \(option.long) is neither true nor false: \(word.quoted)"
@@ -81,7 +101,7 @@ struct ResolvedOptions: Sendable {
 
     // MARK: Reading
 
-    func isSet(_ option: OptionEntry) -> Bool { !(chosen[option.long]?.values.isEmpty ?? true) }
+    func isSet(_ option: OptionEntry) -> Bool { !given(option).isEmpty }
 
     /// Where the settings come from that stand elsewhere than on the command line, for `-v`.
     var origins: [String] {
@@ -91,8 +111,16 @@ struct ResolvedOptions: Sendable {
         }
     }
 
+    /// The command's settings that have other values in `other`, wherever they stand.
+    func settingsThatDiffer(from other: Self) -> [OptionEntry] {
+        command.allOptions.filter { $0.isSetting && given($0).map(\.value) != other.given($0).map(\.value) }
+    }
+
     /// How often a switch was given.
-    func count(_ option: OptionEntry) -> Int { chosen[option.long]?.values.count ?? 0 }
+    func count(_ option: OptionEntry) -> Int { given(option).count }
+
+    /// What was said of an option, and where; nothing of a switch that is off.
+    func given(_ option: OptionEntry) -> [Given] { chosen[option.long]?.given ?? [] }
 
     func source(_ option: OptionEntry) -> Source? { chosen[option.long]?.source }
 
@@ -100,33 +128,31 @@ struct ResolvedOptions: Sendable {
     func value<Value>(
         _ option: OptionEntry, as parse: (Argument) throws(CLIError) -> Value
     ) throws(CLIError) -> Value? {
-        guard let entry = chosen[option.long], let argument = entry.values.last else { return nil }
-        return try Self.read(argument, option, entry.source, parse)
+        guard let last = given(option).last else { return nil }
+        return try Self.read(last, option, parse)
     }
 
     func values<Value>(
         _ option: OptionEntry, as parse: (Argument) throws(CLIError) -> Value
     ) throws(CLIError) -> [Value] {
-        guard let entry = chosen[option.long] else { return [] }
         var values: [Value] = []
-        for argument in entry.values { values.append(try Self.read(argument, option, entry.source, parse)) }
+        for given in given(option) { values.append(try Self.read(given, option, parse)) }
         return values
     }
 
     /// The last value's bytes, for a path.
-    func path(_ option: OptionEntry) -> [UInt8]? { chosen[option.long]?.values.last?.bytes }
+    func path(_ option: OptionEntry) -> [UInt8]? { given(option).last?.value.bytes }
 
     private static func read<Value>(
-        _ argument: Argument, _ option: OptionEntry, _ source: Source,
-        _ parse: (Argument) throws(CLIError) -> Value
+        _ given: Given, _ option: OptionEntry, _ parse: (Argument) throws(CLIError) -> Value
     ) throws(CLIError) -> Value {
         do {
-            return try parse(argument)
+            return try parse(given.value)
         } catch {
-            switch source {
+            switch given.source {
             case .commandLine: throw CLIError(error.code, "--\(option.long): \(error.message)", hint: error.hint)
             case .variable, .file:
-                let place = "\(source.description): \(option.long)"
+                let place = "\(given.source.description): \(option.long)"
                 throw CLIError(.configuration, "\(place): \(error.message)", hint: error.hint)
             }
         }

@@ -56,8 +56,13 @@ import Testing
     }
 
     @Test func variablesAreUniqueAndNamedAlike() {
-        let variables = Self.everyOption.compactMap(\.variable)
-        #expect(Set(variables).count == variables.count)
+        // Several commands may share an option, but no two options a variable, and a key has one meaning.
+        var owners: [String: Set<String>] = [:]
+        for option in Self.everyOption { option.variable.map { _ = owners[$0, default: []].insert(option.long) } }
+        #expect(owners.values.allSatisfy { $0.count == 1 })
+        let keys = CommandTable.settings.map(\.long)
+        #expect(Set(keys).count == keys.count)
+        let variables = owners.keys
         #expect(variables.allSatisfy { $0.hasPrefix("DEP2P_") })
     }
 

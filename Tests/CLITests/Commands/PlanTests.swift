@@ -1,3 +1,4 @@
+import DeP2P
 import DeP2PIdentity
 import Testing
 
@@ -38,8 +39,8 @@ import Testing
     }
 
     @Test func listenKnowsWhereThingsGo() throws {
-        func destination(_ words: String...) throws -> ListenPlan.Destination {
-            try ListenPlan(options(["listen"] + words)).destination
+        func destination(_ words: String...) throws -> ReceptionPlan.Destination {
+            try ListenPlan(options(["listen"] + words)).reception.destination
         }
         #expect(try destination() == .nowhere)
         #expect(try destination("-o", "inbox") == .directory(Array("inbox".utf8)))
@@ -50,11 +51,30 @@ import Testing
         }
         let plan = try ListenPlan(
             options(["listen", "--allow", "\(Self.node)", "--max-size", "1KiB", "--reply", "ok", "--transfers", "3"]))
-        #expect(plan.allowed == [Self.node])
-        #expect(plan.maximumBytes == 1024)
-        #expect(plan.transfers == 3)
-        #expect(plan.reply == Array("ok".utf8))
+        #expect(plan.access == .only([Self.node]))
+        #expect(plan.reception.maximumBytes == 1024)
+        #expect(plan.reception.transfers == 3)
+        #expect(plan.reception.reply == Array("ok".utf8))
         #expect(plan.node.timeout == nil)
+    }
+
+    @Test func startReceivesIntoAFolderOrNotAtAll() throws {
+        func plan(_ words: String...) throws -> StartPlan { try StartPlan(options(["start"] + words)) }
+        #expect(try plan().reception == nil)
+        #expect(try plan("--allow", "\(Self.node)").access == .only([Self.node]))
+        let receiving = try plan("-o", "inbox", "--max-size", "1KiB", "--transfers", "2", "--reply", "ok").reception
+        #expect(receiving?.destination == .directory(Array("inbox".utf8)))
+        #expect(receiving?.once == false && receiving?.maximumBytes == 1024 && receiving?.transfers == 2)
+        for words in [
+            ["-o", "-"], ["--max-size", "1"], ["--reply", "x"], ["--transfers", "1"], ["--timeout", "1s"],
+        ] {
+            #expect(throws: CLIError.self) {
+                guard case .run(let invocation) = ArgumentParser.parse((["start"] + words).map { Argument($0) }) else {
+                    throw CLIError(.usage, "not taken")
+                }
+                _ = try StartPlan(try ResolvedOptions(invocation, environment: Environment([String: String]())))
+            }
+        }
     }
 
     @Test func pingEndsUnlessItWaitsForADirectPath() throws {

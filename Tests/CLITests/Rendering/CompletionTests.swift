@@ -19,7 +19,8 @@ import Testing
 
     /// What is typed, and what the command then gets.
     static let lines: [(String, String)] = [
-        ("dep2p s\t", "send"),
+        ("dep2p se\t", "send"),
+        ("dep2p st\t", "start"),
         ("dep2p rea\t", "realm-key"),
         ("dep2p --quiet li\t", "--quiet listen"),
         ("dep2p help pi\t", "help ping"),
@@ -32,6 +33,10 @@ import Testing
         ("dep2p send --to x note\t", "send --to x notes/"),
         ("dep2p listen -o note\t", "listen -o notes/"),
         ("dep2p keygen --show two\t", "keygen --show two words"),
+        ("dep2p send --to lap\t x", "send --to laptop x"),
+        ("dep2p send --to=lap\t x", "send --to=laptop x"),
+        ("dep2p ping off\t", "ping office"),
+        ("dep2p start --allow of\t", "start --allow office"),
     ]
 
     @Test(arguments: Shell.allCases)
@@ -56,6 +61,10 @@ import Testing
 
     private static func start(_ shell: Shell, in sandbox: Sandbox) throws -> TerminalSession {
         _ = try sandbox.run("mkdir -p work/notes lib; touch work/disk.img 'work/two words'")
+        // A line that is wrong costs no name.
+        _ = try sandbox.run("mkdir -p home/.config/dep2p")
+        sandbox.write(
+            "name.laptop = 192.0.2.7:1\nname.office=x\nname.-o = 192.0.2.7:1\nwrong\n", to: "home/.config/dep2p/config")
         let file = try #require(Rendering.files.first { $0.path == shell.file })
         let environment =
             sandbox.environment.filter { !$0.hasPrefix("TERM=") } + [

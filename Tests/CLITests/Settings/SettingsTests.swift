@@ -1,3 +1,4 @@
+import DeP2P
 import DeP2PIdentity
 import Testing
 
@@ -12,7 +13,7 @@ import Testing
         }
         let files = try [file, second].compactMap(\.self).enumerated().map { index, text in
             try ConfigurationFile(
-                path: Array("/file\(index)".utf8), content: Array(text.utf8), keys: CommandTable.settings.map(\.long))
+                path: Array("/file\(index)".utf8), content: Array(text.utf8), keys: .init(CommandTable.settings))
         }
         return try ResolvedOptions(invocation, environment: Environment(variables), files: files)
     }
@@ -96,7 +97,7 @@ import Testing
     @Test func aConfigurationFileSaysWhatIsWrongWhere() {
         func message(_ text: [UInt8]) -> String {
             do throws(CLIError) {
-                _ = try ConfigurationFile(path: [0x66, 0x1b], content: text, keys: ["listen", "peer"])
+                _ = try ConfigurationFile(path: [0x66, 0x1b], content: text, keys: .init([.listen, .noRelay]))
                 return ""
             } catch {
                 return error.message
@@ -109,9 +110,70 @@ import Testing
         #expect(message([0xff, 0x3d, 0x31]).hasPrefix("f\\u{1b}:1: unknown key"))
     }
 
+    @Test func whatNoEditorMeansIsRefusedAndWhatEditorsAddIsNot() throws {
+        func lines(_ text: [UInt8]) throws -> [String] {
+            try ConfigurationFile(path: [0x66], content: text, keys: .init([.listen, .preset])).lines.map { line in
+                "\(line.number) \(line.key) \(line.value.text ?? "")"
+            }
+        }
+        let mark: [UInt8] = [0xef, 0xbb, 0xbf]
+        #expect(
+            try lines(mark + Array("preset = x\r\nlisten = :1\r\nlisten = :2".utf8)) == [
+                "1 preset x", "2 listen :1", "3 listen :2",
+            ])
+        #expect(try lines(Array("name.a = x\n".utf8)) == ["1 name.a x"])
+        for text in [
+            "preset = a\0b", "preset = a\rb", "preset = \u{1b}[2J", "preset = \u{7f}", "preset = a\npreset = b",
+        ] {
+            #expect(code { _ = try lines(Array(text.utf8)) } == .configuration, "\(text.debugDescription)")
+        }
+        #expect(code { _ = try lines([0xff, 0xfe, 0x70, 0x00]) } == .configuration)
+        #expect(code { _ = try lines([0xfe, 0xff, 0x00, 0x70]) } == .configuration)
+    }
+
+    @Test func aValueThatIsWrongIsToldWithItsOwnLine() throws {
+        let file = "peer = x\npeer = /ip4/192.0.2.7/udp/1/quic-v1/p2p/\(IdentityKey.generate().nodeID)\n"
+        do {
+            _ = try plan([], [:], file)
+            Issue.record("taken")
+        } catch let error as CLIError {
+            #expect(error.message.hasPrefix("/file0:1: peer"), "\(error.message)")
+        }
+    }
+
+    @Test func everySettingIsShownWithWhereItComesFrom() throws {
+        let file = "preset = minimal\nname.b = 192.0.2.7:1\npeer = b\n"
+        let resolved = try options(
+            ["start", "--listen", ":5", "--listen", ":6"], ["DEP2P_NO_RELAY": "yes", "DEP2P_ALLOW": "x", "HOME": "/h"],
+            file)
+        let rows = EffectiveSettings(resolved, preset: .minimal).rows
+        func shown(_ name: String) -> [String] {
+            rows.filter { $0.name == name }.map { "\($0.value?.text ?? "-") \($0.origin.description)" }
+        }
+        #expect(shown("listen") == [":5 the command line", ":6 the command line"])
+        #expect(shown("no-relay") == ["true DEP2P_NO_RELAY"])
+        #expect(shown("no-direct") == ["false default"])
+        #expect(shown("preset") == ["minimal /file0:1"])
+        #expect(shown("transfers") == ["16 the preset minimal"])
+        #expect(shown("no-port-mapping") == ["true the preset minimal"])
+        #expect(shown("identity") == ["/h/.local/share/dep2p/identity.pem default"])
+        #expect(shown("relay") == ["- default"])
+        #expect(shown("name.b") == ["192.0.2.7:1 /file0:2"])
+        let wanted = Set(CommandEntry.start.allOptions.filter(\.isSetting).map(\.long))
+        #expect(Set(rows.map(\.name)).subtracting(["name.b"]) == wanted)
+    }
+
+    @Test func whatDiffersIsFound() throws {
+        let first = try options(["start"], [:], "preset = minimal\nno-relay = no\n")
+        #expect(first.settingsThatDiffer(from: first).isEmpty)
+        #expect(first.settingsThatDiffer(from: try options(["start", "--preset", "minimal"])).isEmpty)
+        let second = try options(["start"], ["DEP2P_ALLOW": "a,b"], "preset = server\nno-relay = yes\n")
+        #expect(Set(first.settingsThatDiffer(from: second).map(\.long)) == ["preset", "no-relay", "allow"])
+    }
+
     @Test func aConfigurationValueKeepsItsBytes() throws {
         let file = try ConfigurationFile(
-            path: [], content: Array("listen = a = b ".utf8) + [0xff, 0x20], keys: ["listen"])
+            path: [], content: Array("listen = a = b ".utf8) + [0xff, 0x20], keys: .init([.listen]))
         #expect(file.lines == [.init(number: 1, key: "listen", value: Argument(bytes: Array("a = b ".utf8) + [0xff]))])
     }
 

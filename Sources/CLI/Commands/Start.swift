@@ -1,0 +1,158 @@
+import DeP2P
+
+extension CommandEntry {
+    static let start = CommandEntry(
+        name: "start",
+        summary: "run a node that stays up, until a signal",
+        synopses: ["[-o DIR] [--listen ADDR]... [OPTION]...", "--print-config [OPTION]..."],
+        description: [
+            "Runs a node until a signal ends it, with status 0: it joins the realm if there is a realm key, listens, prints "
+                + "its NodeID and the addresses at which others reach it, and tells who comes and goes.",
+            "With `-o` it also receives, as `dep2p listen` does: messages are printed, and files appear in DIR under their "
+                + "names when their content is verified and safe on disk. That takes a realm.",
+            "The port is 4001 unless `--listen` says otherwise, so that others find the node where it was.",
+        ],
+        operands: .none,
+        options: [
+            .receptionAllow, .receptionMaxSize, .startOutput, .startPrintConfig, .receptionReply, .receptionTransfers,
+        ],
+        common: CommonOptions.identity + CommonOptions.network.filter { $0 != .timeout },
+        examples: [
+            .init(
+                says: "a node of the realm that receives into inbox",
+                line: "dep2p start --realm-key realm.key -o inbox"),
+            .init(
+                says: "one for programs to watch, on a port of its own",
+                line: "dep2p start --json --listen :4100"),
+            .init(says: "what it would run with, and where each value comes from", line: "dep2p start --print-config"),
+        ],
+        statuses: [.badData, .inputMissing, .cannotCreate, .tryAgain, .permission],
+        events: [
+            .init("listening", "`node_id`, `addresses` and, with `-o`, `send`, the line to paste.")
+        ] + reachabilityEvents + [
+            .init(
+                "peer",
+                "A node has come, has another path, or has gone: `node_id`, `state` (`online` or `offline`), `path` as for "
+                    + "`dep2p send`, and, when gone, `reason`."),
+            .init("member", "A member of the realm has come or gone: `node_id`, and `state` (`joined` or `left`)."),
+            .reload,
+        ] + receptionEvents + [
+            .init(
+                "result",
+                "With `-o`, adds `files`, `bytes` and `messages`, all that was received. With `--print-config`, `settings`: of "
+                    + "each its `name`, `value`, and `from`: `option`, `environment` (with `variable`), `file` (with `path` and "
+                    + "`line`), `preset` or `default`; a list is one for each value. And `files`, each with the `path` of a configuration file that was read."
+            )
+        ],
+        notes: [
+            "SIGINT and SIGTERM end it: others are told, and what is under way may end within two seconds; a second signal "
+                + "ends it at once. SIGHUP reads the configuration anew: `allow` and `peer` are taken, what else has changed "
+                + "is named.",
+            "The command speaks sd_notify(3): it tells a service manager when its sockets are bound, how many members are "
+                + "there, that it is alive as often as `WatchdogSec=` asks, when it reads its configuration anew, and when it "
+                + "stops. This unit for systemd(1) keeps identity, state and what is received in /var/lib/dep2p, and takes the "
+                + "realm key from /etc/dep2p/realm.key, which root alone may read. For a node in no realm leave out "
+                + "`LoadCredential=` and `-o`:",
+        ],
+        listing: ServiceUnit.lines(
+            "dep2p node", "start -o %S/dep2p/inbox", also: ["LoadCredential=realm.key:/etc/dep2p/realm.key"]),
+        plan: { options throws(CLIError) in try StartPlan(options) })
+}
+
+extension OptionEntry {
+    static let startPrintConfig = OptionEntry(
+        "print-config", summary: "show every setting and where it comes from, and end",
+        paragraphs: [
+            "Show the value of every setting, and where it comes from: the command line, a variable, a configuration file with "
+                + "its line, the preset, or nowhere, which is the default. Nothing else is done; mistakes are told as ever."
+        ])
+    static let startOutput = OptionEntry(
+        "output", short: "o", value: .directory, variable: "DEP2P_OUTPUT",
+        summary: "receive too: messages, and files into DIR, made when missing",
+        paragraphs: [
+            "Receive what members of the realm send: print messages, and put files into DIR, which is made when it is missing."
+        ])
+}
+
+struct StartPlan: CommandPlan, Equatable {
+    /// Nil: nothing is received.
+    let reception: ReceptionPlan?
+    let access: AccessPolicy
+    let node: NodePlan
+    /// Whether the settings are shown instead.
+    let printsConfiguration: Bool
+
+    init(_ options: ResolvedOptions) throws(CLIError) {
+        printsConfiguration = options.isSet(.startPrintConfig)
+        reception = try Self.reception(options)
+        access = try options.access
+        node = try NodePlan(options, defaultTimeout: nil)
+    }
+
+    private static func reception(_ options: ResolvedOptions) throws(CLIError) -> ReceptionPlan? {
+        guard let folder = options.path(.startOutput) else {
+            // In a configuration file they may wait for another command that receives.
+            let idle = [OptionEntry.receptionMaxSize, .receptionReply, .receptionTransfers]
+                .first { options.source($0) == .commandLine }
+            if let idle { throw CLIError(.usage, "--\(idle.long) says how to receive, which takes -o DIR") }
+            return nil
+        }
+        guard folder != [UInt8(ascii: "-")] else {
+            throw CLIError(
+                .usage, "-o - is no folder", hint: "dep2p listen -o - writes what it receives to standard output")
+        }
+        return try ReceptionPlan(options, to: .directory(folder))
+    }
+
+    func run(in context: RunContext) async throws(CLIError) -> CommandResult {
+        if printsConfiguration {
+            return EffectiveSettings(context.options, preset: Preset.named(node.preset) ?? .desktop).show(
+                context.output)
+        }
+        let destination = try reception?.open()
+        var daemon = try Daemon(node, needsRealm: reception != nil, in: context)
+        daemon.run.adjust = { [access] configuration in
+            configuration.reserves = true
+            configuration.access = access
+            configuration.listenAtUsualPort()
+        }
+        daemon.reloading = Reloading(reloadable: [.receptionAllow, .peer]) { options throws(CLIError) in
+            let new = try StartPlan(options)
+            return { node in
+                if node.access != new.access { node.access = new.access }
+                for peer in new.node.peers { node.learn(peer) }
+            }
+        }
+        let receiving: Reception?
+        if let reception { receiving = await Reception(reception, context.output) } else { receiving = nil }
+        _ = try await daemon.serve { [daemon] node in
+            receiving?.begin(on: node, destination, daemon.run.events)
+            return announce(node, daemon)
+        }
+        return CommandResult(fields: await receiving?.fields ?? [])
+    }
+
+    /// Nothing is waited for: what a relay grants later is told when it does.
+    @NetworkActor
+    private func announce(_ node: Node, _ daemon: Daemon) -> String {
+        let (output, events) = (daemon.run.context.output, daemon.run.events)
+        let relays = RelayReport(output, events)
+        let line = reception.map { $0.sendLine(to: node, daemon.run.plan) }
+        output.announce(node, title(node), also: line.map { [.string("send", $0)] } ?? [])
+        output.reportChanges(of: node, events)
+        relays.begin()
+        let status = { (members: Int) in
+            "\(node.nodeID)" + (node.realmID == nil ? ", in no realm" : ", \(members) members here")
+        }
+        let peers = PeerReport(of: node, output, events)
+        peers.onMembers = { daemon.notifier.send(.status(status($0))) }
+        if reception != nil { output.reportPaths(of: node, events) }
+        if let line { output.note("on the other machine: \(line)") }
+        return status(0)
+    }
+
+    @NetworkActor
+    private func title(_ node: Node) -> String {
+        "NodeID \(node.nodeID), " + (node.realmID.map { "in the realm \($0)" } ?? "in no realm")
+    }
+}
