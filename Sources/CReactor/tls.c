@@ -16,6 +16,9 @@ struct dep2p_tls {
 static const uint8_t application_protocols[] = "\x08http/1.1";
 enum { PROTOCOLS_LENGTH = sizeof application_protocols - 1 };
 
+/// Four of the largest records (RFC 8446 5.2).
+enum { READ_AHEAD = 4 * (5 + 16384 + 256) };
+
 // ---- a socket BIO that never raises SIGPIPE, as OpenSSL's own does ----
 
 static int socket_of(BIO *bio) { return ((dep2p_tls *)BIO_get_data(bio))->descriptor; }
@@ -80,6 +83,9 @@ static SSL_CTX *context_make(const SSL_METHOD *method) {
     SSL_CTX *context = SSL_CTX_new(method);
     if (!context) return NULL;
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    // Several records a system call; the header of each takes one of its own otherwise.
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD);
     // Idle connections hold no record buffers: a relay has thousands.
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
@@ -167,6 +173,8 @@ int dep2p_tls_read(dep2p_tls *self, uint8_t *data, int capacity) {
     int result = SSL_read(self->ssl, data, capacity);
     return result > 0 ? result : status_of(self, result);
 }
+
+int dep2p_tls_holds_input(dep2p_tls *self) { return SSL_has_pending(self->ssl); }
 
 int dep2p_tls_write(dep2p_tls *self, const uint8_t *data, int length) {
     ERR_clear_error();

@@ -261,7 +261,7 @@ final class SourceReader: @unchecked Sendable {
         }
         if failure != nil {
             // The announced bytes are owed: zeros, which the receiver's next comparison finds.
-            chunk.append(repeatElement(0, count: length - (chunk.count - start)))
+            chunk.append([UInt8](repeating: 0, count: length - (chunk.count - start)))
         } else {
             batch.payload += UInt64(length)
         }

@@ -63,13 +63,13 @@ struct WireWriter {
     }
 
     private mutating func append(_ bytes: [UInt8]) {
-        if bytes.count <= chunk.available { return chunk.append(bytes.span.bytes) }
-        var rest = bytes[...]
-        while !rest.isEmpty {
+        if bytes.count <= chunk.available { return chunk.append(bytes) }
+        var start = 0
+        while start < bytes.count {
             if chunk.available == 0 { flush() }
-            let part = rest.prefix(chunk.available)
-            chunk.append(part)
-            rest = rest.dropFirst(part.count)
+            let end = min(start + chunk.available, bytes.count)
+            chunk.append(bytes.span.bytes.extracting(start..<end))
+            start = end
         }
     }
 

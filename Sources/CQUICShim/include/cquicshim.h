@@ -112,6 +112,10 @@ typedef struct {
     void (*reset_token)(void *user, const uint8_t *token, int active);
 } dep2p_quic_callbacks;
 
+/// UDP payload where all of the way may be TCP: two of them, each as a relay frame with its length, fill a TLS record
+/// (16,384 bytes) exactly.
+#define DEP2P_WIDE_DATAGRAM 8181
+
 typedef struct {
     uint64_t initial_ts;
     uint64_t initial_rtt;
@@ -124,6 +128,7 @@ typedef struct {
     uint64_t max_streams_bidi;
     uint64_t max_streams_uni;
     uint64_t random_seed;
+    /// The largest, sought with ngtcp2's own steps; DEP2P_WIDE_DATAGRAM seeks that one too.
     size_t datagram_size;
     /// Start with datagram_size at once, without probing: for a path whose MTU is known.
     int fixed_datagram_size;

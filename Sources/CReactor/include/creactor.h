@@ -142,6 +142,8 @@ void dep2p_tls_free(dep2p_tls *tls);
 int dep2p_tls_handshake(dep2p_tls *tls);
 /// Bytes read, of one record at most, or a status. Give room for a whole record (16 KiB).
 int dep2p_tls_read(dep2p_tls *tls, uint8_t *data, int capacity);
+/// Whether bytes were read from the socket that no read has returned yet: the socket alone does not tell of them.
+int dep2p_tls_holds_input(dep2p_tls *tls);
 /// Bytes written, of one record at most, or a status.
 int dep2p_tls_write(dep2p_tls *tls, const uint8_t *data, int length);
 void dep2p_tls_shutdown(dep2p_tls *tls);

@@ -31,7 +31,7 @@ package enum Varint {
     }
 
     /// Reads one varint from the beginning of `bytes`; what follows it is not looked at.
-    package static func decode(_ bytes: some Collection<UInt8>) -> Decoded {
+    @inlinable package static func decode(_ bytes: some Collection<UInt8>) -> Decoded {
         var value: UInt64 = 0
         var length = 0
         for byte in bytes {

@@ -188,7 +188,9 @@ package final class Endpoint {
     ) -> dep2p_quic_settings {
         let leg = legs[local.ip]
         let known = knownDatagramSize(from: local, to: remote)
-        let largest = configuration.maxDatagramSize - (leg == nil ? 0 : RelayFrame.headerSize)
+        let largest =
+            beginsOverTCP(local)
+            ? Int(DEP2P_WIDE_DATAGRAM) : configuration.maxDatagramSize - (leg == nil ? 0 : RelayFrame.headerSize)
         return dep2p_quic_settings(
             initial_ts: now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
             handshake_timeout: configuration.handshakeTimeout.clampedNanoseconds,
@@ -326,6 +328,15 @@ package final class Endpoint {
     }
 
     func leg(at local: IPAddress) -> (any PacketDriver)? { legs[local] }
+
+    /// Whether what leaves from `local` goes over a TCP connection first, which takes datagrams of any size.
+    private func beginsOverTCP(_ local: SocketAddress) -> Bool {
+        switch legs[local.ip] {
+        case is TCPLeg: true
+        case let relay as RelayLeg: relay.connection.currentAddresses.map { legs[$0.local.ip] is TCPLeg } ?? false
+        default: false
+        }
+    }
 
     /// What fits for certain on the way from `local` to `remote`.
     func knownDatagramSize(from local: SocketAddress, to remote: SocketAddress) -> Int? {

@@ -25,9 +25,14 @@ package final class Chunk: @unchecked Sendable {
         base = ChunkMemory.take(self.capacity)
     }
 
-    package convenience init(_ bytes: some Collection<UInt8>) {
+    package convenience init(_ bytes: [UInt8]) {
         self.init(capacity: bytes.count)
         append(bytes)
+    }
+
+    package convenience init(_ bytes: ArraySlice<UInt8>) {
+        self.init(capacity: bytes.count)
+        bytes.withUnsafeBytes { append($0) }
     }
 
     deinit {
@@ -37,23 +42,19 @@ package final class Chunk: @unchecked Sendable {
     package var available: Int { capacity - count }
 
     /// Appends bytes; the caller has checked that ``available`` suffices.
-    package func append(_ bytes: some Collection<UInt8>) {
-        let length = bytes.count
-        precondition(length <= available, "a chunk of \(capacity) bytes cannot take \(length) more than \(count)")
-        let target = UnsafeMutableRawBufferPointer(start: base + count, count: length)
-        if bytes.withContiguousStorageIfAvailable({ target.copyMemory(from: UnsafeRawBufferPointer($0)) }) == nil {
-            target.copyBytes(from: bytes)
-        }
-        count += length
+    ///
+    /// Not for any collection: other modules would call the general form, which looks its types up at run time.
+    package func append(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { append($0) }
     }
 
-    /// As the other, for bytes of another module's array: that one is generic, and those that call it from there pay.
     package func append(_ bytes: RawSpan) {
         bytes.withUnsafeBytes { append($0) }
     }
 
     func append(_ bytes: UnsafeRawBufferPointer) {
-        precondition(bytes.count <= available)
+        precondition(
+            bytes.count <= available, "a chunk of \(capacity) bytes cannot take \(bytes.count) more than \(count)")
         guard let source = bytes.baseAddress else { return }
         (base + count).copyMemory(from: source, byteCount: bytes.count)
         count += bytes.count
@@ -68,7 +69,11 @@ package final class Chunk: @unchecked Sendable {
     package func array(_ range: Range<Int>? = nil) -> [UInt8] {
         let range = range ?? 0..<count
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
-        return Array(UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+        return [UInt8](unsafeUninitializedCapacity: range.count) { target, initialized in
+            UnsafeMutableRawBufferPointer(target).copyMemory(
+                from: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+            initialized = range.count
+        }
     }
 
     /// Byte `index` of those filled.

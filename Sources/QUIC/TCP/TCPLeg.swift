@@ -211,6 +211,9 @@ package final class TCPLeg: PacketDriver {
             case .blocked(.ended): return end(QUICError(.closedByPeer, "the TCP connection ended"))
             }
         }
+        // After other work had its turn. A part of a record may be held too: then that turn finds nothing to read.
+        guard state == .open, socket.holdsInput else { return }
+        _ = clock.schedule(after: .zero) { [weak self] in self?.read() }
     }
 
     /// One record at a time is handled, on the one thread there is: all legs share the room for it.

@@ -100,6 +100,9 @@ package final class TLSSocket {
         return status > 0 ? .bytes(Int(status)) : .blocked(Self.progress(status))
     }
 
+    /// Whether there may be more to read although the socket is not readable.
+    package var holdsInput: Bool { tls.map { dep2p_tls_holds_input($0) != 0 } ?? false }
+
     /// At most one record; after ``Transfer/blocked(_:)`` the same bytes are to be offered again.
     package func write(_ bytes: UnsafeRawBufferPointer) -> Transfer {
         guard let tls else { return .blocked(.ended(failed: false)) }

@@ -83,7 +83,7 @@ import Testing
     @Test func holdsWhatItIsGiven() {
         let chunk = Chunk(capacity: 100)
         chunk.append(pattern(60))
-        chunk.append(pattern(60).prefix(40))
+        chunk.append(Array(pattern(60).prefix(40)))
         #expect(chunk.count == 100 && chunk.available == 0)
         #expect(chunk.array() == pattern(60) + pattern(60).prefix(40))
         #expect(chunk.array(10..<20) == Array(pattern(60)[10..<20]))

@@ -19,6 +19,8 @@ struct TCPLegTests {
         #expect(try await exchange(connection, data) == data)
         let inbound = try await relay.connection(of: client.nodeID)
         #expect(inbound.path.tcpPeer?.ip == .v4Loopback)
+        // Two of these with their headers are one TLS record.
+        try await eventually { connection.statistics.datagramSize == 8_181 }
         #expect(relay.listener.connectionCount == 1)
         connection.close(code: 7, reason: "done")
         let reason = try await inbound.waitClosed()
@@ -38,6 +40,8 @@ struct TCPLegTests {
         #expect(try await exchange(connection, data) == data)
         #expect(pair.circuit.forwardedBytes > 4_000_000)
         #expect(relay.endpoint.forwarder?.strayDatagrams == 0)
+        // The way to the relay says what is sought; loopback carries it beyond.
+        try await eventually { connection.statistics.datagramSize == (left ? 8_181 : 1_444) }
         pair.close()
         relay.endpoint.close()
     }
