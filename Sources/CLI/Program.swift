@@ -55,6 +55,7 @@ enum Program {
             let files = try ConfigurationLoading.files(invocation, environment)
             let options = try ResolvedOptions(invocation, environment: environment, files: files)
             for line in options.origins { output.detail(line) }
+            for line in environment.mistypedSettings { output.note(line) }
             let plan = try invocation.command.plan(options)
             let context = RunContext(
                 environment: environment, output: output, interruption: interruption, invocation: invocation,

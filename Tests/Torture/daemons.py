@@ -2,13 +2,14 @@
 
 import os
 import pathlib
+import pty
 import signal
 import socket
 import subprocess
 import time
 
 from field import preloaded
-from nodes import OK, PATIENCE, TRY_AGAIN, OS_ERROR, USAGE, UNKNOWN, Node, assert_same, need_root
+from nodes import OK, PATIENCE, PERMISSION, TRY_AGAIN, OS_ERROR, Node, assert_same, need_root
 from relayed import ServiceManager, says
 
 CONFIGURATION = 78
@@ -209,7 +210,7 @@ def start_speaks_to_its_service_manager(house):
         assert manager.next() == ["WATCHDOG=1"]
         house.sent(listening["addresses"][0], "-m", "hello")
         told = manager.next()
-        while "1 members here" not in told[0]:
+        while "1 member here" not in told[0]:
             told = manager.next()
         node.kill(signal.SIGHUP)
         told = skipping_signs_of_life(manager)
@@ -297,11 +298,74 @@ def a_name_stands_wherever_a_node_does(house):
     listener.kill()
 
 
+def sighup_moves_to_another_realm(house):
+    """A new key puts out who has the old one."""
+    key = house.folder / "moving.key"
+    key.write_bytes(house.realm_key.read_bytes())
+    key.chmod(0o600)
+    node = start(house, "--realm-key", key, "-o", house.inbox)
+    address = node.until("listening")["addresses"][0]
+    house.sent(address, "-m", "to the first realm")
+    other = house.folder / "other.key"
+    assert house.run("realm-key", "-o", other).returncode == OK
+    key.write_bytes(other.read_bytes())
+    node.kill(signal.SIGHUP)
+    assert node.until("reload")["changed"] == ["realm-key"]
+    assert house.send(address, "-m", "too late").wait() == PERMISSION
+    house.sent(address, "-m", "to the second realm", realm_key=other)
+    # A key that is none changes nothing.
+    key.write_text("nonsense")
+    node.kill(signal.SIGHUP)
+    assert not node.until("reload")["ok"]
+    house.sent(address, "-m", "to the second realm still", realm_key=other)
+    node.kill(signal.SIGTERM)
+    assert node.wait() == OK and node.result()["messages"] == 3, node.result()
+
+
+def a_closed_terminal_ends_it_and_a_signal_does_not(house):
+    """SIGHUP is for daemons to read their configuration, and for terminals to say that they are gone."""
+    for closes in (True, False):
+        ready = house.folder / f"ready-{closes}"
+        child, master = pty.fork()
+        if child == 0:
+            with open(ready, "wb") as file:
+                os.dup2(file.fileno(), 1)
+            os.execve(house.binary, ["dep2p", "start", "--json", "--listen", "127.0.0.1:0"], house.environment("receiver"))
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not ready.exists() or b"listening" not in ready.read_bytes():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            if closes:
+                os.close(master)
+            else:
+                os.kill(child, signal.SIGHUP)
+                while b'"reload"' not in ready.read_bytes():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+                os.kill(child, signal.SIGTERM)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == OK, status
+            child = None
+        finally:
+            if child:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+
+
+def a_variable_that_is_nearly_a_setting_is_told(house):
+    environment = house.environment("sender")
+    for name, words in (("DEP2P_LISEN", b"did you mean DEP2P_LISTEN?"), ("DEP2P_SEED", b""), ("OTHER_LISEN", b"")):
+        done = subprocess.run([house.binary, "start", "--print-config"], env=environment | {name: "x"}, capture_output=True)
+        assert done.returncode == OK and (words in done.stderr if words else not done.stderr), (name, done)
+
+
 TESTS = [
     start_receives_and_ends_with_zero, start_in_no_realm_is_pinged_and_sent_nothing, a_second_signal_ends_it_at_once,
     the_usual_port_is_the_same_each_time_and_a_taken_one_is_told, a_second_daemon_of_one_identity_is_told_who_has_it,
     one_after_the_other_never_waits_for_the_dead, where_there_are_no_locks_daemons_run_all_the_same,
-    what_lies_where_the_lock_would_is_no_obstacle, sighup_takes_what_can_change_and_names_the_rest,
+    what_lies_where_the_lock_would_is_no_obstacle, sighup_moves_to_another_realm,
+    a_closed_terminal_ends_it_and_a_signal_does_not, a_variable_that_is_nearly_a_setting_is_told, sighup_takes_what_can_change_and_names_the_rest,
     start_speaks_to_its_service_manager, a_manager_that_is_not_there_is_no_obstacle, a_configuration_that_is_none_is_told,
     a_name_stands_wherever_a_node_does,
 ]

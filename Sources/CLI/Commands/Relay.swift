@@ -94,7 +94,10 @@ struct RelayPlan: CommandPlan {
         }
         daemon.reloading = Reloading(reloadable: OptionEntry.relayLimits) { options throws(CLIError) in
             let limits = try RelayPlan(options).limits
-            return { node in node.relayService?.limits = limits }
+            return { node in
+                node.relayService?.limits = limits
+                return []
+            }
         }
         let last = LastStatistics()
         _ = try await daemon.serve { [run = daemon.run] node in

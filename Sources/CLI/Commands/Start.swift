@@ -46,8 +46,9 @@ extension CommandEntry {
         ],
         notes: [
             "SIGINT and SIGTERM end it: others are told, and what is under way may end within two seconds; a second signal "
-                + "ends it at once. SIGHUP reads the configuration anew: `allow` and `peer` are taken, what else has changed "
-                + "is named.",
+                + "ends it at once. SIGHUP reads the configuration anew, and the realm key: `allow`, `realm-key` and "
+                + "further `peer`s and names are taken, what else has changed is named. A SIGHUP because the terminal is gone "
+                + "ends it.",
             "The command speaks sd_notify(3): it tells a service manager when its sockets are bound, how many members are "
                 + "there, that it is alive as often as `WatchdogSec=` asks, when it reads its configuration anew, and when it "
                 + "stops. This unit for systemd(1) keeps identity, state and what is received in /var/lib/dep2p, and takes the "
@@ -116,13 +117,7 @@ struct StartPlan: CommandPlan, Equatable {
             configuration.access = access
             configuration.listenAtUsualPort()
         }
-        daemon.reloading = Reloading(reloadable: [.receptionAllow, .peer]) { options throws(CLIError) in
-            let new = try StartPlan(options)
-            return { node in
-                if node.access != new.access { node.access = new.access }
-                for peer in new.node.peers { node.learn(peer) }
-            }
-        }
+        daemon.reloading = reloading(context.output)
         let receiving: Reception?
         if let reception { receiving = await Reception(reception, context.output) } else { receiving = nil }
         _ = try await daemon.serve { [daemon] node in
@@ -130,6 +125,30 @@ struct StartPlan: CommandPlan, Equatable {
             return announce(node, daemon)
         }
         return CommandResult(fields: await receiving?.fields ?? [])
+    }
+
+    private func reloading(_ output: Output) -> Reloading {
+        Reloading(reloadable: [.receptionAllow, .peer, .realmKey]) { [reception] options throws(CLIError) in
+            let new = try StartPlan(options)
+            // What came from standard input is gone; a pipe's content too, but that would be an error.
+            let isFixed = new.node.realmKey == .standardInput
+            let key = isFixed ? nil : try NodeKeys.realm(new.node, needed: reception != nil, output)
+            return { node in
+                if node.access != new.access { node.access = new.access }
+                for peer in new.node.peers + new.node.named { node.learn(peer) }
+                guard !isFixed, key?.id != node.realmID else { return [] }
+                Self.change(node, to: key)
+                output.note(key.map { "now in the realm \($0.id)" } ?? "now in no realm")
+                return [OptionEntry.realmKey.long]
+            }
+        }
+    }
+
+    /// Neither can fail: there is one to leave, and then none.
+    @NetworkActor
+    private static func change(_ node: Node, to key: RealmKey?) {
+        if node.realmID != nil { traced("leaving the realm") { try node.leaveRealm() } }
+        if let key { traced("joining the realm") { try node.join(key) } }
     }
 
     /// Nothing is waited for: what a relay grants later is told when it does.
@@ -142,7 +161,8 @@ struct StartPlan: CommandPlan, Equatable {
         output.reportChanges(of: node, events)
         relays.begin()
         let status = { (members: Int) in
-            "\(node.nodeID)" + (node.realmID == nil ? ", in no realm" : ", \(members) members here")
+            "\(node.nodeID)"
+                + (node.realmID == nil ? ", in no realm" : ", \(members) member\(members == 1 ? "" : "s") here")
         }
         let peers = PeerReport(of: node, output, events)
         peers.onMembers = { daemon.notifier.send(.status(status($0))) }

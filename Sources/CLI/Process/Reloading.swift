@@ -6,8 +6,9 @@ import Synchronization
 /// What a command that stays up does on SIGHUP: it reads its settings anew, takes those that can change while the node
 /// runs, and says which can't. A mistake in them changes nothing.
 struct Reloading: Sendable {
-    /// Carries out what was read, when all of it was right.
-    typealias Change = @NetworkActor @Sendable (Node) -> Void
+    /// Carries out what was read, when all of it was right. What it gives are settings that have changed although they say
+    /// the same, such as files.
+    typealias Change = @NetworkActor @Sendable (Node) -> [String]
 
     /// The settings that the command can change under way.
     let reloadable: [OptionEntry]
@@ -17,14 +18,33 @@ struct Reloading: Sendable {
     /// Files may be slow: signals go on being served meanwhile.
     private static let queue = DispatchQueue(label: "dep2p.reload")
 
-    /// From now on.
+    /// The system signals a terminal's end before the terminal is gone.
+    private static let terminalPause: useconds_t = 100_000
+
+    /// From now on. When the signal says that the terminal is gone that the command was started from, the command ends
+    /// instead: nobody would know that it still runs.
     @NetworkActor
     func begin(on node: Node, _ context: RunContext) {
         let current = Current(context.options)
+        let hadTerminal = Self.hasTerminal
         context.interruption.on(SIGHUP) { [weak node] in
             guard let node else { return }
-            Self.queue.async { reload(node, current, context) }
+            Self.queue.async {
+                if hadTerminal {
+                    usleep(Self.terminalPause)
+                    guard Self.hasTerminal else { return _ = context.interruption.trigger(.signal(SIGHUP)) }
+                }
+                reload(node, current, context)
+            }
         }
+    }
+
+    /// Whether there is a controlling terminal (tty(4)).
+    private static var hasTerminal: Bool {
+        let descriptor = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        close(descriptor)
+        return true
     }
 
     private func reload(_ node: Node, _ current: Current, _ context: RunContext) {
@@ -35,8 +55,8 @@ struct Reloading: Sendable {
             let change = try plan(options)
             let changed = current.replace(by: options)
             networkTask {
-                change(node)
-                report(changed, context.output)
+                let more = change(node)
+                report(changed, more, context.output)
                 notifier.send(.ready)
             }
         } catch {
@@ -47,8 +67,9 @@ struct Reloading: Sendable {
         }
     }
 
-    private func report(_ changed: [OptionEntry], _ output: Output) {
-        let taken = changed.filter(reloadable.contains).map(\.long)
+    private func report(_ changed: [OptionEntry], _ more: [String], _ output: Output) {
+        let named = changed.filter(reloadable.contains).map(\.long)
+        let taken = named + more.filter { !named.contains($0) }
         let kept = changed.filter { !reloadable.contains($0) }.map(\.long)
         output.event("reload", Self.fields(isTaken: true, taken, kept))
         output.note("the configuration is read anew: \(taken.isEmpty ? "nothing to change" : list(taken))")

@@ -26,6 +26,21 @@ struct Environment: Sendable {
         return Self(variables)
     }
 
+    /// What there is to say of variables that look like settings and are none: unlike in a file it may be another program's,
+    /// so it is no error.
+    var mistypedSettings: [String] {
+        let prefix = Array("DEP2P_".utf8)
+        let known = CommandTable.settings.compactMap(\.variable) + ["DEP2P_CONFIG"]
+        let tails = known.map { String($0.dropFirst(prefix.count)) }
+        return variables.keys.filter { $0.starts(with: prefix) }.map { TerminalText.escape($0) }.sorted().compactMap {
+            name in
+            guard !known.contains(name),
+                let near = NameSuggestion.nearest(to: String(name.dropFirst(prefix.count)), among: tails)
+            else { return nil }
+            return "\(name) is no setting; did you mean DEP2P_\(near)?"
+        }
+    }
+
     /// The value of a variable that is set and not empty: an empty one counts as unset, as in the XDG base directory
     /// specification and NO_COLOR.
     subscript(name: String) -> [UInt8]? {

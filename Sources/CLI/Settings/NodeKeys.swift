@@ -10,8 +10,13 @@ struct NodeKeys: Sendable {
     ///
     /// - Parameter needsRealm: no realm key is an error.
     static func load(_ plan: NodePlan, needsRealm: Bool, _ output: Output) throws(CLIError) -> NodeKeys {
-        let realm = try realmKey(plan.realmKey, needsRealm: needsRealm, output)
+        let realm = try realm(plan, needed: needsRealm, output)
         return NodeKeys(identity: try identity(plan, output), realm: realm)
+    }
+
+    /// Reads the realm key; nil when there is none.
+    static func realm(_ plan: NodePlan, needed: Bool, _ output: Output) throws(CLIError) -> RealmKey? {
+        try realmKey(plan.realmKey, needsRealm: needed, output)
     }
 
     private static func identity(_ plan: NodePlan, _ output: Output) throws(CLIError) -> IdentityKey {
