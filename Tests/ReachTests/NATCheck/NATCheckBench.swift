@@ -71,10 +71,10 @@ struct NATCheckBench {
         transmit(machine.start(now: now), now: now)
         while !machine.isFinished {
             let arrival = queue.min { $0.time < $1.time }
-            guard let next = [arrival?.time, machine.deadline].compactMap(\.self).min() else { break }
+            guard let next = [arrival?.time, machine.wake].compactMap(\.self).min() else { break }
             now = next
             guard let arrival, arrival.time == next else {
-                transmit(machine.handleTimer(now: now), now: now)
+                transmit(machine.timerFired(now: now), now: now)
                 continue
             }
             queue.removeAll { $0.time == arrival.time && $0.bytes == arrival.bytes && $0.source == arrival.source }

@@ -60,25 +60,28 @@ import Testing
             now = now.advanced(by: .milliseconds(100))
         }
         #expect(now == NetworkInstant.milliseconds(0).advanced(by: NetworkMonitorMachine.patience))
-        let isChanged = machine.timerFired(Self.away, now: now)
-        #expect(isChanged)
-        #expect(machine.wake == nil)
+        let look = machine.timerFired(now: now)
+        #expect(look == [.look] && machine.wake == nil)
+        let change = machine.looked(Self.away)
+        #expect(change == [.changed])
     }
 
     @Test("a sign after which everything is as before is no change; nor is a timer without a sign")
     func unchanged() {
         var machine = NetworkMonitorMachine(Self.home)
         let now = NetworkInstant.milliseconds(0)
-        let early = machine.timerFired(Self.away, now: now)
-        #expect(!early)
+        let early = machine.timerFired(now: now)
+        #expect(early.isEmpty)
         machine.changed(now: now)
-        let same = machine.timerFired(Self.home, now: now.advanced(by: NetworkMonitorMachine.quiet))
-        #expect(!same)
+        let look = machine.timerFired(now: now.advanced(by: NetworkMonitorMachine.quiet))
+        let same = machine.looked(Self.home)
+        #expect(look == [.look] && same.isEmpty)
         // Away and back again within the quiet is where it was.
         machine.changed(now: now.advanced(by: .seconds(10)))
         machine.changed(now: now.advanced(by: .seconds(10)))
-        let back = machine.timerFired(Self.home, now: now.advanced(by: .seconds(11)))
-        #expect(!back)
+        let again = machine.timerFired(now: now.advanced(by: .seconds(11)))
+        let back = machine.looked(Self.home)
+        #expect(again == [.look] && back.isEmpty)
     }
 
     @Test("the kernel's socket opens and closes as often as one likes")

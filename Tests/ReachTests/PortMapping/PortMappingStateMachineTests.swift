@@ -33,9 +33,9 @@ private struct GatewayWorld {
     /// Lets `duration` pass.
     mutating func run(_ duration: Duration) {
         let end = now.advanced(by: duration)
-        while let deadline = machine.deadline, deadline <= end {
-            now = deadline
-            perform(machine.handleTimer(now: now))
+        while let wake = machine.wake, wake <= end {
+            now = wake
+            perform(machine.timerFired(now: now))
         }
         now = end
     }
@@ -248,7 +248,7 @@ private struct GatewayWorld {
         world.run(.seconds(3))
         #expect(world.machine.isStopped)
         #expect(world.removals.count == 3)
-        #expect(world.machine.deadline == nil)
+        #expect(world.machine.wake == nil)
     }
 
     @Test("a change of the network renews what is held and asks those again who had refused")

@@ -8,7 +8,7 @@ internal import DeP2PSessions
 final class DialRace: Dial {
     private let nodeID: NodeID?
     private let dialer: Dialer
-    private var machine: DialMachine
+    private let driver: MachineDriver<DialMachine>
     private let result = Waiter<any SecureConnection>()
     private var tasks: [Int: Task<Void, Never>] = [:]
     private var connections: [Int: any SecureConnection] = [:]
@@ -17,13 +17,16 @@ final class DialRace: Dial {
     private var preparationsUnderWay = 0
     private var isExpectationKnown = false
     private var moreExpected = true
-    private var wake: TimerToken?
 
     init(_ nodeID: NodeID?, of dialer: Dialer) {
         self.nodeID = nodeID
         self.dialer = dialer
-        machine = DialMachine(startedAt: dialer.clock.now, candidateLimit: dialer.limits.candidates)
+        driver = MachineDriver(
+            DialMachine(startedAt: dialer.clock.now, candidateLimit: dialer.limits.candidates), clock: dialer.clock)
+        driver.carryOut = { [weak self] in self?.carryOut($0) }
     }
+
+    private var machine: DialMachine { driver.machine }
 
     private var clock: any NetworkClock { dialer.clock }
 
@@ -31,14 +34,16 @@ final class DialRace: Dial {
 
     func value() async throws -> (connection: any SecureConnection, attempts: [ConnectAttempt]) {
         defer {
-            wake.map(clock.cancel)
+            driver.stop()
             preparations.forEach { $0.cancel() }
         }
         do {
             return (try await result.value(), machine.records)
         } catch is CancellationError {
             let failure = TransportFailure(.superseded, detail: "the connect was cancelled")
-            for id in machine.abandon(failure, now: clock.now) { tasks[id]?.cancel() }
+            driver.note { machine, now in
+                for id in machine.abandon(failure, now: now) { tasks[id]?.cancel() }
+            }
             throw ConnectError(
                 .cancelled, nodeID: nodeID, reason: "the connect was cancelled", remedy: nil, attempts: machine.records)
         }
@@ -60,7 +65,7 @@ final class DialRace: Dial {
         // Only what can go over TCP asks what is known of UDP: it takes a look at the machine's routes.
         prepare { [self] in
             let expectation = await dialer.udp.expectation()
-            if !isExpectationKnown { machine.expect(expectation) }
+            if !isExpectationKnown { driver.note { machine, _ in machine.expect(expectation) } }
             isExpectationKnown = true
             take(addresses, for: asker)
         }
@@ -74,7 +79,7 @@ final class DialRace: Dial {
 
     func moreCandidates() {
         moreExpected = true
-        machine.moreCandidates()
+        driver.note { machine, _ in machine.moreCandidates() }
     }
 
     // MARK: Addresses
@@ -82,7 +87,7 @@ final class DialRace: Dial {
     /// The dial waits for what `body` adds.
     private func prepare(_ body: @escaping @NetworkActor @Sendable () async -> Void) {
         preparationsUnderWay += 1
-        machine.moreCandidates()
+        driver.note { machine, _ in machine.moreCandidates() }
         preparations.append(
             networkTask { [self] in
                 await body()
@@ -93,7 +98,7 @@ final class DialRace: Dial {
 
     private func lookWhetherAllCame() {
         guard !moreExpected, preparationsUnderWay == 0 else { return }
-        carryOut(machine.noMoreCandidates(now: clock.now))
+        driver.handle { $0.noMoreCandidates(now: $1) }
     }
 
     private func take(_ addresses: [Address], for asker: Int) {
@@ -109,13 +114,13 @@ final class DialRace: Dial {
                 case .resolve(let name): prepare { [self] in await resolve(name, for: asker) }
                 }
             } catch {
-                machine.note(address.isRelayed ? .relay : .direct, "\(address)", error, now: clock.now)
+                driver.note { $0.note(address.isRelayed ? .relay : .direct, "\(address)", error, now: $1) }
             }
         }
         candidates += relays.map { ways in
             DialMachine.Candidate(.relay(ways), text: ways.first.map { "\($0)\(circuitSuffix)" } ?? "")
         }
-        carryOut(machine.add(candidates, for: asker, now: clock.now))
+        driver.handle { $0.add(candidates, for: asker, now: $1) }
     }
 
     private var circuitSuffix: String { "/p2p-circuit" + (nodeID.map { "/p2p/\($0)" } ?? "") }
@@ -129,10 +134,10 @@ final class DialRace: Dial {
                     ? DialMachine.Candidate(.tcp(address), text: "\(name.text) (tcp \(address))")
                     : DialMachine.Candidate(address: address, text: "\(name.text) (\(address))")
             }
-            carryOut(machine.add(candidates, for: asker, now: clock.now))
+            driver.handle { $0.add(candidates, for: asker, now: $1) }
         } catch {
             let failure = error as? TransportFailure ?? TransportFailure(.superseded, detail: "\(error)")
-            machine.note(.resolve, name.text, failure, now: clock.now)
+            driver.note { $0.note(.resolve, name.text, failure, now: $1) }
         }
     }
 
@@ -142,9 +147,6 @@ final class DialRace: Dial {
         for action in actions {
             switch action {
             case .start(let id, let candidate): attempt(id, candidate)
-            case .wake(let instant):
-                wake.map(clock.cancel)
-                wake = clock.schedule(at: instant) { [self] in carryOut(machine.timerFired(now: clock.now)) }
             case .observedUDP(let works): dialer.udp.note(works: works)
             case .connected(let id, let losers):
                 for loser in losers { tasks[loser]?.cancel() }
@@ -169,10 +171,11 @@ final class DialRace: Dial {
                 connections[id] = made.connection
                 noteRelayAttempts(made.attempts, begun: begun)
                 let address = made.relay.map { "\($0)\(circuitSuffix)" }
-                carryOut(machine.attemptSucceeded(id, address: address, now: clock.now))
+                driver.handle { $0.attemptSucceeded(id, address: address, now: $1) }
             } catch {
                 if let error = error as? ConnectError { noteRelayAttempts(error.attempts, begun: begun) }
-                carryOut(machine.attemptFailed(id, Self.failure(of: error), now: clock.now))
+                let failure = Self.failure(of: error)
+                driver.handle { $0.attemptFailed(id, failure, now: $1) }
             }
             tasks[id] = nil
         }
@@ -181,7 +184,9 @@ final class DialRace: Dial {
     /// The connect to the relay is a part of this one: its attempts show, where there was more than one.
     private func noteRelayAttempts(_ attempts: [ConnectAttempt], begun: NetworkInstant) {
         guard attempts.count > 1 else { return }
-        for attempt in attempts { machine.note(attempt, begun: begun) }
+        driver.note { machine, _ in
+            for attempt in attempts { machine.note(attempt, begun: begun) }
+        }
     }
 
     private func connect(_ way: DialMachine.Way) async throws -> RelayedConnection {

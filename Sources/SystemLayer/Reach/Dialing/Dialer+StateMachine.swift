@@ -6,10 +6,9 @@ internal import DeP2PSessions
 ///
 /// States: `racing` (attempts run, more may be added) → `done`. Calling order: ``add(_:for:now:)`` candidates as they become
 /// known and ``noMoreCandidates(now:)`` after the last, or ``moreCandidates()`` when somebody may add more after all;
-/// ``timerFired(now:)`` at the time that a `wake` action named; one
-/// ``attemptSucceeded(_:now:)`` or ``attemptFailed(_:outcome:detail:now:)`` for each `start`. Carry the returned
-/// actions out in order.
-struct DialMachine {
+/// ``timerFired(now:)`` at ``wake``; one ``attemptSucceeded(_:address:now:)`` or ``attemptFailed(_:_:now:)`` for each
+/// `start`. Carry the returned actions out in order.
+struct DialMachine: TimedMachine {
     /// Between two attempts (RFC 8305 section 5, the recommended value).
     static let stagger = Duration.milliseconds(250)
 
@@ -61,7 +60,6 @@ struct DialMachine {
 
     enum Action: Equatable {
         case start(Int, Candidate)
-        case wake(at: NetworkInstant)
         /// This attempt won; the others are to be cancelled.
         case connected(Int, cancel: [Int])
         /// What the race says of UDP: TCP to the node came through before UDP had any answer, or UDP has answered.
@@ -162,6 +160,16 @@ struct DialMachine {
         return advance(now: now)
     }
 
+    /// When the next attempt is due.
+    var wake: NetworkInstant? {
+        guard !isDone else { return nil }
+        let dues = [
+            waiting.isEmpty || isHeld ? nil : nextStart, overTCP.isEmpty ? nil : tcpStart,
+            relays.isEmpty ? nil : relayStart,
+        ]
+        return dues.compactMap(\.self).min()
+    }
+
     mutating func timerFired(now: NetworkInstant) -> [Action] { advance(now: now) }
 
     /// - Parameter address: the one that was used in the end, where the candidate had several.
@@ -244,11 +252,7 @@ struct DialMachine {
             actions.append(start(relays.removeFirst()))
             nextRelay = now.advanced(by: Self.stagger)
         }
-        let wakes = [
-            waiting.isEmpty || isHeld ? nil : nextStart, overTCP.isEmpty ? nil : tcpStart,
-            relays.isEmpty ? nil : relayStart,
-        ]
-        return actions + (wakes.compactMap(\.self).min().map { [.wake(at: $0)] } ?? [])
+        return actions
     }
 
     private func isRunning(_ lane: Lane) -> Bool { attempts.contains { $0.isRunning && $0.candidate.lane == lane } }

@@ -7,7 +7,9 @@ internal import DeP2PReactor
 /// lives. A round begins with ``begin(_:rules:now:)``: every target is probed in ``passes``, an address from which an
 /// authenticated probe came joins them (the peer's NAT gave it that one for this path alone), and who answers is in
 /// ``paths``; it ends with ``end()``. Calling order: any; ``timerFired(now:)`` when the instant of ``wake`` comes.
-struct ProbeMachine {
+struct ProbeMachine: TimedMachine {
+    typealias Action = Transmission
+
     /// When, after a round's begin, every target is probed once more.
     static let passes: [Duration] = [0, 80, 200, 400, 700, 1_100, 1_600].map { .milliseconds($0) }
     /// Probes of one round.

@@ -25,7 +25,8 @@ final class PunchLink {
     var machine: ProbeMachine
     var keeper = PathKeeper()
     var rounds: TokenBucket
-    private var timer: TimerToken?
+    /// For all of what decides here, which knows nothing of each other.
+    private let timer: WakeTimer
     var task: Task<Void, Never>?
     var settled: Waiter<Void>?
     var settling: TimerToken?
@@ -52,12 +53,14 @@ final class PunchLink {
         else { return nil }
         self.hub = hub
         self.session = session
+        timer = WakeTimer(hub.clock)
         connection = session.connection
         machine = ProbeMachine(random: hub.connections.random)
         keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
         rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
         watch = ProgressWatch(
             keepAlive: hub.endpoint.configuration.keepAlive, connection.counters, now: session.clock.now)
+        timer.onWake = { [weak self] in self?.timerFired() }
         session.onPathChange { [weak self] path in self?.moved(to: path) }
     }
 
@@ -69,7 +72,8 @@ final class PunchLink {
         machine.end()
         task?.cancel()
         task = nil
-        for token in [timer, settling] { token.map(clock.cancel) }
+        timer.set(nil)
+        settling.map(clock.cancel)
     }
 
     private func moved(to path: ConnectionPath) {
@@ -216,12 +220,7 @@ final class PunchLink {
     // MARK: Time
 
     func setTimer() {
-        timer.map(clock.cancel)
-        timer = nil
-        guard !isStopped, let wake = [machine.wake, keeper.wake, watch.nextLook].compactMap(\.self).min() else {
-            return
-        }
-        timer = clock.schedule(at: max(wake, clock.now)) { [weak self] in self?.timerFired() }
+        timer.set(isStopped ? nil : [machine.wake, keeper.wake, watch.nextLook].compactMap(\.self).min())
     }
 
     /// Whether anything waits for the connection.
@@ -246,7 +245,6 @@ final class PunchLink {
     }
 
     private func timerFired() {
-        timer = nil
         let now = clock.now
         look(now: now)
         send(machine.timerFired(now: now))

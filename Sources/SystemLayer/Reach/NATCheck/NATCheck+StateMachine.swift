@@ -12,9 +12,11 @@ internal import DeP2PSessions
 ///
 /// States, in order: survey → alternates → baseline → filtering by address → filtering by port → hairpin → packet
 /// sizes → burst → finished; a test that the observers do not allow is passed over. Calling order: `start(now:)`, then
-/// `handle(_:on:from:now:)` for every datagram and `handleTimer(now:)` at ``deadline``, until ``isFinished``; each
+/// `handle(_:on:from:now:)` for every datagram and `timerFired(now:)` at ``wake``, until ``isFinished``; each
 /// returns the datagrams to send.
-package struct NATCheckStateMachine: Sendable {
+package struct NATCheckStateMachine: TimedMachine, Sendable {
+    package typealias Action = Transmission
+
     package enum Socket: Hashable, Sendable { case first, second }
 
     package struct Transmission: Equatable, Sendable {
@@ -91,7 +93,7 @@ package struct NATCheckStateMachine: Sendable {
 
     package var isFinished: Bool { stage == .finished }
 
-    package var deadline: NetworkInstant? { probes.compactMap(\.transaction.deadline).min() }
+    package var wake: NetworkInstant? { probes.compactMap(\.transaction.deadline).min() }
 
     package mutating func start(now: NetworkInstant) -> [Transmission] {
         probes = observers.map { probe(.second, $0, now: now) }
@@ -122,7 +124,7 @@ package struct NATCheckStateMachine: Sendable {
         return []
     }
 
-    package mutating func handleTimer(now: NetworkInstant) -> [Transmission] {
+    package mutating func timerFired(now: NetworkInstant) -> [Transmission] {
         var resent: [Probe] = []
         for index in probes.indices where probes[index].outcome == .pending {
             switch probes[index].transaction.handleTimer(now: now) {

@@ -73,21 +73,24 @@ package final class NATCheck {
     }
 }
 
-/// One family's machine with its sockets and its timer.
+/// One family's machine with its sockets.
 @NetworkActor
 private final class NATCheckRun {
-    private var machine: NATCheckStateMachine
+    private let driver: MachineDriver<NATCheckStateMachine>
     private let sockets: [NATCheckStateMachine.Socket: any DatagramChannel]
     private let clock: any NetworkClock
     private let finished = Waiter<NATFamilyReport>()
-    private var timer: TimerToken?
 
     init(
         _ machine: NATCheckStateMachine, sockets: [NATCheckStateMachine.Socket: any DatagramChannel],
         clock: any NetworkClock
     ) {
-        (self.machine, self.sockets, self.clock) = (machine, sockets, clock)
+        (self.sockets, self.clock) = (sockets, clock)
+        driver = MachineDriver(machine, clock: clock)
+        driver.carryOut = { [weak self] in self?.carryOut($0) }
     }
+
+    private var machine: NATCheckStateMachine { driver.machine }
 
     func result(within limit: Duration?) async throws -> NATFamilyReport {
         let end = limit.map { limit in
@@ -98,28 +101,21 @@ private final class NATCheckRun {
         }
         defer { end.map(clock.cancel) }
         for (name, socket) in sockets {
-            socket.onDatagram = { [weak self] datagram in
-                guard let self else { return }
-                perform(self.machine.handle(datagram.bytes, on: name, from: datagram.remote, now: clock.now))
+            socket.onDatagram = { [driver] datagram in
+                driver.handle { $0.handle(datagram.bytes, on: name, from: datagram.remote, now: $1) }
             }
         }
-        perform(machine.start(now: clock.now))
+        driver.handle { $0.start(now: $1) }
         return try await finished.value()
     }
 
     func close() {
-        if let timer { clock.cancel(timer) }
+        driver.stop()
         for socket in sockets.values { socket.close() }
     }
 
-    private func perform(_ transmissions: [NATCheckStateMachine.Transmission]) {
+    private func carryOut(_ transmissions: [NATCheckStateMachine.Transmission]) {
         for item in transmissions { sockets[item.socket]?.send(item.bytes, to: item.destination) }
-        if let timer { clock.cancel(timer) }
-        guard !machine.isFinished else { return finished.resume(returning: machine.report) }
-        guard let deadline = machine.deadline else { return }
-        timer = clock.schedule(at: deadline) { [weak self] in
-            guard let self else { return }
-            perform(machine.handleTimer(now: clock.now))
-        }
+        if machine.isFinished { finished.resume(returning: machine.report) }
     }
 }

@@ -3,11 +3,18 @@ internal import DeP2PReactor
 /// Takes many signs of a change for one: pure.
 ///
 /// States: quiet ⇄ unsettled, from the first sign until none has come for ``quiet``, at most for ``patience``. Calling
-/// order: ``changed(now:)`` for each sign, ``timerFired(_:now:)`` with what the network is like when ``wake`` comes.
-struct NetworkMonitorMachine {
+/// order: ``changed(now:)`` for each sign, ``timerFired(now:)`` when ``wake`` comes, ``looked(_:)`` for each `look`.
+struct NetworkMonitorMachine: TimedMachine {
     /// An address comes with its routes, and a new network a moment after the old one went.
     static let quiet = Duration.milliseconds(250)
     static let patience = Duration.seconds(2)
+
+    enum Action: Equatable {
+        /// Look what the network is like, and tell.
+        case look
+        /// The network is another one.
+        case changed
+    }
 
     private struct Unsettled {
         let since: NetworkInstant
@@ -30,11 +37,15 @@ struct NetworkMonitorMachine {
         unsettled = Unsettled(since: unsettled?.since ?? now, last: now)
     }
 
-    /// - Returns: whether the network is another one: lifetimes that were prolonged change nothing.
-    mutating func timerFired(_ current: NetworkSnapshot, now: NetworkInstant) -> Bool {
-        guard let wake, wake <= now else { return false }
+    mutating func timerFired(now: NetworkInstant) -> [Action] {
+        guard let wake, wake <= now else { return [] }
         unsettled = nil
+        return [.look]
+    }
+
+    /// What the network is like now: lifetimes that were prolonged change nothing.
+    mutating func looked(_ current: NetworkSnapshot) -> [Action] {
         defer { snapshot = current }
-        return current != snapshot
+        return current == snapshot ? [] : [.changed]
     }
 }

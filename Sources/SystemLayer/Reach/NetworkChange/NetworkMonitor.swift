@@ -7,40 +7,33 @@ package final class NetworkMonitor {
     /// Called once for all that changed together.
     package var onChange: (@NetworkActor () -> Void)?
     private let source: any NetworkChangeSource
-    private let clock: any NetworkClock
     private let look: @NetworkActor () -> NetworkSnapshot
-    private var machine: NetworkMonitorMachine
-    private var timer: TimerToken?
+    private let driver: MachineDriver<NetworkMonitorMachine>
 
     /// - Parameter look: what the network is like now.
     package init(
         _ source: any NetworkChangeSource, clock: any NetworkClock, look: @escaping @NetworkActor () -> NetworkSnapshot
     ) {
         self.source = source
-        self.clock = clock
         self.look = look
-        machine = NetworkMonitorMachine(look())
-        source.onChange = { [weak self] in
-            guard let self else { return }
-            machine.changed(now: self.clock.now)
-            schedule()
-        }
+        driver = MachineDriver(NetworkMonitorMachine(look()), clock: clock)
+        driver.carryOut = { [weak self] in self?.carryOut($0) }
+        source.onChange = { [driver] in driver.note { $0.changed(now: $1) } }
     }
 
     package func stop() {
         source.close()
-        if let timer { clock.cancel(timer) }
-        timer = nil
+        driver.stop()
         onChange = nil
     }
 
-    private func schedule() {
-        if let timer { clock.cancel(timer) }
-        timer = machine.wake.map { instant in
-            clock.schedule(at: instant) { [weak self] in
-                guard let self else { return }
-                timer = nil
-                if machine.timerFired(look(), now: clock.now) { onChange?() }
+    private func carryOut(_ actions: [NetworkMonitorMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .look:
+                let current = look()
+                driver.handle { machine, _ in machine.looked(current) }
+            case .changed: onChange?()
             }
         }
     }

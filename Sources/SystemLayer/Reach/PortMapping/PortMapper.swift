@@ -21,8 +21,7 @@ package final class PortMapper {
     private let socket: any DatagramChannel
     /// Where gateways that have restarted say so to everyone (RFC 6887 section 14.1.1, RFC 6886 section 3.2.1).
     private let announcements: (any DatagramChannel)?
-    private var machine: PortMappingStateMachine
-    private var timer: TimerToken?
+    private let driver: MachineDriver<PortMappingStateMachine>
     private var stopped: Waiter<Void>?
     /// Found at the first request by UPnP; another gateway is looked for when this one refuses.
     private var upnp: UPnPGateway?
@@ -62,9 +61,14 @@ package final class PortMapper {
         (self.gateway, self.client, self.socket, self.clock) = (gateway, client, socket, clock)
         self.announcements = announcements
         self.surroundings = surroundings
-        machine = PortMappingStateMachine(
-            client: client, internalPort: internalPort, nonce: random.bytes(PCP.nonceLength), preferred: preferred)
+        driver = MachineDriver(
+            PortMappingStateMachine(
+                client: client, internalPort: internalPort, nonce: random.bytes(PCP.nonceLength), preferred: preferred),
+            clock: clock)
+        driver.carryOut = { [weak self] in self?.carryOut($0) }
     }
+
+    private var machine: PortMappingStateMachine { driver.machine }
 
     package var mapping: PortMapping? { machine.mapping }
 
@@ -72,17 +76,14 @@ package final class PortMapper {
         socket.onDatagram = { [weak self] datagram in
             // RFC 6887 section 8.3, RFC 6886 section 3.1: only the gateway's own answers count.
             guard let self, datagram.remote.ip == gateway.ip, datagram.remote.port == gateway.port else { return }
-            perform(machine.handle(datagram.bytes, now: clock.now))
+            driver.handle { $0.handle(datagram.bytes, now: $1) }
         }
         announcements?.onDatagram = { [weak self] datagram in
             guard let self, datagram.remote.ip == gateway.ip else { return }
-            perform(machine.handle(datagram.bytes, now: clock.now))
+            driver.handle { $0.handle(datagram.bytes, now: $1) }
         }
-        socket.onUnreachable = { [weak self] _ in
-            guard let self else { return }
-            perform(machine.handleUnreachable(now: clock.now))
-        }
-        perform(machine.start(now: clock.now))
+        socket.onUnreachable = { [driver] _ in driver.handle { $0.handleUnreachable(now: $1) } }
+        driver.handle { $0.start(now: $1) }
     }
 
     /// Whether the family's gateway, and the address towards it, are those that this mapper was made with.
@@ -92,11 +93,11 @@ package final class PortMapper {
     }
 
     /// Asks the same gateway anew at once.
-    func networkChanged() { perform(machine.handleNetworkChange(now: clock.now)) }
+    func networkChanged() { driver.handle { $0.handleNetworkChange(now: $1) } }
 
     /// Removes the mapping and returns when the gateway confirmed, or after ``removalLimit``.
     package func stop() async {
-        perform(machine.stop(now: clock.now))
+        driver.handle { $0.stop(now: $1) }
         if !machine.isStopped {
             let waiter = Waiter<Void>()
             stopped = waiter
@@ -104,12 +105,12 @@ package final class PortMapper {
                 try await clock.withDeadline(Self.removalLimit) { try await waiter.value() }
             }
         }
-        if let timer { clock.cancel(timer) }
+        driver.stop()
         socket.close()
         announcements?.close()
     }
 
-    private func perform(_ actions: [PortMappingStateMachine.Action]) {
+    private func carryOut(_ actions: [PortMappingStateMachine.Action]) {
         for action in actions {
             switch action {
             case .send(let bytes): socket.send(bytes, to: gateway)
@@ -120,12 +121,6 @@ package final class PortMapper {
             }
         }
         if machine.isStopped { stopped?.resume(returning: ()) }
-        if let timer { clock.cancel(timer) }
-        guard let deadline = machine.deadline else { return }
-        timer = clock.schedule(at: deadline) { [weak self] in
-            guard let self else { return }
-            perform(machine.handleTimer(now: clock.now))
-        }
     }
 
     // MARK: UPnP, which blocks
@@ -164,6 +159,6 @@ package final class PortMapper {
     }
 
     private func finishUPnP(_ result: PortMappingStateMachine.UPnPResult) {
-        perform(machine.handleUPnP(result, now: clock.now))
+        driver.handle { $0.handleUPnP(result, now: $1) }
     }
 }

@@ -6,8 +6,8 @@ package import DeP2PReactor
 ///
 /// States: idle → asking (one protocol after the other) → mapped ⇄ renewing; → resting when nobody maps, then asking
 /// again; → removing → stopped. Calling order: `start(now:)`; then the `handle…` of whatever happens and
-/// `handleTimer(now:)` at ``deadline``; `stop(now:)` once. Each returns what to do, in order.
-package struct PortMappingStateMachine: Sendable {
+/// `timerFired(now:)` at ``wake``; `stop(now:)` once. Each returns what to do, in order.
+package struct PortMappingStateMachine: TimedMachine, Sendable {
     package enum Action: Equatable, Sendable {
         /// To the gateway's port ``PCP/port``.
         case send([UInt8])
@@ -87,7 +87,7 @@ package struct PortMappingStateMachine: Sendable {
 
     package var mapping: PortMapping? { held?.mapping }
 
-    package var deadline: NetworkInstant? {
+    package var wake: NetworkInstant? {
         switch state {
         case .idle, .stopped: nil
         case .asking(let attempt, _), .removing(let attempt, _): attempt.deadline
@@ -165,8 +165,8 @@ package struct PortMappingStateMachine: Sendable {
         }
     }
 
-    package mutating func handleTimer(now: NetworkInstant) -> [Action] {
-        guard let deadline, deadline <= now else { return [] }
+    package mutating func timerFired(now: NetworkInstant) -> [Action] {
+        guard let wake, wake <= now else { return [] }
         switch state {
         case .idle, .stopped: return []
         case .mapped(let held): return ask(by: held.mapping.kind, held: held, now: now)

@@ -11,7 +11,7 @@ internal import DeP2PReactor
 /// **Whose address it is.** That a nonce has arrived shows that the server gets through to this node; that it did so at
 /// the address that it names is its word alone. It may name a victim's, which peers would then be sent to. So each
 /// address has a ``Proof`` to bring before it is told to anyone; what only one subject says is no address of this node's.
-struct ReachabilityMachine {
+struct ReachabilityMachine: TimedMachine {
     /// Servers asked, and subjects whose last words are remembered.
     static let serverLimit = 4
     static let voiceLimit = 16

@@ -19,10 +19,8 @@ package final class Reachability {
     private let connections: Connections
     private let stun: STUNService
     private let surroundings: Surroundings
-    private var machine = ReachabilityMachine()
+    private let driver: MachineDriver<ReachabilityMachine>
     private var awaited: [STUNTransactionID: Arrival] = [:]
-    private var timer: TimerToken?
-    private var isStopped = false
 
     @NetworkActor
     private final class Arrival {
@@ -55,34 +53,30 @@ package final class Reachability {
         self.surroundings = surroundings
         self.stun = stun
         self.connections = connections
+        driver = MachineDriver(ReachabilityMachine(), clock: connections.clock)
+        driver.carryOut = { [weak self] in self?.carryOut($0) }
     }
 
     private var clock: any NetworkClock { connections.clock }
 
-    package var state: State { machine.state }
+    package var state: State { driver.machine.state }
     /// Addresses of this node that others have reached.
-    package var verified: [SocketAddress] { machine.verified }
+    package var verified: [SocketAddress] { driver.machine.verified }
     /// Addresses that others have tried in vain.
-    package var refuted: Set<SocketAddress> { machine.refuted }
+    package var refuted: Set<SocketAddress> { driver.machine.refuted }
 
     package func start() {
         for session in connections.sessions { opened(session) }
         connections.onSession { [weak self] session in self?.opened(session) }
     }
 
-    package func stop() {
-        isStopped = true
-        if let timer { clock.cancel(timer) }
-    }
+    package func stop() { driver.stop() }
 
     /// The gateways have opened or closed ports.
-    package func portsChanged() {
-        machine.portsChanged(now: clock.now)
-        carryOut([])
-    }
+    package func portsChanged() { driver.note { $0.portsChanged(now: $1) } }
 
     /// Addresses or routes have changed: nothing that was found out holds.
-    package func networkChanged() { carryOut(machine.networkChanged(now: clock.now)) }
+    package func networkChanged() { driver.handle { $0.networkChanged(now: $1) } }
 
     // MARK: Servers
 
@@ -91,27 +85,15 @@ package final class Reachability {
         guard session.isInitiator, session.path.tcpPeer == nil, session.path.peerAddress?.ip.isGlobal == true else {
             return
         }
-        machine.serverOpened(session.id, session.subject, now: clock.now)
-        session.onEnd { [weak self] session, _ in
-            self?.machine.serverClosed(session.id)
-            self?.carryOut([])
-        }
-        carryOut([])
+        driver.note { $0.serverOpened(session.id, session.subject, now: $1) }
+        session.onEnd { [driver] session, _ in driver.note { machine, _ in machine.serverClosed(session.id) } }
     }
 
     private func carryOut(_ actions: [ReachabilityMachine.Action]) {
-        guard !isStopped else { return }
         for action in actions {
             switch action {
             case .changed: onChange?()
             case .ask(let id, let round): networkTask { [weak self] in await self?.ask(id, round) }
-            }
-        }
-        if let timer { clock.cancel(timer) }
-        timer = machine.wake.map { instant in
-            clock.schedule(at: instant) { [weak self] in
-                guard let self else { return }
-                carryOut(machine.timerFired(now: clock.now))
             }
         }
     }
@@ -120,11 +102,10 @@ package final class Reachability {
         guard let session = connections.session(id: id) else { return }
         do {
             let voice = try await dialBack(session)
-            carryOut(machine.answered(id, round: round, voice, now: clock.now))
+            driver.handle { $0.answered(id, round: round, voice, now: $1) }
         } catch {
             let isFinal = (error as? SessionError)?.code == .unsupported || error is DialBackUnable
-            machine.failed(id, round: round, isFinal: isFinal, now: clock.now)
-            carryOut([])
+            driver.note { $0.failed(id, round: round, isFinal: isFinal, now: $1) }
         }
     }
 

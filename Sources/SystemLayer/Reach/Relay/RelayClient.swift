@@ -49,14 +49,13 @@ package final class RelayClient {
     let endpoint: Endpoint
     let inbound: InboundCircuits
     private(set) var relays: [Relay] = []
-    private(set) var machine = ReservationMachine()
+    private let driver: MachineDriver<ReservationMachine>
     private var legs: [UInt64: RelayLeg] = [:]
     /// The circuit by which a connection is relayed, whichever path it takes now.
     private var circuits: [ObjectIdentifier: CircuitWay] = [:]
     /// Takes a connection whose circuit has ended, to bring it onto another path; otherwise it is closed.
     var carryOn: (@NetworkActor (any SecureConnection, CircuitEnd) -> Bool)?
-    private var timer: TimerToken?
-    private var watch: TimerToken?
+    private let silenceTimer: WakeTimer
     private var tasks: [Int: Task<Void, Never>] = [:]
     /// Looks whether UDP works again, while a relay is reached over TCP.
     var udpWatch: Task<Void, Never>?
@@ -67,11 +66,16 @@ package final class RelayClient {
         self.dialer = dialer
         self.endpoint = endpoint
         inbound = InboundCircuits(clock: connections.clock)
+        driver = MachineDriver(ReservationMachine(), clock: connections.clock)
+        silenceTimer = WakeTimer(connections.clock)
+        driver.carryOut = { [weak self] in self?.carryOut($0) }
+        silenceTimer.onWake = { [weak self] in self?.lookForSilence() }
         inbound.onEnd = { [weak self] circuit in self?.ended(circuit.id, circuit.leg, .unused) }
         inbound.isWanted = { [weak self] session in session.isAdmitted || self?.wantsMembersOnly() != true }
     }
 
     var clock: any NetworkClock { connections.clock }
+    var machine: ReservationMachine { driver.machine }
 
     /// Takes what relays ask of this node; `service` takes what clients ask, when it is a relay too.
     package func serve(service: RelayService? = nil) {
@@ -120,7 +124,7 @@ package final class RelayClient {
         guard relays.count < ReservationMachine.relayLimit else { return }
         connections.peers.give(relay, as: .relay)
         relays.append(Relay(address: relay))
-        carryOut(machine.add(now: clock.now))
+        driver.handle { $0.add(now: $1) }
     }
 
     func add(way: Address, to index: Int, as origin: AddressOrigin) {
@@ -150,7 +154,7 @@ package final class RelayClient {
     package func isRelay(_ session: Session) -> Bool { relays.contains { $0.session === session } }
 
     /// Asks the relays that have failed again at once.
-    package func retry() { carryOut(machine.retry(now: clock.now)) }
+    package func retry() { driver.handle { $0.retry(now: $1) } }
 
     /// Whether a reservation may still come.
     package var isTrying: Bool { !relays.isEmpty }
@@ -159,9 +163,10 @@ package final class RelayClient {
     package func circuitCount(on session: Session) -> Int { legs[session.id]?.circuitCount ?? 0 }
 
     package func stop() {
-        machine.stop()
+        driver.note { machine, _ in machine.stop() }
+        driver.stop()
         for task in tasks.valuesInOrder { task.cancel() }
-        for token in [timer, watch] { token.map(clock.cancel) }
+        silenceTimer.set(nil)
         udpWatch?.cancel()
         inbound.stop()
     }
@@ -215,18 +220,11 @@ package final class RelayClient {
 
     // MARK: Reservations
 
-    func carryOut(_ actions: [ReservationMachine.Action]) {
+    private func carryOut(_ actions: [ReservationMachine.Action]) {
         for action in actions {
             switch action {
             case .reserve(let index): reserve(index)
             case .changed: onAddressChange?()
-            }
-        }
-        timer.map(clock.cancel)
-        timer = machine.wake.map { instant in
-            clock.schedule(at: instant) { [weak self] in
-                guard let self else { return }
-                carryOut(machine.timerFired(now: clock.now))
             }
         }
         watchSilence()
@@ -245,7 +243,7 @@ package final class RelayClient {
                 tasks[index] = nil
                 let remedy = (error as? RelayError)?.remedy
                 onEvent?(.refused(relays[index].address, reason: "\(error)", remedy: remedy))
-                carryOut(machine.failed(index, now: clock.now))
+                driver.handle { $0.failed(index, now: $1) }
             }
         }
     }
@@ -261,7 +259,7 @@ package final class RelayClient {
 
     private func granted(_ index: Int, _ session: Session, _ time: Duration, _ terms: RelayTerms) {
         tasks[index] = nil
-        guard session.isOpen else { return carryOut(machine.failed(index, now: clock.now)) }
+        guard session.isOpen else { return driver.handle { $0.failed(index, now: $1) } }
         if relays[index].session !== session {
             // It took the reservation over; what runs over the old connection ends there.
             if let old = relays[index].session { connections.retire(old) }
@@ -275,39 +273,38 @@ package final class RelayClient {
         }
         let isNew = !machine.isHeld(index)
         relays[index].terms = terms
-        carryOut(machine.granted(index, time: time, now: clock.now))
+        driver.handle { $0.granted(index, time: time, now: $1) }
         if isNew, let standing = standing(index) { onEvent?(.reserved(standing)) }
         watchUDP()
     }
 
     /// Asks a relay for a reservation before the present one is due for renewal.
-    func renew(_ index: Int) { carryOut(machine.renew(index, now: clock.now)) }
+    func renew(_ index: Int) { driver.handle { $0.renew(index, now: $1) } }
 
     private func sessionEnded(_ session: Session, _ index: Int) {
         guard relays[index].session === session else { return }
         relays[index].session = nil
         let wasHeld = machine.isHeld(index)
-        carryOut(machine.lost(index, now: clock.now))
+        driver.handle { $0.lost(index, now: $1) }
         if wasHeld { onEvent?(.lost(relays[index].address)) }
     }
 
     /// Looks at what has come from the relays: with the keep-alive's answers, something has to.
     private func watchSilence() {
-        guard watch == nil, let next = machine.standing.map(silenceIsDue).min() else { return }
+        guard silenceTimer.due == nil, let next = machine.standing.map(silenceIsDue).min() else { return }
         // What is silent already is looked at now and then: it may be heard again.
         let again = clock.now.advanced(by: Self.silence / 2)
-        watch = clock.schedule(at: max(next, again)) { [weak self] in
-            guard let self else { return }
-            watch = nil
-            var actions: [ReservationMachine.Action] = []
-            for index in machine.standing {
-                if clock.now < silenceIsDue(index) {
-                    machine.heard(index)
-                } else {
-                    actions += machine.silent(index, now: clock.now)
-                }
+        silenceTimer.set(max(next, again))
+    }
+
+    private func lookForSilence() {
+        let silent = Set(machine.standing.filter { silenceIsDue($0) <= clock.now })
+        driver.handle { machine, now in
+            machine.standing.flatMap { index -> [ReservationMachine.Action] in
+                if silent.contains(index) { return machine.silent(index, now: now) }
+                machine.heard(index)
+                return []
             }
-            carryOut(actions)
         }
     }
 

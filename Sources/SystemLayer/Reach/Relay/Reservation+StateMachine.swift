@@ -7,7 +7,7 @@ internal import DeP2PReactor
 /// is asked at once, and what the silent one granted is kept until another stands. Calling order: ``add(now:)`` for
 /// each relay; for each ``Action/reserve(_:)`` one of ``granted(_:time:now:)`` or ``failed(_:now:)``; ``lost(_:now:)``,
 /// ``silent(_:now:)`` and ``heard(_:now:)`` as it happens; ``timerFired(now:)`` when the instant of ``wake`` comes.
-struct ReservationMachine {
+struct ReservationMachine: TimedMachine {
     /// Reservations held at once, when there are as many relays.
     static let wanted = 2
     /// Relays known at once.

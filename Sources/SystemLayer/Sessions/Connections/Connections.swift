@@ -23,7 +23,7 @@ package final class Connections {
     private let transport: any Transport
     private var table: SessionTable
     private var manager: ConnectionManager
-    private var timer: (token: TimerToken, due: NetworkInstant)?
+    private let timer: WakeTimer
     private var open: [UInt64: Session] = [:]
     private var nextID: UInt64 = 0
     private let dials: Dials
@@ -48,6 +48,11 @@ package final class Connections {
         self.limits = limits
         table = SessionTable(localNodeID: localNodeID, limits: limits)
         manager = ConnectionManager(limits: limits)
+        timer = WakeTimer(clock)
+        timer.onWake = { [weak self] in
+            guard let self else { return }
+            close(manager.timerFired(now: clock.now, isBusy: isBusy))
+        }
         transport.setConnectionHandler { [weak self] connection in
             guard let self else { return connection.close(code: CloseCode.goodbye.rawValue, reason: "stopping") }
             _ = traced("a connection is not taken", { try adopt(connection, attempts: []) })
@@ -278,17 +283,9 @@ package final class Connections {
 
     /// Has the manager look again when it wants to.
     private func watchTime() {
-        guard !isStopped, let wake = manager.wake else { return }
-        if let timer {
-            guard wake < timer.due else { return }
-            clock.cancel(timer.token)
-        }
-        let token = clock.schedule(at: wake) { [weak self] in
-            guard let self else { return }
-            timer = nil
-            close(manager.timerFired(now: clock.now, isBusy: isBusy))
-        }
-        timer = (token, wake)
+        // Set earlier than it has to be it stays so: then there may be something to trim.
+        guard !isStopped, let wake = manager.wake, timer.due.map({ wake < $0 }) ?? true else { return }
+        timer.set(wake)
     }
 
     /// Closes the session once it has been idle for ``retirement``.
@@ -307,8 +304,7 @@ package final class Connections {
     /// Closes every session with `code` and takes no new ones.
     package func stop(_ code: CloseCode = .goodbye, reason: String = "the node is stopping") {
         isStopped = true
-        timer.map { clock.cancel($0.token) }
-        timer = nil
+        timer.set(nil)
         dials.cancelAll()
         // What goes through a relay first: its goodbye needs the connection to the relay.
         for session in sessions where session.path.peerAddress == nil { session.close(code, reason: reason) }
