@@ -16,7 +16,7 @@ extension Node {
     public func waitForRelay(timeout: Duration) async -> Bool {
         let deadline = clock.now.advanced(by: timeout)
         while relays.isTrying, relays.standing.isEmpty, clock.now < deadline {
-            do { try await clock.sleep(for: .milliseconds(5)) } catch { return false }
+            do { try await relays.changes.wait(until: deadline) } catch { return false }
         }
         return !relays.standing.isEmpty
     }

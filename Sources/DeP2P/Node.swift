@@ -215,7 +215,7 @@ public final class Node {
     private func drain(within grace: Duration) async {
         let deadline = clock.now.advanced(by: grace)
         while clock.now < deadline, connections.sessions.contains(where: isBusy) {
-            do { try await clock.sleep(for: .milliseconds(1)) } catch { return }
+            do { try await connections.streamEnds.wait(until: deadline) } catch { return }
         }
     }
 

@@ -91,6 +91,7 @@ final class ReceiverDisk {
                 try await offload { try sink.prepare(patience) }
                 break
             } catch let error as TransferError where error.code == .busy && !isOver {
+                // Another process holds the lock, and nobody tells when it lets go.
                 try await clock.sleep(for: Self.busyRetry)
             }
         }

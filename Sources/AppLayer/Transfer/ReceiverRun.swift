@@ -290,6 +290,7 @@ final class ReceiverRun {
         var lastWord = clock.now
         var doneAt: NetworkInstant?
         while true {
+            // Time itself: what has to be said, and given up, in how much of it.
             try await clock.sleep(for: timing.tick)
             report()
             if let summary = doneSummary {
@@ -358,6 +359,7 @@ final class ReceiverRun {
             allowance -= chunk.count
             guard allowance < 0 else { continue }
             stream.stopReading(reason.streamCode)
+            // Time itself: what the farewell has left of it.
             try await clock.sleep(for: timing.farewell)
         }
     }

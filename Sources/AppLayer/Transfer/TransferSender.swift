@@ -205,6 +205,7 @@ private final class SenderRun {
 
     private func watch() async throws -> TransferSummary? {
         while true {
+            // Time itself: what has to be said, and given up, in how much of it.
             try await clock.sleep(for: timing.tick)
             report()
             if monitor.silence(at: clock.now) >= timing.working { batches.flush() }

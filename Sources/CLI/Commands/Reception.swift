@@ -43,19 +43,23 @@ final class Reception {
             output.note("a message from \(sender) was not taken: \(TerminalText.escape(reason))")
         }
         inbox = node.receive(
-            to: destination, policy: policy(node.clock), messages: { [self] message in try await take(message) },
+            to: destination, policy: policy, messages: { [self] message in try await take(message) },
             events: { [self] in handle($0, of: $1) }, completion: { [self] in complete($0, of: $1) })
     }
 
-    private func policy(_ clock: any NetworkClock) -> InboxPolicy {
+    private var policy: InboxPolicy {
         var policy = InboxPolicy()
         policy.takesOne = plan.once
         policy.maximumSize = plan.maximumBytes
         policy.transfers = plan.transfers
         policy.busy = { [output] in output.isBacklogged ? Self.unread : nil }
-        policy.pace = { [output] in
+        policy.pace = { @NetworkActor [output] in
             // Each file is told of, and none of that is dropped.
-            while output.isBacklogged { try await clock.sleep(for: Self.backlogPause) }
+            while output.isBacklogged {
+                let taken = Waiter<Void>()
+                output.whenTaken { networkTask { taken.resume(returning: ()) } }
+                try await taken.value()
+            }
         }
         return policy
     }
@@ -98,7 +102,6 @@ final class Reception {
     /// Bytes of a message that are printed as quickly as its packets are read.
     private nonisolated static let quickBytes = 16 * 1024
 
-    private nonisolated static let backlogPause = Duration.milliseconds(100)
     private nonisolated static let unread = "nobody reads what it has received so far"
 
     // MARK: Transfers

@@ -83,6 +83,9 @@ final class Output: Sendable {
     /// Whether so much waits for a reader of standard output that a command had better take on nothing more.
     var isBacklogged: Bool { outputLane.isBacklogged }
 
+    /// Calls `body`, on some thread, once what waits for that reader now has been taken.
+    func whenTaken(_ body: @escaping @Sendable () -> Void) { outputLane.whenWritten(body) }
+
     /// Blocks until everything is written: the last call.
     ///
     /// - Parameter patience: how long at most; nil for as long as it takes.

@@ -68,6 +68,9 @@ final class OutputLane: Sendable {
         state.withLock { $0.waiting -= piece.bytes.count }
     }
 
+    /// Calls `body`, on some thread, once everything queued so far is written.
+    func whenWritten(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
+
     /// Blocks until everything queued so far is written.
     ///
     /// - Parameter patience: how long at most; nil for as long as it takes.

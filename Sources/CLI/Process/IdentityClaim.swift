@@ -38,6 +38,7 @@ final class IdentityClaim: Sendable {
             if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { break }
             guard errno == EWOULDBLOCK || errno == EINTR else { return nil }
             guard attempt < attempts else { throw claim.refusal(nodeID) }
+            // Another process holds the lock, and nobody tells when it lets go.
             usleep(pause)
         }
         claim.note(command)

@@ -39,6 +39,7 @@ extension Connection {
                 with(user) { connection in
                     connection.endpoint.ledger?.closed(stream: id, of: connection)
                     connection.streams.removeValue(forKey: id)?.closedByTransport(code)
+                    connection.onStreamEnd?()
                 }
             },
             stream_reset: { user, id, code in with(user) { $0.streams[id]?.peerReset(code) } },

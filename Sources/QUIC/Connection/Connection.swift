@@ -90,6 +90,8 @@ package final class Connection {
 
     /// Called for each stream that the peer opens.
     package var onStream: (@NetworkActor (QUICStream) -> Void)?
+    /// Called after each stream that has ended in both directions, also from inside ngtcp2: no place to call it from.
+    package var onStreamEnd: (@NetworkActor () -> Void)?
     /// Called once when the connection ends.
     package var onClose: [@NetworkActor (CloseReason) -> Void] = []
     /// Called when the connection moved to another path.
@@ -283,6 +285,7 @@ package final class Connection {
         let observers = onClose
         onClose.removeAll()
         onStream = nil
+        onStreamEnd = nil
         onPathChange = nil
         onMigrationEnd = nil
         for observer in observers { observer(reason) }

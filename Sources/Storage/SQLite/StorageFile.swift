@@ -62,6 +62,7 @@ struct StorageFile {
         var damage = isSuspect ? "it failed in use" : nil
         var setAside: String?
         for attempt in 0..<Self.tries {
+            // Another process holds the lock, and nobody tells when it lets go.
             if attempt > 0 { usleep(Self.pause) }
             guard try lock.take(alone: false) else { continue }
             if !isSuspect || setAside != nil {

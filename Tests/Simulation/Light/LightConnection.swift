@@ -19,6 +19,7 @@ package final class LightConnection: SecureConnection {
     private weak var other: LightConnection?
     private var streamHandler: (@NetworkActor (any ByteStream) -> Void)?
     private var waiting: [LightStream] = []
+    private var streamEndHandler: (@NetworkActor () -> Void)?
     private var closeHandler: (@NetworkActor (SessionEnd) -> Void)?
     package private(set) var end: SessionEnd?
     var onEnd: (@NetworkActor (SessionEnd) -> Void)?
@@ -101,6 +102,7 @@ package final class LightConnection: SecureConnection {
     private func keep(_ stream: LightStream) {
         if travel != nil { streams.removeAll(where: \.isOver) }
         streams.append(stream)
+        stream.onOver = { [weak self] in self?.streamEndHandler?() }
     }
 
     package func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void) {
@@ -109,6 +111,8 @@ package final class LightConnection: SecureConnection {
         waiting = []
         for stream in streams { handler(stream) }
     }
+
+    package func setStreamEndHandler(_ handler: @escaping @NetworkActor () -> Void) { streamEndHandler = handler }
 
     package func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void) {
         if let end { return handler(end) }
@@ -143,5 +147,6 @@ package final class LightConnection: SecureConnection {
         closeHandler?(end)
         closeHandler = nil
         streamHandler = nil
+        streamEndHandler = nil
     }
 }

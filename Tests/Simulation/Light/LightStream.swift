@@ -25,6 +25,9 @@ package final class LightStream: ByteStream {
     package private(set) var acknowledgedBytes: UInt64 = 0
     package let peerHeardAt: NetworkInstant? = nil
 
+    /// Called once, when nothing more comes or goes.
+    var onOver: (@NetworkActor () -> Void)?
+
     private init(_ travel: Travel?) { self.travel = travel }
 
     /// Both ends; what they send is there at once.
@@ -40,6 +43,12 @@ package final class LightStream: ByteStream {
 
     /// Whether nothing more comes or goes.
     var isOver: Bool { sendFailure != nil && (failure != nil || (inbound.isEmpty && inboundEnded)) }
+
+    private func lookWhetherOver() {
+        guard let onOver, isOver else { return }
+        self.onOver = nil
+        onOver()
+    }
 
     /// What this end does to the other.
     private func tell(_ action: @escaping @NetworkActor (LightStream) -> Void) {
@@ -66,6 +75,7 @@ package final class LightStream: ByteStream {
         guard failure == nil, !inbound.isEmpty else { return nil }
         let chunk = inbound.removeFirst()
         inboundBytes -= chunk.count
+        lookWhetherOver()
         tell { $0.wasRead(chunk.count) }
         return chunk
     }
@@ -103,7 +113,9 @@ package final class LightStream: ByteStream {
         tell { other in
             other.inboundEnded = true
             other.reader?.resume(returning: ())
+            other.lookWhetherOver()
         }
+        lookWhetherOver()
     }
 
     package func reset(_ code: UInt64) {
@@ -116,12 +128,14 @@ package final class LightStream: ByteStream {
         tell { other in
             if !hadEnded, other.sendFailure == nil { other.sendFailure = StreamError(.stopped(code)) }
             other.writer?.resume(returning: ())
+            other.lookWhetherOver()
         }
         // As a QUIC stream: what has not been read is dropped.
         inbound = []
         inboundBytes = 0
         failure = failure ?? StreamError(.alreadyClosed)
         reader?.resume(returning: ())
+        lookWhetherOver()
     }
 
     private func fail(_ error: StreamError) {
@@ -129,5 +143,6 @@ package final class LightStream: ByteStream {
         sendFailure = sendFailure ?? error
         reader?.resume(returning: ())
         writer?.resume(returning: ())
+        lookWhetherOver()
     }
 }

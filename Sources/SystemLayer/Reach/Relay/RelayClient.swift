@@ -40,6 +40,8 @@ package final class RelayClient {
     package var onEvent: (@NetworkActor (Event) -> Void)?
     /// Called when the addresses through relays are others than before.
     package var onAddressChange: (@NetworkActor () -> Void)?
+    /// The reservations that stand are others than before, or there are none to wait for any more.
+    package let changes: Signal
     /// Whether to take a circuit from that node.
     package var accepts: @NetworkActor (NodeID) -> Bool = { _ in true }
     /// Whether only members are worth a circuit to this node: others' end within seconds.
@@ -68,6 +70,7 @@ package final class RelayClient {
         inbound = InboundCircuits(clock: connections.clock)
         driver = MachineDriver(ReservationMachine(), clock: connections.clock)
         silenceTimer = WakeTimer(connections.clock)
+        changes = Signal(connections.clock)
         driver.carryOut = { [weak self] in self?.carryOut($0) }
         silenceTimer.onWake = { [weak self] in self?.lookForSilence() }
         inbound.onEnd = { [weak self] circuit in self?.ended(circuit.id, circuit.leg, .unused) }
@@ -157,7 +160,7 @@ package final class RelayClient {
     package func retry() { driver.handle { $0.retry(now: $1) } }
 
     /// Whether a reservation may still come.
-    package var isTrying: Bool { !relays.isEmpty }
+    package var isTrying: Bool { !relays.isEmpty && !driver.isStopped }
 
     /// The circuits that `session` carries: a stream each.
     package func circuitCount(on session: Session) -> Int { legs[session.id]?.circuitCount ?? 0 }
@@ -167,6 +170,7 @@ package final class RelayClient {
         driver.stop()
         for task in tasks.valuesInOrder { task.cancel() }
         silenceTimer.set(nil)
+        changes.send()
         udpWatch?.cancel()
         inbound.stop()
     }
@@ -224,7 +228,9 @@ package final class RelayClient {
         for action in actions {
             switch action {
             case .reserve(let index): reserve(index)
-            case .changed: onAddressChange?()
+            case .changed:
+                changes.send()
+                onAddressChange?()
             }
         }
         watchSilence()

@@ -28,6 +28,8 @@ package final class Connections {
     private var nextID: UInt64 = 0
     private let dials: Dials
     private var observers: [@NetworkActor (Session) -> Void] = []
+    /// A stream of some session has ended in both directions, or a session has.
+    package let streamEnds: Signal
     private var admissionObservers: [@NetworkActor (Session) -> Void] = []
     private var isStopped = false
 
@@ -49,6 +51,7 @@ package final class Connections {
         table = SessionTable(localNodeID: localNodeID, limits: limits)
         manager = ConnectionManager(limits: limits)
         timer = WakeTimer(clock)
+        streamEnds = Signal(clock)
         timer.onWake = { [weak self] in
             guard let self else { return }
             close(manager.timerFired(now: clock.now, isBusy: isBusy))
@@ -232,6 +235,7 @@ package final class Connections {
         manager.close(session.id)
         open[session.id] = nil
         peers.saw(session.remoteNodeID)
+        streamEnds.send()
     }
 
     // MARK: Worth
@@ -272,6 +276,7 @@ package final class Connections {
             for observer in admissionObservers { observer(session) }
         case .committed(let change): manager.committed(session.id, change)
         case .moved: manager.moved(session.id, to: session.subject)
+        case .streamEnded: streamEnds.send()
         }
         if case .committed = occurrence { watchTime() }
     }

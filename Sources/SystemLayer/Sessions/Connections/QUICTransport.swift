@@ -69,6 +69,8 @@ extension Connection: SecureConnection {
         onStream = { handler($0) }
     }
 
+    package func setStreamEndHandler(_ handler: @escaping @NetworkActor () -> Void) { onStreamEnd = handler }
+
     package func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
         onPathChange = handler
     }

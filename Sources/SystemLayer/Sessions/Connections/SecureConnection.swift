@@ -29,6 +29,9 @@ package protocol SecureConnection: AnyObject, Sendable {
     /// Hands every stream that the peer opens to `handler`, those already waiting first.
     func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void)
 
+    /// Calls `handler` after each stream that has ended in both directions. It may wake who waits for that, and no more.
+    func setStreamEndHandler(_ handler: @escaping @NetworkActor () -> Void)
+
     /// Calls `handler` once when the connection has ended; at once when it already has.
     func setCloseHandler(_ handler: @escaping @NetworkActor (SessionEnd) -> Void)
 

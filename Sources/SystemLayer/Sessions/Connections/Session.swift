@@ -54,6 +54,8 @@ package final class Session: Identifiable {
         /// The node does something for it that lasts, or (negative) is done with that.
         case committed(Int)
         case moved
+        /// A stream has ended in both directions.
+        case streamEnded
     }
 
     var onOccurrence: (@NetworkActor (Session, Occurrence) -> Void)?
@@ -81,6 +83,10 @@ package final class Session: Identifiable {
             guard let self else { return }
             onOccurrence?(self, .moved)
             for handler in pathHandlers { handler(path) }
+        }
+        connection.setStreamEndHandler { [weak self] in
+            guard let self else { return }
+            onOccurrence?(self, .streamEnded)
         }
         connection.setStreamHandler { [weak self] stream in
             guard let self else { return stream.reset(StreamCode.cancelled.rawValue) }

@@ -119,6 +119,7 @@ private struct PingResponder {
             pending.append(contentsOf: chunk.array())
             while pending.count >= Ping.payloadSize {
                 let wait = bucket.take(now: clock.now)
+                // Time itself: so many echoes a second.
                 if wait > .zero { try await clock.sleep(for: wait) }
                 // Who takes no echoes is not served more of them to keep.
                 guard echoed <= stream.acknowledgedBytes + UInt64(Ping.unacknowledgedLimit) else {
