@@ -283,9 +283,28 @@ extension Connection {
 
     /// Moves the connection to a straight path; as ``migrate(local:remote:kind:)``.
     package func migrate(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
-        guard let local = endpoint.localAddress(for: remote) else { return false }
+        guard pendingMigration == nil, let local = straightLocal(to: remote) else { return false }
         setKind(kind, ofPathTo: remote)
         return migrate(local: local, remote: remote, kind: kind)
+    }
+
+    /// Moves the connection off a dead path to a straight one; as ``abandonPath(for:remote:kind:)``.
+    package func abandonPath(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+        guard let local = straightLocal(to: remote) else { return false }
+        setKind(kind, ofPathTo: remote)
+        return abandonPath(for: local, remote: remote, kind: kind)
+    }
+
+    /// Where a straight path to `remote` begins: at the socket's address, or where the present path does so, at an alias.
+    private func straightLocal(to remote: SocketAddress) -> SocketAddress? {
+        guard let bound = endpoint.localAddress(for: remote), let current = currentAddresses,
+            current.remote != remote
+        else { return nil }
+        guard current.local == bound else {
+            aliases.forget(remote)
+            return bound
+        }
+        return aliases.make(for: remote, at: bound, keeping: current.remote)
     }
 
     func pathValidated(local: SocketAddress, remote: SocketAddress, succeeded: Bool) {

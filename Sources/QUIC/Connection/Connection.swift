@@ -83,6 +83,8 @@ package final class Connection {
     private var kindToldLast: ConnectionPath.Kind?
     /// How the migration that was begun last has ended, until that is told.
     var migrationOutcome: Bool?
+    /// Paths of a client that begin at a socket which it has another path from.
+    var aliases = PathAliases()
     var reportedPath: ConnectionPath?
     var validatedPath = ValidatedPath()
     /// Whom the connection counted for when that was last asked.

@@ -41,9 +41,7 @@ extension Endpoint {
         let kind = dep2p_packet_inspect(data, bytes.count, ConnectionID.ownLength, &dcid, &scid, &version)
         let id = ConnectionID(dcid)
         if let connection = connection(for: id) {
-            // ngtcp2 compares a client's packets with the path that it dialled on, whose local side is the bound address
-            // (a wildcard, mostly) and not the one that the kernel chose.
-            let local = connection.role == .client ? boundAddress(for: local) : local
+            let local = pathLocal(local, from: remote, of: connection)
             connection.receive(bytes, local: local, remote: remote, ecn: ecn)
         } else if lingering[id] != nil {
             answerLate(id)
@@ -58,7 +56,7 @@ extension Endpoint {
             case DEP2P_PACKET_UNKNOWN_VERSION: negotiateVersion(dcid, scid, bytes.count, local, remote)
             case DEP2P_PACKET_SHORT:
                 if let token = ResetToken(endOf: bytes), let connection = connection(resetBy: token) {
-                    let local = connection.role == .client ? boundAddress(for: local) : local
+                    let local = pathLocal(local, from: remote, of: connection)
                     connection.receive(bytes, local: local, remote: remote, ecn: ecn)
                 } else {
                     resetUnknown(dcid, bytes.count, local, remote)

@@ -170,9 +170,18 @@ package final class Endpoint {
     }
 
     /// The bound address of the socket that a datagram to `local` came in by; a leg's address stays as it is.
-    func boundAddress(for local: SocketAddress) -> SocketAddress {
+    private func boundAddress(for local: SocketAddress) -> SocketAddress {
         guard legs[local.ip] == nil else { return local }
         return driver.localAddresses.first { $0.ip.family == local.ip.family && $0.port == local.port } ?? local
+    }
+
+    /// The local address of the path by which `connection` knows a datagram from `remote` that came in at `local`.
+    ///
+    /// ngtcp2 compares a client's packets with the path that it dialled on, or moved to, whose local side is the bound
+    /// address (a wildcard, mostly) or an alias of it, and not the one that the kernel chose.
+    func pathLocal(_ local: SocketAddress, from remote: SocketAddress, of connection: Connection) -> SocketAddress {
+        guard connection.role == .client else { return local }
+        return connection.aliases.local(to: remote) ?? boundAddress(for: local)
     }
 
     func makeConnection(role: Connection.Role, expecting: NodeID?) -> Connection {
@@ -268,6 +277,7 @@ package final class Endpoint {
         }
         // A leg that is gone: nothing with its addresses may reach a real network.
         guard !FakeAddress.contains(burst.local.ip) else { return }
+        guard !PathAliases.isAlias(burst.local.ip) else { return send(burst, fromAliasTo: burst.remote) }
         guard pending == nil else { return }  // a close packet while blocked: as if lost on the way
         switch driver.send(burst) {
         case .sent: break
@@ -280,6 +290,14 @@ package final class Endpoint {
                 bytes: Array(burst.bytes), segment: burst.segment, local: burst.local, remote: burst.remote,
                 ecn: burst.ecn)
         }
+    }
+
+    /// An alias of a socket's address is known to nobody but ngtcp2.
+    private func send(_ burst: PacketBurst, fromAliasTo remote: SocketAddress) {
+        guard let local = localAddress(for: remote) else { return }
+        send(
+            PacketBurst(
+                bytes: burst.bytes, segment: burst.segment, local: local, remote: remote, ecn: burst.ecn))
     }
 
     /// Sends a datagram that is not QUIC from the endpoint's own socket.

@@ -64,6 +64,32 @@ import Testing
         }
     }
 
+    /// What of a direct path dies.
+    enum Dead: CaseIterable, Sendable { case both, toListener, toDialler }
+
+    /// The side that accepted only tells when nothing arrives there: all else the one that dialled sees by itself.
+    @Test("what the accepting side sends goes on too, whichever way is dead", arguments: Dead.allCases, [true, false])
+    func sentByTheAcceptingSide(dead: Dead, isBusy: Bool) async throws {
+        try await withPunchNetwork(seed: 8) { world in
+            let (near, far, session, other) = try await connect(world)
+            let sink = PunchTransfer(at: near)
+            try await world.network.sleep(for: .seconds(2))
+            let end = world.network.now.advanced(by: .seconds(25))
+            let task = networkTask { isBusy ? try await sink.send(on: other) { world.network.now >= end } : 0 }
+            try await world.network.sleep(for: .seconds(2))
+            let home = near.gateway?.external ?? near.node.socket.ip
+            world.network.filter = { _, from, to in
+                (dead == .toDialler || from.ip != home || to.ip != far.node.socket.ip)
+                    && (dead == .toListener || from.ip != far.node.socket.ip || to.ip != home)
+            }
+            #expect(
+                try await world.wait(atMost: .seconds(9)) { !session.path.isStraight && !other.path.isStraight })
+            let sent = try await task.value
+            if isBusy { #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete }) }
+            #expect(session.isOpen && other.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+
     @Test("an idle one does so too, before it would be given up")
     func idlePath() async throws {
         try await withPunchNetwork(seed: 4) { world in
@@ -182,7 +208,7 @@ import Testing
         var keeper = PathKeeper()
         let server = PathKeeper.Situation(isClient: false, isStraight: true, isBusy: false, canReturn: false)
         #expect(keeper.found(.stalled, .milliseconds(0), in: server) == [.tellOfStall])
-        #expect(keeper.found(.silent, .milliseconds(0), in: server) == [.nudgeRelays])
+        #expect(keeper.found(.silent, .milliseconds(0), in: server) == [.tellOfStall, .nudgeRelays])
         #expect(keeper.found(.quiet, .milliseconds(0), in: server).isEmpty)
     }
 

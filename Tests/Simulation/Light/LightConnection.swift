@@ -73,6 +73,7 @@ package final class LightConnection: SecureConnection {
     package func abandonPath(
         for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind
     ) -> Bool { false }
+    package func abandonPath(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool { false }
     package func setKind(_ kind: ConnectionPath.Kind, ofPathTo remote: SocketAddress) {}
     package func setMigrationHandler(_ handler: @escaping @NetworkActor (Bool) -> Void) {}
 

@@ -48,6 +48,7 @@ package final class HolePunch {
     var budget = ProbeBudget()
     private var links: [UInt64: PunchLink] = [:]
     private var linksByName: [UInt64: PunchLink] = [:]
+    private var accepted: [UInt64: AcceptedWatch] = [:]
     private(set) var isStopped = false
 
     package init(
@@ -72,8 +73,11 @@ package final class HolePunch {
             return link(of: session)?.relayEnded(end) ?? false
         }
         connections.onSession { [weak self] session in
-            if session.isInitiator { self?.link(of: session)?.keep() }
+            if session.isInitiator { self?.link(of: session)?.keep() } else { self?.watch(session) }
         }
+        // Who says where it is, and whose word it is, can make a better path known.
+        connections.onIdentified { [weak self] in self?.links[$0.id]?.hope() }
+        connections.onAdmission { [weak self] in self?.links[$0.id]?.hope() }
     }
 
     private func serve() {
@@ -89,7 +93,8 @@ package final class HolePunch {
     package func stop() {
         isStopped = true
         for link in links.valuesInOrder { link.stop() }
-        links = [:]
+        for watch in accepted.values { watch.stop() }
+        (links, accepted) = ([:], [:])
         linksByName = [:]
     }
 
@@ -108,6 +113,7 @@ package final class HolePunch {
         if let link = links[session.id] { return link }
         guard !isStopped, session.isOpen, let link = PunchLink(session, of: self) else { return nil }
         links[session.id] = link
+        accepted.removeValue(forKey: session.id)?.stop()
         linksByName[link.keys.link] = link
         session.onEnd { [weak self, weak link] session, _ in
             link?.stop()
@@ -115,6 +121,17 @@ package final class HolePunch {
             if let link { self?.linksByName[link.keys.link] = nil }
         }
         return link
+    }
+
+    /// A link watches closely; until there is one, for nothing that comes at all.
+    private func watch(_ session: Session) {
+        guard surroundings.usesStraightPaths, !isStopped else { return }
+        accepted[session.id] = AcceptedWatch(session, keepAlive: endpoint.configuration.keepAlive) {
+            [weak self] session in
+            self?.accepted[session.id] = nil
+            self?.link(of: session)?.tellOfStall()
+        }
+        session.onEnd { [weak self] session, _ in self?.accepted.removeValue(forKey: session.id)?.stop() }
     }
 
     // MARK: Candidates

@@ -33,13 +33,13 @@ extension PathKeeper {
     }
 
     /// The client will come back by the relay when the straight path is dead: it has to find this side there, whose NAT
-    /// may have forgotten the mapping to the relay too.
+    /// may have forgotten the mapping to the relay too. It may hear all that this side sends, and so see nothing.
     private func watch(_ finding: ProgressWatch.Finding, _ situation: Situation) -> [Action] {
         guard situation.isStraight else { return [] }
         return switch finding {
         case .stalled: [.tellOfStall]
         case .quiet where situation.isBusy: [.nudgeRelays]
-        case .silent: [.nudgeRelays]
+        case .silent: [.tellOfStall, .nudgeRelays]
         case .quiet, .heard, .acknowledged: []
         }
     }

@@ -3,11 +3,13 @@ internal import DeP2PReactor
 /// Which path a connection is to use, however it began: pure. Every session has one.
 ///
 /// Only QUIC's client can migrate, so that its side decides. States there: `direct` (where it began, judged by what QUIC
-/// acknowledges: the peer may know nothing of probes), `relayed` (the next round of punching at an instant) → `punching` →
+/// acknowledges: the peer may know nothing of probes), `improving` (QUIC validates a straight path that is better than the
+/// present one), `relayed` (the next round of punching at an instant) → `punching` →
 /// `moving` (QUIC validates a path that answered) → `straight` (watched by probes) → `returning` (to a relay) → `relayed`;
 /// a `direct` path that dies is left for a relay like a `straight` one, where one is known. The server's side stays in
 /// `stopped`, and only watches. Calling order: ``start(isRelayed:punches:now:)``; for each action its outcome:
-/// ``punched(_:now:)``, ``migrationEnded(_:now:)``; ``heard(now:)`` for each sign of life of the current path;
+/// ``punched(_:now:)``, ``sought(_:from:now:)``, ``migrationEnded(_:now:)``; ``hope(now:)`` when there may be a better path;
+/// ``heard(now:)`` for each sign of life of the current path;
 /// ``look(_:_:now:)`` and ``timerFired(isBusy:now:)`` when the instant of ``wake`` comes.
 struct PathKeeper {
     /// Waits after rounds that found nothing, or a path that did not last: this, doubled with each up to the longest.
@@ -41,12 +43,16 @@ struct PathKeeper {
     enum Action: Equatable {
         /// Run a round; tell its outcome.
         case punch
+        /// Look for a straight path that is better than the present one; tell the outcome.
+        case seek
         /// Migrate to this path; tell the outcome.
         case migrate(ProbeMachine.Path)
         /// Probe the straight path.
         case probe(SocketAddress)
         /// Migrate to a relay; tell the outcome.
         case goBack(Relay)
+        /// Migrate to the straight path that a better one was preferred to; tell the outcome.
+        case goStraight(SocketAddress)
         /// The way back that was begun is not needed any more.
         case stay
         /// Tell the client that what this side sends does not arrive.
@@ -71,6 +77,14 @@ struct PathKeeper {
         /// A direct path from which nothing comes, or on which nothing is acknowledged.
         case silentDirect
         case stalledDirect
+        /// A path that was preferred to the one to this address.
+        case improved(former: SocketAddress)
+    }
+
+    /// A path that works.
+    private enum Standing: Equatable {
+        case direct(since: NetworkInstant)
+        case straight(Watch)
     }
 
     private enum State: Equatable {
@@ -80,6 +94,8 @@ struct PathKeeper {
         case punching
         case moving(ProbeMachine.Path, rest: [ProbeMachine.Path])
         case straight(Watch)
+        /// From a path to the address `left`.
+        case improving(ProbeMachine.Path, from: Standing, left: SocketAddress)
         /// `retryAt` is set when an attempt has failed.
         case returning(from: Left, retryAt: NetworkInstant?)
     }
@@ -92,13 +108,17 @@ struct PathKeeper {
     /// Attempts to get to a relay since the last migration; and whether it was a relay that failed, not a straight path.
     private var returns = 0
     private(set) var lostRelay = false
+    private var seeks = SeekSchedule()
+    /// The direct path that was left for a better one.
+    private(set) var former: SocketAddress?
 
     /// When something is next due.
     var wake: NetworkInstant? {
         switch state {
-        case .stopped, .direct, .punching, .moving: nil
+        case .stopped, .punching, .moving, .improving: nil
+        case .direct: seeks.due
         case .relayed(let next): punches ? next : nil
-        case .straight(let watch): watch.lookAt
+        case .straight(let watch): seeks.due.map { min($0, watch.lookAt) } ?? watch.lookAt
         case .returning(_, let retryAt): retryAt
         }
     }
@@ -126,6 +146,7 @@ struct PathKeeper {
     /// The peer knows nothing of straight paths: a relay is all that there is.
     mutating func stopPunching(now: NetworkInstant) {
         punches = false
+        seeks.forget()
         if state == .punching { state = .relayed(next: now) }
     }
 
@@ -148,9 +169,12 @@ struct PathKeeper {
         defer { if succeeded { (returns, lostRelay) = (0, false) } }
         switch state {
         case .moving(let path, _) where succeeded:
-            lastMigration = now
-            let lookAt = now.advanced(by: Self.busyInterval)
-            state = .straight(Watch(path: path, since: now, heardAt: now, probedAt: now, lookAt: lookAt))
+            arrive(on: path, now: now)
+        case .improving(let path, _, let left) where succeeded:
+            former = former ?? left
+            arrive(on: path, now: now)
+        case .improving(_, from: .direct(let since), _): state = .direct(since: since)
+        case .improving(_, from: .straight(let watch), _): state = .straight(watch)
         case .moving(_, let rest):
             guard let next = rest.first else {
                 fail(now: now)
@@ -158,10 +182,16 @@ struct PathKeeper {
             }
             state = .moving(next, rest: Array(rest.dropFirst()))
             return [.migrate(next)]
+        case .returning(.improved, _) where succeeded && isGoingStraight:
+            (lastMigration, former) = (now, nil)
+            seeks.forget()
+            state = .direct(since: now)
         case .returning where succeeded:
-            lastMigration = now
+            (lastMigration, former) = (now, nil)
+            seeks.forget()
             state = .relayed(next: now.advanced(by: backoff))
-        case .returning(let left, _) where left != .relayOrStraight && returns >= Self.directReturns:
+        case .returning(.silentDirect, _) where returns >= Self.directReturns,
+            .returning(.stalledDirect, _) where returns >= Self.directReturns:
             returns = 0
             state = .direct(since: now)
         case .returning(let left, _):
@@ -169,6 +199,41 @@ struct PathKeeper {
         case .stopped, .direct, .relayed, .punching, .straight: break
         }
         return []
+    }
+
+    private mutating func arrive(on path: ProbeMachine.Path, now: NetworkInstant) {
+        lastMigration = now
+        let lookAt = now.advanced(by: Self.busyInterval)
+        state = .straight(Watch(path: path, since: now, heardAt: now, probedAt: now, lookAt: lookAt))
+    }
+
+    // MARK: Better paths
+
+    /// There is an address that a better path than the present one may lead to.
+    mutating func hope(now: NetworkInstant) {
+        guard punches else { return }
+        switch state {
+        case .direct, .straight: seeks.hope(now: now)
+        case .stopped, .relayed, .punching, .moving, .improving, .returning: break
+        }
+    }
+
+    /// What a look has found.
+    ///
+    /// - Parameters:
+    ///   - better: a path that is better than the present one; `nil` when there is none.
+    ///   - present: the peer's address on the present one.
+    mutating func sought(
+        _ better: ProbeMachine.Path?, from present: SocketAddress?, now: NetworkInstant
+    ) -> [Action] {
+        guard let better, let present, better.remote != present else { return [] }
+        switch state {
+        case .direct(let since): state = .improving(better, from: .direct(since: since), left: present)
+        case .straight(let watch) where watch.path.remote == present:
+            state = .improving(better, from: .straight(watch), left: present)
+        default: return []
+        }
+        return [.migrate(better)]
     }
 
     /// The straight path showed that it works in both directions.
@@ -183,6 +248,7 @@ struct PathKeeper {
     /// The peer asks for a round, or the network has changed: what failed before says little now.
     mutating func encourage(now: NetworkInstant) {
         failures = 0
+        seeks.restart(now: now)
         if case .straight(var watch) = state {
             // Whether the path is still one shows sooner when it is asked at once.
             (watch.heardAt, watch.probedAt, watch.lookAt) = (watch.since, watch.since, now)
@@ -198,7 +264,7 @@ struct PathKeeper {
         lostRelay = true
         switch state {
         case .relayed, .punching, .moving: return goBack(from: .relayOrStraight)
-        case .stopped, .direct, .straight, .returning: return []
+        case .stopped, .direct, .straight, .improving, .returning: return []
         }
     }
 
@@ -226,6 +292,7 @@ struct PathKeeper {
         since: NetworkInstant, from left: Left = .relayOrStraight, now: NetworkInstant
     ) -> [Action] {
         failures = now.duration(since: since) >= Self.lasting ? 0 : failures + 1
+        if left == .relayOrStraight, let former { return goBack(from: .improved(former: former)) }
         return goBack(from: left)
     }
 
@@ -233,8 +300,16 @@ struct PathKeeper {
     private mutating func goBack(from left: Left) -> [Action] {
         state = .returning(from: left, retryAt: nil)
         returns += 1
-        return [.goBack(lostRelay == (returns % 2 == 1) ? .other : .known)]
+        // What was there before the better path comes first, and then relays in between.
+        guard case .improved(let former) = left else {
+            return [.goBack(lostRelay == (returns % 2 == 1) ? .other : .known)]
+        }
+        if isGoingStraight { return [.goStraight(former)] }
+        return [.goBack(returns % 4 == 2 ? .known : .other)]
     }
+
+    /// Whether the attempt under way to leave a better path leads to the one that was there before.
+    private var isGoingStraight: Bool { returns % 2 == 1 }
 
     /// The relay, or the direct path, that had fallen silent speaks again.
     ///
@@ -257,11 +332,16 @@ struct PathKeeper {
         case .relayed(let next) where punches && next <= now:
             state = .punching
             return [.punch]
+        case .direct where isSeekDue(now), .straight where isSeekDue(now):
+            seeks.begin(now: now)
+            return [.seek]
         case .straight(let watch): return look(watch, isBusy: isBusy, now: now)
         case .returning(let left, let retryAt?) where retryAt <= now: return goBack(from: left)
-        case .stopped, .direct, .relayed, .punching, .moving, .returning: return []
+        case .stopped, .direct, .relayed, .punching, .moving, .improving, .returning: return []
         }
     }
+
+    private func isSeekDue(_ now: NetworkInstant) -> Bool { seeks.due.map { $0 <= now } ?? false }
 
     // MARK: The straight path
 

@@ -44,10 +44,11 @@ struct ProgressWatch {
     private var unanswered = 0
     private(set) var nextLook: NetworkInstant
 
-    init(keepAlive: Duration, _ counters: Counters, now: NetworkInstant) {
+    /// - Parameter heardAt: when something last came; `nil` gives the path its time from now on.
+    init(keepAlive: Duration, _ counters: Counters, heardAt: NetworkInstant? = nil, now: NetworkInstant) {
         self.keepAlive = keepAlive
         last = counters
-        heardAt = now
+        self.heardAt = heardAt ?? now
         nextLook = now.advanced(by: Self.interval)
     }
 

@@ -63,6 +63,13 @@ extension PunchLink {
         }
     }
 
+    /// Back to the straight path that was there before a better one.
+    func goStraight(to remote: SocketAddress) {
+        stay()
+        isAbandoning = connection.abandonPath(to: remote, kind: formerKind)
+        if !isAbandoning { cannotMigrate() }
+    }
+
     private func abandonPath(for ends: RelayLeg.Ends, by relay: NodeID) -> Bool {
         isAbandoning = connection.abandonPath(for: ends.local, remote: ends.remote, kind: .relay(relay))
         return isAbandoning

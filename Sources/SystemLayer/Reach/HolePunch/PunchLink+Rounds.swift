@@ -71,7 +71,7 @@ extension PunchLink {
 
     // MARK: Probing
 
-    private func offer(_ own: [Candidate], to voucher: AddressRule.Voucher) -> HolePunchMessage.Offer {
+    func offer(_ own: [Candidate], to voucher: AddressRule.Voucher) -> HolePunchMessage.Offer {
         HolePunchMessage.Offer(
             candidates: hub.told(own, to: voucher), hostMark: keys.hostMark(hub.surroundings.hostMark))
     }
@@ -80,13 +80,13 @@ extension PunchLink {
     /// process that has this node's probes sent where it wants them.
     ///
     /// - Parameter theirs: what it has sent, if anything.
-    private func voucher(_ theirs: HolePunchMessage.Offer?) -> AddressRule.Voucher {
+    func voucher(_ theirs: HolePunchMessage.Offer?) -> AddressRule.Voucher {
         if let theirs, keys.isHostMark(theirs.hostMark, of: hub.surroundings.hostMark) { return .sameHost }
         guard let session else { return .stranger }
         return min(hub.rule.voucher(of: session), session.isAdmitted ? .member : .neighbour)
     }
 
-    private func begin(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) {
+    private func begin(_ own: [Candidate], _ theirs: HolePunchMessage.Offer, targets: [SocketAddress]? = nil) {
         let ownObserved = Set(own.filter { $0.kind == .observed }.map(\.address.ip))
         let rules = CandidateRules(
             rule: hub.rule, voucher: voucher(theirs),
@@ -96,11 +96,14 @@ extension PunchLink {
         openAddresses = (
             Set(own.filter(\.isOpen).map(\.address)), Set(theirs.candidates.filter(\.isOpen).map(\.address))
         )
-        send(machine.begin(rules.targets(theirs.candidates), rules: rules, now: clock.now))
+        send(machine.begin(targets ?? rules.targets(theirs.candidates), rules: rules, now: clock.now))
         setTimer()
     }
 
-    private func probe(_ own: [Candidate], _ theirs: HolePunchMessage.Offer) async throws -> [ProbeMachine.Path] {
+    /// - Parameter targets: what is probed; by default all that may be of what the peer has named.
+    func probe(
+        _ own: [Candidate], _ theirs: HolePunchMessage.Offer, targets: [SocketAddress]? = nil
+    ) async throws -> [ProbeMachine.Path] {
         let waiter = Waiter<Void>()
         settled = waiter
         let limit = clock.schedule(after: Self.probeDeadline) { waiter.resume(returning: ()) }
@@ -110,7 +113,7 @@ extension PunchLink {
             for token in [limit, settling].compactMap(\.self) { clock.cancel(token) }
             settling = nil
         }
-        begin(own, theirs)
+        begin(own, theirs, targets: targets)
         try await waiter.value()
         return machine.paths
     }

@@ -38,6 +38,8 @@ final class PunchLink {
     var newWay: CircuitWay?
     /// Whether the migration under way left a dead path at once.
     var isAbandoning = false
+    /// How the straight path came about that was left for a better one.
+    var formerKind = ConnectionPath.Kind.direct
     /// Why and when the circuit ended that carried the connection.
     var circuitEnd: (end: CircuitEnd, at: NetworkInstant)?
     /// The peer's addresses, and this node's, that need no NAT to be opened.
@@ -59,7 +61,8 @@ final class PunchLink {
         keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
         rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
         watch = ProgressWatch(
-            keepAlive: hub.endpoint.configuration.keepAlive, connection.counters, now: session.clock.now)
+            keepAlive: hub.endpoint.configuration.keepAlive, connection.counters, heardAt: connection.receivedAt,
+            now: session.clock.now)
         timer.onWake = { [weak self] in self?.timerFired() }
         session.onPathChange { [weak self] path in self?.moved(to: path) }
     }
@@ -82,6 +85,7 @@ final class PunchLink {
         watch.reset(connection.counters, now: clock.now)
         circuitEnd = nil
         setTimer()
+        hope()
     }
 
     // MARK: The client's side
@@ -94,17 +98,20 @@ final class PunchLink {
             keeper.start(
                 isRelayed: connection.path.peerAddress == nil, punches: hub.surroundings.usesStraightPaths,
                 now: clock.now))
+        hope()
     }
 
     private func migrationEnded(_ isValidated: Bool) {
         // Moving off a dead path began the estimate of the round trip anew, and with it how long validation may take: a
         // slow path that something was acknowledged on works all the same.
-        let isRelayed = connection.path.peerAddress == nil
-        let succeeded = isValidated || (isAbandoning && isRelayed && connection.statistics.latestRTT > .zero)
+        let path = connection.path
+        let isThere = path.peerAddress == nil || (keeper.former != nil && path.remote == keeper.former)
+        let succeeded = isValidated || (isAbandoning && isThere && connection.statistics.latestRTT > .zero)
         isAbandoning = false
         if let newWay { succeeded ? hub.relays.adopt(newWay, for: connection) : newWay.end() }
         newWay = nil
         carryOut(keeper.migrationEnded(succeeded, now: clock.now))
+        hope()
     }
 
     /// The network has changed, here or at the peer's.
@@ -112,6 +119,7 @@ final class PunchLink {
         guard connection.isInitiator else { return askForRound() }
         keeper.encourage(now: clock.now)
         setTimer()
+        hope()
     }
 
     /// Only the client can begin a round, and migrate.
@@ -142,9 +150,11 @@ final class PunchLink {
         for action in actions where !isStopped {
             switch action {
             case .punch: punch()
+            case .seek: seek()
             case .migrate(let path): migrate(to: path)
             case .probe(let remote): send([machine.probe(remote, now: clock.now)])
             case .goBack(let relay): goBack(to: relay)
+            case .goStraight(let remote): goStraight(to: remote)
             case .stay: stay()
             case .tellOfStall: tellOfStall()
             case .nudgeRelays: hub.relays.nudge()
@@ -174,7 +184,7 @@ final class PunchLink {
         }
     }
 
-    private func tellOfStall() {
+    func tellOfStall() {
         guard let remote = connection.path.remote else { return }
         send([machine.stall(remote)])
     }

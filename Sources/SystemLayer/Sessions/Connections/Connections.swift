@@ -31,6 +31,7 @@ package final class Connections {
     /// A stream of some session has ended in both directions, or a session has.
     package let streamEnds: Signal
     private var admissionObservers: [@NetworkActor (Session) -> Void] = []
+    private var identityObservers: [@NetworkActor (Session) -> Void] = []
     private var isStopped = false
 
     /// - Parameters:
@@ -88,6 +89,11 @@ package final class Connections {
     /// Calls `observer` with every session as it is admitted to the realm.
     package func onAdmission(_ observer: @escaping @NetworkActor (Session) -> Void) {
         admissionObservers.append(observer)
+    }
+
+    /// Calls `observer` with every session whose peer has said who and where it is, each time that it has.
+    package func onIdentified(_ observer: @escaping @NetworkActor (Session) -> Void) {
+        identityObservers.append(observer)
     }
 
     /// The session with the target: one that is open, else a new one, at the target's addresses and no others.
@@ -190,6 +196,7 @@ package final class Connections {
             peers.learn(
                 information, of: session.remoteNodeID, from: addressRule().voucher(of: session),
                 subject: session.subject)
+            for observer in identityObservers { observer(session) }
         }
         let (retired, closing): ([UInt64], [ConnectionManager.Closing])
         do throws(LimitExceeded) {

@@ -56,6 +56,9 @@ package protocol SecureConnection: AnyObject, Sendable {
     /// Moves it off a dead path at once, and has the new one validated then; otherwise as ``migrate(to:kind:)``.
     func abandonPath(for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool
 
+    /// The same, to another of the peer's addresses.
+    func abandonPath(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool
+
     /// Says how the straight path to that address came about, or is about to.
     func setKind(_ kind: ConnectionPath.Kind, ofPathTo remote: SocketAddress)
 
