@@ -125,7 +125,12 @@ struct RunContext: Sendable {
     let options: ResolvedOptions
 
     /// The options read anew, with what variables and configuration files say now.
+    ///
+    /// - Throws: also when a file is gone that there was at the start: that is hardly meant to lift its restrictions.
     func reload() throws(CLIError) -> ResolvedOptions {
+        if let gone = options.files.first(where: { $0 != [UInt8(ascii: "-")] && !FileReading.exists($0) }) {
+            throw CLIError(.configuration, "configuration file '\(TerminalText.escape(gone))' is gone")
+        }
         let files = try ConfigurationLoading.files(invocation, environment, again: true)
         return try ResolvedOptions(invocation, environment: environment, files: files)
     }

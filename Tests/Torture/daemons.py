@@ -183,6 +183,20 @@ def sighup_takes_what_can_change_and_names_the_rest(house):
         kept = node.until("reload")
         assert not kept["ok"] and "config:" in kept["message"], kept
         house.sent(address, "-m", "still allowed")
+    # Who is no longer let in is put out in the middle of what he sends.
+    reading, writing = os.pipe()
+    sender = house.send(address, "-", stdin=reading)
+    while node.until("offer")["accepted"] is not True:
+        pass
+    config.write_text(f"allow = {stranger}\n")
+    node.kill(signal.SIGHUP)
+    assert node.until("reload")["changed"] == ["allow"]
+    assert sender.wait() != OK and "does not receive from you" in sender.text(), sender.text()
+    os.close(reading)
+    os.close(writing)
+    config.write_text("")
+    node.kill(signal.SIGHUP)
+    assert node.until("reload")["changed"] == ["allow"]
     # What is no file any more, or gone, holds nothing up.
     config.unlink()
     os.mkfifo(config)
@@ -192,6 +206,16 @@ def sighup_takes_what_can_change_and_names_the_rest(house):
     node.kill(signal.SIGHUP)
     assert not node.until("reload")["ok"]
     house.sent(address, "-m", "and still")
+    # The usual file, which need not be there, is missed too when it was.
+    usual = pathlib.Path(house.environment("other")["HOME"]) / ".config" / "dep2p" / "config"
+    usual.parent.mkdir(parents=True)
+    usual.write_text(f"allow = {stranger}\n")
+    other = start(house, home="other")
+    other.until("listening")
+    usual.unlink()
+    other.kill(signal.SIGHUP)
+    kept = other.until("reload")
+    assert not kept["ok"] and "gone" in kept["message"], kept
     node.kill(signal.SIGTERM)
     assert node.wait() == OK, node.text()
 
@@ -360,12 +384,24 @@ def a_variable_that_is_nearly_a_setting_is_told(house):
         assert done.returncode == OK and (words in done.stderr if words else not done.stderr), (name, done)
 
 
+def an_empty_list_of_who_may_send_is_not_everybody(house):
+    for value in ("", ",", ",,"):
+        done = subprocess.run([house.binary, "start", "--print-config"], capture_output=True,
+                              env=house.environment("sender") | {"DEP2P_ALLOW": value})
+        assert done.returncode == CONFIGURATION and b"DEP2P_ALLOW" in done.stderr, (value, done)
+    done = house.run("start", "--print-config", "--config", configured(house, "allow =\n"))
+    assert done.returncode == CONFIGURATION, done
+    done = house.run("start", "--config", "-", "--realm-key", "-")
+    assert done.returncode == 64 and b"standard input" in done.stderr, done
+
+
 TESTS = [
     start_receives_and_ends_with_zero, start_in_no_realm_is_pinged_and_sent_nothing, a_second_signal_ends_it_at_once,
     the_usual_port_is_the_same_each_time_and_a_taken_one_is_told, a_second_daemon_of_one_identity_is_told_who_has_it,
     one_after_the_other_never_waits_for_the_dead, where_there_are_no_locks_daemons_run_all_the_same,
     what_lies_where_the_lock_would_is_no_obstacle, sighup_moves_to_another_realm,
-    a_closed_terminal_ends_it_and_a_signal_does_not, a_variable_that_is_nearly_a_setting_is_told, sighup_takes_what_can_change_and_names_the_rest,
+    a_closed_terminal_ends_it_and_a_signal_does_not, a_variable_that_is_nearly_a_setting_is_told,
+    an_empty_list_of_who_may_send_is_not_everybody, sighup_takes_what_can_change_and_names_the_rest,
     start_speaks_to_its_service_manager, a_manager_that_is_not_there_is_no_obstacle, a_configuration_that_is_none_is_told,
     a_name_stands_wherever_a_node_does,
 ]

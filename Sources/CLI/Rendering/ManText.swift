@@ -33,7 +33,8 @@ enum ManText {
     static let settings: [String] = [
         "What the command line says goes before variables, variables before the user's configuration file, that before the "
             + "system's, and all of them before the preset. `-v` tells where a setting comes from.",
-        "A switch is `true` or `false` in a variable or a configuration file. An empty variable counts as unset.",
+        "A switch is `true` or `false` in a variable or a configuration file. An empty variable counts as unset, "
+            + "but for DEP2P_ALLOW, which is an error then.",
     ]
 
     static let json: [String] = [

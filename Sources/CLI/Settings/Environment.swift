@@ -41,6 +41,8 @@ struct Environment: Sendable {
         }
     }
 
+    func isSet(_ name: String) -> Bool { variables[Array(name.utf8)] != nil }
+
     /// The value of a variable that is set and not empty: an empty one counts as unset, as in the XDG base directory
     /// specification and NO_COLOR.
     subscript(name: String) -> [UInt8]? {

@@ -20,6 +20,8 @@ struct NodePlan: Equatable, Sendable {
 
     let identity: IdentitySource
     let passphraseFile: [UInt8]?
+    /// Whether one of the files is standard input, so that nothing else can read it.
+    let readsStandardInput: Bool
     let realmKey: RealmKeySource
     /// Empty: both families, a free port.
     let listen: [ListenAddress]
@@ -40,9 +42,12 @@ struct NodePlan: Equatable, Sendable {
         identity = try Self.identity(options)
         passphraseFile = options.path(.passphraseFile)
         realmKey = Self.realmKey(options)
-        try StandardInput.checkSingleReader([
-            ("--passphrase-file", passphraseFile), ("--realm-key", options.path(.realmKey)),
-        ])
+        let readers = [
+            ("--config", options.path(.config)), ("--passphrase-file", passphraseFile),
+            ("--realm-key", options.path(.realmKey)),
+        ]
+        try StandardInput.checkSingleReader(readers)
+        readsStandardInput = readers.contains { $0.1 == [UInt8(ascii: "-")] }
         listen = try options.values(.listen) { argument throws(CLIError) in try ListenAddress(argument) }
         let names = options.names
         peers = try options.values(.peer, as: names.peerAddress)
@@ -55,9 +60,6 @@ struct NodePlan: Equatable, Sendable {
         stateDirectory = options.path(.stateDir) ?? options.paths.state
         timeout = try options.value(.timeout, as: ArgumentValue.timeout) ?? defaultTimeout
     }
-
-    /// Whether one of the files is standard input, so that nothing else can read it.
-    var readsStandardInput: Bool { realmKey == .standardInput || passphraseFile == [UInt8(ascii: "-")] }
 
     private static func identity(_ options: ResolvedOptions) throws(CLIError) -> IdentitySource {
         if options.isSet(.ephemeral), options.isSet(.identity) {

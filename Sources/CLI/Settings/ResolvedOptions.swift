@@ -69,11 +69,16 @@ struct ResolvedOptions: Sendable {
     private static func setting(
         _ option: OptionEntry, _ environment: Environment, _ files: [ConfigurationFile]
     ) throws(CLIError) -> Chosen? {
+        // An empty variable counts as unset; an empty list of who is let in must not come to mean everybody.
+        if option == .receptionAllow, let name = option.variable, environment.isSet(name), environment[name] == nil {
+            throw CLIError(.configuration, "\(name): empty, which would let in everybody", hint: "unset it for that")
+        }
         if let name = option.variable, let value = environment[name] {
             let values =
                 option.repeats
                 ? value.split(separator: UInt8(ascii: ",")).map { Argument(bytes: Array($0)) }
                 : [Argument(bytes: value)]
+            guard !values.isEmpty else { throw CLIError(.configuration, "\(name): no value between commas") }
             return try checked(Chosen(values, .variable(name)), option)
         }
         for file in files {
