@@ -22,7 +22,8 @@ public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
         package enum Known: String, CaseIterable, Sendable {
             case noAddress, nameUnknown, resolverFailed, timeout, refused, unreachable, wrongPeer, handshakeFailed
             case dialledSelf, udpBlocked, relayRefused, peerOffline, notAllowed, notMember, alreadyInRealm, realmRefused
-            case tooLarge, unknownProtocol, handlerFailed, invalidName, busy, protocolViolation, unsupported
+            case tooLarge, unknownProtocol, handlerFailed, streamReset, invalidName, busy, protocolViolation,
+                unsupported
             case addressInUse, cannotListen, limit, cancelled, internalError
         }
     }
@@ -75,6 +76,8 @@ extension DeP2PError.Code {
     public static let tooLarge = Self(.tooLarge)
     public static let unknownProtocol = Self(.unknownProtocol)
     public static let handlerFailed = Self(.handlerFailed)
+    /// The other side gave a stream up: ``StreamReset`` has what it said.
+    public static let streamReset = Self(.streamReset)
     public static let invalidName = Self(.invalidName)
     public static let busy = Self(.busy)
     public static let protocolViolation = Self(.protocolViolation)
@@ -198,6 +201,7 @@ extension DeP2PError {
         switch code.known {
         case .notMember: .notMember
         case .busy: .busy
+        case .notAllowed: .notAllowed
         case .timeout: .timeout
         case .failed, .cancelled, .done: .handlerFailed
         case .violation, nil: .protocolViolation

@@ -42,6 +42,10 @@ public final class Node {
     /// From whom this node takes anything. Who is let in no more is told so, and the connection ends.
     public var access: AccessPolicy { didSet { accessPart?.changed() } }
     private var accessPart: AccessPart? { parts.lazy.compactMap { $0 as? AccessPart }.first }
+    /// Who accepts the application's streams.
+    private(set) lazy var acceptors = StreamAcceptors(streams, clock: clock) { [weak self] nodeID in
+        self?.access.admits(nodeID) ?? false
+    }
     private var isStopped = false
     /// The id of the last transfer that was sent.
     var lastTransfer: UInt64 = 0
@@ -169,27 +173,18 @@ public final class Node {
     ///
     /// - Parameter timeout: for this call; `nil` takes the preset's.
     /// - Throws: ``DeP2PError`` with every attempt.
-    package func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
+    package func session(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
         do { return try await connections.reach(target, timeout: timeout) } catch { throw DeP2PError(error) }
     }
 
-    /// As ``connect(to:timeout:)``, and both nodes have proven the realm key to each other.
+    /// As ``session(to:timeout:)``, and both nodes have proven the realm key to each other.
     ///
     /// - Throws: ``DeP2PError``; `realmRefused` when the other node is not in this realm.
     package func connectMember(_ target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
-        guard realmID != nil else {
-            throw DeP2PError(.notMember, "this node is in no realm", remedy: .joinRealm)
-        }
-        let session = try await connect(to: target, timeout: timeout)
+        guard realmID != nil else { throw .inNoRealm }
+        let session = try await session(to: target, timeout: timeout)
         do { try await realm.admit(session) } catch { throw DeP2PError(error) }
         return session
-    }
-
-    /// Opens a stream to ping a session's peer on; dep2p and libp2p nodes answer.
-    ///
-    /// - Throws: ``DeP2PError`` `unsupported` when it knows no ping.
-    package func ping(_ session: Session) async throws(DeP2PError) -> Pinger {
-        do { return try await Ping.open(session) } catch { throw DeP2PError(error) }
     }
 
     /// Asks a session's peer who it is.

@@ -25,7 +25,7 @@ import Testing
             let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             let log = EventLog(of: left)
             #expect(left.reachability == .unknown)
-            _ = try await left.connect(to: DialTarget(addresses: right.addresses))
+            _ = try await left.session(to: DialTarget(addresses: right.addresses))
             try await world.network.sleep(for: .seconds(30))
             #expect(log.reachability == [.reachable])
             #expect(left.reachability == .reachable)
@@ -48,7 +48,7 @@ import Testing
             let left = try node(in: world, host: 1) { $0.usesDirect = false }
             let right = try node(in: world, host: 2)
             #expect(left.addresses.isEmpty)
-            let session = try await right.connect(
+            let session = try await right.session(
                 to: DialTarget(addresses: [.quic(IPAddress(v4: 0x2d0a_0001), port: 4001, nodeID: left.nodeID)]))
             #expect(try await right.identify(session).listenAddresses.isEmpty)
             await left.stop(grace: .zero)
@@ -61,7 +61,7 @@ import Testing
         try await world.run {
             let left = try node(in: world, host: 1) { $0.reserves = false }
             let right = try node(in: world, host: 2)
-            _ = try await left.connect(to: DialTarget(addresses: right.addresses))
+            _ = try await left.session(to: DialTarget(addresses: right.addresses))
             try await world.network.sleep(for: .seconds(5))
             #expect(left.reachability == .unknown)
             await left.stop(grace: .zero)

@@ -58,7 +58,7 @@ import Testing
                 $0.reserves = false
                 $0.usesDirect = false
             })
-        let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
+        let session = try await left.session(to: DialTarget(nodeID: right.nodeID, addresses: []))
         #expect(await session.path.kind == .relay(relay.nodeID))
         #expect(await left.relayReservations.isEmpty)
         for node in [left, right, relay] { await node.stop() }
@@ -72,7 +72,7 @@ import Testing
         let left = try await Node.start(loopback())
         let relayed = await right.relayReservations.flatMap(\.addresses)
         let (near, far) = await (left.events(of: .sessions), right.events(of: .sessions))
-        let session = try await left.connect(to: DialTarget(addresses: relayed))
+        let session = try await left.session(to: DialTarget(addresses: relayed))
         let paths = try await left.clock.withDeadline(.seconds(20)) {
             [await firstMove(near)?.kind, await firstMove(far)?.kind]
         }
@@ -99,7 +99,7 @@ import Testing
                 $0.relays = relays
                 $0.usesDirect = false
             })
-        let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
+        let session = try await left.session(to: DialTarget(nodeID: right.nodeID, addresses: []))
         await relay.stop()
         let end = try await session.waitClosed()
         #expect(end.reason == "the relay is stopping")
@@ -125,7 +125,7 @@ import Testing
                 $0.relays = [dead, overTCP]
                 $0.reserves = false
             })
-        let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
+        let session = try await left.session(to: DialTarget(nodeID: right.nodeID, addresses: []))
         #expect(await session.path.kind == .relay(relay.nodeID))
         let attempts = await session.attempts
         #expect(attempts.allSatisfy { $0.stage == .relay } && attempts.contains { $0.detail.hasPrefix("UDP blocked") })
@@ -179,7 +179,7 @@ import Testing
         _ = try await first.waitClosed()
         #expect(await right.relayReservations.count == 1)
         let left = try await Node.start(loopback { $0.usesDirect = false })
-        let session = try await left.connect(to: DialTarget(addresses: right.addresses))
+        let session = try await left.session(to: DialTarget(addresses: right.addresses))
         #expect(await session.path.kind == .relay(relay.nodeID))
         for node in [left, right, relay] { await node.stop() }
         #expect(SQLiteStorage(folder: folder).entries(in: blocked).isEmpty)
@@ -193,7 +193,7 @@ import Testing
         let right = try await Node.start(loopback { $0.relays = [firstAddress] })
         #expect(await right.waitForRelay(timeout: .seconds(10)))
         let left = try await Node.start(loopback())
-        let session = try await left.connect(to: DialTarget(addresses: [right.addresses[0]]))
+        let session = try await left.session(to: DialTarget(addresses: [right.addresses[0]]))
         #expect(await session.path.kind == .direct)
         try await eventually { await left.relays(of: right.nodeID) == [firstAddress] }
         await right.relays.use(secondAddress)
@@ -203,7 +203,7 @@ import Testing
         // The way through the relay is known when the direct one is gone.
         await session.close(.normal)
         let known = await left.connections.peers.book.listed(of: right.nodeID).filter(\.isRelayed)
-        let again = try await left.connect(to: DialTarget(addresses: known))
+        let again = try await left.session(to: DialTarget(addresses: known))
         #expect(await again.path.kind == .relay(second.nodeID))
         for node in [left, right, second] { await node.stop() }
     }

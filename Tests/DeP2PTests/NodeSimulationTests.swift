@@ -104,8 +104,8 @@ import Testing
             let (leftTarget, rightTarget) = (
                 DialTarget(addresses: left.addresses), DialTarget(addresses: right.addresses)
             )
-            async let one = left.connect(to: rightTarget)
-            async let other = right.connect(to: leftTarget)
+            async let one = left.session(to: rightTarget)
+            async let other = right.session(to: leftTarget)
             _ = try await (one, other)
             try await world.network.sleep(for: .seconds(5))
             #expect(left.connections.sessions.count == 1 && right.connections.sessions.count == 1)

@@ -26,7 +26,7 @@ import Testing
     }
 
     private func recordNumber(of node: Node, asked by: Node) async throws -> UInt64 {
-        let session = try await by.connect(to: DialTarget(addresses: node.addresses))
+        let session = try await by.session(to: DialTarget(addresses: node.addresses))
         let number = try #require(try await by.identify(session).record?.seq)
         await session.close(.normal)
         return number

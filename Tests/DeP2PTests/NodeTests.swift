@@ -42,7 +42,7 @@ import Testing
         let other = try await Node.start()
         for address in addresses {
             do {
-                let session = try await other.connect(to: DialTarget(addresses: [address]), timeout: .seconds(2))
+                let session = try await other.session(to: DialTarget(addresses: [address]), timeout: .seconds(2))
                 #expect(session.remoteNodeID == node.nodeID)
                 await session.close(.normal)
             } catch {
@@ -66,7 +66,7 @@ import Testing
         let expected = IdentityKey.generate().nodeID
         let address = try #require(await right.addresses.first).with(nodeID: expected)
         do {
-            _ = try await left.connect(to: DialTarget(addresses: [address]))
+            _ = try await left.session(to: DialTarget(addresses: [address]))
             Issue.record("another node was taken for the one dialled")
         } catch {
             #expect(error.code == .wrongPeer)
@@ -82,7 +82,7 @@ import Testing
         let gone = try await Node.start(loopback())
         let addresses = await gone.addresses
         await gone.stop()
-        await #expect(throws: DeP2PError(.refused, "")) { try await left.connect(to: DialTarget(addresses: addresses)) }
+        await #expect(throws: DeP2PError(.refused, "")) { try await left.session(to: DialTarget(addresses: addresses)) }
         await left.stop()
     }
 
@@ -104,12 +104,10 @@ import Testing
 
     @Test func pingAndIdentifyWorkWithoutARealm() async throws {
         let (left, right) = (try await Node.start(loopback()), try await Node.start(loopback()))
-        let session = try await left.connect(to: DialTarget(addresses: right.addresses))
-        let pinger = try await left.ping(session)
-        for _ in 0..<10 { #expect(try await pinger.ping(timeout: .seconds(5)) > .zero) }
-        await pinger.close()
-        let information = try await left.identify(session)
-        #expect(information.agentVersion == "dep2p/0.1.0" && information.record?.nodeID == right.nodeID)
+        let connection = try await left.connect(to: DialTarget(addresses: right.addresses))
+        for _ in 0..<10 { #expect(try await connection.ping() > .zero) }
+        #expect(try await connection.agent() == "dep2p/0.1.0")
+        #expect(try await left.identify(connection.session).record?.nodeID == right.nodeID)
         await left.stop()
         await right.stop()
     }
@@ -135,7 +133,7 @@ import Testing
 
     @Test func stoppingSaysGoodbye() async throws {
         let (left, right) = (try await Node.start(loopback()), try await Node.start(loopback()))
-        let session = try await left.connect(to: DialTarget(addresses: right.addresses))
+        let session = try await left.session(to: DialTarget(addresses: right.addresses))
         await right.stop()
         #expect(try await session.waitClosed().cause == .closedByPeer(.goodbye))
         await left.stop()

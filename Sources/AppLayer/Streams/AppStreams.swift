@@ -9,10 +9,18 @@ package struct AppStream: Sendable {
     /// Proven by the connection.
     package let peer: NodeID
     package let name: String
+    /// What carries it.
+    package let session: Session
     package let stream: any ByteStream
+
+    init(_ name: String, _ stream: any ByteStream, on session: Session) {
+        peer = session.remoteNodeID
+        (self.name, self.session, self.stream) = (name, session, stream)
+    }
 }
 
-/// `/dep2p/app/streams/NAME/1.0.0`: raw bidirectional streams for applications, without any deadline of their own.
+/// `/dep2p/app/streams/NAME/1.0.0`: raw bidirectional streams for applications, without any deadline of their own. How many
+/// of those that others open are served at once, ``AppStreamQuota`` says.
 @NetworkActor
 package final class AppStreams {
     /// The longest name, in bytes.
@@ -20,6 +28,7 @@ package final class AppStreams {
 
     private let registry: ProtocolRegistry
     private let realm: Realm
+    private var quota = AppStreamQuota()
 
     package init(connections: Connections, realm: Realm) {
         registry = connections.registry
@@ -52,14 +61,28 @@ package final class AppStreams {
         _ name: String, handler: @escaping @NetworkActor @Sendable (AppStream) async throws -> Void
     ) throws {
         let id = try Self.protocolID(name)
-        let isTaken = registry.register(id, deadline: .unlimited(because: "the application's own")) { session, stream in
-            try await handler(AppStream(peer: session.remoteNodeID, name: name, stream: stream))
+        let isTaken = registry.register(id, deadline: .unlimited(because: "the application's own, and counted")) {
+            [weak self] session, stream in
+            try await self?.serve(AppStream(name, stream, on: session), with: handler)
         }
         guard isTaken else {
             let limit = ProtocolRegistry.protocolLimit
             throw LimitExceeded(name: "protocols", value: limit, limit: limit)
         }
     }
+
+    private func serve(
+        _ stream: AppStream, with handler: @NetworkActor @Sendable (AppStream) async throws -> Void
+    ) async throws {
+        let account = AppStreamQuota.Account(session: stream.session.id, subject: stream.session.subject)
+        // Its opener learns that this node is busy, and no more of who else is served.
+        do throws(LimitExceeded) { try quota.begin(account) } catch { throw SessionError(.busy) }
+        defer { quota.end(account) }
+        try await handler(stream)
+    }
+
+    /// Whether none is served.
+    var isIdle: Bool { quota.isEmpty }
 
     package func unregister(_ name: String) {
         // What can be no name was never registered.
@@ -72,6 +95,6 @@ package final class AppStreams {
     package func open(_ name: String, on session: Session) async throws -> AppStream {
         let id = try Self.protocolID(name)
         guard realm.id != nil else { throw MessagingError(.notMember, detail: "join a realm first") }
-        return AppStream(peer: session.remoteNodeID, name: name, stream: try await session.openStream(id))
+        return AppStream(name, try await session.openStream(id), on: session)
     }
 }

@@ -54,7 +54,7 @@ final class Delivery {
 
     private func connect(over node: Node) async throws -> Session {
         start = node.clock.now
-        let session = try await node.connect(to: target.dialTarget, timeout: run.timeout)
+        let session = try await node.session(to: target.dialTarget, timeout: run.timeout)
         self.session = session
         do {
             try await node.realm.admit(session)

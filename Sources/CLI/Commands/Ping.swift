@@ -86,7 +86,7 @@ struct PingPlan: CommandPlan, Equatable {
         let outcome = try await run.run { node in
             do {
                 try await exchange(node, run, state)
-            } catch  where state.roundTrips.received > 0 && !(error is CancellationError) {
+            } catch  where state.roundTrips.received > 0 && !Task.isCancelled {
                 // There were replies, so the ping is a success that ended early.
                 context.output.note("stopped: \(CLIError(error).message)")
             }
@@ -101,13 +101,13 @@ private final class PingState {
     nonisolated init() {}
 
     var roundTrips = RoundTrips()
-    var session: Session?
+    var connection: NodeConnection?
     var agent: String?
 
     var fields: [JSONField] {
         [
-            .string("node_id", session?.remoteNodeID.description)
-        ] + roundTrips.fields + [.string("path", session?.path.description), .string("agent", agent)]
+            .string("node_id", connection?.nodeID.description)
+        ] + roundTrips.fields + [.string("path", connection?.path.description), .string("agent", agent)]
     }
 }
 
@@ -115,52 +115,48 @@ extension PingPlan {
     @NetworkActor
     private func exchange(_ node: Node, _ run: NodeRun, _ state: PingState) async throws {
         let output = run.context.output
-        let session = try await node.connect(to: target.dialTarget, timeout: run.timeout)
-        state.session = session
-        for line in AttemptTable.lines(session.attempts) { output.detail(line) }
-        let pinger = try await node.ping(session)
-        defer { pinger.close() }
-        let changes = PathChanges(session, run.events, output)
-        let deadline = node.clock.now.advanced(by: run.timeout)
-        var sequence = 0
-        while count.map({ sequence < $0 }) ?? true {
-            if sequence > 0 { try await changes.pause(for: interval, endsOnChange: untilDirect, on: node.clock) }
-            let left = deadline.duration(since: node.clock.now)
-            if untilDirect, left == .zero { break }
-            sequence += 1
-            try await once(sequence, pinger, session, untilDirect ? left : run.timeout, state, output)
-            if untilDirect, isDirect(session) { break }
+        let connection = try await node.connect(to: target.dialTarget, timeout: run.timeout)
+        state.connection = connection
+        for line in AttemptTable.lines(connection.attempts) { output.detail(line) }
+        run.events.observe { event in
+            guard case .session(let subject, .moved(let path)) = event, subject.id == connection.id else { return }
+            output.event("path", [.string("path", path.description)])
+            output.detail("the path is now \(path)")
+        }
+        for try await reply in connection.pings(options(run)) {
+            note(reply, state, output)
+            if untilDirect, !reply.path.isRelayed { break }
         }
         // Who it is says a node that knows identify; an answer that fails to come is no failure of the ping.
-        state.agent = await traced(awaiting: "who the peer is") { try await node.identify(session) }?.agentVersion
+        state.agent = await traced(awaiting: "who the peer is") { try await connection.agent() } ?? nil
+    }
+
+    private func options(_ run: NodeRun) -> PingOptions {
+        var options = PingOptions(count: count)
+        (options.interval, options.timeout) = (interval, run.timeout)
+        options.duration = untilDirect ? run.timeout : nil
+        options.followsPath = untilDirect
+        return options
     }
 
     @NetworkActor
-    private func once(
-        _ sequence: Int, _ pinger: Pinger, _ session: Session, _ timeout: Duration, _ state: PingState,
-        _ output: Output
-    ) async throws {
+    private func note(_ reply: PingReply, _ state: PingState, _ output: Output) {
         state.roundTrips.recordSent()
-        let time: Duration
-        do {
-            time = try await pinger.ping(timeout: timeout)
-        } catch let error as SessionError where error.code == .timeout {
-            return output.note("no reply to \(sequence) in \(FixedPoint.duration(timeout))")
+        guard let time = reply.roundTrip else {
+            return output.note("no reply to \(reply.number) in \(FixedPoint.duration(reply.waited))")
         }
         state.roundTrips.record(time)
-        let path = session.path.description
-        output.event("reply", [.int("seq", sequence), .milliseconds("rtt_ms", time), .string("path", path)])
-        output.result("reply \(sequence)  \(FixedPoint.duration(time))  \(path)")
+        let path = reply.path.description
+        output.event(
+            "reply", [.int("seq", reply.number), .milliseconds("rtt_ms", time), .string("path", path)])
+        output.result("reply \(reply.number)  \(FixedPoint.duration(time))  \(path)")
     }
-
-    @NetworkActor
-    private func isDirect(_ session: Session) -> Bool { session.path.peerAddress != nil }
 
     @NetworkActor
     private func result(
         _ outcome: NodeRun.Outcome<Void>, _ state: PingState, _ output: Output
     ) throws(CLIError) -> CommandResult {
-        let peer = state.session.map { " from \($0.remoteNodeID) over \($0.path)" } ?? ""
+        let peer = state.connection.map { " from \($0.nodeID) over \($0.path)" } ?? ""
         let agent = state.agent.map { " (\(TerminalText.escape($0)))" } ?? ""
         if state.roundTrips.sent > 0 { output.result(state.roundTrips.summary + peer + agent) }
         if case .interrupted(let reason) = outcome {
@@ -169,44 +165,17 @@ extension PingPlan {
         guard state.roundTrips.received > 0 else {
             throw CLIError(.timeout, "no reply", hint: "--timeout sets how long to wait", fields: state.fields)
         }
-        guard let session = state.session, !isDirect(session) else { return CommandResult(fields: state.fields) }
+        guard let path = state.connection?.path, path.isRelayed else { return CommandResult(fields: state.fields) }
         if requiresDirect {
             throw CLIError(
-                .notDirect, "the path is \(session.path), not direct",
+                .notDirect, "the path is \(path), not direct",
                 hint: "--until-direct waits for a direct path", fields: state.fields)
         }
         if untilDirect {
             throw CLIError(
-                .timeout, "no direct path was found: the path is \(session.path)",
+                .timeout, "no direct path was found: the path is \(path)",
                 hint: "--timeout sets how long to wait", fields: state.fields)
         }
         return CommandResult(fields: state.fields)
-    }
-}
-
-/// Tells of each path that a session takes, and ends a pause when it takes another.
-@NetworkActor
-private final class PathChanges {
-    private var waiter: Waiter<Void>?
-
-    init(_ session: Session, _ events: EventReader, _ output: Output) {
-        events.observe { [weak self] event in
-            guard case .session(let subject, .moved(let path)) = event, subject.id == session.id else { return }
-            output.event("path", [.string("path", path.description)])
-            output.detail("the path is now \(path)")
-            self?.waiter?.resume(returning: ())
-        }
-    }
-
-    func pause(for interval: Duration, endsOnChange: Bool, on clock: any NetworkClock) async throws {
-        guard endsOnChange else { return try await clock.sleep(for: interval) }
-        let waiter = Waiter<Void>()
-        self.waiter = waiter
-        let token = clock.schedule(after: interval) { waiter.resume(returning: ()) }
-        defer {
-            clock.cancel(token)
-            self.waiter = nil
-        }
-        try await waiter.value()
     }
 }

@@ -42,7 +42,7 @@ extension CLIError {
         case .notMember, .realmRefused: .notMember
         case .tooLarge: .tooLarge
         case .unknownProtocol, .notAllowed: .refused
-        case .handlerFailed: .peerFailed
+        case .handlerFailed, .streamReset: .peerFailed
         case .busy, .limit: .busy
         case .addressInUse: .addressInUse
         case .cannotListen: .osError

@@ -29,6 +29,7 @@ extension Node {
             SocketsPart(endpoint, alternate: materials.alternate, listener: materials.listener),
             SessionsPart(connections, bootstrap: configuration.knownPeers.compactMap(\.nodeID), relays: ownRelays),
             AccessPart(of: self),
+            StreamsPart(acceptors),
             IdentifyPart(identify(configuration, materials), relays: relays),
             PingPart(connections),
             DialBackPart(materials.alternate, connections: connections),

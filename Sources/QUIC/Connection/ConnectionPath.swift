@@ -25,6 +25,9 @@ public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
         self.tcpPeer = tcpPeer
     }
 
+    /// Whether datagrams travel through a relay, and not straight to the other node.
+    public var isRelayed: Bool { if case .relay = kind { true } else { false } }
+
     /// `direct`, `punched` or `relay(ID)`, as the command line prints it.
     public var description: String {
         switch kind {

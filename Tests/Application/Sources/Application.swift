@@ -1,6 +1,7 @@
 import DeP2P
 
-/// What an application does with nothing imported but DeP2P: starts, joins, sends, receives, watches, stops.
+/// What an application does with nothing imported but DeP2P: starts, joins, sends, receives, opens streams, connects, watches,
+/// stops.
 @main struct Application {
     struct Failure: Error {
         let what: String
@@ -28,24 +29,29 @@ import DeP2P
         let summary = try await sender.send(files: [file], to: target)
         try check(summary.files.count == 1 && summary.failed.isEmpty, "a file is sent")
         try await refusals(sender, target, realm)
+        try await streams(sender, receiver)
+        try await resets(sender, receiver)
+        try await connections(realm)
 
         await sender.stop()
         await receiver.stop()
         let seen = await watching.value
         try check(seen.isSuperset(of: ["opened", "admitted", "stored", "done", "ended"]), "events tell of it: \(seen)")
-        print("an application has sent, received, watched and stopped")
+        print("an application has sent, received, streamed, pinged, watched and stopped")
     }
 
-    static func node(_ realm: RealmKey, _ identity: IdentityKey, allowing senders: Set<NodeID>? = nil) async throws
-        -> Node
-    {
+    static func node(
+        _ realm: RealmKey?, _ identity: IdentityKey, allowing senders: Set<NodeID>? = nil,
+        change: (inout NodeConfiguration) -> Void = { _ in }
+    ) async throws -> Node {
         var configuration = NodeConfiguration(identity: identity)
         try configuration.listen(on: Address("/ip4/127.0.0.1/udp/0/quic-v1"))
         configuration.mapsPorts = false
         configuration.preset = .minimal
         if let senders { configuration.access = .only(senders) }
+        change(&configuration)
         let node = try await Node.start(configuration)
-        try await node.join(realm)
+        if let realm { try await node.join(realm) }
         return node
     }
 

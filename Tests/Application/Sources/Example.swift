@@ -20,3 +20,10 @@ func receive(into folder: String, in realm: RealmKey) async throws {
     print("send to", await node.addresses[0])
     for await event in events { print(event) }
 }
+
+func talk(to address: Address, over node: Node) async throws {
+    let stream = try await node.openStream("chat", to: DialTarget(address))
+    try await stream.write("hello")
+    await stream.finish()
+    for try await bytes in stream { print(String(decoding: bytes, as: UTF8.self)) }
+}

@@ -57,7 +57,7 @@ import Testing
                 $0.relays = relays
                 $0.usesDirect = false
             })
-        let session = try await left.connect(to: DialTarget(nodeID: right.nodeID, addresses: []))
+        let session = try await left.session(to: DialTarget(nodeID: right.nodeID, addresses: []))
         let subject = NodeEvent.Subject.relay(relay.nodeID)
         for log in logs { try await eventually { await log.subjects.contains(subject) } }
         await session.close(.normal)

@@ -82,11 +82,12 @@ import Testing
             #expect(
                 names(plain) == [
                     "EventsPart", "InterfacesPart", "PortMappingPart", "StoragePart", "SocketsPart", "SessionsPart",
-                    "AccessPart", "IdentifyPart", "PingPart", "DialBackPart", "RelayClientPart", "ReachabilityPart",
+                    "AccessPart", "StreamsPart", "IdentifyPart", "PingPart", "DialBackPart", "RelayClientPart",
+                    "ReachabilityPart",
                     "HolePunchPart", "NetworkWatchPart",
                 ])
             let relay = try node(in: world, host: 2) { configuration in
-                configuration.relay = RelayConfiguration()
+                configuration.relay = RelayConfiguration(membersOnly: false)
                 configuration.usesRelays = false
             }
             #expect(
@@ -114,7 +115,7 @@ import Testing
         try await world.run {
             let left = try node(in: world, host: 1)
             let right = try node(in: world, host: 2) { $0.parts = [{ GreetingPart($0.connections) }] }
-            let session = try await left.connect(to: DialTarget(addresses: right.addresses))
+            let session = try await left.session(to: DialTarget(addresses: right.addresses))
             let stream = try await session.openStream(GreetingPart.id)
             stream.finish()
             let answer = try await FrameReader(stream, limit: 16).next()
@@ -136,7 +137,7 @@ import Testing
             right.connections.registry.register("/dep2p/sys/patient/1.0.0", deadline: .unlimited(because: "a test")) {
                 _, _ in try await world.network.sleep(for: .seconds(60))
             }
-            let session = try await left.connect(to: DialTarget(addresses: right.addresses))
+            let session = try await left.session(to: DialTarget(addresses: right.addresses))
             // What is asked of a new peer is over.
             try await world.network.sleep(for: .seconds(2))
             let stream = try await session.openStream("/dep2p/sys/patient/1.0.0")

@@ -36,7 +36,7 @@ import Testing
         try await receiver.onMessage { _ in nil }
         let target = await DialTarget(addresses: receiver.addresses)
         try await sender.send("hello", to: target)
-        let session = try await sender.connect(to: target)
+        let session = try await sender.session(to: target)
         await NetworkActor.run { receiver.access = .only([]) }
         let end = try await session.waitClosed()
         #expect(end.cause == .closedByPeer(.notAllowed))

@@ -73,6 +73,7 @@ package struct StreamCode: RawRepresentable, Hashable, Sendable, CustomStringCon
         case timeout = 0xd104
         case violation = 0xd105
         case failed = 0xd106
+        case notAllowed = 0xd107
     }
 
     /// Nothing went wrong; the rest is not needed.
@@ -89,6 +90,19 @@ package struct StreamCode: RawRepresentable, Hashable, Sendable, CustomStringCon
     package static let violation = StreamCode(.violation)
     /// The handler failed.
     package static let failed = StreamCode(.failed)
+    /// The node takes nothing from this peer.
+    package static let notAllowed = StreamCode(.notAllowed)
+
+    /// Where the codes of applications begin, which give them a meaning of their own; each has 32 bits.
+    private static let applicationBase: UInt64 = 1 << 32
+
+    /// What an application said when it gave one of its streams up.
+    package init(application code: UInt32) { rawValue = Self.applicationBase + UInt64(code) }
+
+    /// The application's own code; `nil` for one of the node's.
+    package var application: UInt32? {
+        rawValue < Self.applicationBase ? nil : UInt32(exactly: rawValue - Self.applicationBase)
+    }
 
     package var description: String {
         switch self {
@@ -99,6 +113,7 @@ package struct StreamCode: RawRepresentable, Hashable, Sendable, CustomStringCon
         case .timeout: "timeout"
         case .violation: "protocol violation"
         case .failed: "handler failed"
+        case .notAllowed: "not allowed"
         default: "code 0x\(String(rawValue, radix: 16))"
         }
     }

@@ -6,6 +6,8 @@ package import DeP2PReactor
 package final class Connections {
     /// How long a retired session stays at least: the peer may be about to open a stream on it.
     static let retirement = Duration.seconds(2)
+    /// Nodes that may be protected at once.
+    package nonisolated static let protectedLimit = ConnectionManager.protectedLimit
 
     package nonisolated let localNodeID: NodeID
     package let registry = ProtocolRegistry()

@@ -41,7 +41,8 @@ package final class Session: Identifiable {
     private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []
     private var handlers: [UInt64: Task<Void, Never>] = [:]
     private var nextHandler: UInt64 = 0
-    private var pathHandlers: [@NetworkActor (ConnectionPath) -> Void] = []
+    private var pathHandlers: [(id: UInt64, handler: @NetworkActor (ConnectionPath) -> Void)] = []
+    private var nextPathHandler: UInt64 = 0
     /// Whether more than a stranger's streams are served at once; and whether the connection's windows are raised.
     private var servesMore = false
     private var isPromoted = false
@@ -82,7 +83,7 @@ package final class Session: Identifiable {
         connection.setPathHandler { [weak self] path in
             guard let self else { return }
             onOccurrence?(self, .moved)
-            for handler in pathHandlers { handler(path) }
+            for entry in pathHandlers { entry.handler(path) }
         }
         connection.setStreamEndHandler { [weak self] in
             guard let self else { return }
@@ -115,9 +116,19 @@ package final class Session: Identifiable {
     }
 
     /// Calls `handler` whenever the connection has moved to another path.
-    package func onPathChange(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {
-        pathHandlers.append(handler)
+    ///
+    /// - Returns: what ``removePathHandler(_:)`` takes.
+    @discardableResult
+    package func onPathChange(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) -> UInt64 {
+        nextPathHandler &+= 1
+        pathHandlers.append((nextPathHandler, handler))
+        return nextPathHandler
     }
+
+    package func removePathHandler(_ id: UInt64) { pathHandlers.removeAll { $0.id == id } }
+
+    /// Those who are told of another path: whoever watches for a while must not stay behind.
+    package var pathHandlerCount: Int { pathHandlers.count }
 
     // MARK: Streams
 
@@ -153,6 +164,7 @@ package final class Session: Identifiable {
             }
         } catch {
             raw.reset(StreamCode.cancelled.rawValue)
+            if error is CancellationError { throw error }
             throw SessionError(error, on: self)
         }
     }
@@ -167,6 +179,8 @@ package final class Session: Identifiable {
             return try await connection.openByteStream(within: patience)
         } catch is DeadlineExceeded {
             throw SessionError(.timeout, detail: "the peer granted no stream within \(patience)")
+        } catch let error as CancellationError {
+            throw error
         } catch {
             throw SessionError(error, on: self)
         }
