@@ -7,6 +7,13 @@ extension Node {
     /// The relays that a node is reached through, as its signed record says: their addresses, with their NodeIDs.
     package func relays(of nodeID: NodeID) -> [Address] { connections.relays(of: nodeID) }
 
+    /// What this node carries as a relay for others (``NodeConfiguration/relay``); `nil` where it is none.
+    public var relayStatistics: RelayStatistics? { relayService?.statistics }
+
+    /// What the relay grants from now on; reservations and circuits that stand keep their terms. Nothing, where the node is
+    /// no relay.
+    public func changeRelayLimits(to limits: RelayLimits) { relayService?.limits = limits }
+
     /// The reservations with relays that stand, best first.
     public var relayReservations: [RelayReservation] { relays.standing }
 

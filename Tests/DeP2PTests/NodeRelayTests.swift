@@ -48,7 +48,7 @@ import Testing
     }
 
     @Test func aNodeIDIsEnoughWithTheSameRelay() async throws {
-        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration(membersOnly: false) })
         let relays = await relay.addresses
         let right = try await Node.start(loopback { $0.relays = relays })
         #expect(await right.waitForRelay(timeout: .seconds(10)))
@@ -65,7 +65,7 @@ import Testing
     }
 
     @Test func aRelayedConnectionGoesOnDirectly() async throws {
-        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration(membersOnly: false) })
         let relays = await relay.addresses
         let right = try await Node.start(loopback { $0.relays = relays })
         #expect(await right.waitForRelay(timeout: .seconds(10)))
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test func aStoppingRelayIsGoneAtOnce() async throws {
-        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration(membersOnly: false) })
         let relays = await relay.addresses
         let right = try await Node.start(loopback { $0.relays = relays })
         #expect(await right.waitForRelay(timeout: .seconds(10)))
@@ -109,7 +109,7 @@ import Testing
     @Test func whereUDPIsDeadTheRelayIsReachedOverTCP() async throws {
         let relay = try await Node.start(
             loopback {
-                $0.relay = RelayConfiguration()
+                $0.relay = RelayConfiguration(membersOnly: false)
                 $0.tcpListen = [SocketAddress(.v4Loopback, port: 0)]
             })
         let overTCP = try #require(await relay.addresses.last)
@@ -137,7 +137,7 @@ import Testing
     @Test func aRelayTellsItsAddressForTCP() async throws {
         let relay = try await Node.start(
             loopback {
-                $0.relay = RelayConfiguration()
+                $0.relay = RelayConfiguration(membersOnly: false)
                 $0.tcpListen = [SocketAddress(.v4Loopback, port: 0)]
             })
         let overUDP = try #require(await relay.addresses.first)
@@ -152,7 +152,7 @@ import Testing
     @Test func aReservationMovesBackToUDPWhenItWorksAgain() async throws {
         let relay = try await Node.start(
             loopback {
-                $0.relay = RelayConfiguration()
+                $0.relay = RelayConfiguration(membersOnly: false)
                 $0.tcpListen = [SocketAddress(.v4Loopback, port: 0)]
             })
         let relays = await relay.addresses
@@ -186,8 +186,8 @@ import Testing
     }
 
     @Test func aPeersRelaysAreLearnedAndTheirChangesPushed() async throws {
-        let first = try await Node.start(loopback { $0.relay = RelayConfiguration() })
-        let second = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let first = try await Node.start(loopback { $0.relay = RelayConfiguration(membersOnly: false) })
+        let second = try await Node.start(loopback { $0.relay = RelayConfiguration(membersOnly: false) })
         let firstAddress = try #require(await first.addresses.first)
         let secondAddress = try #require(await second.addresses.first)
         let right = try await Node.start(loopback { $0.relays = [firstAddress] })

@@ -26,7 +26,7 @@ enum ReplayScenario {
     private static func meet(in world: SimulatedWorld) async throws {
         let realm = try RealmKey(bytes: world.randomSource().bytes(RealmKey.length))
         var relaying = NodeConfiguration()
-        relaying.relay = RelayConfiguration()
+        relaying.relay = RelayConfiguration(membersOnly: false)
         relaying.usesRelays = false
         let relay = try world.node(relaying, on: world.machine())
         var homely = NodeConfiguration()

@@ -95,7 +95,7 @@ struct RelayPlan: CommandPlan {
         daemon.reloading = Reloading(reloadable: OptionEntry.relayLimits) { options throws(CLIError) in
             let limits = try RelayPlan(options).limits
             return { node in
-                node.relayService?.limits = limits
+                node.changeRelayLimits(to: limits)
                 return []
             }
         }
@@ -104,7 +104,7 @@ struct RelayPlan: CommandPlan {
             announce(node, membersOnly: membersOnly, run)
             return "relay \(node.nodeID)"
         } until: { node in
-            defer { last.value = node.relayService?.statistics ?? RelayService.Statistics() }
+            defer { last.value = node.relayStatistics ?? RelayStatistics() }
             try await Waiter<Void>().value()
         }
         return CommandResult(fields: await last.value.fields)
@@ -121,7 +121,7 @@ struct RelayPlan: CommandPlan {
         }
         context.interruption.on(SIGUSR1) {
             networkTask {
-                guard let statistics = node.relayService?.statistics else { return }
+                guard let statistics = node.relayStatistics else { return }
                 output.event("stats", statistics.fields)
                 output.note(statistics.text)
             }
@@ -134,11 +134,11 @@ struct RelayPlan: CommandPlan {
 private final class LastStatistics {
     nonisolated init() {}
 
-    var value = RelayService.Statistics()
+    var value = RelayStatistics()
 }
 
 extension Output {
-    fileprivate func report(_ event: RelayService.Event) {
+    fileprivate func report(_ event: RelayingEvent) {
         switch event {
         case .reserved(let node, let isRenewal):
             reservation(node, isRenewal ? "renewed" : "granted")
@@ -173,7 +173,7 @@ extension Output {
     }
 }
 
-extension RelayService.Statistics {
+extension RelayStatistics {
     fileprivate var fields: [JSONField] {
         [
             .int("reservations", reservations), .int("circuits", circuits), .int("opened_circuits", openedCircuits),

@@ -1,15 +1,19 @@
 public import DeP2PIdentity
-package import DeP2PReach
+public import DeP2PReach
 package import DeP2PReactor
 package import DeP2PStorage
 
 /// What a node that is a relay allows, and to whom.
-package struct RelayConfiguration: Hashable, Sendable {
-    package var limits: RelayLimits
-    /// Serves only members of the realm that the node joins.
-    package var membersOnly: Bool
+///
+/// Those whom it serves give its address as one of their ``NodeConfiguration/relays``. It carries what is encrypted end to
+/// end, and has to be reachable itself.
+public struct RelayConfiguration: Hashable, Sendable {
+    /// ``Node/changeRelayLimits(to:)`` changes them later.
+    public var limits: RelayLimits
+    /// Serves only members of the realm that the node joins; others who ask are refused.
+    public var membersOnly: Bool
 
-    package init(limits: RelayLimits = RelayLimits(), membersOnly: Bool = false) {
+    public init(limits: RelayLimits = RelayLimits(), membersOnly: Bool = true) {
         self.limits = limits
         self.membersOnly = membersOnly
     }
@@ -39,7 +43,7 @@ public struct NodeConfiguration: Sendable {
     /// be reached (``reserves``).
     public var mapsPorts: Bool?
     /// Makes the node a relay for others.
-    package var relay: RelayConfiguration?
+    public var relay: RelayConfiguration?
     /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.
     package var tcpListen: [SocketAddress] = []
     /// The folder for what is worth remembering between runs; `nil` remembers nothing.
@@ -76,10 +80,10 @@ public struct NodeConfiguration: Sendable {
         listen.append(SocketAddress(ip, port: port, scope: scope))
     }
 
-    /// Adds an address to listen on over TCP.
+    /// Adds an address to listen on over TCP, for nodes on networks that block UDP; relays offer it.
     ///
     /// - Throws: ``DeP2PError`` `cannotListen` when it is not `/ip4|ip6/IP/tcp/PORT/tls`.
-    package mutating func listen(overTCP address: Address) throws(DeP2PError) {
+    public mutating func listen(overTCP address: Address) throws(DeP2PError) {
         guard case .tcpTLS(let port)? = address.transport, case .ip(let ip)? = address.host, !address.isRelayed else {
             throw DeP2PError(
                 .cannotListen, "cannot listen on \(address)",

@@ -18,8 +18,9 @@ internal import DeP2PSessions
 /// reset, so that the other side never takes a part for the whole.
 ///
 /// There is no deadline: a read waits as long as the connection lasts. Whoever reads slowly is sent no more than the
-/// stream's window, 1 MiB at first and up to 16 MiB where it was read fast; a writer waits for that. One task reads and
-/// one writes at a time; they may be two.
+/// stream's window, 1 MiB at first and up to 16 MiB where it was read fast; a writer waits for that. Messages, files and
+/// other streams between the two nodes wait for a slow reader only when more than 8 MiB lie unread in all. One task reads
+/// and one writes at a time; they may be two.
 @NetworkActor
 public final class NodeStream {
     /// What ``write(_:)-([UInt8])`` hands over at once, bytes: the memory that a stream takes beside the caller's.
@@ -40,6 +41,7 @@ public final class NodeStream {
 
     init(_ stream: AppStream) {
         (peer, name, session, self.stream) = (stream.peer, stream.name, stream.session, stream.stream)
+        self.stream.readsAtLeisure()
     }
 
     deinit {

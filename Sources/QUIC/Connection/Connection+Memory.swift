@@ -40,7 +40,7 @@ extension Connection {
     ///
     /// The peer is granted bytes, and what they are kept in may be larger, up to twice the window for all of them
     /// together; beyond that each stream has no more than its bytes and ``ReceiveBuffer/firstChunk``.
-    var receiveRoom: Int { max(0, 2 * Int(clamping: receiveWindow.size) - receiveMemory) }
+    var receiveRoom: Int { max(0, 2 * Int(clamping: receiveWindow.size) + lentBytes - receiveMemory) }
 
     func wakeMemoryWaiters() {
         guard !isOverSendMemory else { return }

@@ -12,15 +12,37 @@ extension Connection {
     }
 
     /// The application took `count` bytes: the peer may send as many more.
-    func consumed(_ count: Int, by stream: QUICStream) {
+    ///
+    /// - Parameter lent: those of them that the connection has granted anew before.
+    func consumed(_ count: Int, lent: Int = 0, by stream: QUICStream) {
         guard let quic, count > 0 else { return }
+        lentBytes -= lent
         if !stream.isClosedByTransport { dep2p_quic_extend_stream(quic, stream.id, UInt64(count)) }
+        grantAnew(count - lent)
+        markDirty()
+    }
+
+    /// Grants the peer as many bytes anew as have arrived, on the connection but not on their stream, although nobody has
+    /// read them: so that a stream whose reader takes its time holds back itself alone. Up to
+    /// ``ConnectionAllowance/lending``: beyond, the others wait as well, and this side's memory stays bounded.
+    ///
+    /// - Returns: for how many of `count` that holds.
+    func lend(_ count: Int) -> Int {
+        guard quic != nil else { return 0 }
+        let lent = min(count, ConnectionAllowance.lending - lentBytes)
+        lentBytes += lent
+        grantAnew(lent)
+        return lent
+    }
+
+    private func grantAnew(_ count: Int) {
+        guard let quic, count > 0 else { return }
         if receiveWindow.consume(UInt64(count)) {
             let credit = receiveWindow.grant(
                 now: endpoint.clock.now, roundTrip: statistics.smoothedRTT, unread: UInt64(clamping: receiveMemory))
             dep2p_quic_extend_connection(quic, credit)
+            markDirty()
         }
-        markDirty()
     }
 
     func resetSending(_ stream: QUICStream, code: UInt64) {

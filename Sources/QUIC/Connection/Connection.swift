@@ -46,6 +46,8 @@ package final class Connection {
     var sendMemory = 0
     /// Bytes of memory that streams' unread bytes are in.
     var receiveMemory = 0
+    /// Unread bytes that the peer was granted anew nevertheless: ``lend(_:)``.
+    var lentBytes = 0
     var abandonedMemory = 0
     var isEndingOverMemory = false
     var memoryWaiters = Deque<QUICStream>()

@@ -19,6 +19,9 @@ package struct ConnectionAllowance: Hashable, Sendable {
     package var sendMemory: Int
 
     package static let defaultSendMemory = 64 * 1024 * 1024
+    /// Bytes that may wait unread beyond ``window``, in streams whose readers take their time: eight of them that stand still
+    /// hold back nobody else.
+    package static let lending = 8 * 1024 * 1024
 
     package init(streams: Int, window: UInt64, maxWindow: UInt64, sendMemory: Int = defaultSendMemory) {
         self.streams = streams

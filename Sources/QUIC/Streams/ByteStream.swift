@@ -33,12 +33,20 @@ package protocol ByteStream: AnyObject, Sendable {
     /// Asks the peer to stop sending; what arrives is dropped.
     func stopReading(_ code: UInt64)
 
+    /// Says that whoever reads the stream may take any time, as an application does: what waits unread holds back the
+    /// connection's other streams no longer, as far as the transport has room for that.
+    func readsAtLeisure()
+
     /// Bytes written that the peer's transport has acknowledged. Delivery to the application needs a receipt.
     var acknowledgedBytes: UInt64 { get }
 
     /// When anything last came from the peer, on whatever stream; what has come may not be read yet. `nil` when the
     /// transport does not tell.
     var peerHeardAt: NetworkInstant? { get }
+}
+
+extension ByteStream {
+    package func readsAtLeisure() {}
 }
 
 /// Why a stream ended before its end.

@@ -18,6 +18,9 @@ package final class QUICStream: ByteStream {
     private var readFailure: StreamError?
     private var writeFailure: StreamError?
     private var readStopped = false
+    private var isReadAtLeisure = false
+    /// Of the unread bytes, those that the connection has granted anew already: ``Connection/lend(_:)``.
+    private var lent = 0
     private var reader: Waiter<Void>?
     private var writer: Waiter<Void>?
     /// In the connection's queue of streams with something to send.
@@ -61,7 +64,7 @@ package final class QUICStream: ByteStream {
 
     package func readAvailable() -> Chunk? {
         guard let chunk = receive({ $0.take() }) else { return nil }
-        connection.consumed(chunk.count, by: self)
+        consumed(chunk.count)
         returnCreditIfDone()
         return chunk
     }
@@ -109,6 +112,18 @@ package final class QUICStream: ByteStream {
         returnCreditIfDone()
     }
 
+    package func readsAtLeisure() {
+        guard !isReadAtLeisure else { return }
+        isReadAtLeisure = true
+        lent += connection.lend(receiving.count)
+    }
+
+    private func consumed(_ count: Int) {
+        let returned = min(lent, count)
+        lent -= returned
+        connection.consumed(count, lent: returned, by: self)
+    }
+
     // MARK: From the connection
 
     func received(_ bytes: UnsafeRawBufferPointer, isLast: Bool) {
@@ -116,6 +131,7 @@ package final class QUICStream: ByteStream {
             connection.consumed(bytes.count, by: self)
         } else {
             receive { $0.append(bytes, room: connection.receiveRoom) }
+            if isReadAtLeisure { lent += connection.lend(bytes.count) }
         }
         if isLast { receiving.isFinished = true }
         reader?.resume(returning: ())
@@ -210,7 +226,7 @@ package final class QUICStream: ByteStream {
 
     private func dropUnread() {
         let dropped = receive { $0.discard() }
-        if dropped > 0 { connection.consumed(dropped, by: self) }
+        if dropped > 0 { consumed(dropped) }
     }
 
     /// A peer may open another stream only once the application is done with this one: what it has not read counts.

@@ -1,9 +1,9 @@
-package import DeP2PIdentity
+public import DeP2PIdentity
 
 /// An IP address and a UDP or TCP port, as sockets use them.
-package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
-    package let ip: IPAddress
-    package let port: UInt16
+public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
+    public let ip: IPAddress
+    public let port: UInt16
     /// The IPv6 zone as an interface index; 0 when there is none.
     package let scope: UInt32
 
@@ -13,7 +13,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         self.scope = scope
     }
 
-    package var description: String {
+    public var description: String {
         let text = ip.description
         return ip.family == .v4 ? "\(text):\(port)" : "[\(text)\(scope == 0 ? "" : "%\(scope)")]:\(port)"
     }

@@ -32,6 +32,7 @@ import DeP2P
         try await streams(sender, receiver)
         try await resets(sender, receiver)
         try await connections(realm)
+        try await relaying(realm)
 
         await sender.stop()
         await receiver.stop()

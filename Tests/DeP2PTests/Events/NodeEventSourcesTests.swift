@@ -40,7 +40,7 @@ import Testing
 
     /// Before, the second observer of a node's relays took the events away from the first.
     @Test func severalObserversHearOfRelaysAndCircuits() async throws {
-        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration() })
+        let relay = try await Node.start(loopback { $0.relay = RelayConfiguration(membersOnly: false) })
         let relays = await relay.addresses
         let relaying = await EventLog(of: relay, .relaying)
         // They listen before the node has asked its relay for anything, however busy the machine is.

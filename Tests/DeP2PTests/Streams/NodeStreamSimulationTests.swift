@@ -55,6 +55,27 @@ import Testing
         }
     }
 
+    /// Streams that stand still hold back themselves, and nothing else between the two nodes: more wait unread here than the
+    /// connection's window, and not more than ``ConnectionAllowance/lending`` beside.
+    @Test func streamsThatAreNeverReadHoldBackNoMessages() async throws {
+        let world = SimulatedWorld(seed: 977)
+        try await world.run {
+            let nodes = try members(2, in: world)
+            let target = DialTarget(nodes[1].addresses[0])
+            try nodes[1].onMessage { $0.body }
+            var taken = try nodes[1].acceptStreams("flood").makeAsyncIterator()
+            var (far, pouring): ([NodeStream], [Task<Void, any Error>]) = ([], [])
+            for _ in 0..<6 {
+                pouring.append(pour(into: try await nodes[0].openStream("flood", to: target), Written()))
+                far.append(try #require(await taken.next()))
+            }
+            try await world.network.sleep(for: .seconds(30))
+            #expect(try await nodes[0].send("hello", to: target) == Array("hello".utf8))
+            for task in pouring { task.cancel() }
+            for node in nodes { await node.stop(grace: .zero) }
+        }
+    }
+
     /// An application that does not take a stream lets it wait for so long, and no longer.
     @Test func aStreamThatNobodyTakesIsRefused() async throws {
         let world = SimulatedWorld(seed: 972)

@@ -43,7 +43,7 @@ final class RelayNode {
     let client: RelayClient
     let service: RelayService?
     var clientEvents: [RelayClient.Event] = []
-    var serviceEvents: [RelayService.Event] = []
+    var serviceEvents: [RelayingEvent] = []
 
     /// These nodes ask each other nothing, as whole nodes do (identify): their connections would not be kept for it.
     private static var limits: ConnectionLimits {

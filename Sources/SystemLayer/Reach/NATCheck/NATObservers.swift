@@ -1,4 +1,4 @@
-package import DeP2PIdentity
+public import DeP2PIdentity
 package import DeP2PReactor
 internal import DeP2PSessions
 
@@ -12,12 +12,7 @@ package struct NATObservers: Equatable, Sendable {
     /// Addresses of relays' TCP legs.
     package internal(set) var tcp: [SocketAddress] = []
     /// Addresses that lead nowhere, each with the reason.
-    package internal(set) var unusable: [Unusable] = []
-
-    package struct Unusable: Equatable, Sendable {
-        package let address: Address
-        package let reason: String
-    }
+    package internal(set) var unusable: [UnusableServer] = []
 
     /// Looks up the hosts of `addresses`; of one through a relay, the relay's.
     ///
@@ -37,7 +32,7 @@ package struct NATObservers: Equatable, Sendable {
             do {
                 try observers.add(address, try await hosts(of: address, resolver))
             } catch let failure as TransportFailure {
-                observers.unusable.append(Unusable(address: address, reason: failure.detail))
+                observers.unusable.append(UnusableServer(address: address, reason: failure.detail))
             }
         }
         return observers
@@ -68,4 +63,11 @@ package struct NATObservers: Equatable, Sendable {
     private static func insert(_ address: SocketAddress, into list: inout [SocketAddress]) {
         if !list.contains(address) { list.append(address) }
     }
+}
+
+/// A server that could not be asked, and why not.
+public struct UnusableServer: Equatable, Sendable {
+    public let address: Address
+    /// Lower case, without a full stop.
+    public let reason: String
 }

@@ -1,6 +1,6 @@
 extension NATReport {
     /// One sentence: who will reach whom, and how.
-    package var verdict: String {
+    public var verdict: String {
         guard observers > 0 else { return silence }
         if let type = natType { return sentence(type) + remark }
         return undetermined + remark

@@ -1,54 +1,54 @@
-package import DeP2PReactor
+public import DeP2PReactor
 
 /// What a network allows, as far as its observers could tell. Plain data: `nil` is "not determined", never a guess.
-package struct NATReport: Equatable, Sendable {
-    package var ipv4Family = NATFamilyReport()
-    package var ipv6Family = NATFamilyReport()
+public struct NATReport: Equatable, Sendable {
+    public package(set) var ipv4Family = NATFamilyReport()
+    public package(set) var ipv6Family = NATFamilyReport()
     /// Port mapping protocols that the gateway answered (`true`) or not (`false`); absent ones were not asked.
-    package var portMapping: [PortMappingProtocol: Bool] = [:]
+    public package(set) var portMapping: [PortMappingProtocol: Bool] = [:]
     /// Whether anything could be reached over TCP: what tells "UDP is blocked" from "there is no network".
-    package var tcp: Bool?
+    public package(set) var tcp: Bool?
     /// Whether something in between answers in place of the servers, as a network does that wants a login first.
-    package var captivePortal: Bool?
+    public package(set) var captivePortal: Bool?
 
     package init() {}
 
     /// Whether UDP passes. False only when nobody answered over UDP while TCP worked.
-    package var udp: Bool? {
+    public var udp: Bool? {
         if observers > 0 { return true }
         return tcp == true && observersAsked > 0 ? false : nil
     }
 
     /// Whether most of what is sent at once over UDP is lost.
-    package var isThrottled: Bool? { decisive.isThrottled }
+    public var isThrottled: Bool? { decisive.isThrottled }
 
-    package var ipv4: Bool? { ipv4Family.works }
-    package var ipv6: Bool? { ipv6Family.works }
+    public var ipv4: Bool? { ipv4Family.works }
+    public var ipv6: Bool? { ipv6Family.works }
 
     /// Observers that were asked and that answered, a node's two families counted apart.
-    package var observersAsked: Int { ipv4Family.asked + ipv6Family.asked }
-    package var observers: Int { ipv4Family.observations.count + ipv6Family.observations.count }
+    public var observersAsked: Int { ipv4Family.asked + ipv6Family.asked }
+    public var observers: Int { ipv4Family.observations.count + ipv6Family.observations.count }
 
     /// The family whose translation decides what others must do: IPv4 where it works, because there the NATs are.
-    package var decisive: NATFamilyReport { ipv4Family.works == true ? ipv4Family : ipv6Family }
+    public var decisive: NATFamilyReport { ipv4Family.works == true ? ipv4Family : ipv6Family }
 
-    package var mapping: NATMapping? { decisive.mapping }
-    package var filtering: NATFiltering? { decisive.filtering }
-    package var natType: NATType? { decisive.natType }
+    public var mapping: NATMapping? { decisive.mapping }
+    public var filtering: NATFiltering? { decisive.filtering }
+    public var natType: NATType? { decisive.natType }
     /// This node's addresses as the observers saw them, each once.
-    package var observed: [SocketAddress] {
+    public var observed: [SocketAddress] {
         var seen: Set<SocketAddress> = []
         return (ipv4Family.observations + ipv6Family.observations).map(\.mapped).filter { seen.insert($0).inserted }
     }
 }
 
 /// One address family's part of a ``NATReport``.
-package struct NATFamilyReport: Equatable, Sendable {
-    package struct Observation: Equatable, Sendable {
-        package let observer: SocketAddress
+public struct NATFamilyReport: Equatable, Sendable {
+    public struct Observation: Equatable, Sendable {
+        public let observer: SocketAddress
         /// The second socket's address as this observer saw it.
-        package let mapped: SocketAddress
-        package let roundTrip: Duration
+        public let mapped: SocketAddress
+        public let roundTrip: Duration
 
         package init(observer: SocketAddress, mapped: SocketAddress, roundTrip: Duration) {
             (self.observer, self.mapped, self.roundTrip) = (observer, mapped, roundTrip)
@@ -56,44 +56,44 @@ package struct NATFamilyReport: Equatable, Sendable {
     }
 
     /// Observers asked.
-    package var asked = 0
+    public package(set) var asked = 0
     /// True when this machine has no address or route of the family.
-    package var isUnavailable = false
-    package var observations: [Observation] = []
+    public package(set) var isUnavailable = false
+    public package(set) var observations: [Observation] = []
     /// The first socket's address here, and as an observer saw it.
-    package var local: SocketAddress?
-    package var mapped: SocketAddress?
-    package var mapping: NATMapping?
-    package var filtering: NATFiltering?
-    package var hairpin: Bool?
-    package var allocation: NATPortAllocation?
+    public package(set) var local: SocketAddress?
+    public package(set) var mapped: SocketAddress?
+    public package(set) var mapping: NATMapping?
+    public package(set) var filtering: NATFiltering?
+    public package(set) var hairpin: Bool?
+    public package(set) var allocation: NATPortAllocation?
     /// Bytes of the largest IP packet that an observer answered, of the sizes tried.
-    package var mtu: Int?
+    public package(set) var mtu: Int?
     /// Responses to ``NATCheckStateMachine/burst`` requests sent at once.
-    package var burstAnswered: Int?
+    public package(set) var burstAnswered: Int?
 
     package init() {}
 
-    package var works: Bool? {
+    public var works: Bool? {
         if !observations.isEmpty { return true }
         return isUnavailable ? false : nil
     }
 
     /// Requests sent at once that no response came to, in percent.
-    package var burstLoss: Int? {
+    public var burstLoss: Int? {
         burstAnswered.map { 100 - 100 * min($0, NATCheckStateMachine.burst) / NATCheckStateMachine.burst }
     }
 
     /// Whether most of what is sent at once is lost, while what is sent alone gets through.
-    package var isThrottled: Bool? { burstLoss.map { $0 > 50 } }
+    public var isThrottled: Bool? { burstLoss.map { $0 > 50 } }
 
     /// Whether an address translation lies between: the observed address is not this machine's own.
-    package var isTranslated: Bool? {
+    public var isTranslated: Bool? {
         guard let local, let mapped else { return nil }
         return local.ip != mapped.ip || local.port != mapped.port
     }
 
-    package var natType: NATType? {
+    public var natType: NATType? {
         switch (isTranslated, mapping, filtering) {
         case (false?, _, .endpointIndependent?): .open
         case (false?, _, _?): .firewall
@@ -108,7 +108,7 @@ package struct NATFamilyReport: Equatable, Sendable {
 }
 
 /// On what of the destination an external port depends (RFC 4787 section 4.1).
-package enum NATMapping: String, Sendable {
+public enum NATMapping: String, Sendable {
     case endpointIndependent = "endpoint-independent"
     case addressDependent = "address-dependent"
     case addressAndPortDependent = "address-and-port-dependent"
@@ -117,7 +117,7 @@ package enum NATMapping: String, Sendable {
 }
 
 /// Whose packets come in through a mapping (RFC 4787 section 5).
-package enum NATFiltering: String, Sendable {
+public enum NATFiltering: String, Sendable {
     case endpointIndependent = "endpoint-independent"
     case addressDependent = "address-dependent"
     case addressAndPortDependent = "address-and-port-dependent"
@@ -126,7 +126,7 @@ package enum NATFiltering: String, Sendable {
 }
 
 /// The names that RFC 3489 made familiar, and the two cases without translation.
-package enum NATType: String, Sendable {
+public enum NATType: String, Sendable {
     case open = "none"
     case firewall = "firewall"
     case fullCone = "full cone"
@@ -136,14 +136,14 @@ package enum NATType: String, Sendable {
 }
 
 /// How external ports are chosen: whether the next one can be predicted.
-package enum NATPortAllocation: Equatable, Sendable, CustomStringConvertible {
+public enum NATPortAllocation: Equatable, Sendable, CustomStringConvertible {
     /// The internal port is kept.
     case preserving
     /// Each new mapping's port is about that much above (below, when negative) the last one's.
     case sequential(step: Int)
     case random
 
-    package var description: String {
+    public var description: String {
         switch self {
         case .preserving: "preserving"
         case .sequential(let step): "sequential \(step > 0 ? "+" : "")\(step)"

@@ -19,6 +19,22 @@ public struct RelayReservation: Hashable, Sendable {
     package var address: Address { addresses[0] }
 }
 
+/// What a relay carries now, and has carried.
+public struct RelayStatistics: Hashable, Sendable {
+    /// Reservations and circuits that stand.
+    public package(set) var reservations = 0
+    public package(set) var circuits = 0
+    public package(set) var openedCircuits: UInt64 = 0
+    /// Requests that were refused.
+    public package(set) var refusals: UInt64 = 0
+    /// Bytes of frames passed on.
+    public package(set) var forwardedBytes: UInt64 = 0
+    /// Frames dropped because they did not come from their circuit's side.
+    public package(set) var strayDatagrams: UInt64 = 0
+
+    package init() {}
+}
+
 /// What a node does as a relay for others.
 public enum RelayingEvent: Hashable, Sendable {
     case reserved(NodeID, isRenewal: Bool)

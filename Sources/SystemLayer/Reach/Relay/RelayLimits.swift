@@ -1,30 +1,30 @@
-/// What a relay allows. Every number that a client can push against is here.
-package struct RelayLimits: Hashable, Sendable {
+/// What a relay allows. Every number that a client can push against is here; 0 allows none.
+public struct RelayLimits: Hashable, Sendable {
     /// Nodes that may hold a reservation at once: in total, from one IP address, from one /24 or /48.
-    package var reservations = 1_024
-    package var reservationsPerAddress = 32
-    package var reservationsPerSubnet = 128
+    public var reservations = 1_024
+    public var reservationsPerAddress = 32
+    public var reservationsPerSubnet = 128
     /// How long a reservation stands; clients renew earlier.
-    package var reservationTime = Duration.seconds(30 * 60)
+    public var reservationTime = Duration.seconds(30 * 60)
     /// Circuits open at once: in total, made by one node and to one node, made from one IP address, from one /24 or /48.
-    package var circuits = 1_024
-    package var circuitsPerNode = 32
+    public var circuits = 1_024
+    public var circuitsPerNode = 32
     /// Made by one node to one other, which may run in several processes.
-    package var circuitsPerPair = 8
-    package var circuitsPerAddress = 128
-    package var circuitsPerSubnet = 512
+    public var circuitsPerPair = 8
+    public var circuitsPerAddress = 128
+    public var circuitsPerSubnet = 512
     /// Bytes that one circuit carries, both directions together; `nil` is no limit.
-    package var circuitBytes: UInt64? = 16 * 1024 * 1024 * 1024
+    public var circuitBytes: UInt64? = 16 * 1024 * 1024 * 1024
     /// Bytes a second that one circuit carries, both directions together; more is dropped. `nil` is no limit.
-    package var circuitRate: UInt64? = 64 * 1024 * 1024
+    public var circuitRate: UInt64? = 64 * 1024 * 1024
     /// How long one circuit lives; `nil` is no limit.
-    package var circuitTime: Duration? = .seconds(24 * 60 * 60)
+    public var circuitTime: Duration? = .seconds(24 * 60 * 60)
     /// Requests of one node in any minute.
-    package var requestsPerMinute = 120
+    public var requestsPerMinute = 120
     /// How long a target may take to answer.
-    package var answerDeadline = Duration.seconds(5)
+    public var answerDeadline = Duration.seconds(5)
 
-    package init() {}
+    public init() {}
 
     /// What a client is told.
     var terms: RelayTerms {

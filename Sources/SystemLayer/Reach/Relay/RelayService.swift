@@ -8,22 +8,6 @@ package import DeP2PSessions
 /// Calling order: make it, ``serve(client:)``, ``stop()``. What it decides, ``RelayMachine`` decides.
 @NetworkActor
 package final class RelayService {
-    package typealias Event = RelayingEvent
-
-    /// What the relay carries now, and has carried.
-    package struct Statistics: Hashable, Sendable {
-        package var reservations = 0
-        package var circuits = 0
-        package var openedCircuits: UInt64 = 0
-        package var refusals: UInt64 = 0
-        /// Bytes of frames passed on.
-        package var forwardedBytes: UInt64 = 0
-        /// Frames dropped because they did not come from their circuit's side.
-        package var strayDatagrams: UInt64 = 0
-
-        package init() {}
-    }
-
     @NetworkActor
     private final class LiveCircuit {
         let circuit: RelayCircuit
@@ -42,7 +26,7 @@ package final class RelayService {
     /// Serves only connections that were admitted to this node's realm.
     package let membersOnly: Bool
     /// The node's own.
-    package var onEvent: (@NetworkActor (Event) -> Void)?
+    package var onEvent: (@NetworkActor (RelayingEvent) -> Void)?
     private let connections: Connections
     private let forwarder: RelayForwarder
     private var machine: RelayMachine
@@ -68,8 +52,8 @@ package final class RelayService {
         RelayProtocol.serve(on: connections, service: self, client: client)
     }
 
-    package var statistics: Statistics {
-        var statistics = Statistics()
+    package var statistics: RelayStatistics {
+        var statistics = RelayStatistics()
         statistics.reservations = machine.reservationCount
         statistics.circuits = circuits.count
         statistics.openedCircuits = openedCircuits

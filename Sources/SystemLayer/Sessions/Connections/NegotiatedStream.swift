@@ -142,6 +142,8 @@ package final class NegotiatedStream: ByteStream {
 
     package func stopReading(_ code: UInt64) { raw.stopReading(code) }
 
+    package func readsAtLeisure() { raw.readsAtLeisure() }
+
     /// Takes the listener's answer; returns the data behind it, if any.
     private func settle(_ chunk: Chunk) throws -> Chunk? {
         guard let echo = expectedEcho else { return chunk }
