@@ -22,6 +22,7 @@ import daemons
 import field
 import interrupted
 import machine
+import online
 import received
 import refused
 import relayed
@@ -32,7 +33,8 @@ import sparse
 from nodes import House, NeedsRoot
 
 TESTS = (refused.TESTS + received.TESTS + interrupted.TESTS + field.TESTS + relayed.TESTS + machine.TESTS
-         + sources.TESTS + clocks.TESTS + remembered.TESTS + sparse.TESTS + daemons.TESTS + service.TESTS)
+         + sources.TESTS + clocks.TESTS + remembered.TESTS + sparse.TESTS + daemons.TESTS + service.TESTS
+         + online.TESTS)
 # Those that take long start first, so that at the end none runs alone.
 LONG = ("a_consumer_that_pauses_costs_no_stream", "many_folders_at_once_share_the_descriptors")
 # A test that is not over by then has failed.

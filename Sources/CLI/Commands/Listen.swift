@@ -35,7 +35,7 @@ extension CommandEntry {
         statuses: [.badData, .inputMissing, .cannotCreate, .tryAgain, .permission],
         events: [
             .init("listening", "`node_id`, `addresses` and `send`, the line to paste.")
-        ] + reachabilityEvents + receptionEvents + [
+        ] + reachabilityEvents + [.peerWhenVerbose] + receptionEvents + [
             .init("result", "Adds `files`, `bytes` and `messages`, all that was received.")
         ],
         notes: [
@@ -135,6 +135,7 @@ struct ListenPlan: CommandPlan, Equatable {
         output.reportChanges(of: node, run.events)
         relays.begin()
         output.reportPaths(of: node, run.events)
+        output.reportPresence(run.events)
         if reception.destination == .nowhere { output.note("only messages are received; -o DIR receives files too") }
         output.note("on the other machine: \(line)")
     }

@@ -30,11 +30,11 @@ extension CommandEntry {
         events: [
             .init("listening", "`node_id`, `addresses` and, with `-o`, `send`, the line to paste.")
         ] + reachabilityEvents + [
+            .peer,
             .init(
-                "peer",
-                "A node has come, has another path, or has gone: `node_id`, `state` (`online` or `offline`), `path` as for "
-                    + "`dep2p send`, and, when gone, `reason`."),
-            .init("member", "A member of the realm has come or gone: `node_id`, and `state` (`joined` or `left`)."),
+                "member",
+                "A connection with a member of the realm is there, or the last is gone: `node_id`, and `state` (`joined` or `left`)."
+            ),
             .reload,
         ] + receptionEvents + [
             .init(

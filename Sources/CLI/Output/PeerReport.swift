@@ -1,6 +1,6 @@
 import DeP2P
 
-/// Tells which nodes come and go, and which of them are members of the realm.
+/// Tells which nodes are online, and which members of the realm are connected.
 @NetworkActor
 final class PeerReport {
     /// What is known of a node with which there is a session.
@@ -25,6 +25,7 @@ final class PeerReport {
         self.output = output
         events.observe { [self] event in
             switch event {
+            case .peer(let presence): output.report(presence)
             case .session(let subject, let change): take(change, of: subject)
             case .dropped: forgetEnded()
             default: break
@@ -35,11 +36,8 @@ final class PeerReport {
     private func take(_ change: NodeEvent.SessionChange, of subject: NodeEvent.SessionSubject) {
         let nodeID = subject.nodeID
         switch change {
-        case .opened(let path):
-            let isNew = peers[nodeID] == nil
-            peers[nodeID, default: Peer()].sessions[subject.id] = false
-            if isNew { say(nodeID, "online", path: path) }
-        case .moved(let path): say(nodeID, "online", path: path)
+        case .opened: peers[nodeID, default: Peer()].sessions[subject.id] = false
+        case .moved: break
         case .admitted: admit(subject)
         case .ended(let end): depart(subject, end)
         }
@@ -56,14 +54,11 @@ final class PeerReport {
     private func depart(_ subject: NodeEvent.SessionSubject, _ end: SessionEnd) {
         guard let before = peers[subject.nodeID] else { return }
         peers[subject.nodeID]?.sessions[subject.id] = nil
-        let reason = "\(end)"
         if before.isMember, peers[subject.nodeID]?.isMember != true {
             sayMember(subject.nodeID, "left")
-            output.note("\(subject.nodeID) is gone: \(TerminalText.escape(reason))")
+            output.note("\(subject.nodeID) is gone: \(TerminalText.escape("\(end)"))")
         }
-        guard peers[subject.nodeID]?.sessions.isEmpty ?? false else { return }
-        peers[subject.nodeID] = nil
-        say(subject.nodeID, "offline", path: nil, reason: reason)
+        if peers[subject.nodeID]?.sessions.isEmpty ?? false { peers[subject.nodeID] = nil }
     }
 
     /// Events were left out, ends of sessions perhaps among them.
@@ -75,17 +70,6 @@ final class PeerReport {
             if peers[nodeID]?.sessions.isEmpty ?? false { peers[nodeID] = nil }
         }
         onMembers(members)
-    }
-
-    private func say(_ nodeID: NodeID, _ state: String, path: ConnectionPath?, reason: String? = nil) {
-        output.event(
-            "peer",
-            [
-                .string("node_id", "\(nodeID)"), .string("state", state), .string("path", path?.description),
-                .string("reason", reason),
-            ])
-        let text = path.map { "over \($0)" } ?? reason ?? ""
-        output.detail("\(nodeID) \(state) \(TerminalText.escape(text))")
     }
 
     private func sayMember(_ nodeID: NodeID, _ state: String) {

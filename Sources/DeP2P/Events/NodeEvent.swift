@@ -20,6 +20,9 @@ public enum NodeEvent: Sendable {
 
     // Others
 
+    /// A node that this one is connected with has come, gone or become doubtful, or is reached another way. All sessions with
+    /// it count as one. Members of the realm are marked; strangers come only so fast, and late where they come faster.
+    case peer(PeerPresence)
     case session(SessionSubject, SessionChange)
     /// What became of reservations with relays that this node uses, and of circuits to it.
     case relay(RelayEvent)
@@ -79,6 +82,7 @@ public enum NodeEvent: Sendable {
     public var subject: Subject {
         switch self {
         case .networkChanged, .reachability, .portMapping, .storage, .dropped: .node
+        case .peer(let presence): .peer(presence.nodeID)
         case .session(let session, _): .session(session)
         case .relay(let event): .relay(event.relay)
         case .relaying(let event): event.subject
@@ -103,12 +107,15 @@ public enum NodeEvent: Sendable {
         /// One for each file at the least.
         public static let transfers = Self(rawValue: 16)
         public static let messages = Self(rawValue: 32)
-        public static let all: Self = [.node, .sessions, .relays, .relaying, .transfers, .messages]
+        /// Who is online.
+        public static let peers = Self(rawValue: 64)
+        public static let all: Self = [.node, .sessions, .relays, .relaying, .transfers, .messages, .peers]
     }
 
     var kind: Kinds {
         switch self {
         case .networkChanged, .reachability, .portMapping, .storage, .dropped: .node
+        case .peer: .peers
         case .session: .sessions
         case .relay: .relays
         case .relaying: .relaying

@@ -30,6 +30,7 @@ extension Node {
             SessionsPart(connections, bootstrap: configuration.knownPeers.compactMap(\.nodeID), relays: ownRelays),
             AccessPart(of: self),
             StreamsPart(acceptors),
+            LivenessPart(connections, livenessTimes(configuration), hub),
             IdentifyPart(identify(configuration, materials), relays: relays),
             PingPart(connections),
             DialBackPart(materials.alternate, connections: connections),
@@ -42,6 +43,11 @@ extension Node {
         if configuration.usesRelays { parts.append(HolePunchPart(holePunch(materials), own: own)) }
         parts.append(NetworkWatchPart(of: self, in: materials.environment))
         return parts + configuration.parts.map { $0(self) }
+    }
+
+    private func livenessTimes(_ configuration: NodeConfiguration) -> LivenessTimes {
+        let quic = configuration.preset.quic
+        return LivenessTimes(keepAlive: quic.keepAlive, idleTimeout: quic.idleTimeout)
     }
 
     private func wantsPortMapping(_ configuration: NodeConfiguration) -> Bool {

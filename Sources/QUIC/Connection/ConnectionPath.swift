@@ -3,13 +3,22 @@ package import DeP2PReactor
 
 /// How a connection's datagrams travel now.
 public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
-    public enum Kind: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable, CustomStringConvertible {
         /// Straight to an address that was known before.
         case direct
         /// Straight, through NATs opened by hole punching.
         case punched
         /// Through that relay.
         case relay(NodeID)
+
+        /// `direct`, `punched` or `relay(ID)`, as the command line prints it.
+        public var description: String {
+            switch self {
+            case .direct: "direct"
+            case .punched: "punched"
+            case .relay(let id): "relay(\(id))"
+            }
+        }
     }
 
     public let kind: Kind
@@ -29,11 +38,5 @@ public struct ConnectionPath: Equatable, Sendable, CustomStringConvertible {
     public var isRelayed: Bool { if case .relay = kind { true } else { false } }
 
     /// `direct`, `punched` or `relay(ID)`, as the command line prints it.
-    public var description: String {
-        switch kind {
-        case .direct: "direct"
-        case .punched: "punched"
-        case .relay(let id): "relay(\(id))"
-        }
-    }
+    public var description: String { kind.description }
 }

@@ -82,9 +82,8 @@ import Testing
             #expect(
                 names(plain) == [
                     "EventsPart", "InterfacesPart", "PortMappingPart", "StoragePart", "SocketsPart", "SessionsPart",
-                    "AccessPart", "StreamsPart", "IdentifyPart", "PingPart", "DialBackPart", "RelayClientPart",
-                    "ReachabilityPart",
-                    "HolePunchPart", "NetworkWatchPart",
+                    "AccessPart", "StreamsPart", "LivenessPart", "IdentifyPart", "PingPart", "DialBackPart",
+                    "RelayClientPart", "ReachabilityPart", "HolePunchPart", "NetworkWatchPart",
                 ])
             let relay = try node(in: world, host: 2) { configuration in
                 configuration.relay = RelayConfiguration(membersOnly: false)

@@ -126,6 +126,10 @@ package final class SimulatedNetwork: NetworkClock {
 
     package func cancel(_ token: TimerToken) { timers.remove(token) }
 
+    /// Every machine stands still for so long, as one does that is suspended: what comes due meanwhile, and what is on its
+    /// way, waits until after it.
+    package func standStill(for duration: Duration) { now = now.advanced(by: duration) }
+
     // MARK: Travel
 
     package func send(_ bytes: [UInt8], from inside: SocketAddress, to: SocketAddress, ecn: UInt8) {

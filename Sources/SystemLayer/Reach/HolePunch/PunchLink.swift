@@ -153,7 +153,9 @@ final class PunchLink {
             case .seek: seek()
             case .migrate(let path): migrate(to: path)
             case .probe(let remote): send([machine.probe(remote, now: clock.now)])
-            case .goBack(let relay): goBack(to: relay)
+            case .goBack(let relay):
+                session?.lostPath()
+                goBack(to: relay)
             case .goStraight(let remote): goStraight(to: remote)
             case .stay: stay()
             case .tellOfStall: tellOfStall()

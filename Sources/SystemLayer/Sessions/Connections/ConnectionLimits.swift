@@ -37,6 +37,9 @@ package struct ConnectionLimits: Hashable, Sendable {
 
     package init() {}
 
+    /// As many connections as there can be.
+    package var mostSessions: Int { high + slack + strangers }
+
     /// The limits of a node with these watermarks: a quarter above `high` as slack, a quarter of `high` for strangers,
     /// half of that for one subject's: many may come back at once from behind one NAT.
     package init(low: Int, high: Int) {

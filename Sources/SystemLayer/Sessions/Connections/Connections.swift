@@ -34,6 +34,7 @@ package final class Connections {
     package let streamEnds: Signal
     private var admissionObservers: [@NetworkActor (Session) -> Void] = []
     private var identityObservers: [@NetworkActor (Session) -> Void] = []
+    private var realmObservers: [@NetworkActor (Bool) -> Void] = []
     private var isStopped = false
 
     /// - Parameters:
@@ -97,6 +98,9 @@ package final class Connections {
     package func onIdentified(_ observer: @escaping @NetworkActor (Session) -> Void) {
         identityObservers.append(observer)
     }
+
+    /// Calls `observer` when the node has entered a realm, and before it leaves one.
+    package func onRealmChange(_ observer: @escaping @NetworkActor (Bool) -> Void) { realmObservers.append(observer) }
 
     /// The session with the target: one that is open, else a new one, at the target's addresses and no others.
     ///
@@ -270,7 +274,10 @@ package final class Connections {
     /// Whether the node is in a realm: there, who is not admitted is a stranger beside its members.
     package var isInRealm: Bool {
         get { manager.isInRealm }
-        set { close(manager.setInRealm(newValue, now: clock.now)) }
+        set {
+            if newValue != manager.isInRealm { for observer in realmObservers { observer(newValue) } }
+            close(manager.setInRealm(newValue, now: clock.now))
+        }
     }
 
     private func isBusy(_ id: UInt64) -> Bool { open[id].map { $0.openStreamCount > 0 } ?? false }

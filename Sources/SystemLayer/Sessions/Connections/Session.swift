@@ -43,6 +43,7 @@ package final class Session: Identifiable {
     private var nextHandler: UInt64 = 0
     private var pathHandlers: [(id: UInt64, handler: @NetworkActor (ConnectionPath) -> Void)] = []
     private var nextPathHandler: UInt64 = 0
+    private var pathLossHandlers: [@NetworkActor () -> Void] = []
     /// Whether more than a stranger's streams are served at once; and whether the connection's windows are raised.
     private var servesMore = false
     private var isPromoted = false
@@ -129,6 +130,14 @@ package final class Session: Identifiable {
 
     /// Those who are told of another path: whoever watches for a while must not stay behind.
     package var pathHandlerCount: Int { pathHandlers.count }
+
+    /// Calls `handler` whenever the path was found dead and another is looked for, again with each attempt.
+    package func onPathLoss(_ handler: @escaping @NetworkActor () -> Void) { pathLossHandlers.append(handler) }
+
+    /// The path is dead: told by whoever keeps it.
+    package func lostPath() {
+        for handler in pathLossHandlers { handler() }
+    }
 
     // MARK: Streams
 
@@ -326,6 +335,7 @@ package final class Session: Identifiable {
         endWaiters = []
         endHandlers = []
         pathHandlers = []
+        pathLossHandlers = []
         onOccurrence = nil
         for waiter in waiters { waiter.resume(returning: end) }
         for observer in observers { observer(self, end) }
