@@ -134,6 +134,23 @@ import Testing
         for node in [left, right] { await node.stop() }
     }
 
+    /// The agreement on the name is still owed to the one that has gone when its bytes are read.
+    @Test func whatWasFinishedArrivesAlsoWhenItsOwnerHadGoneBefore() async throws {
+        let (left, right) = (try await node(), try await node())
+        let incoming = try await right.acceptStreams("chat")
+        let far: NodeStream
+        do {
+            let near = try await left.openStream("chat", to: DialTarget(await right.addresses[0]))
+            try await near.write("the whole")
+            await near.finish()
+            far = try await take(from: incoming)
+        }
+        // Behind it the other side has heard that nobody listens.
+        _ = try await left.connect(to: DialTarget(await right.addresses[0])).ping()
+        #expect(try await far.readAll(limit: 100) == Array("the whole".utf8))
+        for node in [left, right] { await node.stop() }
+    }
+
     @Test func aReadThatIsCancelledLosesNothing() async throws {
         let (left, right, near, far) = try await pair()
         let reading = Task { () async -> DeP2PError.Code? in

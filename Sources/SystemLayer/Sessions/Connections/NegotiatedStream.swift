@@ -66,7 +66,12 @@ package final class NegotiatedStream: ByteStream {
             leftover = nil
             return chunk
         }
-        try await flush()
+        do {
+            try await flush()
+        } catch let error as StreamError {
+            // A peer that wants to hear nothing may have said what it has to say.
+            guard case .stopped = error.code else { throw error }
+        }
         if expectedEcho != nil, let data = try await agree() { return data }
         return try await raw.read()
     }
