@@ -90,6 +90,9 @@ final class Descriptor: Sendable {
         return .taken
     }
 
+    /// Gives the lock back before the descriptor is closed, which may be later than its last use.
+    func unlock() { flock(number, LOCK_UN) }
+
     /// The bytes of the path under which the file lies now; `nil` when it lies nowhere any more.
     var currentPath: [UInt8]? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))

@@ -70,8 +70,10 @@ final class ResumeJournal: Sendable {
         _ = Chunk(bytes).write(to: descriptor.number, at: nil)
     }
 
-    /// Removes the journal, unless it holds something that a later transfer needs.
+    /// Removes the journal, unless it holds something that a later transfer needs, and lets that have it: at once, not when
+    /// the last thread that worked for this one is done with it. Nothing is appended any more.
     func close(confirmed: Bool) {
+        defer { descriptor.unlock() }
         if !confirmed, case .success(let status) = descriptor.status(), status.size > 0 { return }
         // Where an open file cannot be removed, it says nothing at least.
         if confirmed { ftruncate(descriptor.number, 0) }

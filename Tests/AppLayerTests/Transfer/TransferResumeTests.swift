@@ -173,6 +173,19 @@ import Testing
         for number in 0..<6 { #expect(try read(inbox + "/all/\(number)") == read(all + "/\(number)")) }
     }
 
+    /// Whoever let go of it may live a moment longer.
+    @Test func whatATransferHasNotedIsTheNextOnesAtOnce() throws {
+        let handle = try folder.open()
+        let first = try #require(ResumeJournal.open(in: handle, of: [[1]]))
+        let root = try #require(MerkleRoot(bytes: [UInt8](repeating: 7, count: 32)))
+        let line = ResumeJournal.Line(path: ["a"], storedPath: ["a"], size: 1, root: root, inode: 2, modified: 3)
+        first.append([line])
+        first.close(confirmed: false)
+        let second = try #require(ResumeJournal.open(in: handle, of: [[1]]))
+        #expect(second.lines() == [line])
+        withExtendedLifetime(first) {}
+    }
+
     @Test func aStoredFileThatChangedSinceIsNotTakenForTheSame() async throws {
         var generator = SplitMix64(seed: 17)
         let all = try scratch.folder("all")

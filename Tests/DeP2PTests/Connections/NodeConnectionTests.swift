@@ -23,6 +23,8 @@ import Testing
         let near = try await left.connect(to: target)
         #expect(try await left.connect(to: target).id == near.id && near.isOutgoing)
         #expect(await left.openConnections.map(\.id) == [near.id])
+        // Who has answered has it.
+        _ = try await near.ping()
         let far = try #require(await right.connection(with: left.nodeID))
         #expect(far.nodeID == left.nodeID && !far.isOutgoing)
         #expect(await far.attempts.isEmpty)
