@@ -66,14 +66,7 @@ extension PunchLink {
         let own = hub.surroundings.interfaces().filter { interface in
             targets.contains { interface.isNear($0.ip) || (interface.address.ip.isGlobal && $0.ip.family == .v6) }
         }.map { Candidate(.interface, $0.address) }
-        let stream = try await session.openStream(HolePunch.id)
-        streamCount += 1
-        defer { streamCount -= 1 }
-        do {
-            let reader = FrameReader(stream, limit: HolePunchMessage.limit)
-            try await stream.write(.offer(offer(own, to: voucher(nil))))
-            guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
-            try await stream.write(.start)
+        return try await round(session, own) { theirs, stream in
             let paths = try await probe(own, theirs, targets: [present] + targets)
             // As fast as the others are measured to be; a present path that answers no probe, as QUIC does.
             let roundTrip = paths.first { $0.remote == present }?.roundTrip ?? connection.statistics.smoothedRTT
@@ -83,13 +76,7 @@ extension PunchLink {
                 if keeper.former == nil { formerKind = connection.path.kind }
                 try await stream.write(.chosen(best.observed, isDirect: true))
             }
-            stream.finish()
-            stream.stopReading(StreamCode.done.rawValue)
             return best
-        } catch {
-            machine.end()
-            stream.reset(StreamCode.cancelled.rawValue)
-            throw SessionError(error, on: session)
         }
     }
 }

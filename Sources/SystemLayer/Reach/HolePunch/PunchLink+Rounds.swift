@@ -10,6 +10,23 @@ extension PunchLink {
         let own = await hub.candidates()
         // An admission under way decides what the peer may know.
         _ = await session.waitForMembership()
+        return try await round(session, own) { theirs, stream in
+            try await clock.sleep(for: connection.statistics.smoothedRTT / 2)
+            let paths = try await probe(own, theirs)
+            if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
+                try await stream.write(.chosen(best.observed, isDirect: kind(of: best) == .direct))
+            }
+            return paths
+        }
+    }
+
+    /// A round that this side begins: both tell their candidates, and then `look` at the same time.
+    ///
+    /// - Parameter look: gets what the peer told, and says on the stream which path it chose.
+    func round<Found>(
+        _ session: Session, _ own: [Candidate],
+        _ look: (HolePunchMessage.Offer, NegotiatedStream) async throws -> Found
+    ) async throws -> Found {
         let stream = try await session.openStream(HolePunch.id)
         streamCount += 1
         defer { streamCount -= 1 }
@@ -18,14 +35,10 @@ extension PunchLink {
             try await stream.write(.offer(offer(own, to: voucher(nil))))
             guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
             try await stream.write(.start)
-            try await clock.sleep(for: connection.statistics.smoothedRTT / 2)
-            let paths = try await probe(own, theirs)
-            if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
-                try await stream.write(.chosen(best.observed, isDirect: kind(of: best) == .direct))
-            }
+            let found = try await look(theirs, stream)
             stream.finish()
             stream.stopReading(StreamCode.done.rawValue)
-            return paths
+            return found
         } catch {
             machine.end()
             stream.reset(StreamCode.cancelled.rawValue)
