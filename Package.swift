@@ -70,6 +70,9 @@ let package = Package(
             "DeP2PRealm", on: ["DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf],
             path: "Sources/RealmLayer"),
         floor(
+            "DeP2PDiscovery", on: ["DeP2PReach", "DeP2PSessions", "DeP2PReactor", "DeP2PIdentity"],
+            path: "Sources/SystemLayer/Discovery"),
+        floor(
             "DeP2PReach",
             on: [
                 "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage", "DeP2PWire", "DeP2PIdentity",
@@ -146,6 +149,10 @@ let package = Package(
                 "DeP2PSessionTestSupport", "DeP2PReach", "DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC",
                 "DeP2PIdentity",
             ],
+            resources: [.copy("Vectors")]),
+        tests(
+            "DiscoveryTests",
+            of: ["DeP2PSessionTestSupport", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PIdentity"],
             resources: [.copy("Vectors")]),
         tests(
             "RealmLayerTests",

@@ -1,0 +1,140 @@
+package import DeP2PIdentity
+
+/// A place in the DHT's space of 256 bits: the SHA-256 of a NodeID's bytes, or of a record's key (libp2p kad-dht, "Kademlia
+/// Keyspace").
+package struct DHTKey: Hashable, Sendable, CustomStringConvertible {
+    package static let byteCount = 32
+    /// Bits of a key, and so the longest prefix that two keys have in common.
+    package static let bitCount = 256
+
+    let bits: XORDistance
+
+    init(bits: XORDistance) { self.bits = bits }
+
+    /// Where `preimage` lies: a NodeID's bytes, or a record's key.
+    package init(hashing preimage: [UInt8]) {
+        self.init(bits: XORDistance(bigEndian: SHA256.hash(preimage).bytes))
+    }
+
+    package init(_ nodeID: NodeID) { self.init(hashing: nodeID.bytes) }
+
+    /// Nil unless there are exactly 32 bytes.
+    package init?(bytes: [UInt8]) {
+        guard bytes.count == Self.byteCount else { return nil }
+        self.init(bits: XORDistance(bigEndian: bytes))
+    }
+
+    package var bytes: [UInt8] { bits.bigEndianBytes }
+    package var description: String { Hex.encode(bytes) }
+
+    package func distance(to other: DHTKey) -> XORDistance { bits ^ other.bits }
+
+    /// How many leading bits both have in common, up to 256.
+    package func commonPrefixLength(with other: DHTKey) -> Int { distance(to: other).leadingZeroBitCount }
+
+    /// A key anywhere in the space.
+    package static func random(using random: inout some RandomNumberGenerator) -> DHTKey {
+        DHTKey(bits: XORDistance(random.next(), random.next(), random.next(), random.next()))
+    }
+
+    /// A random key that has exactly `length` leading bits in common with this one; less than 256.
+    package func random(sharing length: Int, using random: inout some RandomNumberGenerator) -> DHTKey {
+        let tail = DHTKey.random(using: &random).bits.keeping(from: length + 1)
+        let head = bits.keeping(to: length + 1)
+        return DHTKey(bits: head ^ tail ^ XORDistance.bit(length))
+    }
+
+    /// This key's first `length` bits, and zeros.
+    package func prefix(_ length: Int) -> DHTKey { DHTKey(bits: bits.keeping(to: length)) }
+
+    /// The first 64 bits, as a fraction of the space: 0 ..< 1.
+    package var fraction: Double { bits.fraction }
+}
+
+extension DHTKey: Comparable {
+    package static func < (left: Self, right: Self) -> Bool { left.bits < right.bits }
+}
+
+/// How far two keys are from each other: their bits' exclusive or, as a number of 256 bits.
+package struct XORDistance: Hashable, Sendable, Comparable {
+    package static let zero = XORDistance(0, 0, 0, 0)
+    /// Farther than any two keys are.
+    package static let greatest = XORDistance(.max, .max, .max, .max)
+
+    // The most significant first.
+    private let first, second, third, fourth: UInt64
+
+    init(_ first: UInt64, _ second: UInt64, _ third: UInt64, _ fourth: UInt64) {
+        (self.first, self.second, self.third, self.fourth) = (first, second, third, fourth)
+    }
+
+    /// Of 32 bytes; what lacks counts as zero.
+    init(bigEndian bytes: [UInt8]) {
+        func word(_ index: Int) -> UInt64 {
+            bytes.dropFirst(8 * index).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        self.init(word(0), word(1), word(2), word(3))
+    }
+
+    /// That fraction of the whole space, as exactly as a `Double` says it; more than all of it is ``greatest``.
+    package init(fraction: Double) {
+        let scaled = fraction * 0x1p64
+        guard scaled > 0 else {
+            self = .zero
+            return
+        }
+        guard scaled < 0x1p64 else {
+            self = .greatest
+            return
+        }
+        let high = scaled.rounded(.down)
+        let low = ((scaled - high) * 0x1p64).rounded(.down)
+        self.init(UInt64(high), low < 0x1p64 ? UInt64(low) : .max, 0, 0)
+    }
+
+    /// The part of the whole space that lies nearer than this: 0 … 1.
+    package var fraction: Double { Double(first) * 0x1p-64 + Double(second) * 0x1p-128 }
+
+    package var leadingZeroBitCount: Int {
+        if first != 0 { return first.leadingZeroBitCount }
+        if second != 0 { return 64 + second.leadingZeroBitCount }
+        if third != 0 { return 128 + third.leadingZeroBitCount }
+        return 192 + fourth.leadingZeroBitCount
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        if left.first != right.first { return left.first < right.first }
+        if left.second != right.second { return left.second < right.second }
+        if left.third != right.third { return left.third < right.third }
+        return left.fourth < right.fourth
+    }
+
+    static func ^ (left: Self, right: Self) -> Self {
+        Self(left.first ^ right.first, left.second ^ right.second, left.third ^ right.third, left.fourth ^ right.fourth)
+    }
+
+    /// The number whose only set bit is that one, counted from the most significant.
+    static func bit(_ index: Int) -> Self {
+        func word(_ number: Int) -> UInt64 { index / 64 == number ? 1 << (63 - UInt64(index % 64)) : 0 }
+        return Self(word(0), word(1), word(2), word(3))
+    }
+
+    /// The first `length` bits; the others are zero.
+    func keeping(to length: Int) -> Self {
+        func word(_ bits: UInt64, _ number: Int) -> UInt64 {
+            let kept = length - 64 * number
+            if kept >= 64 { return bits }
+            return kept <= 0 ? 0 : bits & ~(UInt64.max >> UInt64(kept))
+        }
+        return Self(word(first, 0), word(second, 1), word(third, 2), word(fourth, 3))
+    }
+
+    /// All but the first `length` bits.
+    func keeping(from length: Int) -> Self { self ^ keeping(to: length) }
+
+    var bigEndianBytes: [UInt8] {
+        [first, second, third, fourth].flatMap { word in
+            (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+internal import DeP2PIdentity
+internal import DeP2PReactor
+
+/// Whom a lookup has heard of, the nearest first: pure. Bounded whatever is answered.
+struct LookupCandidates: Sendable {
+    /// Candidates kept; the farthest that has not been asked gives way.
+    static let limit = 256
+    /// Nodes remembered that named a candidate; who was named by more is on nobody's word alone.
+    static let nominatorLimit = 4
+    /// A node that has named so many that did not answer, and none that did, is believed no more.
+    static let failedNomineeLimit = 3
+
+    enum State: Equatable, Sendable {
+        case heard
+        case asked(NetworkInstant)
+        /// Silent for longer than is waited for it; an answer counts all the same.
+        case slow(NetworkInstant)
+        case answered
+        case failed
+        /// Only nodes that are believed no more have named it.
+        case disbelieved
+    }
+
+    struct Candidate: Sendable {
+        let contact: DHTContact
+        let distance: XORDistance
+        var state = State.heard
+        /// The paths that have heard of it, a bit each.
+        var paths: UInt8
+        /// The path that has asked it; no other may.
+        var owner: Int?
+        /// Requests that lay one behind the other until it was heard of.
+        var depth: Int
+        var nominators: [DHTKey]
+        var isDialled = false
+
+        func isOpen(to path: Int) -> Bool { owner.map { $0 == path } ?? (paths & 1 << UInt8(path) != 0) }
+    }
+
+    /// What came of those that a node has named.
+    private struct Word {
+        var answered = 0
+        var failed = 0
+        var isBelieved: Bool { failed < LookupCandidates.failedNomineeLimit || answered > 0 }
+    }
+
+    let target: DHTKey
+    private(set) var all: [Candidate] = []
+    /// Of each node whose nominees were asked.
+    private var words: [DHTKey: Word] = [:]
+
+    init(target: DHTKey) { self.target = target }
+
+    /// Where the candidate with that key is: no two keys are as far from the target.
+    func index(of key: DHTKey) -> Int? {
+        let index = insertionIndex(key.distance(to: target))
+        return index < all.count && all[index].contact.key == key ? index : nil
+    }
+
+    private func insertionIndex(_ distance: XORDistance) -> Int {
+        var (low, high) = (0, all.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if all[middle].distance < distance { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    mutating func update(_ index: Int, _ change: (inout Candidate) -> Void) { change(&all[index]) }
+
+    /// - Parameter nominator: the node that named it; `nil` for one that this node knew.
+    mutating func add(_ contact: DHTContact, path: Int, depth: Int, nominator: DHTKey?) {
+        if let nominator, words[nominator]?.isBelieved == false { return }
+        let distance = contact.key.distance(to: target)
+        let index = insertionIndex(distance)
+        if index < all.count, all[index].contact.key == contact.key {
+            renew(index, path: path, depth: depth, nominator: nominator)
+            return
+        }
+        if all.count >= Self.limit {
+            guard let last = all.lastIndex(where: { $0.state == .heard }), last >= index else { return }
+            all.remove(at: last)
+        }
+        let candidate = Candidate(
+            contact: contact, distance: distance, paths: 1 << UInt8(path), depth: depth,
+            nominators: nominator.map { [$0] } ?? [])
+        all.insert(candidate, at: index)
+    }
+
+    private mutating func renew(_ index: Int, path: Int, depth: Int, nominator: DHTKey?) {
+        all[index].paths |= 1 << UInt8(path)
+        guard all[index].state == .heard || all[index].state == .disbelieved else { return }
+        all[index].state = .heard
+        all[index].depth = min(all[index].depth, depth)
+        guard !all[index].nominators.isEmpty else { return }
+        if let nominator {
+            if all[index].nominators.count < Self.nominatorLimit { all[index].nominators.append(nominator) }
+        } else {
+            all[index].nominators = []
+        }
+    }
+
+    /// Counts for and against those that named it.
+    mutating func settle(_ index: Int, answered: Bool) {
+        all[index].state = answered ? .answered : .failed
+        var lost = false
+        for nominator in all[index].nominators {
+            var word = words[nominator, default: Word()]
+            let wasBelieved = word.isBelieved
+            if answered { word.answered += 1 } else { word.failed += 1 }
+            words[nominator] = word
+            lost = lost || wasBelieved && !word.isBelieved
+        }
+        if lost { dropDisbelieved() }
+    }
+
+    private mutating func dropDisbelieved() {
+        for index in all.indices where all[index].state == .heard && !all[index].nominators.isEmpty {
+            let isOnlyTheirs =
+                all[index].nominators.count < Self.nominatorLimit
+                && all[index].nominators.allSatisfy { words[$0]?.isBelieved == false }
+            if isOnlyTheirs { all[index].state = .disbelieved }
+        }
+    }
+}

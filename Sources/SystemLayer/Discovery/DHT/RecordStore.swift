@@ -1,0 +1,166 @@
+package import DeP2PIdentity
+package import DeP2PReactor
+
+/// What this node keeps for others: pure, and bounded whoever stores what.
+///
+/// An item is stored under its key, at most one a key; providers, several a key. Each counts against the node that stored it
+/// last and against that node's subnet. Where there is no room the record farthest from this node's key gives way to a
+/// nearer one: what is near is what this node is asked for.
+///
+/// Calling order: any; ``timerFired(now:)`` when ``wake`` has come, which only frees room: what is over is not told before
+/// that either.
+package struct RecordStore: TimedMachine, Sendable {
+    /// Items and providers kept: about 20 MiB when each item has a kilobyte.
+    package static let limit = 16_384
+    /// Providers of one key.
+    package static let providersPerKey = 32
+    /// Of these, in one subnet.
+    package static let providersPerKeyAndSubnet = 2
+    /// Records of one node that stores them, and of one subnet.
+    package static let perPublisher = 256
+    package static let perSubnet = 1_024
+    /// A record is good for this long after it was last stored.
+    package static let lifetime: Duration = .seconds(3 * 3_600)
+    /// Records farther away than so many times the reach of a key are somebody else's to keep: the estimate of the network's
+    /// size may be wrong by that.
+    static let reachSlack = 16.0
+    /// How often what is over is looked for.
+    static let sweepInterval: Duration = .seconds(300)
+
+    /// Who stores something, and where it was seen.
+    package struct Publisher: Hashable, Sendable {
+        package let nodeID: NodeID
+        package let subnet: Subject
+
+        package init(_ nodeID: NodeID, subnet: Subject) { (self.nodeID, self.subnet) = (nodeID, subnet) }
+    }
+
+    private struct Kept<Content: Sendable>: Sendable {
+        let content: Content
+        let publisher: Publisher
+        let expires: NetworkInstant
+    }
+
+    private struct Slot: Sendable {
+        var item: Kept<MutableItem>?
+        var providers: [Kept<DHTContact>] = []
+
+        var count: Int { providers.count + (item == nil ? 0 : 1) }
+        var publishers: [Publisher] { providers.map(\.publisher) + (item.map { [$0.publisher] } ?? []) }
+    }
+
+    private let localKey: DHTKey
+    private var slots: [DHTKey: Slot] = [:]
+    private var publishers: [NodeID: Int] = [:]
+    private var subnets: [Subject: Int] = [:]
+    package private(set) var count = 0
+    package private(set) var wake: NetworkInstant?
+
+    package init(localKey: DHTKey) { self.localKey = localKey }
+
+    // MARK: Storing
+
+    /// - Parameter reach: how far from a key its records lie, where that is known (``NetworkSize/reach``).
+    package mutating func store(
+        _ item: MutableItem, from publisher: Publisher, reach: XORDistance?, now: NetworkInstant
+    ) throws(RecordRefusal) {
+        let key = item.key
+        let old = slots[key]?.item
+        if let old, old.expires > now, !item.replaces(old.content) { throw .staleSequence }
+        // Limits before the signature: a flood is refused at the least cost.
+        try admit(publisher, replacing: old?.publisher, key: key, reach: reach)
+        guard item.isSigned else { throw .badSignature }
+        if let old { release(old.publisher) } else { try makeRoom(for: key) }
+        slots[key, default: Slot()].item = Kept(
+            content: item, publisher: publisher, expires: now.advanced(by: Self.lifetime))
+        take(publisher, now: now)
+    }
+
+    /// A node says that it provides what that key stands for.
+    ///
+    /// - Parameter provider: the publisher itself, with its addresses: nobody speaks for another.
+    package mutating func store(
+        provider: DHTContact, of key: DHTKey, from publisher: Publisher, reach: XORDistance?, now: NetworkInstant
+    ) throws(RecordRefusal) {
+        guard provider.nodeID == publisher.nodeID else { throw .malformed }
+        let known = slots[key]?.providers ?? []
+        let old = known.first { $0.publisher.nodeID == publisher.nodeID }
+        let others = known.filter { $0.publisher.nodeID != publisher.nodeID && $0.expires > now }
+        guard others.count < Self.providersPerKey,
+            others.count(where: { $0.publisher.subnet == publisher.subnet }) < Self.providersPerKeyAndSubnet
+        else { throw .keyIsFull }
+        try admit(publisher, replacing: old?.publisher, key: key, reach: reach)
+        forget(in: key) { $0.expires <= now || $0.publisher.nodeID == publisher.nodeID }
+        try makeRoom(for: key)
+        slots[key, default: Slot()].providers.append(
+            Kept(content: provider, publisher: publisher, expires: now.advanced(by: Self.lifetime)))
+        take(publisher, now: now)
+    }
+
+    private func admit(
+        _ publisher: Publisher, replacing old: Publisher?, key: DHTKey, reach: XORDistance?
+    ) throws(RecordRefusal) {
+        if let reach, localKey.distance(to: key).fraction > reach.fraction * Self.reachSlack { throw .tooFar }
+        let ofPublisher = publishers[publisher.nodeID, default: 0] - (old?.nodeID == publisher.nodeID ? 1 : 0)
+        guard ofPublisher < Self.perPublisher else { throw .publisherIsFull }
+        let ofSubnet = subnets[publisher.subnet, default: 0] - (old?.subnet == publisher.subnet ? 1 : 0)
+        guard ofSubnet < Self.perSubnet else { throw .subnetIsFull }
+    }
+
+    /// The farthest key gives way to a nearer one.
+    private mutating func makeRoom(for key: DHTKey) throws(RecordRefusal) {
+        guard count >= Self.limit else { return }
+        guard let farthest = slots.keys.max(by: { $0.distance(to: localKey) < $1.distance(to: localKey) }),
+            key.distance(to: localKey) < farthest.distance(to: localKey)
+        else { throw .storeIsFull }
+        slots.removeValue(forKey: farthest)?.publishers.forEach { release($0) }
+    }
+
+    // MARK: Reading
+
+    package func item(for key: DHTKey, now: NetworkInstant) -> MutableItem? {
+        slots[key]?.item.flatMap { $0.expires > now ? $0.content : nil }
+    }
+
+    /// The one that was stored last first.
+    package func providers(of key: DHTKey, now: NetworkInstant) -> [DHTContact] {
+        (slots[key]?.providers ?? []).reversed().filter { $0.expires > now }.map(\.content)
+    }
+
+    // MARK: Time
+
+    package mutating func timerFired(now: NetworkInstant) -> [Never] {
+        guard let wake, wake <= now else { return [] }
+        for key in Array(slots.keys) {
+            if let item = slots[key]?.item, item.expires <= now {
+                slots[key]?.item = nil
+                release(item.publisher)
+            }
+            forget(in: key) { $0.expires <= now }
+            if slots[key]?.count == 0 { slots[key] = nil }
+        }
+        self.wake = count > 0 ? now.advanced(by: Self.sweepInterval) : nil
+        return []
+    }
+
+    // MARK: Counting
+
+    private mutating func forget(in key: DHTKey, where isOver: (Kept<DHTContact>) -> Bool) {
+        guard let providers = slots[key]?.providers else { return }
+        for provider in providers where isOver(provider) { release(provider.publisher) }
+        slots[key]?.providers.removeAll(where: isOver)
+    }
+
+    private mutating func take(_ publisher: Publisher, now: NetworkInstant) {
+        count += 1
+        publishers.increment(publisher.nodeID)
+        subnets.increment(publisher.subnet)
+        wake = wake ?? now.advanced(by: Self.sweepInterval)
+    }
+
+    private mutating func release(_ publisher: Publisher) {
+        count -= 1
+        publishers.decrement(publisher.nodeID)
+        subnets.decrement(publisher.subnet)
+    }
+}
