@@ -47,6 +47,8 @@ public final class Node {
         self?.access.admits(nodeID) ?? false
     }
     private var isStopped = false
+    /// What was looked at before, for ``bandwidth``.
+    var rates = RateWindow()
     /// The id of the last transfer that was sent.
     var lastTransfer: UInt64 = 0
     /// Transfers received at once, and memory for what they offer.

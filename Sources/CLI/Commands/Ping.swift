@@ -23,8 +23,9 @@ extension CommandEntry {
             .init("path", "The path has changed: `path` as for `dep2p send`."),
             .init(
                 "result",
-                "Adds `node_id` of who answered, `sent`, `received`, `min_ms`, `avg_ms`, `max_ms`, `p99_ms`, `path` and "
-                    + "`agent`, what the peer calls itself. When no connection came about, `attempts` as for "
+                "Adds `node_id` of who answered, `sent`, `received`, `min_ms`, `avg_ms`, `max_ms`, `p99_ms`, `path`, "
+                    + "`agent`, what the peer calls itself, and `relayed_bytes`, what went through relays in both directions "
+                    + "until the path was direct. When no connection came about, `attempts` as for "
                     + "`dep2p send`."),
         ],
         plan: { options throws(CLIError) in try PingPlan(options) })
@@ -104,10 +105,17 @@ private final class PingState {
     var connection: NodeConnection?
     var agent: String?
 
+    /// What went through relays, as they count, until the path was a straight one.
+    var relayedBytes: UInt64? {
+        guard let statistics = connection?.statistics else { return nil }
+        return (statistics.relayedBeforeStraight ?? statistics.traffic[.relay]?.wire)?.both
+    }
+
     var fields: [JSONField] {
         [
             .string("node_id", connection?.nodeID.description)
         ] + roundTrips.fields + [.string("path", connection?.path.description), .string("agent", agent)]
+            + (relayedBytes.map { [.int("relayed_bytes", $0)] } ?? [])
     }
 }
 
@@ -159,6 +167,7 @@ extension PingPlan {
         let peer = state.connection.map { " from \($0.nodeID) over \($0.path)" } ?? ""
         let agent = state.agent.map { " (\(TerminalText.escape($0)))" } ?? ""
         if state.roundTrips.sent > 0 { output.result(state.roundTrips.summary + peer + agent) }
+        if let relayed = state.relayedBytes, relayed > 0 { output.note("\(relayed) bytes went through a relay") }
         if case .interrupted(let reason) = outcome {
             return CommandResult(fields: state.fields, status: reason.status)
         }

@@ -87,6 +87,11 @@ extension NodeConnection {
         /// Bytes of datagrams, over the connection's whole life: headers, repetitions and signs of life included.
         public let bytesSent: UInt64
         public let bytesReceived: UInt64
+        /// What it has carried over direct, punched and relayed paths.
+        public let traffic: [PathClass: Traffic]
+        /// What went through relays before the path first was a straight one: ``Traffic/wire``. `nil` while it has not left
+        /// a relay, and when it never used one.
+        public let relayedBeforeStraight: ByteTotals?
         /// The smoothed and the shortest round trip on the present path; `nil` once the connection has ended.
         public let roundTrip: Duration?
         public let shortestRoundTrip: Duration?
@@ -96,6 +101,10 @@ extension NodeConnection {
         @NetworkActor
         init(_ session: Session) {
             let statistics = session.connection.statistics
+            session.connection.settleStreams()
+            let traffic = session.connection.traffic
+            self.traffic = Dictionary(uniqueKeysWithValues: PathClass.allCases.map { ($0, traffic[$0]) })
+            relayedBeforeStraight = session.connection.relayedBeforeStraight
             bytesSent = statistics.bytesSent
             bytesReceived = statistics.bytesReceived
             roundTrip = session.isOpen ? statistics.smoothedRTT : nil

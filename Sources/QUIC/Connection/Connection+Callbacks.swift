@@ -38,7 +38,10 @@ extension Connection {
             stream_closed: { user, id, code in
                 with(user) { connection in
                     connection.endpoint.ledger?.closed(stream: id, of: connection)
-                    connection.streams.removeValue(forKey: id)?.closedByTransport(code)
+                    if let stream = connection.streams.removeValue(forKey: id) {
+                        connection.settle(stream)
+                        stream.closedByTransport(code)
+                    }
                     connection.onStreamEnd?()
                 }
             },

@@ -6,6 +6,7 @@ extension Connection {
     func receive(_ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8) {
         guard let quic else { return }
         bytesReceived += UInt64(bytes.count)
+        countReceived(bytes.count, local: local, remote: remote)
         receivedAt = endpoint.packetTime
         var localRaw = local.raw
         var remoteRaw = remote.raw
@@ -85,6 +86,7 @@ extension Connection {
         pathMayHaveChanged = false
         let current = path
         guard current != reportedPath else { return }
+        settle(beforeTaking: current.kind)
         reportedPath = current
         blackHole.pathChanged()
         lookAtPath()
@@ -103,6 +105,8 @@ extension Connection {
         provePath()
         lookAtPath()
         endHandshakeTimer()
+        let path = path
+        settle(beforeTaking: path.kind)
         reportedPath = path
         guard let quic else { return }
         dep2p_quic_keep_alive(quic, endpoint.configuration.keepAlive.clampedNanoseconds)

@@ -101,6 +101,7 @@ extension Connection {
 
     private func emit(_ range: Range<Int>, _ datagram: Datagram) {
         bytesSent += UInt64(range.count)
+        countSent(range.count, segment: datagram.count, local: datagram.local, remote: datagram.remote)
         endpoint.send(
             PacketBurst(
                 bytes: UnsafeRawBufferPointer(rebasing: endpoint.sendBuffer[range]), segment: datagram.count,
@@ -233,6 +234,8 @@ extension Connection {
             quic, &local, &remote, base.assumingMemoryBound(to: UInt8.self), dep2p_quic_datagram_size(quic),
             Int32(kind), code, text, text.count, endpoint.clock.now.nanoseconds)
         guard written > 0 else { return }
+        bytesSent += UInt64(written)
+        countSent(written, segment: written, local: SocketAddress(local), remote: SocketAddress(remote))
         let packet = UnsafeRawBufferPointer(rebasing: endpoint.sendBuffer[0..<written])
         endpoint.send(
             PacketBurst(
@@ -251,6 +254,7 @@ extension Connection {
     package func migrate(local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
         guard let quic, isConfirmed, role == .client, pendingMigration == nil else { return false }
         kindOfPath[local] = kind
+        lastCounted = nil
         var localRaw = local.raw
         var remoteRaw = remote.raw
         guard dep2p_quic_migrate(quic, &localRaw, &remoteRaw, endpoint.clock.now.nanoseconds) == 0 else {
@@ -269,6 +273,7 @@ extension Connection {
     package func abandonPath(for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
         guard let quic, isConfirmed, role == .client else { return false }
         kindOfPath[local] = kind
+        lastCounted = nil
         var localRaw = local.raw
         var remoteRaw = remote.raw
         guard dep2p_quic_migrate_now(quic, &localRaw, &remoteRaw, endpoint.clock.now.nanoseconds) == 0 else {

@@ -72,6 +72,16 @@ package final class Connection {
     var staysOnMachine = false
     /// Whether the timer's expiry was handled since it was last set.
     var wasExpired = false
+    /// What has gone over it (`Connection+Traffic.swift`).
+    package internal(set) var traffic = ConnectionTraffic()
+    var lastCounted: CountedPath?
+    /// The kind of path that streams' bytes count for.
+    var settledPath = PathClass.direct
+    /// What had gone through relays when the connection first left them for a straight path, as the wire has it.
+    package internal(set) var relayedBeforeStraight: ByteTotals?
+    /// Where streams are counted that never agreed on a protocol.
+    package var namelessTally: TrafficTally?
+    /// UDP payload, without the headers of relays.
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0
     /// When a datagram of the connection last came in.
@@ -160,6 +170,7 @@ package final class Connection {
         if kindOfRemote.count >= Self.remoteLimit { kindOfRemote.removeAll() }
         kindOfRemote[remote] = kind
         kindToldLast = kind
+        lastCounted = nil
         guard isAnnounced, currentAddresses?.remote == remote else { return }
         pathMayHaveChanged = true
         reportPath()
@@ -272,12 +283,14 @@ package final class Connection {
         timer = nil
         endHandshakeTimer()
         let ended = streams.valuesInOrder
+        for stream in ended { settle(stream) }
         streams.removeAll()
         for stream in ended { stream.connectionClosed(reason) }
         sendQueue.removeAll()
         blockedStreams.removeAll()
         while let waiter = streamCreditWaiters.popFirst() { waiter.resume(returning: ()) }
         endpoint.forget(self, established: wasEstablished)
+        endpoint.endedTraffic.add(traffic)
         // In this order: until ngtcp2 has freed the connection it points at what its streams have sent.
         quic = nil
         endpoint.ledger?.freed(self)

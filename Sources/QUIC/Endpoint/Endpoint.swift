@@ -57,6 +57,8 @@ package final class Endpoint {
     var refusalBudget = TokenBucket(rate: 100, burst: 100)
     var versionBudget = TokenBucket(rate: 100, burst: 100)
     package private(set) var isClosed = false
+    /// What connections carried that have ended, those too whose handshake came to nothing.
+    var endedTraffic = ConnectionTraffic()
 
     private let sendMemory = Memory(byteCount: sendBufferSize)
     var sendBuffer: UnsafeMutableRawBufferPointer { sendMemory.bytes }
@@ -104,6 +106,16 @@ package final class Endpoint {
     }
 
     package func start() { driver.start(self) }
+
+    /// What all connections have carried by now.
+    package var traffic: ConnectionTraffic {
+        var all = endedTraffic
+        for connection in connections.values {
+            connection.settleStreams()
+            all.add(connection.traffic)
+        }
+        return all
+    }
 
     package var localAddresses: [SocketAddress] { driver.localAddresses }
 

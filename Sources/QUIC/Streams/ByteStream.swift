@@ -37,6 +37,9 @@ package protocol ByteStream: AnyObject, Sendable {
     /// connection's other streams no longer, as far as the transport has room for that.
     func readsAtLeisure()
 
+    /// Says whose bytes the stream's are counted as, once its protocol is known.
+    func count(for tally: TrafficTally)
+
     /// Bytes written that the peer's transport has acknowledged. Delivery to the application needs a receipt.
     var acknowledgedBytes: UInt64 { get }
 
@@ -47,6 +50,7 @@ package protocol ByteStream: AnyObject, Sendable {
 
 extension ByteStream {
     package func readsAtLeisure() {}
+    package func count(for tally: TrafficTally) {}
 }
 
 /// Why a stream ended before its end.

@@ -32,6 +32,12 @@ package final class QUICStream: ByteStream {
     /// ngtcp2 has forgotten the stream: both directions are done.
     private(set) var isClosedByTransport = false
     private var creditReturned = false
+    /// Bytes that have come in order, read or not.
+    private var arrived: UInt64 = 0
+    /// Of what was sent and has arrived, what has been added to ``tally`` and the connection's.
+    private var settled = ByteTotals.zero
+    /// Of its protocol, once that is known.
+    private(set) var tally: TrafficTally?
     private var resetCode: UInt64?
 
     init(id: Int64, connection: Connection) {
@@ -112,6 +118,15 @@ package final class QUICStream: ByteStream {
         returnCreditIfDone()
     }
 
+    package func count(for tally: TrafficTally) { self.tally = tally }
+
+    /// What it has carried since this was last asked.
+    func takeUnsettled() -> ByteTotals {
+        let total = ByteTotals(sent: sending.sent, received: arrived)
+        defer { settled = total }
+        return total - settled
+    }
+
     package func readsAtLeisure() {
         guard !isReadAtLeisure else { return }
         isReadAtLeisure = true
@@ -127,6 +142,7 @@ package final class QUICStream: ByteStream {
     // MARK: From the connection
 
     func received(_ bytes: UnsafeRawBufferPointer, isLast: Bool) {
+        arrived &+= UInt64(bytes.count)
         if readStopped {
             connection.consumed(bytes.count, by: self)
         } else {

@@ -36,6 +36,8 @@ package final class Connections {
     private var identityObservers: [@NetworkActor (Session) -> Void] = []
     private var realmObservers: [@NetworkActor (Bool) -> Void] = []
     private var isStopped = false
+    /// What all sessions carry.
+    package let meter = BandwidthMeter()
 
     /// - Parameters:
     ///   - transport: what takes connections.
@@ -197,6 +199,8 @@ package final class Connections {
             id: nextID, localNodeID: localNodeID, connection: connection, registry: registry, limits: limits,
             clock: clock, random: random)
         session.attempts = attempts
+        session.meter = meter
+        session.connection.namelessTally = meter.nameless
         session.onIdentified = { [weak self, weak session] information in
             guard let self, let session else { return }
             peers.learn(
@@ -209,6 +213,7 @@ package final class Connections {
             (retired, closing) = try take(session)
         } catch {
             session.close(isStopped ? .goodbye : .limit, reason: isStopped ? "stopping" : error.description)
+            meter.ended(session.remoteNodeID, session.connection.traffic)
             throw error
         }
         open[session.id] = session
@@ -247,8 +252,14 @@ package final class Connections {
         table.close(session.id)
         manager.close(session.id)
         open[session.id] = nil
+        meter.ended(session.remoteNodeID, session.connection.traffic)
         peers.saw(session.remoteNodeID)
         streamEnds.send()
+    }
+
+    /// What the sessions have carried by now, those that have ended too.
+    package var bandwidth: BandwidthCounts {
+        meter.counts(of: sessions.map { ($0.remoteNodeID, $0.connection) }, total: transport.traffic)
     }
 
     // MARK: Worth

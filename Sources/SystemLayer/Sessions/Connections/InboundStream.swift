@@ -97,6 +97,7 @@ struct InboundStream {
                     hasRefused = true
                     continue
                 }
+                session.count(raw, as: name)
                 let data = listener.accept()
                 return (NegotiatedStream(name, over: raw, output: listener.takeOutput(), leftover: data), registration)
             }

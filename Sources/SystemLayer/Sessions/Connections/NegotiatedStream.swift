@@ -149,6 +149,8 @@ package final class NegotiatedStream: ByteStream {
 
     package func readsAtLeisure() { raw.readsAtLeisure() }
 
+    package func count(for tally: TrafficTally) { raw.count(for: tally) }
+
     /// Takes the listener's answer; returns the data behind it, if any.
     private func settle(_ chunk: Chunk) throws -> Chunk? {
         guard let echo = expectedEcho else { return chunk }

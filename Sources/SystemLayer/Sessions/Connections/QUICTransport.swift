@@ -12,6 +12,7 @@ package final class QUICTransport: Transport {
     }
 
     package var localAddresses: [SocketAddress] { endpoint.localAddresses }
+    package var traffic: ConnectionTraffic { endpoint.traffic }
 
     package func connect(to address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
         do {

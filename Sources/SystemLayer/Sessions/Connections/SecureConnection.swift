@@ -42,6 +42,16 @@ package protocol SecureConnection: AnyObject, Sendable {
 
     /// What the transport has counted.
     var statistics: ConnectionStatistics { get }
+    /// What has gone over it; ``settleStreams()`` brings it up to date.
+    var traffic: ConnectionTraffic { get }
+    /// What had gone through relays when the connection first left them for a straight path, as the wire has it.
+    var relayedBeforeStraight: ByteTotals? { get }
+    /// The kind of the present path and the family of its addresses.
+    var lane: ConnectionTraffic.Lane { get }
+    /// Adds what open streams have carried by now to ``traffic`` and their protocols' tallies.
+    func settleStreams()
+    /// Where streams are counted that never agree on a protocol.
+    var namelessTally: TrafficTally? { get set }
     /// When something last came from the peer.
     var receivedAt: NetworkInstant { get }
 
@@ -83,6 +93,14 @@ package protocol SecureConnection: AnyObject, Sendable {
 }
 
 extension SecureConnection {
+    package var traffic: ConnectionTraffic { ConnectionTraffic() }
+    package var relayedBeforeStraight: ByteTotals? { nil }
+    package var namelessTally: TrafficTally? {
+        get { nil }
+        set {}
+    }
+    package func settleStreams() {}
+    package var lane: ConnectionTraffic.Lane { ConnectionTraffic.Lane(PathClass(path.kind), .v4) }
     package func promote() {}
     package func grantStreams(_ count: Int) {}
     package func openByteStream() async throws -> any ByteStream { try await openByteStream(within: nil) }
@@ -148,9 +166,14 @@ package protocol Transport: AnyObject, Sendable {
 
     /// The bound addresses; wildcards stay wildcards.
     var localAddresses: [SocketAddress] { get }
+
+    /// What all connections have carried by now, those too whose handshake came to nothing.
+    var traffic: ConnectionTraffic { get }
 }
 
 extension Transport {
+    package var traffic: ConnectionTraffic { ConnectionTraffic() }
+
     package func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
         throw TransportFailure(.unsupported, detail: "TCP is not spoken here")
     }

@@ -35,6 +35,8 @@ package final class Session: Identifiable {
     let limits: ConnectionLimits
     let registry: ProtocolRegistry
     package let connection: any SecureConnection
+    /// Counts what the streams carry.
+    var meter: BandwidthMeter?
     private var membershipWaiters: [Waiter<Void>] = []
     private var admissionsUnderWay = 0
     private var endWaiters: [Waiter<SessionEnd>] = []
@@ -149,6 +151,7 @@ package final class Session: Identifiable {
     ///   admitted; `timeout`, `closed`.
     package func openStream(_ protocolID: String, within patience: Duration? = nil) async throws -> NegotiatedStream {
         let raw = try await openRaw(for: protocolID, within: patience)
+        count(raw, as: protocolID)
         return NegotiatedStream(proposing: protocolID, over: raw, patience: (clock, limits.negotiationDeadline))
     }
 
@@ -165,6 +168,7 @@ package final class Session: Identifiable {
                     case .needMore: continue
                     case .propose(let bytes): try await raw.write(Chunk(bytes))
                     case .selected(let name, let data):
+                        self.count(raw, as: name)
                         return NegotiatedStream(name, over: raw, output: [], leftover: data)
                     case .failed(let error): throw SessionError(error)
                     }
@@ -193,6 +197,11 @@ package final class Session: Identifiable {
         } catch {
             throw SessionError(error, on: self)
         }
+    }
+
+    /// What the stream carries is that protocol's.
+    func count(_ stream: any ByteStream, as protocolID: String) {
+        if let meter { stream.count(for: meter.tally(of: protocolID)) }
     }
 
     private func serve(_ stream: any ByteStream) {
