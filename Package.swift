@@ -56,8 +56,8 @@ let package = Package(
         floor(
             "DeP2P",
             on: [
-                "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage",
-                "DeP2PIdentity",
+                "DeP2PApp", "DeP2PRealm", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
+                "DeP2PStorage", "DeP2PIdentity",
             ]),
         floor(
             "DeP2PApp",
@@ -171,8 +171,8 @@ let package = Package(
         tests(
             "DeP2PTests",
             of: [
-                "DeP2P", "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PStorage",
-                "DeP2PIdentity",
+                "DeP2P", "DeP2PApp", "DeP2PRealm", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC",
+                "DeP2PStorage", "DeP2PIdentity",
             ]),
         tests(
             "CLITests",

@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -qr -- '^-.' $token
-            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --state-dir --tcp-listen --timeout --to --transfers -c -i -m -o
+            contains -- $token --allow --circuit-bytes --circuit-rate --circuit-time --config --count --identity --interval --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -44,11 +44,13 @@ complete -c dep2p -n "__dep2p_is ''" -l passphrase-file -r -F -d 'the identity\'
 complete -c dep2p -n "__dep2p_is ''" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is ''" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
 complete -c dep2p -n "__dep2p_is ''" -l no-direct -d 'do not connect directly'
+complete -c dep2p -n "__dep2p_is ''" -l no-mdns -d 'do not look for nodes on the local network'
 complete -c dep2p -n "__dep2p_is ''" -l no-port-mapping -d 'do not ask the router to open a port'
 complete -c dep2p -n "__dep2p_is ''" -l no-relay -d 'do not connect through relays'
 complete -c dep2p -n "__dep2p_is ''" -l peer -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a known peer, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is ''" -l preset -x -a 'desktop minimal mobile server' -d 'limits for a kind of machine (default desktop)'
 complete -c dep2p -n "__dep2p_is ''" -l relay -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a relay, ending in /p2p/NODEID'
+complete -c dep2p -n "__dep2p_is ''" -l show-node-id -x -a 'always never outside-realms' -d 'when the local network sees the NodeID (default outside-realms)'
 complete -c dep2p -n "__dep2p_is ''" -l state-dir -x -a '(__fish_complete_directories)' -d 'folder for what the node remembers'
 complete -c dep2p -n "__dep2p_is ''" -l timeout -x -d 'how long to wait for the other side (0: for ever)'
 complete -c dep2p -n "__dep2p_is ''" -l config -r -F -d 'read settings from FILE instead of the usual places'
@@ -87,6 +89,7 @@ complete -c dep2p -n "__dep2p_is send" -l passphrase-file -r -F -d 'the identity
 complete -c dep2p -n "__dep2p_is send" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is send" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
 complete -c dep2p -n "__dep2p_is send" -l no-direct -d 'do not connect directly'
+complete -c dep2p -n "__dep2p_is send" -l no-mdns -d 'do not look for nodes on the local network'
 complete -c dep2p -n "__dep2p_is send" -l no-relay -d 'do not connect through relays'
 complete -c dep2p -n "__dep2p_is send" -l peer -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a known peer, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is send" -l preset -x -a 'desktop minimal mobile server' -d 'limits for a kind of machine (default desktop)'
@@ -113,11 +116,13 @@ complete -c dep2p -n "__dep2p_is listen" -l passphrase-file -r -F -d 'the identi
 complete -c dep2p -n "__dep2p_is listen" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is listen" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
 complete -c dep2p -n "__dep2p_is listen" -l no-direct -d 'do not connect directly'
+complete -c dep2p -n "__dep2p_is listen" -l no-mdns -d 'do not look for nodes on the local network'
 complete -c dep2p -n "__dep2p_is listen" -l no-port-mapping -d 'do not ask the router to open a port'
 complete -c dep2p -n "__dep2p_is listen" -l no-relay -d 'do not connect through relays'
 complete -c dep2p -n "__dep2p_is listen" -l peer -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a known peer, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is listen" -l preset -x -a 'desktop minimal mobile server' -d 'limits for a kind of machine (default desktop)'
 complete -c dep2p -n "__dep2p_is listen" -l relay -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a relay, ending in /p2p/NODEID'
+complete -c dep2p -n "__dep2p_is listen" -l show-node-id -x -a 'always never outside-realms' -d 'when the local network sees the NodeID (default outside-realms)'
 complete -c dep2p -n "__dep2p_is listen" -l state-dir -x -a '(__fish_complete_directories)' -d 'folder for what the node remembers'
 complete -c dep2p -n "__dep2p_is listen" -l timeout -x -d 'how long to wait for the other side (0: for ever)'
 complete -c dep2p -n "__dep2p_is listen" -l config -r -F -d 'read settings from FILE instead of the usual places'
@@ -139,11 +144,13 @@ complete -c dep2p -n "__dep2p_is start" -l passphrase-file -r -F -d 'the identit
 complete -c dep2p -n "__dep2p_is start" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is start" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
 complete -c dep2p -n "__dep2p_is start" -l no-direct -d 'do not connect directly'
+complete -c dep2p -n "__dep2p_is start" -l no-mdns -d 'do not look for nodes on the local network'
 complete -c dep2p -n "__dep2p_is start" -l no-port-mapping -d 'do not ask the router to open a port'
 complete -c dep2p -n "__dep2p_is start" -l no-relay -d 'do not connect through relays'
 complete -c dep2p -n "__dep2p_is start" -l peer -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a known peer, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is start" -l preset -x -a 'desktop minimal mobile server' -d 'limits for a kind of machine (default desktop)'
 complete -c dep2p -n "__dep2p_is start" -l relay -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a relay, ending in /p2p/NODEID'
+complete -c dep2p -n "__dep2p_is start" -l show-node-id -x -a 'always never outside-realms' -d 'when the local network sees the NodeID (default outside-realms)'
 complete -c dep2p -n "__dep2p_is start" -l state-dir -x -a '(__fish_complete_directories)' -d 'folder for what the node remembers'
 complete -c dep2p -n "__dep2p_is start" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is start" -s h -l help -d 'show this help'
@@ -163,6 +170,7 @@ complete -c dep2p -n "__dep2p_is ping" -l passphrase-file -r -F -d 'the identity
 complete -c dep2p -n "__dep2p_is ping" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is ping" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
 complete -c dep2p -n "__dep2p_is ping" -l no-direct -d 'do not connect directly'
+complete -c dep2p -n "__dep2p_is ping" -l no-mdns -d 'do not look for nodes on the local network'
 complete -c dep2p -n "__dep2p_is ping" -l no-relay -d 'do not connect through relays'
 complete -c dep2p -n "__dep2p_is ping" -l peer -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a known peer, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is ping" -l preset -x -a 'desktop minimal mobile server' -d 'limits for a kind of machine (default desktop)'

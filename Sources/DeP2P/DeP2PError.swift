@@ -34,16 +34,19 @@ public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What can be done about it.
     public let remedy: Remedy?
     public let attempts: [ConnectAttempt]
+    /// Who was asked where the node is, and what came of it.
+    public let sources: [SourceReport]
     public let underlying: (any Error)?
 
     package init(
         _ code: Code, _ message: String, remedy: Remedy? = nil, attempts: [ConnectAttempt] = [],
-        underlying: (any Error)? = nil
+        sources: [SourceReport] = [], underlying: (any Error)? = nil
     ) {
         self.code = code
         self.message = message
         self.remedy = remedy
         self.attempts = attempts
+        self.sources = sources
         self.underlying = underlying
     }
 
@@ -132,7 +135,7 @@ extension DeP2PError {
             }
         self.init(
             code, error.reason, remedy: error.remedy, attempts: error.attempts,
-            underlying: error)
+            sources: error.sources, underlying: error)
     }
 
     private init(_ error: RealmError) {

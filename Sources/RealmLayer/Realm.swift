@@ -12,6 +12,7 @@ package final class Realm {
     private var members = Members()
     private var observers: [@NetworkActor (MemberChange) -> Void] = []
     private var admission: Admission?
+    private var key: RealmKey?
     /// The realm that the node is in.
     package private(set) var id: RealmID?
 
@@ -32,6 +33,7 @@ package final class Realm {
     package func join(_ key: RealmKey) throws(RealmError) {
         guard id == nil else { throw RealmError(.alreadyInRealm, detail: "leave it before joining another") }
         id = key.id
+        self.key = key
         connections.isInRealm = true
         admission?.use(key)
         for session in connections.sessions { admission?.start(session) }
@@ -44,6 +46,7 @@ package final class Realm {
     package func leave() throws(RealmError) {
         guard id != nil else { throw RealmError(.notMember, detail: "this node is in no realm") }
         id = nil
+        key = nil
         connections.isInRealm = false
         admission?.use(nil)
         for session in connections.sessions where session.membership != .outsider {
@@ -51,6 +54,10 @@ package final class Realm {
         }
         members.forgetAll()
     }
+
+    /// A key of the realm's for one purpose; `nil` outside a realm. When `Connections` tells of a realm that is entered or
+    /// left, it is the one from then on.
+    package func deriveKey(label: String) -> AuthenticationKey? { key?.deriveKey(label: label) }
 
     // MARK: Members
 

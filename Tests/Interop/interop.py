@@ -52,7 +52,7 @@ class Interop:
     def environment(self, home):
         path = self.folder / home
         path.mkdir(exist_ok=True)
-        return {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8"}
+        return {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8", "DEP2P_NO_MDNS": "1"}
 
     def dep2p(self, *arguments, home="dialler", environment=None):
         done = subprocess.run([self.binary, *map(str, arguments)], capture_output=True, timeout=TIMEOUT,

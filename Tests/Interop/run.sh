@@ -8,4 +8,6 @@ if [ $# -lt 1 ]; then
     exit 64
 fi
 "$here/setup.sh"
-exec "$here/../../.build-interop/venv/bin/python" -B -W ignore::DeprecationWarning "$here/interop.py" "$@"
+python=$here/../../.build-interop/venv/bin/python
+"$python" -B -W ignore::DeprecationWarning "$here/interop.py" "$@"
+[[ " $* " == *" --control "* ]] || "$python" -B "$here/lan.py" "$1"

@@ -110,7 +110,8 @@ class House:
     def environment(self, home):
         path = self.folder / f"home-{home}"
         path.mkdir(exist_ok=True)
-        return {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8"}
+        # By itself no test meets the nodes of another, or of this network.
+        return {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8", "DEP2P_NO_MDNS": "1"}
 
     def run(self, *arguments, home="sender", **options):
         """One command to its end."""

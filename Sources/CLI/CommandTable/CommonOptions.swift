@@ -6,11 +6,11 @@ enum CommonOptions {
     /// Taken by the commands that run a node.
     static let identity: [OptionEntry] = [.ephemeral, .identity, .passphraseFile, .realmKey]
     static let network: [OptionEntry] = [
-        .listen, .noDirect, .noPortMapping, .noRelay, .peer, .preset, .relay, .stateDir, .timeout,
+        .listen, .noDirect, .noMDNS, .noPortMapping, .noRelay, .peer, .preset, .relay, .showNodeID, .stateDir, .timeout,
     ]
 
     /// Taken by the commands that only go out to others.
-    static let node: [OptionEntry] = identity + network.filter { $0 != .noPortMapping }
+    static let node: [OptionEntry] = identity + network.filter { ![.noPortMapping, .showNodeID].contains($0) }
     /// Taken by the commands that are there to be reached.
     static let reachableNode: [OptionEntry] = identity + network
 }
@@ -90,6 +90,13 @@ extension OptionEntry {
         paragraphs: [
             "Leave out direct paths: others are reached through relays only, and told of no other way to this node."
         ])
+    static let noMDNS = OptionEntry(
+        "no-mdns", heading: .network, variable: "DEP2P_NO_MDNS",
+        summary: "do not look for nodes on the local network",
+        paragraphs: [
+            "Do not look for nodes on this machine's networks by Multicast DNS, and do not be found there. Otherwise who is "
+                + "there is found by the NodeID alone; commands that only go out to others let nobody find them."
+        ])
     static let noPortMapping = OptionEntry(
         "no-port-mapping", heading: .network, variable: "DEP2P_NO_PORT_MAPPING",
         summary: "do not ask the router to open a port",
@@ -121,6 +128,14 @@ extension OptionEntry {
             "The address of a relay, as `dep2p relay` prints it. A node that listens is reachable through it too, and a "
                 + "peer that no direct address reaches is looked for there. Relays see neither content nor can they change "
                 + "it. Can be given repeatedly."
+        ])
+    static let showNodeID = OptionEntry(
+        "show-node-id", value: .choice("WHEN", ["always", "never", "outside-realms"]), heading: .network,
+        variable: "DEP2P_SHOW_NODE_ID", summary: "when the local network sees the NodeID (default outside-realms)",
+        paragraphs: [
+            "When whoever listens on this machine's networks sees this node's NodeID beside its addresses: `always`, `never`, "
+                + "or `outside-realms` (the default), which is without a realm key. Members of the realm who know the "
+                + "NodeID find the node there in any case."
         ])
     static let stateDir = OptionEntry(
         "state-dir", value: .directory, heading: .network, variable: "DEP2P_STATE_DIR",

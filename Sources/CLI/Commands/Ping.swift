@@ -25,8 +25,8 @@ extension CommandEntry {
                 "result",
                 "Adds `node_id` of who answered, `sent`, `received`, `min_ms`, `avg_ms`, `max_ms`, `p99_ms`, `path`, "
                     + "`agent`, what the peer calls itself, and `relayed_bytes`, what went through relays in both directions "
-                    + "until the path was direct. When no connection came about, `attempts` as for "
-                    + "`dep2p send`."),
+                    + "until the path was direct. When no connection came about, `attempts` and `sources` "
+                    + "as for `dep2p send`."),
         ],
         plan: { options throws(CLIError) in try PingPlan(options) })
 }

@@ -89,6 +89,7 @@ struct RelayPlan: CommandPlan {
                 }
             }
             configuration.listenAtUsualPort()
+            configuration.usesMDNS = false
             if configuration.mapsPorts == nil { configuration.mapsPorts = configuration.preset.mapsPorts }
             configuration.relay = RelayConfiguration(limits: limits, membersOnly: membersOnly)
         }

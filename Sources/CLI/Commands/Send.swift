@@ -43,7 +43,9 @@ extension CommandEntry {
                 "Adds `bytes`, `seconds`, `files`, `root` (the Merkle root in hexadecimal), `path`, `resumed_bytes`; "
                     + "what was not sent, in `failed` (`path`, or `path_base64` when it is not UTF-8, `code`, `message`) "
                     + "and, of links and devices, `skipped`; for a message, `reply`. When no connection came about, "
-                    + "`attempts` tells each attempt's `stage`, `address`, `elapsed_ms`, `outcome` and `detail`."),
+                    + "`attempts` tells each attempt's `stage`, `address`, `elapsed_ms`, `outcome` and `detail`, and "
+                    + "`sources` who was asked where the node is: `source` (`known`, `remembered`, `relays`, `mdns`), "
+                    + "`addresses` (how many it named), `elapsed_ms` (null when it was still looking) and `detail`."),
         ],
         plan: { options throws(CLIError) in try SendPlan(options) })
 }

@@ -22,8 +22,9 @@ extension CLIError {
         self.init(
             code, (isBug ? "unexpected: " : "") + TerminalText.escape(error.message),
             hint: isBug ? "report it to \(Release.reportProblems)" : error.remedy.map { TerminalText.escape($0.hint) },
-            details: attempts.count > 1 ? AttemptTable.lines(attempts) : [],
-            fields: attempts.isEmpty ? [] : [AttemptTable.field(attempts)])
+            details: (attempts.count > 1 ? AttemptTable.lines(attempts) : []) + SourceList.lines(error.sources),
+            fields: (attempts.isEmpty ? [] : [AttemptTable.field(attempts)])
+                + (error.sources.isEmpty ? [] : [SourceList.field(error.sources)]))
     }
 
     /// Without a default: a code that has no status does not compile.

@@ -70,6 +70,10 @@ struct NodeRun: Sendable {
         // A command that only sends needs no way in.
         configuration.reserves = false
         if !plan.mapsPorts { configuration.mapsPorts = false }
+        configuration.usesMDNS = plan.usesMDNS
+        // With a realm key there is no time at which the NodeID may be shown, not even before the realm is entered.
+        let isHidden = plan.showsNodeID == .outsideRealms && keys.realm != nil
+        configuration.showsNodeID = isHidden ? .never : plan.showsNodeID
         if let preset = Preset.named(plan.preset) { configuration.preset = preset }
         for address in plan.listen {
             switch address {

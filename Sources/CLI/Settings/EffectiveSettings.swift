@@ -63,6 +63,7 @@ struct EffectiveSettings: Sendable, Equatable {
         case .stateDir: return (paths.state.map { Argument(bytes: $0) }, .standard)
         case .listen: return (Argument(":\(Daemon.port)"), .standard)
         case .preset: return (Argument(preset.name), .standard)
+        case .showNodeID: return (Argument("outside-realms"), .standard)
         case .receptionTransfers: return (Argument("\(preset.transfers)"), .preset(preset.name))
         case .noPortMapping: return (Argument("\(!preset.mapsPorts)"), .preset(preset.name))
         default: return (option.value == nil ? Argument("false") : nil, .standard)

@@ -32,6 +32,8 @@ struct NodePlan: Equatable, Sendable {
     let usesDirect: Bool
     let usesRelay: Bool
     let mapsPorts: Bool
+    let usesMDNS: Bool
+    let showsNodeID: NodeIDShowing
     let preset: String
     let stateDirectory: [UInt8]?
     /// Nil: for ever.
@@ -56,6 +58,11 @@ struct NodePlan: Equatable, Sendable {
         usesDirect = !options.isSet(.noDirect)
         usesRelay = !options.isSet(.noRelay)
         mapsPorts = !options.isSet(.noPortMapping)
+        usesMDNS = !options.isSet(.noMDNS)
+        showsNodeID =
+            try options.value(.showNodeID) { argument throws(CLIError) in
+                try Self.choice(argument, of: .showNodeID, "no such time")
+            }.flatMap(Self.showing) ?? .outsideRealms
         preset = try options.value(.preset) { argument throws(CLIError) in try Self.preset(argument) } ?? "desktop"
         stateDirectory = options.path(.stateDir) ?? options.paths.state
         timeout = try options.value(.timeout, as: ArgumentValue.timeout) ?? defaultTimeout
@@ -78,11 +85,21 @@ struct NodePlan: Equatable, Sendable {
     }
 
     private static func preset(_ argument: Argument) throws(CLIError) -> String {
-        guard case .choices(let names) = OptionEntry.preset.value?.completion else { return "" }
+        try choice(argument, of: .preset, "no such preset")
+    }
+
+    private static func choice(
+        _ argument: Argument, of option: OptionEntry, _ complaint: String
+    ) throws(CLIError) -> String {
+        guard case .choices(let names) = option.value?.completion else { return "" }
         if let name = argument.text, names.contains(name) { return name }
         let near = argument.text.flatMap { NameSuggestion.nearest(to: $0, among: names) }
         throw CLIError(
-            .badValue, "no such preset: \(argument.quoted)",
+            .badValue, "\(complaint): \(argument.quoted)",
             hint: near.map { "did you mean \($0)?" } ?? "one of \(names.joined(separator: ", "))")
+    }
+
+    private static func showing(_ name: String) -> NodeIDShowing? {
+        name == "outside-realms" ? .outsideRealms : NodeIDShowing(rawValue: name)
     }
 }

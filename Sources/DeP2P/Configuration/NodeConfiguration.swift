@@ -19,6 +19,14 @@ public struct RelayConfiguration: Hashable, Sendable {
     }
 }
 
+/// When a node shows its NodeID on the networks that its machine is in.
+public enum NodeIDShowing: String, Hashable, Sendable {
+    case always
+    /// Whenever it is in no realm: then nothing else would find it there.
+    case outsideRealms
+    case never
+}
+
 /// How a node is to be started.
 public struct NodeConfiguration: Sendable {
     /// The node's identity; `nil` makes one for this run.
@@ -42,6 +50,12 @@ public struct NodeConfiguration: Sendable {
     /// Whether gateways are asked to open the node's port; `nil` does so where the preset does and the node is there to
     /// be reached (``reserves``).
     public var mapsPorts: Bool?
+    /// Whether others are looked for on this machine's networks by Multicast DNS, and this node is found there while it is
+    /// there to be reached (``reserves``). Not unless this says so: it opens the port 5353, which programs share.
+    public var usesMDNS = false
+    /// When the node's NodeID is shown on this machine's networks, to whoever listens. Members of its realm that know the
+    /// NodeID find it there in any case.
+    public var showsNodeID = NodeIDShowing.outsideRealms
     /// Makes the node a relay for others.
     public var relay: RelayConfiguration?
     /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.

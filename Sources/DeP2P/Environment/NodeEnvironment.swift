@@ -16,6 +16,8 @@ package struct NodeEnvironment: Sendable {
     package var random: RandomSource
     /// Addresses of interfaces that are up, without link-local ones and without ports, in the order in which to tell them.
     package var interfaces: @Sendable () -> [InterfaceAddress]
+    /// The interfaces that speak to neighbours: those that carry multicasts, and loopback.
+    package var links: @Sendable () -> [NetworkLink]
     /// The router of a family's default route.
     package var gateway: @Sendable (IPAddress.Family) -> Gateway?
     /// The resolver.
@@ -30,7 +32,7 @@ package struct NodeEnvironment: Sendable {
 
     package init(
         clock: any NetworkClock, wallClock: @escaping @Sendable () -> UInt64, random: RandomSource,
-        interfaces: @escaping @Sendable () -> [InterfaceAddress],
+        interfaces: @escaping @Sendable () -> [InterfaceAddress], links: @escaping @Sendable () -> [NetworkLink],
         gateway: @escaping @Sendable (IPAddress.Family) -> Gateway?, names: NameSource, sockets: any NodeSockets,
         storage:
             @escaping @Sendable (_ folder: String, _ report: @escaping @Sendable (StorageCondition) -> Void)
@@ -38,7 +40,7 @@ package struct NodeEnvironment: Sendable {
         host: HostMark, network: @escaping @Sendable () -> String
     ) {
         (self.clock, self.wallClock, self.random) = (clock, wallClock, random)
-        (self.interfaces, self.gateway, self.names) = (interfaces, gateway, names)
+        (self.interfaces, self.links, self.gateway, self.names) = (interfaces, links, gateway, names)
         (self.sockets, self.storage, self.host, self.network) = (sockets, storage, host, network)
     }
 }
@@ -65,7 +67,7 @@ extension NodeEnvironment {
         PortMappingSurroundings(
             gateway: gateway, source: { [sockets] in sockets.source(toward: $0) },
             open: { [sockets] in try sockets.channel(Self.any($0), forStrangers: false) },
-            listen: { [sockets] in try sockets.member(of: $0) }, usesUPnP: sockets.areSystem)
+            listen: { [sockets] in try sockets.member(of: $0, on: 0) }, usesUPnP: sockets.areSystem)
     }
 
     private static func any(_ family: IPAddress.Family) -> SocketAddress {

@@ -15,8 +15,12 @@ package protocol NodeSockets: Sendable {
     /// - Parameter forStrangers: whether anybody may write to it unasked: what is beyond a budget is dropped then.
     @NetworkActor func channel(_ address: SocketAddress, forStrangers: Bool) throws -> any DatagramChannel
 
-    /// Opens a socket in a multicast group.
-    @NetworkActor func member(of group: SocketAddress) throws -> any DatagramChannel
+    /// Opens a socket in a multicast group, which anybody may write to: what is beyond a budget is dropped.
+    ///
+    /// - Parameters:
+    ///   - group: with port 0 for a free one.
+    ///   - interface: its index; 0 for the one that the route to the group leads over.
+    @NetworkActor func member(of group: SocketAddress, on interface: UInt32) throws -> any DatagramChannel
 
     /// Tells when addresses or routes change; `nil` where nobody does.
     @NetworkActor func changes() -> (any NetworkChangeSource)?

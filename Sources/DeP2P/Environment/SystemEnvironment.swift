@@ -1,3 +1,4 @@
+internal import DeP2PDiscovery
 internal import DeP2PIdentity
 internal import DeP2PQUIC
 internal import DeP2PReach
@@ -10,7 +11,8 @@ extension NodeEnvironment {
     package static var system: NodeEnvironment {
         NodeEnvironment(
             clock: SystemNetworkClock.shared, wallClock: WallClock.milliseconds, random: .system,
-            interfaces: { InterfaceAddresses.all() }, gateway: { Gateway.current($0) }, names: .system,
+            interfaces: { InterfaceAddresses.all() }, links: { InterfaceAddresses.links() },
+            gateway: { Gateway.current($0) }, names: .system,
             sockets: SystemSockets(), storage: { SQLiteStorage(folder: $0, report: $1) }, host: .system(),
             network: { NetworkFingerprint.current() })
     }
@@ -27,8 +29,9 @@ private struct SystemSockets: NodeSockets {
         try DatagramSocket(bind: address, budget: forStrangers ? StrangerBudget() : nil)
     }
 
-    func member(of group: SocketAddress) throws -> any DatagramChannel {
-        try DatagramSocket(group: group, interface: 0)
+    func member(of group: SocketAddress, on interface: UInt32) throws -> any DatagramChannel {
+        try DatagramSocket(
+            group: group, interface: interface, budget: StrangerBudget(largest: DNSMessage.longest))
     }
 
     func changes() -> (any NetworkChangeSource)? { RouteSocket() }

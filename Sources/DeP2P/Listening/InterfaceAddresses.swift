@@ -29,16 +29,54 @@ enum InterfaceAddresses {
             guard isUp, let address = ip(entry.ifa_addr), !address.isLinkLocal,
                 !found.contains(where: { $0.ip == address })
             else { continue }
-            let mask = ip(entry.ifa_netmask)
-            let length = mask.map { $0.high.nonzeroBitCount + $0.low.nonzeroBitCount }
+            let length = self.address(of: entry)?.prefixLength ?? 0
             let rank = kind(address) + (shown.contains(address) ? 0 : rank(of: entry))
-            found.append((address, length ?? (address.family == .v4 ? 32 : 128), rank))
+            found.append((address, length, rank))
         }
         // The system's order where nothing else decides.
         return found.enumerated().sorted { ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset) }
             .map {
                 InterfaceAddress(SocketAddress($0.element.ip, port: 0), prefixLength: $0.element.prefixLength)
             }
+    }
+
+    /// Interfaces looked at by ``links()``.
+    static let linkLimit = 64
+
+    /// The interfaces that speak to neighbours: up, with addresses, and carrying multicasts, but no links between two points,
+    /// which as a rule are tunnels; and loopback. Bridges (of containers and virtual machines, as a rule) come last.
+    static func links() -> [NetworkLink] {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&list) == 0 else { return [] }
+        defer { freeifaddrs(list) }
+        var found: [(index: UInt32, name: String, isLoopback: Bool, rank: Int, addresses: [InterfaceAddress])] = []
+        var next = list
+        while let entry = next?.pointee {
+            next = entry.ifa_next
+            let isLoopback = entry.ifa_flags & UInt32(IFF_LOOPBACK) != 0
+            let carries = UInt32(IFF_UP) | (isLoopback ? 0 : UInt32(IFF_MULTICAST))
+            guard entry.ifa_flags & carries == carries, entry.ifa_flags & UInt32(IFF_POINTOPOINT) == 0,
+                let address = address(of: entry)
+            else { continue }
+            let name = String(cString: entry.ifa_name)
+            if let known = found.firstIndex(where: { $0.name == name }) {
+                if found[known].addresses.count < limit { found[known].addresses.append(address) }
+            } else if found.count < linkLimit, let index = NetworkInterface.index(of: name) {
+                found.append((index, name, isLoopback, isLoopback ? 0 : rank(of: entry), [address]))
+            }
+        }
+        return found.enumerated().sorted { ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset) }.map {
+            NetworkLink(
+                index: $0.element.index, name: $0.element.name, isLoopback: $0.element.isLoopback,
+                addresses: $0.element.addresses)
+        }
+    }
+
+    private static func address(of entry: ifaddrs) -> InterfaceAddress? {
+        guard let address = ip(entry.ifa_addr) else { return nil }
+        let length = ip(entry.ifa_netmask).map { $0.high.nonzeroBitCount + $0.low.nonzeroBitCount }
+        return InterfaceAddress(
+            SocketAddress(address, port: 0), prefixLength: length ?? (address.family == .v4 ? 32 : 128))
     }
 
     /// Global before private before loopback.

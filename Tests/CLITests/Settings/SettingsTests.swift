@@ -52,6 +52,12 @@ import Testing
         #expect(throws: CLIError.self) { try plan([], ["DEP2P_NO_RELAY": "2"]) }
     }
 
+    @Test func theLocalNetworkIsUsedUnlessSomebodySaysNo() throws {
+        #expect(try plan([]).usesMDNS && plan([]).showsNodeID == .outsideRealms)
+        #expect(try plan([], ["DEP2P_NO_MDNS": "1"]).usesMDNS == false)
+        #expect(try plan(["--no-mdns"]).usesMDNS == false)
+    }
+
     @Test func listsComeFromRepeatedLinesAndCommas() throws {
         let ports: (NodePlan) -> [ListenAddress] = { $0.listen }
         let expected: [ListenAddress] = [.anyHost(port: 1), .anyHost(port: 2)]

@@ -38,7 +38,7 @@ final class Sandbox {
     var environment: [String] {
         [
             "PATH=\(Self.programFolder):/usr/bin:/bin", "HOME=\(path)/home", "TMPDIR=\(path)/home", "LC_ALL=C.UTF-8",
-            "TERM=dumb",
+            "TERM=dumb", "DEP2P_NO_MDNS=1",
         ]
     }
 

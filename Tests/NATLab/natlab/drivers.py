@@ -126,7 +126,7 @@ class DeP2P(Driver):
     def run_at(self, home, namespace, command, *arguments):
         """Its identity and state are in folders of their own, as on a machine of its own."""
         return self.start(namespace, self.binary, command, "--json", *arguments, environment={
-            "XDG_DATA_HOME": f"{home}.data", "XDG_STATE_HOME": f"{home}.state"})
+            "XDG_DATA_HOME": f"{home}.data", "XDG_STATE_HOME": f"{home}.state", "DEP2P_NO_MDNS": "1"})
 
     def start_relays(self):
         for index, relay in enumerate(self.lab.relays):

@@ -16,6 +16,7 @@ import Testing
     /// Finds what it is told, when it is told.
     @NetworkActor
     private final class Source: AddressSource {
+        let name = "test"
         private var waiting: [AsyncStream<FoundAddresses>.Continuation] = []
         private(set) var asked = 0
         private(set) var isLeft = false
@@ -38,7 +39,12 @@ import Testing
             for found in waiting { found.yield(FoundAddresses([known], from: voucher)) }
         }
 
-        func end() { for found in waiting { found.finish() } }
+        func end(saying detail: String? = nil) {
+            for found in waiting {
+                if let detail { found.yield(FoundAddresses([], detail: detail)) }
+                found.finish()
+            }
+        }
     }
 
     private func failure(of body: @NetworkActor () async throws -> Session) async -> ConnectError? {
@@ -84,6 +90,29 @@ import Testing
         }
         #expect(error?.code == .noAddress)
         #expect(network.clock.now.duration(since: begun) == .seconds(2))
+    }
+
+    @Test func aFailureTellsWhoWasAskedAndWhatTheyAnswered() async throws {
+        let left = MemoryNode(in: network, port: 1)
+        let (first, second) = (Source(), Source())
+        left.connections.sources = [first, second]
+        network.behaviours[dead] = .hang
+        let error = await network.clock.run {
+            _ = network.clock.schedule(after: .seconds(1)) {
+                first.find(.quic(dead.ip, port: dead.port))
+                first.end(saying: "2 of 3 answered")
+            }
+            return await failure {
+                try await left.connections.reach(DialTarget(IdentityKey.generate().nodeID), timeout: .seconds(3))
+            }
+        }
+        #expect(error?.code == .timeout)
+        #expect(
+            error?.sources == [
+                SourceReport("remembered", elapsed: .zero),
+                SourceReport("test", addresses: 1, elapsed: .seconds(1), detail: "2 of 3 answered"),
+                SourceReport("test"),
+            ])
     }
 
     @Test func onlyWhoLooksForANodeAsksTheSources() async throws {

@@ -55,6 +55,22 @@ import Testing
         #expect(rule.admits(name, from: .member) && !rule.admits(name, from: .stranger))
     }
 
+    /// What is heard on a network leads to its hosts, and over loopback to this machine; no further.
+    @Test(arguments: [
+        ("/ip4/192.168.1.77/udp/4001/quic-v1", true), ("/ip4/198.51.100.9/udp/4001/quic-v1", true),
+        ("/ip4/127.0.0.1/udp/4001/quic-v1", true), ("/ip6zone/eth0/ip6/fe80::1/udp/4001/quic-v1", true),
+        ("/ip6/fe80::1/udp/4001/quic-v1", false), ("/ip4/192.168.2.1/udp/4001/quic-v1", false),
+        ("/ip4/45.1.1.1/udp/4001/quic-v1", false), ("/ip4/192.168.1.255/udp/4001/quic-v1", false),
+        ("/ip4/169.254.169.254/udp/80/quic-v1", false), ("/dns4/a.example/udp/4001/quic-v1", false),
+        ("/ip6/::ffff:192.168.1.77/udp/4001/quic-v1", false),
+    ])
+    func whatIsHeardOnALink(text: String, isAdmitted: Bool) throws {
+        let known = KnownAddress(try Address(text), origin: .link, learnedAt: 0)
+        for voucher in all { #expect(rule.admits(known, from: voucher) == isAdmitted) }
+        let relayed = try KnownAddress(Address("\(text)/p2p/\(node)/p2p-circuit"), origin: .link, learnedAt: 0)
+        #expect(!rule.admits(relayed, from: .sameHost))
+    }
+
     @Test func whoIsTrustedHowFar() {
         func voucher(_ peer: SocketAddress?, isMember: Bool = false) -> AddressRule.Voucher {
             rule.voucher(at: peer?.ip, isMember: isMember)

@@ -70,6 +70,8 @@ package final class SimulatedNetwork: NetworkClock {
     private var random: SplitMix64
     private var timers = TimerQueue<@NetworkActor () -> Void>()
     private var drivers: [SocketAddress: SimulatedDriver] = [:]
+    /// By their groups.
+    private var members: [IPAddress: [SimulatedDriver]] = [:]
     private var busyUntil: [Route: NetworkInstant] = [:]
     private var running = 0
     package let worksInline: Bool
@@ -105,7 +107,17 @@ package final class SimulatedNetwork: NetworkClock {
 
     package func add(_ gateway: SimulatedGateway) { gateways.append(gateway) }
 
-    func remove(_ driver: SimulatedDriver) { drivers[driver.address] = nil }
+    /// A host's socket in a multicast group; others of the host may have the same address.
+    package func makeMember(of group: IPAddress, at address: SocketAddress) -> SimulatedDriver {
+        let driver = makeDriver(address: address)
+        members[group, default: []].append(driver)
+        return driver
+    }
+
+    func remove(_ driver: SimulatedDriver) {
+        if drivers[driver.address] === driver { drivers[driver.address] = nil }
+        for group in members.keys { members[group]?.removeAll { $0 === driver } }
+    }
 
     /// Runs `body`, moving virtual time whenever it and everything else on the network thread waits.
     package func run<Result: Sendable>(_ body: @NetworkActor @Sendable () async throws -> Result) async rethrows
@@ -135,6 +147,7 @@ package final class SimulatedNetwork: NetworkClock {
     package func send(_ bytes: [UInt8], from inside: SocketAddress, to: SocketAddress, ecn: UInt8) {
         lastTravel = now
         onEvent?(.sent, inside, to, bytes.count)
+        if to.ip.isMulticast { return multicast(bytes, from: inside, to: to) }
         guard let from = translated(inside, to: to) else { return lose(inside, to, bytes.count) }
         let route = Route(from: from.ip, to: to.ip)
         let link = links[route] ?? link
@@ -148,6 +161,32 @@ package final class SimulatedNetwork: NetworkClock {
         if random.unit() < link.duplication {
             deliver(Packet(bytes: bytes, from: from, to: to, ecn: ecn), after: delay + travelTime(link))
         }
+    }
+
+    /// To the members on the sender's subnet, itself too if it is one.
+    private func multicast(_ bytes: [UInt8], from: SocketAddress, to: SocketAddress) {
+        let length = from.ip.family == .v4 ? 24 : 64
+        for member in members[to.ip] ?? []
+        where member.address.port == to.port && member.address.ip.prefix(length) == from.ip.prefix(length) {
+            guard bytes.count <= link.mtu, random.unit() >= link.loss else {
+                lose(from, member.address, bytes.count)
+                continue
+            }
+            underWay += 1
+            let arrival = now.advanced(by: travelTime(link))
+            _ = timers.insert(
+                { [weak self, weak member] in
+                    self?.arrive(Packet(bytes: bytes, from: from, to: to, ecn: 0), at: member)
+                }, at: arrival)
+        }
+    }
+
+    private func arrive(_ packet: Packet, at member: SimulatedDriver?) {
+        underWay -= 1
+        lastTravel = now
+        delivered += 1
+        onEvent?(.arrived, packet.from, member?.address ?? packet.to, packet.bytes.count)
+        member?.arrive(packet.bytes, from: packet.from, ecn: packet.ecn)
     }
 
     private func lose(_ from: SocketAddress, _ to: SocketAddress, _ count: Int) {

@@ -27,7 +27,10 @@ package final class SimulatedMachine {
         let (network, state, names, wallClock) = (world.network, state, world.names, world.wallClock)
         return NodeEnvironment(
             clock: network, wallClock: wallClock, random: random,
-            interfaces: { state.interfaces }, gateway: { _ in nil },
+            interfaces: { state.interfaces },
+            links: {
+                [NetworkLink(index: 1, name: "eth0", isLoopback: false, addresses: state.interfaces)]
+            }, gateway: { _ in nil },
             names: NameSource(addresses: { name, family in names.look(up: name, family) }, zone: { _ in nil }),
             sockets: SimulatedSockets(machine: self, network: network, ip: ip),
             storage: { folder, _ in state.disk(folder, wallClock) },
@@ -79,7 +82,7 @@ private final class SimulatedChanges: NetworkChangeSource {
 
 /// A machine's sockets, on the simulated network.
 private struct SimulatedSockets: NodeSockets {
-    /// TCP, TLS over it and multicast are the kernel's only.
+    /// TCP and TLS over it are the kernel's only.
     struct Unsupported: Error {}
 
     /// The port of a node that asks for none.
@@ -108,7 +111,12 @@ private struct SimulatedSockets: NodeSockets {
         return DatagramSocket(network.makeDriver(address: bind(address, from: Self.free)), clock: network)
     }
 
-    func member(of group: SocketAddress) throws -> any DatagramChannel { throw Unsupported() }
+    func member(of group: SocketAddress, on interface: UInt32) throws -> any DatagramChannel {
+        guard group.ip.family == ip.family else { throw Unsupported() }
+        let port = group.port == 0 ? bind(SocketAddress(ip, port: 0), from: Self.free).port : group.port
+        let driver = network.makeMember(of: group.ip, at: SocketAddress(ip, port: port))
+        return DatagramSocket(driver, clock: network)
+    }
 
     func changes() -> (any NetworkChangeSource)? {
         let changes = SimulatedChanges()

@@ -5,6 +5,7 @@ package import DeP2PSessions
 /// Any node may be reached through the relays that this node's user names.
 @NetworkActor
 package final class OwnRelays: AddressSource {
+    package nonisolated let name = "relays"
     private let peers: PeerStore
 
     package init(_ peers: PeerStore) { self.peers = peers }
@@ -15,7 +16,10 @@ package final class OwnRelays: AddressSource {
             // What is no address through a relay is no way.
             try? Address(components: relay.components + [.p2pCircuit])
         }
-        found.yield(FoundAddresses(circuits.map { KnownAddress($0, origin: .derived, learnedAt: 0) }))
+        found.yield(
+            FoundAddresses(
+                circuits.map { KnownAddress($0, origin: .derived, learnedAt: 0) },
+                detail: circuits.isEmpty ? "there are none" : nil))
         found.finish()
         return stream
     }

@@ -44,6 +44,8 @@ package struct ConnectError: Error, Sendable, CustomStringConvertible {
     /// What to do about it.
     package let remedy: Remedy?
     package let attempts: [ConnectAttempt]
+    /// Who was asked where the node is, where somebody was.
+    package var sources: [SourceReport] = []
 
     package init(_ code: Code, nodeID: NodeID?, reason: String, remedy: Remedy?, attempts: [ConnectAttempt] = []) {
         self.code = code

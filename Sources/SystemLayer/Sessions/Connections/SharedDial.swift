@@ -20,6 +20,9 @@ final class SharedDial {
     private var isSearching = false
     private var searches: [Task<Void, Never>] = []
     private var searchesUnderWay = 0
+    private var searchBegan: NetworkInstant?
+    /// What came of the searches so far.
+    private var reports: [SourceReport] = []
     /// Whether it has been told to end; nobody can join it then.
     private(set) var isOver = false
     private let onEnd: @NetworkActor (SharedDial) -> Void
@@ -40,7 +43,7 @@ final class SharedDial {
                 let (connection, attempts) = try await dial.value()
                 finish(.success(try adopt(connection, attempts)))
             } catch {
-                finish(.failure(error))
+                finish(.failure(explained(error)))
             }
         }
     }
@@ -67,21 +70,40 @@ final class SharedDial {
     ) {
         guard !isSearching, !isOver else { return }
         isSearching = true
+        searchBegan = clock.now
+        if !known.isEmpty { reports.append(SourceReport("known", addresses: known.count, elapsed: .zero)) }
+        let first = reports.count
+        reports += sources.map { SourceReport($0.name) }
         searchesUnderWay = sources.count
         if !sources.isEmpty { dial.moreCandidates() }
         dial.add(known, for: 0)
         for (index, source) in sources.enumerated() {
             searches.append(
                 networkTask { [weak self] in
-                    for await found in source.addresses(of: nodeID) { self?.dial.add(admits(found), for: -1 - index) }
-                    self?.searchEnded()
+                    for await found in source.addresses(of: nodeID) {
+                        self?.take(admits(found), found.detail, from: index, report: first + index)
+                    }
+                    self?.searchEnded(report: first + index)
                 })
         }
     }
 
-    private func searchEnded() {
+    private func take(_ addresses: [Address], _ detail: String?, from source: Int, report: Int) {
+        reports[report].addresses += addresses.count
+        if let detail { reports[report].detail = detail }
+        dial.add(addresses, for: -1 - source)
+    }
+
+    private func searchEnded(report: Int) {
+        reports[report].elapsed = searchBegan.map { clock.now.duration(since: $0) }
         searchesUnderWay -= 1
         complete()
+    }
+
+    private func explained(_ error: any Error) -> any Error {
+        guard var error = error as? ConnectError else { return error }
+        error.sources = reports
+        return error
     }
 
     /// The session that comes of it.
@@ -94,7 +116,7 @@ final class SharedDial {
         waiters.append(waiter)
         let token = clock.schedule(after: patience) { [self] in
             let silence = TransportFailure(.timeout, detail: "no answer within \(patience)")
-            waiter.resume(throwing: dial.error(givenUp: silence))
+            waiter.resume(throwing: explained(dial.error(givenUp: silence)))
         }
         defer {
             clock.cancel(token)

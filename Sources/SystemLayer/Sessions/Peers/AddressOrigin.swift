@@ -10,6 +10,8 @@ package enum AddressOrigin: UInt8, Hashable, Sendable {
     case proven = 4
     /// The node's own signed record.
     case record = 5
+    /// It was heard on a network of this machine's, of a host there.
+    case link = 6
 
     /// Whether it takes nobody's word but the user's: of this run only, and never displaced by what is learned.
     package var isGiven: Bool { self == .user || self == .relay || self == .derived }

@@ -85,7 +85,19 @@ package struct AddressRule: Sendable {
         case .record:
             if !known.address.isRelayed, case .ip(let ip)? = known.address.host, ip.isLoopback { return false }
             return admits(known.address, from: voucher)
+        case .link: return admitsHeard(known.address)
         }
+    }
+
+    /// Whether an address that was heard on a link may be dialled: one of a host on such a link, or of this machine itself,
+    /// whose processes alone speak over loopback. Who leads this node to its neighbours is one of them.
+    private func admitsHeard(_ address: Address) -> Bool {
+        guard !address.isRelayed, case .ip(let ip)? = address.host, Self.isHost(ip), !ip.isV4Mapped else {
+            return false
+        }
+        if ip.isLoopback { return true }
+        if ip.family == .v6, ip.isLinkLocal { return address.zone != nil }
+        return isOnOwnSubnet(ip) && !interfaces.contains { $0.broadcast == ip }
     }
 
     // MARK: What to tell

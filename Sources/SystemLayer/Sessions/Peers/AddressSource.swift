@@ -4,6 +4,9 @@ package import DeP2PReactor
 /// Something that can find out where a node is: what was remembered, relays, and later names, DNS, the DHT.
 @NetworkActor
 package protocol AddressSource: AnyObject, Sendable {
+    /// What it is called where it is told who was asked, in small letters: `mdns`.
+    nonisolated var name: String { get }
+
     /// What it finds, as it finds it. The stream ends when nothing more is to come; a source stops looking when nobody
     /// reads it any more (`onTermination`).
     ///
@@ -19,10 +22,13 @@ package struct FoundAddresses: Hashable, Sendable {
 
     package let addresses: [KnownAddress]
     package let voucher: AddressRule.Voucher
+    /// What there is to say of how it was looked for, in a few words; the last thing said counts.
+    package let detail: String?
 
-    package init(_ addresses: [KnownAddress], from voucher: AddressRule.Voucher = .stranger) {
-        self.addresses = addresses
-        self.voucher = voucher
+    package init(
+        _ addresses: [KnownAddress], from voucher: AddressRule.Voucher = .stranger, detail: String? = nil
+    ) {
+        (self.addresses, self.voucher, self.detail) = (addresses, voucher, detail)
     }
 
     package static func makeStream() -> (AsyncStream<Self>, AsyncStream<Self>.Continuation) {

@@ -162,6 +162,8 @@ package final class PeerStore {
 }
 
 extension PeerStore: AddressSource {
+    package nonisolated var name: String { "remembered" }
+
     /// What an earlier run knew.
     package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
         let (stream, found) = FoundAddresses.makeStream()

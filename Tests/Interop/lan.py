@@ -1,0 +1,455 @@
+"""Nodes that find each other on a network, held against avahi and Python's zeroconf, in network namespaces of its own.
+
+usage: lan.py BINARY [TEST…]     needs root, avahi-daemon, avahi-utils and dbus-daemon
+"""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+PATIENCE = 60
+GROUP, PORT = "224.0.0.251", 5353
+SERVICE = "_p2p._udp.local."
+HELPER = str(pathlib.Path(__file__).resolve())
+
+
+def run(*arguments):
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+class Place:
+    """A network namespace, with the programs that run in it."""
+
+    def __init__(self, name, folder):
+        self.name, self.folder, self.children = f"dep2p-lan-{os.getpid()}-{name}", folder, []
+        run("ip", "netns", "add", self.name)
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *arguments):
+        return run("ip", "-n", self.name, *arguments)
+
+    def start(self, *argv, environment=None, own_files=()):
+        """- own_files: pairs of a file and where the program sees it."""
+        binds = " && ".join([f"mount --bind '{source}' '{at}'" for source, at in own_files] + ['exec "$@"'])
+        argv = ["unshare", "-m", "sh", "-c", binds, "sh", *argv] if own_files else argv
+        child = subprocess.Popen(
+            ["ip", "netns", "exec", self.name, *map(str, argv)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True, env=os.environ | (environment or {}))
+        self.children.append(child)
+        return child
+
+    def finish(self, *argv, environment=None, own_files=()):
+        child = self.start(*argv, environment=environment, own_files=own_files)
+        output, errors = child.communicate(timeout=PATIENCE)
+        return child.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
+
+    def end(self):
+        for child in self.children:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGTERM)
+        for child in self.children:
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            child.stdout.close()
+            child.stderr.close()
+        subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
+
+
+class Lan:
+    """Two machines on one wire."""
+
+    def __init__(self, binary, folder):
+        self.binary, self.folder, self.homes = binary, pathlib.Path(folder), 0
+        self.realm_key = self.folder / "realm.key"
+        run(binary, "realm-key", "-q", "-o", str(self.realm_key))
+        self.places = []
+
+    def connect(self, v4=True, v6=True):
+        here, there = Place("here", self.folder), Place("there", self.folder)
+        self.places += [here, there]
+        here.ip("link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", there.name)
+        for number, place in enumerate((here, there), 1):
+            if v4:
+                place.ip("address", "add", f"10.99.0.{number}/24", "broadcast", "+", "dev", "wire")
+            if v6:
+                place.ip("address", "add", f"fd99::{number}/64", "dev", "wire", "nodad")
+            place.ip("link", "set", "wire", "addrgenmode", "eui64", "up")
+        wait(lambda: all("tentative" not in place.ip("address") for place in (here, there)), "addresses settle")
+        return here, there
+
+    def alone(self):
+        self.places.append(Place("alone", self.folder))
+        return self.places[-1]
+
+    def environment(self, home=None):
+        self.homes += home is None
+        path = self.folder / (home or f"home{self.homes}")
+        path.mkdir(exist_ok=True)
+        return {"HOME": str(path), "XDG_DATA_HOME": "", "XDG_STATE_HOME": "", "LC_ALL": "C.UTF-8"}
+
+    def listen(self, place, *arguments, realm=True):
+        command = ["listen", "--realm-key", self.realm_key] if realm else ["start", "--listen", ":0"]
+        child = place.start(self.binary, *command, "--json", *arguments, environment=self.environment())
+        for line in child.stdout:
+            event = json.loads(line)
+            if event["type"] == "listening":
+                return child, event
+        raise AssertionError(child.stderr.read().decode(errors="replace"))
+
+    def dep2p(self, place, *arguments, own_files=()):
+        begun = time.monotonic()
+        status, output, errors = place.finish(
+            self.binary, *arguments, environment=self.environment(), own_files=own_files)
+        lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+        return status, lines, errors, time.monotonic() - begun
+
+    def message(self, place, node_id, *arguments):
+        return self.dep2p(place, "send", "--json", "--realm-key", self.realm_key, "--to", node_id, "-m", "hello", *arguments)
+
+    def found(self, place, node_id, *arguments):
+        status, lines, errors, took = self.dep2p(place, "ping", "--json", "-c", "1", node_id, *arguments)
+        assert status == 0, (lines, errors)
+        return lines[-1], took
+
+    # The tests. Each is one sentence.
+
+    def it_is_found_by_its_node_id_alone(self):
+        here, there = self.connect()
+        _, listening = self.listen(there)
+        address = next(one for one in listening["addresses"] if "/ip4/10.99.0.2/" in one)
+        times = {"alone": [], "with its address": []}
+        for _ in range(11):
+            for how, more in (("alone", []), ("with its address", ["--no-mdns", "--peer", address])):
+                status, lines, errors, took = self.message(here, listening["node_id"], *more)
+                assert status == 0, (lines, errors)
+                times[how].append(took)
+        told = ", ".join(f"{sorted(one)[5] * 1000:.0f} ms {how}" for how, one in times.items())
+        print(f"        a message by NodeID, whole process, medians of 11: {told}")
+
+    def it_is_found_on_one_machine_without_a_network(self):
+        place = self.alone()
+        _, listening = self.listen(place)
+        status, lines, errors, _ = self.message(place, listening["node_id"])
+        assert status == 0, (lines, errors)
+
+    def it_is_found_at_loopback_alone(self):
+        here, _ = self.connect()
+        _, listening = self.listen(here, "--listen", "127.0.0.1:0")
+        status, lines, errors, _ = self.message(here, listening["node_id"])
+        assert status == 0, (lines, errors)
+
+    def it_is_found_over_link_local_addresses(self):
+        here, there = self.connect(v4=False, v6=False)
+        _, listening = self.listen(there)
+        status, lines, errors, _ = self.message(here, listening["node_id"])
+        assert status == 0, (lines, errors)
+
+    def two_on_one_machine_are_told_apart(self):
+        here, there = self.connect()
+        nodes = [self.listen(there)[1]["node_id"] for _ in range(3)]
+        for node in nodes:
+            status, lines, errors, _ = self.message(here, node)
+            assert status == 0, (lines, errors)
+
+    def who_leaves_it_out_neither_finds_nor_is_found(self):
+        here, there = self.connect()
+        _, listening = self.listen(there)
+        status, lines, _, _ = self.message(here, listening["node_id"], "--no-mdns")
+        assert (status, lines[-1]["code"]) == (68, "unknownPeer"), lines
+        _, silent = self.listen(there, "--no-mdns")
+        status, lines, _, _ = self.message(here, silent["node_id"])
+        assert (status, lines[-1]["code"]) == (68, "unknownPeer"), lines
+        mdns = [source for source in lines[-1]["sources"] if source["source"] == "mdns"]
+        assert mdns[0]["addresses"] == 0 and mdns[0]["detail"] == "1 node heard", lines
+
+    def outsiders_are_not_shown_who_is_there(self):
+        here, there = self.connect()
+        _, listening = self.listen(there)
+        status, lines, _, _ = self.dep2p(here, "ping", "--json", "-c", "1", listening["node_id"])
+        assert (status, lines[-1]["code"]) == (68, "unknownPeer"), lines
+        told = self.browse(here)
+        assert len(told) == 1 and "member" in told[0]["properties"], told
+        assert listening["node_id"] not in json.dumps(told), told
+
+    def zeroconf_sees_us_and_our_goodbye(self):
+        here, there = self.connect()
+        child, listening = self.listen(there, realm=False)
+        told = self.browse(here)
+        assert len(told) == 1, told
+        address = told[0]["properties"]["dnsaddr"]
+        assert address.endswith(f"/quic-v1/p2p/{listening['node_id']}"), told
+        assert "10.99.0.2" in told[0]["addresses"], told
+        browser = here.start(sys.executable, "-B", HELPER, "--browse", "30")
+        wait_line(browser, "added")
+        child.send_signal(signal.SIGTERM)
+        wait_line(browser, "removed")
+
+    def we_see_zeroconfs_peer(self):
+        here, there = self.connect()
+        _, silent = self.listen(there, "--no-mdns", realm=False)
+        address = next(one for one in silent["addresses"] if "/ip4/10.99.0.2/" in one)
+        other = there.start(sys.executable, "-B", HELPER, "--register", "10.99.0.2", address)
+        wait_line(other, "registered")
+        result, took = self.found(here, silent["node_id"])
+        assert result["node_id"] == silent["node_id"], result
+
+    def avahi_sees_us_and_we_see_its_peer(self):
+        here, there = self.connect()
+        _, listening = self.listen(there, realm=False)
+        with Avahi(here) as avahi:
+            lines = avahi.run("avahi-browse", "-rtp", "_p2p._udp")
+            resolved = [line for line in lines.splitlines() if line.startswith("=")]
+            assert any(listening["node_id"] in line and "10.99.0.2" in line for line in resolved), lines
+            types = avahi.run("avahi-browse", "-atp")
+            assert "_p2p._udp" in types, types
+            _, silent = self.listen(here, "--no-mdns", realm=False)
+            address = next(one for one in silent["addresses"] if "/ip4/10.99.0.1/" in one)
+            publisher = avahi.start("avahi-publish", "-s", "somebody", "_p2p._udp", "4001", f"dnsaddr={address}")
+            wait_line(publisher, "Established", publisher.stderr)
+            result, _ = self.found(there, silent["node_id"])
+            assert result["node_id"] == silent["node_id"], result
+
+    def ten_thousand_peers_hide_nobody(self):
+        here, there = self.connect()
+        child, listening = self.listen(there)
+        flood = here.start(sys.executable, "-B", HELPER, "--flood", "10000")
+        for _ in range(3):
+            status, lines, errors, _ = self.message(here, listening["node_id"])
+            assert status == 0, (lines, errors)
+        assert flood.wait(PATIENCE) == 0, flood.stderr.read()
+        status, lines, errors, _ = self.message(here, listening["node_id"])
+        assert status == 0, (lines, errors)
+        assert child.poll() is None
+        print(f"        the listener's peak: {peak(child)} KiB")
+
+    def no_bytes_end_a_node(self):
+        here, there = self.connect()
+        child, listening = self.listen(there)
+        noise = here.start(sys.executable, "-B", HELPER, "--noise", "20000", os.environ.get("DEP2P_SEED", "1"))
+        assert noise.wait(PATIENCE) == 0, noise.stderr.read()
+        status, lines, errors, _ = self.message(here, listening["node_id"])
+        assert status == 0 and child.poll() is None, (lines, errors)
+
+    def browse(self, place):
+        status, output, errors = place.finish(sys.executable, "-B", HELPER, "--resolve", "3")
+        assert status == 0, errors
+        return json.loads(output)
+
+    def end(self):
+        for place in self.places:
+            place.end()
+
+
+class Avahi:
+    """avahi's daemon in a namespace, with a bus of its own."""
+
+    def __init__(self, place):
+        self.place = place
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dep2p-avahi-", dir=place.folder))
+        self.bus = f"unix:path={self.folder}/bus"
+        self.environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus}
+        (self.folder / "run").mkdir()
+        (self.folder / "conf").write_text("[server]\nuse-ipv4=yes\nuse-ipv6=yes\n")
+
+    def __enter__(self):
+        self.place.start("dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={self.bus}")
+        wait((self.folder / "bus").exists, "the bus")
+        self.daemon = self.place.start(
+            "sh", "-c", f"mkdir -p /run/avahi-daemon && mount --bind '{self.folder}/run' /run/avahi-daemon && "
+            f"exec avahi-daemon --no-drop-root --no-chroot --no-rlimits -f '{self.folder}/conf'",
+            environment=self.environment, own_files=[(self.folder / "run", "/mnt")])
+        wait_line(self.daemon, "Server startup complete", self.daemon.stderr)
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def start(self, *argv):
+        return self.place.start(*argv, environment=self.environment)
+
+    def run(self, *argv):
+        status, output, errors = self.place.finish(*argv, environment=self.environment)
+        assert status == 0, errors
+        return output
+
+
+def wait(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not in time"
+        time.sleep(0.05)
+
+
+def wait_line(child, wanted, stream=None):
+    said = []
+    for line in stream or child.stdout:
+        said.append(line.decode(errors="replace"))
+        if wanted in said[-1]:
+            return
+    raise AssertionError(f"no {wanted!r}: {''.join(said)}{child.stderr.read().decode(errors='replace')}")
+
+
+def peak(child):
+    """The most memory of the program that `ip netns exec` became."""
+    for line in pathlib.Path(f"/proc/{child.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1])
+    return 0
+
+
+# What runs inside a namespace.
+
+def zeroconf_tool():
+    from zeroconf import IPVersion, Zeroconf
+    return Zeroconf(ip_version=IPVersion.V4Only)
+
+
+def resolve(seconds):
+    """All that zeroconf knows of peers after some seconds, as JSON."""
+    from zeroconf import ServiceBrowser, ServiceListener
+    tool = zeroconf_tool()
+    names = set()
+
+    class Listener(ServiceListener):
+        def add_service(self, _, __, name):
+            names.add(name)
+
+        update_service = remove_service = add_service
+
+    ServiceBrowser(tool, SERVICE, Listener())
+    time.sleep(seconds)
+    told = []
+    for name in sorted(names):
+        info = tool.get_service_info(SERVICE, name, 3000)
+        if info:
+            properties = {(key or b"").decode(): (value or b"").decode() for key, value in info.properties.items()}
+            told.append({"name": name, "addresses": info.parsed_addresses(), "port": info.port, "properties": properties})
+    print(json.dumps(told))
+    tool.close()
+
+
+def browse(seconds):
+    from zeroconf import ServiceBrowser, ServiceListener
+    tool = zeroconf_tool()
+
+    class Listener(ServiceListener):
+        def add_service(self, _, __, name):
+            print("added", name, flush=True)
+
+        def remove_service(self, _, __, name):
+            print("removed", name, flush=True)
+
+        def update_service(self, _, __, name):
+            pass
+
+    ServiceBrowser(tool, SERVICE, Listener())
+    time.sleep(seconds)
+
+
+def register(host, address):
+    from zeroconf import ServiceInfo
+    tool = zeroconf_tool()
+    tool.register_service(ServiceInfo(
+        SERVICE, f"another.{SERVICE}", addresses=[socket.inet_aton(host)], port=4001,
+        properties={"dnsaddr": address}, server="another.local."))
+    print("registered", flush=True)
+    time.sleep(PATIENCE)
+
+
+def name(text):
+    return b"".join(bytes([len(label)]) + label.encode() for label in text.rstrip(".").split(".")) + b"\0"
+
+
+def announcement(label, text):
+    def record(owner, kind, data):
+        return name(owner) + struct.pack(">HHIH", kind, 1, 120, len(data)) + data
+    instance = f"{label}.{SERVICE}"
+    strings = bytes([len(text)]) + text.encode()
+    return struct.pack(">6H", 0, 0x8400, 0, 2, 0, 0) + record(SERVICE, 12, name(instance)) + record(instance, 16, strings)
+
+
+def group_socket():
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.99.0.1"))
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+    sender.bind(("", PORT))
+    return sender
+
+
+def flood(count):
+    sender = group_socket()
+    for index in range(count):
+        text = f"dnsaddr=/ip4/10.99.0.{index % 250}/udp/{1000 + index % 60000}/quic-v1"
+        sender.sendto(announcement(f"peer{index}", text), (GROUP, PORT))
+        if index % 20 == 19:
+            time.sleep(0.01)
+
+
+def noise(count, seed):
+    """Messages with bytes changed at random, and bytes of no meaning."""
+    chance = random.Random(seed)
+    sender = group_socket()
+    seeds = [announcement("peer", "dnsaddr=/ip4/10.99.0.1/udp/1/quic-v1"),
+             struct.pack(">6H", 0, 0, 1, 0, 0, 0) + name(SERVICE) + struct.pack(">HH", 12, 1)]
+    for index in range(count):
+        data = bytearray(chance.choice(seeds))
+        for _ in range(chance.randrange(1, 5)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        if index % 3 == 0:
+            data = data[:chance.randrange(len(data))] or b"\0"
+        sender.sendto(bytes(data), (GROUP, PORT))
+        if index % 50 == 49:
+            time.sleep(0.005)
+
+
+INSIDE = {"--resolve": lambda seconds: resolve(float(seconds)), "--browse": lambda seconds: browse(float(seconds)),
+          "--register": register, "--flood": lambda count: flood(int(count)),
+          "--noise": lambda count, seed: noise(int(count), int(seed))}
+
+
+def main():
+    if len(sys.argv) < 2:
+        print(__doc__, file=sys.stderr)
+        return 64
+    if sys.argv[1] in INSIDE:
+        INSIDE[sys.argv[1]](*sys.argv[2:])
+        return 0
+    if os.geteuid() != 0:
+        print("needs root: network namespaces", file=sys.stderr)
+        return 1 if os.environ.get("CI") else 0
+    names = [one for one in vars(Lan) if one.split("_")[0] in ("it", "we", "who", "two", "ten", "no", "outsiders", "zeroconf", "avahi")]
+    names = [one for one in names if not sys.argv[2:] or any(part in one for part in sys.argv[2:])]
+    failed = 0
+    for one in names:
+        folder = tempfile.mkdtemp(prefix="dep2p-lan-")
+        lan = Lan(sys.argv[1], folder)
+        try:
+            getattr(lan, one)()
+            print(f"ok      {one.replace('_', ' ')}", flush=True)
+        except Exception as failure:
+            failed += 1
+            print(f"FAILED  {one.replace('_', ' ')}\n  {type(failure).__name__}: {failure}", flush=True)
+        finally:
+            lan.end()
+            shutil.rmtree(folder)
+    print(f"{len(names) - failed} passed, {failed} failed")
+    return 1 if failed or not names else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
