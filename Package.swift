@@ -76,7 +76,7 @@ let package = Package(
             "DeP2PReach",
             on: [
                 "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage", "DeP2PWire", "DeP2PIdentity",
-                "CMiniUPnPc", "CZlib",
+                "CMiniUPnPc", "CCares", "CZlib",
                 protobuf,
             ],
             path: "Sources/SystemLayer/Reach"),
@@ -96,6 +96,8 @@ let package = Package(
         .target(name: "CQUICShim", dependencies: ["CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
         // libminiupnpc-dev: UPnP port mapping.
         .target(name: "CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
+        // libc-ares-dev: text records of DNS.
+        .target(name: "CCares", linkerSettings: [.linkedLibrary("cares")]),
         // libipsec-mb-dev, which exists for x86-64 only: many SHA-256 at once. Elsewhere OpenSSL hashes alone.
         .target(name: "CIPSecMB", linkerSettings: multiBuffer),
         // The one that needs the other comes first: both are static where Sources/ngtcp2.sh has built them. Installing or

@@ -1,6 +1,6 @@
 """Nodes that find each other on a network, held against avahi and Python's zeroconf, in network namespaces of its own.
 
-usage: lan.py BINARY [TEST…]     needs root, avahi-daemon, avahi-utils and dbus-daemon
+usage: lan.py BINARY [TEST…]     needs root, avahi-daemon, avahi-utils, dbus-daemon and dnsmasq
 """
 
 import json
@@ -244,6 +244,42 @@ class Lan:
         status, lines, errors, _ = self.message(here, listening["node_id"])
         assert status == 0 and child.poll() is None, (lines, errors)
 
+    def dns_names_lead_to_nodes(self):
+        place = self.alone()
+        _, listening = self.listen(place, "--listen", "127.0.0.1:0", "--no-mdns", realm=False)
+        node, address = listening["node_id"], listening["addresses"][0]
+        many = [f"--txt-record=_dnsaddr.many.test,dnsaddr=/ip4/127.0.0.1/udp/{port}/quic-v1/p2p/{node}"
+                for port in range(1, 60)]
+        conf = self.folder / "resolv.conf"
+        conf.write_text("nameserver 127.0.0.1\n")
+        server = place.start(
+            "dnsmasq", "--keep-in-foreground", "--no-hosts", "--no-resolv", "--conf-file=/dev/null", "--port=53",
+            "--listen-address=127.0.0.1", "--bind-interfaces", "--user=root", "--log-facility=-", "--local=/test/",
+            "--address=/host.test/127.0.0.1", f"--txt-record=_dnsaddr.one.test,dnsaddr={address}",
+            f"--txt-record=_dnsaddr.boot.test,v=spf1 -all,dnsaddr=/ip4/127.0.0.1",
+            f"--txt-record=_dnsaddr.boot.test,dnsaddr=/dnsaddr/one.test/p2p/{node}",
+            f"--txt-record=_dnsaddr.loop.test,dnsaddr=/dnsaddr/loop.test/p2p/{node}", *many)
+        wait_line(server, "started", server.stderr)
+        own = [(conf, "/etc/resolv.conf")]
+        port = address.split("/")[4]
+        for target in (f"/dnsaddr/boot.test/p2p/{node}", f"/dns4/host.test/udp/{port}/quic-v1/p2p/{node}",
+                       f"/dns/host.test/udp/{port}/quic-v1/p2p/{node}", f"host.test:{port}"):
+            status, lines, errors, _ = self.dep2p(place, "ping", "--json", "-c", "1", target, own_files=own)
+            assert status == 0 and lines[-1]["node_id"] == node, (target, lines, errors)
+        # More than a datagram holds: c-ares asks again over TCP.
+        status, lines, errors, _ = self.dep2p(
+            place, "ping", "--json", "-c", "1", f"/dnsaddr/many.test/p2p/{node}", own_files=own)
+        assert status != 0 and len(lines[-1]["attempts"]) == 16, (lines, errors)
+        for name, said in (("loop", "already"), ("none", "cannot resolve _dnsaddr.none.test")):
+            status, lines, errors, _ = self.dep2p(
+                place, "ping", "--json", "-c", "1", f"/dnsaddr/{name}.test/p2p/{node}", own_files=own)
+            assert status != 0 and said in errors, (status, errors)
+        server.kill()
+        server.wait()
+        status, lines, errors, _ = self.dep2p(
+            place, "ping", "--json", "-c", "1", f"/dnsaddr/boot.test/p2p/{node}", own_files=own)
+        assert lines[-1]["code"] == "resolverFailed", (lines, errors)
+
     def browse(self, place):
         status, output, errors = place.finish(sys.executable, "-B", HELPER, "--resolve", "3")
         assert status == 0, errors
@@ -432,7 +468,7 @@ def main():
     if os.geteuid() != 0:
         print("needs root: network namespaces", file=sys.stderr)
         return 1 if os.environ.get("CI") else 0
-    names = [one for one in vars(Lan) if one.split("_")[0] in ("it", "we", "who", "two", "ten", "no", "outsiders", "zeroconf", "avahi")]
+    names = [one for one in vars(Lan) if one.split("_")[0] in ("it", "we", "who", "two", "ten", "no", "outsiders", "zeroconf", "avahi", "dns")]
     names = [one for one in names if not sys.argv[2:] or any(part in one for part in sys.argv[2:])]
     failed = 0
     for one in names:

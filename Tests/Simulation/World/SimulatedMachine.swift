@@ -31,7 +31,9 @@ package final class SimulatedMachine {
             links: {
                 [NetworkLink(index: 1, name: "eth0", isLoopback: false, addresses: state.interfaces)]
             }, gateway: { _ in nil },
-            names: NameSource(addresses: { name, family in names.look(up: name, family) }, zone: { _ in nil }),
+            names: NameSource(
+                addresses: { name, family in names.look(up: name, family) },
+                texts: { name, _ in names.texts(of: name) }, zone: { _ in nil }),
             sockets: SimulatedSockets(machine: self, network: network, ip: ip),
             storage: { folder, _ in state.disk(folder, wallClock) },
             host: HostMark(secret: Array("machine \(number)".utf8), machine: Array("machine \(number)".utf8)),

@@ -125,10 +125,23 @@ extension SimulatedWorld {
 /// The names of a world.
 package final class SimulatedNames: Sendable {
     private let known = Mutex<[String: [IPAddress]]>([:])
+    private let records = Mutex<[String: [String]]>([:])
 
     package subscript(name: String) -> [IPAddress] {
         get { known.withLock { $0[name] ?? [] } }
         set { known.withLock { $0[name] = newValue } }
+    }
+
+    /// The text records of a name.
+    package subscript(texts name: String) -> [String] {
+        get { records.withLock { $0[name] ?? [] } }
+        set { records.withLock { $0[name] = newValue } }
+    }
+
+    func texts(of name: String) -> Result<[[UInt8]], TransportFailure> {
+        let all = self[texts: name]
+        guard !all.isEmpty else { return .failure(TransportFailure(.nameUnknown, detail: "no such name")) }
+        return .success(all.map { Array($0.utf8) })
     }
 
     func look(up name: String, _ family: IPAddress.Family?) -> Result<[IPAddress], TransportFailure> {

@@ -13,6 +13,8 @@ enum DialPlan: Equatable {
 
     case dial(DialMachine.Candidate)
     case resolve(Name)
+    /// To be looked up, and what is found there to be dialled instead.
+    case expand(DNSAddress)
     /// Through the relay at this address.
     case through(Address)
 
@@ -31,6 +33,10 @@ enum DialPlan: Equatable {
             self = .through(relay.address)
             return
         }
+        if let name = DNSAddress(address) {
+            self = .expand(name)
+            return
+        }
         let (port, isTCP): (UInt16, Bool)
         switch address.transport {
         case .quic(let number): (port, isTCP) = (number, false)
@@ -47,8 +53,6 @@ enum DialPlan: Equatable {
             }
             let socket = SocketAddress(ip, port: port, scope: try Self.scope(of: address, ip, zone))
             self = .dial(DialMachine.Candidate(isTCP ? .tcp(socket) : .direct(socket), text: "\(address)"))
-        case .dns(_, .dnsaddr):
-            throw TransportFailure(.unsupported, detail: "dnsaddr names are not looked up: give the address behind it")
         case .dns(let name, let kind):
             let family: IPAddress.Family? = kind == .dns4 ? .v4 : kind == .dns6 ? .v6 : nil
             self = .resolve(Name(text: name, family: family, port: port, isTCP: isTCP))

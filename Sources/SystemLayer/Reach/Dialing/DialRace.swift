@@ -17,6 +17,7 @@ final class DialRace: Dial {
     private var preparationsUnderWay = 0
     private var isExpectationKnown = false
     private var moreExpected = true
+    private var names = DNSAddressBudget()
 
     init(_ nodeID: NodeID?, of dialer: Dialer) {
         self.nodeID = nodeID
@@ -101,7 +102,8 @@ final class DialRace: Dial {
         driver.handle { $0.noMoreCandidates(now: $1) }
     }
 
-    private func take(_ addresses: [Address], for asker: Int) {
+    /// - Parameter depth: names that led here.
+    private func take(_ addresses: [Address], for asker: Int, depth: Int = 0) {
         var relays = RelayWays()
         var candidates: [DialMachine.Candidate] = []
         for address in addresses {
@@ -112,6 +114,7 @@ final class DialRace: Dial {
                 case .dial(let candidate): candidates.append(candidate)
                 case .through(let relay): relays.add(relay)
                 case .resolve(let name): prepare { [self] in await resolve(name, for: asker) }
+                case .expand(let name): expand(name, for: asker, depth: depth + 1)
                 }
             } catch {
                 driver.note { $0.note(address.isRelayed ? .relay : .direct, "\(address)", error, now: $1) }
@@ -138,6 +141,26 @@ final class DialRace: Dial {
         } catch {
             let failure = error as? TransportFailure ?? TransportFailure(.superseded, detail: "\(error)")
             driver.note { $0.note(.resolve, name.text, failure, now: $1) }
+        }
+    }
+
+    private func expand(_ name: DNSAddress, for asker: Int, depth: Int) {
+        if let refusal = names.refusal(of: name, depth: depth) {
+            let failure = TransportFailure(.unsupported, detail: refusal)
+            return driver.note { $0.note(.resolve, name.recordName, failure, now: $1) }
+        }
+        prepare { [self] in
+            do {
+                let texts = try await dialer.resolver.texts(of: name.recordName)
+                let addresses = name.addresses(in: texts, of: nodeID)
+                guard !addresses.isEmpty else {
+                    throw TransportFailure(.nameUnknown, detail: "its text records name no such address")
+                }
+                take(Array(addresses.prefix(dialer.limits.candidates)), for: asker, depth: depth)
+            } catch {
+                let failure = error as? TransportFailure ?? TransportFailure(.superseded, detail: "\(error)")
+                driver.note { $0.note(.resolve, name.recordName, failure, now: $1) }
+            }
         }
     }
 

@@ -6,22 +6,28 @@ internal import Glibc
 /// Where names are looked up.
 package struct NameSource: Sendable {
     package typealias Lookup = @Sendable (String, IPAddress.Family?) -> Result<[IPAddress], TransportFailure>
+    package typealias TextLookup = @Sendable (String, _ patience: Duration) -> Result<[[UInt8]], TransportFailure>
 
     /// The addresses of a host, of one family or of both. It may block.
     package var addresses: Lookup
+    /// The text records of a name, each with its strings in one. It may block, for as long as whoever asks has patience.
+    package var texts: TextLookup
     /// The interface that an IPv6 zone names (RFC 4007 section 11); `nil` when there is none.
     package var zone: @Sendable (String) -> UInt32?
 
-    package init(addresses: @escaping Lookup, zone: @escaping @Sendable (String) -> UInt32?) {
-        (self.addresses, self.zone) = (addresses, zone)
+    package init(
+        addresses: @escaping Lookup, texts: @escaping TextLookup = { _, _ in .success([]) },
+        zone: @escaping @Sendable (String) -> UInt32?
+    ) {
+        (self.addresses, self.texts, self.zone) = (addresses, texts, zone)
     }
 
     /// This machine's.
     package static let system = NameSource(
-        addresses: NameResolver.systemLookup, zone: { NetworkInterface.index(of: $0) })
+        addresses: NameResolver.systemLookup, texts: SystemTexts.lookUp, zone: { NetworkInterface.index(of: $0) })
 }
 
-/// Turns host names into addresses, within a deadline.
+/// Turns names into addresses and texts, within a deadline.
 @NetworkActor
 struct NameResolver {
     /// Lookups under way at once in the process: each holds a thread until the system's resolver returns.
@@ -49,20 +55,31 @@ struct NameResolver {
     ///
     /// - Throws: ``TransportFailure`` `nameUnknown`, or `resolverFailed` when that is not to be known.
     func addresses(of name: String, family: IPAddress.Family?) async throws -> [IPAddress] {
+        try await answer { [lookup = source.addresses] in lookup(name, family) }
+    }
+
+    /// The text records of `name`; it throws as ``addresses(of:family:)`` does.
+    func texts(of name: String) async throws -> [[UInt8]] {
+        try await answer { [lookup = source.texts, deadline] in lookup(name, deadline) }
+    }
+
+    private func answer<Value: Sendable>(
+        _ lookup: @escaping @Sendable () -> Result<Value, TransportFailure>
+    ) async throws -> Value {
         guard Self.lookups < Self.lookupLimit else {
             throw TransportFailure(.resolverFailed, detail: "more than \(Self.lookupLimit) lookups at once")
         }
         // The system's resolver cannot be cancelled: the waiter leaves it behind at the deadline.
-        let waiter = Waiter<[IPAddress]>()
+        let waiter = Waiter<Value>()
         let token = clock.schedule(after: deadline) {
             waiter.resume(throwing: TransportFailure(.resolverFailed, detail: "the resolver did not answer"))
         }
         defer { clock.cancel(token) }
         Self.lookups += 1
-        networkTask { [lookup = source.addresses] in
+        networkTask {
             defer { Self.lookups -= 1 }
             do {
-                waiter.resume(returning: try await offload { try lookup(name, family).get() })
+                waiter.resume(returning: try await offload { try lookup().get() })
             } catch {
                 waiter.resume(throwing: error)
             }
