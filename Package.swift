@@ -127,45 +127,38 @@ let package = Package(
         .target(
             name: "DeP2PTestSupport", dependencies: ["DeP2PReactor", "DeP2PIdentity"], path: "Tests/TestSupport",
             swiftSettings: house),
-        .target(
-            name: "DeP2PSessionTestSupport",
-            dependencies: [
-                "DeP2PTestSupport", "DeP2PSimulation", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
-                "DeP2PIdentity",
-            ],
-            path: "Tests/SessionTestSupport", swiftSettings: house),
         tests("IdentityTests", of: ["DeP2PIdentity"], resources: [.copy("Vectors")]),
         tests(
             "SimulationTests",
             of: ["DeP2P", "DeP2PApp", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PIdentity"]),
-        tests("StorageTests", of: ["DeP2PSessionTestSupport", "DeP2PStorage", "DeP2PIdentity"]),
-        tests("WireTests", of: ["DeP2PSessionTestSupport", "DeP2PWire", "DeP2PIdentity"]),
+        tests("StorageTests", of: ["DeP2PStorage", "DeP2PIdentity"]),
+        tests("WireTests", of: ["DeP2PWire", "DeP2PIdentity"]),
         tests("ReactorTests", of: ["DeP2PIdentity", logging]),
         tests("QUICTests", of: ["DeP2PQUIC", "CQUICShim", "DeP2PIdentity"], resources: [.copy("Vectors")]),
         tests(
             "SessionsTests",
-            of: ["DeP2PSessionTestSupport", "DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC", "DeP2PIdentity"]),
+            of: ["DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC", "DeP2PIdentity"]),
         tests(
             "ReachTests",
             of: [
-                "DeP2PSessionTestSupport", "DeP2PReach", "DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC",
+                "DeP2PReach", "DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC",
                 "DeP2PIdentity",
             ],
             resources: [.copy("Vectors")]),
         tests(
             "DiscoveryTests",
-            of: ["DeP2PSessionTestSupport", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PIdentity"],
+            of: ["DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PIdentity"],
             resources: [.copy("Vectors")]),
         tests(
             "RealmLayerTests",
             of: [
-                "DeP2PSessionTestSupport", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PWire", "DeP2PQUIC",
+                "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PWire", "DeP2PQUIC",
                 "DeP2PIdentity",
             ]),
         tests(
             "AppLayerTests",
             of: [
-                "DeP2PSessionTestSupport", "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PWire",
+                "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PWire",
                 "DeP2PQUIC",
                 "DeP2PIdentity", protobuf,
             ],

@@ -10,7 +10,7 @@ import Testing
 @NetworkActor
 struct EndpointTests {
     @Test func echoesOverTheSimulatedNetwork() async throws {
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         try await network.run {
             let pair = try SimulatedPair(network)
             let connection = try await pair.connect()
@@ -21,7 +21,7 @@ struct EndpointTests {
     }
 
     @Test func survivesLossReorderingAndDuplication() async throws {
-        let network = SimulatedNetwork(seed: 7)
+        let network = SimulatedWorld(seed: 7).network
         network.link.loss = 0.05
         network.link.reordering = 0.05
         network.link.duplication = 0.02
@@ -36,7 +36,7 @@ struct EndpointTests {
     }
 
     @Test func refusesTheWrongNodeID() async throws {
-        let network = SimulatedNetwork(seed: 2)
+        let network = SimulatedWorld(seed: 2).network
         let other = IdentityKey.generate().nodeID
         try await network.run {
             let pair = try SimulatedPair(network)
@@ -47,7 +47,7 @@ struct EndpointTests {
     }
 
     @Test func bothSidesSeeTheCloseCodeAndReason() async throws {
-        let network = SimulatedNetwork(seed: 3)
+        let network = SimulatedWorld(seed: 3).network
         try await network.run {
             let pair = try SimulatedPair(network)
             let connection = try await pair.connect()

@@ -24,7 +24,7 @@ import Testing
 
     @Test("a sleep of 200 ms ends after exactly 200 ms, in the task itself and in one with a deadline")
     func exactSleep() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let ticker = Ticker(network)
             for round in 0..<500 {

@@ -1,7 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSessions
 import DeP2PSimulation
 import DeP2PWire
@@ -11,13 +10,13 @@ import Testing
 
 @NetworkActor
 private struct RealmNode {
-    let node: MemoryNode
+    let node: LightNode
     let realm: Realm
 
     init(
-        in network: MemoryNetwork, port: UInt16, key: RealmKey? = nil, limits: ConnectionLimits = ConnectionLimits()
+        in world: SimulatedWorld, port: UInt16, key: RealmKey? = nil, limits: ConnectionLimits = ConnectionLimits()
     ) throws {
-        node = MemoryNode(in: network, port: port, limits: limits)
+        node = world.lightNode(port: port, limits: limits)
         realm = Realm(node.connections)
         if let key { try realm.join(key) }
     }
@@ -28,7 +27,7 @@ private struct RealmNode {
 }
 
 @Suite @NetworkActor struct RealmTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
     private let key = RealmKey.generate()
 
     /// Of a node that does not mind how long a stranger takes.
@@ -41,8 +40,8 @@ private struct RealmNode {
     private func settle() async { for _ in 0..<50 { await Task.yield() } }
 
     @Test func membersAdmitEachOther() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let right = try RealmNode(in: network, port: 2, key: key)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let right = try RealmNode(in: world, port: 2, key: key)
         let session = try await left.node.connect(to: right.node)
         try await left.realm.admit(session)
         #expect(session.isAdmitted)
@@ -54,9 +53,9 @@ private struct RealmNode {
     }
 
     @Test func aWrongKeyAndNoRealmAreRefusedAlike() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let wrong = try RealmNode(in: network, port: 2, key: .generate())
-        let none = try RealmNode(in: network, port: 3)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let wrong = try RealmNode(in: world, port: 2, key: .generate())
+        let none = try RealmNode(in: world, port: 3)
         for other in [wrong, none] {
             let session = try await left.node.connect(to: other.node)
             await #expect(throws: RealmError(.refused)) { try await left.realm.admit(session) }
@@ -68,10 +67,10 @@ private struct RealmNode {
 
     /// What is on the wire differs in the 32 bytes of the proof alone.
     @Test func theirAnswersHaveOneShape() async throws {
-        let left = try RealmNode(in: network, port: 1)
+        let left = try RealmNode(in: world, port: 1)
         var answers: [[UInt8]] = []
         for (port, key) in [(UInt16(2), RealmKey.generate()), (3, nil)] {
-            let other = try RealmNode(in: network, port: port, key: key)
+            let other = try RealmNode(in: world, port: port, key: key)
             _ = try await left.node.connect(to: other.node)
             let connection = try #require(left.node.transport.connections.last)
             for proof in [SecureRandom.bytes(32), [], SecureRandom.bytes(7)] {
@@ -92,9 +91,9 @@ private struct RealmNode {
 
     /// A man in the middle forwards both proofs, and even shares one exporter value with both of his connections.
     @Test func aRelayedProofIsRefused() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let right = try RealmNode(in: network, port: 2, key: key)
-        let middle = MemoryNode(in: network, port: 3)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let right = try RealmNode(in: world, port: 2, key: key)
+        let middle = world.lightNode(port: 3)
         _ = try await middle.connect(to: right.node)
         let onward = try #require(middle.transport.connections.first)
         let atRight = try #require(right.node.transport.connections.first)
@@ -118,7 +117,7 @@ private struct RealmNode {
     }
 
     @Test func oneRealmAtATime() throws {
-        let node = try RealmNode(in: network, port: 1, key: key)
+        let node = try RealmNode(in: world, port: 1, key: key)
         #expect(throws: RealmError(.alreadyInRealm)) { try node.realm.join(.generate()) }
         #expect(throws: RealmError(.alreadyInRealm)) { try node.realm.join(key) }
         #expect(node.realm.id == key.id)
@@ -128,8 +127,8 @@ private struct RealmNode {
     }
 
     @Test func leavingSaysGoodbyeForgetsAndAllowsReturning() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let right = try RealmNode(in: network, port: 2, key: key)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let right = try RealmNode(in: world, port: 2, key: key)
         var changes: [MemberChange] = []
         right.realm.onMemberChange { changes.append($0) }
         right.node.connections.registry.register("/dep2p/app/x/1.0.0", deadline: .unlimited(because: "a test")) {
@@ -155,8 +154,8 @@ private struct RealmNode {
     }
 
     @Test func joiningLaterAdmitsTheConnectionsThatStand() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let right = try RealmNode(in: network, port: 2)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let right = try RealmNode(in: world, port: 2)
         let session = try await left.node.connect(to: right.node)
         await #expect(throws: RealmError(.refused)) { try await left.realm.admit(session) }
         try right.realm.join(key)
@@ -166,8 +165,8 @@ private struct RealmNode {
     }
 
     @Test func offlineMembersHaveAReason() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let right = try RealmNode(in: network, port: 2, key: key)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let right = try RealmNode(in: world, port: 2, key: key)
         try await left.realm.admit(left.node.connect(to: right.node))
         left.node.transport.connections[0].timeOut()
         #expect(left.realm.member(right.node.nodeID)?.state == .offline(.timeout))
@@ -178,8 +177,8 @@ private struct RealmNode {
     }
 
     @Test func aNodeWithoutAdmissionIsNoMember() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let stranger = MemoryNode(in: network, port: 2)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let stranger = world.lightNode(port: 2)
         let session = try await left.node.connect(to: stranger)
         await #expect(throws: RealmError(.violation)) { try await left.realm.admit(session) }
         #expect(session.isOpen)
@@ -187,10 +186,10 @@ private struct RealmNode {
 
     /// Issue 7.5a: a mistyped key first, somebody else's from the same address, then the right one.
     @Test func aRightProofIsAdmittedWhateverFailedBefore() async throws {
-        let right = try RealmNode(in: network, port: 2, key: key)
-        let left = try RealmNode(in: network, port: 1, key: .generate())
-        let neighbour = try RealmNode(in: network, port: 3, key: .generate())
-        await network.clock.run {
+        let right = try RealmNode(in: world, port: 2, key: key)
+        let left = try RealmNode(in: world, port: 1, key: .generate())
+        let neighbour = try RealmNode(in: world, port: 3, key: .generate())
+        await world.run {
             for _ in 0..<20 {
                 for node in [left, neighbour] {
                     await #expect(throws: RealmError(.refused)) {
@@ -210,8 +209,8 @@ private struct RealmNode {
 
     /// Issue 7.5c: one proof of a session is looked at a time, and few in its life; what is silent ends.
     @Test func aSessionsProofsAreFewAndOneAtATime() async throws {
-        let right = try RealmNode(in: network, port: 2, key: key, limits: patient)
-        let stranger = MemoryNode(in: network, port: 1)
+        let right = try RealmNode(in: world, port: 2, key: key, limits: patient)
+        let stranger = world.lightNode(port: 1)
         _ = try await stranger.connect(to: right.node)
         let connection = try #require(stranger.transport.connections.first)
         let flight = MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight
@@ -225,7 +224,7 @@ private struct RealmNode {
             }
             for _ in 0..<200 { await Task.yield() }
             #expect(session.servedStreamCount == (round < Admission.proofsPerSession ? 1 : 0))
-            await network.clock.run { try? await network.clock.sleep(for: Admission.deadline + .seconds(2)) }
+            await world.run { try? await world.network.sleep(for: Admission.deadline + .seconds(2)) }
             #expect(session.servedStreamCount == 0)
             for stream in streams { stream.reset(0) }
         }
@@ -234,8 +233,8 @@ private struct RealmNode {
 
     /// Issue 7.24.
     @Test func provingItselfAgainAddsNothing() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let right = try RealmNode(in: network, port: 2, key: key)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let right = try RealmNode(in: world, port: 2, key: key)
         var changes = 0
         var admissions = 0
         right.realm.onMemberChange { _ in changes += 1 }
@@ -264,8 +263,8 @@ private struct RealmNode {
     }
 
     @Test func aBusyPeerIsWorthAnotherTry() async throws {
-        let left = try RealmNode(in: network, port: 1, key: key)
-        let right = MemoryNode(in: network, port: 2)
+        let left = try RealmNode(in: world, port: 1, key: key)
+        let right = world.lightNode(port: 2)
         right.connections.registry.register(
             ProtocolRegistry.admissionID, deadline: .within(.seconds(1))
         ) { _, _ in throw SessionError(.busy) }
@@ -274,12 +273,12 @@ private struct RealmNode {
     }
 
     @Test func hostileAdmissionStreamsNeitherTrapNorAdmit() async throws {
-        let right = try RealmNode(in: network, port: 2, key: key, limits: patient)
-        let stranger = MemoryNode(in: network, port: 1)
+        let right = try RealmNode(in: world, port: 2, key: key, limits: patient)
+        let stranger = world.lightNode(port: 1)
         var random = SplitMix64(seed: 7)
         let flight = MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight
         // Wrong proofs are answered late: on virtual time.
-        try await network.clock.run {
+        try await world.run {
             for round in 0..<500 {
                 if round % Admission.proofsPerSession == 0 {
                     stranger.connections.session(with: right.node.nodeID)?.close(.normal)

@@ -1,4 +1,3 @@
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import DeP2PStorage
 import Testing

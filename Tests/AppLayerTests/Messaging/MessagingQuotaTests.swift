@@ -1,6 +1,5 @@
 import DeP2PIdentity
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSessions
 import DeP2PSimulation
 import DeP2PTestSupport

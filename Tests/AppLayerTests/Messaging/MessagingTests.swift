@@ -2,7 +2,6 @@ import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
 import DeP2PRealm
-import DeP2PSessionTestSupport
 import DeP2PSessions
 import DeP2PSimulation
 import DeP2PWire
@@ -13,13 +12,13 @@ import Testing
 
 @NetworkActor
 struct AppNode {
-    let node: MemoryNode
+    let node: LightNode
     let realm: Realm
     let messaging: Messaging
     let streams: AppStreams
 
-    init(in network: MemoryNetwork, port: UInt16, key: RealmKey?, limits: MessagingLimits = MessagingLimits()) throws {
-        node = MemoryNode(in: network, port: port)
+    init(in world: SimulatedWorld, port: UInt16, key: RealmKey?, limits: MessagingLimits = MessagingLimits()) throws {
+        node = world.lightNode(port: port)
         realm = Realm(node.connections)
         messaging = Messaging(connections: node.connections, realm: realm, limits: limits)
         streams = AppStreams(connections: node.connections, realm: realm)
@@ -38,13 +37,13 @@ private struct Broken: Error, CustomStringConvertible {
 }
 
 @Suite @NetworkActor struct MessagingTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
     private let key = RealmKey.generate()
 
     private func pair(_ limits: MessagingLimits = MessagingLimits()) throws -> (AppNode, AppNode) {
         (
-            try AppNode(in: network, port: 1, key: key),
-            try AppNode(in: network, port: 2, key: key, limits: limits)
+            try AppNode(in: world, port: 1, key: key),
+            try AppNode(in: world, port: 2, key: key, limits: limits)
         )
     }
 
@@ -138,8 +137,8 @@ private struct Broken: Error, CustomStringConvertible {
     }
 
     @Test func outsideARealmNothingIsSent() async throws {
-        let left = try AppNode(in: network, port: 1, key: nil)
-        let right = try AppNode(in: network, port: 2, key: key)
+        let left = try AppNode(in: world, port: 1, key: nil)
+        let right = try AppNode(in: world, port: 2, key: key)
         try right.messaging.register("echo") { $0.body }
         let session = try await left.node.connect(to: right.node)
         await #expect(throws: MessagingError(.notMember)) {
@@ -159,7 +158,7 @@ private struct Broken: Error, CustomStringConvertible {
             return nil
         }
         let session = try await left.admittedSession(with: right)
-        _ = await network.clock.run {
+        _ = await world.run {
             await #expect(throws: MessagingError(.timeout)) {
                 try await left.messaging.request([1], protocol: "slow", on: session, timeout: .milliseconds(10))
             }
@@ -256,7 +255,7 @@ private struct Broken: Error, CustomStringConvertible {
         var limits = MessagingLimits()
         limits.concurrentRequests = 8
         let (left, right) = try pair(limits)
-        let other = try AppNode(in: network, port: 3, key: key)
+        let other = try AppNode(in: world, port: 3, key: key)
         try right.messaging.register("echo") { $0.body }
         let session = try await left.admittedSession(with: right)
         let connection = left.node.transport.connections[0]
@@ -291,7 +290,7 @@ private struct Broken: Error, CustomStringConvertible {
             await #expect(throws: MessagingError(.busy)) {
                 try await left.messaging.request([1], protocol: "echo", on: session)
             }
-            _ = await network.clock.run { try? await network.clock.sleep(for: limits.receiveDeadline) }
+            _ = await world.run { try? await world.network.sleep(for: limits.receiveDeadline) }
             for _ in 0..<200 { await Task.yield() }
             #expect(try await left.messaging.request([1], protocol: "echo", on: session) == [1], "after \(name)")
             silent.reset(0)

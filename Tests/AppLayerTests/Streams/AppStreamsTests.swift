@@ -2,7 +2,6 @@ import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
 import DeP2PRealm
-import DeP2PSessionTestSupport
 import DeP2PSessions
 import DeP2PSimulation
 import Testing
@@ -10,12 +9,12 @@ import Testing
 @testable import DeP2PApp
 
 @Suite @NetworkActor struct AppStreamsTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
     private let key = RealmKey.generate()
 
     @Test func bytesRunBothWaysUntilBothSidesEnd() async throws {
-        let left = try AppNode(in: network, port: 1, key: key)
-        let right = try AppNode(in: network, port: 2, key: key)
+        let left = try AppNode(in: world, port: 1, key: key)
+        let right = try AppNode(in: world, port: 2, key: key)
         var peer: NodeID?
         try right.streams.register("chat") { stream in
             peer = stream.peer
@@ -33,7 +32,7 @@ import Testing
     }
 
     @Test func namesAreChecked() async throws {
-        let left = try AppNode(in: network, port: 1, key: key)
+        let left = try AppNode(in: world, port: 1, key: key)
         for name in ["", "a/b", "ä", String(repeating: "n", count: 129)] {
             #expect(throws: MessagingError(.invalidName)) { try left.streams.register(name) { _ in } }
         }
@@ -41,8 +40,8 @@ import Testing
     }
 
     @Test func outsidersOpenNone() async throws {
-        let left = try AppNode(in: network, port: 1, key: nil)
-        let right = try AppNode(in: network, port: 2, key: key)
+        let left = try AppNode(in: world, port: 1, key: nil)
+        let right = try AppNode(in: world, port: 2, key: key)
         let session = try await left.node.connect(to: right.node)
         await #expect(throws: MessagingError(.notMember)) { try await left.streams.open("chat", on: session) }
     }

@@ -53,12 +53,12 @@ func read(_ path: String) throws -> [UInt8] {
 /// came long ago, and waits a while before each piece.
 @NetworkActor
 final class CutStream: ByteStream {
-    private let inner: PipeStream
+    private let inner: LightStream
     private var remaining: Int
     private(set) var bytesRead = 0
     let peerHeardAt: NetworkInstant?
 
-    init(_ inner: PipeStream, after bytes: Int = .max, peerHeardAt: NetworkInstant? = nil) {
+    init(_ inner: LightStream, after bytes: Int = .max, peerHeardAt: NetworkInstant? = nil) {
         self.inner = inner
         self.peerHeardAt = peerHeardAt
         remaining = bytes
@@ -133,7 +133,7 @@ func transfer(
     senderEvents: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in },
     receiverEvents: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
 ) async throws -> TransferOutcome {
-    let (left, right) = PipeStream.pair()
+    let (left, right) = LightStream.pair()
     let cut = CutStream(right, after: cutAfter)
     let sender = try #require(sender)
     let clock = SystemNetworkClock.shared
@@ -156,7 +156,7 @@ func transfer(
 func receive(
     _ bytes: [UInt8], then rest: [UInt8]? = nil, ending: Bool = false, into folder: ReceiveFolder
 ) async throws -> (error: TransferError?, frames: [TransferReceiverFrame]) {
-    let (left, right) = PipeStream.pair()
+    let (left, right) = LightStream.pair()
     let sender = try #require(testSender)
     var timing = TransferTiming()
     timing.farewell = .milliseconds(200)

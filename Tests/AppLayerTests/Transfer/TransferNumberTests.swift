@@ -191,7 +191,7 @@ import Testing
             try Self.offer(modified: time) + Self.sender { $0.start = .init() } + Self.sender { $0.data = 4 } + content
             + Self.sender { frame in frame.end = .with { ($0.size, $0.root) = (4, root) } }
         // The receiver answers the offer before it takes a file: wait for that, as a sender does.
-        let (left, right) = await PipeStreamPair.make()
+        let (left, right) = await LightStreamPair.make()
         let sender = try #require(testSender)
         let receiving = Task { @NetworkActor [folder] in
             try await TransferReceiver(destination: .folder(folder))
@@ -243,7 +243,7 @@ import Testing
     func noNumberOfAReceiverEndsTheSender(number: UInt64) async throws {
         let path = try scratch.file("x", Array(repeating: 1, count: 3 << 20))
         for answer in try Self.answers(number) {
-            let (left, right) = await PipeStreamPair.make()
+            let (left, right) = await LightStreamPair.make()
             var timing = TransferTiming()
             timing.farewell = .milliseconds(20)
             let sending = Task { @NetworkActor [timing] in

@@ -63,7 +63,7 @@ import Testing
         let sender = try #require(testSender)
         let dying = Task { @NetworkActor [folder] in
             let clock = SystemNetworkClock.shared
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let cut = CutStream(right, after: 8 << 20, peerHeardAt: clock.now)
             let source = try SendSource(paths: [path])
             let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)

@@ -47,7 +47,7 @@ import Testing
     private static func send(_ source: SendSource, to service: TransferService, from sender: NodeID) async throws
         -> TransferSummary
     {
-        let (left, right) = PipeStream.pair()
+        let (left, right) = LightStream.pair()
         let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
         let result = await Task { @NetworkActor in
             try await TransferSender(source: source).run(over: left, clock: SystemNetworkClock.shared)
@@ -110,7 +110,7 @@ import Testing
             let log = Log()
             let policy = ReceivePolicy(admit: { _ in .refuse(.notAllowed, "not from you") })
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 1), policy: policy)
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let counting = CutStream(right)
             let receiving = Task { @NetworkActor in await service.receive(counting, from: Sender(sender)) }
             var splitter = FrameSplitter()
@@ -138,7 +138,7 @@ import Testing
             limits.waiting = 0
             let log = Log()
             let service = Self.service(folder, log, limits: limits)
-            let (silent, right) = PipeStream.pair()
+            let (silent, right) = LightStream.pair()
             let holding = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
             while service.runningCount == 0 { await Task.yield() }
             var refusal: TransferError?
@@ -164,7 +164,7 @@ import Testing
             let log = Log()
             let service = Self.service(
                 folder, log, limits: TransferQueueLimits(places: 4), offerBytes: 1 << 20)
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
             let draining = Task { @NetworkActor in while let chunk = try? await left.read() { _ = chunk } }
             var sent = 0
@@ -181,7 +181,7 @@ import Testing
         #expect(error?.code == .busy && error?.limit == 1 << 19)
         #expect(error?.message.contains("524288 bytes of offers") == true)
         // Who goes on after it has been told is not read on and on.
-        let between = (1 << 19) + TransferLimits.farewellBytes + (await PipeStream.highWaterMark)
+        let between = (1 << 19) + TransferLimits.farewellBytes + (await LightStream.highWaterMark)
         #expect(sent < between + 2 * page.count, "\(sent) bytes")
     }
 
@@ -195,7 +195,7 @@ import Testing
         let error = try await Task { @NetworkActor [folder] in
             let log = Log()
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 4))
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
             let draining = Task { @NetworkActor in while let chunk = try? await left.read() { _ = chunk } }
             try await left.write(Chunk(flood))
@@ -220,7 +220,7 @@ import Testing
         let turns = try await Task { @NetworkActor [folder] in
             let log = Log()
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 4))
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
             try await left.write(Chunk(offer))
             _ = try await left.read()

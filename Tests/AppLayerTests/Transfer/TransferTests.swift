@@ -233,7 +233,7 @@ import Testing
     func cancellingEitherSideTellsTheOther(senderCancels: Bool) async throws {
         let path = try scratch.file("x", Array(repeating: 9, count: 16 << 20))
         let source = try SendSource(paths: [path])
-        let (left, right) = await PipeStreamPair.make()
+        let (left, right) = await LightStreamPair.make()
         let clock = await SystemNetworkClock.shared
         let accepted = await Waiter<Void>()
         let sender = try #require(testSender)
@@ -276,6 +276,6 @@ import Testing
 }
 
 @NetworkActor
-enum PipeStreamPair {
-    static func make() -> (PipeStream, PipeStream) { PipeStream.pair() }
+enum LightStreamPair {
+    static func make() -> (LightStream, LightStream) { LightStream.pair() }
 }

@@ -57,7 +57,7 @@ private final class SteppedClock: NetworkClock {
         let accept = try TransferReceiverFrame.accept(HeldPage(files: [], more: false)).encoded()
         let (error, after) = try await Task { @NetworkActor in
             let clock = SteppedClock()
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
             }
             try await right.write(Chunk(accept))
@@ -85,7 +85,7 @@ private final class SteppedClock: NetworkClock {
         let accept = try TransferReceiverFrame.accept(HeldPage(files: [], more: false)).encoded()
         let error = try await Task { @NetworkActor in
             let clock = SteppedClock()
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
             }
             try await right.write(Chunk(accept))
@@ -113,7 +113,7 @@ private final class SteppedClock: NetworkClock {
         let sender = try #require(testSender)
         let summaries = try await Task { @NetworkActor in
             let clock = SteppedClock()
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let receiver = TransferReceiver(destination: .descriptor(writeEnd))
             let receiving = Task { @NetworkActor in
                 defer { close(writeEnd) }
@@ -149,7 +149,7 @@ private final class SteppedClock: NetworkClock {
         let sender = try #require(testSender)
         let error = await Task { @NetworkActor in
             let clock = SystemNetworkClock.shared
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             // Before so much waits for the consumer that nothing more is read.
             let cut = CutStream(right, after: TransferLimits.writeBehind / 4 * 3)
             let receiver = TransferReceiver(destination: .descriptor(writeEnd))
@@ -172,7 +172,7 @@ private final class SteppedClock: NetworkClock {
             OfferPage(entries: [entry], count: 1, totalSize: 100, more: false)
         ).encoded()
         let error = try await Task { @NetworkActor [folder] in
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let cut = CutStream(right, after: offer.count)
             let receiving = Task { @NetworkActor in
                 try await TransferReceiver(destination: .folder(folder))
@@ -195,7 +195,7 @@ private final class SteppedClock: NetworkClock {
         ).encoded()
         let (error, after) = try await Task { @NetworkActor [folder] in
             let clock = SteppedClock()
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let receiver = TransferReceiver(destination: .folder(folder))
             let receiving = Task { @NetworkActor in try await receiver.run(over: right, from: sender, clock: clock) }
             try await left.write(Chunk(offer))
@@ -221,7 +221,7 @@ private final class SteppedClock: NetworkClock {
                 _ = try? await decided.value()
                 return .accept
             }
-            let (left, right) = PipeStream.pair()
+            let (left, right) = LightStream.pair()
             let receiver = TransferReceiver(destination: .folder(folder), policy: policy)
             let receiving = Task { @NetworkActor in try await receiver.run(over: right, from: sender, clock: clock) }
             let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)

@@ -39,7 +39,7 @@ struct EndpointAnswerTests {
     }
 
     @Test func aDialOfAnotherVersionEndsWithVersionMismatch() async throws {
-        let network = SimulatedNetwork(seed: 4)
+        let network = SimulatedWorld(seed: 4).network
         let pair = try TestPair(network)
         let other = DatagramSocket(network.makeDriver(address: host(3)))
         other.onDatagram = { [weak other] datagram in

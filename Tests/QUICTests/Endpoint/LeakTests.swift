@@ -19,7 +19,7 @@ struct LeakTests {
 
     @Test func aClosedConnectionIsReleasedWithItsStreams() async throws {
         let watch = Watch()
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         let pair = try SimulatedPair(network)
         try await network.run {
             try await use(pair, watch)
@@ -44,7 +44,7 @@ struct LeakTests {
 
     @Test func anEndpointIsReleasedAfterItsClose() async throws {
         let watch = Watch()
-        let network = SimulatedNetwork(seed: 2)
+        let network = SimulatedWorld(seed: 2).network
         try await network.run {
             try await live(network, watch)
             try await network.sleep(for: .seconds(30))

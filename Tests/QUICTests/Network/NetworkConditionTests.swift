@@ -128,7 +128,7 @@ struct NetworkConditionTests {
     @Test func replaysFromTheSeed() async throws {
         // Handshake bytes carry real randomness; what the network does to each datagram does not.
         func losses(_ seed: UInt64) async throws -> [Bool] {
-            let network = SimulatedNetwork(seed: seed)
+            let network = SimulatedWorld(seed: seed).network
             network.link.loss = 0.3
             var result: [Bool] = []
             for _ in 0..<200 {

@@ -12,7 +12,7 @@ import Testing
 @NetworkActor
 struct RelayForwardingTests {
     @Test func aConnectionRunsThroughTheRelay() async throws {
-        let network = SimulatedNetwork(seed: 11)
+        let network = SimulatedWorld(seed: 11).network
         try await network.run {
             let trio = try await RelayTrio(network)
             let connection = try await trio.dial()
@@ -26,7 +26,7 @@ struct RelayForwardingTests {
     }
 
     @Test func aFullSizePathCarriesTheFrames() async throws {
-        let network = SimulatedNetwork(seed: 12)
+        let network = SimulatedWorld(seed: 12).network
         network.link.mtu = 1_472
         try await network.run {
             let trio = try await RelayTrio(network)
@@ -37,7 +37,7 @@ struct RelayForwardingTests {
     }
 
     @Test func aTamperingRelayHarmsNothingButSpeed() async throws {
-        let network = SimulatedNetwork(seed: 13)
+        let network = SimulatedWorld(seed: 13).network
         try await network.run {
             let trio = try await RelayTrio(network)
             var count = 0
@@ -57,7 +57,7 @@ struct RelayForwardingTests {
     }
 
     @Test func framesFromElsewhereAreDropped() async throws {
-        let network = SimulatedNetwork(seed: 14)
+        let network = SimulatedWorld(seed: 14).network
         try await network.run {
             let trio = try await RelayTrio(network)
             _ = try await trio.dial()
@@ -80,7 +80,7 @@ struct RelayForwardingTests {
 
     /// A side writes from a victim's address, which ngtcp2 takes for its new one until the validation fails.
     @Test func nothingGoesToAnAddressBeforeItIsValidated() async throws {
-        let network = SimulatedNetwork(seed: 20)
+        let network = SimulatedWorld(seed: 20).network
         try await network.run {
             let trio = try await RelayTrio(network)
             let connection = try await trio.dial()
@@ -109,7 +109,7 @@ struct RelayForwardingTests {
     }
 
     @Test func theByteLimitEndsACircuitOnce() async throws {
-        let network = SimulatedNetwork(seed: 15)
+        let network = SimulatedWorld(seed: 15).network
         try await network.run {
             let trio = try await RelayTrio(network, limits: RelayCircuit.Limits(bytes: 100_000))
             let connection = try await trio.dial()
@@ -126,7 +126,7 @@ struct RelayForwardingTests {
     }
 
     @Test func aRateDropsWhatExceedsIt() async throws {
-        let network = SimulatedNetwork(seed: 16)
+        let network = SimulatedWorld(seed: 16).network
         try await network.run {
             let trio = try await RelayTrio(network, limits: RelayCircuit.Limits(bytesPerSecond: 500_000))
             let connection = try await trio.dial()
@@ -140,7 +140,7 @@ struct RelayForwardingTests {
     }
 
     @Test func comingBackToTheRelayWorks() async throws {
-        let network = SimulatedNetwork(seed: 17)
+        let network = SimulatedWorld(seed: 17).network
         try await network.run {
             let trio = try await RelayTrio(network)
             let connection = try await trio.dial()
@@ -160,7 +160,7 @@ struct RelayForwardingTests {
     }
 
     @Test func aClosedCircuitCarriesNothing() async throws {
-        let network = SimulatedNetwork(seed: 18)
+        let network = SimulatedWorld(seed: 18).network
         try await network.run {
             let trio = try await RelayTrio(network)
             let connection = try await trio.dial()
@@ -171,7 +171,7 @@ struct RelayForwardingTests {
     }
 
     @Test func aThousandCircuitsAreSmall() async throws {
-        let network = SimulatedNetwork(seed: 19)
+        let network = SimulatedWorld(seed: 19).network
         try await network.run {
             let trio = try await RelayTrio(network)
             let connections = (trio.circuit.sides[0].connection, trio.circuit.sides[1].connection)
@@ -190,7 +190,7 @@ struct RelayForwardingTests {
     }
 
     @Test func randomFramesAreSurvived() async throws {
-        let network = SimulatedNetwork(seed: 20)
+        let network = SimulatedWorld(seed: 20).network
         try await network.run {
             let trio = try await RelayTrio(network)
             let connection = try await trio.dial()

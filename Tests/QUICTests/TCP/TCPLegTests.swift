@@ -127,7 +127,7 @@ struct TCPLegTests {
 
     /// Without TLS a descriptor stays whose it was, and is closed once: its number may be another file's by then.
     @Test func aDescriptorIsClosedOnceWhenTLSCannotBeMade() async throws {
-        let (context, network) = (TLSContext(unusable: .server), SimulatedNetwork(seed: 1))
+        let (context, network) = (TLSContext(unusable: .server), SimulatedWorld(seed: 1).network)
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         #expect(throws: QUICError(.internalError, "")) {
             try TCPLeg(accepted: descriptor, peer: host(1), context: context, clock: network)
@@ -157,7 +157,7 @@ struct TCPLegTests {
     @Test func anUnusedConnectionIsClosed() async throws {
         let relay = try TCPRelay()
         let context = try TLSContext.client()
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         let leg = try TCPLeg(
             connectingTo: relay.tcpAddress, context: context, clock: network)
         leg.start(relay.endpoint)
@@ -171,7 +171,7 @@ struct TCPLegTests {
     @Test func aSilentHandshakeIsEnded() async throws {
         let relay = try TCPRelay()
         let silent = try TCPListener(bind: [SocketAddress(.v4Loopback, port: 0)])
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         let context = try TLSContext.client()
         // The kernel completes the TCP handshake; nobody ever accepts.
         let leg = try TCPLeg(connectingTo: silent.localAddresses[0], context: context, clock: network)

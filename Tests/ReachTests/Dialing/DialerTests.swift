@@ -1,6 +1,5 @@
 import DeP2PIdentity
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import Testing
 
@@ -8,7 +7,7 @@ import Testing
 @testable import DeP2PSessions
 
 @Suite @NetworkActor struct DialerTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
 
     private func code(of body: () async throws -> Session) async -> ConnectError? {
         do {
@@ -20,7 +19,7 @@ import Testing
     }
 
     @Test func aWrongNodeIsNamedWithTheOneExpected() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let expected = IdentityKey.generate().nodeID
         let error = await code {
             try await left.connections.connect(
@@ -31,11 +30,11 @@ import Testing
     }
 
     @Test func theSecondAddressIsTriedWhenTheFirstHangs() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let dead = SocketAddress(.v4Loopback, port: 9)
-        network.behaviours[dead] = .hang
+        world.light.behaviours[dead] = .hang
         let addresses = [Address.quic(dead.ip, port: dead.port), right.address]
-        let session = try await network.clock.run {
+        let session = try await world.run {
             try await left.connections.connect(to: DialTarget(addresses: addresses))
         }
         #expect(session.remoteNodeID == right.nodeID)
@@ -43,11 +42,11 @@ import Testing
     }
 
     @Test func theDeadlineEndsEverything() async throws {
-        let left = MemoryNode(in: network, port: 1)
+        let left = world.lightNode(port: 1)
         let dead = SocketAddress(.v4Loopback, port: 9)
-        network.behaviours[dead] = .hang
+        world.light.behaviours[dead] = .hang
         let target = DialTarget(nodeID: IdentityKey.generate().nodeID, addresses: [.quic(dead.ip, port: dead.port)])
-        let error = await network.clock.run {
+        let error = await world.run {
             await code { try await left.connections.connect(to: target, timeout: .milliseconds(20)) }
         }
         #expect(error?.code == .timeout)
@@ -55,7 +54,7 @@ import Testing
     }
 
     @Test func eachBadAddressIsRecorded() async throws {
-        let left = MemoryNode(in: network, port: 1)
+        let left = world.lightNode(port: 1)
         let relay = IdentityKey.generate().nodeID
         let addresses = try [
             "/ip4/127.0.0.1/udp/7/quic-v1", "/ip4/0.0.0.0/udp/7/quic-v1", "/ip4/127.0.0.1/tcp/7/tls",
@@ -71,14 +70,14 @@ import Testing
     }
 
     @Test func namesAreResolvedAndTheirFailureIsTold() async throws {
-        let right = MemoryNode(in: network, port: 2)
+        let right = world.lightNode(port: 2)
         let key = IdentityKey.generate()
-        let clock = network.clock
+        let clock = world.network
         let resolver = NameResolver(clock: clock, deadline: .seconds(1)) { name, _ in
             name == "good.test"
                 ? .success([.v4Loopback]) : .failure(TransportFailure(.nameUnknown, detail: "no such name"))
         }
-        let transport = network.node(key.nodeID, at: SocketAddress(.v4Loopback, port: 1))
+        let transport = world.light.node(key.nodeID, at: SocketAddress(.v4Loopback, port: 1))
         let connections = Connections(
             localNodeID: key.nodeID, transport: transport,
             dialer: Dialer(transport: transport, clock: clock, limits: ConnectionLimits(), resolver: resolver),

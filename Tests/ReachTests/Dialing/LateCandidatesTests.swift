@@ -1,6 +1,5 @@
 import DeP2PIdentity
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import DeP2PStorage
 import Testing
@@ -10,7 +9,7 @@ import Testing
 
 /// Dials that others join, and whose addresses come late.
 @Suite @NetworkActor struct LateCandidatesTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
     private let dead = SocketAddress(.v4Loopback, port: 9)
 
     /// Finds what it is told, when it is told.
@@ -57,18 +56,18 @@ import Testing
     }
 
     private func silent(_ nodeID: NodeID) -> DialTarget {
-        network.behaviours[dead] = .hang
+        world.light.behaviours[dead] = .hang
         return DialTarget(nodeID: nodeID, addresses: [.quic(dead.ip, port: dead.port)])
     }
 
     // MARK: Sources
 
     @Test func aDialTakesWhatASourceFindsLate() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let source = Source()
         left.connections.sources = [source]
-        let session = try await network.clock.run {
-            _ = network.clock.schedule(after: .seconds(3)) { source.find(right.address) }
+        let session = try await world.run {
+            _ = world.network.schedule(after: .seconds(3)) { source.find(right.address) }
             return try await left.connections.reach(DialTarget(nodeID: right.nodeID, addresses: []))
         }
         #expect(session.remoteNodeID == right.nodeID)
@@ -77,28 +76,28 @@ import Testing
     }
 
     @Test func theDialIsOverWhenTheLastSourceIs() async throws {
-        let left = MemoryNode(in: network, port: 1)
+        let left = world.lightNode(port: 1)
         let (first, second) = (Source(), Source())
         left.connections.sources = [first, second]
-        let begun = network.clock.now
-        let error = await network.clock.run {
-            _ = network.clock.schedule(after: .seconds(1)) { first.end() }
-            _ = network.clock.schedule(after: .seconds(2)) { second.end() }
+        let begun = world.network.now
+        let error = await world.run {
+            _ = world.network.schedule(after: .seconds(1)) { first.end() }
+            _ = world.network.schedule(after: .seconds(2)) { second.end() }
             return await failure {
                 try await left.connections.reach(DialTarget(nodeID: IdentityKey.generate().nodeID, addresses: []))
             }
         }
         #expect(error?.code == .noAddress)
-        #expect(network.clock.now.duration(since: begun) == .seconds(2))
+        #expect(world.network.now.duration(since: begun) == .seconds(2))
     }
 
     @Test func aFailureTellsWhoWasAskedAndWhatTheyAnswered() async throws {
-        let left = MemoryNode(in: network, port: 1)
+        let left = world.lightNode(port: 1)
         let (first, second) = (Source(), Source())
         left.connections.sources = [first, second]
-        network.behaviours[dead] = .hang
-        let error = await network.clock.run {
-            _ = network.clock.schedule(after: .seconds(1)) {
+        world.light.behaviours[dead] = .hang
+        let error = await world.run {
+            _ = world.network.schedule(after: .seconds(1)) {
                 first.find(.quic(dead.ip, port: dead.port))
                 first.end(saying: "2 of 3 answered")
             }
@@ -116,7 +115,7 @@ import Testing
     }
 
     @Test func onlyWhoLooksForANodeAsksTheSources() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let source = Source()
         left.connections.sources = [source]
         _ = try await left.connections.connect(to: DialTarget(addresses: [right.address]))
@@ -125,11 +124,11 @@ import Testing
 
     /// However it was found, and when.
     @Test func theRuleHoldsForWhatIsFoundLate() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let source = Source()
         left.connections.sources = [source]
-        let error = await network.clock.run {
-            _ = network.clock.schedule(after: .seconds(1)) {
+        let error = await world.run {
+            _ = world.network.schedule(after: .seconds(1)) {
                 source.findRecorded(right.address, from: .member)
                 source.end()
             }
@@ -137,18 +136,18 @@ import Testing
                 try await left.connections.reach(DialTarget(nodeID: right.nodeID, addresses: []))
             }
         }
-        #expect(error?.code == .noAddress && network.dialled.isEmpty, "a record's loopback address is nobody's way")
+        #expect(error?.code == .noAddress && world.light.dialled.isEmpty, "a record's loopback address is nobody's way")
     }
 
     @Test func whatIsFoundDisplacesNothingOfTheUsers() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let source = Source()
         left.connections.sources = [source]
         let limit = left.connections.limits.candidates
         let task = networkTask {
             try await left.connections.reach(DialTarget(nodeID: right.nodeID, addresses: []), timeout: .seconds(60))
         }
-        let session = try await network.clock.run {
+        let session = try await world.run {
             for _ in 0..<20 { await Task.yield() }
             for port in 0..<UInt16(limit * 2) {
                 source.find(.quic(.v4Loopback, port: 1_000 + port))
@@ -157,18 +156,18 @@ import Testing
             return try await left.connections.connect(to: DialTarget(nodeID: right.nodeID, addresses: [right.address]))
         }
         #expect(session.remoteNodeID == right.nodeID)
-        #expect(network.dialled.count { $0.port >= 1_000 } <= limit)
+        #expect(world.light.dialled.count { $0.port >= 1_000 } <= limit)
         #expect(try await task.value === session)
     }
 
     // MARK: Several who ask
 
     @Test func aSecondCallerAddsItsAddresses() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let target = silent(right.nodeID)
-        let (first, second) = try await network.clock.run {
+        let (first, second) = try await world.run {
             let task = networkTask { try await left.connections.connect(to: target) }
-            try await network.clock.sleep(for: .seconds(1))
+            try await world.network.sleep(for: .seconds(1))
             let second = try await left.connections.connect(
                 to: DialTarget(nodeID: right.nodeID, addresses: [right.address]))
             return (try await task.value, second)
@@ -178,15 +177,15 @@ import Testing
 
     /// Issue 9.4: a shared dial had its first caller's timeout.
     @Test(arguments: [true, false]) func eachCallerHasADeadlineOfItsOwn(isFirstPatient: Bool) async throws {
-        let left = MemoryNode(in: network, port: 1)
+        let left = world.lightNode(port: 1)
         let target = silent(IdentityKey.generate().nodeID)
-        let begun = network.clock.now
+        let begun = world.network.now
         let patience: [Duration] = isFirstPatient ? [.seconds(7), .seconds(2)] : [.seconds(2), .seconds(7)]
-        let ends = await network.clock.run {
+        let ends = await world.run {
             let tasks = patience.map { patience in
                 networkTask {
                     let error = await failure { try await left.connections.connect(to: target, timeout: patience) }
-                    return (error, network.clock.now.duration(since: begun))
+                    return (error, world.network.now.duration(since: begun))
                 }
             }
             var ends: [(ConnectError?, Duration)] = []
@@ -195,15 +194,15 @@ import Testing
         }
         #expect(ends.map(\.1) == patience)
         #expect(ends.allSatisfy { $0.0?.code == .timeout && $0.0?.attempts.map(\.outcome) == [.timeout] })
-        #expect(network.dialled.count == 1, "one dial for both")
+        #expect(world.light.dialled.count == 1, "one dial for both")
     }
 
     @Test func theDialEndsWithTheLastWhoWaits() async throws {
-        let left = MemoryNode(in: network, port: 1)
+        let left = world.lightNode(port: 1)
         let target = silent(IdentityKey.generate().nodeID)
         let source = Source()
         left.connections.sources = [source]
-        let error = await network.clock.run {
+        let error = await world.run {
             await failure { try await left.connections.reach(target, timeout: .seconds(1)) }
         }
         for _ in 0..<50 { await Task.yield() }
@@ -212,7 +211,7 @@ import Testing
 
     /// A dial that has just failed is nobody's to join.
     @Test func whoComesTooLateDialsAnew() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let first = networkTask {
             await failure { try await left.connections.connect(to: DialTarget(nodeID: right.nodeID, addresses: [])) }
         }
@@ -224,29 +223,29 @@ import Testing
     }
 
     @Test func askersShareTheRoomOfTheLast() async throws {
-        let left = MemoryNode(in: network, port: 1)
+        let left = world.lightNode(port: 1)
         let nodeID = IdentityKey.generate().nodeID
         let limit = left.connections.limits.candidates
-        _ = await network.clock.run {
+        _ = await world.run {
             for asker in 0..<10 {
                 networkTask {
                     let ports = (0..<limit * 2).map { UInt16(1_000 + asker * 100 + $0) }
                     let own = ports.map { Address.quic(.v4Loopback, port: $0) }
-                    for port in ports { network.behaviours[SocketAddress(.v4Loopback, port: port)] = .hang }
+                    for port in ports { world.light.behaviours[SocketAddress(.v4Loopback, port: port)] = .hang }
                     _ = try await left.connections.connect(
                         to: DialTarget(nodeID: nodeID, addresses: own), timeout: .seconds(60))
                 }
             }
-            try? await network.clock.sleep(for: .seconds(70))
+            try? await world.network.sleep(for: .seconds(70))
         }
-        #expect(network.dialled.count == SharedDial.askerLimit * limit)
+        #expect(world.light.dialled.count == SharedDial.askerLimit * limit)
     }
 
     // MARK: What is known
 
     @Test func whereANodeWasReachedItIsReachedAgain() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
-        let storage = MemoryStorage()
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
+        let storage = MemoryStorage(clock: world.wallClock)
         left.connections.peers.storage = storage
         let session = try await left.connections.reach(DialTarget(addresses: [right.address]))
         session.close(.normal)
@@ -254,7 +253,7 @@ import Testing
         #expect(again.remoteNodeID == right.nodeID && again !== session)
         await left.connections.peers.flush()
         // Another run.
-        let next = MemoryNode(in: network, port: 3)
+        let next = world.lightNode(port: 3)
         next.connections.peers.storage = storage
         #expect(
             try await next.connections.reach(DialTarget(nodeID: right.nodeID, addresses: [])).remoteNodeID

@@ -55,7 +55,7 @@ import Testing
 
     @Test("both families are checked at once, and the sockets closed")
     func bothFamilies() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         let report = try await network.run {
             let start = network.now
             let observers = Observers(Self.all, on: network)
@@ -74,7 +74,7 @@ import Testing
 
     @Test("a machine without IPv6 says so; one whose observers are silent does not")
     func missingFamily() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         let report = try await network.run {
             let observers = Observers(Array(Self.all[3...]), on: network)
             defer { withExtendedLifetime(observers) {} }
@@ -87,7 +87,7 @@ import Testing
 
     @Test("an observer inside the network is left out where there are others: it sees no translation")
     func insideObserver() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         let report = try await network.run {
             let inside = v4(192, 168, 1, 77, 4001)
             let observers = Observers([inside, v4(45, 10, 0, 1, 4001)], on: network)
@@ -100,7 +100,7 @@ import Testing
 
     @Test("at the limit the check ends with what is known")
     func limit() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let start = network.now
             let observers = Observers(Array(Self.all[..<1]), on: network)
@@ -118,7 +118,7 @@ import Testing
 
     @Test("a cancelled check ends at once")
     func cancellation() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         await network.run {
             let task = Task { @NetworkActor in try await check(network, observers: Self.all) }
             await Task.yield()

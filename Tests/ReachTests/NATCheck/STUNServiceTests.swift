@@ -28,7 +28,7 @@ import Testing
 
     @Test("a change of port is answered from the second socket, which answers by itself too")
     func twoSockets() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let endpoint = try Endpoint(
                 key: .generate(), driver: network.makeDriver(address: Self.node), clock: network)
@@ -61,7 +61,7 @@ import Testing
 
     @Test("what is no STUN opens no second socket")
     func idle() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let endpoint = try Endpoint(
                 key: .generate(), driver: network.makeDriver(address: Self.node), clock: network)
@@ -88,7 +88,7 @@ import Testing
 
     @Test("a transaction's messages go to who expects them, requests are answered whoever does")
     func expected() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let endpoint = try Endpoint(
                 key: .generate(), driver: network.makeDriver(address: Self.node), clock: network)

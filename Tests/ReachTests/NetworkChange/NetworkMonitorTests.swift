@@ -26,7 +26,7 @@ import Testing
 
     @Test("many signs in a row are one change, told when it is quiet")
     func debounced() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let source = Source()
             let machine = Machine()

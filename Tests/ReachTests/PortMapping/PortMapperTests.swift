@@ -37,7 +37,7 @@ import Testing
 
     @Test("maps, renews until it is stopped, and takes the mapping away")
     func lifecycle() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let gateway = Gateway(on: network, lifetime: 120)
             let mapper = PortMapper(
@@ -60,7 +60,7 @@ import Testing
 
     @Test("a stranger's answer is not the gateway's")
     func stranger() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let mapper = PortMapper(
                 internalPort: 4001, gateway: Self.gatewayAddress, client: Self.client.ip,
@@ -85,7 +85,7 @@ import Testing
 
     @Test("a gateway that says to everyone that it has restarted is asked at once")
     func announcement() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let gateway = Gateway(on: network, lifetime: 1200)
             let heard = SocketAddress(Self.client.ip, port: PCP.announcements.port)
@@ -110,7 +110,7 @@ import Testing
 
     @Test("a node's ports: one mapper a family, asked anew when the network changed, all taken back at the end")
     func severalFamilies() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let gateway = Gateway(on: network, lifetime: 1200)
             var asked: [IPAddress.Family] = []
@@ -147,7 +147,7 @@ import Testing
 
     @Test("which protocols a gateway speaks, and that silence is an answer")
     func probe() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let probe = PortMappingProbe(clock: network)
             let socket = DatagramSocket(network.makeDriver(address: Self.client))

@@ -84,7 +84,7 @@ import Testing
         filtering: NATFamilyReport? = nil,
         _ filter: @escaping @NetworkActor (_ from: SocketAddress, _ to: SocketAddress) -> Bool
     ) async throws -> (Reachability.State, verified: [SocketAddress], refuted: Set<SocketAddress>, changes: Int) {
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         network.filter = { _, from, to in filter(from, to) }
         return try await network.run {
             let asker = try Peer(network, at: askerAddress, second: nil, ports: ports, filtering: filtering)
@@ -140,7 +140,7 @@ import Testing
         servers: Int, liars: Int = 0, ports: [UInt16] = [], filtering: NATFiltering? = .endpointIndependent,
         isChosen: Bool = true, own: [SocketAddress] = []
     ) async throws -> (state: Reachability.State, verified: [SocketAddress], refuted: Set<SocketAddress>) {
-        let network = SimulatedNetwork(seed: 4)
+        let network = SimulatedWorld(seed: 4).network
         let inside = v4(192, 168, 7, 10, 4001)
         network.add(
             SimulatedGateway(
@@ -221,7 +221,7 @@ import Testing
 
     @Test("only ports of the asker's own address are dialled, none where other services live, and only so often")
     func amplification() async throws {
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         var dialled: [SocketAddress] = []
         network.filter = { bytes, from, to in
             if from.port == Self.second {

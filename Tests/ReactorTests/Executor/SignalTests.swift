@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct SignalTests {
     @Test func wakesAllWhoWaitAndNobodyWhoDoesNot() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let signal = Signal(network)
             signal.send()
@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test func endsAtTheDeadlineAndWithItsTask() async throws {
-        let network = await SimulatedNetwork(seed: 1)
+        let network = await SimulatedWorld(seed: 1).network
         try await network.run {
             let signal = Signal(network)
             let start = network.now

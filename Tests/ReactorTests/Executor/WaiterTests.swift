@@ -45,7 +45,7 @@ struct WaiterTests {
 @NetworkActor
 struct NetworkClockTests {
     @Test func sleepsInVirtualTimeInOrder() async throws {
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         let order = Box<[Int]>([])
         try await network.run {
             let start = network.now
@@ -62,7 +62,7 @@ struct NetworkClockTests {
     }
 
     @Test func aCancelledSleepEndsAtOnceAndLeavesNoTimer() async throws {
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         await network.run {
             let start = network.now
             let ended = Box<NetworkInstant?>(nil)
@@ -79,7 +79,7 @@ struct NetworkClockTests {
     }
 
     @Test func aDeadlineCancelsItsBody() async throws {
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         try await network.run { () async throws -> Void in
             let start = network.now
             let late = await failure {
@@ -107,7 +107,7 @@ struct NetworkClockTests {
     }
 
     @Test func virtualTimeWaitsForWorkElsewhere() async throws {
-        let network = SimulatedNetwork(seed: 1)
+        let network = SimulatedWorld(seed: 1).network
         try await network.run {
             let sleeper = networkTask { try await network.sleep(for: .seconds(1)) }
             let start = network.now

@@ -1,5 +1,4 @@
 import DeP2PIdentity
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import Testing
 

@@ -1,7 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import DeP2PTestSupport
 import Testing

@@ -1,13 +1,12 @@
 import DeP2PIdentity
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import Testing
 
 @testable import DeP2PSessions
 
 @Suite @NetworkActor struct ConnectionsTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
 
     private func code(of body: () async throws -> Session) async -> ConnectError? {
         do {
@@ -19,43 +18,43 @@ import Testing
     }
 
     @Test func anOpenSessionIsUsedAgain() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let first = try await left.connect(to: right)
         #expect(try await left.connect(to: right) === first)
         #expect(first.attempts.map(\.outcome) == [.connected])
-        #expect(network.dialled.count == 1)
+        #expect(world.light.dialled.count == 1)
     }
 
     @Test func callersAtOnceShareADial() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         async let first = left.connect(to: right)
         async let second = left.connect(to: right)
         let sessions = try await [first, second]
         #expect(sessions[0] === sessions[1])
-        #expect(network.dialled.count == 1)
+        #expect(world.light.dialled.count == 1)
     }
 
     /// A dial that its last caller gave up winds up for a moment: who comes then is not to end with it.
     @Test func aDialThatWasGivenUpIsNotJoined() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let dead = SocketAddress(.v4Loopback, port: 9)
-        network.behaviours[dead] = .hang
+        world.light.behaviours[dead] = .hang
         let target = DialTarget(
             nodeID: right.nodeID, addresses: [Address.quic(dead.ip, port: dead.port).with(nodeID: right.nodeID)])
         let givenUp = networkTask { try await left.connections.connect(to: target) }
-        while network.dialled.isEmpty { await Task.yield() }
+        while world.light.dialled.isEmpty { await Task.yield() }
         givenUp.cancel()
         _ = await givenUp.result
         #expect(try await left.connect(to: right).remoteNodeID == right.nodeID)
     }
 
     @Test func diallingItselfIsSaid() async throws {
-        let left = MemoryNode(in: network, port: 1)
+        let left = world.lightNode(port: 1)
         #expect(await code { try await left.connect(to: left) }?.code == .dialledSelf)
     }
 
     @Test func aStoppedNodeSaysGoodbyeAndTakesNobody() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let session = try await left.connect(to: right)
         right.connections.stop()
         #expect(session.end?.cause == .closedByPeer(.goodbye))

@@ -1,7 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import DeP2PTestSupport
 import DeP2PWire
@@ -10,16 +9,16 @@ import Testing
 @testable import DeP2PSessions
 
 @Suite @NetworkActor struct SessionTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
 
-    private func echo(_ node: MemoryNode, _ name: String) {
+    private func echo(_ node: LightNode, _ name: String) {
         node.connections.registry.register(name, deadline: .unlimited(because: "a test")) { _, stream in
             while let chunk = try await stream.read() { try await stream.write(chunk) }
         }
     }
 
     @Test func aStreamSpeaksItsProtocolFromTheFirstByte() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         echo(right, "/echo/1.0.0")
         let stream = try await left.connect(to: right).openStream("/echo/1.0.0")
         try await stream.write(Chunk(Array("hello".utf8)))
@@ -29,14 +28,14 @@ import Testing
     }
 
     @Test func anUnknownProtocolShowsAtTheFirstRead() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let stream = try await left.connect(to: right).openStream("/nobody/1.0.0")
         try await stream.write(Chunk([1]))
         await #expect(throws: SessionError(.unsupported)) { try await stream.read() }
     }
 
     @Test func theFirstNameThatThePeerKnowsIsSpoken() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         echo(right, "/b")
         let session = try await left.connect(to: right)
         let stream = try await session.openStream(anyOf: ["/a", "/b"])
@@ -45,7 +44,7 @@ import Testing
     }
 
     @Test func membersProtocolsAreRefusedWhateverIsRegistered() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         echo(right, "/dep2p/app/echo/1.0.0")
         let session = try await left.connect(to: right)
         await #expect(throws: SessionError(.notMember)) { try await session.openStream("/dep2p/app/echo/1.0.0") }
@@ -59,11 +58,11 @@ import Testing
 
     /// A peer that grants no streams, and one that never says whether it speaks the protocol (issue 7.17).
     @Test func openingAndNegotiatingHaveDeadlines() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let session = try await left.connect(to: right)
         let connection = left.transport.connections[0]
-        let time = SimulatedNetwork(seed: 1)
-        let (near, far) = PipeStream.pair()
+        let time = SimulatedWorld(seed: 1).network
+        let (near, far) = LightStream.pair()
         let silent = NegotiatedStream(proposing: "/silent", over: near, patience: (time, .seconds(10)))
         await time.run {
             await #expect(throws: SessionError(.timeout)) { try await silent.read() }
@@ -78,7 +77,7 @@ import Testing
     }
 
     @Test func thoseWhoNoLongerWaitLeave() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let session = try await left.connect(to: right)
         let waits = (0..<20).map { _ in networkTask { _ = try await session.waitClosed() } }
         try await SystemNetworkClock.shared.sleep(for: .milliseconds(1))
@@ -96,17 +95,17 @@ import Testing
 
     /// A relay of another realm takes its time to refuse a proof, and serves all the same.
     @Test func membershipIsWaitedForNoLongerThanTheCallerHasPatience() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let session = try await left.connect(to: right)
         session.beginAdmission()
-        let start = network.clock.now
-        let isAdmitted = await network.clock.run { await session.waitForMembership(atMost: .milliseconds(100)) }
+        let start = world.network.now
+        let isAdmitted = await world.run { await session.waitForMembership(atMost: .milliseconds(100)) }
         #expect(!isAdmitted && session.waiterCount == 0)
-        #expect(network.clock.now == start.advanced(by: .milliseconds(100)))
+        #expect(world.network.now == start.advanced(by: .milliseconds(100)))
     }
 
     @Test func aMembersStreamWaitsForTheAdmissionUnderWay() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         echo(right, "/dep2p/app/echo/1.0.0")
         let session = try await left.connect(to: right)
         let far = try #require(right.connections.session(with: left.nodeID))
@@ -123,7 +122,7 @@ import Testing
     @Test func aStrangersHandlersAreBounded() async throws {
         var limits = ConnectionLimits()
         limits.strangerStreams = 4
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2, limits: limits))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2, limits: limits))
         echo(right, "/echo")
         let session = try await left.connect(to: right)
         var streams: [NegotiatedStream] = []
@@ -150,7 +149,7 @@ import Testing
         var limits = ConnectionLimits()
         limits.strangerStreams = 2
         limits.handlersPerSession = 4
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2, limits: limits))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2, limits: limits))
         echo(right, "/echo")
         let session = try await left.connect(to: right)
         let far = try #require(right.connections.session(with: left.nodeID))
@@ -171,13 +170,13 @@ import Testing
     }
 
     @Test func aHandlerIsEndedAtItsDeadline() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         right.connections.registry.register("/silent", deadline: .within(.seconds(5))) { _, stream in
             while try await stream.read() != nil {}
         }
         let session = try await left.connect(to: right)
         let far = try #require(right.connections.session(with: left.nodeID))
-        _ = await network.clock.run {
+        _ = await world.run {
             await #expect(throws: SessionError(.reset(.timeout))) {
                 do {
                     let stream = try await session.openStream("/silent")
@@ -195,17 +194,17 @@ import Testing
     @Test func negotiationHasADeadline() async throws {
         var limits = ConnectionLimits()
         limits.negotiationDeadline = .milliseconds(10)
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2, limits: limits))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2, limits: limits))
         _ = try await left.connect(to: right)
         let raw = try await left.transport.connections[0].openByteStream()
         try await raw.write(Chunk([0x13]))
-        _ = await network.clock.run {
+        _ = await world.run {
             await #expect(throws: StreamError(.reset(StreamCode.timeout.rawValue))) { try await raw.read() }
         }
     }
 
     @Test func bothSidesSeeCodeAndReason() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         let session = try await left.connect(to: right)
         let far = try #require(right.connections.session(with: left.nodeID))
         session.close(.goodbye, reason: "bye")
@@ -218,7 +217,7 @@ import Testing
     }
 
     @Test func aClosedSessionIsFreed() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         echo(right, "/echo")
         weak var near: Session?
         weak var far: Session?
@@ -237,7 +236,7 @@ import Testing
     }
 
     @Test func randomBytesOnAStreamNeverTrap() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         Ping.serve(on: right.connections)
         _ = try await left.connect(to: right)
         var random = SplitMix64(seed: 4)

@@ -1,7 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import DeP2PWire
 import Testing
@@ -9,21 +8,26 @@ import Testing
 @testable import DeP2PSessions
 
 @Suite @NetworkActor struct IdentifyTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
 
-    private func serve(_ node: MemoryNode) -> Identify {
+    private func node(_ port: UInt16, at ip: IPAddress = .v4Loopback) -> LightNode {
+        world.lightNode(at: ip, port: port, key: .generate())
+    }
+
+    private func serve(_ node: LightNode) throws -> Identify {
         let identify = Identify(
-            key: node.key, agent: "dep2p/test", connections: node.connections, addresses: { [node.address] },
+            key: try #require(node.key), agent: "dep2p/test", connections: node.connections,
+            addresses: { [node.address] },
             sequence: { 7 })
         identify.serve()
         return identify
     }
 
     @Test func tellsKeyAddressesAndASignedRecord() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
-        let service = serve(right)
+        let (left, right) = (node(1), node(2))
+        let service = try serve(right)
         let information = try await Identify.ask(left.connect(to: right))
-        #expect(information.publicKey == right.key.publicKey)
+        #expect(information.publicKey == right.key?.publicKey)
         #expect(information.listenAddresses == [right.address.withoutNodeID])
         #expect(information.observedAddress == left.address.withoutNodeID)
         #expect(information.agentVersion == "dep2p/test")
@@ -32,8 +36,8 @@ import Testing
     }
 
     @Test func strangersAreNotToldWhatMembersUse() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
-        let service = serve(right)
+        let (left, right) = (node(1), node(2))
+        let service = try serve(right)
         for name in ["/dep2p/app/messaging/1.0.0", "/dep2p/realm/x/1.0.0"] {
             right.connections.registry.register(name, deadline: .unlimited(because: "a test")) { _, _ in }
         }
@@ -51,18 +55,19 @@ import Testing
     /// Issue 7.25: what lies behind a node's public face is for members.
     @Test func strangersAreNotToldPrivateAddressesAndMembersAre() async throws {
         let stranger = try #require(IPAddress("9.9.9.9"))
-        let left = MemoryNode(in: network, port: 1, ip: stranger)
-        let right = MemoryNode(in: network, port: 2)
+        let left = node(1, at: stranger)
+        let right = node(2)
         let (own, office) = (try Address("/ip4/8.8.8.8/udp/7/quic-v1"), try Address("/ip4/10.0.0.7/udp/7/quic-v1"))
         var sequence: UInt64 = 1
         let service = Identify(
-            key: right.key, agent: "dep2p/test", connections: right.connections, addresses: { [own, office] },
+            key: try #require(right.key), agent: "dep2p/test", connections: right.connections,
+            addresses: { [own, office] },
             sequence: {
                 sequence += 1; return sequence
             })
         service.serve()
         service.learn()
-        let client = serve(left)
+        let client = try serve(left)
         client.learn()
         let session = try await left.connect(to: right)
         let answer = try await Identify.ask(session)
@@ -79,24 +84,24 @@ import Testing
     }
 
     @Test func aSilentPushIsEnded() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
-        let service = serve(right)
+        let (left, right) = (node(1), node(2))
+        let service = try serve(right)
         service.learn()
         _ = try await left.connect(to: right)
         let raw = try await left.transport.connections[0].openByteStream()
         try await raw.write(Chunk(MultistreamDialer([Identify.pushID]).firstFlight))
         let session = try #require(right.connections.session(with: left.nodeID))
-        await network.clock.run {
-            try? await network.clock.sleep(for: Identify.deadline + .seconds(2))
+        await world.run {
+            try? await world.network.sleep(for: Identify.deadline + .seconds(2))
         }
         #expect(session.servedStreamCount == 0)
         withExtendedLifetime(service) {}
     }
 
     @Test func anotherNodesAnswerIsRefused() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
-        let other = MemoryNode(in: network, port: 3)
-        let service = serve(other)
+        let (left, right) = (node(1), node(2))
+        let other = node(3)
+        let service = try serve(other)
         let far = try await right.connect(to: other)
         right.connections.registry.register("/ipfs/id/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in
             try await stream.writeFrame(try await service.message(for: far))
@@ -120,14 +125,14 @@ import Testing
     }
 
     @Test func oversizedAndRandomAnswersAreViolations() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (node(1), node(2))
         let session = try await left.connect(to: right)
         right.connections.registry.register("/ipfs/id/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in
             try await stream.write(Chunk(Varint.encode(UInt64(Identify.messageLimit) + 1)))
         }
         await #expect(throws: SessionError(.violation)) { try await Identify.ask(session) }
         var random = SplitMix64(seed: 5)
-        let service = serve(right)
+        let service = try serve(right)
         let far = try #require(right.connections.session(with: left.nodeID))
         let good = try await service.message(for: far)
         for _ in 0..<2000 {

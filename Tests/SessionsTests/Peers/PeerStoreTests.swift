@@ -1,6 +1,5 @@
 import DeP2PIdentity
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import DeP2PStorage
 import Foundation
@@ -10,7 +9,7 @@ import Testing
 
 /// What is known of nodes, from one run to the next.
 @Suite @NetworkActor struct PeerStoreTests {
-    private let network = SimulatedNetwork(seed: 1)
+    private let network = SimulatedWorld(seed: 1).network
     private let node = IdentityKey.generate().nodeID
     private let rule = AddressRule(interfaces: [])
     private nonisolated static let now: UInt64 = 1_700_000_000_000

@@ -1,7 +1,6 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
-import DeP2PSessionTestSupport
 import DeP2PSimulation
 import DeP2PWire
 import Testing
@@ -9,10 +8,10 @@ import Testing
 @testable import DeP2PSessions
 
 @Suite @NetworkActor struct PingTests {
-    private let network = MemoryNetwork()
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
 
     @Test func repeatsOnOneStream() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         Ping.serve(on: right.connections)
         let pinger = try await Ping.open(left.connect(to: right))
         for _ in 0..<20 { #expect(try await pinger.ping(timeout: .seconds(5)) >= .zero) }
@@ -21,7 +20,7 @@ import Testing
     }
 
     @Test func speaksLibp2psNameToANodeThatKnowsNoOther() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         right.connections.registry.register("/ipfs/ping/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in
             while let chunk = try await stream.read() { try await stream.write(chunk) }
         }
@@ -30,7 +29,7 @@ import Testing
     }
 
     @Test func aWrongEchoIsAViolation() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         right.connections.registry.register("/ipfs/ping/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in
             while let chunk = try await stream.read() { try await stream.write(Chunk(chunk.array().map { ~$0 })) }
         }
@@ -39,18 +38,18 @@ import Testing
     }
 
     @Test func silenceTimesOut() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         right.connections.registry.register("/ipfs/ping/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in
             while try await stream.read() != nil {}
         }
         let pinger = try await Ping.open(left.connect(to: right))
-        _ = await network.clock.run {
+        _ = await world.run {
             await #expect(throws: SessionError(.timeout)) { try await pinger.ping(timeout: .milliseconds(10)) }
         }
     }
 
     @Test func twoStreamsOfASessionAreServed() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         Ping.serve(on: right.connections)
         let session = try await left.connect(to: right)
         var pingers: [Pinger] = []
@@ -68,15 +67,15 @@ import Testing
 
     /// Issue 7.9: who floods and reads nothing costs what is under way to him, and no more.
     @Test func echoesThatNobodyTakesEndTheStream() async throws {
-        let (left, right) = (MemoryNode(in: network, port: 1), MemoryNode(in: network, port: 2))
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         Ping.serve(on: right.connections)
         _ = try await left.connect(to: right)
         let raw = try await left.transport.connections[0].openByteStream()
         let flood = MultistreamDialer([Ping.protocolIDs[0]]).firstFlight + [UInt8](repeating: 1, count: 64 * 1024)
         try await raw.write(Chunk(flood))
         let session = try #require(right.connections.session(with: left.nodeID))
-        await network.clock.run {
-            try? await network.clock.sleep(for: .seconds(10))
+        await world.run {
+            try? await world.network.sleep(for: .seconds(10))
         }
         #expect(session.servedStreamCount == 0 && session.isOpen)
     }

@@ -25,6 +25,7 @@ package final class LightConnection: SecureConnection {
     var onEnd: (@NetworkActor (SessionEnd) -> Void)?
     /// From this end to the other; `nil` where everything arrives at once.
     private let travel: Travel?
+    var isImmediate: Bool { travel == nil }
 
     private init(remoteNodeID: NodeID, isInitiator: Bool, path: ConnectionPath, secret: [UInt8], travel: Travel?) {
         self.remoteNodeID = remoteNodeID
@@ -62,7 +63,7 @@ package final class LightConnection: SecureConnection {
     }
 
     /// Where everything arrives at once, no stream is one that the connection's end would wait for.
-    package var openStreamCount: Int { travel == nil ? 0 : streams.count { !$0.isOver } }
+    package var openStreamCount: Int { isImmediate ? 0 : streams.count { !$0.isOver } }
 
     /// A connection in memory has one path, which never dies, and counts nothing.
     package var statistics: ConnectionStatistics { .none }
@@ -101,7 +102,7 @@ package final class LightConnection: SecureConnection {
     }
 
     private func keep(_ stream: LightStream) {
-        if travel != nil { streams.removeAll(where: \.isOver) }
+        if !isImmediate { streams.removeAll(where: \.isOver) }
         streams.append(stream)
         stream.onOver = { [weak self] in self?.streamEndHandler?() }
     }

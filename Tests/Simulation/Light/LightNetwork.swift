@@ -3,7 +3,7 @@ package import DeP2PReactor
 package import DeP2PSessions
 
 /// The light form of a network: nodes whose connections carry streams without packets, over the links of a
-/// ``SimulatedNetwork``: their latency, who reaches whom, and no loss.
+/// ``SimulatedNetwork``: their latency, who reaches whom, and no loss. Over a link without latency, what is sent has arrived.
 @NetworkActor
 package final class LightNetwork {
     /// How an address behaves that is dialled.
@@ -24,20 +24,11 @@ package final class LightNetwork {
     /// Told of each connection and stream.
     var onEvent: (@NetworkActor (String) -> Void)?
     let random: RandomSource
-    /// Whether what is sent has arrived at once.
-    private let isImmediate: Bool
     private var nextConnection: UInt64 = 0
 
     /// With links of `clock`.
     init(_ clock: SimulatedNetwork, random: RandomSource) {
-        (self.clock, self.random, isImmediate) = (clock, random, false)
-    }
-
-    /// Without latency: what is sent has arrived.
-    package init() {
-        clock = SimulatedNetwork(seed: 1)
-        random = RandomSource(replaying: SplitMix64(seed: 1))
-        isImmediate = true
+        (self.clock, self.random) = (clock, random)
     }
 
     package func node(_ nodeID: NodeID, at address: SocketAddress) -> LightTransport {
@@ -48,14 +39,13 @@ package final class LightNetwork {
 
     /// What travels from one address to another; `nil` where it has arrived at once.
     func travel(from: SocketAddress, to: SocketAddress) -> Travel? {
-        guard !isImmediate else { return nil }
         let route = SimulatedNetwork.Route(from: from.ip, to: to.ip)
+        guard latency(route) > .zero else { return nil }
         return { [weak self] arrival in
             guard let self else { return }
             underWay += 1
             lastTravel = clock.now
-            let link = clock.links[route] ?? clock.link
-            _ = clock.schedule(after: link.latency) { [weak self] in
+            _ = clock.schedule(after: latency(route)) { [weak self] in
                 guard let self else { return }
                 underWay -= 1
                 lastTravel = clock.now
@@ -64,10 +54,12 @@ package final class LightNetwork {
         }
     }
 
+    private func latency(_ route: SimulatedNetwork.Route) -> Duration { (clock.links[route] ?? clock.link).latency }
+
     func connect(_ dialler: LightTransport, to address: SocketAddress, expecting: NodeID?) async throws
         -> any SecureConnection
     {
-        if isImmediate { dialled.append(address) }
+        dialled.append(address)
         switch behaviours[address] {
         case nil: throw TransportFailure(.refused, detail: "nothing listens")
         case .fail(let failure): throw failure
@@ -112,7 +104,7 @@ package final class LightNetwork {
 package final class LightTransport: Transport {
     package let nodeID: NodeID
     package let address: SocketAddress
-    /// Those of the last that have not ended.
+    /// Those that have not ended when the last began; of ones without latency all, for tests that look at ended ones too.
     package private(set) var connections: [LightConnection] = []
     private let network: LightNetwork
     var handler: (@NetworkActor (any SecureConnection) -> Void)?
@@ -126,7 +118,7 @@ package final class LightTransport: Transport {
     package var localAddresses: [SocketAddress] { [address] }
 
     fileprivate func add(_ connection: LightConnection) {
-        if network.forgetsEnded { connections.removeAll { $0.end != nil } }
+        connections.removeAll { $0.end != nil && !$0.isImmediate }
         connections.append(connection)
     }
 
@@ -137,9 +129,4 @@ package final class LightTransport: Transport {
     package func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
         self.handler = handler
     }
-}
-
-extension LightNetwork {
-    /// Tests without latency look at connections that have ended too.
-    fileprivate var forgetsEnded: Bool { !isImmediate }
 }

@@ -74,7 +74,8 @@ package final class SimulatedNetwork: NetworkClock {
     private var members: [IPAddress: [SimulatedDriver]] = [:]
     private var busyUntil: [Route: NetworkInstant] = [:]
     private var running = 0
-    package let worksInline: Bool
+    /// What ends first on other threads would be chance.
+    package let worksInline = true
 
     package struct Route: Hashable, Sendable {
         let from: IPAddress
@@ -86,11 +87,7 @@ package final class SimulatedNetwork: NetworkClock {
         }
     }
 
-    /// - Parameter worksInline: see `Simulation`.
-    package init(seed: UInt64, worksInline: Bool = false) {
-        random = SplitMix64(seed: seed)
-        self.worksInline = worksInline
-    }
+    init(seed: UInt64) { random = SplitMix64(seed: seed) }
 
     /// ``now`` for those who are not on the network thread.
     package nonisolated var present: NetworkInstant { NetworkInstant(nanoseconds: moment.load(ordering: .acquiring)) }

@@ -29,15 +29,20 @@ package final class SimulatedWorld {
     package nonisolated let network: SimulatedNetwork
     package let trace: EventTrace
     package nonisolated let names = SimulatedNames()
-    let light: LightNetwork
+    /// How light nodes reach each other.
+    package let light: LightNetwork
     private var random: SplitMix64
     private var machineCount: UInt32 = 0
 
-    /// - Parameter keepsTrace: whether every datagram and event is written down.
-    package init(seed: UInt64, keepsTrace: Bool = false) {
+    /// - Parameters:
+    ///   - latency: of links that have none of their own, one way. Without any, what light nodes send has arrived at once,
+    ///     and only what has deadlines needs ``run(_:)``.
+    ///   - keepsTrace: whether every datagram and event is written down.
+    package init(seed: UInt64, latency: Duration = SimulatedNetwork.Link().latency, keepsTrace: Bool = false) {
         self.seed = seed
         var random = SplitMix64(seed: seed)
-        network = SimulatedNetwork(seed: random.next(), worksInline: true)
+        network = SimulatedNetwork(seed: random.next())
+        network.link.latency = latency
         light = LightNetwork(network, random: RandomSource(replaying: SplitMix64(seed: random.next())))
         trace = EventTrace(clock: network)
         self.random = random
