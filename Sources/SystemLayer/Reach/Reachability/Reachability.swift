@@ -160,26 +160,16 @@ package final class Reachability {
 
     /// Where the peer sees this node, once the indications are on their way.
     private func report(on session: Session, _ probes: [DialBackProbe]) async throws -> SocketAddress {
-        let stream = try await session.openStream(DialBackService.id)
-        do {
-            let answer = try await clock.withDeadline(Self.reportDeadline) {
-                try await stream.writeFrame(try DialBackMessage.encode(probes))
-                stream.finish()
-                return try await FrameReader(stream, limit: DialBackMessage.limit).required()
-            }
-            stream.stopReading(StreamCode.done.rawValue)
-            guard let report = DialBackMessage.report(answer) else { throw SessionError(.violation) }
-            switch report.status {
-            case .sent:
-                guard let observed = report.observed, observed.ip.isGlobal else { throw DialBackUnable() }
-                return observed
-            case .unable, .malformed: throw DialBackUnable()
-            case .limitReached: throw SessionError(.busy)
-            }
-        } catch {
-            stream.reset(StreamCode.cancelled.rawValue)
-            if error is DialBackUnable { throw error }
-            throw SessionError(error, on: session)
+        let answer = try await session.ask(
+            DialBackService.id, try DialBackMessage.encode(probes), limit: DialBackMessage.limit,
+            within: Self.reportDeadline)
+        guard let report = DialBackMessage.report(answer) else { throw SessionError(.violation) }
+        switch report.status {
+        case .sent:
+            guard let observed = report.observed, observed.ip.isGlobal else { throw DialBackUnable() }
+            return observed
+        case .unable, .malformed: throw DialBackUnable()
+        case .limitReached: throw SessionError(.busy)
         }
     }
 

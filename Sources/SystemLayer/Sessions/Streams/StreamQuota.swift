@@ -1,19 +1,19 @@
-internal import DeP2PReactor
+package import DeP2PReactor
 
 /// Counts the streams of one protocol that are served at once on each session.
 @NetworkActor
-final class StreamQuota {
+package final class StreamQuota {
     private let limit: Int
     private var counts: [UInt64: Int] = [:]
 
-    init(limit: Int) {
+    package init(limit: Int) {
         self.limit = limit
     }
 
     /// Serves one more with `body`.
     ///
     /// - Throws: ``SessionError`` `busy` beyond the limit; what `body` throws.
-    func run(_ session: Session, _ body: @NetworkActor () async throws -> Void) async throws {
+    package func run(_ session: Session, _ body: @NetworkActor () async throws -> Void) async throws {
         guard counts[session.id, default: 0] < limit else { throw SessionError(.busy) }
         counts.increment(session.id)
         defer { counts.decrement(session.id) }
