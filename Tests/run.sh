@@ -76,8 +76,21 @@ house() {
     report "options or commands that the engine names" "$(git grep -nE -e '--[a-z]|"[^"]*dep2p (keygen|realm-key|start|listen|send|ping|relay|nat-check)' -- \
         'Sources/*.swift' ':!Sources/CLI' ':!*.pb.swift' | grep -vE ':[0-9]+: *//')" || status=1
     report "what reads the machine around a node's environment" "$(python3 -B Tests/machine.py)" || status=1
+    report "errors of protocols that would reach an application as a bug: translate them in DeP2PError.swift" \
+        "$(untranslated_errors)" || status=1
     imports_only_go_down || status=1
     return $status
+}
+
+# The façade takes an error that it does not know for a bug. Left out is what ends below it: TransportFailure and RelayError in
+# a ConnectAttempt, STUNError in the NAT check, and MessageRefusal at whoever sent the message.
+untranslated_errors() {
+    local name
+    for name in $(git grep -hoE '^(package|public) (struct|enum) [A-Za-z]+: Error' -- \
+        Sources/SystemLayer Sources/RealmLayer Sources/AppLayer | sed -E 's/.* ([A-Za-z]+): Error/\1/'); do
+        case $name in TransportFailure | RelayError | STUNError | MessageRefusal) continue ;; esac
+        grep -qE "case .* as $name\\b" Sources/DeP2P/DeP2PError.swift || printf '%s\n' "$name"
+    done
 }
 
 # report TITLE ROWS: prints them and fails when there are any.
