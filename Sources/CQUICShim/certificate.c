@@ -1,4 +1,4 @@
-#include "cquicshim.h"
+#include "quic_internal.h"
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -19,7 +19,17 @@ enum { MIN_RSA = 2048, MAX_RSA = 4096, MAX_RSA_EXPONENT = 32 };
 
 struct dep2p_certificate_key {
     EVP_PKEY *key;
+    /// With nothing in it but the public key, for the next certificate: OpenSSL's encoders take 1.5 million instructions
+    /// to write it, so that it is written once.
+    X509 *blank;
 };
+
+static X509 *make_blank(EVP_PKEY *key) {
+    X509 *blank = X509_new();
+    if (blank && X509_set_pubkey(blank, key)) return blank;
+    X509_free(blank);
+    return NULL;
+}
 
 dep2p_certificate_key *dep2p_certificate_key_make(void) {
     dep2p_certificate_key *self = calloc(1, sizeof *self);
@@ -42,7 +52,18 @@ dep2p_certificate_key *dep2p_certificate_key_from(const uint8_t *seed) {
 void dep2p_certificate_key_free(dep2p_certificate_key *self) {
     if (!self) return;
     EVP_PKEY_free(self->key);
+    X509_free(self->blank);
     free(self);
+}
+
+dep2p_certificate_key *dep2p_certificate_key_share(dep2p_certificate_key *key) {
+    dep2p_certificate_key *self = calloc(1, sizeof *self);
+    if (self && EVP_PKEY_up_ref(key->key) == 1) {
+        self->key = key->key;
+        return self;
+    }
+    free(self);
+    return NULL;
 }
 
 static int copy_out(uint8_t *der, int length, uint8_t *result, size_t capacity) {
@@ -54,7 +75,8 @@ static int copy_out(uint8_t *der, int length, uint8_t *result, size_t capacity) 
 
 int dep2p_certificate_key_spki(dep2p_certificate_key *self, uint8_t *result, size_t capacity) {
     uint8_t *der = NULL;
-    int length = i2d_PUBKEY(self->key, &der);
+    if (!self->blank && !(self->blank = make_blank(self->key))) return -1;
+    int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(self->blank), &der);
     return copy_out(der, length, result, capacity);
 }
 
@@ -87,15 +109,36 @@ static const EVP_MD *digest_for(EVP_PKEY *key) {
     return EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256();
 }
 
+int dep2p_certificate_key_is_ed25519(const dep2p_certificate_key *self) { return EVP_PKEY_is_a(self->key, "ED25519"); }
+
+int dep2p_certificate_key_sign(dep2p_certificate_key *self, const uint8_t *data, size_t length, uint8_t *result,
+                               size_t *result_length) {
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    int done = context && EVP_DigestSignInit(context, NULL, digest_for(self->key), NULL, self->key) == 1 &&
+               EVP_DigestSign(context, result, result_length, data, length) == 1;
+    EVP_MD_CTX_free(context);
+    return done ? 0 : -1;
+}
+
+int dep2p_certificate_key_sign_hash(dep2p_certificate_key *self, const uint8_t *hash, size_t length, uint8_t *result,
+                                    size_t *result_length) {
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(self->key, NULL);
+    int done = context && EVP_PKEY_sign_init(context) == 1 &&
+               EVP_PKEY_CTX_set_signature_md(context, digest_for(self->key)) == 1 &&
+               EVP_PKEY_sign(context, result, result_length, hash, length) == 1;
+    EVP_PKEY_CTX_free(context);
+    return done ? 0 : -1;
+}
+
 int dep2p_certificate_make(dep2p_certificate_key *self, const uint8_t *extension, size_t extension_length,
                            uint64_t serial, int64_t not_before, int64_t not_after, uint8_t *result, size_t capacity) {
-    X509 *certificate = X509_new();
+    X509 *certificate = self->blank ? self->blank : make_blank(self->key);
+    self->blank = NULL;
     uint8_t *der = NULL;
     int length = -1;
     if (certificate && X509_set_version(certificate, 2) && set_serial(certificate, serial) &&
         ASN1_TIME_set(X509_getm_notBefore(certificate), (time_t)not_before) &&
         ASN1_TIME_set(X509_getm_notAfter(certificate), (time_t)not_after) &&
-        X509_set_pubkey(certificate, self->key) &&
         (extension_length == 0 || add_extension(certificate, extension, extension_length)) &&
         X509_sign(certificate, self->key, digest_for(self->key)))
         length = i2d_X509(certificate, &der);

@@ -43,6 +43,17 @@ struct dep2p_quic {
     } path;
 };
 
+// The key of a node's certificate, for who signs with it (certificate.c). A shared one is freed like any other, and the
+// key itself with the last.
+dep2p_certificate_key *dep2p_certificate_key_share(dep2p_certificate_key *key);
+int dep2p_certificate_key_is_ed25519(const dep2p_certificate_key *key);
+/// 0, with a signature in `result` (which has `*result_length` bytes of room), or -1.
+int dep2p_certificate_key_sign(dep2p_certificate_key *key, const uint8_t *data, size_t length, uint8_t *result,
+                               size_t *result_length);
+/// As above, of what has been hashed: with P-256, SHA-256.
+int dep2p_certificate_key_sign_hash(dep2p_certificate_key *key, const uint8_t *hash, size_t length, uint8_t *result,
+                                    size_t *result_length);
+
 /// Calls into Swift, on behalf of connection `self`.
 #define CALL(name, ...) self->callbacks.name(self->user, __VA_ARGS__)
 

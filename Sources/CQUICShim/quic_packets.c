@@ -84,8 +84,3 @@ ssize_t dep2p_write_refusal(uint8_t *result, size_t capacity, const dep2p_initia
     return ngtcp2_crypto_write_connection_close(result, capacity, initial->version, &dcid, &scid, code, NULL, 0);
 }
 
-int dep2p_reset_token(uint8_t *token, const uint8_t *secret, size_t secret_length, const dep2p_cid *cid) {
-    ngtcp2_cid id;
-    cid_in(&id, cid);
-    return ngtcp2_crypto_generate_stateless_reset_token(token, secret, secret_length, &id);
-}

@@ -14,7 +14,8 @@
 // ---- certificates (certificate.c) ----
 
 // Pointers: every buffer is the caller's for the call alone; what OpenSSL makes is freed before the functions return, but
-// for the key, which is freed with dep2p_certificate_key_free (TLSCredentials and TLSContext do so as they leave).
+// for the key, which is freed with dep2p_certificate_key_free (TLSCredentials and TLSContext do so as they leave); credentials
+// made of it have a share of their own.
 
 /// A key to sign one certificate with.
 typedef struct dep2p_certificate_key dep2p_certificate_key;
@@ -71,6 +72,9 @@ typedef struct dep2p_quic dep2p_quic;
 /// certificate at all (length 0) makes credentials that prove nothing.
 dep2p_credentials *dep2p_credentials_make(const uint8_t *certificate, size_t certificate_length, const uint8_t *key,
                                           size_t key_length, const char *protocol);
+/// Of `key`, which the caller still frees, and the certificate (DER) that was made with it.
+dep2p_credentials *dep2p_credentials_of(dep2p_certificate_key *key, const uint8_t *certificate,
+                                        size_t certificate_length, const char *protocol);
 void dep2p_credentials_free(dep2p_credentials *credentials);
 
 // Pointers that cross this part of the door, who frees them and who may still hold them:
@@ -164,7 +168,6 @@ int dep2p_verify_retry(const dep2p_initial *initial, const dep2p_address *remote
                        size_t secret_length, uint64_t lifetime, uint64_t ts, dep2p_cid *original);
 /// A CONNECTION_CLOSE for an Initial that is refused without state.
 ssize_t dep2p_write_refusal(uint8_t *result, size_t capacity, const dep2p_initial *initial, uint64_t code);
-int dep2p_reset_token(uint8_t *token, const uint8_t *secret, size_t secret_length, const dep2p_cid *cid);
 
 dep2p_quic *dep2p_quic_client(const dep2p_quic_callbacks *callbacks, void *user, dep2p_credentials *credentials,
                               const dep2p_quic_settings *settings, const dep2p_address *local,

@@ -130,6 +130,11 @@ public struct Address: Hashable, Sendable {
     /// Whether the way leads through a relay, named or not.
     public var isRelayed: Bool { components.contains(.p2pCircuit) }
 
+    /// The way through a relay, whose address this is, to a node behind it.
+    package func circuit(to nodeID: NodeID?) -> Address {
+        Address(trusted: components + [.p2pCircuit] + (nodeID.map { [.p2p($0)] } ?? []))
+    }
+
     /// The same way, to this node: `p2p` is put at the end or exchanged there.
     public func with(nodeID: NodeID) -> Address {
         Address(trusted: (self.nodeID == nil ? components : components.dropLast()) + [.p2p(nodeID)])

@@ -94,7 +94,8 @@ extension Connection {
     ) -> Int32 {
         guard let cid, let token else { return -1 }
         cid.pointee = ConnectionID.random(length: Int(cid.pointee.length), from: endpoint.random)
-        endpoint.fillResetToken(token, for: cid.pointee)
+        // ngtcp2 wants all bytes of a token at `token`, and there are as many.
+        for (index, byte) in endpoint.resetToken(for: cid.pointee).enumerated() { token[index] = byte }
         let id = ConnectionID(cid.pointee)
         connectionIDs.insert(id)
         endpoint.route(id, to: self)

@@ -38,8 +38,10 @@ extension Connection {
     private func grantAnew(_ count: Int) {
         guard let quic, count > 0 else { return }
         if receiveWindow.consume(UInt64(count)) {
+            let statistics = statistics
             let credit = receiveWindow.grant(
-                now: endpoint.clock.now, roundTrip: statistics.smoothedRTT, unread: UInt64(clamping: receiveMemory))
+                now: endpoint.clock.now, roundTrip: statistics.smoothedRTT, shortestRoundTrip: statistics.minRTT,
+                unread: UInt64(clamping: receiveMemory))
             dep2p_quic_extend_connection(quic, credit)
             markDirty()
         }

@@ -111,8 +111,7 @@ extension Endpoint {
         }
         if original != nil || leg(at: local.ip) != nil { connection.provePath(local: local, remote: remote) }
         var scid = ConnectionID.random(from: random)
-        var token = [UInt8](repeating: 0, count: 16)
-        _ = dep2p_reset_token(&token, resetSecret, resetSecret.count, &scid)
+        let token = resetToken(for: scid)
         var settings = quicSettings(for: connection, remote: remote, local: local, now: packetTime)
         var callbacks = Connection.callbacks
         var localRaw = local.raw
@@ -192,9 +191,7 @@ extension Endpoint {
         // RFC 9000 10.3.3: smaller than what triggered it, so that two endpoints cannot reset each other for ever.
         let length = min(received - 1, 43)
         guard length >= 39, resetBudget.takeNow(now: packetTime) else { return }
-        var dcid = dcid
-        var token = [UInt8](repeating: 0, count: 16)
-        guard dep2p_reset_token(&token, resetSecret, resetSecret.count, &dcid) == 0 else { return }
+        let token = resetToken(for: dcid)
         answer(local, remote, capacity: length) { buffer, capacity in
             dep2p_write_stateless_reset(buffer, capacity, token)
         }

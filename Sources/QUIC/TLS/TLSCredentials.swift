@@ -21,8 +21,6 @@ final class TLSCredentials {
         else { throw QUICError(.internalError, "no TLS key") }
         defer { dep2p_certificate_key_free(key) }
         let spki = try Self.read { dep2p_certificate_key_spki(key, $0, $1) }
-        var secret = try Self.read { dep2p_certificate_key_private(key, $0, $1) }
-        defer { for index in secret.indices { secret[index] = 0 } }
         let signed = SignedKey(
             publicKey: identity.publicKey.protobuf, signature: identity.sign(PeerCertificate.signaturePrefix + spki))
         let value = signed.der
@@ -30,10 +28,7 @@ final class TLSCredentials {
             dep2p_certificate_make(
                 key, value, value.count, random.next(), Self.notBefore, Self.notAfter, $0, $1)
         }
-        guard
-            let made = dep2p_credentials_make(
-                certificate, certificate.count, secret, secret.count, Self.applicationProtocol)
-        else {
+        guard let made = dep2p_credentials_of(key, certificate, certificate.count, Self.applicationProtocol) else {
             throw QUICError(.internalError, "no TLS credentials")
         }
         pointer = made

@@ -20,38 +20,40 @@ package struct Gateway: Hashable, Sendable {
     private static let viaGateway: UInt32 = 0x2
 
     /// The best IPv4 default route of `/proc/net/route`.
-    package static func ipv4(inRoutes text: String) -> Gateway? {
-        best(in: text) { fields in
+    package static func ipv4(inRoutes table: [UInt8]) -> Gateway? {
+        best(in: table) { fields in
             guard fields.count >= 8, number(fields[1]) == 0, number(fields[7]) == 0, let flags = number(fields[3]),
                 flags & up != 0, flags & viaGateway != 0, let bits = number(fields[2]), bits != 0
             else { return nil }
             // The kernel prints the four bytes as one number of the machine's own byte order.
             let address = IPAddress(v4: UInt32(bigEndian: bits))
-            return Gateway(address: address, interface: String(fields[0]), metric: UInt32(fields[6]) ?? .max)
+            return Gateway(address: address, interface: text(fields[0]), metric: UInt32(text(fields[6])) ?? .max)
         }
     }
 
     /// The best IPv6 default route of `/proc/net/ipv6_route`.
-    package static func ipv6(inRoutes text: String) -> Gateway? {
-        best(in: text) { fields in
-            guard fields.count >= 10, fields[0].allSatisfy({ $0 == "0" }), number(fields[1]) == 0,
-                let flags = number(fields[8]), flags & up != 0, flags & viaGateway != 0, fields[4].utf8.count == 32,
-                let high = UInt64(fields[4].prefix(16), radix: 16), let low = UInt64(fields[4].suffix(16), radix: 16),
-                high != 0 || low != 0
+    package static func ipv6(inRoutes table: [UInt8]) -> Gateway? {
+        best(in: table) { fields in
+            guard fields.count >= 10, fields[0].allSatisfy({ $0 == UInt8(ascii: "0") }), number(fields[1]) == 0,
+                let flags = number(fields[8]), flags & up != 0, flags & viaGateway != 0, fields[4].count == 32,
+                let high = UInt64(text(fields[4].prefix(16)), radix: 16),
+                let low = UInt64(text(fields[4].suffix(16)), radix: 16), high != 0 || low != 0
             else { return nil }
             return Gateway(
-                address: IPAddress(v6High: high, low: low), interface: String(fields[9]),
+                address: IPAddress(v6High: high, low: low), interface: text(fields[9]),
                 metric: number(fields[5]) ?? .max)
         }
     }
 
-    private static func best(in text: String, _ parse: ([Substring]) -> Gateway?) -> Gateway? {
-        text.split(separator: "\n").prefix(maximumLines)
-            .compactMap { parse($0.split(whereSeparator: \.isWhitespace)) }
+    private static func best(in table: [UInt8], _ parse: ([ArraySlice<UInt8>]) -> Gateway?) -> Gateway? {
+        table.split(separator: UInt8(ascii: "\n")).prefix(maximumLines)
+            .compactMap { parse($0.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }) }
             .min { $0.metric < $1.metric }
     }
 
-    private static func number(_ field: Substring) -> UInt32? { UInt32(field, radix: 16) }
+    private static func text(_ field: ArraySlice<UInt8>) -> String { String(decoding: field, as: UTF8.self) }
+
+    private static func number(_ field: ArraySlice<UInt8>) -> UInt32? { UInt32(text(field), radix: 16) }
 }
 
 extension Gateway {
@@ -66,7 +68,7 @@ extension Gateway {
     /// Longest route table read: ``maximumLines`` lines of at most 160 bytes.
     private static let maximumFile = maximumLines * 160
 
-    private static func readSmallFile(_ path: String) -> String? {
+    private static func readSmallFile(_ path: String) -> [UInt8]? {
         guard let file = fopen(path, "re") else { return nil }
         defer { fclose(file) }
         var bytes: [UInt8] = []
@@ -76,6 +78,6 @@ extension Gateway {
             if count == 0 { break }
             bytes += buffer.prefix(count)
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes
     }
 }

@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test func attemptsAreShownWhenThereAreSeveral() {
-        let attempt = ConnectAttempt(stage: .direct, address: "a", elapsed: .zero, outcome: .timeout)
+        let attempt = ConnectAttempt(stage: .direct, place: .text("a"), elapsed: .zero, outcome: .timeout)
         let error = ConnectError(.timeout, nodeID: nil, reason: "", remedy: nil, attempts: [attempt, attempt])
         #expect(CLIError(error).details.count == 3)
         #expect(CLIError(error).fields.map(\.name) == ["attempts"])

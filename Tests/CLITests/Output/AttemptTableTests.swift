@@ -6,10 +6,10 @@ import Testing
 @Suite struct AttemptTableTests {
     private let attempts = [
         ConnectAttempt(
-            stage: .direct, address: "/ip4/192.0.2.7/udp/1/quic-v1", elapsed: .seconds(5), outcome: .timeout,
+            stage: .direct, place: .text("/ip4/192.0.2.7/udp/1/quic-v1"), elapsed: .seconds(5), outcome: .timeout,
             detail: "no answer"),
         ConnectAttempt(
-            stage: .resolve, address: "evil\u{1b}[31m", elapsed: .microseconds(120), outcome: .nameUnknown),
+            stage: .resolve, place: .text("evil\u{1b}[31m"), elapsed: .microseconds(120), outcome: .nameUnknown),
     ]
 
     @Test func rowsAlignAndAreEscaped() {

@@ -25,7 +25,8 @@ import Testing
             let count = random.next() % (unread + 1)
             read += count
             if window.consume(count) {
-                granted += window.grant(now: now, roundTrip: .milliseconds(10), unread: granted - read)
+                granted += window.grant(
+                    now: now, roundTrip: .milliseconds(10), shortestRoundTrip: .milliseconds(9), unread: granted - read)
             }
         }
     }
@@ -36,7 +37,8 @@ import Testing
             let now = now.advanced(by: pause)
             let isDue = window.consume(window.size)
             #expect(isDue)
-            _ = window.grant(now: now, roundTrip: .milliseconds(10), unread: 0)
+            _ = window.grant(
+                now: now, roundTrip: .milliseconds(10), shortestRoundTrip: .milliseconds(1), unread: 0)
             return now
         }
         var now = readAll(after: .zero, from: second)
@@ -58,9 +60,33 @@ import Testing
         {
             now = now.advanced(by: .milliseconds(1))
             let isDue = window.consume(window.size)
-            let credit = window.grant(now: now, roundTrip: .milliseconds(10), unread: unread)
+            let credit = window.grant(
+                now: now, roundTrip: .milliseconds(10), shortestRoundTrip: .milliseconds(9), unread: unread)
             #expect(isDue && credit >= size / 2 && window.size == size)
         }
+    }
+
+    /// What waits in this side's socket makes round trips longer, and then is read in no time: neither is a reason to let
+    /// more wait.
+    @Test func growsPastWhatIsModestByTheShortestRoundTripAndAWholeWindow() {
+        let modest = ReceiveWindow.modest
+        func size(after pauses: [Int64]) -> UInt64 {
+            var window = ReceiveWindow(size: modest, limit: 4 * modest)
+            var now = second
+            for pause in [0] + pauses {
+                now = now.advanced(by: .milliseconds(pause))
+                _ = window.consume(modest / 4 + 1)
+                _ = window.grant(
+                    now: now, roundTrip: .milliseconds(100), shortestRoundTrip: .milliseconds(2), unread: 0)
+            }
+            return window.size
+        }
+        #expect(size(after: [4, 4, 4, 4]) == modest)
+        #expect(size(after: [4, 4, 4, 3]) == 2 * modest)
+        #expect(size(after: [0, 0, 0]) == modest, "less than a window")
+        #expect(size(after: [16, 0, 0, 0, 16, 0, 0]) == modest, "what has waited is read at once")
+        #expect(size(after: [3, 3, 3, 3, 3, 3, 3]) == 2 * modest, "each window is looked at anew")
+        #expect(size(after: [3, 3, 3, 3, 3, 3, 3, 3]) == 4 * modest)
     }
 
     @Test func isRaisedAndNeverLowered() {

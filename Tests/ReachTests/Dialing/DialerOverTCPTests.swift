@@ -12,13 +12,13 @@ import Testing
     private typealias Candidate = DialMachine.Candidate
     private typealias Action = DialMachine.Action
 
-    private let udp = Candidate(address: SocketAddress(IPAddress(v4: 0xc000_0201), port: 4001), text: "u")
-    private let tcp = Candidate(.tcp(SocketAddress(IPAddress(v4: 0xc000_0201), port: 443)), text: "t")
+    private let udp = Candidate(.direct(SocketAddress(IPAddress(v4: 0xc000_0201), port: 4001)), .text("u"))
+    private let tcp = Candidate(.tcp(SocketAddress(IPAddress(v4: 0xc000_0201), port: 443)), .text("t"))
 
     private func at(_ milliseconds: UInt64) -> NetworkInstant { NetworkInstant(nanoseconds: milliseconds * 1_000_000) }
 
     private func started(_ actions: [Action]) -> [String] {
-        actions.compactMap { if case .start(_, let candidate) = $0 { candidate.text } else { nil } }
+        actions.compactMap { if case .start(_, let candidate) = $0 { "\(candidate.place)" } else { nil } }
     }
 
     private func machine(
@@ -76,7 +76,7 @@ import Testing
 
     @Test func relaysDoNotWaitForUDPThatIsBlocked() throws {
         let relay = try Address("/ip4/192.0.2.9/tcp/443/tls/p2p/\(IdentityKey.generate().nodeID)")
-        let through = Candidate(.relay([relay]), text: "r")
+        let through = Candidate(.relay([relay]), .text("r"))
         let (_, actions) = machine(.blocked(isProbed: false), [udp, through])
         #expect(Set(started(actions)) == ["u", "r"])
         #expect(started(machine(.works, [udp, through]).1) == ["u"])
@@ -119,7 +119,7 @@ import Testing
     private func attempt(
         _ address: String, _ outcome: ConnectAttempt.Outcome, stage: ConnectAttempt.Stage = .relay
     ) -> ConnectAttempt {
-        ConnectAttempt(stage: stage, address: address, elapsed: .zero, outcome: outcome)
+        ConnectAttempt(stage: stage, place: .text(address), elapsed: .zero, outcome: outcome)
     }
 
     @Test func aRelayThatIsSilentIsNamedBesideAnAddressWhereNobodyListens() {

@@ -12,7 +12,7 @@ import Testing
 
     private func candidate(_ text: String) throws -> Candidate {
         let ip = try #require(IPAddress(text))
-        return Candidate(address: SocketAddress(ip, port: 4001), text: text)
+        return Candidate(.direct(SocketAddress(ip, port: 4001)), .text(text))
     }
 
     @Test func familiesAlternateAndStartAQuarterSecondApart() throws {
@@ -22,7 +22,7 @@ import Testing
         var order: [String] = []
         var actions = machine.add(all, now: at(0)) + machine.noMoreCandidates(now: at(0))
         for step in 1...5 {
-            for case .start(_, let candidate) in actions { order.append(candidate.text) }
+            for case .start(_, let candidate) in actions { order.append("\(candidate.place)") }
             #expect(order.count == step)
             let early = machine.timerFired(now: at(UInt64(step) * 250 - 1))
             #expect(!early.contains { if case .start = $0 { true } else { false } })
@@ -92,7 +92,7 @@ import Testing
     ])
     func summaryNamesTheMostTelling(_ pair: (outcome: ConnectAttempt.Outcome, code: ConnectError.Code)) {
         let attempts = [pair.outcome, .unsupported].map {
-            ConnectAttempt(stage: .direct, address: "a", elapsed: .zero, outcome: $0, detail: "d")
+            ConnectAttempt(stage: .direct, place: .text("a"), elapsed: .zero, outcome: $0, detail: "d")
         }
         let error = ConnectError.summary(of: attempts, nodeID: nil)
         #expect(error.code == pair.code)
@@ -102,7 +102,7 @@ import Testing
     /// A lookup that the end of the whole connect cut short is no sign of a firewall.
     @Test func aResolverThatWasSilentToTheEndIsTheResolversFault() {
         let attempts = ["/dns4/a.example/udp/1/quic-v1", "/dns4/b.example/udp/1/quic-v1"].map {
-            ConnectAttempt(stage: .resolve, address: $0, elapsed: .zero, outcome: .timeout, detail: "no answer")
+            ConnectAttempt(stage: .resolve, place: .text($0), elapsed: .zero, outcome: .timeout, detail: "no answer")
         }
         #expect(ConnectError.summary(of: attempts, nodeID: nil).code == .resolverFailed)
     }

@@ -8,26 +8,28 @@ import Testing
 
 /// What is on the wire of probes, and what is not taken for one.
 @Suite struct ProbePacketTests {
-    private let secret = [UInt8](repeating: 7, count: ProbeKeys.secretLength)
-    private var client: ProbeKeys { ProbeKeys(secret: secret, isClient: true) }
-    private var server: ProbeKeys { ProbeKeys(secret: secret, isClient: false) }
+    private let secret = HKDF(key: [UInt8](repeating: 7, count: ProbeKeys.secretLength), salt: [])
+    private var client: ProbeKeys { ProbeKeys(secret, isClient: true) }
+    private var server: ProbeKeys { ProbeKeys(secret, isClient: false) }
+    private var link: UInt64 { ProbeKeys.link(secret) }
 
-    private func encoded(_ packet: ProbePacket) -> [UInt8] { packet.encoded(link: client.link, key: client.own) }
+    private func encoded(_ packet: ProbePacket) -> [UInt8] { packet.encoded(link: link, key: client.own) }
 
     @Test(arguments: [nil, v4(45, 1, 2, 3, 65_535), v6(0x2600_0000_0000_0001, 5, 1)])
     func isReadAsItWasWritten(observed: SocketAddress?) {
         let packet = ProbePacket(observed == nil ? .probe : .answer, sequence: .max, nonce: .max, observed: observed)
         let bytes = encoded(packet)
         #expect(bytes.count == ProbePacket.length && bytes[0] == 0x20)
-        #expect(ProbePacket.link(of: bytes) == server.link)
+        #expect(ProbePacket.link(of: bytes) == link)
         #expect(ProbePacket(bytes, key: server.peer) == packet)
     }
 
     @Test func eachDirectionHasItsKey() {
         let bytes = encoded(ProbePacket(.probe, sequence: 1, nonce: 2))
         #expect(ProbePacket(bytes, key: client.peer) == nil, "a probe sent back to its sender is nobody's")
-        let other = ProbeKeys(secret: [UInt8](repeating: 8, count: 32), isClient: false)
-        #expect(ProbePacket(bytes, key: other.peer) == nil && other.link != client.link)
+        let other = HKDF(key: [UInt8](repeating: 8, count: 32), salt: [])
+        #expect(ProbePacket(bytes, key: ProbeKeys(other, isClient: false).peer) == nil)
+        #expect(ProbeKeys.link(other) != link)
     }
 
     @Test func machinesAreToldApartWithoutNamingThem() {
@@ -35,7 +37,7 @@ import Testing
         #expect(
             server.isHostMark(client.hostMark(here), of: here) && client.isHostMark(server.hostMark(here), of: here))
         #expect(!server.isHostMark(client.hostMark(there), of: here))
-        #expect(!server.isHostMark(ProbeKeys(secret: [1], isClient: true).hostMark(here), of: here))
+        #expect(!server.isHostMark(ProbeKeys(HKDF(key: [1], salt: []), isClient: true).hostMark(here), of: here))
         #expect(!client.isHostMark(client.hostMark(here), of: here), "sent back, it proves nothing")
         #expect(!client.isHostMark([], of: here) && client.hostMark(here).count == HolePunchMessage.hostMarkLength)
     }

@@ -21,7 +21,8 @@ import Testing
     }
 
     private func attempt(_ address: String, _ outcome: ConnectAttempt.Outcome) -> ConnectAttempt {
-        ConnectAttempt(stage: .direct, address: address, elapsed: .zero, outcome: outcome)
+        let place = (try? Address(address)).map(ConnectAttempt.Place.address) ?? .text(address)
+        return ConnectAttempt(stage: .direct, place: place, elapsed: .zero, outcome: outcome)
     }
 
     private func found(_ store: PeerStore) async -> [String] {

@@ -101,7 +101,7 @@ extension ConnectAttempt {
     fileprivate var withoutSilentResolver: ConnectAttempt {
         guard stage == .resolve, outcome == .timeout else { return self }
         return ConnectAttempt(
-            stage: stage, address: address, elapsed: elapsed, outcome: .resolverFailed,
+            stage: stage, place: place, elapsed: elapsed, outcome: .resolverFailed,
             detail: "the resolver did not answer")
     }
 }

@@ -52,7 +52,7 @@ enum DialPlan: Equatable {
                 throw TransportFailure(.unsupported, detail: "\(ip) is not the address of a host")
             }
             let socket = SocketAddress(ip, port: port, scope: try Self.scope(of: address, ip, zone))
-            self = .dial(DialMachine.Candidate(isTCP ? .tcp(socket) : .direct(socket), text: "\(address)"))
+            self = .dial(DialMachine.Candidate(isTCP ? .tcp(socket) : .direct(socket), .address(address)))
         case .dns(let name, let kind):
             let family: IPAddress.Family? = kind == .dns4 ? .v4 : kind == .dns6 ? .v6 : nil
             self = .resolve(Name(text: name, family: family, port: port, isTCP: isTCP))

@@ -117,16 +117,14 @@ final class DialRace: Dial {
                 case .expand(let name): expand(name, for: asker, depth: depth + 1)
                 }
             } catch {
-                driver.note { $0.note(address.isRelayed ? .relay : .direct, "\(address)", error, now: $1) }
+                driver.note { $0.note(address.isRelayed ? .relay : .direct, .address(address), error, now: $1) }
             }
         }
         candidates += relays.map { ways in
-            DialMachine.Candidate(.relay(ways), text: ways.first.map { "\($0)\(circuitSuffix)" } ?? "")
+            DialMachine.Candidate(.relay(ways), ways.first.map { .address($0.circuit(to: nodeID)) } ?? .text(""))
         }
         driver.handle { $0.add(candidates, for: asker, now: $1) }
     }
-
-    private var circuitSuffix: String { "/p2p-circuit" + (nodeID.map { "/p2p/\($0)" } ?? "") }
 
     private func resolve(_ name: DialPlan.Name, for asker: Int) async {
         do {
@@ -134,20 +132,20 @@ final class DialRace: Dial {
             let candidates = addresses.map { ip in
                 let address = SocketAddress(ip, port: name.port)
                 return name.isTCP
-                    ? DialMachine.Candidate(.tcp(address), text: "\(name.text) (tcp \(address))")
-                    : DialMachine.Candidate(address: address, text: "\(name.text) (\(address))")
+                    ? DialMachine.Candidate(.tcp(address), .text("\(name.text) (tcp \(address))"))
+                    : DialMachine.Candidate(.direct(address), .text("\(name.text) (\(address))"))
             }
             driver.handle { $0.add(candidates, for: asker, now: $1) }
         } catch {
             let failure = error as? TransportFailure ?? TransportFailure(.superseded, detail: "\(error)")
-            driver.note { $0.note(.resolve, name.text, failure, now: $1) }
+            driver.note { $0.note(.resolve, .text(name.text), failure, now: $1) }
         }
     }
 
     private func expand(_ name: DNSAddress, for asker: Int, depth: Int) {
         if let refusal = names.refusal(of: name, depth: depth) {
             let failure = TransportFailure(.unsupported, detail: refusal)
-            return driver.note { $0.note(.resolve, name.recordName, failure, now: $1) }
+            return driver.note { $0.note(.resolve, .text(name.recordName), failure, now: $1) }
         }
         prepare { [self] in
             do {
@@ -159,7 +157,7 @@ final class DialRace: Dial {
                 take(Array(addresses.prefix(dialer.limits.candidates)), for: asker, depth: depth)
             } catch {
                 let failure = error as? TransportFailure ?? TransportFailure(.superseded, detail: "\(error)")
-                driver.note { $0.note(.resolve, name.recordName, failure, now: $1) }
+                driver.note { $0.note(.resolve, .text(name.recordName), failure, now: $1) }
             }
         }
     }
@@ -193,8 +191,8 @@ final class DialRace: Dial {
                 }
                 connections[id] = made.connection
                 noteRelayAttempts(made.attempts, begun: begun)
-                let address = made.relay.map { "\($0)\(circuitSuffix)" }
-                driver.handle { $0.attemptSucceeded(id, address: address, now: $1) }
+                let place = made.relay.map { ConnectAttempt.Place.address($0.circuit(to: nodeID)) }
+                driver.handle { $0.attemptSucceeded(id, place: place, now: $1) }
             } catch {
                 if let error = error as? ConnectError { noteRelayAttempts(error.attempts, begun: begun) }
                 let failure = Self.failure(of: error)

@@ -6,7 +6,7 @@ internal import DeP2PSessions
 ///
 /// States: `racing` (attempts run, more may be added) → `done`. Calling order: ``add(_:for:now:)`` candidates as they become
 /// known and ``noMoreCandidates(now:)`` after the last, or ``moreCandidates()`` when somebody may add more after all;
-/// ``timerFired(now:)`` at ``wake``; one ``attemptSucceeded(_:address:now:)`` or ``attemptFailed(_:_:now:)`` for each
+/// ``timerFired(now:)`` at ``wake``; one ``attemptSucceeded(_:place:now:)`` or ``attemptFailed(_:_:now:)`` for each
 /// `start`. Carry the returned actions out in order.
 struct DialMachine: TimedMachine {
     /// Between two attempts (RFC 8305 section 5, the recommended value).
@@ -32,14 +32,13 @@ struct DialMachine: TimedMachine {
 
     struct Candidate: Hashable {
         let way: Way
-        let text: String
+        /// What an attempt at it is told as.
+        let place: ConnectAttempt.Place
 
-        init(_ way: Way, text: String) {
+        init(_ way: Way, _ place: ConnectAttempt.Place) {
             self.way = way
-            self.text = text
+            self.place = place
         }
-
-        init(address: SocketAddress, text: String) { self.init(.direct(address), text: text) }
 
         var family: IPAddress.Family? {
             if case .direct(let address) = way { address.ip.family } else { nil }
@@ -130,7 +129,7 @@ struct DialMachine: TimedMachine {
         guard case .relay(let ways) = candidate.way, let relay = ways.first?.nodeID,
             let index = relays.firstIndex(where: { $0.relayID == relay }), case .relay(let known) = relays[index].way
         else { return relays.append(candidate) }
-        relays[index] = Candidate(.relay(known + ways.filter { !known.contains($0) }), text: relays[index].text)
+        relays[index] = Candidate(.relay(known + ways.filter { !known.contains($0) }), relays[index].place)
     }
 
     /// More may be added after all.
@@ -138,11 +137,11 @@ struct DialMachine: TimedMachine {
 
     /// Notes something that ended outside the race, such as a name that did not resolve.
     mutating func note(
-        _ stage: ConnectAttempt.Stage, _ address: String, _ failure: TransportFailure, now: NetworkInstant
+        _ stage: ConnectAttempt.Stage, _ place: ConnectAttempt.Place, _ failure: TransportFailure, now: NetworkInstant
     ) {
         records.append(
             ConnectAttempt(
-                stage: stage, address: address, elapsed: now.duration(since: startedAt), outcome: failure.outcome,
+                stage: stage, place: place, elapsed: now.duration(since: startedAt), outcome: failure.outcome,
                 detail: failure.detail, remedy: failure.remedy))
     }
 
@@ -150,7 +149,7 @@ struct DialMachine: TimedMachine {
     mutating func note(_ attempt: ConnectAttempt, begun: NetworkInstant) {
         records.append(
             ConnectAttempt(
-                stage: attempt.stage == .direct ? .relay : attempt.stage, address: attempt.address,
+                stage: attempt.stage == .direct ? .relay : attempt.stage, place: attempt.place,
                 elapsed: begun.duration(since: startedAt) + attempt.elapsed, outcome: attempt.outcome,
                 detail: attempt.detail, remedy: attempt.remedy))
     }
@@ -172,12 +171,12 @@ struct DialMachine: TimedMachine {
 
     mutating func timerFired(now: NetworkInstant) -> [Action] { advance(now: now) }
 
-    /// - Parameter address: the one that was used in the end, where the candidate had several.
-    mutating func attemptSucceeded(_ id: Int, address: String? = nil, now: NetworkInstant) -> [Action] {
+    /// - Parameter place: the one that was used in the end, where the candidate had several.
+    mutating func attemptSucceeded(_ id: Int, place: ConnectAttempt.Place? = nil, now: NetworkInstant) -> [Action] {
         guard !isDone, attempts[id].isRunning else { return [] }
         let observed = observation(winner: attempts[id].candidate)
         let isBlocked = observed == [.observedUDP(works: false)]
-        finish(id, TransportFailure(.connected, detail: ""), address: address, now: now)
+        finish(id, TransportFailure(.connected, detail: ""), place: place, now: now)
         let others = attempts.indices.filter { attempts[$0].isRunning }
         for other in others {
             // Three round trips and a head start without an answer are one.
@@ -226,10 +225,10 @@ struct DialMachine: TimedMachine {
     }
 
     private mutating func finish(
-        _ id: Int, _ failure: TransportFailure, address: String? = nil, now: NetworkInstant
+        _ id: Int, _ failure: TransportFailure, place: ConnectAttempt.Place? = nil, now: NetworkInstant
     ) {
         attempts[id].outcome = failure.outcome
-        note(attempts[id].candidate.stage, address ?? attempts[id].candidate.text, failure, now: now)
+        note(attempts[id].candidate.stage, place ?? attempts[id].candidate.place, failure, now: now)
     }
 
     private mutating func advance(now: NetworkInstant) -> [Action] {

@@ -114,11 +114,11 @@ package final class HolePunch {
         guard !isStopped, session.isOpen, let link = PunchLink(session, of: self) else { return nil }
         links[session.id] = link
         accepted.removeValue(forKey: session.id)?.stop()
-        linksByName[link.keys.link] = link
+        linksByName[link.name] = link
         session.onEnd { [weak self, weak link] session, _ in
             link?.stop()
             self?.links[session.id] = nil
-            if let link { self?.linksByName[link.keys.link] = nil }
+            if let link { self?.linksByName[link.name] = nil }
         }
         return link
     }

@@ -68,23 +68,23 @@ struct ProbeKeys: Sendable {
     static let label = "EXPORTER-dep2p-holepunch"
     static let secretLength = 32
 
-    /// Names the connection in its probes.
-    let link: UInt64
     let own: [UInt8]
     let peer: [UInt8]
     private let host: [UInt8]
     private let isClient: Bool
 
-    /// - Parameter secret: what the exporter gives for ``label``.
-    init(secret: [UInt8], isClient: Bool) {
-        func derive(_ info: String, _ count: Int) -> [UInt8] {
-            hkdfSHA256(key: secret, salt: [], info: Array(info.utf8), count: count)
-        }
-        link = derive("link", 8).reduce(0) { $0 << 8 | UInt64($1) }
-        own = derive(isClient ? "client" : "server", 32)
-        peer = derive(isClient ? "server" : "client", 32)
-        host = derive("host", 32)
+    /// - Parameter secret: of what the exporter gives for ``label``, without a salt.
+    init(_ secret: HKDF, isClient: Bool) {
+        func derive(_ info: String) -> [UInt8] { secret.expand(info: Array(info.utf8), count: 32) }
+        own = derive(isClient ? "client" : "server")
+        peer = derive(isClient ? "server" : "client")
+        host = derive("host")
         self.isClient = isClient
+    }
+
+    /// Names the connection in its probes.
+    static func link(_ secret: HKDF) -> UInt64 {
+        secret.expand(info: Array("link".utf8), count: 8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// Proves to the peer that this node runs on the machine with that secret, when the peer does too.

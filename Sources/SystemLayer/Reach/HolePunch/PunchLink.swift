@@ -17,7 +17,12 @@ final class PunchLink {
     /// Rounds that a peer may begin, a minute's worth.
     static let roundsPerMinute = 60
 
-    let keys: ProbeKeys
+    private let secret: HKDF
+    /// Names the connection in its probes.
+    let name: UInt64
+    /// Most connections never probe.
+    private(set) lazy var keys = ProbeKeys(secret, isClient: isClient)
+    private let isClient: Bool
     /// The cycle ends with the session, at the latest in `HolePunch.stop`.
     let hub: HolePunch
     weak var session: Session?
@@ -58,7 +63,9 @@ final class PunchLink {
         timer = WakeTimer(hub.clock)
         connection = session.connection
         machine = ProbeMachine(random: hub.connections.random)
-        keys = ProbeKeys(secret: secret, isClient: session.isInitiator)
+        self.secret = HKDF(key: secret, salt: [])
+        name = ProbeKeys.link(self.secret)
+        isClient = session.isInitiator
         rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
         watch = ProgressWatch(
             keepAlive: hub.endpoint.configuration.keepAlive, connection.counters, heardAt: connection.receivedAt,
@@ -224,7 +231,7 @@ final class PunchLink {
         for item in transmissions {
             // Where the connection's own packets go needs no limit beyond the machine's.
             guard item.destination == current || hub.budget.take(item.destination.ip, now: clock.now) else { continue }
-            let bytes = item.packet.encoded(link: keys.link, key: keys.own)
+            let bytes = item.packet.encoded(link: name, key: keys.own)
             hub.endpoint.sendForeign(bytes, to: item.destination, from: item.source)
         }
     }

@@ -26,17 +26,18 @@ package enum NetworkFingerprint {
     ///   - routes6: `/proc/net/ipv6_route`.
     ///   - neighbours: `/proc/net/arp`: a home's gateway has the address of every other home's, but not its hardware's.
     static func of(routes: [UInt8], routes6: [UInt8], neighbours: [UInt8]) -> String {
-        let (routes, routes6) = (String(decoding: routes, as: UTF8.self), String(decoding: routes6, as: UTF8.self))
         var parts: [String] = []
         if let gateway = Gateway.ipv4(inRoutes: routes) {
-            let hardware = hardwareAddress(of: gateway, in: String(decoding: neighbours, as: UTF8.self))
+            let hardware = hardwareAddress(of: gateway, in: text(neighbours))
             parts.append("4 \(gateway.address) \(hardware ?? gateway.interface)")
         }
         if let gateway = Gateway.ipv6(inRoutes: routes6) { parts.append("6 \(gateway.address) \(gateway.interface)") }
         // Without a gateway the network is what can be reached directly.
-        if parts.isEmpty { parts = links(in: routes) + links6(in: routes6) }
+        if parts.isEmpty { parts = links(in: text(routes)) + links6(in: text(routes6)) }
         return String(SHA256.hash(Array(parts.joined(separator: "\n").utf8).span.bytes).hex.prefix(length))
     }
+
+    private static func text(_ table: [UInt8]) -> String { String(decoding: table, as: UTF8.self) }
 
     private static func links(in routes: String) -> [String] {
         lines(routes).compactMap { $0.count >= 8 ? "\($0[0]) \($0[1]) \($0[7])" : nil }

@@ -41,9 +41,24 @@ public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
         case superseded
     }
 
+    /// What was tried. Most attempts are told to nobody, so that the text of an address waits until somebody asks.
+    package enum Place: Hashable, Sendable, CustomStringConvertible {
+        case address(Address)
+        /// A name with what it resolved to, or a way of several parts.
+        case text(String)
+
+        package var description: String {
+            switch self {
+            case .address(let address): address.description
+            case .text(let text): text
+            }
+        }
+    }
+
     public let stage: Stage
+    package let place: Place
     /// The address as text, as it was given or resolved.
-    public let address: String
+    public var address: String { place.description }
     /// From the start of the whole connect until this attempt was over.
     public let elapsed: Duration
     public let outcome: Outcome
@@ -52,10 +67,10 @@ public struct ConnectAttempt: Hashable, Sendable, CustomStringConvertible {
     public let remedy: Remedy?
 
     package init(
-        stage: Stage, address: String, elapsed: Duration, outcome: Outcome, detail: String = "", remedy: Remedy? = nil
+        stage: Stage, place: Place, elapsed: Duration, outcome: Outcome, detail: String = "", remedy: Remedy? = nil
     ) {
         self.stage = stage
-        self.address = address
+        self.place = place
         self.elapsed = elapsed
         self.outcome = outcome
         self.detail = detail

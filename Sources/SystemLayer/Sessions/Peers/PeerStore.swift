@@ -78,8 +78,8 @@ package final class PeerStore {
         let now = wallClock()
         change(nodeID) { book in
             for attempt in attempts where attempt.stage != .resolve {
-                // A name with what it resolved to is no address: nothing is noted of those.
-                guard let address = try? Address(attempt.address), Self.names(address, nodeID) else { continue }
+                // Nothing is noted of a name with what it resolved to, nor of a relay on the way.
+                guard case .address(let address) = attempt.place, Self.names(address, nodeID) else { continue }
                 switch attempt.outcome {
                 case .connected: book.connected(to: address, of: nodeID, now: now)
                 case .timeout, .refused, .unreachable, .wrongPeer, .handshakeFailed, .relayRefused, .peerAbsent:
