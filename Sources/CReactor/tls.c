@@ -10,14 +10,126 @@
 struct dep2p_tls {
     SSL *ssl;
     int descriptor;
+    int is_server;
+    /// Whether the first record was looked at.
+    int has_begun;
+    /// Whether bytes are lost: there was no memory for them.
+    int is_broken;
+    /// Bytes of the record at hand that OpenSSL has not read yet.
+    size_t due;
+    /// What was read from the socket and waits, while the intake is another's.
+    uint8_t *kept;
+    size_t kept_count;
 };
 
 /// ALPN (RFC 7301): what middleboxes expect on port 443, so that they let it pass.
 static const uint8_t application_protocols[] = "\x08http/1.1";
 enum { PROTOCOLS_LENGTH = sizeof application_protocols - 1 };
 
-/// Four of the largest records (RFC 8446 5.2).
-enum { READ_AHEAD = 4 * (5 + 16384 + 256) };
+/// Of a record (RFC 8446 5.1, 5.2).
+enum { HEADER = 5, LARGEST_RECORD = HEADER + 16384 + 256, HANDSHAKE = 22 };
+/// OpenSSL makes room for all of a ClientHello, 128 KiB of which are allowed, once its length is there. Ours have 300 bytes,
+/// with keys that withstand quantum computers 1,800.
+enum { LONGEST_HELLO = 16384, HELLO_HEADER = 4, CLIENT_HELLO = 1 };
+
+// ---- reading ahead ----
+
+/// Where every connection's bytes come in: several records a system call, the header of each would take one of its own.
+///
+/// OpenSSL's own reading ahead has such room for each connection, and keeps it while a part of a record is there, however
+/// small: a relay's thousand of them would have 66 KiB each. Here what has come of a record has the memory that it takes.
+/// Used on the network thread alone; it belongs to one connection after the other.
+static struct {
+    dep2p_tls *owner;
+    size_t start, end;
+    uint8_t bytes[4 * LARGEST_RECORD];
+} intake;
+
+/// What its owner has not read yet gets memory of its own.
+static void vacate(void) {
+    dep2p_tls *owner = intake.owner;
+    size_t count = intake.end - intake.start;
+    if (owner && count > 0) {
+        owner->kept = malloc(count);
+        if (owner->kept) {
+            memcpy(owner->kept, intake.bytes + intake.start, count);
+            owner->kept_count = count;
+        } else {
+            owner->is_broken = 1;
+        }
+    }
+    intake.owner = NULL;
+    intake.start = intake.end = 0;
+}
+
+static void occupy(dep2p_tls *self) {
+    if (intake.owner == self) return;
+    vacate();
+    intake.owner = self;
+    if (!self->kept) return;
+    memcpy(intake.bytes, self->kept, self->kept_count);
+    intake.end = self->kept_count;
+    free(self->kept);
+    self->kept = NULL;
+    self->kept_count = 0;
+}
+
+static void forget(dep2p_tls *self) {
+    if (intake.owner == self) {
+        intake.owner = NULL;
+        intake.start = intake.end = 0;
+    }
+    free(self->kept);
+}
+
+/// Bytes of the record in front once it is whole, 0 before. What is none goes to OpenSSL as it is, which says so.
+static size_t whole_record(const uint8_t *bytes, size_t count) {
+    if (count < HEADER) return 0;
+    size_t size = HEADER + ((size_t)bytes[3] << 8 | bytes[4]);
+    if (bytes[0] < 20 || bytes[0] > 24 || bytes[1] != 3 || size > LARGEST_RECORD) return count;
+    return count < size ? 0 : size;
+}
+
+/// Whether a record begins a ClientHello that is not larger than any there is.
+static int is_hello(const uint8_t *bytes, size_t size) {
+    const uint8_t *message = bytes + HEADER;
+    return size >= HEADER + HELLO_HEADER && bytes[0] == HANDSHAKE && message[0] == CLIENT_HELLO &&
+           ((size_t)message[1] << 16 | (size_t)message[2] << 8 | message[3]) <= LONGEST_HELLO;
+}
+
+/// Has a whole record in front of the intake. 1, or 0 with errno when there is none.
+static int next_record(dep2p_tls *self) {
+    errno = EIO;
+    while (!self->is_broken) {
+        size_t count = intake.end - intake.start;
+        size_t size = whole_record(intake.bytes + intake.start, count);
+        if (size > 0) {
+            if (self->is_server && !self->has_begun && !is_hello(intake.bytes + intake.start, size)) return 0;
+            self->has_begun = 1;
+            self->due = size;
+            return 1;
+        }
+        // There is room for three more beside what has come of it.
+        memmove(intake.bytes, intake.bytes + intake.start, count);
+        intake.start = 0;
+        intake.end = count;
+        ssize_t got = recv(self->descriptor, intake.bytes + count, sizeof intake.bytes - count, MSG_DONTWAIT);
+        if (got <= 0) {
+            int error = got < 0 ? errno : EIO;
+            vacate();
+            errno = error;
+            return 0;
+        }
+        intake.end += (size_t)got;
+    }
+    return 0;
+}
+
+static int holds_record(const dep2p_tls *self) {
+    if (self->due > 0) return 1;
+    if (intake.owner == self) return whole_record(intake.bytes + intake.start, intake.end - intake.start) > 0;
+    return whole_record(self->kept, self->kept_count) > 0;
+}
 
 // ---- a socket BIO that never raises SIGPIPE, as OpenSSL's own does ----
 
@@ -35,16 +147,22 @@ static int socket_write(BIO *bio, const char *data, size_t length, size_t *writt
     return 0;
 }
 
+/// Whole records only, so that OpenSSL holds no part of one.
 static int socket_read(BIO *bio, char *data, size_t capacity, size_t *got) {
-    ssize_t count = recv(socket_of(bio), data, capacity, MSG_DONTWAIT);
+    dep2p_tls *self = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (count > 0) {
-        *got = (size_t)count;
-        return 1;
-    }
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
     *got = 0;
-    return 0;
+    occupy(self);
+    if (self->due == 0 && !next_record(self)) {
+        if (errno == EAGAIN || errno == EINTR) BIO_set_retry_read(bio);
+        return 0;
+    }
+    size_t count = capacity < self->due ? capacity : self->due;
+    memcpy(data, intake.bytes + intake.start, count);
+    intake.start += count;
+    self->due -= count;
+    *got = count;
+    return 1;
 }
 
 static long socket_control(BIO *bio, int command, long number, void *pointer) {
@@ -83,9 +201,6 @@ static SSL_CTX *context_make(const SSL_METHOD *method) {
     SSL_CTX *context = SSL_CTX_new(method);
     if (!context) return NULL;
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    // Several records a system call; the header of each takes one of its own otherwise.
-    SSL_CTX_set_read_ahead(context, 1);
-    SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD);
     // Idle connections hold no record buffers: a relay has thousands.
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
@@ -134,6 +249,7 @@ dep2p_tls *dep2p_tls_make(dep2p_tls_context *context, int descriptor, int is_ser
     }
     self->ssl = ssl;
     self->descriptor = descriptor;
+    self->is_server = is_server;
     BIO_set_data(bio, self);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl, bio, bio);
@@ -147,6 +263,7 @@ dep2p_tls *dep2p_tls_make(dep2p_tls_context *context, int descriptor, int is_ser
 void dep2p_tls_free(dep2p_tls *self) {
     if (!self) return;
     SSL_free(self->ssl);
+    forget(self);
     free(self);
 }
 
@@ -174,7 +291,7 @@ int dep2p_tls_read(dep2p_tls *self, uint8_t *data, int capacity) {
     return result > 0 ? result : status_of(self, result);
 }
 
-int dep2p_tls_holds_input(dep2p_tls *self) { return SSL_has_pending(self->ssl); }
+int dep2p_tls_holds_input(dep2p_tls *self) { return SSL_has_pending(self->ssl) || holds_record(self); }
 
 int dep2p_tls_write(dep2p_tls *self, const uint8_t *data, int length) {
     ERR_clear_error();

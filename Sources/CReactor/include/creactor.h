@@ -126,7 +126,8 @@ enum {
 // Pointers: a context is freed by its TLSContext; each SSL counts a reference to it besides. dep2p_tls is freed by its
 // TLSSocket, before the descriptor, which is never OpenSSL's: the BIO only borrows it. Buffers are the caller's for the
 // call: a write that has to be repeated may come from elsewhere (ACCEPT_MOVING_WRITE_BUFFER) as long as the bytes are the
-// same, and DatagramQueue keeps them in front until they are taken.
+// same, and DatagramQueue keeps them in front until they are taken. What was read ahead is in the one intake of the
+// process, or, of a connection whose turn is over, in memory that dep2p_tls has and frees.
 
 /// Contexts verify nobody: the outer TLS only gets through firewalls. NULL on failure.
 dep2p_tls_context *dep2p_tls_client_context(void);
@@ -142,7 +143,7 @@ void dep2p_tls_free(dep2p_tls *tls);
 int dep2p_tls_handshake(dep2p_tls *tls);
 /// Bytes read, of one record at most, or a status. Give room for a whole record (16 KiB).
 int dep2p_tls_read(dep2p_tls *tls, uint8_t *data, int capacity);
-/// Whether bytes were read from the socket that no read has returned yet: the socket alone does not tell of them.
+/// Whether a whole record was read from the socket that no read has returned yet: the socket alone does not tell of it.
 int dep2p_tls_holds_input(dep2p_tls *tls);
 /// Bytes written, of one record at most, or a status.
 int dep2p_tls_write(dep2p_tls *tls, const uint8_t *data, int length);

@@ -14,6 +14,9 @@ struct DatagramSplitter {
     /// A frame that has arrived in part, its header included.
     private var partial: [UInt8] = []
 
+    /// Bytes of memory that are kept from one piece of the stream to the next.
+    var memory: Int { partial.capacity }
+
     /// Takes what has arrived and hands on the datagrams that are whole: relay frames of one length that follow each
     /// other as one train of segments (the last perhaps shorter), everything else singly.
     ///
@@ -30,7 +33,8 @@ struct DatagramSplitter {
             rest = UnsafeMutableRawBufferPointer(rebasing: rest[taken...])
             if let length = Self.length(of: partial), partial.count == Framing.headerSize + length {
                 var frame = partial
-                partial.removeAll(keepingCapacity: true)
+                // Its memory goes with it: a relay has thousands of these, and most of them are idle.
+                partial = []
                 let goesOn = frame.withUnsafeMutableBytes {
                     deliver(UnsafeMutableRawBufferPointer(rebasing: $0[Framing.headerSize...]), length)
                 }
@@ -120,6 +124,8 @@ struct DatagramQueue {
     private static let window = Duration.seconds(1)
     /// Spent bytes in front beyond which the rest moves up.
     private static let slack = 64 * 1024
+    /// Bytes that room is made for at once: a record, and the datagram that has it sent.
+    private static let burst = 24 * 1024
 
     private var bytes: [UInt8] = []
     private var head = 0
@@ -129,14 +135,19 @@ struct DatagramQueue {
 
     var count: Int { bytes.count - head }
     var isEmpty: Bool { count == 0 }
+    /// Bytes of memory that are kept.
+    var memory: Int { bytes.capacity }
 
+    /// - Parameter isScarce: whether the queues of all streams hold as much as they may together: then this one has what
+    ///   the slowest has.
     /// - Returns: false when it was dropped.
-    mutating func append(_ datagram: UnsafeRawBufferPointer, now: NetworkInstant) -> Bool {
+    mutating func append(_ datagram: UnsafeRawBufferPointer, now: NetworkInstant, isScarce: Bool = false) -> Bool {
         if isEmpty { (busySince, drained) = (now, 0) }
         let size = datagram.count
         guard (1...DatagramFraming.largestDatagram).contains(size),
-            count + size + DatagramFraming.headerSize <= allowance(now)
+            count + size + DatagramFraming.headerSize <= (isScarce ? Self.smallest : allowance(now))
         else { return false }
+        if bytes.capacity == 0 { bytes.reserveCapacity(Self.burst) }
         bytes.append(UInt8(size >> 8))
         bytes.append(UInt8(size & 255))
         bytes += datagram
@@ -162,8 +173,8 @@ struct DatagramQueue {
         head += max(0, min(taken, end - head))
         drained += max(0, taken)
         if head == bytes.count {
-            // A leg that was busy once keeps a small buffer, not a large one.
-            bytes.removeAll(keepingCapacity: bytes.capacity <= Self.slack)
+            // A leg that was busy once keeps nothing: a relay has thousands of these, and most of them are idle.
+            bytes = []
             head = 0
         } else if head >= Self.slack {
             bytes.removeFirst(head)

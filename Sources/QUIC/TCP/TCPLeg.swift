@@ -18,6 +18,11 @@ package final class TCPLeg: PacketDriver {
     package nonisolated static let unusedTime = Duration.seconds(10)
     /// QUIC connections over one leg, at once.
     static let connectionLimit = 4
+    /// Bytes that wait in the queues of all legs, from which on each has what the slowest has: whoever sends to many that
+    /// read nothing fills no relay's memory.
+    static let waitingLimit = 32 * 1024 * 1024
+    /// Bytes that wait in the queues of this process's legs.
+    private(set) static var waiting = 0
     /// Records read before other work gets its turn.
     private static let recordsPerTurn = 16
     /// TLS records' limit (RFC 8446 5.1).
@@ -103,9 +108,9 @@ package final class TCPLeg: PacketDriver {
         var offset = 0
         while offset < burst.bytes.count {
             let end = min(offset + burst.segment, burst.bytes.count)
-            if !queue.append(UnsafeRawBufferPointer(rebasing: burst.bytes[offset..<end]), now: now) {
-                droppedDatagrams &+= 1
-            }
+            let datagram = UnsafeRawBufferPointer(rebasing: burst.bytes[offset..<end])
+            let isScarce = Self.waiting >= Self.waitingLimit
+            if !counted({ $0.append(datagram, now: now, isScarce: isScarce) }) { droppedDatagrams &+= 1 }
             offset = end
         }
         guard !isBlocked else { return .sent }
@@ -252,13 +257,15 @@ package final class TCPLeg: PacketDriver {
         guard state == .open, !isBlocked else { return }
         var failed = false
         while !queue.isEmpty, !isBlocked, !failed {
-            queue.drain(Self.recordSize) { bytes in
-                switch socket.write(bytes) {
-                case .bytes(let count): return count
-                case .blocked(.ended): failed = true
-                case .blocked: isBlocked = true
+            counted { queue in
+                queue.drain(Self.recordSize) { bytes in
+                    switch socket.write(bytes) {
+                    case .bytes(let count): return count
+                    case .blocked(.ended): failed = true
+                    case .blocked: isBlocked = true
+                    }
+                    return 0
                 }
-                return 0
             }
         }
         if failed {
@@ -269,9 +276,16 @@ package final class TCPLeg: PacketDriver {
         wait(for: isBlocked ? [.readable, .writable] : .readable)
     }
 
+    private func counted<Result>(_ change: (inout DatagramQueue) -> Result) -> Result {
+        let before = queue.count
+        defer { Self.waiting += queue.count - before }
+        return change(&queue)
+    }
+
     private func end(_ error: QUICError) {
         guard state != .closed else { return }
         flush()
+        counted { $0 = DatagramQueue() }
         state = .closed
         deadline.map(clock.cancel)
         watch?.cancel()

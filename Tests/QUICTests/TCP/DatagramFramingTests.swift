@@ -81,6 +81,21 @@ import Testing
         #expect(isSound && count == 2)
     }
 
+    /// A relay has a thousand of these, and most of them are idle.
+    @Test func nothingIsKeptOfWhatIsOver() {
+        var splitter = DatagramSplitter()
+        var queue = DatagramQueue()
+        for _ in 0..<3 {
+            for piece in [[0x40, 0], [UInt8](repeating: 7, count: 9_000), [UInt8](repeating: 7, count: 7_384)] {
+                var piece = piece
+                #expect(piece.withUnsafeMutableBytes { splitter.receive($0) { _, _ in true } })
+            }
+            while pattern(8_181).withUnsafeBytes({ queue.append($0, now: start) }) {}
+            while !queue.isEmpty { queue.drain(16_384) { $0.count } }
+            #expect(splitter.memory == 0 && queue.memory == 0)
+        }
+    }
+
     @Test func randomStreamsAreSurvived() {
         var random = SplitMix64(seed: 21)
         for _ in 0..<500 {
@@ -126,6 +141,15 @@ import Testing
         #expect(backlog(rate: 100_000, for: 5_000).suffix(1_000).allSatisfy { $0 <= DatagramQueue.smallest })
         let fast = backlog(rate: 100_000_000, for: 2_000)
         #expect(fast.dropFirst(100).allSatisfy { $0 > 150_000 && $0 <= DatagramQueue.limit })
+    }
+
+    /// Who sends to many that read nothing fills no relay's memory.
+    @Test func whereAllHoldTooMuchEachHasWhatTheSlowestHas() {
+        var queue = DatagramQueue()
+        while pattern(1_000).withUnsafeBytes({ queue.append($0, now: start, isScarce: true) }) {}
+        #expect(queue.count <= DatagramQueue.smallest && queue.count > DatagramQueue.smallest - 1_002)
+        #expect(pattern(1_000).withUnsafeBytes { queue.append($0, now: start) })
+        #expect(pattern(1).withUnsafeBytes { !queue.append($0, now: start, isScarce: true) })
     }
 
     @Test func theQueueTakesNoDatagramThatTheOtherSideRefuses() {
