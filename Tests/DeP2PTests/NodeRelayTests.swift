@@ -200,10 +200,10 @@ import Testing
         try await eventually { await left.relays(of: right.nodeID) == [firstAddress, secondAddress] }
         await first.stop()
         try await eventually { await left.relays(of: right.nodeID) == [secondAddress] }
-        // The way through the relay is known when the direct one is gone.
+        // The way through the relay is known when the direct one is gone: so nobody looks for more than what is given.
         await session.close(.normal)
         let known = await left.connections.peers.book.listed(of: right.nodeID).filter(\.isRelayed)
-        let again = try await left.session(to: DialTarget(addresses: known))
+        let again = try await left.connections.connect(to: DialTarget(addresses: known))
         #expect(await again.path.kind == .relay(second.nodeID))
         for node in [left, right, second] { await node.stop() }
     }

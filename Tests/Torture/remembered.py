@@ -1,12 +1,15 @@
 """What a node remembers between runs: killed, on a full disk, damaged, and with commands beside a daemon (issue 9.8)."""
 
 import contextlib
+import hashlib
 import os
+import shutil
+import signal
 import sqlite3
 import subprocess
 import time
 
-from nodes import OK, PATIENCE, need_root
+from nodes import OK, PATIENCE, TRY_AGAIN, UNAVAILABLE, UNKNOWN, need_root
 
 STORE = "state.db"
 
@@ -111,8 +114,88 @@ def a_later_versions_store_is_left_alone(house):
     assert (state / STORE).read_bytes() == before
 
 
+def a_peer_met_before_is_reached_however_the_last_run_ended(house):
+    """kill -9 whenever, a second after they met at the earliest: its NodeID is enough from then on (issue 10.4)."""
+    listener, address = house.listen()
+    node_id = address.rsplit("/", 1)[1]
+    for number in range(house.rounds):
+        home = f"sender-{number}"
+        node = house.start(home, "ping", "--realm-key", house.realm_key, "-c", "1000", "-i", "50ms", address)
+        node.until("reply")
+        time.sleep(1 + house.random.uniform(0, 0.5))
+        node.kill()
+        node.wait()
+        # What is killed in the midst of looking the peer up leaves it as it was.
+        for _ in range(3):
+            again = house.send(node_id, "-m", "killed", home=home)
+            time.sleep(house.random.uniform(0, 0.3))
+            again.kill()
+            again.wait()
+        house.sent(node_id, "-m", "without its address", home=home)
+    assert listener.child.poll() is None
+
+
+def what_is_in_the_place_of_a_store_is_left_alone(house):
+    """A link, a folder, a pipe, a device: what is behind it stays as it is, and memory has to do."""
+    elsewhere = house.folder / "elsewhere"
+    elsewhere.write_text("kept")
+    state = house.folder / "state"
+    for make in (lambda path: path.symlink_to(elsewhere), lambda path: path.mkdir(), os.mkfifo,
+                 lambda path: path.symlink_to("/dev/full"), lambda path: path.symlink_to(path)):
+        for name in (STORE, f"{STORE}.lock"):
+            shutil.rmtree(state, ignore_errors=True)
+            state.mkdir(mode=0o700)
+            make(state / name)
+            node, address = house.listen("--state-dir", state)
+            ping(house, address)
+            house.sent(address, "-m", "it goes on")
+            node.kill(signal.SIGTERM)
+            assert node.wait() == OK, (name, node.text())
+            assert elsewhere.read_text() == "kept"
+
+
+def row_sum(space, key, value, stamp, expires):
+    """What tells a row that the disk has changed from one that was written (RowStore.swift)."""
+    digest = hashlib.sha256()
+    for part in (space.encode(), key, value):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    digest.update(stamp.to_bytes(8, "big") + (expires if expires is not None else (1 << 64) - 1).to_bytes(8, "big"))
+    return int.from_bytes(digest.digest()[:8], "big", signed=True)
+
+
+def rows_that_nobody_wrote_are_no_obstacle(house):
+    """Rows whose sums are right, and whose values no node writes: the largest numbers, lengths beyond the end."""
+    listener, address = house.listen()
+    node_id = address.rsplit("/", 1)[1]
+    house.sent(address, "-m", "met")
+    store, = (house.folder / "home-sender").rglob(STORE)
+    most, here = b"\xff" * 8, bytes.fromhex("04" + "7f000001" + "9102" + "0001" + "cd03")
+    head = b"\x01" + most + b"\x02" + most
+    known = len(here).to_bytes(2, "big") + here
+    values = [b"", b"\x00", b"\x01", b"\x02" + bytes(40), head, head + bytes(6) + b"\xff", head + b"\xff\xff" + bytes(100),
+              head + bytes(6) + b"\x01" + known + b"\xff" + most + most + b"\xff" + most,
+              head + bytes(6) + b"\x01" + known + b"\x05" + most + most + b"\x01" + most,
+              head + bytes(6) + b"\x14" + (known + b"\x04" + most + most + b"\x02" + most) * 20, os.urandom(60_000)]
+    for value in values:
+        for stamp, expires in ((0, None), ((1 << 63) - 1, (1 << 63) - 1)):
+            with contextlib.closing(sqlite3.connect(store, timeout=10)) as database:
+                (key,) = database.execute("SELECT key FROM rows WHERE space = 'peers'").fetchone()
+                row = ("peers", key, value, stamp, expires, row_sum("peers", key, value, stamp, expires))
+                database.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)", row)
+                database.commit()
+            # Without a word of where it is: found, or said to be nowhere.
+            lost = house.send(node_id, "-m", "by the row", "--timeout", "3s")
+            assert lost.wait() in (OK, UNKNOWN, UNAVAILABLE, TRY_AGAIN), (value[:40], lost.child.returncode, lost.text())
+            house.sent(address, "-m", "by its address")
+            house.sent(node_id, "-m", "as it is known again")
+    assert listener.child.poll() is None
+
+
 TESTS = [
     a_killed_node_keeps_what_it_knew,
+    a_peer_met_before_is_reached_however_the_last_run_ended,
+    what_is_in_the_place_of_a_store_is_left_alone,
+    rows_that_nobody_wrote_are_no_obstacle,
     a_full_disk_costs_memory_only,
     a_damaged_store_is_put_aside,
     a_later_versions_store_is_left_alone,

@@ -113,7 +113,7 @@ def endpoint(address):
     return parts[2], int(port), unbase58(parts[parts.index("p2p") + 1])
 
 
-def multiaddr(ip, port, tail=b"\xcc\x03"):
+def multiaddr(ip, port, tail=b"\xcd\x03"):
     """/ip4|ip6/IP/udp/PORT/quic-v1 in binary."""
     ip = ipaddress.ip_address(ip)
     return (b"\x04" if ip.version == 4 else b"\x29") + ip.packed + b"\x91\x02" + port.to_bytes(2, "big") + tail

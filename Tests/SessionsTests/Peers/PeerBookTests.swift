@@ -210,6 +210,33 @@ import Testing
         #expect(dialled(book, now: KnownPeer.provenLifetime + 10).isEmpty, "and so does the rest")
     }
 
+    /// Its record may name the same address, on a word that leads nowhere: it has been there all the same.
+    @Test func whereTheNodeWasReachedIsDialledWhateverItsRecordNames() throws {
+        var book = PeerBook()
+        let all = [quic("127.0.0.1"), quic("10.9.9.9")]
+        for (index, address) in all.enumerated() {
+            book.connected(to: try Address(address), of: node, now: UInt64(index))
+        }
+        for voucher in [AddressRule.Voucher.stranger, .member, .sameHost] {
+            tell(&book, try record(UInt64(voucher.rawValue) + 1, all), from: voucher)
+            #expect(dialled(book) == all.reversed())
+        }
+        book.failed(at: try Address(all[1]), of: node, now: 5)
+        #expect(dialled(book) == all)
+        book.connected(to: try Address(all[1]), of: node, now: 6)
+        #expect(dialled(book) == all.reversed())
+        // And so it is in the next run.
+        let peer = try #require(book.peer(node).flatMap { KnownPeer(stored: $0.stored) })
+        #expect(peer.addresses == book.peer(node)?.addresses)
+        var next = PeerBook()
+        next.restore(peer, of: node)
+        #expect(dialled(next) == all.reversed() && next.listed(of: node).count == 2)
+        let mine = try #require(next.peer(node))
+        #expect(mine.merged(with: peer) == peer && peer.merged(with: KnownPeer()).addresses.count == 4)
+        // Once in the list of what is tried.
+        #expect(mine.ordered(now: 0).map(\.address.description) == all.reversed())
+    }
+
     @Test func whatStrangersSayEndsWithTheProcess() throws {
         var book = PeerBook()
         tell(&book, try record(1, [quic("45.1.1.1")]))

@@ -3,6 +3,7 @@ import DeP2PReactor
 import DeP2PSimulation
 import DeP2PStorage
 import Foundation
+import Synchronization
 import Testing
 
 @testable import DeP2PSessions
@@ -101,6 +102,36 @@ import Testing
         let kept = try #require(storage.entry(key.nodeID.bytes, in: PeerStore.table)?.value)
         #expect(kept.protocols == ["/a"] && kept.agent == "agent" && kept.lastSeen == Self.now)
         #expect(try PeerRecord.open(kept.signedRecord) == record)
+    }
+
+    /// A member has any number of identities: they displace each other on the disk too, and not those met before.
+    @Test func whoMakesUpNodesFillsNoStore() async throws {
+        let storage = MemoryStorage(clock: { Self.now + PeerStore.lifetime / 2 })
+        let earlier = store(storage)
+        earlier.learn(from: [attempt("/ip4/45.1.1.1/udp/4001/quic-v1", .connected)], of: node)
+        await earlier.flush()
+        let time = Mutex(Self.now)
+        let store = PeerStore(clock: network, wallClock: { time.withLock { $0 } })
+        store.storage = storage
+        func tell(_ key: IdentityKey, at subject: UInt64) throws {
+            let address = try Address("/ip4/45.1.1.2/udp/1/quic-v1")
+            let record = try PeerRecord(nodeID: key.nodeID, seq: 1, addresses: [address])
+            let information = PeerInformation(
+                publicKey: key.publicKey, listenAddresses: [], protocols: [], observedAddress: nil,
+                protocolVersion: "", agentVersion: "", record: record, signedRecord: [])
+            store.learn(information, of: key.nodeID, from: .member, subject: .relay(subject))
+        }
+        let colleague = IdentityKey.generate()
+        try tell(colleague, at: 2)
+        for number in 0..<PeerBook.nodeLimit + 100 {
+            time.withLock { $0 += 1_000 }
+            try tell(.generate(), at: 1)
+            if number % 100 == 0 { await store.flush() }
+        }
+        await store.flush()
+        let rows = storage.rows(in: PeerStore.table.space, prefix: [], newest: .max)
+        #expect(rows.contains { $0.key == node.bytes } && rows.contains { $0.key == colleague.nodeID.bytes })
+        #expect(rows.count == PeerBook.Share.others.perSubject + 2)
     }
 
     /// A disk on which nothing can be kept, a damaged row, a store from the future.

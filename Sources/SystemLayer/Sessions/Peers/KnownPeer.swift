@@ -36,19 +36,22 @@ package struct KnownPeer: Hashable, Sendable {
     package var worth: AddressRule.Voucher { isProven ? max(voucher, Self.provenWorth) : voucher }
     static let provenWorth = AddressRule.Voucher.neighbour
 
-    private var isProven: Bool { addresses.contains { $0.origin == .proven || $0.outcome == .connected } }
+    /// Whether this node has reached it at an address that it knew.
+    var isProven: Bool { addresses.contains { $0.origin == .proven || $0.outcome == .connected } }
     private var proven: [KnownAddress] { addresses.filter { $0.origin == .proven } }
 
     /// Takes a record that is later than the present one.
     mutating func take(_ record: PeerRecord, signed: [UInt8], from voucher: AddressRule.Voucher, now: UInt64) {
-        let tried = Dictionary(addresses.map { ($0.address, $0) }, uniquingKeysWith: { first, _ in first })
+        let tried = Dictionary(
+            addresses.map { ($0.address, $0) }, uniquingKeysWith: { $1.triedAt > $0.triedAt ? $1 : $0 })
         let named = Self.chosen(record.addresses).map { address in
             var known = KnownAddress(
                 address, origin: .record, learnedAt: now, expires: now &+ Self.recordLifetime)
             if let earlier = tried[address] { (known.outcome, known.triedAt) = (earlier.outcome, earlier.triedAt) }
             return known
         }
-        addresses = named + proven.filter { known in !named.contains { $0.address == known.address } }
+        // Proven it is whether its record names it or not: that takes nobody's word.
+        addresses = named + proven
         sequence = record.seq
         signedRecord = signed.count <= Self.recordBytes ? signed : []
         self.voucher = voucher
@@ -75,11 +78,10 @@ package struct KnownPeer: Hashable, Sendable {
 
     /// A connection was made to `address`, and the node was the one.
     mutating func connected(_ address: Address, now: UInt64) {
-        let last = addresses.first { $0.address == address }
+        let last = proven.first { $0.address == address }
         if let last, last.outcome == .connected, now >= last.triedAt, now - last.triedAt < Self.resolution { return }
-        if let index = addresses.firstIndex(where: { $0.address == address && $0.origin == .record }) {
+        for index in addresses.indices where addresses[index].address == address {
             (addresses[index].outcome, addresses[index].triedAt) = (.connected, now)
-            return
         }
         var known = KnownAddress(address, origin: .proven, learnedAt: now, expires: now &+ Self.provenLifetime)
         (known.outcome, known.triedAt) = (.connected, now)
@@ -105,13 +107,14 @@ package struct KnownPeer: Hashable, Sendable {
         if late.sequence == early.sequence { result.voucher = max(late.voucher, early.voucher) }
         if result.signedRecord.isEmpty, late.sequence == early.sequence { result.signedRecord = early.signedRecord }
         let named = late.addresses.filter { $0.origin == .record }.map { known in
-            early.addresses.first { $0.address == known.address && $0.triedAt > known.triedAt } ?? known
+            var known = known
+            let tried = early.addresses.first { $0.address == known.address && $0.triedAt > known.triedAt }
+            if let tried { (known.outcome, known.triedAt) = (tried.outcome, tried.triedAt) }
+            return known
         }
         var proven: [KnownAddress] = []
         for known in (late.proven + early.proven).sorted(by: { $0.triedAt > $1.triedAt })
-        where !named.contains(where: { $0.address == known.address })
-            && !proven.contains(where: { $0.address == known.address })
-        { proven.append(known) }
+        where !proven.contains(where: { $0.address == known.address }) { proven.append(known) }
         result.addresses = named + proven.prefix(Self.provenAddresses)
         let seen = lastSeen >= other.lastSeen ? self : other
         if !seen.agent.isEmpty { (result.protocols, result.agent) = (seen.protocols, seen.agent) }
@@ -121,7 +124,9 @@ package struct KnownPeer: Hashable, Sendable {
 
     /// The addresses in the order in which they are worth trying: what worked before the rest, what failed last.
     func ordered(now: UInt64) -> [KnownAddress] {
-        let valid = addresses.filter { $0.isValid(at: now) }
+        let all = addresses.filter { $0.isValid(at: now) }
+        let proven = Set(all.filter { $0.origin == .proven }.map(\.address))
+        let valid = all.filter { $0.origin == .proven || !proven.contains($0.address) }
         let worked = valid.filter { $0.outcome == .connected }.sorted { $0.triedAt > $1.triedAt }
         return worked + valid.filter { $0.outcome == nil } + valid.filter { $0.outcome == .failed }
     }

@@ -38,6 +38,7 @@ package struct PeerBook: Sendable {
     /// The nodes that the user names as relays, in that order.
     private var relayOrder: [NodeID] = []
     private var entries: [NodeID: Entry] = [:]
+    private var displaced: Set<NodeID> = []
     private var count: UInt64 = 0
 
     package init() {}
@@ -158,6 +159,13 @@ package struct PeerBook: Sendable {
         return true
     }
 
+    /// The nodes that were displaced by what the same subject, or subnet, told later, since this was asked last: what is
+    /// kept of them elsewhere has no better claim to a place there. Where this node went itself is not among them.
+    package mutating func takeDisplaced() -> Set<NodeID> {
+        defer { displaced = [] }
+        return displaced
+    }
+
     /// Who is at their share displaces what they told before.
     private mutating func makeRoom(in subject: Subject, isStranger: Bool) {
         let share = isStranger ? Share.strangers : Share.others
@@ -166,7 +174,9 @@ package struct PeerBook: Sendable {
         }
         let own = fellows.filter { $0.value.subject == subject }
         let crowded = own.count >= share.perSubject ? own : fellows.count >= share.perSubnet ? fellows : [:]
-        if let oldest = crowded.min(by: { $0.value.heard < $1.value.heard }) { entries[oldest.key] = nil }
+        guard let oldest = crowded.min(by: { $0.value.heard < $1.value.heard }) else { return }
+        entries[oldest.key] = nil
+        if oldest.value.peer.isLasting, !oldest.value.peer.isProven { displaced.insert(oldest.key) }
     }
 
     /// - Returns: false when nobody's word is worth as little.

@@ -25,6 +25,8 @@ package final class PeerStore {
     private let clock: any NetworkClock
     private let wallClock: @Sendable () -> UInt64
     private var changed: Set<NodeID> = []
+    /// Those whose rows are to go.
+    private var displaced: Set<NodeID> = []
     private var timer: TimerToken?
     private var saving: Task<Void, Never>?
     private let reading = PeerReading()
@@ -120,7 +122,10 @@ package final class PeerStore {
     private func change(_ nodeID: NodeID, _ body: (inout PeerBook) -> Void) {
         let before = book.peer(nodeID)
         body(&book)
+        let gone = book.takeDisplaced()
         guard writes, storage != nil, let peer = book.peer(nodeID), peer.isLasting, peer != before else { return }
+        displaced.formUnion(gone)
+        displaced.remove(nodeID)
         changed.insert(nodeID)
         guard timer == nil else { return }
         save()
@@ -136,7 +141,10 @@ package final class PeerStore {
         saving = networkTask { [self] in
             while !changed.isEmpty {
                 let batch = changed.sorted().compactMap { nodeID in book.peer(nodeID).map { (nodeID.bytes, $0) } }
-                changed = []
+                // Whoever makes up nodes without end must not have them fill the store one after the other: there the
+                // rows of all others would give way.
+                let gone = displaced.sorted().map(\.bytes)
+                (changed, displaced) = ([], [])
                 let (now, table, lifetime) = (wallClock(), Self.table, Self.lifetime)
                 // It throws what the work does: nothing.
                 _ = try? await offload {
@@ -146,6 +154,7 @@ package final class PeerStore {
                                 old.map { peer.merged(with: $0.value) } ?? peer, stamp: now, expires: now &+ lifetime)
                         }
                     }
+                    for key in gone { storage.remove(key, in: table) }
                 }
             }
             saving = nil
