@@ -53,8 +53,9 @@ struct Daemon: Sendable {
         // Until the node has stopped.
         defer { withExtendedLifetime(claim) {} }
         return try await run.run { node in
-            let status = await announce(node)
+            // Whoever reads that it is there may signal at once.
             reloading?.begin(on: node, run.context)
+            let status = await announce(node)
             notifier.send(.ready, .status(status))
             let watchdog = notifier.feedWatchdog(on: node.clock)
             defer {

@@ -27,7 +27,12 @@ final class AccessPart: NodePart {
     }
 
     private func look(at session: Session) {
-        guard let node, !session.isInitiator, !node.access.admits(session.remoteNodeID) else { return }
-        session.close(.notAllowed, reason: "this node does not receive from you")
+        guard let node, !node.access.admits(session.remoteNodeID) else { return }
+        if session.isInitiator {
+            // What was under way when the policy changed.
+            session.dropMemberStreams(.notAllowed)
+        } else {
+            session.close(.notAllowed, reason: "this node does not receive from you")
+        }
     }
 }

@@ -59,6 +59,29 @@ import Testing
         for node in [sender, receiver] { await node.stop() }
     }
 
+    /// Nor what was under way when the policy changed.
+    @Test func whatIsUnderWayOverConnectionsThatItMadeItselfEnds() async throws {
+        let key = RealmKey.generate()
+        let (sender, receiver) = (try await node(key), try await node(key))
+        let incoming = try await receiver.acceptStreams("chat")
+        _ = try await receiver.connectMember(DialTarget(addresses: await sender.addresses))
+        let near = try await sender.openStream("chat", to: DialTarget(receiver.nodeID))
+        try await near.write("one")
+        var far: NodeStream?
+        for await stream in incoming {
+            far = stream
+            break
+        }
+        #expect(try await far?.read() == Array("one".utf8))
+        await NetworkActor.run { receiver.access = .only([]) }
+        await #expect(throws: DeP2PError(.notAllowed, "")) { _ = try await near.read() }
+        #expect(await sender.connection(with: receiver.nodeID) != nil)
+        await NetworkActor.run { receiver.access = .members }
+        try await receiver.onMessage { _ in nil }
+        try await sender.send("two", to: DialTarget(receiver.nodeID))
+        for node in [sender, receiver] { await node.stop() }
+    }
+
     @Test func oneThingIsEnough() async throws {
         let key = RealmKey.generate()
         let (sender, receiver) = (try await node(key), try await node(key))

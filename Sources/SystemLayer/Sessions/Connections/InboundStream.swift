@@ -12,11 +12,12 @@ struct InboundStream {
     private static let agreementDelay = Duration.milliseconds(500)
 
     private let raw: any ByteStream
+    private let number: UInt64
     private let session: Session
 
-    init(_ raw: any ByteStream, of session: Session) {
-        self.raw = raw
-        self.session = session
+    /// - Parameter number: by which the session knows the stream.
+    init(_ raw: any ByteStream, number: UInt64, of session: Session) {
+        (self.raw, self.number, self.session) = (raw, number, session)
     }
 
     func serve() async {
@@ -28,7 +29,7 @@ struct InboundStream {
                 networkTask { try? await stream.flush() }
             }
             defer { session.clock.cancel(flush) }
-            session.began(stream.protocolID)
+            session.began(stream.protocolID, on: number)
             try await run(registration, on: stream)
             stream.finish()
             await dropRest()

@@ -41,7 +41,7 @@ package final class Session: Identifiable {
     private var admissionsUnderWay = 0
     private var endWaiters: [Waiter<SessionEnd>] = []
     private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []
-    private var handlers: [UInt64: Task<Void, Never>] = [:]
+    private var handlers: [UInt64: Served] = [:]
     private var nextHandler: UInt64 = 0
     private var pathHandlers: [(id: UInt64, handler: @NetworkActor (ConnectionPath) -> Void)] = []
     private var nextPathHandler: UInt64 = 0
@@ -49,6 +49,13 @@ package final class Session: Identifiable {
     /// Whether more than a stranger's streams are served at once; and whether the connection's windows are raised.
     private var servesMore = false
     private var isPromoted = false
+
+    /// A stream that the peer has opened.
+    private struct Served {
+        let task: Task<Void, Never>
+        let stream: any ByteStream
+        var isForMembers = false
+    }
 
     /// What happens to a session that decides about its worth.
     enum Occurrence {
@@ -211,14 +218,26 @@ package final class Session: Identifiable {
         }
         nextHandler &+= 1
         let key = nextHandler
-        handlers[key] = networkTask { [self] in
-            await InboundStream(stream, of: self).serve()
+        let task = networkTask { [self] in
+            await InboundStream(stream, number: key, of: self).serve()
             handlers[key] = nil
+        }
+        handlers[key] = Served(task: task, stream: stream)
+    }
+
+    /// Gives up the streams of members' protocols that the peer has opened.
+    package func dropMemberStreams(_ code: StreamCode) {
+        for served in handlers.valuesInOrder where served.isForMembers {
+            served.stream.reset(code.rawValue)
+            served.task.cancel()
         }
     }
 
     /// The peer and this node have agreed on a protocol. An admission that is asked for is no use of the node yet.
-    func began(_ protocolID: String) {
+    ///
+    /// - Parameter number: of the stream.
+    func began(_ protocolID: String, on number: UInt64) {
+        handlers[number]?.isForMembers = ProtocolRegistry.gate(of: protocolID) == .members
         if protocolID != ProtocolRegistry.admissionID { onOccurrence?(self, .used) }
     }
 
@@ -338,7 +357,7 @@ package final class Session: Identifiable {
         self.end = end
         membership = .outsider
         endAdmission(admitted: false)
-        for task in handlers.valuesInOrder { task.cancel() }
+        for served in handlers.valuesInOrder { served.task.cancel() }
         let waiters = endWaiters
         let observers = endHandlers
         endWaiters = []
