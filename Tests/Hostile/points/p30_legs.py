@@ -11,7 +11,7 @@ from hostile.node import assert_alive, resident
 
 # Of four subnets: one subject has 64 connections over TCP that carry nothing yet.
 SOURCES = [f"127.{number}.0.2" for number in range(1, 5)]
-CONNECTIONS = 240
+CONNECTIONS = 120
 # OpenSSL's own state of a connection, and as much again.
 SHARE = 48 << 10
 RECORD = 16_384
