@@ -12,6 +12,8 @@ from hostile.wire import field, framed, multiaddr, varint
 PUBLIC = "45.12.7.1"
 LARGEST = (1 << 64) - 1
 PUSHES = 300
+# Nodes that one address may tell of (PeerBook.Share).
+SHARE = 512
 
 
 def at(node, ip):
@@ -110,3 +112,17 @@ def p34_who_is_known_is_reached(lab):
     assert status == 0, f"a ping of the liar ended with {status}"
     status = lab.finished(lab.send(target, "-m", "without an address"))
     assert status == 0, f"a message to a peer met before ended with {status}"
+
+
+def p34_identities_fill_no_store(lab):
+    """Those that one member makes up displace each other, on the disk too."""
+    node = lab.listen()
+    for _ in range(SHARE + 12):
+        peer = lab.member(node, source="127.0.0.2")
+        records.push(peer, records.sealed(peer.identity, [multiaddr("45.1.1.1", 4001)])).wait(
+            lambda one: one.ended, 10, "that a record is taken")
+        peer.close()
+        peer.abandon()
+    lab.loop.pump(2.5)
+    count = len(known(lab))
+    assert SHARE / 2 < count <= SHARE, f"{count} of {SHARE + 12} identities of one address are remembered"
