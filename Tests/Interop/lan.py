@@ -236,6 +236,22 @@ class Lan:
         assert child.poll() is None
         print(f"        the listener's peak: {peak(child)} KiB")
 
+    def who_lies_sends_nobody_to_many_places(self):
+        # Somebody claims to be the node at a thousand ports, of its own host and of others near and far.
+        here, there = self.connect()
+        here.ip("route", "add", "default", "via", "10.99.0.2")
+        node = self.dep2p(there, "keygen", "--json", "-o", self.folder / "key.pem")[1][-1]["node_id"]
+        ear = there.start(sys.executable, "-B", HELPER, "--overhear", "8")
+        wait_line(ear, "listening")
+        liar = there.start(sys.executable, "-B", HELPER, "--lie", node)
+        wait_line(liar, "lying")
+        status, lines, _, _ = self.dep2p(here, "ping", "--json", "-c", "1", "--timeout", "5s", node)
+        assert status != 0, lines
+        heard = json.loads(ear.stdout.readline())
+        named = [source for source in lines[-1]["sources"] if source["source"] == "mdns"][0]
+        assert named["addresses"] == 4, lines
+        assert 1 <= len(heard) <= 4 and all(place.startswith("10.99.0.2:") for place in heard), heard
+
     def no_bytes_end_a_node(self):
         here, there = self.connect()
         child, listening = self.listen(there)
@@ -436,6 +452,43 @@ def flood(count):
             time.sleep(0.01)
 
 
+def lie(node):
+    """Half of it in messages that are heard first, so that the places far away have their chance."""
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.99.0.2"))
+    sender.bind(("", PORT))
+    print("lying", flush=True)
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        for index in range(1000):
+            host = ("192.0.2.1", "10.98.0.1", "127.0.0.1", "10.99.0.255", "10.99.0.2")[index % 5]
+            text = f"dnsaddr=/ip4/{host}/udp/{20000 + index}/quic-v1/p2p/{node}"
+            sender.sendto(announcement(f"liar{index}", text), (GROUP, PORT))
+        time.sleep(0.1)
+
+
+def overhear(seconds):
+    """Prints where datagrams go that pass here, but for those of Multicast DNS and this host's own."""
+    ear = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    ear.bind(("wire", 0))
+    ear.settimeout(0.2)
+    print("listening", flush=True)
+    places, until = set(), time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            packet = ear.recv(2048)
+        except TimeoutError:
+            continue
+        head = (packet[0] & 15) * 4
+        if packet[9] != 17 or packet[12:16] != socket.inet_aton("10.99.0.1") or packet[16] >= 224:
+            continue
+        source, target = struct.unpack(">HH", packet[head:head + 4])
+        if PORT not in (source, target):
+            places.add(f"{socket.inet_ntoa(packet[16:20])}:{target}")
+    print(json.dumps(sorted(places)), flush=True)
+
+
 def noise(count, seed):
     """Messages with bytes changed at random, and bytes of no meaning."""
     chance = random.Random(seed)
@@ -455,7 +508,7 @@ def noise(count, seed):
 
 INSIDE = {"--resolve": lambda seconds: resolve(float(seconds)), "--browse": lambda seconds: browse(float(seconds)),
           "--register": register, "--flood": lambda count: flood(int(count)),
-          "--noise": lambda count, seed: noise(int(count), int(seed))}
+          "--lie": lie, "--overhear": lambda seconds: overhear(float(seconds)), "--noise": lambda count, seed: noise(int(count), int(seed))}
 
 
 def main():

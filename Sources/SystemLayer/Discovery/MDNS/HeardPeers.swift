@@ -40,6 +40,8 @@ package struct HeardPeers: Sendable {
     }
 
     private var entries: [Key: Entry] = [:]
+    /// How many entries each host has.
+    private var counts: [IPAddress: Int] = [:]
     private var count: UInt64 = 0
 
     package init() {}
@@ -56,7 +58,10 @@ package struct HeardPeers: Sendable {
             if let until = entries[key]?.until { entries[key]?.until = min(until, end) }
             return
         }
-        if entries[key] == nil { makeRoom(for: peer.host, now: now) }
+        if entries[key] == nil {
+            makeRoom(for: peer.host, now: now)
+            counts[peer.host, default: 0] += 1
+        }
         count += 1
         let until = now.advanced(by: .seconds(Int64(min(lifetime, Self.longestLifetime))))
         entries[key] = Entry(peer: peer, heard: count, until: until)
@@ -64,23 +69,30 @@ package struct HeardPeers: Sendable {
 
     /// Nothing is known any more of what was heard on links that are gone.
     mutating func keep(_ links: Set<Link.ID>) {
-        entries = entries.filter { links.contains($0.key.link) }
+        for key in entries.keys where !links.contains(key.link) { remove(key) }
     }
 
-    /// Who told most loses what it told first.
+    /// What counts no more goes first; then who told most loses what it told first. Looked for without a copy of anything:
+    /// who floods a link has this done for each of its messages.
     private mutating func makeRoom(for host: IPAddress, now: NetworkInstant) {
-        let own = entries.filter { $0.key.host == host }
-        if own.count >= Self.perHost { return removeOldest(of: own) }
+        if counts[host, default: 0] >= Self.perHost { return removeOldest { key, _ in key.host == host } }
         guard entries.count >= Self.limit else { return }
-        entries = entries.filter { $0.value.until > now }
-        guard entries.count >= Self.limit else { return }
-        var counts: [IPAddress: Int] = [:]
-        for key in entries.keys { counts[key.host, default: 0] += 1 }
         let most = counts.values.max()
-        removeOldest(of: entries.filter { counts[$0.key.host] == most })
+        if let ended = entries.first(where: { $0.value.until <= now }) { return remove(ended.key) }
+        removeOldest { [counts] key, _ in counts[key.host] == most }
     }
 
-    private mutating func removeOldest(of some: [Key: Entry]) {
-        if let oldest = some.min(by: { $0.value.heard < $1.value.heard }) { entries[oldest.key] = nil }
+    private mutating func removeOldest(where isCandidate: (Key, Entry) -> Bool) {
+        var oldest: (key: Key, heard: UInt64)?
+        for (key, entry) in entries where entry.heard < oldest?.heard ?? .max && isCandidate(key, entry) {
+            oldest = (key, entry.heard)
+        }
+        if let oldest { remove(oldest.key) }
+    }
+
+    private mutating func remove(_ key: Key) {
+        guard entries.removeValue(forKey: key) != nil else { return }
+        counts[key.host, default: 1] -= 1
+        if counts[key.host] == 0 { counts[key.host] = nil }
     }
 }
