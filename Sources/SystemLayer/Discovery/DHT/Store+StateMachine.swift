@@ -42,8 +42,8 @@ package struct StoreMachine: TimedMachine, Sendable {
         self.targets = targets.prefix(Self.targetLimit).map { ($0, .waiting) }
     }
 
-    /// Whom a record is stored with: everybody within the reach of its key, so that a few nodes that have placed themselves
-    /// next to it can't hide it, and no fewer than k.
+    /// Whom a record is stored with: everybody found within the reach of its key, so that a few nodes that have placed
+    /// themselves next to it are not all that hold it, and no fewer than k.
     ///
     /// - Parameter answered: those that a lookup of the key has found and that answered, the nearest first.
     package static func targets(
