@@ -123,6 +123,8 @@ def main():
     if options.only:
         make_network()
         return run_here(options.binary, options.tests[0])
+    # Under nohup it is ignored, and who is started so leaves it ignored; what is started here gets it as ever.
+    signal.signal(signal.SIGHUP, lambda *_: None)
     return run_all(options)
 
 
