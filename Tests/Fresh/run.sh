@@ -13,9 +13,9 @@ of Tests/run.sh. Needs root, debootstrap and some 6 GiB below TMPDIR (or /var/tm
 again, unless --in names a folder for them: there they stay, and the next run uses those that it finds, with the last
 commit of then. In a root that has been used, faults run only when they are named.
 
-On 2026-11-26 (commit 5c18ccf): on trixie every stage passed but house (the order of two imports) and one of 1,124 unit tests,
-which took a loaded machine's delay for a fault, both mended since; on bookworm all of faults. Not seen: faults on trixie,
-the other stages on bookworm, installed on either.
+On 2026-11-26: on bookworm (commit 474e29d) every stage passed but one of 114 process tests, which another user than root
+could not read where the clone stood, mended since; faults and installed too. On trixie (f976dbe) every stage but one unit
+test, which took a loaded machine's delay for a fault, mended since; faults and installed (7e791c4) too.
 
 The packages come from the archive that this machine's apt has its own from. The Swift toolchain is this machine's,
 mounted read-only. So are folders that git or pip are told to use instead of the network (url.….insteadOf, find-links).
