@@ -67,9 +67,8 @@ let package = Package(
         floor(
             "DeP2PApp",
             on: [
-                "DeP2PRealm", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", "CSystem",
-                protobuf,
-                deque,
+                "DeP2PRealm", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity",
+                "CDeP2PSystem", protobuf, deque,
             ], path: "Sources/AppLayer"),
         floor(
             "DeP2PRealm", on: ["DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf],
@@ -81,7 +80,7 @@ let package = Package(
             "DeP2PReach",
             on: [
                 "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage", "DeP2PWire", "DeP2PIdentity",
-                "CMiniUPnPc", "CCares", "CZlib",
+                "CDeP2PMiniUPnPc", "CDeP2PCares", "CDeP2PZlib",
                 protobuf,
             ],
             path: "Sources/SystemLayer/Reach"),
@@ -90,31 +89,43 @@ let package = Package(
             path: "Sources/SystemLayer/Sessions"),
         floor(
             "DeP2PQUIC",
-            on: ["DeP2PReactor", "DeP2PIdentity", "CQUICShim", "CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL", deque],
+            on: [
+                "DeP2PReactor", "DeP2PIdentity", "CDeP2PQUICShim", "CDeP2PReactor", "CDeP2PNgtcp2", "CDeP2PGnuTLS",
+                "CDeP2POpenSSL", deque,
+            ],
             path: "Sources/QUIC"),
-        floor("DeP2PReactor", on: ["DeP2PIdentity", "CReactor", heap, logging], path: "Sources/Reactor"),
+        floor("DeP2PReactor", on: ["DeP2PIdentity", "CDeP2PReactor", heap, logging], path: "Sources/Reactor"),
         floor("DeP2PWire", on: ["DeP2PIdentity", protobuf], path: "Sources/Wire", exclude: ["Protos"]),
-        floor("DeP2PIdentity", on: ["CSystem", "COpenSSL", "CSodium", "CIPSecMB"], path: "Sources/Identity"),
-        floor("DeP2PStorage", on: ["DeP2PIdentity", "CSQLite"], path: "Sources/Storage"),
-        .target(name: "CSystem"),
-        .target(name: "CReactor", dependencies: ["COpenSSL"]),
-        .target(name: "CQUICShim", dependencies: ["CReactor", "CNgtcp2", "CGnuTLS", "COpenSSL"]),
+        floor(
+            "DeP2PIdentity", on: ["CDeP2PSystem", "CDeP2POpenSSL", "CDeP2PSodium", "CDeP2PIPSecMB"],
+            path: "Sources/Identity"),
+        floor("DeP2PStorage", on: ["DeP2PIdentity", "CDeP2PSQLite"], path: "Sources/Storage"),
+        .target(name: "CDeP2PSystem", path: "Sources/CSystem"),
+        .target(name: "CDeP2PReactor", dependencies: ["CDeP2POpenSSL"], path: "Sources/CReactor"),
+        .target(
+            name: "CDeP2PQUICShim", dependencies: ["CDeP2PReactor", "CDeP2PNgtcp2", "CDeP2PGnuTLS", "CDeP2POpenSSL"],
+            path: "Sources/CQUICShim"),
         // libminiupnpc-dev: UPnP port mapping.
-        .target(name: "CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
+        .target(name: "CDeP2PMiniUPnPc", path: "Sources/CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
         // libc-ares-dev: text records of DNS.
-        .target(name: "CCares", linkerSettings: [.linkedLibrary("cares")]),
+        .target(name: "CDeP2PCares", path: "Sources/CCares", linkerSettings: [.linkedLibrary("cares")]),
         // libipsec-mb-dev, which exists for x86-64 only: many SHA-256 at once. Elsewhere OpenSSL hashes alone.
-        .target(name: "CIPSecMB", linkerSettings: multiBuffer),
+        .target(name: "CDeP2PIPSecMB", path: "Sources/CIPSecMB", linkerSettings: multiBuffer),
         // The one that needs the other comes first: both are static where Sources/ngtcp2.sh has built them. Installing or
         // removing that build changes the flags, so that what stood linked is linked again.
         .systemLibrary(
-            name: "CNgtcp2", pkgConfig: "libngtcp2_crypto_gnutls libngtcp2",
+            name: "CDeP2PNgtcp2", path: "Sources/CNgtcp2", pkgConfig: "libngtcp2_crypto_gnutls libngtcp2",
             providers: [.apt(["libngtcp2-dev", "libngtcp2-crypto-gnutls-dev"])]),
-        .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
-        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(
+            name: "CDeP2PGnuTLS", path: "Sources/CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
+        .systemLibrary(
+            name: "CDeP2POpenSSL", path: "Sources/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CDeP2PSQLite", path: "Sources/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(
+            name: "CDeP2PZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CDeP2PSodium", path: "Sources/CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
         .executableTarget(
             name: "DeP2PBenchmarks",
@@ -139,7 +150,7 @@ let package = Package(
         tests("StorageTests", of: ["DeP2PStorage", "DeP2PIdentity"]),
         tests("WireTests", of: ["DeP2PWire", "DeP2PIdentity"]),
         tests("ReactorTests", of: ["DeP2PIdentity", logging]),
-        tests("QUICTests", of: ["DeP2PQUIC", "CQUICShim", "DeP2PIdentity"], resources: [.copy("Vectors")]),
+        tests("QUICTests", of: ["DeP2PQUIC", "CDeP2PQUICShim", "DeP2PIdentity"], resources: [.copy("Vectors")]),
         tests(
             "SessionsTests",
             of: ["DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC", "DeP2PIdentity"]),

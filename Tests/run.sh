@@ -78,6 +78,7 @@ house() {
     report "what reads the machine around a node's environment" "$(python3 -B Tests/machine.py)" || status=1
     report "errors of protocols that would reach an application as a bug: translate them in DeP2PError.swift" \
         "$(untranslated_errors)" || status=1
+    report "targets whose names another package may have: all but tests are DeP2P…, of C CDeP2P…" "$(common_names)" || status=1
     imports_only_go_down || status=1
     return $status
 }
@@ -91,6 +92,20 @@ untranslated_errors() {
         case $name in TransportFailure | RelayError | STUNError | MessageRefusal) continue ;; esac
         grep -qE "case .* as $name\\b" Sources/DeP2P/DeP2PError.swift || printf '%s\n' "$name"
     done
+}
+
+# Module names are global in a package graph, those of C targets too: two targets of one name, and neither package builds.
+# The tests' are not in others' graphs. A module map names its module itself.
+common_names() {
+    swift package dump-package | python3 -c '
+import json, re, sys
+names = []
+for target in json.load(sys.stdin)["targets"]:
+    names += [target["name"]] if target["type"] != "test" else []
+    if target["type"] == "system":
+        with open(target.get("path", "Sources/" + target["name"]) + "/module.modulemap") as map:
+            names += re.findall(r"^ *(?:explicit |framework )*module (\S+)", map.read(), re.M)
+print(*sorted({name for name in names if not re.match("C?DeP2P", name)}), sep="\n")' || echo "the package's description cannot be read"
 }
 
 # report TITLE ROWS: prints them and fails when there are any.

@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CDeP2PSystem
 
 /// What of a file lies on the disk, and what is a hole that reads as zeros (lseek(2), SEEK_DATA and SEEK_HOLE).
 ///

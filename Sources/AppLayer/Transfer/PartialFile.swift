@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CDeP2PSystem
 internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import Glibc

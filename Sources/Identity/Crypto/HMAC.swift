@@ -1,4 +1,4 @@
-internal import CSodium
+internal import CDeP2PSodium
 
 // libsodium's: HMAC of a short message takes 18,000 instructions beside 25,000 of OpenSSL's, and HKDF over it 35,000 beside
 // 80,000, most of which OpenSSL spends on finding what it is to do. Each connection needs both. libsodium's own HKDF came

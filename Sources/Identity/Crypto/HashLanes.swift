@@ -1,4 +1,4 @@
-internal import CIPSecMB
+internal import CDeP2PIPSecMB
 internal import Synchronization
 
 /// The library's state, one for each thread that hashes at the moment.

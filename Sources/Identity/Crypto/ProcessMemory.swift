@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CDeP2PSystem
 
 /// The memory of this process, which holds keys.
 package enum ProcessMemory {

@@ -1,4 +1,4 @@
-internal import COpenSSL
+internal import CDeP2POpenSSL
 
 /// Incremental SHA-256 (FIPS 180-4): `update` any number of times, then `finalize` once.
 ///

@@ -1,4 +1,4 @@
-internal import CIPSecMB
+internal import CDeP2PIPSecMB
 
 extension SHA256 {
     /// Fewer blocks than this are hashed faster one after another.

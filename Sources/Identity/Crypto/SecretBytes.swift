@@ -1,4 +1,4 @@
-internal import CSodium
+internal import CDeP2PSodium
 
 /// A secret in memory of its own: between guard pages, kept out of swap and core dumps where the system allows it,
 /// read-only once written, wiped when the last reference goes.

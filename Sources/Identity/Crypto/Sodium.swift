@@ -1,4 +1,4 @@
-internal import CSodium
+internal import CDeP2PSodium
 
 /// libsodium asks to be initialised once before anything else; a `static let` runs once whatever the thread.
 enum Sodium {

@@ -1,4 +1,4 @@
-internal import CSodium
+internal import CDeP2PSodium
 
 /// Base64 with padding (RFC 4648 section 4), by libsodium, in a time that does not depend on the bytes.
 package enum Base64 {

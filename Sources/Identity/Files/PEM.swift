@@ -1,4 +1,4 @@
-internal import COpenSSL
+internal import CDeP2POpenSSL
 
 /// The textual encoding of keys (RFC 7468): one labelled block of base64, read and written by OpenSSL.
 enum PEM {

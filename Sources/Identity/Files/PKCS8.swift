@@ -1,4 +1,4 @@
-internal import COpenSSL
+internal import CDeP2POpenSSL
 
 /// PKCS#8 private keys (RFC 5958) of Ed25519 (RFC 8410), plain and encrypted under a passphrase (PBES2, RFC 8018).
 ///

@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CDeP2PSystem
 internal import Glibc
 
 /// Files that hold a secret: how they are made, and which are refused.

@@ -1,4 +1,4 @@
-internal import CSodium
+internal import CDeP2PSodium
 
 /// A node's private key: Ed25519. It is kept in guarded memory and wiped with the last reference; nothing prints it.
 public final class IdentityKey: Sendable, CustomStringConvertible {

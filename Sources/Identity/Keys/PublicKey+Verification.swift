@@ -1,5 +1,5 @@
-internal import COpenSSL
-internal import CSodium
+internal import CDeP2POpenSSL
+internal import CDeP2PSodium
 
 extension PublicKey {
     /// Whether `signature` was made by this key over `message`: Ed25519 (RFC 8032, strict as libsodium is), RSA

@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CDeP2PQUICShim
 internal import DeP2PReactor
 internal import DequeModule
 

@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CDeP2PQUICShim
 
 /// How much of this side's memory one connection may fill: what its peer is granted, and what may wait to be sent to it.
 ///

@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CDeP2PQUICShim
 internal import DeP2PIdentity
 
 /// A stateless reset token (RFC 9000 10.3): 16 bytes, at the end of a datagram that is otherwise noise.

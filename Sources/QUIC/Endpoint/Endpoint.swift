@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CDeP2PQUICShim
 package import DeP2PIdentity
 package import DeP2PReactor
 import Glibc

@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CDeP2PQUICShim
 package import DeP2PReactor
 
 /// Relay frames: through this endpoint's circuits as a client, and between others' as a relay.

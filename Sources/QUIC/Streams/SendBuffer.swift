@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CDeP2PQUICShim
 internal import DequeModule
 
 /// The sending half of a stream: chunks kept by reference for as long as ngtcp2 may read them.

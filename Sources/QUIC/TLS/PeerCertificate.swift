@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CDeP2PQUICShim
 package import DeP2PIdentity
 
 /// A certificate that proves an identity, as the libp2p TLS specification defines it.

@@ -1,4 +1,4 @@
-internal import CQUICShim
+internal import CDeP2PQUICShim
 internal import DeP2PIdentity
 
 /// An endpoint's throw-away TLS key and the certificate by which its identity key vouches for it.

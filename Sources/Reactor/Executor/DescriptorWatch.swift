@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 internal import Glibc
 
 /// What epoll reports of a descriptor, and is asked for.

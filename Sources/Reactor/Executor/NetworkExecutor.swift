@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 import Glibc
 import Synchronization
 

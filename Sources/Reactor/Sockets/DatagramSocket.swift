@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 package import DeP2PIdentity
 import Glibc
 

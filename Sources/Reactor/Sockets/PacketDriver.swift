@@ -1,4 +1,4 @@
-package import CReactor
+package import CDeP2PReactor
 private import DeP2PIdentity
 
 /// The one seam between the engine and datagrams: the kernel's UDP sockets, a relay's legs, or a simulated network.

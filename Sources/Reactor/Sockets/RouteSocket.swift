@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 internal import Glibc
 
 /// Tells when this machine's addresses or routes change: a double in tests, rtnetlink(7) otherwise.

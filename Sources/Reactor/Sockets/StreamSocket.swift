@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 internal import Glibc
 
 /// A connected stream of bytes of the kernel's, over TCP or a Unix socket, as it is: without TLS.

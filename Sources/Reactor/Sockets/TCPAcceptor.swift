@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 internal import Glibc
 
 /// A listening TCP socket: hands each connection's descriptor to its owner, on the network thread.

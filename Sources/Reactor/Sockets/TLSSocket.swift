@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 internal import Glibc
 
 /// A TLS context for the outer connections of TCP legs.

@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 internal import DeP2PIdentity
 import Glibc
 

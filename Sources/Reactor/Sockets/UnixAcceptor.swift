@@ -1,4 +1,4 @@
-internal import CReactor
+internal import CDeP2PReactor
 internal import Glibc
 
 /// A listening Unix socket at a path that only this user's processes may connect to.

@@ -1,4 +1,4 @@
-internal import CSQLite
+internal import CDeP2PSQLite
 internal import Glibc
 
 /// What SQLite says went wrong.

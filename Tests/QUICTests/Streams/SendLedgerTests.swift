@@ -1,4 +1,4 @@
-import CQUICShim
+import CDeP2PQUICShim
 import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation

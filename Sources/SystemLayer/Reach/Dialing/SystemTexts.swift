@@ -1,4 +1,4 @@
-internal import CCares
+internal import CDeP2PCares
 internal import DeP2PReactor
 internal import DeP2PSessions
 

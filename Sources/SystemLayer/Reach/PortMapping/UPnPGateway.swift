@@ -1,4 +1,4 @@
-internal import CMiniUPnPc
+internal import CDeP2PMiniUPnPc
 package import DeP2PIdentity
 
 /// An Internet gateway that speaks UPnP, through miniupnpc. Every call blocks: call through `offload`.
