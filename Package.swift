@@ -74,7 +74,8 @@ let package = Package(
             "DeP2PRealm", on: ["DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf],
             path: "Sources/RealmLayer"),
         floor(
-            "DeP2PDiscovery", on: ["DeP2PReach", "DeP2PSessions", "DeP2PReactor", "DeP2PIdentity"],
+            "DeP2PDiscovery",
+            on: ["DeP2PReach", "DeP2PSessions", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf],
             path: "Sources/SystemLayer/Discovery"),
         floor(
             "DeP2PReach",

@@ -84,12 +84,13 @@ house() {
 }
 
 # The façade takes an error that it does not know for a bug. Left out is what ends below it: TransportFailure and RelayError in
-# a ConnectAttempt, STUNError in the NAT check, and MessageRefusal at whoever sent the message.
+# a ConnectAttempt, STUNError in the NAT check, DHTMessageError at whoever asked or answered, and MessageRefusal at whoever sent
+# the message.
 untranslated_errors() {
     local name
     for name in $(git grep -hoE '^(package|public) (struct|enum) [A-Za-z]+: Error' -- \
         Sources/SystemLayer Sources/RealmLayer Sources/AppLayer | sed -E 's/.* ([A-Za-z]+): Error/\1/'); do
-        case $name in TransportFailure | RelayError | STUNError | MessageRefusal) continue ;; esac
+        case $name in TransportFailure | RelayError | STUNError | DHTMessageError | MessageRefusal) continue ;; esac
         grep -qE "case .* as $name\\b" Sources/DeP2P/DeP2PError.swift || printf '%s\n' "$name"
     done
 }
