@@ -131,6 +131,39 @@ class Interop:
             status, _, errors = self.dep2p("ping", "--json", "-c", "1", address, environment=clock(self.folder, "1970"))
             assert status != 0 and "not valid yet; check both clocks" in errors, (status, errors)
 
+    def we_look_up_a_node_in_its_kademlia(self):
+        with self.peer("kad") as middle:
+            entrance = next(middle.events())
+            with self.peer("kad", "--through", entrance["address"]) as far:
+                wanted = next(far.events())
+                status, lines, errors = self.dep2p(
+                    "dht-find", "--json", "--dht-protocol", "/ipfs/kad/1.0.0", "--bootstrap", entrance["address"],
+                    wanted["peer_id"])
+                assert status == 0, (lines, errors)
+                assert wanted["address"] in lines[-1]["addresses"], (wanted, lines)
+                assert entrance["peer_id"] in lines[-1]["closest"], lines
+
+    def it_looks_up_a_node_in_ours(self):
+        server = Node([self.binary, "start", "--json", "--bootstrap-server", "--listen", "127.0.0.1:0"],
+                      self.environment("server"))
+        with server:
+            address = loopback(server)
+            other = Node([self.binary, "start", "--json", "--bootstrap", address, "--listen", "127.0.0.1:0"],
+                         self.environment("other"))
+            with other:
+                event = other.until("listening")
+                # Known there as soon as its first lookup is over, which tells.
+                status, lines, errors = self.dep2p("ping", "--json", "-c", "1", "--bootstrap", address,
+                                                   event["node_id"])
+                assert status == 0, (lines, errors)
+                with self.peer("kad", "--protocol", "/dep2p/sys/dht/1.0.0", "--through", address) as asker:
+                    assert next(asker.events())["table"] == 1
+                    asker.child.stdin.write(event["node_id"].encode() + b"\n")
+                    asker.child.stdin.flush()
+                    found = next(asker.events())["found"]
+                    place = event["addresses"][0].split("/p2p/")[0]
+                    assert any(item.startswith(place) for item in found), (found, event)
+
     def the_merkle_roots_are_those_of_libtorrent(self):
         sizes = (0, 1, 16383, 16384, 16385, 3 * 16384 + 7, 65536, 1 << 20, (1 << 20) + 1, 5_000_000)
         sources = self.folder / "sources"

@@ -2,6 +2,8 @@
 
 usage: peer.py listen [--key KIND]               prints {"address": …}, serves identify and ping until stdin ends
        peer.py dial ADDRESS [--key KIND]         connects, identifies, pings; prints what it saw as one JSON object
+       peer.py kad [--through ADDRESS …]         as listen, and serves a Kademlia that begins with those nodes; each line of
+                                                 stdin is a peer ID to find: prints {"found": [address…]}
 """
 
 import argparse
@@ -18,9 +20,11 @@ from libp2p.crypto import ed25519, rsa, secp256k1
 from libp2p.custom_types import TProtocol
 from libp2p.host.ping import perform_ping_roundtrip
 from libp2p.identity.identify.identify import parse_identify_response
+from libp2p.kad_dht import kad_dht, peer_routing
 from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.tools.anyio_service.context import background_trio_service
 from libp2p.transport.quic.stream import QUICStream
 
 KEYS = {
@@ -125,6 +129,27 @@ def certificate_facts(host, peer):
     return None
 
 
+async def kad(options):
+    for module in (kad_dht, peer_routing):
+        module.PROTOCOL_ID = TProtocol(options.protocol)
+    host = make_host(options.key)
+    async with host.run(listen_addrs=[multiaddr.Multiaddr("/ip4/127.0.0.1/udp/0/quic-v1")]):
+        dht = kad_dht.KadDHT(host, kad_dht.DHTMode.SERVER)
+        async with background_trio_service(dht):
+            for address in options.through:
+                info = info_from_p2p_addr(multiaddr.Multiaddr(address))
+                with trio.fail_after(DIAL_PATIENCE):
+                    await host.connect(info)
+                host.get_peerstore().add_addrs(info.peer_id, info.addrs, 3600)
+                await dht.add_peer(info.peer_id)
+            print(json.dumps({"address": f"{str(host.get_addrs()[0]).split('/p2p/')[0]}/p2p/{host.get_id()}",
+                              "peer_id": str(host.get_id()), "table": dht.get_routing_table_size()}), flush=True)
+            while line := await trio.to_thread.run_sync(sys.stdin.readline):
+                with trio.fail_after(DIAL_PATIENCE):
+                    found = await dht.find_peer(ID.from_string(line.strip()))
+                print(json.dumps({"found": [str(address) for address in found.addrs] if found else []}), flush=True)
+
+
 async def dial(options):
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     host = make_host(options.key)
@@ -151,7 +176,11 @@ def main():
     dialling.add_argument("address")
     dialling.add_argument("-c", "--count", type=int, default=5)
     dialling.set_defaults(run=dial)
-    for command in (listening, dialling):
+    finding = commands.add_parser("kad")
+    finding.add_argument("--through", action="append", default=[])
+    finding.add_argument("--protocol", default="/ipfs/kad/1.0.0")
+    finding.set_defaults(run=kad)
+    for command in (listening, dialling, finding):
         command.add_argument("--key", choices=KEYS, default="ed25519")
     options = parser.parse_args()
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.CRITICAL)

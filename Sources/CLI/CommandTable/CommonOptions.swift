@@ -6,7 +6,8 @@ enum CommonOptions {
     /// Taken by the commands that run a node.
     static let identity: [OptionEntry] = [.ephemeral, .identity, .passphraseFile, .realmKey]
     static let network: [OptionEntry] = [
-        .listen, .noDirect, .noMDNS, .noPortMapping, .noRelay, .peer, .preset, .relay, .showNodeID, .stateDir, .timeout,
+        .bootstrap, .listen, .noDHT, .noDirect, .noMDNS, .noPortMapping, .noRelay, .peer, .preset, .relay, .showNodeID,
+        .stateDir, .timeout,
     ]
 
     /// Taken by the commands that only go out to others.
@@ -78,12 +79,28 @@ extension OptionEntry {
                 + "input for `-`. The file must be readable by its owner alone. The key itself is never an argument."
         ])
 
+    static let bootstrap = OptionEntry(
+        "bootstrap", value: .peer, repeats: true, heading: .network, variable: "DEP2P_BOOTSTRAP",
+        summary: "address of a node to find others by, ending in /p2p/NODEID",
+        paragraphs: [
+            "The address of a bootstrap node, as `dep2p start --bootstrap-server` prints it: by it others are found in the "
+                + "distributed hash table (DHT) by their NodeID alone, and this node by them. Each relay of `--relay` is one "
+                + "too, and nodes that earlier runs have found useful are asked before them. Can be given repeatedly."
+        ])
     static let listen = OptionEntry(
         "listen", value: .address, repeats: true, heading: .network, variable: "DEP2P_LISTEN",
         summary: "address to listen on: HOST:PORT or a multiaddr",
         paragraphs: [
             "Listen on this address: `HOST:PORT`, `[IPV6]:PORT`, `:PORT` for both families, or a multiaddr such as "
                 + "`/ip4/0.0.0.0/udp/4001/quic-v1`. The default is both families and a free port. Can be given repeatedly."
+        ])
+    static let noDHT = OptionEntry(
+        "no-dht", heading: .network, variable: "DEP2P_NO_DHT",
+        summary: "do not look for nodes in the DHT",
+        paragraphs: [
+            "Do not look for nodes in the distributed hash table, do not be found there, and do not serve it. Otherwise a node "
+                + "that stays up is found there by others with a bootstrap node of the same network, and serves it once it has "
+                + "been publicly reachable for ten minutes."
         ])
     static let noDirect = OptionEntry(
         "no-direct", heading: .network, variable: "DEP2P_NO_DIRECT", summary: "do not connect directly",

@@ -9,7 +9,7 @@ extension CommandEntry {
         description: [
             "Runs a relay until a signal ends it, with status 0. A node that gives this relay with `--relay` is reachable "
                 + "through it; what passes is encrypted end to end, and the relay can neither read nor change it. The "
-                + "relay answers STUN too, and tells nodes whether strangers' packets reach them.",
+                + "relay answers STUN too, tells nodes whether strangers' packets reach them, and serves the DHT, by which nodes are found.",
             "With a realm key only members of the realm are served, without one, or with `--public`, anyone.",
             "Every limit is told to the clients, and named when it is reached.",
             "Some networks block UDP. With `--tcp-listen` the same datagrams also travel inside TLS over TCP; a node notices "
@@ -18,7 +18,7 @@ extension CommandEntry {
         ],
         operands: .none,
         options: OptionEntry.relayOptions,
-        common: CommonOptions.identity + [.listen, .noPortMapping, .preset],
+        common: CommonOptions.identity + [.bootstrap, .listen, .noDHT, .noPortMapping, .preset],
         examples: [
             .init(says: "a relay for one's own realm", line: "dep2p relay --realm-key realm.key"),
             .init(

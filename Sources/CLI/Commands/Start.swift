@@ -14,7 +14,8 @@ extension CommandEntry {
         ],
         operands: .none,
         options: [
-            .receptionAllow, .receptionMaxSize, .startOutput, .startPrintConfig, .receptionReply, .receptionTransfers,
+            .receptionAllow, .startBootstrapServer, .receptionMaxSize, .startOutput, .startPrintConfig, .receptionReply,
+            .receptionTransfers,
         ],
         common: CommonOptions.identity + CommonOptions.network.filter { $0 != .timeout },
         examples: [
@@ -61,6 +62,13 @@ extension CommandEntry {
 }
 
 extension OptionEntry {
+    static let startBootstrapServer = OptionEntry(
+        "bootstrap-server", variable: "DEP2P_BOOTSTRAP_SERVER",
+        summary: "serve the DHT from the start: others name this node with --bootstrap",
+        paragraphs: [
+            "Serve the distributed hash table from the start, for others to begin with: they name this node with "
+                + "`--bootstrap`. It has to be reachable by all of them."
+        ])
     static let startPrintConfig = OptionEntry(
         "print-config", summary: "show every setting and where it comes from, and end",
         paragraphs: [
@@ -79,6 +87,7 @@ struct StartPlan: CommandPlan, Equatable {
     /// Nil: nothing is received.
     let reception: ReceptionPlan?
     let access: AccessPolicy
+    let servesDHT: Bool
     let node: NodePlan
     /// Whether the settings are shown instead.
     let printsConfiguration: Bool
@@ -87,7 +96,11 @@ struct StartPlan: CommandPlan, Equatable {
         printsConfiguration = options.isSet(.startPrintConfig)
         reception = try Self.reception(options)
         access = try options.access
+        servesDHT = options.isSet(.startBootstrapServer)
         node = try NodePlan(options, defaultTimeout: nil)
+        guard node.usesDHT || !servesDHT else {
+            throw CLIError(.usage, "--bootstrap-server and --no-dht exclude each other")
+        }
     }
 
     private static func reception(_ options: ResolvedOptions) throws(CLIError) -> ReceptionPlan? {
@@ -112,8 +125,9 @@ struct StartPlan: CommandPlan, Equatable {
         }
         let destination = try reception?.open()
         var daemon = try Daemon(node, needsRealm: reception != nil, in: context)
-        daemon.run.adjust = { [access] configuration in
+        daemon.run.adjust = { [access, servesDHT] configuration in
             configuration.reserves = true
+            configuration.servesDHT = servesDHT
             configuration.access = access
             configuration.listenAtUsualPort()
         }

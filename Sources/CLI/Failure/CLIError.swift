@@ -58,6 +58,8 @@ extension CLIError.Code {
         name: "udpBlocked", status: .unavailable, meaning: "This network lets no UDP through.")
     static let noObserver = Self(
         name: "noObserver", status: .unavailable, meaning: "No server that observes this network answered.")
+    static let noDHT = Self(
+        name: "noDHT", status: .unavailable, meaning: "No node of the DHT answered, or none is known.")
     static let notDirect = Self(
         name: "notDirect", status: .unavailable, meaning: "A direct path was required and there is none.")
     static let internalError = Self(name: "internal", status: .internalError, meaning: "A bug in dep2p.")
@@ -105,7 +107,7 @@ extension CLIError.Code {
     static let all: [Self] = [
         .usage, .badValue, .badNodeID, .badAddress, .badKey, .badPassphrase, .hashMismatch, .tooLarge, .badName,
         .inputMissing,
-        .unknownPeer, .unknownHost, .noPath, .udpBlocked, .noObserver, .notDirect, .internalError, .osError,
+        .unknownPeer, .unknownHost, .noPath, .udpBlocked, .noObserver, .noDHT, .notDirect, .internalError, .osError,
         .addressInUse,
         .cannotCreate, .exists, .noSpace, .ioError, .timeout, .stalled, .peerOffline, .busy, .peerFailed, .changed,
         .protocolViolation,

@@ -71,6 +71,8 @@ struct NodeRun: Sendable {
         configuration.reserves = false
         if !plan.mapsPorts { configuration.mapsPorts = false }
         configuration.usesMDNS = plan.usesMDNS
+        configuration.usesDHT = plan.usesDHT
+        configuration.bootstrap = plan.bootstrap
         // With a realm key there is no time at which the NodeID may be shown, not even before the realm is entered.
         let isHidden = plan.showsNodeID == .outsideRealms && keys.realm != nil
         configuration.showsNodeID = isHidden ? .never : plan.showsNodeID

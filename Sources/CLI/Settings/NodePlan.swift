@@ -29,6 +29,8 @@ struct NodePlan: Equatable, Sendable {
     /// Addresses of the nodes that the configuration names.
     let named: [Address]
     let relays: [Address]
+    let bootstrap: [Address]
+    let usesDHT: Bool
     let usesDirect: Bool
     let usesRelay: Bool
     let mapsPorts: Bool
@@ -54,6 +56,8 @@ struct NodePlan: Equatable, Sendable {
         let names = options.names
         peers = try options.values(.peer, as: names.peerAddress)
         relays = try options.values(.relay, as: names.peerAddress)
+        bootstrap = try options.values(.bootstrap, as: names.peerAddress)
+        usesDHT = !options.isSet(.noDHT)
         named = names.addresses
         usesDirect = !options.isSet(.noDirect)
         usesRelay = !options.isSet(.noRelay)
@@ -67,6 +71,9 @@ struct NodePlan: Equatable, Sendable {
         stateDirectory = options.path(.stateDir) ?? options.paths.state
         timeout = try options.value(.timeout, as: ArgumentValue.timeout) ?? defaultTimeout
     }
+
+    /// Nodes of the DHT that a lookup may begin with.
+    var dhtEntrances: [Address] { bootstrap + relays + peers }
 
     private static func identity(_ options: ResolvedOptions) throws(CLIError) -> IdentitySource {
         if options.isSet(.ephemeral), options.isSet(.identity) {

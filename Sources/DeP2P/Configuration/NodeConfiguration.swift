@@ -56,6 +56,13 @@ public struct NodeConfiguration: Sendable {
     /// When the node's NodeID is shown on this machine's networks, to whoever listens. Members of its realm that know the
     /// NodeID find it there in any case.
     public var showsNodeID = NodeIDShowing.outsideRealms
+    /// Nodes of the DHT by which others are found: multiaddrs that end in `/p2p/ID`. Each of ``relays`` is one too.
+    public var bootstrap: [Address] = []
+    /// Whether others are looked for in the DHT, and this node is found there while it is there to be reached
+    /// (``reserves``). Without ``bootstrap``, ``relays`` and what an earlier run remembers it asks nobody.
+    public var usesDHT = false
+    /// Whether the node serves the DHT in any case; otherwise once it has been publicly reachable for a while.
+    public var servesDHT = false
     /// Makes the node a relay for others.
     public var relay: RelayConfiguration?
     /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.

@@ -7,19 +7,25 @@ internal import DeP2PSessions
 final class IdentifyPart: NodePart {
     private let identify: Identify
     private let relays: RelayClient
+    private weak var node: Node?
 
-    init(_ identify: Identify, relays: RelayClient) {
-        (self.identify, self.relays) = (identify, relays)
+    init(_ identify: Identify, of node: Node) {
+        (self.identify, relays, self.node) = (identify, node.relays, node)
     }
 
     func start() {
         identify.serve()
         identify.learn()
-        relays.onAddressChange = { [weak self] in self?.push() }
+        relays.onAddressChange = { [weak self] in self?.addressesChanged() }
     }
 
     /// Peers that were told of addresses are told of those that there are now.
     func networkChanged() { push() }
+
+    private func addressesChanged() {
+        push()
+        node?.dhtPart?.addressesChanged()
+    }
 
     private func push() {
         identify.push { [weak relays] session in relays?.isRelay(session) != true }

@@ -27,11 +27,13 @@ extension Node {
             StoragePart(
                 storage, sequence: materials.sequence, udp: materials.udp, peers: connections.peers, clock: clock),
             SocketsPart(endpoint, alternate: materials.alternate, listener: materials.listener),
-            SessionsPart(connections, bootstrap: configuration.knownPeers.compactMap(\.nodeID), relays: ownRelays),
+            SessionsPart(
+                connections, bootstrap: (configuration.knownPeers + configuration.bootstrap).compactMap(\.nodeID),
+                relays: ownRelays),
             AccessPart(of: self),
             StreamsPart(acceptors),
             LivenessPart(connections, livenessTimes(configuration), hub),
-            IdentifyPart(identify(configuration, materials), relays: relays),
+            IdentifyPart(identify(configuration, materials), of: self),
             PingPart(connections),
             DialBackPart(materials.alternate, connections: connections),
             RelayClientPart(relays, of: self, configuration),
@@ -41,6 +43,7 @@ extension Node {
         let wantsIn = usesDirect && (configuration.reserves || configuration.relay != nil)
         parts.append(ReachabilityPart(of: self, isUsed: wantsIn))
         if configuration.usesRelays { parts.append(HolePunchPart(holePunch(materials), own: own)) }
+        if configuration.usesDHT { parts.append(DHTPart(of: self, configuration, materials.environment)) }
         if configuration.usesMDNS, usesDirect { parts.append(MDNSPart(of: self, configuration, materials.environment)) }
         parts.append(NetworkWatchPart(of: self, in: materials.environment))
         return parts + configuration.parts.map { $0(self) }

@@ -14,6 +14,7 @@ final class ReachabilityPart: NodePart {
         reachability.onChange = { [weak node] in
             guard let node else { return }
             node.hub.emit(.reachability(node.reachability))
+            node.dhtPart?.reachabilityChanged()
         }
     }
 

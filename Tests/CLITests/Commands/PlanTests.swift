@@ -106,6 +106,24 @@ import Testing
         try KeyDestination.standardOutput(named: true).check(output, what: "the identity")
     }
 
+    @Test func dhtFindBeginsWithBootstrapNodesRelaysAndPeers() throws {
+        func plan(_ words: String...) throws -> DHTFindPlan { try DHTFindPlan(options(["dht-find"] + words)) }
+        let address = try Address(Self.address)
+        let name = try #require(address.nodeID).description
+        let plain = try plan(name)
+        #expect(plain.nodeID == address.nodeID && plain.protocolID == nil && plain.node.dhtEntrances.isEmpty)
+        #expect(plain.node.timeout == DHTFindPlan.defaultTimeout)
+        let full = try plan(
+            "--bootstrap", Self.address, "--relay", Self.address, "--peer", Self.address, "--dht-protocol", "/x/kad",
+            name)
+        #expect(full.node.dhtEntrances == [address, address, address] && full.protocolID == "/x/kad")
+        for words in [
+            [], [name, name], ["--no-dht", name], ["--dht-protocol", "kad", name], ["--bootstrap", "h:1", name],
+        ] {
+            #expect(throws: CLIError.self) { try DHTFindPlan(options(["dht-find"] + words)) }
+        }
+    }
+
     @Test func natCheckAsksTheServersOrElseTheRelaysAndPeers() throws {
         func plan(_ words: String...) throws -> NATCheckPlan { try NATCheckPlan(options(["nat-check"] + words)) }
         let relay = try Address(Self.address)

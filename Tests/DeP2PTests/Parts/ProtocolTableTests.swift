@@ -39,6 +39,7 @@ import Testing
         try await world.run {
             var configuration = NodeConfiguration()
             configuration.relay = RelayConfiguration(membersOnly: false)
+            configuration.usesDHT = true
             let node = try world.node(configuration, on: world.machine())
             try await node.receive(into: folder.path)
             #expect(Set(node.connections.registry.names(for: .members)) == Set(Self.named))

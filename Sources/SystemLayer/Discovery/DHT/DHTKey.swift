@@ -56,7 +56,7 @@ extension DHTKey: Comparable {
 }
 
 /// How far two keys are from each other: their bits' exclusive or, as a number of 256 bits.
-package struct XORDistance: Hashable, Sendable, Comparable {
+package struct XORDistance: Hashable, Sendable, Comparable, CustomStringConvertible {
     package static let zero = XORDistance(0, 0, 0, 0)
     /// Farther than any two keys are.
     package static let greatest = XORDistance(.max, .max, .max, .max)
@@ -131,6 +131,9 @@ package struct XORDistance: Hashable, Sendable, Comparable {
 
     /// All but the first `length` bits.
     func keeping(from length: Int) -> Self { self ^ keeping(to: length) }
+
+    /// 64 hexadecimal digits.
+    package var description: String { Hex.encode(bigEndianBytes) }
 
     var bigEndianBytes: [UInt8] {
         [first, second, third, fourth].flatMap { word in

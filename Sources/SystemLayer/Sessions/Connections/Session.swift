@@ -319,7 +319,8 @@ package final class Session: Identifiable {
     /// Called with what the peer says of itself.
     var onIdentified: (@NetworkActor (PeerInformation) -> Void)?
 
-    func learned(_ information: PeerInformation) { onIdentified?(information) }
+    /// The peer has said who and where it is.
+    package func learned(_ information: PeerInformation) { onIdentified?(information) }
 
     // MARK: The end
 

@@ -12,6 +12,8 @@ package enum AddressOrigin: UInt8, Hashable, Sendable {
     case record = 5
     /// It was heard on a network of this machine's, of a host there.
     case link = 6
+    /// A node of the DHT says so.
+    case dht = 7
 
     /// Whether it takes nobody's word but the user's: of this run only, and never displaced by what is learned.
     package var isGiven: Bool { self == .user || self == .relay || self == .derived }

@@ -86,6 +86,7 @@ package struct AddressRule: Sendable {
             if !known.address.isRelayed, case .ip(let ip)? = known.address.host, ip.isLoopback { return false }
             return admits(known.address, from: voucher)
         case .link: return admitsHeard(known.address)
+        case .dht: return admits(known.address, from: voucher)
         }
     }
 

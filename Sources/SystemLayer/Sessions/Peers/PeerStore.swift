@@ -14,6 +14,8 @@ package final class PeerStore {
         "peers", rows: PeerBook.nodeLimit, keyBytes: 64, valueBytes: KnownPeer.storedBytes)
     /// How long nobody hears of a node until it is forgotten, in milliseconds.
     package nonisolated static let lifetime: UInt64 = 90 * 86_400_000
+    /// For how long a node that went is still told to be where it was, in milliseconds: it may be back at any moment.
+    package nonisolated static let presence: UInt64 = 3_600_000
     /// Changes within this time after one are written together.
     package nonisolated static let saveDelay = Duration.seconds(1)
 
@@ -108,6 +110,14 @@ package final class PeerStore {
 
     package func relays(of nodeID: NodeID, by rule: AddressRule, from voucher: AddressRule.Voucher) -> [Address] {
         book.relays(of: nodeID, by: rule, from: voucher, now: wallClock())
+    }
+
+    /// Where a node is that there is a session with, or was a short while ago: what it has said itself, and where it was
+    /// reached. Whoever asks is told only what ``AddressRule`` says.
+    package func present(_ nodeID: NodeID) -> [Address] {
+        let now = wallClock()
+        guard let peer = book.peer(nodeID), peer.lastSeen > 0, now < peer.lastSeen &+ Self.presence else { return [] }
+        return peer.ordered(now: now).map(\.address)
     }
 
     /// Reads what an earlier run knew of the node, for as long as a dial may wait for that.

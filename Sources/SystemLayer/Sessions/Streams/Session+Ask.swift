@@ -8,9 +8,12 @@ extension Session {
     /// - Parameters:
     ///   - limit: the longest answer taken, in bytes.
     ///   - patience: for all of it, from the opening of the stream on.
+    ///   - endsAtOnce: whether the stream ends behind the question, or, where the protocol lets others follow, behind the
+    ///     answer: there are implementations that take a stream that has ended for one that says nothing.
     /// - Throws: ``SessionError``; `CancellationError`. The stream is reset then.
     package func ask(
-        _ protocolID: String, _ question: [UInt8], limit: Int, within patience: Duration
+        _ protocolID: String, _ question: [UInt8], limit: Int, within patience: Duration,
+        endsAtOnce: Bool = true
     ) async throws -> [UInt8] {
         let start = clock.now
         let stream = try await openStream(protocolID, within: patience)
@@ -18,9 +21,10 @@ extension Session {
             let left = patience - clock.now.duration(since: start)
             let answer = try await clock.withDeadline(left) {
                 try await stream.writeFrame(question)
-                stream.finish()
+                if endsAtOnce { stream.finish() }
                 return try await FrameReader(stream, limit: limit).required()
             }
+            if !endsAtOnce { stream.finish() }
             stream.stopReading(StreamCode.done.rawValue)
             return answer
         } catch {

@@ -1,0 +1,168 @@
+import DeP2PDiscovery
+import DeP2PIdentity
+import DeP2PReactor
+import DeP2PSessions
+import DeP2PSimulation
+import DeP2PStorage
+import Testing
+
+@testable import DeP2P
+
+/// Nodes across networks that know of each other nothing but a NodeID, and one bootstrap node (issue 11, points 4, 5, 7).
+@Suite @NetworkActor struct NodeDHTTests {
+    private func configuration(
+        bootstrap: [Address] = [], found: Bool = true, serves: Bool = false, storage: (any Storage)? = nil
+    ) -> NodeConfiguration {
+        var configuration = NodeConfiguration(identity: IdentityKey.generate())
+        configuration.usesDHT = true
+        configuration.bootstrap = bootstrap
+        configuration.reserves = found
+        configuration.servesDHT = serves
+        configuration.mapsPorts = false
+        configuration.storage = storage
+        return configuration
+    }
+
+    private func failure(_ node: Node, to nodeID: NodeID) async -> DeP2PError? {
+        do {
+            _ = try await node.session(to: DialTarget(nodeID))
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func detail(_ error: DeP2PError?) -> String? { error?.sources.first { $0.source == "dht" }?.detail }
+
+    /// Nobody is there.
+    private func nowhere(_ number: UInt8) -> Address {
+        .quic(IPAddress(v4: 0x2d40_0000 + UInt32(number)), port: 4001, nodeID: IdentityKey.generate().nodeID)
+    }
+
+    @Test func aNodeIsFoundByItsNodeIDThroughOneBootstrapNode() async throws {
+        let world = SimulatedWorld(seed: 1)
+        try await world.run {
+            let server = try world.node(configuration(serves: true), on: world.machine())
+            let there = try world.node(configuration(bootstrap: server.addresses), on: world.machine())
+            let here = try world.node(configuration(bootstrap: server.addresses, found: false), on: world.machine())
+            try await world.network.sleep(for: .seconds(5))
+            #expect(try await here.session(to: DialTarget(there.nodeID)).remoteNodeID == there.nodeID)
+            let finding = await here.findInDHT(there.nodeID)
+            #expect(finding.addresses.first?.nodeID == there.nodeID && finding.hops == 1)
+            #expect(finding.closest == [server.nodeID] && finding.queried == 1)
+            for node in [there, here, server] { await node.stop(grace: .zero) }
+        }
+    }
+
+    /// Each serves, and knows one of the others only.
+    @Test func aNodeIsFoundOverSeveralHops() async throws {
+        let world = SimulatedWorld(seed: 2)
+        try await world.run {
+            var servers = [try world.node(configuration(serves: true), on: world.machine())]
+            for _ in 0..<12 {
+                let last = servers[servers.count - 1]
+                servers.append(
+                    try world.node(configuration(bootstrap: last.addresses, serves: true), on: world.machine()))
+                try await world.network.sleep(for: .seconds(2))
+            }
+            let there = try world.node(configuration(bootstrap: servers[0].addresses), on: world.machine())
+            try await world.network.sleep(for: .seconds(5))
+            let here = try world.node(
+                configuration(bootstrap: servers[12].addresses, found: false), on: world.machine())
+            #expect(try await here.session(to: DialTarget(there.nodeID)).remoteNodeID == there.nodeID)
+            for node in servers + [there, here] { await node.stop(grace: .zero) }
+        }
+    }
+
+    @Test func deadBootstrapNodesCostOneTimeoutBesideEachOtherAndAreTold() async throws {
+        let world = SimulatedWorld(seed: 3)
+        try await world.run {
+            let server = try world.node(configuration(serves: true), on: world.machine())
+            let there = try world.node(configuration(bootstrap: server.addresses), on: world.machine())
+            let dead = (1...3).map { nowhere($0) }
+            let here = try world.node(configuration(bootstrap: dead, found: false), on: world.machine())
+            try await world.network.sleep(for: .seconds(2))
+            let begun = world.network.now
+            let error = await failure(here, to: there.nodeID)
+            #expect(error?.code == .noAddress && detail(error) == "0 of 3 bootstrap nodes answered")
+            #expect(world.network.now.duration(since: begun) < DHTNode.requestTimeout * 2)
+            let half = try world.node(
+                configuration(bootstrap: dead + server.addresses, found: false), on: world.machine())
+            let again = world.network.now
+            #expect(try await half.session(to: DialTarget(there.nodeID)).remoteNodeID == there.nodeID)
+            #expect(world.network.now.duration(since: again) < .seconds(1))
+            for node in [there, here, half, server] { await node.stop(grace: .zero) }
+        }
+    }
+
+    @Test func withoutAnybodyToAskItSaysSo() async throws {
+        let world = SimulatedWorld(seed: 4)
+        try await world.run {
+            let here = try world.node(configuration(found: false), on: world.machine())
+            #expect(detail(await failure(here, to: IdentityKey.generate().nodeID)) == "no bootstrap node is known")
+            await here.stop(grace: .zero)
+        }
+    }
+
+    /// A server that leads whoever asks it into their own network.
+    private final class LiarPart: NodePart {
+        private let connections: Connections
+        private let answer: DHTResponse
+
+        init(_ connections: Connections, _ answer: DHTResponse) {
+            (self.connections, self.answer) = (connections, answer)
+        }
+
+        func start() {
+            connections.registry.register(DHTNode.id, deadline: .within(.seconds(5))) { [answer] _, stream in
+                let request = try DHTRequest(decoding: try await FrameReader(stream, limit: 1_024).required())
+                try await stream.writeFrame(try answer.encoded(to: request))
+            }
+        }
+    }
+
+    @Test func noPrivateAddressIsDialledOnAStrangersWord() async throws {
+        let world = SimulatedWorld(seed: 5)
+        try await world.run {
+            let target = IdentityKey.generate().nodeID
+            let hosts = [
+                "127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "255.255.255.255", "0.0.0.0",
+            ]
+            let addresses =
+                try hosts.map { try Address("/ip4/\($0)/udp/53/quic-v1") }
+                + [
+                    "/ip6/::1/udp/53/quic-v1", "/ip6/fe80::1/udp/53/quic-v1", "/ip6/fd00::1/udp/53/quic-v1",
+                    "/ip6/::ffff:10.0.0.1/udp/53/quic-v1", "/dns4/localhost/udp/53/quic-v1",
+                ].map { try Address($0) }
+            var answer = DHTResponse()
+            answer.closer = [DHTContact(target, addresses: addresses)]
+            answer.closer += (0..<19).map { _ in DHTContact(IdentityKey.generate().nodeID, addresses: addresses) }
+            var lying = NodeConfiguration()
+            lying.parts = [{ [answer] node in LiarPart(node.connections, answer) }]
+            let liar = try world.node(lying, on: world.machine())
+            let here = try world.node(configuration(bootstrap: liar.addresses, found: false), on: world.machine())
+            let error = await failure(here, to: target)
+            #expect(error?.code == .noAddress && error?.attempts.isEmpty == true)
+            #expect(detail(error) == "1 of 1 bootstrap node answered")
+            let finding = await here.findInDHT(target)
+            #expect(finding.addresses.isEmpty && finding.queried == 1)
+            for node in [here, liar] { await node.stop(grace: .zero) }
+        }
+    }
+
+    @Test func theNodesOfTheLastRunAreTriedInTheNext() async throws {
+        let world = SimulatedWorld(seed: 6)
+        try await world.run {
+            let server = try world.node(configuration(serves: true), on: world.machine())
+            let there = try world.node(configuration(bootstrap: server.addresses), on: world.machine())
+            let storage = MemoryStorage(clock: world.wallClock)
+            let first = try world.node(
+                configuration(bootstrap: server.addresses, storage: storage), on: world.machine())
+            try await world.network.sleep(for: .seconds(3))
+            await first.stop(grace: .zero)
+            let second = try world.node(configuration(found: false, storage: storage), on: world.machine())
+            #expect(try await second.session(to: DialTarget(there.nodeID)).remoteNodeID == there.nodeID)
+            for node in [second, there, server] { await node.stop(grace: .zero) }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import DeP2PIdentity
+import DeP2PReactor
+import DeP2PSessions
+import DeP2PSimulation
+import Testing
+
+@testable import DeP2PDiscovery
+
+/// What a server of the DHT answers to strangers, and what it does not.
+@Suite @NetworkActor struct DHTServiceTests {
+    /// A handler holds its service weakly.
+    private final class Kept {
+        var services: [DHTService] = []
+    }
+
+    private let world = SimulatedWorld(seed: 1, latency: .zero)
+    private let kept = Kept()
+
+    private func server() -> (LightNode, DHTNode, DHTService) {
+        let node = world.lightNode(at: IPAddress(v4: 0x2d00_0001), port: 1)
+        let dht = DHTNode(node.connections, bootstrap: [], memory: nil)
+        let service = DHTService(dht)
+        service.serve()
+        kept.services.append(service)
+        return (node, dht, service)
+    }
+
+    private func asker(_ host: UInt32 = 1) -> LightNode {
+        world.lightNode(at: IPAddress(v4: 0x2d01_0000 + host), port: 1)
+    }
+
+    private func ask(_ session: Session, _ request: DHTRequest) async throws -> DHTResponse {
+        let answer = try await session.ask(
+            DHTNode.id, try request.encoded(), limit: DHTRequest.messageLimit, within: .seconds(5))
+        return try DHTResponse(decoding: answer)
+    }
+
+    private func code(_ body: () async throws -> Void) async -> SessionError.Code? {
+        do {
+            try await body()
+            return nil
+        } catch {
+            return (error as? SessionError)?.code
+        }
+    }
+
+    @Test func anItemIsStoredByATokenAndFoundAgain() async throws {
+        try await world.run {
+            let (node, _, service) = server()
+            let session = try await asker().connect(to: node)
+            let item = try MutableItem(by: .generate(), salt: [1], seq: 1, value: Array("2:hi".utf8))
+            let key = item.publicKey + item.salt
+            let answer = try await ask(session, .getItem(key: key))
+            #expect(answer.item == nil && answer.token.count == StoreTokens.length)
+            #expect(try await ask(session, .putItem(item, token: [])).refusal == .badToken)
+            #expect(try await ask(session, .putItem(item, token: answer.token)).refusal == nil)
+            #expect(try await ask(session, .getItem(key: key)).item == item && service.recordCount == 1)
+            // Another node's token, and another key's.
+            let other = try await asker(2).connect(to: node)
+            #expect(try await ask(other, .putItem(item, token: answer.token)).refusal == .badToken)
+            let second = try MutableItem(by: .generate(), salt: [], seq: 1, value: Array("2:hi".utf8))
+            #expect(try await ask(session, .putItem(second, token: answer.token)).refusal == .badToken)
+        }
+    }
+
+    @Test func aProviderSpeaksForItselfAlone() async throws {
+        try await world.run {
+            let (node, _, _) = server()
+            let (one, two) = (asker(), asker(2))
+            let session = try await one.connect(to: node)
+            let key: [UInt8] = [0x12, 0x20] + Array(repeating: 7, count: 32)
+            let token = try await ask(session, .getProviders(key: key)).token
+            let own = DHTContact(one.nodeID, addresses: [.quic(IPAddress(v4: 0x2d01_0001), port: 1)])
+            let other = DHTContact(two.nodeID, addresses: own.addresses)
+            #expect(try await ask(session, .addProvider(key: key, other, token: token)).refusal == .malformed)
+            #expect(try await ask(session, .addProvider(key: key, own, token: token)).refusal == nil)
+            let answer = try await ask(try await two.connect(to: node), .getProviders(key: key))
+            #expect(answer.providers == [own])
+        }
+    }
+
+    @Test func whatIsNoRequestEndsTheStream() async throws {
+        try await world.run {
+            let (node, _, _) = server()
+            let session = try await asker().connect(to: node)
+            for junk in [[0xff], [0x08, 0x05], Array(repeating: UInt8(0x0a), count: 4_096)] as [[UInt8]] {
+                let code = await code {
+                    _ = try await session.ask(DHTNode.id, junk, limit: 1_024, within: .seconds(5))
+                }
+                #expect(code == .reset(.violation))
+            }
+            let long = await code {
+                let bytes = [UInt8](repeating: 0, count: DHTRequest.messageLimit + 1)
+                _ = try await session.ask(DHTNode.id, bytes, limit: 1_024, within: .seconds(5))
+            }
+            #expect(long != nil && session.isOpen)
+        }
+    }
+
+    @Test func aFloodOfRequestsMeetsItsLimits() async throws {
+        try await world.run {
+            let (node, _, _) = server()
+            let session = try await asker().connect(to: node)
+            // More than one stream may carry.
+            let stream = try await session.openStream(DHTNode.id)
+            let frame = try DHTRequest.findNode(key: [1]).encoded()
+            for _ in 0...DHTService.requestsPerStream { try await stream.writeFrame(frame) }
+            let reader = FrameReader(stream, limit: DHTRequest.messageLimit)
+            var answers = 0
+            while try await reader.next() != nil { answers += 1 }
+            #expect(answers == DHTService.requestsPerStream)
+            var refused = 0
+            for _ in 0..<DHTService.rate.burst {
+                if await code({ _ = try await ask(session, .findNode(key: [1])) }) == .busy { refused += 1 }
+            }
+            #expect(refused >= DHTService.requestsPerStream - 1)
+        }
+    }
+}
