@@ -62,7 +62,7 @@ let package = Package(
             "DeP2P",
             on: [
                 "DeP2PApp", "DeP2PRealm", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
-                "DeP2PStorage", "DeP2PIdentity",
+                "DeP2PStorage", "DeP2PHTTP", "DeP2PIdentity",
             ]),
         floor(
             "DeP2PApp",
@@ -95,6 +95,7 @@ let package = Package(
                 "CDeP2POpenSSL", deque,
             ],
             path: "Sources/QUIC"),
+        floor("DeP2PHTTP", on: ["DeP2PReactor", "DeP2PIdentity", "CDeP2PReactor"], path: "Sources/HTTP"),
         floor("DeP2PReactor", on: ["DeP2PIdentity", "CDeP2PReactor", heap, logging], path: "Sources/Reactor"),
         floor("DeP2PWire", on: ["DeP2PIdentity", protobuf], path: "Sources/Wire", exclude: ["Protos"]),
         floor(
@@ -186,6 +187,7 @@ let package = Package(
                 "DeP2P", "DeP2PApp", "DeP2PRealm", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC",
                 "DeP2PStorage", "DeP2PIdentity",
             ]),
+        tests("HTTPTests", of: ["DeP2PHTTP", "DeP2PIdentity"]),
         tests(
             "CLITests",
             of: [

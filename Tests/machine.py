@@ -21,6 +21,7 @@ MAY = {
     "DeP2P/Listening/HostMark.swift": "a part of it",
     "DeP2P/Listening/InterfaceAddresses.swift": "a part of it",
     "DeP2P/Listening/Listening.swift": "a part of it",
+    "HTTP/": "serves programs of this machine, in this machine's time",
     "Identity/Crypto/RandomSource.swift": "a part of it",
     "Identity/Crypto/Sodium.swift": "a part of it",
     "Identity/WallClock.swift": "a part of it",

@@ -118,9 +118,9 @@ report() {
 
 imports_only_go_down() {
     # From the ground up, each folder with the module that it is.
-    local floors=(Identity DeP2PIdentity Wire DeP2PWire Storage DeP2PStorage Reactor DeP2PReactor QUIC DeP2PQUIC
-        SystemLayer/Sessions DeP2PSessions SystemLayer/Reach DeP2PReach SystemLayer/Discovery DeP2PDiscovery
-        RealmLayer DeP2PRealm AppLayer DeP2PApp DeP2P DeP2P CLI DeP2PCLI)
+    local floors=(Identity DeP2PIdentity Wire DeP2PWire Storage DeP2PStorage Reactor DeP2PReactor HTTP DeP2PHTTP
+        QUIC DeP2PQUIC SystemLayer/Sessions DeP2PSessions SystemLayer/Reach DeP2PReach
+        SystemLayer/Discovery DeP2PDiscovery RealmLayer DeP2PRealm AppLayer DeP2PApp DeP2P DeP2P CLI DeP2PCLI)
     local index above
     for ((index = 0; index < ${#floors[@]}; index += 2)); do
         above=$(IFS='|' && printf '%s' "${floors[*]:index+2}")

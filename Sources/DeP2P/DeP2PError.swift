@@ -108,6 +108,7 @@ extension DeP2PError {
             self.init(.limit, error.description, remedy: .raisePreset, underlying: error)
         case let end as SessionEnd: self.init(Self.code(end), end.description, underlying: end)
         case let error as BindError: self.init(error)
+        case let error as HTTPError: self.init(.cannotListen, error.description, underlying: error)
         case is CancellationError: self.init(.cancelled, "it was cancelled")
         case is DeadlineExceeded: self.init(.timeout, "no answer in time", underlying: error)
         default: self.init(.internalError, "\(error)", underlying: error)

@@ -3,6 +3,7 @@
 // DeP2P and nothing else of the house.
 
 @_exported public import DeP2PApp
+@_exported public import DeP2PHTTP
 @_exported public import DeP2PIdentity
 @_exported public import DeP2PQUIC
 @_exported public import DeP2PReach

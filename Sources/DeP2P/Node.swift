@@ -62,7 +62,15 @@ public final class Node {
     public static func start(_ configuration: NodeConfiguration = NodeConfiguration()) async throws(DeP2PError) -> Node
     {
         do {
-            return try Node(configuration, in: .system)
+            let node = try Node(configuration, in: .system)
+            guard let address = configuration.introspection else { return node }
+            do {
+                try node.introspect(on: address)
+                return node
+            } catch {
+                await node.stop(grace: .zero)
+                throw error
+            }
         } catch {
             throw DeP2PError(error)
         }
@@ -177,7 +185,11 @@ public final class Node {
     /// - Parameter timeout: for this call; `nil` takes the preset's.
     /// - Throws: ``DeP2PError`` with every attempt.
     package func session(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> Session {
-        do { return try await connections.reach(target, timeout: timeout) } catch { throw DeP2PError(error) }
+        do { return try await connections.reach(target, timeout: timeout) } catch {
+            let error = DeP2PError(error)
+            if error.code != .cancelled { hub.emit(.connectFailed(target.nodeID, reason: error.message)) }
+            throw error
+        }
     }
 
     /// As ``session(to:timeout:)``, and both nodes have proven the realm key to each other.

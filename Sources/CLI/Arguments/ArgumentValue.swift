@@ -83,6 +83,16 @@ enum ArgumentValue {
         return address
     }
 
+    /// A port of a loopback address, or the path of a Unix socket.
+    static func localAddress(_ argument: Argument) throws(CLIError) -> LocalAddress {
+        let text = try text(argument)
+        do throws(HTTPError) { return try LocalAddress(text) } catch {
+            throw CLIError(
+                .usage, TerminalText.escape(error.description),
+                hint: "give 127.0.0.1:PORT, [::1]:PORT, or unix:PATH")
+        }
+    }
+
     /// A multiaddr or `HOST:PORT`.
     static func address(_ argument: Argument) throws(CLIError) -> Address {
         let text = try text(argument)

@@ -14,8 +14,8 @@ extension CommandEntry {
         ],
         operands: .none,
         options: [
-            .receptionAllow, .startBootstrapServer, .receptionMaxSize, .startOutput, .startPrintConfig, .receptionReply,
-            .receptionTransfers,
+            .receptionAllow, .startBootstrapServer, .startIntrospect, .receptionMaxSize, .startOutput,
+            .startPrintConfig, .receptionReply, .receptionTransfers,
         ],
         common: CommonOptions.identity + CommonOptions.network.filter { $0 != .timeout },
         examples: [
@@ -25,12 +25,17 @@ extension CommandEntry {
             .init(
                 says: "one for programs to watch, on a port of its own",
                 line: "dep2p start --json --listen :4100"),
+            .init(
+                says: "one whose page a browser of this machine shows", line: "dep2p start --introspect localhost:9300"),
             .init(says: "what it would run with, and where each value comes from", line: "dep2p start --print-config"),
         ],
         statuses: [.badData, .inputMissing, .cannotCreate, .tryAgain, .permission],
         events: [
             .init("listening", "`node_id`, `addresses` and, with `-o`, `send`, the line to paste.")
         ] + reachabilityEvents + [
+            .init(
+                "introspection",
+                "With `--introspect`: `address`, where programs of this machine see what the node does."),
             .peer,
             .init(
                 "member",
@@ -69,6 +74,16 @@ extension OptionEntry {
             "Serve the distributed hash table from the start, for others to begin with: they name this node with "
                 + "`--bootstrap`. It has to be reachable by all of them."
         ])
+    static let startIntrospect = OptionEntry(
+        "introspect", value: .address, variable: "DEP2P_INTROSPECT",
+        summary: "show what the node does over HTTP, to this machine",
+        paragraphs: [
+            "Show programs of this machine what the node does, over HTTP at ADDR: `127.0.0.1:PORT`, `[::1]:PORT`, "
+                + "`localhost:PORT`, or `unix:PATH`, a socket that only this user may connect to (a path with a slash in it needs "
+                + "no `unix:`). `/` is a page for people; `/health`, `/node`, `/connections`, `/realm`, `/relay` and `/bandwidth` "
+                + "are JSON, `/metrics` is for Prometheus, and `/metrics?peers` names peers there too. A port is open to every "
+                + "user of this machine, who then see with whom the node is connected, but no key."
+        ])
     static let startPrintConfig = OptionEntry(
         "print-config", summary: "show every setting and where it comes from, and end",
         paragraphs: [
@@ -88,6 +103,8 @@ struct StartPlan: CommandPlan, Equatable {
     let reception: ReceptionPlan?
     let access: AccessPolicy
     let servesDHT: Bool
+    /// Where the node is shown; nil: nowhere.
+    let introspection: LocalAddress?
     let node: NodePlan
     /// Whether the settings are shown instead.
     let printsConfiguration: Bool
@@ -97,6 +114,7 @@ struct StartPlan: CommandPlan, Equatable {
         reception = try Self.reception(options)
         access = try options.access
         servesDHT = options.isSet(.startBootstrapServer)
+        introspection = try options.value(.startIntrospect, as: ArgumentValue.localAddress)
         node = try NodePlan(options, defaultTimeout: nil)
         guard node.usesDHT || !servesDHT else {
             throw CLIError(.usage, "--bootstrap-server and --no-dht exclude each other")
@@ -125,7 +143,8 @@ struct StartPlan: CommandPlan, Equatable {
         }
         let destination = try reception?.open()
         var daemon = try Daemon(node, needsRealm: reception != nil, in: context)
-        daemon.run.adjust = { [access, servesDHT] configuration in
+        daemon.run.adjust = { [access, introspection, servesDHT] configuration in
+            configuration.introspection = introspection
             configuration.reserves = true
             configuration.servesDHT = servesDHT
             configuration.access = access
@@ -172,6 +191,10 @@ struct StartPlan: CommandPlan, Equatable {
         let relays = RelayReport(output, events)
         let line = reception.map { $0.sendLine(to: node, daemon.run.plan) }
         output.announce(node, title(node), also: line.map { [.string("send", $0)] } ?? [])
+        if let address = node.introspectionAddress {
+            output.event("introspection", [.string("address", address.description)])
+            output.note("shown at \(TerminalText.escape(address.description))")
+        }
         output.reportChanges(of: node, events)
         relays.begin()
         let status = { (members: Int) in

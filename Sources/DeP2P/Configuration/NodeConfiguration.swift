@@ -1,3 +1,4 @@
+public import DeP2PHTTP
 public import DeP2PIdentity
 public import DeP2PReach
 package import DeP2PReactor
@@ -76,6 +77,8 @@ public struct NodeConfiguration: Sendable {
     public var preset = Preset.desktop
     /// From whom the node takes anything; ``Node/access`` changes it later.
     public var access = AccessPolicy.members
+    /// Where programs of this machine see what the node does: ``Node/introspect(on:)``. `nil` is nowhere.
+    public var introspection: LocalAddress?
     /// What the node calls itself to others.
     public var agent = "dep2p/0.1.0"
 

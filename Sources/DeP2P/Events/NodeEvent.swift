@@ -24,6 +24,9 @@ public enum NodeEvent: Sendable {
     /// it count as one. Members of the realm are marked; strangers come only so fast, and late where they come faster.
     case peer(PeerPresence)
     case session(SessionSubject, SessionChange)
+    /// What the application, or this node's user, wanted to be connected with was not reached: `nil` where no NodeID was
+    /// given. The reason is a sentence.
+    case connectFailed(NodeID?, reason: String)
     /// What became of reservations with relays that this node uses, and of circuits to it.
     case relay(RelayEvent)
     /// What this node does as a relay for others.
@@ -84,6 +87,7 @@ public enum NodeEvent: Sendable {
         case .networkChanged, .reachability, .portMapping, .storage, .dropped: .node
         case .peer(let presence): .peer(presence.nodeID)
         case .session(let session, _): .session(session)
+        case .connectFailed(let nodeID, _): nodeID.map(Subject.peer) ?? .node
         case .relay(let event): .relay(event.relay)
         case .relaying(let event): event.subject
         case .transfer(let transfer, _): .transfer(transfer)
@@ -116,7 +120,7 @@ public enum NodeEvent: Sendable {
         switch self {
         case .networkChanged, .reachability, .portMapping, .storage, .dropped: .node
         case .peer: .peers
-        case .session: .sessions
+        case .session, .connectFailed: .sessions
         case .relay: .relays
         case .relaying: .relaying
         case .transfer: .transfers

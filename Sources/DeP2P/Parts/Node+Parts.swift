@@ -21,7 +21,10 @@ extension Node {
     /// Every capability of a node, in the order in which they start; they stop in the opposite one. A new capability is one
     /// more entry.
     func capabilities(_ configuration: NodeConfiguration, _ materials: Materials) -> [any NodePart] {
-        var parts: [any NodePart] = [EventsPart(hub, of: self), InterfacesPart(materials.interfaces)]
+        var parts: [any NodePart] = [
+            EventsPart(hub, of: self), IntrospectionPart(of: self, configuration, in: materials.environment),
+            InterfacesPart(materials.interfaces),
+        ]
         if wantsPortMapping(configuration) { parts.append(PortMappingPart(of: self, in: materials.environment)) }
         parts += [
             StoragePart(

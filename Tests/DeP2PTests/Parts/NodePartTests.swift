@@ -81,7 +81,8 @@ import Testing
             let plain = try node(in: world, host: 1)
             #expect(
                 names(plain) == [
-                    "EventsPart", "InterfacesPart", "PortMappingPart", "StoragePart", "SocketsPart", "SessionsPart",
+                    "EventsPart", "IntrospectionPart", "InterfacesPart", "PortMappingPart", "StoragePart",
+                    "SocketsPart", "SessionsPart",
                     "AccessPart", "StreamsPart", "LivenessPart", "IdentifyPart", "PingPart", "DialBackPart",
                     "RelayClientPart", "ReachabilityPart", "HolePunchPart", "NetworkWatchPart",
                 ])
@@ -101,7 +102,7 @@ import Testing
         var configuration = NodeConfiguration()
         configuration.listen = [SocketAddress(.v4Loopback, port: 0)]
         let node = try await Node.start(configuration)
-        #expect(names(node)[2] == "PortMappingPart" && names(node).last == "NetworkWatchPart")
+        #expect(names(node)[3] == "PortMappingPart" && names(node).last == "NetworkWatchPart")
         await node.stop()
         configuration.mapsPorts = false
         let closed = try await Node.start(configuration)
