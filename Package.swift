@@ -71,7 +71,10 @@ let package = Package(
                 "CDeP2PSystem", protobuf, deque,
             ], path: "Sources/AppLayer"),
         floor(
-            "DeP2PRealm", on: ["DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf],
+            "DeP2PRealm",
+            on: [
+                "DeP2PDiscovery", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf,
+            ],
             path: "Sources/RealmLayer"),
         floor(
             "DeP2PDiscovery",
@@ -170,6 +173,7 @@ let package = Package(
         tests(
             "RealmLayerTests",
             of: [
+                "DeP2PDiscovery",
                 "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PWire", "DeP2PQUIC",
                 "DeP2PIdentity",
             ]),

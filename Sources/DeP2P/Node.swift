@@ -42,6 +42,7 @@ public final class Node {
     /// From whom this node takes anything. Who is let in no more is told so, and the connection ends.
     public var access: AccessPolicy { didSet { accessPart?.changed() } }
     var dhtPart: DHTPart? { parts.lazy.compactMap { $0 as? DHTPart }.first }
+    var realmRecordsPart: RealmRecordsPart? { parts.lazy.compactMap { $0 as? RealmRecordsPart }.first }
     private var accessPart: AccessPart? { parts.lazy.compactMap { $0 as? AccessPart }.first }
     /// Who accepts the application's streams.
     private(set) lazy var acceptors = StreamAcceptors(streams, clock: clock) { [weak self] nodeID in

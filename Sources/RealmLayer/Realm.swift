@@ -12,7 +12,8 @@ package final class Realm {
     private var members = Members()
     private var observers: [@NetworkActor (MemberChange) -> Void] = []
     private var admission: Admission?
-    private var key: RealmKey?
+    /// For the realm's own protocols alone.
+    private(set) var key: RealmKey?
     /// The realm that the node is in.
     package private(set) var id: RealmID?
 

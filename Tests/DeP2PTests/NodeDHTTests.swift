@@ -54,6 +54,23 @@ import Testing
         }
     }
 
+    /// It asks for its surroundings before the relay has granted it a reservation, and at once after that.
+    @Test func whatARelayGrantsLaterIsFoundToo() async throws {
+        let world = SimulatedWorld(seed: 7)
+        try await world.run {
+            var serving = configuration()
+            serving.relay = RelayConfiguration(membersOnly: false)
+            let relay = try world.node(serving, on: world.machine())
+            var reserving = configuration()
+            reserving.relays = relay.addresses
+            let there = try world.node(reserving, on: world.machine())
+            try await world.network.sleep(for: .seconds(5))
+            let here = try world.node(configuration(bootstrap: relay.addresses, found: false), on: world.machine())
+            #expect(await here.findInDHT(there.nodeID).addresses.contains { $0.relay?.nodeID == relay.nodeID })
+            for node in [there, here, relay] { await node.stop(grace: .zero) }
+        }
+    }
+
     /// Each serves, and knows one of the others only.
     @Test func aNodeIsFoundOverSeveralHops() async throws {
         let world = SimulatedWorld(seed: 2)

@@ -8,7 +8,7 @@ internal import DeP2PSessions
 @NetworkActor
 final class DHTPart: NodePart {
     let dht: DHTNode
-    private let service: DHTService
+    let service: DHTService
     private let serving: MachineDriver<ServingMachine>
     private let reachability: Reachability
     private let staysUp: Bool

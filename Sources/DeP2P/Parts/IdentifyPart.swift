@@ -25,6 +25,7 @@ final class IdentifyPart: NodePart {
     private func addressesChanged() {
         push()
         node?.dhtPart?.addressesChanged()
+        node?.realmRecordsPart?.addressesChanged()
     }
 
     private func push() {

@@ -46,7 +46,10 @@ extension Node {
         let wantsIn = usesDirect && (configuration.reserves || configuration.relay != nil)
         parts.append(ReachabilityPart(of: self, isUsed: wantsIn))
         if configuration.usesRelays { parts.append(HolePunchPart(holePunch(materials), own: own)) }
-        if configuration.usesDHT { parts.append(DHTPart(of: self, configuration, materials.environment)) }
+        if configuration.usesDHT {
+            let dht = DHTPart(of: self, configuration, materials.environment)
+            parts += [dht, RealmRecordsPart(of: self, dht, publishes: configuration.reserves, materials)]
+        }
         if configuration.usesMDNS, usesDirect { parts.append(MDNSPart(of: self, configuration, materials.environment)) }
         parts.append(NetworkWatchPart(of: self, in: materials.environment))
         return parts + configuration.parts.map { $0(self) }

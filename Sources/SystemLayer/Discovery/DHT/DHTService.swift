@@ -18,7 +18,7 @@ package final class DHTService {
     /// Stores cost a signature each.
     nonisolated static let storeRate = SubjectBudget.Rate(perSecond: 20, burst: 100)
     /// A peer is asked at most this often where it is.
-    nonisolated static let askInterval = Duration.seconds(5)
+    nonisolated static let askInterval = Duration.seconds(1)
 
     private let dht: DHTNode
     private let records: MachineDriver<RecordStore>
@@ -28,6 +28,8 @@ package final class DHTService {
     private var storeBudget = SubjectBudget(storeRate)
     /// When each session's peer was last asked where it is.
     private var askedAt: [UInt64: NetworkInstant] = [:]
+    /// Those that have asked again before that was over.
+    private var waiting: Set<UInt64> = []
 
     package init(_ dht: DHTNode) {
         self.dht = dht
@@ -124,11 +126,23 @@ package final class DHTService {
     /// Asks the peer where it is, so that it is found here.
     private func ask(_ session: Session) {
         let now = dht.clock.now
-        if let last = askedAt[session.id], now.duration(since: last) < Self.askInterval { return }
-        if askedAt[session.id] == nil {
-            session.onEnd { [weak self] session, _ in self?.askedAt[session.id] = nil }
-        }
         guard session.isOpen else { return }
+        if let due = askedAt[session.id]?.advanced(by: Self.askInterval), now < due {
+            // Its addresses may be others by now, as once a relay has granted it a reservation.
+            guard waiting.insert(session.id).inserted else { return }
+            _ = dht.clock.schedule(at: due) { [weak self, weak session] in
+                guard let self, let session else { return }
+                waiting.remove(session.id)
+                ask(session)
+            }
+            return
+        }
+        if askedAt[session.id] == nil {
+            session.onEnd { [weak self] session, _ in
+                self?.askedAt[session.id] = nil
+                self?.waiting.remove(session.id)
+            }
+        }
         askedAt[session.id] = now
         networkTask { [weak session] in
             guard let session,

@@ -1,0 +1,56 @@
+internal import DeP2PIdentity
+internal import DeP2PRealm
+internal import DeP2PSessions
+
+/// Lets members of the realm find this node by its NodeID wherever it is, and finds them: records in the DHT that they alone
+/// can read.
+@NetworkActor
+final class RealmRecordsPart: NodePart {
+    /// Addresses that a record may name; the longest are dropped until it fits.
+    private static let straight = 8
+    private static let relayed = 4
+
+    let records: RealmRecords
+    private let publishes: Bool
+
+    init(of node: Node, _ dht: DHTPart, publishes: Bool, _ materials: Node.Materials) {
+        self.publishes = publishes
+        let (key, sequence) = (materials.key, materials.sequence)
+        records = RealmRecords(
+            dht.dht, of: node.realm, on: node.connections, wallClock: materials.environment.wallClock
+        ) { [weak node] limit in
+            let seq = await sequence.next()
+            guard let node else { return nil }
+            return Self.record(of: node, seq: seq, by: key, atMost: limit)
+        }
+        node.connections.sources.append(records)
+    }
+
+    /// The node's signed record with as many of its addresses as there is room for, ways through relays among them.
+    private static func record(
+        of node: Node, seq: UInt64, by key: IdentityKey, atMost limit: Int
+    ) -> (envelope: [UInt8], seq: UInt64)? {
+        let rule = node.connections.addressRule()
+        var straight = Array(node.own.direct.filter { rule.tells($0, to: .member) }.prefix(Self.straight))
+        var relayed = Array(node.own.relayed.compactMap(\.withoutNodeID).prefix(Self.relayed))
+        while !straight.isEmpty || !relayed.isEmpty {
+            let record = traced("the realm's record") {
+                try PeerRecord(nodeID: node.nodeID, seq: seq, addresses: straight + relayed).sealed(by: key)
+            }
+            guard let record else { return nil }
+            if record.count <= limit { return (record, seq) }
+            if straight.count > relayed.count { straight.removeLast() } else { relayed.removeLast() }
+        }
+        return nil
+    }
+
+    func start() {
+        if publishes { records.publish() }
+    }
+
+    func networkChanged() { records.addressesChanged() }
+
+    func addressesChanged() { records.addressesChanged() }
+
+    func willStop(within grace: Duration) { records.stop() }
+}

@@ -1,0 +1,107 @@
+package import DeP2PDiscovery
+package import DeP2PIdentity
+package import DeP2PReactor
+package import DeP2PSessions
+
+/// A realm's records in the DHT: publishes where this node is, sealed for its realm's members, and looks up where others are.
+///
+/// Calling order: make it; ``publish()`` where the node is there to be reached; ``addressesChanged()``; ``stop()``.
+@NetworkActor
+package final class RealmRecords {
+    /// How long one search may take.
+    nonisolated static let patience = Duration.seconds(10)
+
+    private let dht: DHTNode
+    private let nodeID: NodeID
+    private let clock: any NetworkClock
+    private let random: RandomSource
+    private let wallClock: @Sendable () -> UInt64
+    private let ownRecord: OwnRecord
+    private let realm: Realm
+    private let driver: MachineDriver<PublishingMachine>
+    private var isPublishing = false
+
+    /// The node's own signed record of at most so many bytes, and its number; `nil` where it has no address to tell.
+    package typealias OwnRecord = @NetworkActor @Sendable (_ limit: Int) async -> (envelope: [UInt8], seq: UInt64)?
+
+    package init(
+        _ dht: DHTNode, of realm: Realm, on connections: Connections, wallClock: @escaping @Sendable () -> UInt64,
+        ownRecord: @escaping OwnRecord
+    ) {
+        (self.dht, self.realm) = (dht, realm)
+        nodeID = connections.localNodeID
+        (clock, random) = (connections.clock, connections.random)
+        (self.wallClock, self.ownRecord) = (wallClock, ownRecord)
+        driver = MachineDriver(PublishingMachine(), clock: connections.clock)
+        driver.carryOut = { [weak self] actions in
+            for _ in actions { networkTask { [weak self] in await self?.publishNow() } }
+        }
+        connections.onRealmChange { [weak self] _ in self?.realmChanged() }
+    }
+
+    // MARK: This node
+
+    /// From now on the node lets itself be found in its realms.
+    package func publish() {
+        isPublishing = true
+        realmChanged()
+    }
+
+    private func realmChanged() {
+        let isWanted = realm.key != nil && isPublishing
+        driver.note { $0.setWanted(isWanted, now: $1) }
+    }
+
+    package func addressesChanged() { driver.note { $0.changed(now: $1) } }
+
+    package func stop() { driver.stop() }
+
+    private func publishNow() async {
+        var placed = 0
+        if let key = realm.key, let own = await ownRecord(RealmSlot.contentLength) {
+            for epoch in RealmEpoch.published(at: wallClock()) {
+                guard let slot = RealmSlot(of: nodeID, in: key, epoch: epoch),
+                    let item = slot.item(sealing: own.envelope, seq: own.seq, random: random)
+                else { continue }
+                placed += await dht.store(item)
+            }
+        }
+        driver.note { $0.ended(isPlaced: placed > 0, now: $1) }
+    }
+
+    // MARK: Others
+
+    private func look(for nodeID: NodeID, _ found: AsyncStream<FoundAddresses>.Continuation) async {
+        guard let key = realm.key, let slot = RealmSlot(of: nodeID, in: key, epoch: RealmEpoch(at: wallClock())) else {
+            return
+        }
+        var best: UInt64 = 0
+        let answered = await dht.findItem(slot.key, within: Self.patience) { item in
+            // An older one may be a replay: what it names is no worse than nothing, but the newest counts.
+            guard let record = slot.record(in: item), record.seq > best else { return }
+            best = record.seq
+            let known = record.addresses.map { KnownAddress($0, origin: .record, learnedAt: 0) }
+            found.yield(FoundAddresses(known, from: .member))
+        }
+        found.yield(
+            FoundAddresses([], detail: "\(answered.answered) of \(answered.asked) nodes answered"))
+    }
+}
+
+extension RealmRecords: AddressSource {
+    package nonisolated var name: String { "realm" }
+
+    package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
+        let (stream, found) = FoundAddresses.makeStream()
+        guard realm.key != nil else {
+            found.finish()
+            return stream
+        }
+        let task = networkTask { [weak self] in
+            await self?.look(for: nodeID, found)
+            found.finish()
+        }
+        found.onTermination = { _ in task.cancel() }
+        return stream
+    }
+}

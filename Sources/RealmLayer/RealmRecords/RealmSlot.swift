@@ -1,0 +1,82 @@
+package import DeP2PDiscovery
+package import DeP2PIdentity
+
+/// The days by which a realm's records are kept apart, so that nobody outside can follow one over time.
+package struct RealmEpoch: Hashable, Sendable {
+    /// Milliseconds.
+    package static let length: UInt64 = 86_400_000
+    /// How long before its begin and after its end records of an epoch are published too: clocks differ by so much.
+    package static let overlap: UInt64 = 2 * 3_600_000
+
+    package let number: UInt64
+
+    /// The one that a wall clock is in.
+    package init(at time: UInt64) { number = time / Self.length }
+
+    /// Those that are to be published at that time.
+    package static func published(at time: UInt64) -> [RealmEpoch] {
+        var all: [RealmEpoch] = []
+        for epoch in [time, time &- min(time, overlap), time &+ overlap].map(RealmEpoch.init(at:))
+        where !all.contains(epoch) { all.append(epoch) }
+        return all
+    }
+
+    fileprivate var bytes: [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * UInt64($0))) } }
+}
+
+/// Where a member's record stands in a public store for one epoch, and what makes it readable: pure.
+///
+/// The slot's signing key is derived from the realm key, the epoch and the member's NodeID: who knows these finds, checks
+/// and opens the record; to everybody else it is one of many items, all of one length, whose key says nothing. Every member
+/// could sign for every other; what is inside is the member's own signed record, which nobody else can make.
+package struct RealmSlot: Sendable {
+    /// Of the value, a bencoded string of this many bytes: every item is as long.
+    static let sealedLength = MutableItem.valueLimit - 4
+    /// Of what is sealed: its length, and so many bytes of record and padding.
+    static let contentLength = sealedLength - SealingKey.overhead - 2
+
+    private let signer: IdentityKey
+    private let seal: SealingKey
+    private let nodeID: NodeID
+
+    /// - Returns: `nil` never; the key's length is right.
+    package init?(of nodeID: NodeID, in realm: RealmKey, epoch: RealmEpoch) {
+        let info = epoch.bytes + nodeID.bytes
+        guard let signer = realm.deriveIdentity(label: "record-member", info: info) else { return nil }
+        self.signer = signer
+        seal = realm.deriveSealingKey(label: "record-member-seal", info: info)
+        self.nodeID = nodeID
+    }
+
+    /// What the store is asked for.
+    package var key: [UInt8] { signer.publicKey.data }
+
+    /// - Parameters:
+    ///   - envelope: the node's own signed record.
+    ///   - seq: that of the record.
+    /// - Returns: `nil` where the envelope is longer than there is room.
+    package func item(sealing envelope: [UInt8], seq: UInt64, random: RandomSource) -> MutableItem? {
+        guard envelope.count <= Self.contentLength, let seq = Int64(exactly: seq) else { return nil }
+        let padding = [UInt8](repeating: 0, count: Self.contentLength - envelope.count)
+        let plain = [UInt8(envelope.count >> 8), UInt8(envelope.count & 0xff)] + envelope + padding
+        let sealed = seal.seal(plain, context: key, nonce: random.bytes(SealingKey.nonceLength))
+        let value = Array("\(sealed.count):".utf8) + sealed
+        // Every length is within its limit.
+        return try? MutableItem(by: signer, salt: [], seq: seq, value: value)
+    }
+
+    /// The member's record in an item that was found, if it is one.
+    package func record(in item: MutableItem) -> PeerRecord? {
+        let prefix = Array("\(Self.sealedLength):".utf8)
+        guard item.publicKey == key, item.salt.isEmpty, item.value.starts(with: prefix), item.isSigned,
+            let plain = seal.open([UInt8](item.value.dropFirst(prefix.count)), context: key), plain.count >= 2
+        else { return nil }
+        let length = Int(plain[0]) << 8 | Int(plain[1])
+        guard length <= plain.count - 2 else { return nil }
+        // What a member made up is no record of another's.
+        guard let record = try? PeerRecord.open([UInt8](plain[2..<2 + length])), record.nodeID == nodeID,
+            item.seq == Int64(exactly: record.seq)
+        else { return nil }
+        return record
+    }
+}
