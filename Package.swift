@@ -136,22 +136,24 @@ let package = Package(
             name: "DeP2PBenchmarks",
             dependencies: [
                 "DeP2P", "DeP2PApp", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PIdentity",
+                "DeP2PSimulation",
             ],
             path: "Tests/Benchmarks/Engine", swiftSettings: house),
         // Not part of the product: a world in memory on virtual time.
         .target(
             name: "DeP2PSimulation",
             dependencies: [
-                "DeP2P", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage", "DeP2PIdentity",
+                "DeP2P", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PStorage",
+                "DeP2PIdentity",
             ],
-            path: "Tests/Simulation", swiftSettings: house),
+            path: "Tests/Simulation", resources: [.embedInCode("Light/DHT/round-trips.txt")], swiftSettings: house),
         .target(
             name: "DeP2PTestSupport", dependencies: ["DeP2PReactor", "DeP2PIdentity"], path: "Tests/TestSupport",
             swiftSettings: house),
         tests("IdentityTests", of: ["DeP2PIdentity"], resources: [.copy("Vectors")]),
         tests(
             "SimulationTests",
-            of: ["DeP2P", "DeP2PApp", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PIdentity"]),
+            of: ["DeP2P", "DeP2PApp", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PIdentity"]),
         tests("StorageTests", of: ["DeP2PStorage", "DeP2PIdentity"]),
         tests("WireTests", of: ["DeP2PWire", "DeP2PIdentity"]),
         tests("ReactorTests", of: ["DeP2PIdentity", logging]),

@@ -23,6 +23,12 @@ let usage = """
            Benchmarks node-flood ADDRESS SECONDS     datagrams to its relay, as fast as they go
            Benchmarks strangers ADDRESS N            connections of strangers, as fast as they come
            Benchmarks codecs                         the hot codecs, one thread
+           Benchmarks dht [--nodes N] [--seed N] [--start perfect|ring] [--churn SHARE] [--loss SHARE]
+                          [--attack none|withhold|lie|invent|flood|records] [--sybils SHARE --sybils-conduct withhold|lie|invent]
+                          [--records N] [--lookups N] [--warm-up SECONDS] [--span SECONDS]
+                                                     a DHT of many nodes in memory, on virtual time
+           Benchmarks dht-still [--nodes N] [--lookups N] [--loss SHARE] [--seed N]
+                                                     lookups among a million nodes that stay
 
     """
 
@@ -32,6 +38,12 @@ func run(_ arguments: [String]) async throws -> Bool {
     case ("serve-members", 1): try await Members.serve()
     case ("serve-relayed", 2): try await Relayed.serve(behind: try Address(arguments[1]))
     case ("codecs", 1): codecReport().show()
+    case ("dht", _):
+        guard let report = DHTSimulation.report(Array(arguments.dropFirst())) else { return false }
+        report.show()
+    case ("dht-still", _):
+        guard let report = DHTSimulation.stillReport(Array(arguments.dropFirst())) else { return false }
+        report.show()
     case (let mode?, 3):
         guard let count = Int(arguments[2]), count > 0 else { return false }
         let address = try Address(arguments[1])

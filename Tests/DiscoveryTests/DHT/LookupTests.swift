@@ -217,6 +217,40 @@ import Testing
         #expect(outcome?.hasArrived == true)
     }
 
+    /// More next to the target than a lookup may ask at all: whoever else is within reach is asked all the same.
+    @Test mutating func aCrowdRoundTheTargetLeavesOthersTheirTurn() throws {
+        let crowd = try (0..<LookupMachine.requestLimit + 40).map { _ in try near(40) }
+        let honest = try (0..<20).map { try near(8 + $0 / 10) }
+        var lookup = lookup(try (0..<10).map { _ in try near(3) }, scope: .record(reach: .bit(7)))
+        var (random, target) = (self.random, self.target)
+        let (asked, _) = run(&lookup) { contact in
+            if crowd.contains(contact) { return Array(crowd.shuffled(using: &random).prefix(20)) }
+            return honest.nearest(to: target, 12) + crowd.shuffled(using: &random).prefix(8)
+        }
+        target = self.target
+        #expect(asked.count <= LookupMachine.requestLimit)
+        #expect(honest.nearest(to: target, 12).allSatisfy(asked.contains))
+    }
+
+    /// Whoever answers at once shortens the time that the silent hold their places; before that, and at most, it is the
+    /// patience of all.
+    @Test mutating func patienceGoesByTheAnswers() throws {
+        var times = AnswerTimes(limit: .seconds(1), slack: 1.5)
+        #expect(times.patience == .seconds(1))
+        for _ in 0..<50 { times.add(.milliseconds(200)) }
+        #expect(times.patience == .seconds(0.2 * 1.5))
+        for _ in 0..<50 { times.add(.milliseconds(1)) }
+        #expect(times.patience == AnswerTimes.least)
+        for _ in 0..<50 { times.add(.seconds(4)) }
+        #expect(times.patience == .seconds(1))
+        #expect(AnswerTimes(limit: .seconds(1), slack: nil).patience == .seconds(1))
+        let seeds = try random.contacts(40)
+        var lookup = lookup(seeds, scope: .store(reach: nil))
+        let first = asked(lookup.start(now: at(0)))
+        _ = lookup.answered(first[0].key, closer: [], now: at(0.2))
+        #expect(lookup.wake == at(0).advanced(by: .seconds(0.2 * 1.5)))
+    }
+
     @Test mutating func stoppedItAsksNobody() throws {
         let seeds = try random.contacts(20)
         var lookup = lookup(seeds)

@@ -122,16 +122,40 @@ import Testing
         #expect(put(&store, try #require(far), try publisher(), reach: reach) == .tooFar)
     }
 
-    /// The store's own bound, filled by many publishers of many subnets: the farthest gives way to a nearer one.
+    /// The store's own bound, filled by a publisher of each of as many subnets: the farthest gives way to a nearer one.
     @Test mutating func fullTheFarthestGivesWay() throws {
         while store.count < RecordStore.limit {
             let key = local.random(sharing: 1 + Int(random.next() % 8), using: &random)
-            _ = provide(&store, key, try publisher())
+            _ = provide(&store, key, try publisher(in: UInt32(store.count)))
         }
         #expect(provide(&store, local.random(sharing: 0, using: &random), try publisher()) == .storeIsFull)
         let near = local.random(sharing: 20, using: &random)
         #expect(provide(&store, near, try publisher()) == nil)
         #expect(store.count == RecordStore.limit && store.providers(of: near, now: at(0)).count == 1)
+    }
+
+    /// As many identities and subnets as it takes to fill the store, each at its limit, and keys nearer than any other: what
+    /// somebody else has stored stays.
+    @Test mutating func whoFloodsTheStoreDisplacesHimself() throws {
+        let honest = local.random(sharing: 2, using: &random)
+        #expect(provide(&store, honest, try publisher()) == nil)
+        let full = UInt32(RecordStore.limit / RecordStore.perSubnet)
+        for subnet in 1...full {
+            for _ in 0..<RecordStore.perSubnet / RecordStore.perPublisher {
+                let greedy = try publisher(in: subnet)
+                for _ in 0..<RecordStore.perPublisher {
+                    #expect(provide(&store, local.random(sharing: 30, using: &random), greedy) == nil)
+                }
+            }
+        }
+        let another = try publisher(in: full + 1)
+        for _ in 0..<20 { #expect(provide(&store, local.random(sharing: 30, using: &random), another) == nil) }
+        #expect(store.count == RecordStore.limit)
+        #expect(store.providers(of: honest, now: at(0)).count == 1)
+        // There is room for others still, also for what is farther.
+        let far = local.random(sharing: 0, using: &random)
+        #expect(provide(&store, far, try publisher()) == nil && store.providers(of: far, now: at(0)).count == 1)
+        #expect(store.count == RecordStore.limit)
     }
 }
 

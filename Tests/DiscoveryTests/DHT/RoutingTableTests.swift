@@ -23,7 +23,13 @@ import Testing
 
     /// As many as a bucket holds, all of which have answered.
     private mutating func fill(_ bucket: Int, now: NetworkInstant = at(0)) throws -> [DHTContact] {
-        let contacts = try (0..<Bucket.capacity).map { _ in try contact(in: bucket) }
+        var contacts: [DHTContact] = []
+        while contacts.count < Bucket.capacity {
+            let next = try contact(in: bucket)
+            let branch = bucket + 1 + Bucket.branchBits
+            let others = contacts.count { $0.key.commonPrefixLength(with: next.key) >= branch }
+            if others < Bucket.perBranch { contacts.append(next) }
+        }
         for contact in contacts { _ = table.answered(contact, subnet: contact.subnet, now: now) }
         return contacts
     }
@@ -103,6 +109,20 @@ import Testing
         }
         let victim = try #require(table.contacts.first { $0.subnet != Subject(IPAddress(v4: prefix)).subnet })
         #expect(table.failed(victim.key) == [.check(other)])
+    }
+
+    /// Identities that crowd round a key get a few places of the bucket in which it lies, and none of those where honest nodes
+    /// wait.
+    @Test mutating func aCrowdRoundAKeyHasItsShareOfABucket() throws {
+        let key = local.random(sharing: 3, using: &random)
+        let crowd = try (0..<40).map { _ in try random.contact(key: key.random(sharing: 30, using: &random)) }
+        let honest = try (0..<10).map { _ in try contact(in: 3) }
+        for contact in crowd { _ = table.heard(of: contact, subnet: contact.subnet) }
+        for contact in crowd { _ = table.answered(contact, subnet: contact.subnet, now: at(0)) }
+        for contact in honest { _ = table.answered(contact, subnet: contact.subnet, now: at(0)) }
+        #expect(crowd.count { table.contains($0.key) } == Bucket.perBranch)
+        #expect(honest.allSatisfy { table.contains($0.key) })
+        #expect(honest.allSatisfy(table.closest(to: key).contains))
     }
 
     @Test mutating func whoMovesIntoAFullSubnetLeaves() throws {

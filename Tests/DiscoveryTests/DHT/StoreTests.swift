@@ -13,9 +13,9 @@ import Testing
 
     @Test mutating func mostOfThemSuffice() throws {
         let targets = try random.contacts(20)
-        var machine = StoreMachine(targets: targets)
-        var waiting = puts(machine.start(now: at(0)))
-        #expect(waiting == Array(targets.prefix(DHT.concurrency)))
+        var machine = StoreMachine(key: targets[0].key, reach: nil)
+        var waiting = puts(machine.lookedUp(targets, now: at(0)))
+        #expect(Set(waiting) == Set(targets.nearest(to: targets[0].key, StoreMachine.concurrency)))
         var stored = 0
         var placedAt: [Int] = []
         while let next = waiting.popLast(), stored < 16 {
@@ -24,44 +24,97 @@ import Testing
             waiting = puts(actions) + waiting
             if actions.contains(.placed(stored)) { placedAt.append(stored) }
         }
-        #expect(placedAt == [15] && !machine.isFinished)
+        #expect(placedAt == [12] && !machine.isFinished)
         for target in targets { _ = machine.failed(target.key, now: at(2)) }
         #expect(machine.isFinished)
     }
 
     @Test mutating func silenceHoldsNobodyUp() throws {
-        var machine = StoreMachine(targets: try random.contacts(15))
-        let first = puts(machine.start(now: at(0)))
+        let targets = try random.contacts(StoreMachine.concurrency + 5)
+        var machine = StoreMachine(key: targets[0].key, reach: .greatest)
+        let first = puts(machine.lookedUp(targets, now: at(0)))
         #expect(machine.wake == at(StoreMachine.patience.seconds))
         let rest = puts(machine.timerFired(now: at(StoreMachine.patience.seconds)))
-        #expect(first.count == 10 && rest.count == 5)
+        #expect(first.count == StoreMachine.concurrency && rest.count == 5)
         // Late as it is, it counts.
         _ = machine.stored(first[0].key, now: at(2))
         var actions: [StoreMachine.Action] = []
         while let wake = machine.wake { actions = machine.timerFired(now: wake) }
-        #expect(actions == [.finished(StoreMachine.Outcome(stored: 1, failed: 14))])
+        #expect(actions == [.finished(StoreMachine.Outcome(stored: 1, failed: targets.count - 1))])
         #expect(machine.stored(first[1].key, now: at(9)) == [])
     }
 
+    /// What a lookup finds on its way is put with at once, up to a bound; most of k suffice before all are known.
+    @Test mutating func doesNotWaitForTheLookup() throws {
+        let targets = try random.contacts(StoreMachine.earlyLimit + 5)
+        let key = DHTKey.random(using: &random)
+        let far = try random.contact(key: key.random(sharing: 0, using: &random))
+        var machine = StoreMachine(key: key, reach: .greatest)
+        var waiting = targets.flatMap { puts(machine.found($0, now: at(0))) }
+        #expect(waiting.count <= StoreMachine.concurrency && waiting.count >= 15)
+        #expect(machine.found(targets[0], now: at(0)) == [])
+        let early = waiting
+        var placed: [StoreMachine.Action] = []
+        while let next = waiting.popLast() {
+            let actions = machine.stored(next.key, now: at(1))
+            placed += actions.filter { if case .placed = $0 { true } else { false } }
+            waiting += puts(actions)
+        }
+        #expect(placed == [.placed(12)] && !machine.isFinished)
+        let rest = puts(machine.lookedUp(targets, now: at(2)))
+        #expect(Set(rest) == Set(targets).subtracting(early))
+        #expect(machine.found(far, now: at(2)) == [] && machine.lookedUp(targets, now: at(2)) == [])
+    }
+
+    @Test mutating func whoIsBeyondReachWaitsForTheEnd() throws {
+        let key = DHTKey.random(using: &random)
+        let nodes = try random.contacts(50).nearest(to: key, 50)
+        var machine = StoreMachine(key: key, reach: nodes[3].key.distance(to: key))
+        for node in nodes.dropFirst(3) { #expect(machine.found(node, now: at(0)) == []) }
+        #expect(machine.found(nodes[1], now: at(0)) == [.put(nodes[1])])
+        #expect(Set(puts(machine.lookedUp(nodes, now: at(1))) + [nodes[1]]) == Set(nodes.prefix(20)))
+    }
+
     @Test func nobodyIsFinishedAtOnce() {
-        var machine = StoreMachine(targets: [])
-        #expect(machine.start(now: at(0)) == [.finished(StoreMachine.Outcome(stored: 0, failed: 0))])
+        var machine = StoreMachine(key: DHTKey(hashing: []), reach: nil)
+        #expect(machine.lookedUp([], now: at(0)) == [.finished(StoreMachine.Outcome(stored: 0, failed: 0))])
+    }
+
+    /// Whom a record is put with when everybody answers.
+    private func targets(of nodes: [DHTContact], key: DHTKey, reach: XORDistance?) -> Set<DHTContact> {
+        var machine = StoreMachine(key: key, reach: reach)
+        var (all, waiting) = ([DHTContact](), puts(machine.lookedUp(nodes, now: at(0))))
+        while let next = waiting.popLast() {
+            all.append(next)
+            waiting += puts(machine.stored(next.key, now: at(1)))
+        }
+        #expect(machine.isFinished && Set(all).count == all.count)
+        return Set(all)
     }
 
     @Test mutating func everybodyWithinReachAndNoFewerThanTwenty() throws {
         let key = DHTKey.random(using: &random)
         let nodes = try random.contacts(300).nearest(to: key, 300)
-        func targets(_ reach: XORDistance?) -> [DHTContact] {
-            StoreMachine.targets(of: nodes, key: key, reach: reach, using: &random)
+        #expect(targets(of: nodes.shuffled(), key: key, reach: nil) == Set(nodes.prefix(20)))
+        #expect(targets(of: nodes, key: key, reach: nodes[5].key.distance(to: key)) == Set(nodes.prefix(20)))
+        #expect(targets(of: nodes, key: key, reach: nodes[33].key.distance(to: key)) == Set(nodes.prefix(33)))
+        #expect(targets(of: nodes, key: key, reach: .greatest).count == StoreMachine.targetLimit)
+    }
+
+    /// Two hundred next to the key, nearer than anybody honest: of the first twenty that are put with they are a few, and of
+    /// all they take what the honest leave.
+    @Test mutating func aCrowdNextToTheKeyHasOnePart() throws {
+        let key = DHTKey.random(using: &random)
+        let crowd = try (0..<200).map { _ in try random.contact(key: key.random(sharing: 40, using: &random)) }
+        let honest = try (0..<20).map { place in
+            try random.contact(
+                key: key.random(sharing: 4 + min(place / 10 + place / 15 + place / 18, 3), using: &random))
         }
-        #expect(targets(nil) == Array(nodes.prefix(20)))
-        #expect(targets(nodes[5].key.distance(to: key)) == Array(nodes.prefix(20)))
-        #expect(targets(nodes[33].key.distance(to: key)) == Array(nodes.prefix(33)))
-        // The bound: a crowd next to the key gets its part of the places, and not all of them.
-        let drawn = targets(nodes[200].key.distance(to: key))
-        #expect(drawn.count == StoreMachine.targetLimit && Set(drawn).count == drawn.count)
-        #expect(drawn.contains { nodes[100..<200].contains($0) })
-        #expect(StoreMachine(targets: nodes).wake == nil)
+        var machine = StoreMachine(key: key, reach: .bit(3))
+        let early = (crowd + honest).flatMap { puts(machine.found($0, now: at(0))) }
+        #expect(early.count { crowd.contains($0) } <= 4 && early.count { honest.contains($0) } >= 15)
+        let all = targets(of: crowd + honest, key: key, reach: .bit(3))
+        #expect(all.count == StoreMachine.targetLimit && all.isSuperset(of: honest))
     }
 }
 

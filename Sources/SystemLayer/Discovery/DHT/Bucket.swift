@@ -9,6 +9,11 @@ struct Bucket: Sendable {
     static let replacementLimit = 10
     /// Contacts of one subnet, and as many again that wait: what one customer commands must not fill a bucket.
     static let perSubnet = 2
+    /// The bits after those that all of a bucket have in common: what begins with the same ones is one of its branches.
+    static let branchBits = 4
+    /// Contacts of one branch. Twenty keys of sixteen branches hardly ever lie so that one of these has more; those of
+    /// identities that crowd round a key are all in one, and must not be all that this node can tell of the key.
+    static let perBranch = 5
 
     struct Entry: Sendable {
         var contact: DHTContact
@@ -27,16 +32,26 @@ struct Bucket: Sendable {
         var isBeingChecked = false
     }
 
+    /// How many bits its contacts have in common with this node's key.
+    let depth: Int
     private(set) var entries: [Entry] = []
     private(set) var replacements: [Replacement] = []
     /// When somebody last looked from here for what lies here; `nil` never.
     var lookedUpAt: NetworkInstant?
 
+    init(depth: Int) { self.depth = depth }
+
     var isFull: Bool { entries.count >= Self.capacity }
 
     func index(of key: DHTKey) -> Int? { entries.firstIndex { $0.contact.key == key } }
 
-    func hasRoom(for subnet: Subject?) -> Bool { !isFull && admits(subnet) }
+    func hasRoom(for key: DHTKey, in subnet: Subject?) -> Bool { !isFull && admits(subnet) && admits(key) }
+
+    /// Whether the key's branch has fewer than its share of the entries.
+    func admits(_ key: DHTKey) -> Bool {
+        let branch = depth + 1 + Self.branchBits
+        return entries.count { $0.contact.key.commonPrefixLength(with: key) >= branch } < Self.perBranch
+    }
 
     /// Whether the subnet has fewer than its share of the entries.
     func admits(_ subnet: Subject?) -> Bool {
@@ -53,8 +68,9 @@ struct Bucket: Sendable {
 
     mutating func remove(_ index: Int) -> Entry { entries.remove(at: index) }
 
-    /// The last heard of comes last; the oldest that is not being checked gives way.
+    /// The last heard of comes last; the oldest that is not being checked gives way. Who could not enter does not wait.
     mutating func wait(_ contact: DHTContact, subnet: Subject?) {
+        guard admits(contact.key) else { return }
         var replacement = Replacement(contact: contact, subnet: subnet)
         if let known = replacements.firstIndex(where: { $0.contact.key == contact.key }) {
             replacement.isBeingChecked = replacements.remove(at: known).isBeingChecked
@@ -75,7 +91,7 @@ struct Bucket: Sendable {
     mutating func nextReplacement(where admits: (Subject?) -> Bool) -> DHTContact? {
         guard !isFull,
             let index = replacements.lastIndex(where: {
-                !$0.isBeingChecked && self.admits($0.subnet) && admits($0.subnet)
+                !$0.isBeingChecked && self.admits($0.subnet) && self.admits($0.contact.key) && admits($0.subnet)
             })
         else { return nil }
         replacements[index].isBeingChecked = true

@@ -44,6 +44,9 @@ package struct DHTKey: Hashable, Sendable, CustomStringConvertible {
         return DHTKey(bits: head ^ tail ^ XORDistance.bit(length))
     }
 
+    /// One of its bits, counted from the most significant.
+    package func bit(_ index: Int) -> Bool { bits & .bit(index) != .zero }
+
     /// This key's first `length` bits, and zeros.
     package func prefix(_ length: Int) -> DHTKey { DHTKey(bits: bits.keeping(to: length)) }
 
@@ -111,6 +114,10 @@ package struct XORDistance: Hashable, Sendable, Comparable, CustomStringConverti
 
     static func ^ (left: Self, right: Self) -> Self {
         Self(left.first ^ right.first, left.second ^ right.second, left.third ^ right.third, left.fourth ^ right.fourth)
+    }
+
+    static func & (left: Self, right: Self) -> Self {
+        Self(left.first & right.first, left.second & right.second, left.third & right.third, left.fourth & right.fourth)
     }
 
     /// The number whose only set bit is that one, counted from the most significant.

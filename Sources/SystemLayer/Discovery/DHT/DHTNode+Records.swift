@@ -34,8 +34,7 @@ extension DHTNode {
         var tokens: [DHTKey: [UInt8]] = [:]
         lookup.onAnswer = { contact, answer in tokens[contact.key] = answer.response.token }
         let closest = await lookup.run().closest.filter { tokens[$0.key]?.isEmpty == false }
-        var random = connections.random
-        let targets = StoreMachine.targets(of: closest, key: item.key, reach: size.reach, using: &random)
+        let targets = StoreMachine.targets(of: closest, key: item.key, reach: size.reach)
         var stored = 0
         for begin in stride(from: 0, to: targets.count, by: Self.putsAtOnce) {
             let batch = targets[begin..<min(begin + Self.putsAtOnce, targets.count)]

@@ -27,7 +27,8 @@ package struct LookupMachine: TimedMachine, Sendable {
     package static let dialsAhead = 4
     /// Connections made ahead of need at all.
     package static let dialLimit = 16
-    /// A request that is silent for this long holds no place of the ``DHT/concurrency`` any more.
+    /// A request that is silent for this long holds no place of the ``DHT/concurrency`` any more, at most; less where
+    /// the scope says so and others have answered sooner (``AnswerTimes``).
     package static let patience: Duration = .milliseconds(750)
     /// The same, from when on it has failed.
     package static let requestTimeout: Duration = .seconds(5)
@@ -39,10 +40,29 @@ package struct LookupMachine: TimedMachine, Sendable {
         package var reach: XORDistance
         /// So many of the nearest.
         package var nearest: Int
+        /// Requests under way at once: more where somebody waits for all of them.
+        package var concurrency: Int
+        /// Where somebody waits for all of them: how many times as long as others took one may be silent before another is asked
+        /// beside it. It costs requests, and saves waiting for those that have left.
+        package var slack: Double?
 
         package static let target = Scope(reach: .zero, nearest: 0)
 
-        package init(reach: XORDistance, nearest: Int) { (self.reach, self.nearest) = (reach, nearest) }
+        package init(
+            reach: XORDistance, nearest: Int, concurrency: Int = DHT.concurrency, slack: Double? = nil
+        ) {
+            (self.reach, self.nearest, self.concurrency, self.slack) = (reach, nearest, concurrency, slack)
+        }
+
+        /// To store a record: everybody within reach, and no fewer than k.
+        package static func store(reach: XORDistance?) -> Scope {
+            Scope(reach: reach ?? .zero, nearest: DHT.replication, concurrency: DHT.replication, slack: 1.5)
+        }
+
+        /// To find one: the same, one after the other, since the first may have it.
+        package static func record(reach: XORDistance?) -> Scope {
+            Scope(reach: reach ?? .zero, nearest: DHT.replication)
+        }
     }
 
     package enum Action: Equatable, Sendable {
@@ -70,6 +90,7 @@ package struct LookupMachine: TimedMachine, Sendable {
     private let localKey: DHTKey?
     private var seeds: ArraySlice<DHTContact>
     private var candidates: LookupCandidates
+    private var times: AnswerTimes
     private let startedAt: NetworkInstant
     private var requests = 0
     private var failures = 0
@@ -87,6 +108,7 @@ package struct LookupMachine: TimedMachine, Sendable {
         self.localKey = localKey
         self.seeds = seeds.filter { $0.key != localKey }[...]
         candidates = LookupCandidates(target: target)
+        times = AnswerTimes(limit: Self.patience, slack: scope.slack)
         startedAt = now
     }
 
@@ -103,6 +125,7 @@ package struct LookupMachine: TimedMachine, Sendable {
             return []
         }
         let responder = candidates.all[index]
+        if let since = responder.state.askedAt { times.add(now.duration(since: since)) }
         candidates.settle(index, answered: true)
         let heirs = heirs(of: responder.owner ?? 0)
         let contacts = Self.diverse(closer).filter { $0.key != localKey && $0.key != key }
@@ -125,6 +148,12 @@ package struct LookupMachine: TimedMachine, Sendable {
     /// Ends it before it has arrived.
     package mutating func stop() -> [Action] { finish(hasArrived: false) }
 
+    /// Requests sent so far.
+    package var requestCount: Int { requests }
+
+    /// Requests that lay one behind the other until that node answered; 0 for one that was not asked.
+    package func rounds(to key: DHTKey) -> Int { candidates.index(of: key).map { candidates.all[$0].depth + 1 } ?? 0 }
+
     // MARK: Time
 
     package var wake: NetworkInstant? {
@@ -132,7 +161,7 @@ package struct LookupMachine: TimedMachine, Sendable {
         var next = startedAt.advanced(by: Self.timeLimit)
         for candidate in candidates.all {
             switch candidate.state {
-            case .asked(let since): next = min(next, since.advanced(by: Self.patience))
+            case .asked(let since): next = min(next, since.advanced(by: times.patience))
             case .slow(let since): next = min(next, since.advanced(by: Self.requestTimeout))
             default: continue
             }
@@ -145,7 +174,7 @@ package struct LookupMachine: TimedMachine, Sendable {
         if startedAt.advanced(by: Self.timeLimit) <= now { return finish(hasArrived: false) }
         for index in candidates.all.indices {
             switch candidates.all[index].state {
-            case .asked(let since) where since.advanced(by: Self.patience) <= now:
+            case .asked(let since) where since.advanced(by: times.patience) <= now:
                 candidates.update(index) { $0.state = .slow(since) }
             case .slow(let since) where since.advanced(by: Self.requestTimeout) <= now:
                 failures += 1
@@ -182,7 +211,7 @@ package struct LookupMachine: TimedMachine, Sendable {
         for candidate in candidates.all {
             if case .asked = candidate.state { waiting[candidate.owner ?? 0] += 1 }
         }
-        guard waiting.reduce(0, +) < DHT.concurrency, requests < Self.requestLimit else { return nil }
+        guard waiting.reduce(0, +) < scope.concurrency, requests < Self.requestLimit else { return nil }
         let paths = (0..<Self.pathCount).sorted { (waiting[$0], $0) < (waiting[$1], $1) }
         for path in paths where waiting[path] < Self.pathWidth {
             if let index = next(on: path) {
@@ -190,8 +219,8 @@ package struct LookupMachine: TimedMachine, Sendable {
                 return index
             }
         }
-        guard (0..<Self.pathCount).allSatisfy(isDone) else { return nil }
-        guard let index = nextInScope() else { return nil }
+        let nearest = (0..<Self.pathCount).allSatisfy(isDone) ? scope.nearest : 0
+        guard let index = nextInScope(nearest: nearest) else { return nil }
         let known = candidates.all[index].paths
         candidates.update(index) { $0.owner = (0..<Self.pathCount).first { known & 1 << UInt8($0) != 0 } ?? 0 }
         return index
@@ -252,10 +281,31 @@ package struct LookupMachine: TimedMachine, Sendable {
         }
     }
 
-    private func nextInScope() -> Int? {
+    private func nextInScope(nearest: Int) -> Int? { nextWithinReach ?? nextOfTheNearest(nearest) }
+
+    /// Whoever is within reach has to be asked whatever the paths find: of the branch of which the fewest have been asked, so
+    /// that however many crowd round the target, those beside them have their turn.
+    private var nextWithinReach: Int? {
+        let branches = ReachBranches(reach: scope.reach)
+        var asked = [Int](repeating: 0, count: ReachBranches.count)
+        var next = [Int?](repeating: nil, count: ReachBranches.count)
+        for (index, candidate) in candidates.all.enumerated() {
+            guard candidate.distance < scope.reach else { break }
+            let branch = branches.index(of: candidate.distance)
+            switch candidate.state {
+            case .heard: next[branch] = next[branch] ?? index
+            case .answered, .asked, .slow, .failed: asked[branch] += 1
+            case .disbelieved: continue
+            }
+        }
+        return next.indices.filter { next[$0] != nil }.min { asked[$0] < asked[$1] }.flatMap { next[$0] }
+    }
+
+    /// Which are the nearest is known once the paths have ended.
+    private func nextOfTheNearest(_ nearest: Int) -> Int? {
         var live = 0
         for (index, candidate) in candidates.all.enumerated() {
-            guard live < scope.nearest || candidate.distance < scope.reach else { return nil }
+            guard live < nearest else { return nil }
             switch candidate.state {
             case .heard: return index
             case .answered, .asked: live += 1

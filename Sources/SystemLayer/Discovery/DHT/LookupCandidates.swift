@@ -19,6 +19,13 @@ struct LookupCandidates: Sendable {
         case failed
         /// Only nodes that are believed no more have named it.
         case disbelieved
+
+        var askedAt: NetworkInstant? {
+            switch self {
+            case .asked(let since), .slow(let since): since
+            case .heard, .answered, .failed, .disbelieved: nil
+            }
+        }
     }
 
     struct Candidate: Sendable {

@@ -1,7 +1,8 @@
 /// How many nodes serve the DHT, from how near to a key the nearest of them lie: pure.
 ///
 /// Among N nodes the i-th nearest to any key is expected at i/(N + 1) of the space; the N that fits those of one lookup best
-/// is one sample, and the median of the last ones the estimate. So whoever crowds round one key moves one sample.
+/// is one sample, and the median of the last ones the estimate. Only lookups of keys that this node has drawn at random count
+/// (`RoutingTable.Action.refresh` of a bucket): whoever crowds round a key that is looked up often would move the median.
 package struct NetworkSize: Sendable {
     /// Samples kept.
     package static let sampleLimit = 64
@@ -14,7 +15,7 @@ package struct NetworkSize: Sendable {
 
     package init() {}
 
-    /// A lookup has arrived: those of `closest` have answered, the nearest first.
+    /// A lookup of a key drawn at random has arrived: those of `closest` have answered, the nearest first.
     package mutating func lookedUp(_ target: DHTKey, closest: [DHTContact]) {
         let distances = closest.prefix(Self.depth).map { $0.key.distance(to: target).fraction }
         guard distances.count == Self.depth else { return }

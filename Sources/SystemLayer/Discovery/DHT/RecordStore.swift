@@ -4,8 +4,8 @@ package import DeP2PReactor
 /// What this node keeps for others: pure, and bounded whoever stores what.
 ///
 /// An item is stored under its key, at most one a key; providers, several a key. Each counts against the node that stored it
-/// last and against that node's subnet. Where there is no room the record farthest from this node's key gives way to a
-/// nearer one: what is near is what this node is asked for.
+/// last and against that node's subnet. Where there is no room the subnet that has stored the most gives way, with the record
+/// farthest from this node's key: what is near is what this node is asked for.
 ///
 /// Calling order: any; ``timerFired(now:)`` when ``wake`` has come, which only frees room: what is over is not told before
 /// that either.
@@ -70,7 +70,7 @@ package struct RecordStore: TimedMachine, Sendable {
         // Limits before the signature: a flood is refused at the least cost.
         try admit(publisher, replacing: old?.publisher, key: key, reach: reach)
         guard item.isSigned else { throw .badSignature }
-        if let old { release(old.publisher) } else { try makeRoom(for: key) }
+        if let old { release(old.publisher) } else { try makeRoom(for: key, from: publisher) }
         slots[key, default: Slot()].item = Kept(
             content: item, publisher: publisher, expires: now.advanced(by: Self.lifetime))
         take(publisher, now: now)
@@ -91,7 +91,7 @@ package struct RecordStore: TimedMachine, Sendable {
         else { throw .keyIsFull }
         try admit(publisher, replacing: old?.publisher, key: key, reach: reach)
         forget(in: key) { $0.expires <= now || $0.publisher.nodeID == publisher.nodeID }
-        try makeRoom(for: key)
+        try makeRoom(for: key, from: publisher)
         slots[key, default: Slot()].providers.append(
             Kept(content: provider, publisher: publisher, expires: now.advanced(by: Self.lifetime)))
         take(publisher, now: now)
@@ -107,13 +107,40 @@ package struct RecordStore: TimedMachine, Sendable {
         guard ofSubnet < Self.perSubnet else { throw .subnetIsFull }
     }
 
-    /// The farthest key gives way to a nearer one.
-    private mutating func makeRoom(for key: DHTKey) throws(RecordRefusal) {
+    /// Of the subnet that has stored the most the record farthest from here gives way, to one of a subnet that has less, or
+    /// as much and a nearer one: who floods the store displaces himself.
+    private mutating func makeRoom(for key: DHTKey, from publisher: Publisher) throws(RecordRefusal) {
         guard count >= Self.limit else { return }
-        guard let farthest = slots.keys.max(by: { $0.distance(to: localKey) < $1.distance(to: localKey) }),
-            key.distance(to: localKey) < farthest.distance(to: localKey)
-        else { throw .storeIsFull }
-        slots.removeValue(forKey: farthest)?.publishers.forEach { release($0) }
+        let asked = Claim(share: subnets[publisher.subnet, default: 0] + 1, distance: key.distance(to: localKey))
+        var largest: (claim: Claim, key: DHTKey, publisher: Publisher)?
+        for (key, slot) in slots {
+            let distance = key.distance(to: localKey)
+            for publisher in slot.publishers {
+                let claim = Claim(share: subnets[publisher.subnet, default: 0], distance: distance)
+                if largest.map({ $0.claim < claim }) ?? true { largest = (claim, key, publisher) }
+            }
+        }
+        guard let largest, asked < largest.claim else { throw .storeIsFull }
+        remove(from: largest.publisher, in: largest.key)
+    }
+
+    /// What a record costs the others, the least first.
+    private struct Claim: Comparable {
+        let share: Int
+        let distance: XORDistance
+
+        static func < (left: Self, right: Self) -> Bool {
+            left.share == right.share ? left.distance < right.distance : left.share < right.share
+        }
+    }
+
+    private mutating func remove(from publisher: Publisher, in key: DHTKey) {
+        forget(in: key) { $0.publisher == publisher }
+        if slots[key]?.item?.publisher == publisher {
+            slots[key]?.item = nil
+            release(publisher)
+        }
+        if slots[key]?.count == 0 { slots[key] = nil }
     }
 
     // MARK: Reading

@@ -79,7 +79,7 @@ package struct RoutingTable: TimedMachine, Sendable {
             return []
         }
         makeRoom(in: index)
-        if buckets[index].hasRoom(for: subnet), tableAdmits(subnet) {
+        if buckets[index].hasRoom(for: contact.key, in: subnet), tableAdmits(subnet) {
             insert(Bucket.Entry(contact: contact, subnet: subnet, answeredAt: now), in: index)
         } else {
             buckets[index].wait(contact, subnet: subnet)
@@ -221,7 +221,7 @@ package struct RoutingTable: TimedMachine, Sendable {
     private mutating func bucketIndex(of key: DHTKey) -> Int? {
         let length = localKey.commonPrefixLength(with: key)
         guard length < DHTKey.bitCount else { return nil }
-        while buckets.count <= length { buckets.append(Bucket()) }
+        while buckets.count <= length { buckets.append(Bucket(depth: buckets.count)) }
         return length
     }
 
