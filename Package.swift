@@ -62,7 +62,7 @@ let package = Package(
             "DeP2P",
             on: [
                 "DeP2PApp", "DeP2PRealm", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
-                "DeP2PStorage", "DeP2PHTTP", "DeP2PIdentity",
+                "DeP2PStorage", "DeP2PHTTP", "DeP2PIdentity", deque,
             ]),
         floor(
             "DeP2PApp",

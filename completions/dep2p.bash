@@ -20,7 +20,7 @@ _dep2p() {
             only=1
         elif [[ -z $only && $word == -?* ]]; then
             case $word in
-            --allow | --bootstrap | --circuit-bytes | --circuit-rate | --circuit-time | --config | --count | --dht-protocol | --identity | --interval | --introspect | --listen | --max-circuits | --max-circuits-per-ip | --max-circuits-per-node | --max-circuits-per-pair | --max-circuits-per-subnet | --max-requests | --max-reservations | --max-reservations-per-ip | --max-reservations-per-subnet | --max-size | --message | --output | --passphrase-file | --peer | --preset | --realm-key | --relay | --reply | --reservation-time | --server | --show | --show-node-id | --state-dir | --tcp-listen | --timeout | --to | --transfers | -c | -i | -m | -o) skip=1 ;;
+            --allow | --bootstrap | --circuit-bytes | --circuit-rate | --circuit-time | --config | --count | --dht-protocol | --identity | --interval | --introspect | --listen | --max-circuits | --max-circuits-per-ip | --max-circuits-per-node | --max-circuits-per-pair | --max-circuits-per-subnet | --max-requests | --max-reservations | --max-reservations-per-ip | --max-reservations-per-subnet | --max-size | --message | --output | --passphrase-file | --peer | --preset | --realm-key | --relay | --reply | --reservation-time | --server | --show | --show-node-id | --state-dir | --tcp-listen | --timeout | --to | --transfers | --wait-peers | -c | -i | -m | -o) skip=1 ;;
             esac
         elif [[ -z $command ]]; then
             command=$word
@@ -57,6 +57,8 @@ _dep2p() {
         realm-key) words='-o --output --show --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         send) words='-m --message --to --ephemeral --identity --passphrase-file --realm-key --bootstrap --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         listen) words='--allow --max-size --once -o --output --reply --stdout --transfers --ephemeral --identity --passphrase-file --realm-key --bootstrap --listen --no-dht --no-direct --no-mdns --no-port-mapping --no-relay --peer --preset --relay --show-node-id --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        publish) words='--lines --wait-peers --ephemeral --identity --passphrase-file --realm-key --bootstrap --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
+        subscribe) words='--count --ephemeral --identity --passphrase-file --realm-key --bootstrap --listen --no-dht --no-direct --no-mdns --no-port-mapping --no-relay --peer --preset --relay --show-node-id --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         start) words='--allow --bootstrap-server --introspect --max-size -o --output --print-config --reply --transfers --ephemeral --identity --passphrase-file --realm-key --bootstrap --listen --no-dht --no-direct --no-mdns --no-port-mapping --no-relay --peer --preset --relay --show-node-id --state-dir --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         ping) words='-c --count -i --interval --require-direct --until-direct --ephemeral --identity --passphrase-file --realm-key --bootstrap --listen --no-dht --no-direct --no-mdns --no-relay --peer --preset --relay --state-dir --timeout --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
         relay) words='--circuit-bytes --circuit-rate --circuit-time --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --public --reservation-time --tcp-listen --ephemeral --identity --passphrase-file --realm-key --bootstrap --listen --no-dht --no-port-mapping --preset --config -h --help --json --no-color -q --quiet -v --verbose --version' ;;
@@ -66,11 +68,11 @@ _dep2p() {
         esac
     else
         case $command in
-        '') words='keygen realm-key send listen start ping relay dht-find nat-check help' ;;
+        '') words='keygen realm-key send listen publish subscribe start ping relay dht-find nat-check help' ;;
         send) kind=file ;;
         ping) kind=names ;;
         dht-find) kind=names ;;
-        help) words='keygen realm-key send listen start ping relay dht-find nat-check' ;;
+        help) words='keygen realm-key send listen publish subscribe start ping relay dht-find nat-check' ;;
         esac
     fi
 

@@ -24,6 +24,7 @@ public struct DeP2PError: Error, Equatable, Sendable, CustomStringConvertible {
             case dialledSelf, udpBlocked, relayRefused, peerOffline, notAllowed, notMember, alreadyInRealm, realmRefused
             case tooLarge, unknownProtocol, handlerFailed, streamReset, invalidName, busy, protocolViolation,
                 unsupported
+            case nobodyListens
             case addressInUse, cannotListen, limit, cancelled, internalError
         }
     }
@@ -85,6 +86,8 @@ extension DeP2PError.Code {
     public static let busy = Self(.busy)
     public static let protocolViolation = Self(.protocolViolation)
     public static let unsupported = Self(.unsupported)
+    /// Nobody is subscribed to the topic, or fewer than were waited for.
+    public static let nobodyListens = Self(.nobodyListens)
     // This node
     public static let addressInUse = Self(.addressInUse)
     public static let cannotListen = Self(.cannotListen)
@@ -101,6 +104,7 @@ extension DeP2PError {
         case let error as ConnectError: self.init(error)
         case let error as RealmError: self.init(error)
         case let error as MessagingError: self.init(error)
+        case let error as PubSubError: self.init(error)
         case let error as SessionError: self.init(error)
         case let error as TransferError:
             self.init(Code(rawValue: error.code.name), error.description, underlying: error)
@@ -170,6 +174,17 @@ extension DeP2PError {
             case .timeout: (.timeout, .waitLonger)
             case .violation: (.protocolViolation, .advice("check the other side's version"))
             case .cancelled: (.cancelled, nil)
+            }
+        self.init(code, error.description, remedy: remedy, underlying: error)
+    }
+
+    private init(_ error: PubSubError) {
+        let (code, remedy): (Code, Remedy?) =
+            switch error.code {
+            case .notMember: (.notMember, .joinRealm)
+            case .invalidTopic: (.invalidName, nil)
+            case .tooLarge: (.tooLarge, .sendAsFile)
+            case .nobodyListens: (.nobodyListens, .advice("somebody has to subscribe to the topic first"))
             }
         self.init(code, error.description, remedy: remedy, underlying: error)
     }

@@ -26,6 +26,9 @@ public final class Node {
     package let connections: Connections
     package let messaging: Messaging
     package let streams: AppStreams
+    package let pubsub: PubSub
+    /// Milliseconds since 1970.
+    let wallClock: @Sendable () -> UInt64
     package let clock: any NetworkClock
     let relays: RelayClient
     /// Serves others, when this node is a relay.
@@ -105,6 +108,8 @@ public final class Node {
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)
+        wallClock = environment.wallClock
+        pubsub = PubSub(connections: connections, realm: realm, key: key, wallClock: environment.wallClock)
         access = configuration.access
         connections.usesDirect = configuration.usesDirect
         if configuration.usesRelays {

@@ -52,6 +52,8 @@ struct CommandEntry: Sendable {
         case files
         /// A node: the names of the configuration, and what no shell can know, such as an address.
         case names
+        /// What no shell can know.
+        case words
     }
 
     struct Example: Sendable {

@@ -2,7 +2,7 @@
 enum CommandTable {
     /// In the order of the help: what one does first comes first.
     static let commands: [CommandEntry] = [
-        .keygen, .realmKey, .send, .listen, .start, .ping, .relay, .dhtFind, .natCheck,
+        .keygen, .realmKey, .send, .listen, .publish, .subscribe, .start, .ping, .relay, .dhtFind, .natCheck,
     ]
 
     static let summary = "send files and messages to a NodeID inside a realm"

@@ -80,6 +80,8 @@ extension CLIError.Code {
         name: "peerOffline", status: .tryAgain, meaning: "The peer is not there, or went away.")
     static let identityInUse = Self(
         name: "identityInUse", status: .tryAgain, meaning: "Another process answers under this identity.")
+    static let nobodyListens = Self(
+        name: "nobodyListens", status: .tryAgain, meaning: "Nobody is subscribed to the topic.")
     static let busy = Self(name: "busy", status: .tryAgain, meaning: "A limit is reached at the moment.")
     static let peerFailed = Self(
         name: "peerFailed", status: .tryAgain, meaning: "The peer gave up, or failed on its side.")
@@ -112,6 +114,6 @@ extension CLIError.Code {
         .cannotCreate, .exists, .noSpace, .ioError, .timeout, .stalled, .peerOffline, .busy, .peerFailed, .changed,
         .protocolViolation,
         .wrongPeer, .notMember, .refused, .keyFileTooOpen, .configuration, .interrupted, .brokenPipe, .terminated,
-        .resolverFailed, .identityInUse,
+        .resolverFailed, .identityInUse, .nobodyListens,
     ]
 }

@@ -45,6 +45,7 @@ extension CLIError {
         case .unknownProtocol, .notAllowed: .refused
         case .handlerFailed, .streamReset: .peerFailed
         case .busy, .limit: .busy
+        case .nobodyListens: .nobodyListens
         case .addressInUse: .addressInUse
         case .cannotListen: .osError
         case .cancelled: .interrupted

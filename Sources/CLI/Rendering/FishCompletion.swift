@@ -47,7 +47,7 @@ enum FishCompletion {
         let condition = "__dep2p_is \(command.name)"
         let operands: [String] =
             switch command.operands {
-            case .none: []
+            case .none, .words: []
             case .files: ["complete -c dep2p -n \"\(condition)\" -F"]
             case .names: ["complete -c dep2p -n \"\(condition)\" -a '\(names)'"]
             }

@@ -55,6 +55,7 @@ enum ZshCompletion {
         let operands =
             switch command.operands {
             case .none: ""
+            case .words: " \\\n                '*:text: '"
             case .files: " \\\n                '*:file:_files'"
             case .names: " \\\n                '*:name:_dep2p_names'"
             }

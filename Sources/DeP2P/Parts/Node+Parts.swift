@@ -35,6 +35,7 @@ extension Node {
                 relays: ownRelays),
             AccessPart(of: self),
             StreamsPart(acceptors),
+            PubSubPart(of: self, configuration),
             LivenessPart(connections, livenessTimes(configuration), hub),
             IdentifyPart(identify(configuration, materials), of: self),
             PingPart(connections),

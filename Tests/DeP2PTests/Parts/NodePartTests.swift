@@ -83,7 +83,8 @@ import Testing
                 names(plain) == [
                     "EventsPart", "IntrospectionPart", "InterfacesPart", "PortMappingPart", "StoragePart",
                     "SocketsPart", "SessionsPart",
-                    "AccessPart", "StreamsPart", "LivenessPart", "IdentifyPart", "PingPart", "DialBackPart",
+                    "AccessPart", "StreamsPart", "PubSubPart", "LivenessPart", "IdentifyPart", "PingPart",
+                    "DialBackPart",
                     "RelayClientPart", "ReachabilityPart", "HolePunchPart", "NetworkWatchPart",
                 ])
             let relay = try node(in: world, host: 2) { configuration in

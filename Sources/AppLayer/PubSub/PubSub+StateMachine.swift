@@ -1,0 +1,309 @@
+package import DeP2PIdentity
+package import DeP2PReactor
+
+/// GossipSub v1.2 as a pure router: what comes in from peers and from this node goes in, what is to be sent and delivered
+/// comes out.
+///
+/// Calling order: ``addPeer(_:_:now:)`` before anything of that peer's, ``removePeer(_:isLost:now:)`` after; between them
+/// ``receive(_:from:now:)`` with each RPC. ``subscribe(_:now:)``, ``unsubscribe(_:now:)`` and ``publish(_:now:)`` at any time.
+/// Each `verify` is answered by ``verified(_:isSigned:now:)``, in any order. What peers are told (`control`) may wait a few
+/// milliseconds for more; ``wake`` says until when.
+///
+/// Where this differs from the specification, no peer notices: a topic of up to D_hi members has all of them in its mesh, so
+/// that there is nobody to gossip to; what comes from its author himself is not passed on to those who get it from him too
+/// (``ServedAuthors``), nor verified until somebody wants it; and large messages go to a few at once, and to the others when
+/// they ask.
+package struct PubSubRouter: TimedMachine {
+    /// A peer for as long as it is connected.
+    package typealias PeerKey = UInt64
+
+    package enum Action {
+        /// Each gets an RPC with this message.
+        case send(PubSubMessage, to: [PeerKey])
+        case sendRPC(PubSubOutput, to: PeerKey)
+        /// For this node's own subscribers.
+        case deliver(PubSubMessage)
+        case verify(PubSubMessage)
+    }
+
+    /// What is known of a peer.
+    package struct Introduction {
+        package let nodeID: NodeID
+        /// Whether this node dialled it.
+        package let isOutbound: Bool
+        /// Whom its address counts for; `nil` where that says nothing.
+        package let subject: Subject?
+
+        package init(nodeID: NodeID, isOutbound: Bool, subject: Subject?) {
+            (self.nodeID, self.isOutbound, self.subject) = (nodeID, isOutbound, subject)
+        }
+    }
+
+    struct Peer {
+        let nodeID: NodeID
+        let isOutbound: Bool
+        var topics: Set<Topic> = []
+        var budget = GossipBudget()
+        /// Bytes of its messages that are not verified yet.
+        var unverifiedBytes = 0
+        /// What it is told with the next RPC.
+        var output = PubSubRPC()
+        /// Whether that waits for nothing more.
+        var isHurried = false
+        /// Ids that it has, and this node has not.
+        var heldElsewhere = 0
+    }
+
+    let ownID: NodeID
+    var random: RouterRandom
+    var peers: [PeerKey: Peer] = [:]
+    var topics: [Topic: MeshTopic] = [:]
+    var seen: SeenMessages
+    var cache = MessageCache()
+    var promises = GossipPromises()
+    var served = ServedAuthors()
+    var scores: PeerScores
+    var returning = ReturningPeers()
+    var held = HeldElsewhere()
+    /// Messages kept back for a moment, the first due first.
+    var deferred: [Deferred] = []
+    var unverifiedBytes = 0
+    /// Peers with something to be told, in that order.
+    var told: [PeerKey] = []
+    private var controlDue: NetworkInstant?
+    private var heartbeatDue: NetworkInstant
+    var heartbeats: UInt64 = 0
+    /// Somebody has begun or ceased to listen to something; whoever wants to know it sets it back.
+    package var listenersChanged = false
+
+    struct Deferred {
+        let due: NetworkInstant
+        let message: PubSubMessage
+        let peers: [PeerKey]
+    }
+
+    /// - Parameter seed: of what it draws; whom it grafts should be known to nobody.
+    package init(ownID: NodeID, seed: UInt64, scores: ScoreParameters = ScoreParameters(), now: NetworkInstant) {
+        self.ownID = ownID
+        random = RouterRandom(seed: seed)
+        self.scores = PeerScores(scores)
+        seen = SeenMessages(now: now)
+        // Nodes that started together do not beat together.
+        let phase = Duration.milliseconds(Int64(random.next() % 1_000))
+        heartbeatDue = now.advanced(by: phase)
+    }
+
+    // MARK: What is asked of it
+
+    /// Who is subscribed to `topic`, as far as this node is connected with them.
+    package func listeners(of topic: Topic) -> [NodeID] {
+        (topics[topic]?.listeners ?? []).compactMap { peers[$0]?.nodeID }
+    }
+
+    package func isSubscribed(to topic: Topic) -> Bool { topics[topic]?.isSubscribed ?? false }
+
+    /// The members of the mesh of `topic`.
+    package func mesh(of topic: Topic) -> [NodeID] { (topics[topic]?.mesh ?? []).compactMap { peers[$0]?.nodeID } }
+
+    /// What a new peer is told first.
+    package var greeting: PubSubOutput {
+        var greeting = PubSubRPC()
+        greeting.control.hasExtensions = true
+        greeting.subscriptions = topics.filter(\.value.isSubscribed).keys
+            .sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
+            .map { PubSubRPC.Subscription(topic: $0, isSubscribed: true) }
+        return PubSubOutput(greeting)
+    }
+
+    // MARK: Peers
+
+    /// - Returns: nothing to do yet: the peer is sent the ``greeting``, and says itself what it is subscribed to.
+    package mutating func addPeer(_ key: PeerKey, _ introduction: Introduction, now: NetworkInstant) -> [Action] {
+        guard peers[key] == nil else { return [] }
+        peers[key] = Peer(nodeID: introduction.nodeID, isOutbound: introduction.isOutbound)
+        scores.connected(introduction.nodeID, introduction.subject, now: now)
+        return []
+    }
+
+    /// - Parameter isLost: whether it may be back soon, and lacks what comes meanwhile.
+    package mutating func removePeer(_ key: PeerKey, isLost: Bool, now: NetworkInstant) -> [Action] {
+        guard let peer = peers.removeValue(forKey: key) else { return [] }
+        if isLost { returning.left(peer.nodeID, peer.topics, now: now) }
+        for topic in peer.topics { drop(key, from: topic) }
+        scores.disconnected(peer.nodeID, now: now)
+        unverifiedBytes -= peer.unverifiedBytes
+        served.forget(key)
+        held.forget(key)
+        told.removeAll { $0 == key }
+        return []
+    }
+
+    private mutating func drop(_ key: PeerKey, from topic: Topic) {
+        listenersChanged = true
+        topics[topic]?.forget(key)
+        if topics[topic]?.isUnused ?? false { topics[topic] = nil }
+    }
+
+    func score(_ key: PeerKey) -> Double { peers[key].map { scores.score($0.nodeID) } ?? 0 }
+
+    /// Takes what a peer has sent.
+    package mutating func receive(_ input: PubSubInput, from key: PeerKey, now: NetworkInstant) -> [Action] {
+        guard let peer = peers[key], score(key) >= scores.parameters.graylistThreshold else { return [] }
+        let rpc = input.rpc
+        var actions: [Action] = []
+        for entry in rpc.subscriptions { hear(entry, from: key, now: now) }
+        if rpc.malformed > 0 { scores.misbehaved(peer.nodeID, by: Double(rpc.malformed)) }
+        for message in rpc.messages { actions += take(message, from: key, now: now) }
+        if !rpc.control.isEmpty { actions += obey(rpc.control, from: key, now: now) }
+        return actions + takeOutput(now: now)
+    }
+
+    /// A peer sent what is no RPC at all.
+    package mutating func violated(_ key: PeerKey) {
+        if let peer = peers[key] { scores.misbehaved(peer.nodeID, by: scores.parameters.behaviourThreshold) }
+    }
+
+    // MARK: Subscriptions
+
+    package mutating func subscribe(_ topic: Topic, now: NetworkInstant) -> [Action] {
+        guard !isSubscribed(to: topic) else { return [] }
+        topics[topic, default: MeshTopic()].isSubscribed = true
+        for key in peers.keys.sorted() {
+            tell(key) { $0.subscriptions.append(.init(topic: topic, isSubscribed: true)) }
+        }
+        topics[topic]?.fanout = []
+        maintainMesh(topic, now: now)
+        return takeOutput(now: now)
+    }
+
+    package mutating func unsubscribe(_ topic: Topic, now: NetworkInstant) -> [Action] {
+        guard let state = topics[topic], state.isSubscribed else { return [] }
+        for key in state.mesh { prune(key, topic, for: PubSubLimits.unsubscribeBackoff, now: now) }
+        topics[topic]?.isSubscribed = false
+        for key in peers.keys.sorted() {
+            tell(key) { $0.subscriptions.append(.init(topic: topic, isSubscribed: false)) }
+        }
+        if topics[topic]?.isUnused ?? false { topics[topic] = nil }
+        return takeOutput(now: now)
+    }
+
+    private mutating func hear(_ entry: PubSubRPC.Subscription, from key: PeerKey, now: NetworkInstant) {
+        guard let peer = peers[key] else { return }
+        let topic = entry.topic
+        guard entry.isSubscribed else {
+            if peers[key]?.topics.remove(topic) != nil {
+                if topics[topic]?.mesh.contains(key) ?? false { scores.pruned(peer.nodeID, topic) }
+                drop(key, from: topic)
+            }
+            return
+        }
+        guard !peer.topics.contains(topic) else { return }
+        guard peer.topics.count < PubSubLimits.topicsPerPeer else { return scores.misbehaved(peer.nodeID) }
+        peers[key]?.topics.insert(topic)
+        topics[topic, default: MeshTopic()].listeners.append(key)
+        listenersChanged = true
+        guard isSubscribed(to: topic) else { return }
+        maintainMesh(topic, now: now)
+        if let since = returning.back(peer.nodeID, topic) { recall(topic, since: since, for: key) }
+    }
+
+    // MARK: Time
+
+    package var wake: NetworkInstant? {
+        // Without peers nothing has to be done in time but to forget.
+        [heartbeatDue, controlDue ?? heartbeatDue, deferred.first?.due ?? heartbeatDue].min()
+    }
+
+    package mutating func timerFired(now: NetworkInstant) -> [Action] {
+        var actions = forwardDeferred(now: now)
+        if let due = controlDue, due <= now {
+            controlDue = nil
+            for key in told { peers[key]?.isHurried = true }
+        }
+        if heartbeatDue <= now {
+            actions += heartbeat(now: now)
+            // One that comes late is not made up for.
+            heartbeatDue = max(heartbeatDue.advanced(by: PubSubLimits.heartbeat), now)
+        }
+        return actions + takeOutput(now: now)
+    }
+
+    private mutating func heartbeat(now: NetworkInstant) -> [Action] {
+        heartbeats += 1
+        scores.heartbeat(now: now)
+        seen.timerFired(now: now)
+        held.heartbeat(heartbeats)
+        for id in cache.timerFired(now: now) { seen.forgetContent(id) }
+        for key in peers.keys { peers[key]?.budget.heartbeat(now: now) }
+        lookAtPromises(now: now)
+        for topic in topics.keys.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
+            topics[topic]?.endBackoffs(now: now)
+            if isSubscribed(to: topic) {
+                maintainMesh(topic, now: now)
+                if heartbeats % 60 == 0 { graftOpportunistically(topic, now: now) }
+            } else if let until = topics[topic]?.fanoutUntil, until <= now {
+                topics[topic]?.fanout = []
+                topics[topic]?.fanoutUntil = nil
+            }
+            gossip(topic, now: now)
+            if topics[topic]?.isUnused ?? false { topics[topic] = nil }
+        }
+        returning.heartbeat(now: now)
+        return []
+    }
+
+    // MARK: What is told
+
+    /// Adds to what a peer is told with the next RPC.
+    ///
+    /// - Parameter isHurried: whether it goes out with this very event.
+    mutating func tell(_ key: PeerKey, isHurried: Bool = true, _ change: (inout PubSubRPC) -> Void) {
+        guard peers[key] != nil else { return }
+        if peers[key]?.output.isEmpty ?? false { told.append(key) }
+        change(&peers[key, default: Peer(nodeID: ownID, isOutbound: false)].output)
+        if isHurried { peers[key]?.isHurried = true }
+    }
+
+    mutating func takeOutput(now: NetworkInstant) -> [Action] {
+        guard !told.isEmpty else { return [] }
+        var (actions, left) = ([Action](), [PeerKey]())
+        for key in told {
+            guard let peer = peers[key] else { continue }
+            guard peer.isHurried || peer.output.control.idontwant.count >= PubSubLimits.idsSent else {
+                left.append(key)
+                continue
+            }
+            actions.append(.sendRPC(PubSubOutput(peer.output), to: key))
+            peers[key]?.output = PubSubRPC()
+            peers[key]?.isHurried = false
+        }
+        told = left
+        if left.isEmpty {
+            controlDue = nil
+        } else if controlDue == nil {
+            controlDue = now.advanced(by: PubSubLimits.controlDelay)
+        }
+        return actions
+    }
+}
+
+/// An RPC as it goes out, and as it came in: what is in it is the router's own.
+package struct PubSubOutput {
+    let rpc: PubSubRPC
+
+    init(_ rpc: PubSubRPC) { self.rpc = rpc }
+
+    /// With their lengths in front: as many as its bounds make of it.
+    package var frames: [[UInt8]] { rpc.encodedFrames }
+}
+
+package struct PubSubInput {
+    let rpc: PubSubRPC
+
+    /// - Throws: ``PubSubRPC/Violation``.
+    init(_ frame: [UInt8], from sender: NodeID) throws(PubSubRPC.Violation) {
+        rpc = try PubSubRPC(frame, from: sender)
+    }
+
+    init(_ rpc: PubSubRPC) { self.rpc = rpc }
+}

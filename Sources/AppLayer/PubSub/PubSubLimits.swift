@@ -1,0 +1,94 @@
+internal import DeP2PReactor
+
+/// The parameters of the mesh (GossipSub v1.0 and v1.1, "Parameters"), and every bound on what peers push.
+package enum PubSubLimits {
+    // MARK: The mesh
+
+    /// Members of a mesh that are wanted (D), the fewest (D_lo) and the most (D_hi) that are left alone.
+    static let degree = 6
+    static let leastDegree = 5
+    static let mostDegree = 12
+    /// Of them, those that this node has dialled itself (D_out), and those that are kept for their score (D_score).
+    static let outboundDegree = 2
+    static let scoredDegree = 4
+    /// The fewest who are told of messages each second (D_lazy), and their share of those who could be.
+    static let lazyDegree = 6
+    static let gossipFactor = 0.25
+    static let heartbeat = Duration.seconds(1)
+    /// After a PRUNE, and after one that only says that its sender is no longer subscribed.
+    static let pruneBackoff = Duration.seconds(60)
+    static let unsubscribeBackoff = Duration.seconds(10)
+    /// A peer says for how long: at most that.
+    static let longestBackoff = Duration.seconds(3_600)
+    /// How long after its end a backoff is kept to by those who begin a GRAFT: the other side may count a little later.
+    static let backoffSlack = Duration.seconds(1)
+    /// Peers of one topic whose backoff is remembered.
+    static let backoffs = 1_024
+    /// How long the receivers of a topic that is only published to are kept.
+    static let fanoutTime = Duration.seconds(60)
+
+    // MARK: Messages
+
+    /// The longest payload, in bytes.
+    package static let payload = 1024 * 1024
+    /// The longest RPC that is taken, in bytes: a message with everything around it, and control beside it.
+    package static let frame = payload + 64 * 1024
+    /// From this many bytes on the others are told that a message has come (IDONTWANT).
+    static let announcedSize = 1024
+    /// Below this many bytes that waits for more of its kind.
+    static let hurriedSize = 16 * 1024
+    static let controlDelay = Duration.milliseconds(5)
+    /// From this many bytes on only the first few of the mesh get a message at once; the others are told of it.
+    static let lazyPushSize = 64 * 1024
+    static let eagerDegree = 3
+    /// How long a message that came from its author itself is kept back from those who seem to get it from there too.
+    static let forwardDelay = Duration.milliseconds(20)
+    /// Authors for whom it is known who gets their messages otherwise, and how many of those are known each.
+    static let servedAuthors = 256
+
+    // MARK: Memory
+
+    /// Messages kept for those who ask for them: for so long, and of so many bytes; told of for the first of these.
+    static let gossipTime = Duration.seconds(3)
+    static let historyTime = Duration.seconds(120)
+    static let historyBytes = 32 * 1024 * 1024
+    static let historyCount = 65_536
+    /// Ids that are known to have been seen: for so long at the least, unless there are more of them.
+    static let seenTime = Duration.seconds(120)
+    static let seenCount = 131_072
+    /// Messages whose signature is not verified yet, in bytes: of all peers, and of one.
+    static let unverifiedBytes = 16 * 1024 * 1024
+    static let unverifiedBytesPerPeer = 4 * 1024 * 1024
+    /// Ids that peers have and this node has not, remembered: of all peers, and of one, within two heartbeats.
+    static let heldElsewhere = 65_536
+    static let heldElsewherePerPeer = 16_384
+
+    // MARK: What a peer may say
+
+    /// Topics that one peer is subscribed to.
+    package static let topicsPerPeer = 256
+    /// Topics that this node is subscribed to.
+    package static let subscriptions = 256
+    /// Entries of one RPC: subscriptions, messages, and of all kinds of control together.
+    static let subscriptionsPerRPC = 512
+    static let messagesPerRPC = 1_024
+    static let controlsPerRPC = 1_024
+    /// Ids in one RPC, of all kinds together, and the most that are put into one.
+    static let idsPerRPC = 8_192
+    static let idsSent = 1_024
+    /// Peers that a PRUNE names.
+    static let exchangedPeers = 16
+    /// In a heartbeat: IHAVE messages of one peer, the ids in them that are looked at, the ids of IWANT and IDONTWANT.
+    static let ihavesPerHeartbeat = 10
+    static let ihaveIDsPerHeartbeat = 5_000
+    static let iwantIDsPerHeartbeat = 5_000
+    static let idontwantIDsPerHeartbeat = 16_384
+    /// Bytes that one peer gets on request in a heartbeat.
+    static let iwantBytesPerHeartbeat = 16 * 1024 * 1024
+    /// How often one peer gets one message on request.
+    static let retransmissions = 3
+    /// How long a message may take that was asked for.
+    static let followUp = Duration.seconds(3)
+    /// Ids that are asked for at once.
+    static let promises = 8_192
+}

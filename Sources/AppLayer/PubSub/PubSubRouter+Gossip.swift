@@ -1,0 +1,100 @@
+internal import DeP2PIdentity
+package import DeP2PReactor
+
+// What peers tell each other of messages: IHAVE, IWANT and IDONTWANT.
+extension PubSubRouter {
+    mutating func obey(_ control: PubSubControl, from key: PeerKey, now: NetworkInstant) -> [Action] {
+        for topic in control.graft { takeGraft(topic, from: key, now: now) }
+        for entry in control.prune { takePrune(entry, from: key, now: now) }
+        if !control.idontwant.isEmpty { note(control.idontwant, heldBy: key) }
+        guard score(key) >= scores.parameters.gossipThreshold else { return [] }
+        for entry in control.ihave { ask(for: entry, of: key, now: now) }
+        return control.iwant.isEmpty ? [] : give(control.iwant, to: key)
+    }
+
+    // MARK: IDONTWANT
+
+    /// A peer has these, and wants them from nobody.
+    private mutating func note(_ ids: [PubSubMessage.ID], heldBy key: PeerKey) {
+        let count = peers[key]?.budget.takeRefusal(of: ids.count) ?? 0
+        for id in ids.prefix(count) {
+            let known = seen.update(id) { record -> PubSubMessage? in
+                record.held(by: key)
+                return record.message
+            }
+            if let known {
+                if let message = known { served.serves(message.author, key) }
+            } else {
+                held.note(id, by: key)
+            }
+        }
+    }
+
+    // MARK: IHAVE and IWANT
+
+    private mutating func ask(for entry: PubSubControl.Announcement, of key: PeerKey, now: NetworkInstant) {
+        guard isSubscribed(to: entry.topic) else { return }
+        let count = peers[key]?.budget.takeAnnouncement(of: entry.ids.count) ?? 0
+        for id in entry.ids.prefix(count) {
+            let isKnown = seen.update(id) { $0.held(by: key) } != nil
+            if !isKnown, promises.announced(id, by: key, now: now) { tell(key) { $0.control.iwant.append(id) } }
+        }
+    }
+
+    private mutating func give(_ ids: [PubSubMessage.ID], to key: PeerKey) -> [Action] {
+        let count = peers[key]?.budget.takeRequest(of: ids.count) ?? 0
+        var actions: [Action] = []
+        for id in ids.prefix(count) {
+            guard let record = seen[id], let message = record.message, record.state != .rejected,
+                peers[key]?.budget.takeTransmission(of: message) ?? false
+            else { continue }
+            // It says that it has it not, whatever it was sent or said before.
+            _ = seen.update(id) { record in record.holders.removeAll { $0.peer == key && !$0.hasSent } }
+            actions += pass(message, to: [key])
+        }
+        return actions
+    }
+
+    mutating func lookAtPromises(now: NetworkInstant) {
+        let (broken, again) = promises.expired(now: now) { peers[$0] != nil }
+        for key in broken.sorted() { if let peer = peers[key] { scores.misbehaved(peer.nodeID) } }
+        for entry in again { tell(entry.peer) { $0.control.iwant.append(entry.id) } }
+    }
+
+    /// Tells some who are not in the mesh what has come of late.
+    mutating func gossip(_ topic: Topic, now: NetworkInstant) {
+        guard let state = topics[topic], state.listeners.count > state.mesh.count else { return }
+        let others = state.listeners.filter { key in
+            !state.mesh.contains(key) && !state.fanout.contains(key)
+                && score(key) >= scores.parameters.gossipThreshold
+        }
+        guard !others.isEmpty else { return }
+        let since = NetworkInstant(
+            nanoseconds: now.nanoseconds - min(now.nanoseconds, PubSubLimits.gossipTime.clampedNanoseconds))
+        let ids = cache.recent(topic, since: since, limit: PubSubLimits.ihaveIDsPerHeartbeat)
+        guard !ids.isEmpty else { return }
+        let share = Int((Double(others.count) * PubSubLimits.gossipFactor).rounded(.up))
+        for key in others.shuffled(using: &random).prefix(max(PubSubLimits.lazyDegree, share)) {
+            tellOf(ids.filter { !(seen[$0]?.isHeld(by: key) ?? true) }, topic, key)
+        }
+    }
+
+    /// A peer is back that was gone: it is told what has come meanwhile, and a little before.
+    mutating func recall(_ topic: Topic, since: NetworkInstant, for key: PeerKey) {
+        tellOf(cache.recent(topic, since: since, limit: PubSubLimits.ihaveIDsPerHeartbeat), topic, key)
+    }
+
+    /// Not everything that was to be sent to a peer since `time` was: it takes no more than it has taken.
+    package mutating func fellBehind(_ key: PeerKey, since time: NetworkInstant, now: NetworkInstant) -> [Action] {
+        guard let peer = peers[key] else { return [] }
+        for topic in peer.topics.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
+            recall(topic, since: time, for: key)
+        }
+        return takeOutput(now: now)
+    }
+
+    private mutating func tellOf(_ ids: [PubSubMessage.ID], _ topic: Topic, _ key: PeerKey) {
+        guard !ids.isEmpty else { return }
+        tell(key) { $0.control.announce(ids, in: topic) }
+    }
+}

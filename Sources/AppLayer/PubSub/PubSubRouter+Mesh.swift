@@ -1,0 +1,119 @@
+internal import DeP2PIdentity
+internal import DeP2PReactor
+
+// The mesh of each topic: who is in it, and how it keeps its size.
+extension PubSubRouter {
+    /// Brings the mesh to the size that it should have (GossipSub v1.1, "Heartbeat Maintenance").
+    mutating func maintainMesh(_ topic: Topic, now: NetworkInstant) {
+        guard let state = topics[topic] else { return }
+        for key in state.mesh where score(key) < 0 { prune(key, topic, for: PubSubLimits.pruneBackoff, now: now) }
+        let mesh = topics[topic]?.mesh ?? []
+        if state.isSmall {
+            graft(candidates(topic, now: now), topic, now: now)
+        } else if mesh.count < PubSubLimits.leastDegree {
+            let missing = PubSubLimits.degree - mesh.count
+            graft(candidates(topic, now: now).shuffled(using: &random).prefix(missing), topic, now: now)
+        } else if mesh.count > PubSubLimits.mostDegree {
+            shrink(topic, now: now)
+        }
+        let outbound = (topics[topic]?.mesh ?? []).count { peers[$0]?.isOutbound ?? false }
+        if !state.isSmall, outbound < PubSubLimits.outboundDegree, mesh.count >= PubSubLimits.leastDegree {
+            let more = candidates(topic, now: now).filter { peers[$0]?.isOutbound ?? false }
+            graft(
+                more.shuffled(using: &random).prefix(PubSubLimits.outboundDegree - outbound), topic, now: now)
+        }
+    }
+
+    /// Who could be in the mesh and is not.
+    private func candidates(_ topic: Topic, now: NetworkInstant) -> [PeerKey] {
+        guard let state = topics[topic] else { return [] }
+        return state.listeners.filter { key in
+            guard let peer = peers[key], !state.mesh.contains(key), scores.score(peer.nodeID) >= 0 else { return false }
+            return state.backoffs[peer.nodeID] == nil
+        }
+    }
+
+    private mutating func graft(_ keys: some Sequence<PeerKey>, _ topic: Topic, now: NetworkInstant) {
+        for key in keys {
+            enter(key, topic, now: now)
+            tell(key) { $0.control.graft.append(topic) }
+        }
+    }
+
+    private mutating func enter(_ key: PeerKey, _ topic: Topic, now: NetworkInstant) {
+        guard let peer = peers[key], !(topics[topic]?.mesh.contains(key) ?? true) else { return }
+        topics[topic]?.mesh.append(key)
+        scores.grafted(peer.nodeID, topic, now: now)
+    }
+
+    /// Takes a peer out of the mesh, and says so.
+    mutating func prune(_ key: PeerKey, _ topic: Topic, for backoff: Duration, now: NetworkInstant) {
+        guard let peer = peers[key] else { return }
+        topics[topic]?.mesh.removeAll { $0 == key }
+        topics[topic]?.back(off: peer.nodeID, for: backoff, now: now)
+        scores.pruned(peer.nodeID, topic)
+        refuse(key, topic, for: backoff)
+    }
+
+    private mutating func refuse(_ key: PeerKey, _ topic: Topic, for backoff: Duration) {
+        let seconds = UInt64(backoff.components.seconds)
+        tell(key) { $0.control.prune.append(PubSubControl.Prune(topic: topic, backoff: seconds)) }
+    }
+
+    /// Keeps the best and some at random, enough of them dialled by this node, so that nobody who only dials it takes all
+    /// places.
+    private mutating func shrink(_ topic: Topic, now: NetworkInstant) {
+        let mesh = (topics[topic]?.mesh ?? []).shuffled(using: &random)
+        let byScore = mesh.sorted { score($0) > score($1) }
+        var kept = Array(byScore.prefix(PubSubLimits.scoredDegree))
+        let rest = byScore.dropFirst(PubSubLimits.scoredDegree).shuffled(using: &random)
+        kept += rest.prefix(PubSubLimits.degree - kept.count)
+        let isOutbound = { [peers] (key: PeerKey) in peers[key]?.isOutbound ?? false }
+        var missing = PubSubLimits.outboundDegree - kept.count(where: isOutbound)
+        for key in rest where missing > 0 && isOutbound(key) && !kept.contains(key) {
+            guard let victim = kept.lastIndex(where: { !isOutbound($0) }) else { break }
+            kept[victim] = key
+            missing -= 1
+        }
+        for key in mesh where !kept.contains(key) { prune(key, topic, for: PubSubLimits.pruneBackoff, now: now) }
+    }
+
+    /// Where the mesh does badly, some who do better are added (GossipSub v1.1, "Opportunistic Grafting").
+    mutating func graftOpportunistically(_ topic: Topic, now: NetworkInstant) {
+        guard let state = topics[topic], !state.isSmall, state.mesh.count > 1 else { return }
+        let ordered = state.mesh.map(score).sorted()
+        let median = ordered[ordered.count / 2]
+        guard median < scores.parameters.opportunisticGraftThreshold else { return }
+        let better = candidates(topic, now: now).filter { score($0) > median }
+        graft(better.shuffled(using: &random).prefix(2), topic, now: now)
+    }
+
+    // MARK: What peers ask
+
+    mutating func takeGraft(_ topic: Topic, from key: PeerKey, now: NetworkInstant) {
+        // Of what this node is not subscribed to it says nothing: an answer is what spam would be for.
+        guard let peer = peers[key], let state = topics[topic], state.isSubscribed, !state.mesh.contains(key)
+        else { return }
+        if state.backoff(of: peer.nodeID, now: now) != nil {
+            scores.misbehaved(peer.nodeID)
+            topics[topic]?.back(off: peer.nodeID, for: PubSubLimits.pruneBackoff, now: now)
+            return refuse(key, topic, for: PubSubLimits.pruneBackoff)
+        }
+        let isFull = !state.isSmall && state.mesh.count >= PubSubLimits.mostDegree && !peer.isOutbound
+        guard scores.score(peer.nodeID) >= 0, !isFull, state.listeners.contains(key) else {
+            topics[topic]?.back(off: peer.nodeID, for: PubSubLimits.pruneBackoff, now: now)
+            return refuse(key, topic, for: PubSubLimits.pruneBackoff)
+        }
+        enter(key, topic, now: now)
+    }
+
+    mutating func takePrune(_ entry: PubSubControl.Prune, from key: PeerKey, now: NetworkInstant) {
+        guard let peer = peers[key], topics[entry.topic]?.isSubscribed ?? false else { return }
+        topics[entry.topic]?.mesh.removeAll { $0 == key }
+        scores.pruned(peer.nodeID, entry.topic)
+        // A peer says for how long; `back(off:)` bounds it. Clamped before it is a duration.
+        let longest = UInt64(PubSubLimits.longestBackoff.components.seconds)
+        let backoff = entry.backoff.map { Duration.seconds(Int64(min($0, longest))) } ?? PubSubLimits.pruneBackoff
+        topics[entry.topic]?.back(off: peer.nodeID, for: backoff, now: now)
+    }
+}

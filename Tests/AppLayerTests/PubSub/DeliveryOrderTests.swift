@@ -1,0 +1,98 @@
+import DeP2PIdentity
+import DeP2PReactor
+import Testing
+
+@testable import DeP2PApp
+
+/// Issue 12.4: each author's order, each message once, gaps told.
+@Suite struct DeliveryOrderTests {
+    private let start = NetworkInstant(nanoseconds: 1_000_000_000)
+    private let author = IdentityKey.generate()
+    private let base = UInt64(1_700_000_000_000) << MessageNumbers.bits
+
+    private func message(_ number: UInt64, by author: IdentityKey? = nil) -> PubSubMessage {
+        PubSubMessage([1], to: .other, sequence: number, by: author ?? self.author)
+    }
+
+    private func numbers(_ actions: [DeliveryOrder.Action]) -> [Int] {
+        actions.map { action in
+            switch action {
+            case .message(let message): Int(message.sequence & 0xffff)
+            case .gap(_, let count): -count
+            }
+        }
+    }
+
+    @Test func whatComesInOrderIsDeliveredAtOnce() {
+        var order = DeliveryOrder()
+        for number in 0..<5 { #expect(numbers(order.take(message(base + UInt64(number)), now: start)) == [number]) }
+        #expect(order.wake == nil)
+    }
+
+    @Test func whatComesTooEarlyWaitsForWhatIsBeforeIt() {
+        var order = DeliveryOrder()
+        #expect(numbers(order.take(message(base), now: start)) == [0])
+        #expect(order.take(message(base + 2), now: start).isEmpty)
+        #expect(order.take(message(base + 3), now: start).isEmpty)
+        #expect(numbers(order.take(message(base + 1), now: start)) == [1, 2, 3])
+        #expect(order.wake == nil)
+        #expect(order.heldCount == 0)
+        #expect(order.heldBytes == 0)
+    }
+
+    @Test func whatNeverComesIsTold() {
+        var order = DeliveryOrder()
+        _ = order.take(message(base), now: start)
+        _ = order.take(message(base + 4), now: start)
+        let due = start.advanced(by: DeliveryOrder.patience)
+        #expect(order.wake == due)
+        #expect(numbers(order.timerFired(now: due)) == [-3, 4])
+        #expect(numbers(order.take(message(base + 5), now: due)) == [5])
+        // Too late: it was told as missing.
+        #expect(order.take(message(base + 2), now: due).isEmpty)
+    }
+
+    @Test func theFirstOnesMayComeInAnyOrder() {
+        var order = DeliveryOrder()
+        #expect(order.take(message(base + 2), now: start).isEmpty)
+        #expect(numbers(order.take(message(base), now: start)) == [0])
+        #expect(numbers(order.take(message(base + 1), now: start)) == [1, 2])
+    }
+
+    @Test func whoBeginsToListenLaterIsToldOfNoGap() {
+        var order = DeliveryOrder()
+        #expect(order.take(message(base + 5), now: start).isEmpty)
+        let due = start.advanced(by: DeliveryOrder.firstPatience)
+        #expect(numbers(order.timerFired(now: due)) == [5])
+        var later = DeliveryOrder()
+        #expect(numbers(later.take(message(base + 500), now: start)) == [500])
+    }
+
+    @Test func aLaterRunHasAnOrderOfItsOwn() {
+        var order = DeliveryOrder()
+        _ = order.take(message(base + 7), now: start)
+        _ = order.timerFired(now: start.advanced(by: .seconds(1)))
+        let later = base + 5_000 << MessageNumbers.bits
+        #expect(numbers(order.take(message(later), now: start)) == [0])
+        // And the earlier one goes on: two processes of one identity.
+        #expect(numbers(order.take(message(base + 8), now: start)) == [8])
+        #expect(numbers(order.take(message(later + 1), now: start)) == [1])
+    }
+
+    @Test func whoLeavesOutMessagesFillsNothing() {
+        var order = DeliveryOrder()
+        _ = order.take(message(base), now: start)
+        for number in 0..<DeliveryOrder.heldCount + 10 {
+            _ = order.take(message(base + 2 + UInt64(number)), now: start)
+        }
+        #expect(order.heldCount <= DeliveryOrder.heldCount)
+    }
+
+    @Test func numbersOfALaterRunAreBehindThoseBefore() {
+        var (first, second) = (MessageNumbers(startingAt: 1_000), MessageNumbers(startingAt: 1_001))
+        #expect(first.take() + 1 == first.take())
+        #expect(second.take() > first.take())
+        var last = MessageNumbers(startingAt: .max)
+        _ = last.take()
+    }
+}

@@ -1,0 +1,285 @@
+import DeP2PIdentity
+import DeP2PReactor
+import Testing
+
+@testable import DeP2PApp
+
+/// Issue 12.1, 12.2: what a member can do to others with what it sends, and that it is no more than this.
+@Suite struct PubSubHostileTests {
+    private let topic = Topic.other
+
+    /// Four that are all connected; the last is the attacker, and sends what it likes.
+    private func network() -> RouterNetwork {
+        var network = RouterNetwork(4)
+        network.connectAll()
+        network.subscribeAll(topic)
+        network.run(for: .seconds(2))
+        return network
+    }
+
+    private func score(_ network: RouterNetwork, of other: Int, at index: Int) -> Double {
+        network.nodes[index].router.scores.score(network.nodes[other].identity.nodeID)
+    }
+
+    private func frame(_ messages: [[UInt8]] = [], _ change: (inout PubSubRPC) -> Void = { _ in }) -> [UInt8] {
+        var rpc = PubSubRPC()
+        change(&rpc)
+        var bytes = rpc.encodedFrames.first ?? []
+        if case .value(_, let prefix) = Varint.decode(bytes) { bytes.removeFirst(prefix) }
+        for message in messages { ProtobufBytes.append(2, message, to: &bytes) }
+        return bytes
+    }
+
+    private func forged(_ message: PubSubMessage) -> [UInt8] {
+        var bytes = message.encoded
+        bytes[bytes.count - 1] ^= 1
+        return bytes
+    }
+
+    @Test func aForgedMessageReachesNobodyCostsItsSenderAndSuppressesNothing() {
+        var network = network()
+        let real = PubSubMessage([1, 2, 3], to: topic, sequence: 7, by: network.nodes[0].identity)
+        network.inject(frame([forged(real)]), from: 3, to: 1)
+        network.run(for: .seconds(1))
+        for node in network.nodes { #expect(node.delivered.isEmpty) }
+        #expect(score(network, of: 3, at: 1) < 0)
+        #expect(score(network, of: 0, at: 1) >= 0)
+        network.act(0) { $0.publish(real, now: $1).actions }
+        network.run(for: .seconds(1))
+        #expect(network.nodes[1].delivered == [real])
+        #expect(network.nodes[2].delivered == [real])
+    }
+
+    @Test func whoSendsForgedMessagesIsSoonNotListenedTo() {
+        var network = network()
+        for number in 0..<50 {
+            let message = PubSubMessage([1], to: topic, sequence: UInt64(number), by: network.nodes[0].identity)
+            network.inject(frame([forged(message)]), from: 3, to: 1)
+            network.run(for: .milliseconds(10))
+        }
+        #expect(score(network, of: 3, at: 1) < ScoreParameters().graylistThreshold)
+        #expect(network.nodes[1].verifications < 10)
+        #expect(network.nodes[1].router.mesh(of: topic).count == 2)
+    }
+
+    @Test func anotherAuthorsNumberSuppressesNothing() {
+        var network = network()
+        // Signed by the attacker in his own name, with the number that the author uses next.
+        let own = PubSubMessage([9], to: topic, sequence: 7, by: network.nodes[3].identity)
+        network.inject(frame([own.encoded]), from: 3, to: 1)
+        let real = network.publish([1], topic, 7, by: 0)
+        network.run(for: .seconds(1))
+        #expect(network.nodes[1].delivered.contains(real))
+        #expect(network.nodes[1].delivered.contains(own))
+    }
+
+    @Test func whoSaysThatHeHasAMessageKeepsItFromNobodyElse() {
+        var network = network()
+        let message = PubSubMessage(
+            [UInt8](repeating: 1, count: 2_000), to: topic, sequence: 1, by: network.nodes[0].identity)
+        for index in 0..<3 {
+            network.inject(frame { $0.control.idontwant = [message.id] }, from: 3, to: index)
+        }
+        network.act(0) { $0.publish(message, now: $1).actions }
+        network.run(for: .seconds(1))
+        #expect(network.nodes[1].delivered == [message])
+        #expect(network.nodes[2].delivered == [message])
+    }
+
+    @Test func oneMessageIsAskedForThreeTimes() {
+        var network = network()
+        let message = network.publish([UInt8](repeating: 1, count: 5_000), topic, 1, by: 0)
+        network.run(for: .seconds(1))
+        let before = network.copies
+        for _ in 0..<100 { network.inject(frame { $0.control.iwant = [message.id] }, from: 3, to: 0) }
+        network.run(for: .milliseconds(100))
+        #expect(network.copies - before == PubSubLimits.retransmissions)
+    }
+
+    @Test func ofManyIdsAskedForOnlySomeAreLookedAt() {
+        var budget = GossipBudget()
+        #expect(budget.takeRequest(of: 8_000) == PubSubLimits.iwantIDsPerHeartbeat)
+        #expect(budget.takeRequest(of: 1) == 0)
+        for _ in 0..<PubSubLimits.ihavesPerHeartbeat { #expect(budget.takeAnnouncement(of: 1) == 1) }
+        #expect(budget.takeAnnouncement(of: 1) == 0)
+        #expect(budget.takeRefusal(of: 100_000) == PubSubLimits.idontwantIDsPerHeartbeat)
+        budget.heartbeat(now: NetworkInstant(nanoseconds: 1))
+        #expect(budget.takeRequest(of: 1) == 1)
+        #expect(budget.takeAnnouncement(of: 10_000) == PubSubLimits.ihaveIDsPerHeartbeat)
+    }
+
+    @Test func whoAnnouncesWhatHeHasNotIsFoundOut() {
+        var network = network()
+        for round in 0..<20 {
+            let ids = (0..<10).map { SHA256.hash([UInt8(round), UInt8($0)]) }
+            network.inject(frame { $0.control.announce(ids, in: topic) }, from: 3, to: 1)
+            network.run(for: .seconds(1))
+        }
+        #expect(score(network, of: 3, at: 1) < 0)
+    }
+
+    @Test func graftsInABackoffArePunished() {
+        var network = network()
+        network.act(3) { [topic] in $0.unsubscribe(topic, now: $1) }
+        network.run(for: .milliseconds(100))
+        network.act(3) { [topic] in $0.subscribe(topic, now: $1) }
+        for _ in 0..<30 { network.inject(frame { $0.control.graft = [topic] }, from: 3, to: 1) }
+        #expect(score(network, of: 3, at: 1) < ScoreParameters().graylistThreshold)
+        #expect(!network.nodes[1].router.mesh(of: topic).contains(network.nodes[3].identity.nodeID))
+    }
+
+    @Test func graftsOfUnknownTopicsAreNotAnswered() throws {
+        var network = network()
+        let before = network.frames
+        let unknown = try #require(Topic(bytes: Array("unknown".utf8)))
+        for _ in 0..<100 { network.inject(frame { $0.control.graft = [unknown] }, from: 3, to: 1) }
+        #expect(network.frames == before)
+    }
+
+    @Test func aPeersBackoffIsBounded() {
+        var network = network()
+        network.inject(frame { $0.control.prune = [.init(topic: topic, backoff: .max)] }, from: 3, to: 1)
+        network.inject(frame { $0.control.prune = [.init(topic: topic, backoff: 1 << 62)] }, from: 3, to: 1)
+        let until = network.nodes[1].router.topics[topic]?.backoff(
+            of: network.nodes[3].identity.nodeID, now: network.now)
+        #expect(until == network.now.advanced(by: PubSubLimits.longestBackoff))
+    }
+
+    @Test func aPeerIsSubscribedToSoManyTopics() {
+        var network = network()
+        for round in 0..<4 {
+            network.inject(
+                frame { rpc in
+                    rpc.subscriptions = (0..<200).compactMap { number in
+                        Topic(bytes: [UInt8(0x41 + round)] + Array("\(number)".utf8))
+                            .map { PubSubRPC.Subscription(topic: $0, isSubscribed: true) }
+                    }
+                }, from: 3, to: 1)
+        }
+        #expect(network.nodes[1].router.topics.count <= PubSubLimits.topicsPerPeer)
+        network.disconnect(1, 3)
+        #expect(network.nodes[1].router.topics.count == 1)
+    }
+
+    @Test func whatPeersHaveIsRememberedWithinBounds() {
+        var held = HeldElsewhere()
+        for number in 0..<PubSubLimits.heldElsewherePerPeer + 100 {
+            held.note(SHA256.hash([UInt8(number & 255), UInt8(number >> 8)]), by: 1)
+        }
+        #expect(held.count == PubSubLimits.heldElsewherePerPeer)
+        held.heartbeat(2)
+        held.heartbeat(4)
+        #expect(held.count == 0)
+    }
+
+    @Test func messagesThatWaitForVerificationAreBounded() {
+        var router = PubSubRouter(ownID: IdentityKey.generate().nodeID, seed: 1, now: NetworkInstant(nanoseconds: 1))
+        let (peer, author) = (IdentityKey.generate(), IdentityKey.generate())
+        let now = NetworkInstant(nanoseconds: 1)
+        _ = router.addPeer(1, .init(nodeID: peer.nodeID, isOutbound: true, subject: nil), now: now)
+        _ = router.subscribe(topic, now: now)
+        let messages = (0..<6).map {
+            PubSubMessage([UInt8](repeating: 0, count: 1_000_000), to: topic, sequence: $0, by: author)
+        }
+        for message in messages {
+            var rpc = PubSubRPC()
+            rpc.messages = [message]
+            _ = router.receive(PubSubInput(rpc), from: 1, now: now)
+        }
+        #expect(router.unverifiedBytes <= PubSubLimits.unverifiedBytesPerPeer)
+        #expect(router.unverifiedBytes > PubSubLimits.unverifiedBytesPerPeer - 1_100_000)
+        for message in messages { _ = router.verified(message, isSigned: false, now: now) }
+        #expect(router.unverifiedBytes == 0)
+    }
+
+    @Test func seenMessagesAndTheCacheAreBounded() {
+        let now = NetworkInstant(nanoseconds: 1)
+        var seen = SeenMessages(now: now, limit: 100)
+        for number in 0..<1_000 {
+            seen.insert(SHA256.hash([UInt8(number & 255), UInt8(number >> 8)]), SeenMessages.Record(state: .verified))
+        }
+        #expect(seen.count <= 200)
+        var cache = MessageCache(byteLimit: 10_000)
+        let author = IdentityKey.generate()
+        var gone = 0
+        for number in 0..<100 {
+            gone +=
+                cache.append(
+                    PubSubMessage([UInt8](repeating: 0, count: 500), to: topic, sequence: UInt64(number), by: author),
+                    now: now
+                ).count
+        }
+        #expect(cache.bytes <= 10_000 && cache.count + gone == 100)
+        #expect(cache.timerFired(now: now.advanced(by: .seconds(121))).count + gone == 100)
+        #expect(cache.bytes == 0)
+    }
+
+    @Test func whatIsCutOffOrTurnedIsNoRPCAndNoTrap() throws {
+        let identity = IdentityKey.generate()
+        let message = PubSubMessage([1, 2, 3], to: topic, sequence: 5, by: identity)
+        let whole = frame([message.encoded]) { rpc in
+            rpc.subscriptions = [.init(topic: topic, isSubscribed: true)]
+            rpc.control.announce([message.id], in: topic)
+            (rpc.control.iwant, rpc.control.idontwant) = ([message.id], [message.id])
+            rpc.control.prune = [
+                .init(topic: topic, backoff: 5, peers: [.init(nodeID: identity.nodeID.bytes, record: [1])])
+            ]
+            (rpc.control.graft, rpc.control.hasExtensions) = ([topic], true)
+        }
+        for length in 0..<whole.count { _ = try? PubSubRPC(Array(whole[..<length]), from: identity.nodeID) }
+        for index in whole.indices {
+            for bit in 0..<8 {
+                var bytes = whole
+                bytes[index] ^= 1 << UInt8(bit)
+                // Whatever it is now, reading it ends.
+                _ = try? PubSubRPC(bytes, from: identity.nodeID)
+            }
+        }
+        let read = try PubSubRPC(whole, from: identity.nodeID)
+        #expect(read.messages == [message] && read.control.iwant == [message.id] && read.control.graft == [topic])
+        #expect(read.control.prune.first?.peers.count == 1 && read.control.hasExtensions)
+    }
+
+    @Test func eachBoundOfAnRPCIsKept() {
+        let sender = IdentityKey.generate().nodeID
+        func entries(_ field: UInt8, _ count: Int, _ content: [UInt8]) -> [UInt8] {
+            var bytes: [UInt8] = []
+            for _ in 0..<count { ProtobufBytes.append(field, content, to: &bytes) }
+            return bytes
+        }
+        func control(_ bytes: [UInt8]) -> [UInt8] {
+            var whole: [UInt8] = []
+            ProtobufBytes.append(3, bytes, to: &whole)
+            return whole
+        }
+        let id = entries(1, PubSubLimits.idsPerRPC + 1, [UInt8](repeating: 1, count: 32))
+        let tooMuch: [[UInt8]] = [
+            entries(1, PubSubLimits.subscriptionsPerRPC + 1, [8, 1, 18, 1, 0x61]),
+            entries(2, PubSubLimits.messagesPerRPC + 1, []),
+            control(entries(3, PubSubLimits.controlsPerRPC + 1, [10, 1, 0x61])),
+            control(entries(2, 1, id)), control(entries(5, 1, id)),
+        ]
+        for bytes in tooMuch {
+            #expect(throws: PubSubRPC.Violation.self) { try PubSubRPC(bytes, from: sender) }
+        }
+    }
+
+    @Test func aMessageHasOneForm() throws {
+        let identity = IdentityKey.generate()
+        let message = PubSubMessage([1], to: topic, sequence: 5, by: identity)
+        let keys = AuthorKeys()
+        let read = try #require(PubSubMessage(message.encoded, 0..<message.encoded.count, from: identity.nodeID))
+        #expect(read.id == message.id && read.isSigned(knowing: keys) && read.data == [1])
+        // A field twice, out of order, or a length that is longer than it needs to be.
+        let twice = message.encoded + message.encoded
+        #expect(PubSubMessage(twice, 0..<twice.count, from: identity.nodeID) == nil)
+        var unsigned = message.encoded
+        unsigned.removeLast(66)
+        #expect(PubSubMessage(unsigned, 0..<unsigned.count, from: identity.nodeID) == nil)
+        var longer = message.encoded
+        longer[1] |= 0x80
+        longer.insert(0, at: 2)
+        let other = PubSubMessage(longer, 0..<longer.count, from: identity.nodeID)
+        #expect(other.map { !$0.isSigned(knowing: keys) } ?? true)
+    }
+}
