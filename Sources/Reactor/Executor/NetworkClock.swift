@@ -14,6 +14,7 @@ package protocol NetworkClock: AnyObject, Sendable {
 package struct TimerToken: Hashable, Sendable {
     package let id: UInt64
 
+    @inlinable
     package init(id: UInt64) { self.id = id }
 }
 
@@ -42,6 +43,7 @@ extension NetworkClock {
     ///
     /// - Throws: ``DeadlineExceeded`` when the time ran out first, otherwise what `body` throws.
     ///   `nil` waits for ever.
+    @inlinable
     package func withDeadline<Result: Sendable>(
         _ duration: Duration?, _ body: @escaping @NetworkActor @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -72,7 +74,11 @@ extension NetworkClock {
 
 /// What came first. The task's end is known here before its result is: awaiting that leaves the network thread.
 @NetworkActor
-private final class DeadlineProgress {
-    var isFinished = false
-    var isExpired = false
+@usableFromInline
+final class DeadlineProgress {
+    @usableFromInline var isFinished = false
+    @usableFromInline var isExpired = false
+
+    @usableFromInline
+    init() {}
 }

@@ -23,6 +23,7 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     private nonisolated(unsafe) var thread = pthread_t()
 
     // Owned by the thread.
+    private var running: [UnownedJob] = []
     var beforeWaiting: [@NetworkActor () -> Void] = []
     var externalWork = 0
     private var timers = TimerQueue<@NetworkActor () -> Void>()
@@ -95,16 +96,14 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
 
     /// Runs jobs until none is ready: what one job makes ready runs before the thread looks at the network again.
     private func runJobs() {
+        // Two arrays by turns: emptying one that somebody still reads would allocate another.
         while true {
-            let jobs = inbox.withLock { inbox in
-                let jobs = inbox.jobs
-                inbox.jobs.removeAll(keepingCapacity: true)
-                return jobs
-            }
-            if jobs.isEmpty { return }
-            for job in jobs {
+            inbox.withLock { swap(&$0.jobs, &running) }
+            if running.isEmpty { return }
+            for job in running {
                 job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
             }
+            running.removeAll(keepingCapacity: true)
         }
     }
 

@@ -4,14 +4,15 @@
 /// moves on meanwhile. This stays.
 @NetworkActor
 package final class SharedTask<Value: Sendable> {
-    private var task: Task<Void, Never>?
-    private var result: Result<Value, any Error>?
-    private var waiters: [Waiter<Value>] = []
+    @usableFromInline var task: Task<Void, Never>?
+    @usableFromInline var result: Result<Value, any Error>?
+    @usableFromInline var waiters: [Waiter<Value>] = []
     /// Whether it has been told to stop. It may take a while, and its outcome is nobody's.
     package private(set) var isCancelled = false
     /// Called once when the work is over.
-    var onFinish: (@NetworkActor () -> Void)?
+    @usableFromInline var onFinish: (@NetworkActor () -> Void)?
 
+    @inlinable
     package init(_ body: @escaping @NetworkActor @Sendable () async throws -> Value) {
         task = networkTask { [self] in
             do {
@@ -30,6 +31,7 @@ package final class SharedTask<Value: Sendable> {
     /// The work's outcome.
     ///
     /// - Throws: what the work threw; `CancellationError` at once when the waiting task is cancelled.
+    @inlinable
     package func value() async throws -> Value {
         if let result { return try result.get() }
         let waiter = Waiter<Value>()
@@ -41,7 +43,8 @@ package final class SharedTask<Value: Sendable> {
         return try await waiter.value()
     }
 
-    private func finish(_ result: Result<Value, any Error>) {
+    @inlinable
+    func finish(_ result: Result<Value, any Error>) {
         self.result = result
         task = nil
         onFinish?()

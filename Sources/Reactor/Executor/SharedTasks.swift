@@ -4,18 +4,22 @@
 /// winds up: who asks then begins it anew.
 @NetworkActor
 package final class SharedTasks<Key: Hashable & Sendable, Value: Sendable> {
-    private var running: [Key: SharedTask<Value>] = [:]
+    @usableFromInline var running: [Key: SharedTask<Value>] = [:]
 
+    @inlinable
     package init() {}
 
+    @inlinable
     package var count: Int { running.count }
 
     /// The work under way for `key`; `nil` when there is none that could be waited for.
+    @inlinable
     package subscript(key: Key) -> SharedTask<Value>? {
         running[key].flatMap { $0.isCancelled ? nil : $0 }
     }
 
     /// The work under way for `key`, or else `body`, begun now.
+    @inlinable
     package func task(
         for key: Key, _ body: @escaping @NetworkActor @Sendable () async throws -> Value
     ) -> SharedTask<Value> {
@@ -30,6 +34,7 @@ package final class SharedTasks<Key: Hashable & Sendable, Value: Sendable> {
         return task
     }
 
+    @inlinable
     package func cancelAll() {
         for task in running.values { task.cancel() }
         running = [:]

@@ -1,24 +1,40 @@
-internal import HeapModule
+package import HeapModule
 
 /// Deadlines in order: a heap with lazy deletion. Pure; every clock is built on it.
+///
+/// Inlinable, so that other modules have it for their own types: as a generic it looks up its types anew in each call.
 package struct TimerQueue<Action> {
-    private struct Entry: Comparable {
-        let deadline: NetworkInstant
-        let id: UInt64
+    @usableFromInline
+    struct Entry: Comparable {
+        @usableFromInline let deadline: NetworkInstant
+        @usableFromInline let id: UInt64
 
+        @inlinable
+        init(deadline: NetworkInstant, id: UInt64) {
+            self.deadline = deadline
+            self.id = id
+        }
+
+        @inlinable
+        static func == (left: Self, right: Self) -> Bool { left.id == right.id && left.deadline == right.deadline }
+
+        @inlinable
         static func < (left: Self, right: Self) -> Bool {
             (left.deadline.nanoseconds, left.id) < (right.deadline.nanoseconds, right.id)
         }
     }
 
-    private var heap = Heap<Entry>()
-    private var actions: [UInt64: Action] = [:]
-    private var nextID: UInt64 = 0
+    @usableFromInline var heap = Heap<Entry>()
+    @usableFromInline var actions: [UInt64: Action] = [:]
+    @usableFromInline var nextID: UInt64 = 0
 
+    @inlinable
     package init() {}
 
+    @inlinable
     package var count: Int { actions.count }
 
+    @inlinable
     package mutating func insert(_ action: Action, at deadline: NetworkInstant) -> TimerToken {
         nextID &+= 1
         actions[nextID] = action
@@ -26,6 +42,7 @@ package struct TimerQueue<Action> {
         return TimerToken(id: nextID)
     }
 
+    @inlinable
     package mutating func remove(_ token: TimerToken) {
         guard actions.removeValue(forKey: token.id) != nil else { return }
         // Cancelled entries stay in the heap until they reach its top; rebuild when they outnumber the live ones.
@@ -35,6 +52,7 @@ package struct TimerQueue<Action> {
     }
 
     /// The earliest live deadline.
+    @inlinable
     package mutating func earliest() -> NetworkInstant? {
         while let first = heap.min {
             if actions[first.id] != nil { return first.deadline }
@@ -44,6 +62,7 @@ package struct TimerQueue<Action> {
     }
 
     /// Removes and returns the earliest action that is due at `now`, in order of deadline and then of insertion.
+    @inlinable
     package mutating func popDue(at now: NetworkInstant) -> Action? {
         guard let deadline = earliest(), deadline <= now else { return nil }
         return heap.popMin().flatMap { actions.removeValue(forKey: $0.id) }

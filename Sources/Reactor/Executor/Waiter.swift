@@ -1,19 +1,24 @@
 /// A one-shot promise on the network thread: one side waits, the other resumes it once.
 ///
+/// Inlinable, so that other modules have it for their own values: as a generic it looks up its types anew in each call.
+///
 /// Resuming before anyone waits is remembered. Cancelling the waiting task throws `CancellationError` from ``value()``.
 @NetworkActor
 package final class Waiter<Value: Sendable> {
-    private enum State {
+    @usableFromInline
+    enum State {
         case idle
         case waiting(CheckedContinuation<Value, any Error>)
         case resolved(Result<Value, any Error>)
         case finished
     }
 
-    private var state = State.idle
+    @usableFromInline var state = State.idle
 
+    @inlinable
     package init() {}
 
+    @inlinable
     package var isResolved: Bool {
         switch state {
         case .resolved, .finished: true
@@ -21,10 +26,13 @@ package final class Waiter<Value: Sendable> {
         }
     }
 
+    @inlinable
     package func resume(returning value: Value) { resume(with: .success(value)) }
 
+    @inlinable
     package func resume(throwing error: any Error) { resume(with: .failure(error)) }
 
+    @inlinable
     package func resume(with result: Result<Value, any Error>) {
         switch state {
         case .idle: state = .resolved(result)
@@ -36,6 +44,7 @@ package final class Waiter<Value: Sendable> {
     }
 
     /// Waits for the result. At most one task may wait, once.
+    @inlinable
     package func value() async throws -> Value {
         if case .resolved(let result) = state {
             state = .finished
