@@ -272,7 +272,15 @@ void dep2p_quic_path(dep2p_quic *self, dep2p_address *local, dep2p_address *remo
     path_out(ngtcp2_conn_get_path(self->conn), local, remote);
 }
 
-int dep2p_quic_update_key(dep2p_quic *self, uint64_t ts) { return ngtcp2_conn_initiate_key_update(self->conn, ts); }
+int dep2p_quic_update_key(dep2p_quic *self, uint64_t ts) {
+    // The library asserts that it is past the handshake, and a client is that only once it has written after it: before
+    // the handshake is confirmed keys must not be updated anyway (RFC 9001 6).
+    ngtcp2_conn *conn = self->conn;
+    if (!self->is_confirmed || ngtcp2_conn_in_closing_period(conn) || ngtcp2_conn_in_draining_period(conn)) {
+        return NGTCP2_ERR_INVALID_STATE;
+    }
+    return ngtcp2_conn_initiate_key_update(conn, ts);
+}
 
 void dep2p_quic_info_get(dep2p_quic *self, dep2p_quic_info *info) {
     ngtcp2_conn_info stat;

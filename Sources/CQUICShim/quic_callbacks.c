@@ -96,8 +96,9 @@ static int streams_credit(ngtcp2_conn *conn, uint64_t max, void *user) {
 }
 
 static int handshake_completed(ngtcp2_conn *conn, void *user) {
-    (void)conn;
     SELF;
+    // A server need not wait for the client to confirm it (RFC 9001 4.1.2).
+    if (ngtcp2_conn_is_server(conn)) self->is_confirmed = 1;
     self->callbacks.handshake_completed(self->user);
     return 0;
 }
@@ -105,6 +106,7 @@ static int handshake_completed(ngtcp2_conn *conn, void *user) {
 static int handshake_confirmed(ngtcp2_conn *conn, void *user) {
     (void)conn;
     SELF;
+    self->is_confirmed = 1;
     self->callbacks.handshake_confirmed(self->user);
     return 0;
 }

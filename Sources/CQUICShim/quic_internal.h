@@ -34,6 +34,7 @@ struct dep2p_quic {
     /// Why the guard ended the connection, if it did.
     const char *refusal;
     int is_tls_over;
+    int is_confirmed;
     /// A server's view of the paths that datagrams come on (quic_guarded.c).
     struct {
         dep2p_address local, remote;

@@ -252,10 +252,13 @@ package final class Connection {
     }
 
     /// Starts a key update (RFC 9001 6). ngtcp2 also does so by itself before a key's limit is reached.
-    package func updateKeys() {
-        guard let quic else { return }
-        _ = dep2p_quic_update_key(quic, endpoint.clock.now.nanoseconds)
+    ///
+    /// - Returns: whether it did: not before the handshake is confirmed, nor while the last update is not (6.1).
+    @discardableResult
+    package func updateKeys() -> Bool {
+        guard let quic, dep2p_quic_update_key(quic, endpoint.clock.now.nanoseconds) == 0 else { return false }
         markDirty()
+        return true
     }
 
     // MARK: Ending

@@ -101,10 +101,13 @@ struct NetworkConditionTests {
         try await withPair { pair, network in
             let (client, server) = try await pair.connectBoth()
             let transfer = networkTask { try await exchange(client, pattern(1_500_000)) }
+            #expect(!client.updateKeys(), "the handshake is not confirmed yet")
+            var updates = [0, 0]
             for round in 0..<6 {
                 try await network.sleep(for: .milliseconds(150))
-                (round % 2 == 0 ? client : server).updateKeys()
+                if (round % 2 == 0 ? client : server).updateKeys() { updates[round % 2] += 1 }
             }
+            #expect(updates.allSatisfy { $0 > 0 }, "\(updates)")
             #expect(try await transfer.value == pattern(1_500_000))
             #expect(client.closeReason == nil && server.closeReason == nil)
         }
