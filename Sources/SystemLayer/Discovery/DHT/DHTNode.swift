@@ -71,7 +71,11 @@ package final class DHTNode {
         guard !isKeptUp, !isStopped else { return }
         isKeptUp = true
         connections.onIdentified { [weak self] session in self?.identified(session) }
-        joining.handle { $0.begin(now: $1) }
+        // What the store has to tell when it is first read should meet somebody who listens: those come with the node.
+        _ = clock.schedule(after: .milliseconds(100)) { [weak self] in
+            guard let self, !isStopped else { return }
+            joining.handle { $0.begin(now: $1) }
+        }
     }
 
     /// Nothing that was reached need be reachable any more.
