@@ -71,7 +71,8 @@ package final class DHTNode {
         guard !isKeptUp, !isStopped else { return }
         isKeptUp = true
         connections.onIdentified { [weak self] session in self?.identified(session) }
-        // What the store has to tell when it is first read should meet somebody who listens: those come with the node.
+        guard bootstrap.isEmpty else { return joining.handle { $0.begin(now: $1) } }
+        // Nothing hurries, and what the store has to tell when it is first read should meet somebody who listens.
         _ = clock.schedule(after: .milliseconds(100)) { [weak self] in
             guard let self, !isStopped else { return }
             joining.handle { $0.begin(now: $1) }
