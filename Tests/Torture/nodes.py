@@ -65,6 +65,10 @@ class Node:
             if event.get("type") == kind:
                 return event
 
+    def ever(self, kind):
+        """An event of a kind, whether it has come already or is still to come."""
+        return next((event for event in list(self.seen) if event.get("type") == kind), None) or self.until(kind)
+
     def wait(self, timeout=PATIENCE):
         """The exit status, once everything printed has been read."""
         try:

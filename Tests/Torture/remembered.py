@@ -108,7 +108,7 @@ def a_later_versions_store_is_left_alone(house):
     before = (state / STORE).read_bytes()
     node, address = house.listen("--state-dir", state)
     ping(house, address)
-    told = node.until("storage")
+    told = node.ever("storage")
     assert told["state"] == "memory-only" and told["reason"] == "newerVersion", told
     house.sent(address, "-m", "it goes on")
     assert (state / STORE).read_bytes() == before

@@ -71,12 +71,7 @@ package final class DHTNode {
         guard !isKeptUp, !isStopped else { return }
         isKeptUp = true
         connections.onIdentified { [weak self] session in self?.identified(session) }
-        guard bootstrap.isEmpty else { return joining.handle { $0.begin(now: $1) } }
-        // Nothing hurries, and what the store has to tell when it is first read should meet somebody who listens.
-        _ = clock.schedule(after: .milliseconds(100)) { [weak self] in
-            guard let self, !isStopped else { return }
-            joining.handle { $0.begin(now: $1) }
-        }
+        joining.handle { $0.begin(now: $1) }
     }
 
     /// Nothing that was reached need be reachable any more.
