@@ -22,7 +22,8 @@ package struct DeliveryOrder: TimedMachine {
     static let heldBytes = 16 * 1024 * 1024
     static let heldCount = 8_192
     static let patience = Duration.seconds(5)
-    /// For what may have been sent before the first that came; whether it was is not known, and nothing is told.
+    /// For what may have been sent before the first that came, and passes through others while the author's own connection
+    /// begins: whether anything was is not known, and nothing is told.
     static let firstPatience = Duration.milliseconds(200)
 
     private struct Run {
@@ -181,8 +182,8 @@ package struct DeliveryOrder: TimedMachine {
 package struct MessageNumbers: Sendable {
     /// The number of the first of a run has that many zero bits at its end.
     static let bits: UInt64 = 22
-    /// So far from the beginning those before the first that comes may be on their way.
-    static let beginning: UInt64 = 16
+    /// Of a run, so many before the first that comes may be on their way: less than what makes it another run.
+    static let reach: UInt64 = 1 << 20
 
     private var next: UInt64
 
@@ -198,7 +199,6 @@ package struct MessageNumbers: Sendable {
 
     /// Which number to begin with where this is the first that came.
     static func first(before sequence: UInt64) -> UInt64 {
-        let position = sequence & (1 << bits - 1)
-        return position < beginning ? sequence - position : sequence
+        sequence - min(sequence & (1 << bits - 1), reach)
     }
 }

@@ -17,7 +17,7 @@ import Testing
     private func numbers(_ actions: [DeliveryOrder.Action]) -> [Int] {
         actions.map { action in
             switch action {
-            case .message(let message): Int(message.sequence & 0xffff)
+            case .message(let message): Int(message.sequence & (1 << MessageNumbers.bits - 1))
             case .gap(_, let count): -count
             }
         }
@@ -64,8 +64,24 @@ import Testing
         #expect(order.take(message(base + 5), now: start).isEmpty)
         let due = start.advanced(by: DeliveryOrder.firstPatience)
         #expect(numbers(order.timerFired(now: due)) == [5])
-        var later = DeliveryOrder()
-        #expect(numbers(later.take(message(base + 500), now: start)) == [500])
+    }
+
+    /// Seen with eight processes: the author's connection came while its messages were under way, and its 23rd overtook what
+    /// others passed on.
+    @Test func whatIsOnItsWayThroughOthersIsNotOvertaken() {
+        var order = DeliveryOrder()
+        for number in 22..<30 { #expect(order.take(message(base + UInt64(number)), now: start).isEmpty) }
+        for number in (1..<22).reversed() { #expect(order.take(message(base + UInt64(number)), now: start).isEmpty) }
+        #expect(numbers(order.take(message(base), now: start)) == Array(0..<30))
+    }
+
+    @Test func aLongRunStaysOneRun() {
+        var order = DeliveryOrder()
+        let first = base + 3_000_000
+        #expect(order.take(message(first), now: start).isEmpty)
+        let due = start.advanced(by: DeliveryOrder.firstPatience)
+        #expect(numbers(order.timerFired(now: due)) == [3_000_000])
+        #expect(numbers(order.take(message(first + 1), now: due)) == [3_000_001])
     }
 
     @Test func aLaterRunHasAnOrderOfItsOwn() {
