@@ -1,12 +1,13 @@
 package import DeP2PIdentity
 package import DeP2PReactor
+internal import DequeModule
 
 /// Puts the messages of one topic into each author's order, each once, and notices what is missing: pure.
 ///
 /// An author numbers the messages of a topic in a row (``MessageNumbers``). One that comes before its turn waits for those
-/// before it, which are on another way or are asked for meanwhile; after ``patience`` what is missing is told and given up. A
-/// number far from those known is another run of the author's, or another process with its identity: it has an order of its
-/// own.
+/// before it, which are on another way or are asked for meanwhile. What is missing is told and given up ``patience`` after it
+/// showed, but not while those before it still come. A number far from those known is another run of the author's, or another
+/// process with its identity: it has an order of its own.
 package struct DeliveryOrder: TimedMachine {
     package enum Action: Equatable {
         case message(PubSubMessage)
@@ -23,26 +24,49 @@ package struct DeliveryOrder: TimedMachine {
     static let heldCount = 8_192
     static let patience = Duration.seconds(5)
     /// For what may have been sent before the first that came, and passes through others while the author's own connection
-    /// begins: whether anything was is not known, and nothing is told.
-    static let firstPatience = Duration.milliseconds(200)
+    /// begins: whether anything was is not known, and nothing is told. Each that comes from before shows that others may.
+    static let firstPatience = Duration.milliseconds(500)
+
+    private struct Held {
+        let message: PubSubMessage
+        let since: NetworkInstant
+    }
 
     private struct Run {
         var next: UInt64
         /// Whether anything was delivered of it.
         var isKnown = false
-        var held: [UInt64: PubSubMessage] = [:]
+        /// By their numbers, the lowest first.
+        var held = Deque<Held>()
         var waitsUntil: NetworkInstant?
         var used: UInt64
 
         enum Place { case late, turn, early }
 
         mutating func take(_ message: PubSubMessage, used: UInt64, now: NetworkInstant) -> Place {
-            guard message.sequence >= next, held[message.sequence] == nil else { return .late }
+            guard message.sequence >= next else { return .late }
+            let index = place(of: message.sequence)
+            guard index == held.count || held[index].message.sequence != message.sequence else { return .late }
             self.used = used
             guard message.sequence > next else { return .turn }
-            held[message.sequence] = message
-            waitsUntil = waitsUntil ?? now.advanced(by: isKnown ? DeliveryOrder.patience : DeliveryOrder.firstPatience)
+            held.insert(Held(message: message, since: now), at: index)
+            if isKnown {
+                waitsUntil = waitsUntil ?? now.advanced(by: DeliveryOrder.patience)
+            } else if index == 0 {
+                waitsUntil = now.advanced(by: DeliveryOrder.firstPatience)
+            }
             return .early
+        }
+
+        /// Of the first that is not before `sequence`; as a rule it is the last that came.
+        private func place(of sequence: UInt64) -> Int {
+            var (low, high) = (0, held.count)
+            if let last = held.last, last.message.sequence < sequence { return high }
+            while low < high {
+                let middle = (low + high) / 2
+                if held[middle].message.sequence < sequence { low = middle + 1 } else { high = middle }
+            }
+            return low
         }
     }
 
@@ -71,6 +95,8 @@ package struct DeliveryOrder: TimedMachine {
         case .turn:
             var actions: [Action] = []
             deliver(message, of: key, &actions)
+            // Those before what waits are coming: the next that is missing has a time of its own.
+            wait(key, until: now.advanced(by: Self.patience))
             return actions
         case .early: break
         }
@@ -79,33 +105,33 @@ package struct DeliveryOrder: TimedMachine {
         heldCount += 1
         // No author keeps the others' messages back by leaving out its own.
         let isOver = heldBytes > Self.heldBytes || heldCount > Self.heldCount
-        return isOver ? giveUp(key, now: now) : []
+        return isOver ? giveUp(key) : []
     }
 
     package mutating func timerFired(now: NetworkInstant) -> [Action] {
         let due = waiting.filter { self[$0]?.waitsUntil.map { $0 <= now } ?? true }
         let ordered = due.sorted { ($0.author, $0.run) < ($1.author, $1.run) }
-        return ordered.flatMap { giveUp($0, now: now) }
+        var actions: [Action] = []
+        for key in ordered {
+            repeat { actions += giveUp(key) } while self[key]?.waitsUntil.map { $0 <= now } ?? false
+        }
+        return actions
     }
 
     private subscript(key: Key) -> Run? {
         runs[key.author].flatMap { $0.indices.contains(key.run) ? $0[key.run] : nil }
     }
 
-    /// Goes on behind what is missing.
-    private mutating func giveUp(_ key: Key, now: NetworkInstant) -> [Action] {
-        guard let run = self[key], let first = run.held.keys.min(), let message = run.held[first] else {
-            waiting.remove(key)
+    /// Goes on behind what is missing. What is missing after that showed when the next that waits came.
+    private mutating func giveUp(_ key: Key) -> [Action] {
+        let expected = self[key].flatMap { $0.isKnown ? $0.next : nil }
+        guard let message = popFirst(of: key) else {
+            wait(key, until: nil)
             return []
         }
-        var actions: [Action] = run.isKnown ? [.gap(key.author, Int(clamping: first - run.next))] : []
-        remove(first, of: key)
-        runs[key.author]?[key.run].next = first
+        var actions: [Action] = expected.map { [.gap(key.author, Int(clamping: message.sequence - $0))] } ?? []
         deliver(message, of: key, &actions)
-        if let run = self[key], !run.held.isEmpty {
-            runs[key.author]?[key.run].waitsUntil = now.advanced(by: Self.patience)
-            waiting.insert(key)
-        }
+        wait(key, until: self[key]?.held.first?.since.advanced(by: Self.patience))
         return actions
     }
 
@@ -113,23 +139,32 @@ package struct DeliveryOrder: TimedMachine {
     private mutating func deliver(_ message: PubSubMessage, of key: Key, _ actions: inout [Action]) {
         actions.append(.message(message))
         var next = message.sequence &+ 1
-        while let waited = self[key]?.held[next] {
-            remove(next, of: key)
+        while self[key]?.held.first?.message.sequence == next, let waited = popFirst(of: key) {
             actions.append(.message(waited))
             next &+= 1
         }
         runs[key.author]?[key.run].next = next
         runs[key.author]?[key.run].isKnown = true
-        if self[key]?.held.isEmpty ?? true {
-            runs[key.author]?[key.run].waitsUntil = nil
-            waiting.remove(key)
-        }
     }
 
-    private mutating func remove(_ sequence: UInt64, of key: Key) {
-        guard let message = runs[key.author]?[key.run].held.removeValue(forKey: sequence) else { return }
-        heldBytes -= message.encoded.count
+    /// Nothing waits where nothing is held.
+    private mutating func wait(_ key: Key, until due: NetworkInstant?) {
+        let isHolding = !(self[key]?.held.isEmpty ?? true)
+        runs[key.author]?[key.run].waitsUntil = isHolding ? due : nil
+        if isHolding { waiting.insert(key) } else { waiting.remove(key) }
+    }
+
+    private mutating func popFirst(of key: Key) -> PubSubMessage? {
+        guard self[key] != nil, let first = runs[key.author]?[key.run].held.popFirst() else { return nil }
+        heldBytes -= first.message.encoded.count
         heldCount -= 1
+        return first.message
+    }
+
+    /// Forgets what waits.
+    private mutating func drop(_ key: Key) {
+        while popFirst(of: key) != nil {}
+        waiting.remove(key)
     }
 
     // MARK: Runs
@@ -150,8 +185,7 @@ package struct DeliveryOrder: TimedMachine {
             return Key(author: author, run: known.count)
         }
         let key = Key(author: author, run: oldest)
-        for sequence in known[oldest].held.keys { remove(sequence, of: key) }
-        waiting.remove(key)
+        drop(key)
         runs[author]?[oldest] = run
         return key
     }
@@ -168,11 +202,7 @@ package struct DeliveryOrder: TimedMachine {
             (left.value.map(\.used).max() ?? 0) < (right.value.map(\.used).max() ?? 0)
         }
         guard let oldest else { return }
-        for (index, run) in oldest.value.enumerated() {
-            let key = Key(author: oldest.key, run: index)
-            for sequence in run.held.keys { remove(sequence, of: key) }
-            waiting.remove(key)
-        }
+        for index in oldest.value.indices { drop(Key(author: oldest.key, run: index)) }
         runs[oldest.key] = nil
     }
 }

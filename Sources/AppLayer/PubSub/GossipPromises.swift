@@ -8,6 +8,8 @@ struct GossipPromises {
         var until: NetworkInstant
         /// Who announced it too.
         var others: [PubSubRouter.PeerKey] = []
+        /// How often it was asked for.
+        var attempts = 1
     }
 
     private static let othersLimit = 3
@@ -35,7 +37,8 @@ struct GossipPromises {
         if !promises.isEmpty { promises[id] = nil }
     }
 
-    /// What a heartbeat finds: who broke a promise, and whom to ask instead.
+    /// What a heartbeat finds: who broke a promise, and whom to ask instead; where nobody else has it the same once more, for
+    /// a queue that was full may have taken the message with it.
     ///
     /// - Parameter isHere: whether a peer is still connected; who is not has broken nothing.
     mutating func expired(
@@ -45,12 +48,14 @@ struct GossipPromises {
         for (id, promise) in promises where promise.until <= now || !isHere(promise.peer) {
             if isHere(promise.peer) { broken.insert(promise.peer) }
             var others = promise.others.filter(isHere)
-            guard !others.isEmpty else {
+            let next = others.isEmpty ? promise.peer : others.removeFirst()
+            guard isHere(next), promise.attempts < PubSubLimits.attempts else {
                 promises[id] = nil
                 continue
             }
-            let next = others.removeFirst()
-            promises[id] = Promise(peer: next, until: now.advanced(by: PubSubLimits.followUp), others: others)
+            promises[id] = Promise(
+                peer: next, until: now.advanced(by: PubSubLimits.followUp), others: others,
+                attempts: promise.attempts + 1)
             again.append((id, next))
         }
         // A dictionary's order is another in every process.

@@ -64,6 +64,7 @@ package struct PubSubRouter: TimedMachine {
     var served = ServedAuthors()
     var scores: PeerScores
     var returning = ReturningPeers()
+    var recalls = Recalls()
     var held = HeldElsewhere()
     /// Messages kept back for a moment, the first due first.
     var deferred: [Deferred] = []
@@ -134,6 +135,7 @@ package struct PubSubRouter: TimedMachine {
         unverifiedBytes -= peer.unverifiedBytes
         served.forget(key)
         held.forget(key)
+        recalls.forget(key)
         told.removeAll { $0 == key }
         return []
     }
@@ -203,7 +205,7 @@ package struct PubSubRouter: TimedMachine {
         topics[topic, default: MeshTopic()].listeners.append(key)
         listenersChanged = true
         guard isSubscribed(to: topic) else { return }
-        maintainMesh(topic, now: now)
+        growMesh(topic, now: now)
         if let since = returning.back(peer.nodeID, topic) { recall(topic, since: since, for: key) }
     }
 
@@ -236,6 +238,7 @@ package struct PubSubRouter: TimedMachine {
         for id in cache.timerFired(now: now) { seen.forgetContent(id) }
         for key in peers.keys { peers[key]?.budget.heartbeat(now: now) }
         lookAtPromises(now: now)
+        goOnRecalling()
         for topic in topics.keys.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
             topics[topic]?.endBackoffs(now: now)
             if isSubscribed(to: topic) {

@@ -38,6 +38,7 @@ package final class PubSub {
     private let changes: Signal
     private let relief: Signal
     private let verifier: SignatureVerifier
+    private let room = QueueRoom()
     /// Whether this node publishes or subscribes.
     private(set) var isActive = false
     private var isStopped = false
@@ -190,9 +191,9 @@ package final class PubSub {
     private func link(with session: Session) -> PubSubLink {
         if let link = links[session.remoteNodeID] { return link }
         lastKey += 1
-        let link = PubSubLink(key: lastKey, session: session, clock: clock)
+        let link = PubSubLink(key: lastKey, session: session, room: room, clock: clock)
         (links[link.nodeID], linksByKey[link.key]) = (link, link)
-        link.onRelief = { [weak self] _ in self?.relief.send() }
+        link.onRelief = { [weak self] _ in self?.relieved() }
         link.onCatchUp = { [weak self] link, since in
             self?.driver.handle { $0.fellBehind(link.key, since: since, now: $1) }
         }
@@ -205,6 +206,11 @@ package final class PubSub {
         driver.handle { $0.addPeer(link.key, introduction, now: $1) }
         session.onEnd { [weak self] session, end in self?.ended(session, end) }
         return link
+    }
+
+    private func relieved() {
+        relief.send()
+        if room.hasRecovered() { for link in links.valuesInOrder { link.catchUp() } }
     }
 
     private func ended(_ session: Session, _ end: SessionEnd) {
@@ -265,8 +271,11 @@ package final class PubSub {
     /// Who has ended its stream and opens no other has gone, and wants nothing.
     private func watchSilence(of link: PubSubLink) {
         _ = clock.schedule(after: Self.streamPatience) { [weak self, weak link] in
-            guard let self, let link, link.inboundStreams == 0 else { return }
+            guard let self, let link, link.inboundStreams == 0, links[link.nodeID] === link else { return }
+            let session = link.session
             remove(link, isLost: true)
+            // It may only have lost its stream, and would take an end of this node's for its going.
+            if isActive, session.isOpen { speak(on: session) }
         }
     }
 

@@ -63,6 +63,12 @@ package enum PubSubLimits {
     static let heldElsewhere = 65_536
     static let heldElsewherePerPeer = 16_384
 
+    /// Bytes that wait for one peer, and for all of them.
+    static let queuedBytesPerPeer = 8 * 1024 * 1024
+    static let queuedBytes = 64 * 1024 * 1024
+    /// Of what is no message so many more, of one and of all: who takes not even that is begun with anew.
+    static let queuedControlBytes = 1024 * 1024
+
     // MARK: What a peer may say
 
     /// Topics that one peer is subscribed to.
@@ -87,8 +93,12 @@ package enum PubSubLimits {
     static let iwantBytesPerHeartbeat = 16 * 1024 * 1024
     /// How often one peer gets one message on request.
     static let retransmissions = 3
-    /// How long a message may take that was asked for.
+    /// How long a message may take that was asked for, and how often it is, of all who have it together.
     static let followUp = Duration.seconds(3)
+    static let attempts = 4
+    /// What a peer that was gone is told of in a heartbeat, so that it can ask for all of it: ids, and bytes of their messages.
+    static let recalledIDs = 2_048
+    static let recalledBytes = 2 * 1024 * 1024
     /// Ids that are asked for at once.
     static let promises = 8_192
 }

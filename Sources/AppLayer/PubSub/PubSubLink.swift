@@ -10,9 +10,7 @@ internal import DequeModule
 /// ``abandon()`` once. Opened on another session, it goes on there.
 @NetworkActor
 final class PubSubLink {
-    /// Bytes that wait for the peer; a message beyond is left out, and offered again when those have been taken.
-    static let queueLimit = 8 * 1024 * 1024
-    /// From so many on a publisher waits.
+    /// From so many bytes that wait on a publisher does too.
     static let backlog = 1024 * 1024
 
     let key: PubSubRouter.PeerKey
@@ -21,12 +19,17 @@ final class PubSubLink {
     /// Streams on which the peer speaks.
     var inboundStreams = 0
     private let clock: any NetworkClock
+    private let room: QueueRoom
     private var stream: NegotiatedStream?
     private var queue = Deque<Chunk>()
+    /// With what is being written.
     private(set) var queuedBytes = 0
+    /// How often what waited was given up.
+    private var emptied = 0
     private var isWriting = false
     private var isFinishing = false
     private var isAbandoned = false
+    /// Since when something that it was to be sent may not have come.
     private var behindSince: NetworkInstant?
     /// Does not count for who waits: it was waited for in vain.
     var isSlow = false
@@ -41,11 +44,11 @@ final class PubSubLink {
     var onRelief: (@NetworkActor (PubSubLink) -> Void)?
     /// The peer does not take it, or does not speak the protocol.
     var onFailure: (@NetworkActor (PubSubLink) -> Void)?
-    /// Everything was left out since then that did not find room.
+    /// It takes everything again, and since then something may not have come: it found no room, or broke off with a stream.
     var onCatchUp: (@NetworkActor (PubSubLink, NetworkInstant) -> Void)?
 
-    init(key: PubSubRouter.PeerKey, session: Session, clock: any NetworkClock) {
-        self.key = key
+    init(key: PubSubRouter.PeerKey, session: Session, room: QueueRoom, clock: any NetworkClock) {
+        (self.key, self.room) = (key, room)
         (self.session, nodeID) = (session, session.remoteNodeID)
         self.clock = clock
     }
@@ -61,7 +64,9 @@ final class PubSubLink {
 
     /// Speaks on `session` from now on.
     func open(on session: Session, greeting: [[UInt8]]) {
-        if let stream { stream.finish() }
+        // What is being written on the last one is written to its end; `write()` ends it then.
+        if let stream, !isWriting { stream.finish() }
+        if !self.session.isOpen { lost() }
         (stream, self.session, isOpening) = (nil, session, true)
         networkTask { [weak self] in
             do {
@@ -71,7 +76,7 @@ final class PubSubLink {
                 }
                 (self.stream, isOpening) = (stream, false)
                 queue.insert(contentsOf: greeting.map { Chunk($0) }, at: 0)
-                queuedBytes += greeting.reduce(0) { $0 + $1.count }
+                count(greeting.reduce(0) { $0 + $1.count })
                 write()
                 await watch(stream)
             } catch {
@@ -95,19 +100,22 @@ final class PubSubLink {
     private func failed(on session: Session) {
         guard self.session === session else { return }
         (stream, isOpening) = (nil, false)
+        lost()
         empty()
         if isFinishing { onOver?() } else { onFailure?(self) }
     }
 
     func send(_ chunk: Chunk, isMessage: Bool) {
-        guard isOpen, !isFinishing else { return }
-        if isMessage, queuedBytes + chunk.count > Self.queueLimit {
-            if behindSince == nil { behindSince = clock.now }
-            return
+        guard !isFinishing else { return }
+        guard isOpen else { return behindSince = behindSince ?? clock.now }
+        if isMessage {
+            guard room.takes(chunk.count, behind: queuedBytes) else { return behindSince = behindSince ?? clock.now }
+            sentMessages += 1
+        } else if !room.takesControl(chunk.count, behind: queuedBytes) {
+            return overflow()
         }
-        if isMessage { sentMessages += 1 }
         queue.append(chunk)
-        queuedBytes += chunk.count
+        count(chunk.count)
         write()
     }
 
@@ -115,33 +123,70 @@ final class PubSubLink {
         guard !isWriting, let stream else { return }
         isWriting = true
         networkTask { [self] in
-            defer { isWriting = false }
             do {
                 while self.stream === stream, let chunk = queue.popFirst() {
+                    let turn = emptied
                     try await stream.write(chunk)
-                    relieve(chunk.count)
+                    if emptied == turn { relieve(chunk.count) }
                 }
-                if isFinishing { stream.finish() }
+                if isFinishing || self.stream !== stream { stream.finish() }
             } catch {
-                if self.stream === stream { failed(on: session) }
+                brokeOff(stream)
             }
+            isWriting = false
+            // There may be another by now, on which nobody could begin while this one was written on.
+            if self.stream !== stream { write() }
         }
     }
 
+    private func brokeOff(_ stream: NegotiatedStream) {
+        if self.stream === stream { return failed(on: session) }
+        // It was the last one's, and with it went what was being written.
+        lost()
+        room.giveBack(queuedBytes)
+        queuedBytes = queue.reduce(0) { $0 + $1.count }
+        room.take(queuedBytes)
+    }
+
+    private func count(_ bytes: Int) {
+        queuedBytes += bytes
+        room.take(bytes)
+    }
+
     private func relieve(_ count: Int) {
-        queuedBytes = max(0, queuedBytes - count)
+        self.count(-count)
         guard queuedBytes <= Self.backlog / 2 else { return }
         isSlow = false
         onRelief?(self)
-        if let since = behindSince, queuedBytes == 0 {
-            behindSince = nil
-            onCatchUp?(self, since)
-        }
+        catchUp()
+    }
+
+    /// Tells what may not have come, once nothing waits any more.
+    func catchUp() {
+        guard let since = behindSince, queuedBytes == 0, stream != nil else { return }
+        behindSince = nil
+        onCatchUp?(self, since)
+    }
+
+    /// What was sent of late may not have come: the stream, or its connection, has gone.
+    private func lost() {
+        guard sentMessages > 0 else { return }
+        let now = clock.now.nanoseconds
+        let since = NetworkInstant(nanoseconds: now - min(now, ReturningPeers.slack.clampedNanoseconds))
+        behindSince = min(since, behindSince ?? since)
+    }
+
+    /// The peer takes not even what little it has to be told: begun with anew, it is told all of it again.
+    private func overflow() {
+        guard let stream else { return failed(on: session) }
+        stream.reset(StreamCode.cancelled.rawValue)
+        failed(on: session)
     }
 
     private func empty() {
         queue.removeAll()
-        queuedBytes = 0
+        count(-queuedBytes)
+        emptied += 1
     }
 
     /// Sends what waits, and then no more.

@@ -81,7 +81,11 @@ extension PubSubRouter {
 
     /// A peer is back that was gone: it is told what has come meanwhile, and a little before.
     mutating func recall(_ topic: Topic, since: NetworkInstant, for key: PeerKey) {
-        tellOf(cache.recent(topic, since: since, limit: PubSubLimits.ihaveIDsPerHeartbeat), topic, key)
+        if let page = recalls.begin(topic, since: since, for: key, in: cache) { tellOf(page.ids, topic, key) }
+    }
+
+    mutating func goOnRecalling() {
+        for page in recalls.heartbeat(in: cache) { tellOf(page.ids, page.topic, page.peer) }
     }
 
     /// Not everything that was to be sent to a peer since `time` was: it takes no more than it has taken.

@@ -7,20 +7,25 @@ extension PubSubRouter {
     mutating func maintainMesh(_ topic: Topic, now: NetworkInstant) {
         guard let state = topics[topic] else { return }
         for key in state.mesh where score(key) < 0 { prune(key, topic, for: PubSubLimits.pruneBackoff, now: now) }
+        growMesh(topic, now: now)
         let mesh = topics[topic]?.mesh ?? []
-        if state.isSmall {
-            graft(candidates(topic, now: now), topic, now: now)
-        } else if mesh.count < PubSubLimits.leastDegree {
-            let missing = PubSubLimits.degree - mesh.count
-            graft(candidates(topic, now: now).shuffled(using: &random).prefix(missing), topic, now: now)
-        } else if mesh.count > PubSubLimits.mostDegree {
-            shrink(topic, now: now)
-        }
+        if !state.isSmall, mesh.count > PubSubLimits.mostDegree { shrink(topic, now: now) }
         let outbound = (topics[topic]?.mesh ?? []).count { peers[$0]?.isOutbound ?? false }
         if !state.isSmall, outbound < PubSubLimits.outboundDegree, mesh.count >= PubSubLimits.leastDegree {
             let more = candidates(topic, now: now).filter { peers[$0]?.isOutbound ?? false }
             graft(
                 more.shuffled(using: &random).prefix(PubSubLimits.outboundDegree - outbound), topic, now: now)
+        }
+    }
+
+    /// Fills the mesh where it has too few; also between heartbeats, when somebody comes or goes.
+    mutating func growMesh(_ topic: Topic, now: NetworkInstant) {
+        guard let state = topics[topic] else { return }
+        if state.isSmall {
+            graft(candidates(topic, now: now), topic, now: now)
+        } else if state.mesh.count < PubSubLimits.leastDegree {
+            let missing = PubSubLimits.degree - state.mesh.count
+            graft(candidates(topic, now: now).shuffled(using: &random).prefix(missing), topic, now: now)
         }
     }
 
@@ -62,12 +67,16 @@ extension PubSubRouter {
 
     /// Keeps the best and some at random, enough of them dialled by this node, so that nobody who only dials it takes all
     /// places.
+    ///
+    /// Half of what is too much: when a topic grows past D_hi all its members do so at once, and each is left by others as it
+    /// leaves some. Who was left by too many had to wait for a backoff's end.
     private mutating func shrink(_ topic: Topic, now: NetworkInstant) {
         let mesh = (topics[topic]?.mesh ?? []).shuffled(using: &random)
+        let wanted = (mesh.count + PubSubLimits.degree) / 2
         let byScore = mesh.sorted { score($0) > score($1) }
         var kept = Array(byScore.prefix(PubSubLimits.scoredDegree))
         let rest = byScore.dropFirst(PubSubLimits.scoredDegree).shuffled(using: &random)
-        kept += rest.prefix(PubSubLimits.degree - kept.count)
+        kept += rest.prefix(wanted - kept.count)
         let isOutbound = { [peers] (key: PeerKey) in peers[key]?.isOutbound ?? false }
         var missing = PubSubLimits.outboundDegree - kept.count(where: isOutbound)
         for key in rest where missing > 0 && isOutbound(key) && !kept.contains(key) {
@@ -115,5 +124,6 @@ extension PubSubRouter {
         let longest = UInt64(PubSubLimits.longestBackoff.components.seconds)
         let backoff = entry.backoff.map { Duration.seconds(Int64(min($0, longest))) } ?? PubSubLimits.pruneBackoff
         topics[entry.topic]?.back(off: peer.nodeID, for: backoff, now: now)
+        growMesh(entry.topic, now: now)
     }
 }

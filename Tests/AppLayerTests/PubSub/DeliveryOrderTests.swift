@@ -75,6 +75,39 @@ import Testing
         #expect(numbers(order.take(message(base), now: start)) == Array(0..<30))
     }
 
+    /// Seen with eight processes below load: the author's connection came with its 432nd message, others passed on those
+    /// before it, and the time that began with the 432nd ended when the 106th was delivered: 326 came too late.
+    @Test func eachMissingMessageHasItsOwnTime() {
+        var order = DeliveryOrder()
+        #expect(order.take(message(base + 40), now: start).isEmpty)
+        var now = start
+        for number in 0..<40 {
+            now = now.advanced(by: .milliseconds(50))
+            if let wake = order.wake, wake <= now { #expect(numbers(order.timerFired(now: now)).isEmpty) }
+            #expect(numbers(order.take(message(base + UInt64(number)), now: now)).first == number)
+        }
+        #expect(order.wake == nil)
+        // The same with two that are missing, far from each other.
+        for number in [42, 43, 45, 46] { _ = order.take(message(base + UInt64(number)), now: now) }
+        now = now.advanced(by: DeliveryOrder.patience / 2)
+        #expect(numbers(order.take(message(base + 41), now: now)) == [41, 42, 43])
+        now = now.advanced(by: DeliveryOrder.patience / 2)
+        #expect(order.timerFired(now: now).isEmpty)
+        #expect(numbers(order.take(message(base + 44), now: now)) == [44, 45, 46])
+    }
+
+    /// Where those before the first come one after the other, last ones first, each shows that others are on their way.
+    @Test func whatComesBackwardsIsWaitedFor() {
+        var order = DeliveryOrder()
+        var now = start
+        for number in (1..<20).reversed() {
+            #expect(order.take(message(base + UInt64(number)), now: now).isEmpty)
+            now = now.advanced(by: DeliveryOrder.firstPatience / 2)
+            #expect(order.timerFired(now: now).isEmpty)
+        }
+        #expect(numbers(order.take(message(base), now: now)) == Array(0..<20))
+    }
+
     @Test func aLongRunStaysOneRun() {
         var order = DeliveryOrder()
         let first = base + 3_000_000

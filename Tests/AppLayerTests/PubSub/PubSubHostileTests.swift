@@ -192,6 +192,32 @@ import Testing
         #expect(router.unverifiedBytes == 0)
     }
 
+    @NetworkActor
+    @Test func whatWaitsForPeersIsBoundedForEachAndForAll() {
+        let room = QueueRoom()
+        var queues = [Int](repeating: 0, count: 100)
+        let message = 100_000
+        for _ in 0..<200 {
+            for peer in queues.indices where room.takes(message, behind: queues[peer]) {
+                room.take(message)
+                queues[peer] += message
+            }
+        }
+        #expect(room.used == queues.reduce(0, +) && room.used <= PubSubLimits.queuedBytes)
+        #expect(room.used > PubSubLimits.queuedBytes * 9 / 10)
+        // However many take nothing, one who does finds room.
+        #expect(room.takes(message, behind: 0))
+        #expect(!room.hasRecovered())
+        for peer in queues.indices { room.giveBack(queues[peer]) }
+        #expect(room.used == 0 && room.hasRecovered() && !room.hasRecovered())
+        #expect(room.takes(PubSubLimits.queuedBytesPerPeer, behind: 0))
+        #expect(!room.takes(1, behind: PubSubLimits.queuedBytesPerPeer))
+        let most = PubSubLimits.queuedBytesPerPeer + PubSubLimits.queuedControlBytes
+        #expect(room.takesControl(1, behind: most - 1) && !room.takesControl(1, behind: most))
+        room.take(PubSubLimits.queuedBytes + PubSubLimits.queuedControlBytes)
+        #expect(!room.takesControl(1, behind: 0))
+    }
+
     @Test func seenMessagesAndTheCacheAreBounded() {
         let now = NetworkInstant(nanoseconds: 1)
         var seen = SeenMessages(now: now, limit: 100)

@@ -75,8 +75,8 @@ import Testing
         var network = RouterNetwork(30)
         for left in 0..<30 { for step in [1, 2, 4, 7, 9, 12, 14] { network.connect(left, (left + step) % 30) } }
         network.subscribeAll(topic)
-        // Those who found each other while they were few have left each other's meshes, and may come back by then.
-        network.run(for: .seconds(70))
+        // Those who found each other while they were few leave each other's meshes, and cannot come back for a minute.
+        network.run(for: .seconds(5))
         for index in 0..<30 {
             let mesh = network.nodes[index].router.mesh(of: topic).count
             #expect((PubSubLimits.leastDegree...PubSubLimits.mostDegree).contains(mesh), "\(mesh)")
@@ -125,6 +125,56 @@ import Testing
         network.run(for: .seconds(3))
         #expect(bodies(network, 2).count == 1_500)
         #expect(network.nodes[2].delivered.count == 1_500)
+    }
+
+    @Test func whoWasGoneIsToldOfEverythingPageByPage() {
+        var network = RouterNetwork(2)
+        network.connectAll()
+        network.subscribeAll(topic)
+        network.run(for: .seconds(2))
+        network.disconnect(0, 1)
+        let count = 4 * PubSubLimits.recalledIDs
+        for number in 0..<count {
+            network.publish([UInt8(number & 255), UInt8(number >> 8)], topic, UInt64(number), by: 0)
+        }
+        network.connect(1, 0)
+        network.run(for: .seconds(8))
+        #expect(network.nodes[1].delivered.map(\.sequence) == (0..<UInt64(count)).map { $0 })
+        #expect(network.nodes[0].router.recalls.count == 0)
+        #expect(network.nodes[0].router.scores.score(network.nodes[1].identity.nodeID) >= 0)
+        #expect(network.nodes[1].router.scores.score(network.nodes[0].identity.nodeID) >= 0)
+    }
+
+    @Test func whatWasAskedForAndGotLostIsAskedForAgain() {
+        var network = RouterNetwork(2)
+        network.connectAll()
+        network.subscribeAll(topic)
+        network.run(for: .seconds(2))
+        network.disconnect(0, 1)
+        for number in 0..<10 {
+            network.publish([UInt8](repeating: UInt8(number), count: 2_000), topic, UInt64(number), by: 0)
+        }
+        var given: Set<[UInt8]> = []
+        network.loses = { from, _, frame in from == 0 && frame.count > 2_000 && given.insert(frame).inserted }
+        network.connect(1, 0)
+        network.run(for: .seconds(9))
+        #expect(network.nodes[1].delivered.count == 10)
+    }
+
+    @Test func aTopicThatGrowsHasFullMeshesAtOnce() {
+        var network = RouterNetwork(30)
+        network.connectAll()
+        for index in 0..<30 {
+            network.act(index) { [topic] in $0.subscribe(topic, now: $1) }
+            network.run(for: .milliseconds(200))
+            guard index > PubSubLimits.mostDegree else { continue }
+            for member in 0..<index {
+                let mesh = network.nodes[member].router.mesh(of: topic).count
+                #expect(mesh >= PubSubLimits.leastDegree, "\(mesh) of \(index)")
+            }
+        }
+        network.run(for: .seconds(2))
+        for node in network.nodes { #expect(node.router.mesh(of: topic).count <= PubSubLimits.mostDegree) }
     }
 
     @Test func whoIsNewGetsNothingOfWhatWasBefore() {
