@@ -11,6 +11,8 @@ let house: [SwiftSetting] = [
     // is sent.
     .unsafeFlags(
         ["-Xfrontend", "-disable-concrete-type-metadata-mangled-name-accessors"], .when(configuration: .release)),
+    // A section of its own for each function, so that the linker leaves out those that nothing calls.
+    .unsafeFlags(["-Xfrontend", "-function-sections"], .when(configuration: .release)),
 ]
 
 #if arch(x86_64)
