@@ -70,6 +70,7 @@ private final class SenderRun {
     }
 
     func transfer() async throws -> TransferSummary {
+        stream.bearsSilence()
         let outcome: TransferSummary? = try await concurrently([
             { try await self.readFrames() },
             {

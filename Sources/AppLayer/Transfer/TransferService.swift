@@ -75,6 +75,7 @@ package final class TransferService {
     func receive(
         _ stream: any ByteStream, from sender: Sender, sessionEnd: @NetworkActor () -> SessionEnd? = { nil }
     ) async {
+        stream.bearsSilence()
         Self.lastID += 1
         let transfer = IncomingTransfer(id: Self.lastID, sender: sender.nodeID)
         let turn = TransferTurn(of: transfer, from: sender, service: self, offers: offers)

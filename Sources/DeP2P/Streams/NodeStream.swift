@@ -42,6 +42,7 @@ public final class NodeStream {
     init(_ stream: AppStream) {
         (peer, name, session, self.stream) = (stream.peer, stream.name, stream.session, stream.stream)
         self.stream.readsAtLeisure()
+        self.stream.bearsSilence()
     }
 
     deinit {

@@ -16,13 +16,10 @@ extension Connection {
         afterCall(status)
     }
 
-    /// How late a timer is where this machine stood still, asleep or stopped.
-    private static let standstill = Duration.seconds(2)
-
     func handleExpiry() {
         // The peer may have stood still as well. It is asked before that time counts as silence of its: with the keep-alive
         // overdue something is sent now, from which the idle timeout begins anew (RFC 9000 10.1).
-        if isAnnounced, endpoint.clock.now > timerDeadline.advanced(by: Self.standstill) { flush() }
+        if isAnnounced, hasStoodStill { flush() }
         guard let quic else { return }
         afterCall(dep2p_quic_handle_expiry(quic, endpoint.clock.now.nanoseconds))
         lookForBlackHole()
@@ -110,6 +107,7 @@ extension Connection {
         reportedPath = path
         guard let quic else { return }
         dep2p_quic_keep_alive(quic, endpoint.configuration.keepAlive.clampedNanoseconds)
+        watchSilence()
         endpoint.handshakeFinished(self)
         established.resume(returning: ())
     }

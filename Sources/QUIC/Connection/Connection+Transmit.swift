@@ -202,6 +202,7 @@ extension Connection {
             let now = endpoint.clock.now
             if expiry <= now { expiry = now.advanced(by: Self.expiryGranularity) }
         }
+        expiry = min(expiry, silenceLook)
         guard timer == nil || expiry < timerDeadline else { return }
         if let timer { endpoint.clock.cancel(timer) }
         timer = nil
@@ -213,6 +214,7 @@ extension Connection {
 
     private func timerFired() {
         timer = nil
+        lookForSilence()
         guard let quic else { return }
         if dep2p_quic_expiry(quic) <= endpoint.clock.now.nanoseconds {
             wasExpired = true

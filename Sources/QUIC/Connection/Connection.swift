@@ -72,6 +72,8 @@ package final class Connection {
     var staysOnMachine = false
     /// Whether the timer's expiry was handled since it was last set.
     var wasExpired = false
+    /// When it is next looked at whether the peer has been silent for too long (`Connection+Silence.swift`).
+    var silenceLook = NetworkInstant.distantFuture
     /// What has gone over it (`Connection+Traffic.swift`).
     package internal(set) var traffic = ConnectionTraffic()
     var lastCounted: CountedPath?

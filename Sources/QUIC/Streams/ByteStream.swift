@@ -37,6 +37,10 @@ package protocol ByteStream: AnyObject, Sendable {
     /// connection's other streams no longer, as far as the transport has room for that.
     func readsAtLeisure()
 
+    /// Says that the stream is work under way, such as a transfer: while it is open, silence ends its connection only after
+    /// the time that both sides have told each other, and not when its peer counts as gone.
+    func bearsSilence()
+
     /// Says whose bytes the stream's are counted as, once its protocol is known.
     func count(for tally: TrafficTally)
 
@@ -50,6 +54,7 @@ package protocol ByteStream: AnyObject, Sendable {
 
 extension ByteStream {
     package func readsAtLeisure() {}
+    package func bearsSilence() {}
     package func count(for tally: TrafficTally) {}
 }
 

@@ -19,6 +19,8 @@ package final class QUICStream: ByteStream {
     private var writeFailure: StreamError?
     private var readStopped = false
     private var isReadAtLeisure = false
+    /// Whether silence is borne for its sake: ``Connection/isPatient``.
+    private(set) var isPatient = false
     /// Of the unread bytes, those that the connection has granted anew already: ``Connection/lend(_:)``.
     private var lent = 0
     private var reader: Waiter<Void>?
@@ -53,6 +55,8 @@ package final class QUICStream: ByteStream {
     package var isInbound: Bool { (id & 1 == 0) == (connection.role == .server) }
 
     // MARK: ByteStream
+
+    package func bearsSilence() { isPatient = true }
 
     package func read() async throws -> Chunk? {
         while true {
@@ -100,6 +104,7 @@ package final class QUICStream: ByteStream {
     }
 
     package func reset(_ code: UInt64) {
+        isPatient = false
         // After its end was sent, a stream's data goes on to the peer; either way ngtcp2 still points at it.
         if !sending.finishSent {
             connection.resetSending(self, code: code)

@@ -108,6 +108,7 @@ class DeP2P(Driver):
         self.folder = tempfile.TemporaryDirectory(prefix="natlab-")
         self.count = 0
         self.options = []
+        self.homes = []
         self.realm = os.path.join(self.folder.name, "realm.key")
         subprocess.run([self.binary, "realm-key", "-o", self.realm], check=True, capture_output=True, timeout=10)
 
@@ -128,18 +129,24 @@ class DeP2P(Driver):
         return self.start(namespace, self.binary, command, "--json", *arguments, environment={
             "XDG_DATA_HOME": f"{home}.data", "XDG_STATE_HOME": f"{home}.state", "DEP2P_NO_MDNS": "1"})
 
-    def start_relays(self):
-        for index, relay in enumerate(self.lab.relays):
-            self.relays.append(self.start_relay(index, relay, self.path("relay")))
+    def start_relays(self, count=None):
+        for index, relay in enumerate(self.lab.relays[:count]):
+            self.homes.append(self.path("relay"))
+            self.relays.append(self.start_relay(index, relay))
+            for address in self.ready(self.relays[-1], "relay")["addresses"]:
+                self.options += ["--relay", address]
 
-    def start_relay(self, index, namespace, home):
+    def start_relay(self, index, namespace):
         v4, v6 = self.lab.relay_addresses[index]
-        events = self.run_at(
-            home, namespace, "relay", "--listen", f"{v4}:4001", "--listen", f"[{v6}]:4001", "--tcp-listen",
+        return self.run_at(
+            self.homes[index], namespace, "relay", "--listen", f"{v4}:4001", "--listen", f"[{v6}]:4001", "--tcp-listen",
             f"{v4}:443", "--tcp-listen", f"[{v6}]:443")
-        for address in self.ready(events, "relay")["addresses"]:
-            self.options += ["--relay", address]
-        return events
+
+    def restart_relays(self):
+        """They have ended; each begins anew with what its disk has."""
+        self.relays = [self.start_relay(index, self.lab.relays[index]) for index in range(len(self.relays))]
+        for relay in self.relays:
+            self.ready(relay, "relay")
 
     def listen(self, host):
         folder = self.path("inbox")

@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import nat, selftest, topology
+from . import moves, nat, selftest, topology
 from .system import LabError, run as command
 from .topology import FOLDER, Lab
 
@@ -94,6 +95,25 @@ class Fault:
     from_start: bool = False
     # Begins on a direct path, and has to go on through a relay.
     direct: bool = False
+    # To whom it is done: the sender, or the receiver.
+    at_receiver: bool = False
+    relays: int = topology.RELAYS
+    # Seconds in which bytes have to move again, when the machine is quiet.
+    gap: float = None
+
+
+class Scene:
+    """What a fault of `moves` is done to."""
+
+    def __init__(self, driver, site, process):
+        (self.driver, self.site, self.process) = (driver, site, process)
+
+
+def both_sides(name, do, **options):
+    return [Fault(name, do, **options), Fault(f"{name}-listener", do, at_receiver=True, **options)]
+
+
+SYMMETRIC = ("symmetric", "symmetric")
 
 
 FAULTS = {
@@ -110,6 +130,20 @@ FAULTS = {
         Fault("mtu", small_link),
         Fault("mtu-silent", silent_small_link),
         Fault("mtu-silent-from-start", silent_small_link, from_start=True),
+        *both_sides("stopped", moves.stopped),
+        *both_sides("stopped-relayed", moves.stopped, sites=SYMMETRIC, relays=1),
+        *both_sides("outage", moves.outage),
+        *both_sides("outage-relayed", moves.outage, sites=SYMMETRIC, relays=1),
+        *both_sides("udp-blocked", moves.udp_blocked, sites=SYMMETRIC, gap=3),
+        *both_sides("udp-blocked-one-relay", moves.udp_blocked, sites=SYMMETRIC, relays=1, gap=3),
+        *both_sides("only-443", moves.only_443, sites=SYMMETRIC, relays=1, gap=3),
+        Fault("ipv6-only", moves.ipv6_only, ("dual-stack", "symmetric"), relays=1, gap=3),
+        Fault("ipv6-only-listener", moves.ipv6_only, ("symmetric", "dual-stack"), at_receiver=True, relays=1, gap=3),
+        Fault("ipv4-only", moves.ipv4_only, ("dual-stack", "symmetric"), relays=1, gap=3),
+        Fault("ipv4-only-listener", moves.ipv4_only, ("symmetric", "dual-stack"), at_receiver=True, relays=1, gap=3),
+        Fault("relay-restarts", moves.relays_restart(signal.SIGTERM, 0.4), SYMMETRIC, relays=1, gap=3),
+        Fault("relays-killed-1s", moves.relays_restart(signal.SIGKILL, 1), SYMMETRIC, gap=4),
+        Fault("relays-killed-5s", moves.relays_restart(signal.SIGKILL, 5), SYMMETRIC, gap=8),
     ]
 }
 
@@ -134,7 +168,7 @@ def run(make_driver, names, size, report):
 
 
 def transfer(driver, lab, fault, size):
-    driver.start_relays()
+    driver.start_relays(fault.relays)
     sender_site, receiver_site = (lab.add_site(kind) for kind in fault.sites)
     if fault.from_start:
         fault.do(lab, sender_site)
@@ -144,10 +178,12 @@ def transfer(driver, lab, fault, size):
         if fault.direct:
             target = [address for address in target if "/p2p-circuit/" not in address]
         sender = driver.send(sender_site.hosts[0], target, file.name)
-        struck, result, paths = fault.from_start, None, []
+        struck, result, paths, moved = fault.from_start, None, [], Moves()
         end = time.monotonic() + TRANSFER_LIMIT
         while (item := sender.next({"path", "progress", "result"}, end - time.monotonic())) is not None:
             event = item[1]
+            if event["type"] == "progress":
+                moved.to(event["bytes"])
             if event["type"] == "path":
                 paths.append(event["path"])
             elif event["type"] == "result":
@@ -155,7 +191,8 @@ def transfer(driver, lab, fault, size):
                 break
             elif not struck and event["bytes"] >= size * STRIKES_AT:
                 struck = True
-                strike(driver, lab, fault, sender_site, paths)
+                moved.begin()
+                strike(driver, lab, fault, (sender_site, sender), (receiver_site, receiver), paths)
         arrived = receiver.next({"file"}, 10) if result and result["ok"] else None
         driver.end(sender)
         driver.end(receiver)
@@ -163,11 +200,31 @@ def transfer(driver, lab, fault, size):
               and arrived[1]["root"] == result["root"])
     if fault.direct:
         ok = ok and paths[0] == "direct" and paths[-1].startswith("relay")
-    return {"ok": ok, "struck": struck, "paths": paths, "seconds": result and result.get("seconds"), "result": result}
+    return {"ok": ok, "struck": struck, "paths": paths, "seconds": result and result.get("seconds"), "result": result,
+            "gap": round(moved.longest, 2)}
 
 
-def strike(driver, lab, fault, site, paths):
-    if fault.name == "relay-killed":
+class Moves:
+    """The longest time without a byte, from when it is asked for."""
+
+    def __init__(self):
+        self.bytes, self.at, self.longest = 0, None, 0
+
+    def begin(self):
+        self.at = time.monotonic()
+
+    def to(self, count):
+        if self.at is not None and count > self.bytes:
+            self.longest, self.at = max(self.longest, time.monotonic() - self.at), time.monotonic()
+        self.bytes = max(self.bytes, count)
+
+
+def strike(driver, lab, fault, sender, receiver, paths):
+    site, process = receiver if fault.at_receiver else sender
+    if fault.do.__module__ == moves.__name__:
+        # Some take a while, and the transfer is watched meanwhile.
+        threading.Thread(target=fault.do, args=[Scene(driver, site, process.process)], daemon=True).start()
+    elif fault.name == "relay-killed":
         # The path says which relay carries it.
         used = [index for index, relay in enumerate(driver.relays) if paths and relay.seen
                 and str(relay.seen[0][1].get("node_id")) in paths[-1]]

@@ -76,6 +76,66 @@ struct ConnectionEndTests {
         }
     }
 
+    /// A stream between both ends, which bears silence or does not.
+    private func work(_ one: Connection, _ two: Connection, bearsSilence: Bool) async throws -> (
+        near: QUICStream, far: QUICStream
+    ) {
+        let taken = Waiter<QUICStream>()
+        two.onStream = { taken.resume(returning: $0) }
+        let near = try await one.openStream()
+        try await near.write(Chunk([1]))
+        let far = try await taken.value()
+        _ = try await far.read()
+        if bearsSilence {
+            near.bearsSilence()
+            far.bearsSilence()
+        }
+        return (near, far)
+    }
+
+    @Test("work under way outlives a silence that ends any other connection", arguments: [true, false])
+    func workOutlivesSilence(bearsSilence: Bool) async throws {
+        try await withPair { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            let (near, far) = try await work(one, two, bearsSilence: bearsSilence)
+            network.filter = { _, _, _ in false }
+            try await network.sleep(for: .seconds(12))
+            #expect((one.closeReason == nil) == bearsSilence && (two.closeReason == nil) == bearsSilence)
+            guard bearsSilence else { return }
+            network.filter = nil
+            try await near.write(Chunk([2]))
+            #expect(try await far.read()?.array() == [2])
+        }
+    }
+
+    @Test func workWaitsForTheTimeThatBothSidesWereTold() async throws {
+        try await withPair { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            _ = try await work(one, two, bearsSilence: true)
+            let start = network.now
+            network.filter = { _, _, _ in false }
+            #expect(try await one.waitClosed().origin == .idleTimeout)
+            #expect(try await two.waitClosed().origin == .idleTimeout)
+            let elapsed = network.now.duration(since: start)
+            #expect(elapsed > .seconds(29) && elapsed < .seconds(36))
+        }
+    }
+
+    @Test func workThatEndsInSilenceIsNotWaitedForAnyMore() async throws {
+        try await withPair { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            let (near, far) = try await work(one, two, bearsSilence: true)
+            network.filter = { _, _, _ in false }
+            try await network.sleep(for: .seconds(12))
+            // Nobody is there to hear of it, so that the stream is not over; whoever gave it up closes the connection.
+            near.reset(0)
+            far.reset(0)
+            #expect(!one.isPatient && !two.isPatient)
+            try await network.sleep(for: .seconds(2))
+            #expect(one.closeReason?.origin == .idleTimeout && two.closeReason?.origin == .idleTimeout)
+        }
+    }
+
     @Test func aLostCloseIsRepeatedForTheNextPacket() async throws {
         try await withPair { pair, network in
             let (one, two) = try await pair.connectBoth()

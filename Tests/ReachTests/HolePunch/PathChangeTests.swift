@@ -152,6 +152,29 @@ import Testing
         }
     }
 
+    @Test("an outage of twelve seconds ends no transfer", arguments: [true, false], [true, false])
+    func anOutage(isRelayed: Bool, ofListener: Bool) async throws {
+        try await withPunchNetwork(seed: 12) { world in
+            let kind = isRelayed ? SimulatedNATKind.symmetricRandom : .portRestricted
+            let (near, far) = (try world.node(kind), try world.node(kind))
+            let sink = PunchTransfer(at: far)
+            let (session, _) = try await world.connect(near, far)
+            let end = world.network.now.advanced(by: .seconds(30))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            try await world.network.sleep(for: .seconds(5))
+            let cut = ofListener ? far : near
+            let outside = cut.gateway?.external ?? cut.node.socket.ip
+            world.network.filter = { _, from, to in from.ip != outside && to.ip != outside }
+            try await world.network.sleep(for: .seconds(12))
+            world.network.filter = nil
+            let before = sink.received
+            #expect(try await world.wait(atMost: .seconds(3)) { sink.received > before })
+            let sent = try await task.value
+            #expect(try await world.wait(atMost: .seconds(20)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+
     @Test("without another relay a connection ends with the one that stops")
     func onlyRelay() async throws {
         try await withPunchNetwork(seed: 10) { world in

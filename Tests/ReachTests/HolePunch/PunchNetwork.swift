@@ -176,6 +176,7 @@ final class PunchTransfer {
     init(at node: PunchNode) {
         node.node.connections.registry.register(Self.id, deadline: .unlimited(because: "a test")) {
             [weak self] _, stream in
+            stream.bearsSilence()
             while let chunk = try await stream.read() { self?.take(chunk.array()) }
             self?.isComplete = true
         }
@@ -205,6 +206,7 @@ final class PunchTransfer {
     /// Sends until `condition` holds, then ends the stream; returns how much was sent.
     func send(on session: Session, until condition: @NetworkActor () -> Bool) async throws -> Int {
         let stream = try await session.openStream(Self.id)
+        stream.bearsSilence()
         var sent = 0
         while !condition() {
             try await stream.write(Chunk(Array(Self.bytes(at: sent, Self.chunk))))

@@ -56,6 +56,7 @@ extension RelayClient {
                 Self.end(stream)
                 throw RelayError.limit("circuits through one relay", RelayLeg.circuitLimit)
             }
+            stream.bearsSilence()
             let way = CircuitWay(leg, circuit: grant.id, stream: stream)
             networkTask { [weak self] in
                 let end = await reader.circuitEnd()
@@ -76,6 +77,7 @@ extension RelayClient {
         guard isReserved, accepts(source), let leg = leg(of: session),
             leg.open(grant.id, datagramSize: grant.datagramSize) != nil
         else { return try await stream.write(.answer(false)) }
+        stream.bearsSilence()
         let circuit = InboundCircuits.Circuit(grant, leg, stream, now: clock.now)
         inbound.opened(circuit)
         defer {

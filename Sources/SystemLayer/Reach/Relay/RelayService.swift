@@ -159,6 +159,9 @@ package final class RelayService {
                 returning: .limit(
                     RelayLimits.Name.circuitBytes, used: circuit.forwardedBytes, maximum: maximum))
         }
+        // What runs inside may be more patient than this node with its clients.
+        stream.bearsSilence()
+        side.stream.bearsSilence()
         openedCircuits += 1
         onEvent?(.opened(circuit: number, from: session.remoteNodeID, to: other.remoteNodeID))
         let watches = [

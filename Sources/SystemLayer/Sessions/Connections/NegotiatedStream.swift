@@ -148,6 +148,7 @@ package final class NegotiatedStream: ByteStream {
     package func stopReading(_ code: UInt64) { raw.stopReading(code) }
 
     package func readsAtLeisure() { raw.readsAtLeisure() }
+    package func bearsSilence() { raw.bearsSilence() }
 
     package func count(for tally: TrafficTally) { raw.count(for: tally) }
 
