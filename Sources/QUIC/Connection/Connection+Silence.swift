@@ -22,7 +22,7 @@ extension Connection {
     /// Begins to watch, once the handshake is done.
     func watchSilence() {
         let configuration = endpoint.configuration
-        guard configuration.idleTimeout < configuration.patience else { return }
+        guard configuration.idleTimeout < configuration.transportIdleTimeout else { return }
         silenceLook = endpoint.clock.now.advanced(by: configuration.idleTimeout)
     }
 

@@ -201,7 +201,7 @@ package final class Endpoint {
         return dep2p_quic_settings(
             initial_ts: now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
             handshake_timeout: configuration.handshakeTimeout.clampedNanoseconds,
-            max_idle_timeout: max(configuration.idleTimeout, configuration.patience).clampedNanoseconds,
+            max_idle_timeout: configuration.transportIdleTimeout.clampedNanoseconds,
             initial_max_data: connection.allowance.window, initial_max_stream_data: configuration.streamWindow,
             max_stream_window: configuration.maxStreamWindow,
             max_streams_bidi: UInt64(connection.allowance.streams), max_streams_uni: 0,

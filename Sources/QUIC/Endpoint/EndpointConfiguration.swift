@@ -32,11 +32,8 @@ package struct EndpointConfiguration: Sendable {
     /// ``allowance``, with which those that this side makes begin.
     package var inboundAllowance: ConnectionAllowance?
     package var keepAlive: Duration = .seconds(3)
-    /// How long nothing may come from a peer with which no work is under way; see ``patience``.
+    /// How long nothing may come from a peer with which no work is under way; see ``transportIdleTimeout``.
     package var idleTimeout: Duration = .seconds(9)
-    /// The same while a stream bears silence (`ByteStream.bearsSilence()`): a transfer outlives what makes its peer count as
-    /// gone. What the peer is told (max_idle_timeout), never less than ``idleTimeout``.
-    package var patience: Duration = .seconds(30)
     package var handshakeTimeout: Duration = .seconds(10)
     /// The guess before the first sample. Low, since a path change starts from it again: the old path's validation
     /// lasts three times the timeout that follows from it, and a lost Initial is repeated after as long.
@@ -57,6 +54,13 @@ package struct EndpointConfiguration: Sendable {
     package var wallClock: @Sendable () -> UInt64 = WallClock.milliseconds
 
     package init() {}
+
+    /// The least that a peer is told of silence, and how long it is borne for a transfer's sake.
+    static let patience = Duration.seconds(30)
+
+    /// How long nothing may come while a stream bears silence (`ByteStream.bearsSilence()`): a transfer outlives what makes its
+    /// peer count as gone. What the peer is told (max_idle_timeout).
+    package var transportIdleTimeout: Duration { max(idleTimeout, Self.patience) }
 
     /// What one connection may fill at most.
     package var allowance: ConnectionAllowance {
