@@ -111,11 +111,12 @@ class House:
         done = self.run("realm-key", "-o", self.realm_key)
         assert done.returncode == OK, done.stderr
 
-    def environment(self, home):
+    def environment(self, home, finds=False):
         path = self.folder / f"home-{home}"
         path.mkdir(exist_ok=True)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8"}
         # By itself no test meets the nodes of another, or of this network.
-        return {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8", "DEP2P_NO_MDNS": "1"}
+        return environment if finds else environment | {"DEP2P_NO_MDNS": "1"}
 
     def run(self, *arguments, home="sender", **options):
         """One command to its end."""
@@ -123,8 +124,9 @@ class House:
         return subprocess.run([self.binary, *map(os.fsencode, arguments)], env=self.environment(home),
                               capture_output=True, timeout=PATIENCE, **options)
 
-    def start(self, home, command, *arguments, stdin=None):
-        node = Node([self.binary, command, "--json", *map(os.fsdecode, arguments)], self.environment(home), stdin)
+    def start(self, home, command, *arguments, stdin=None, finds=False):
+        """`finds`: on this machine's networks, by itself."""
+        node = Node([self.binary, command, "--json", *map(os.fsdecode, arguments)], self.environment(home, finds), stdin)
         self.nodes.append(node)
         return node
 

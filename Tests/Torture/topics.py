@@ -10,11 +10,11 @@ from nodes import DATA, OK, PATIENCE, PERMISSION, TRY_AGAIN, Node
 TOPIC = "alerts"
 
 
-def subscriber(house, home, *arguments, peers=()):
-    """A subscriber that is ready, and its address."""
+def subscriber(house, home, *arguments, peers=(), finds=False):
+    """A subscriber that is ready, and its address. It knows nobody but `peers`, unless it finds members by itself."""
     known = [word for address in peers for word in ("--peer", address)]
     node = house.start(home, "subscribe", "--realm-key", house.realm_key, "--ephemeral", "--listen", "127.0.0.1:0",
-                       *known, *arguments, TOPIC)
+                       *known, *arguments, TOPIC, finds=finds)
     return node, node.until("listening")["addresses"][0]
 
 
@@ -28,10 +28,10 @@ def everybody(house, count, *arguments):
     return nodes, addresses
 
 
-def publish(house, addresses, *arguments, stdin=None, topic=TOPIC, timeout="30s"):
+def publish(house, addresses, *arguments, stdin=None, topic=TOPIC, timeout="30s", finds=False):
     known = [word for address in addresses for word in ("--peer", address)]
     return house.start("publisher", "publish", "--realm-key", house.realm_key, "--ephemeral", "--timeout", timeout,
-                       *known, topic, *arguments, stdin=stdin)
+                       *known, topic, *arguments, stdin=stdin, finds=finds)
 
 
 def messages(node, count, timeout=PATIENCE):
@@ -103,6 +103,19 @@ def two_of_eight_are_killed_and_the_others_lack_nothing(house):
     sender.wait()
     for node in nodes[:2] + nodes[3:6]:
         assert [int(event["text"][:6]) for event in messages(node, lines)] == list(range(lines))
+
+
+def members_of_one_host_find_each_other_with_the_realm_key_alone(house):
+    nodes = [subscriber(house, f"subscriber-{number}", finds=True)[0] for number in range(3)]
+    sender = publish(house, [], "--wait-peers", "3", "here", finds=True)
+    assert sender.wait() == OK, sender.text()
+    for node in nodes:
+        assert messages(node, 1)[0]["text"] == "here"
+    other = house.folder / "other.key"
+    assert house.run("realm-key", "-o", other).returncode == OK
+    stranger = house.start("stranger", "publish", "--realm-key", other, "--ephemeral", "--timeout", "3s", TOPIC, "hello",
+                           finds=True)
+    assert stranger.wait() == TRY_AGAIN, stranger.seen
 
 
 def a_message_is_the_bytes_that_it_is(house):
@@ -181,6 +194,7 @@ TESTS = [
     whoever_is_connected_with_one_of_them_reaches_all,
     eight_processes_get_every_line_in_order,
     two_of_eight_are_killed_and_the_others_lack_nothing,
+    members_of_one_host_find_each_other_with_the_realm_key_alone,
     a_message_is_the_bytes_that_it_is,
     too_large_a_message_is_published_nowhere,
     nobody_listens,

@@ -8,8 +8,8 @@ extension CommandEntry {
         description: [
             "Publishes to everybody in the realm who is subscribed to TOPIC: TEXT, or standard input as one message, or with "
                 + "`--lines` each line of it as one. A message has at most 1 MiB and may hold any bytes.",
-            "Members are found at the addresses given by `--peer` and named in the configuration. A subscriber that this node "
-                + "is not connected with gets the message from those that are.",
+            "Members are found on this machine's networks by themselves, else at the addresses given by `--peer` and named in "
+                + "the configuration. A subscriber that this node is not connected with gets the message from those that are.",
             "Waits until somebody listens. When nobody does in time, or nobody has taken the message, the status is 75.",
         ],
         operands: .words,

@@ -8,8 +8,8 @@ extension CommandEntry {
         description: [
             "Prints this node's NodeID and its addresses, then each message that a member publishes to one of the topics, "
                 + "until a signal ends it, with status 0. Messages of one author come in the order in which it published them.",
-            "Members are found at the addresses given by `--peer` and named in the configuration, and find this node at "
-                + "those that it prints. What comes while a connection is lost is made up for when it stands again, for two "
+            "Members are found on this machine's networks by themselves, else at the addresses given by `--peer` and named in "
+                + "the configuration, and find this node at those that it prints. What comes while a connection is lost is made up for when it stands again, for two "
                 + "minutes.",
             "A line holds the author's NodeID and the message, and the topic between them when there are several; what a "
                 + "terminal could act on is escaped.",
@@ -92,6 +92,8 @@ private final class Subscribing {
     private let output: Output
     private let writer = MessageWriter()
     private var messages = 0
+    /// The last author's NodeID as text, which takes as long to make as everything else about a message.
+    private var author: (nodeID: NodeID, text: String)?
     /// Bytes of a message that are printed as quickly as its packets are read.
     private static let quickBytes = 16 * 1024
 
@@ -157,15 +159,22 @@ private final class Subscribing {
             output.record(
                 "message",
                 [
-                    .string("topic", message.topic), .string("from", message.from.description),
+                    .string("topic", message.topic), .string("from", name(of: message.from)),
                     .string("seq", String(message.sequence)), field,
                     .string("received_at", Timestamp.text(message.receivedAt)),
                 ])
         case .line(let line):
             let topic = plan.topics.count > 1 ? "\(TerminalText.escape(message.topic)): " : ""
-            output.result("\(message.from): \(topic)\(line)")
+            output.result("\(name(of: message.from)): \(topic)\(line)")
         // Only of who asks for it.
         case .content: break
         }
+    }
+
+    private func name(of nodeID: NodeID) -> String {
+        if let author, author.nodeID == nodeID { return author.text }
+        let text = nodeID.description
+        author = (nodeID, text)
+        return text
     }
 }

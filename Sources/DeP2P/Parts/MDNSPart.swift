@@ -32,6 +32,7 @@ final class MDNSPart: NodePart {
                     Self.addresses(of: endpoint?.localAddresses ?? [], on: link)
                 }))
         node.connections.sources.append(mdns)
+        node.connections.memberSources.append(mdns)
     }
 
     /// Where sockets bound to `bound` are reached on a link: at its own addresses, those that only it knows last.

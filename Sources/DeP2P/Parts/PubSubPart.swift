@@ -3,21 +3,32 @@ internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
 
-/// Publishing and subscribing. A node that does either connects with those members whose addresses it was given, and again
-/// when it loses them: messages go from member to member over connections that stand.
+/// Publishing and subscribing. A node that does either connects with those members whose addresses it was given and with some
+/// that show themselves, and again when it loses them: messages go from member to member over connections that stand.
 @NetworkActor
 final class PubSubPart: NodePart {
     private static let firstDelay = Duration.seconds(1)
     private static let longestDelay = Duration.seconds(60)
+    /// Connections with members, of whoever's making, beyond which no more are looked for: as many as a mesh has at most.
+    private static let enough = 12
+    /// Members that have shown themselves and are being connected with, and how often each is tried.
+    private static let meetings = 16
+    private static let attempts = 4
+    /// Two that hear of each other at once do not begin at once.
+    private static let longestPause = 300
 
     private let pubsub: PubSub
     private weak var node: Node?
     private let clock: any NetworkClock
     private let known: [NodeID]
+    private let random: RandomSource
+    /// Members that have shown themselves, by their addresses.
+    private var met: Set<[Address]> = []
     private var tasks: [Task<Void, Never>] = []
+    private var isStopping = false
 
     init(of node: Node, _ configuration: NodeConfiguration) {
-        (pubsub, clock) = (node.pubsub, node.clock)
+        (pubsub, clock, random) = (node.pubsub, node.clock, node.connections.random)
         self.node = node
         var known: [NodeID] = []
         for nodeID in configuration.knownPeers.compactMap(\.nodeID)
@@ -35,12 +46,53 @@ final class PubSubPart: NodePart {
     private func connect() {
         guard tasks.isEmpty else { return }
         tasks = known.map { nodeID in networkTask { [weak self] in await self?.keepConnected(with: nodeID) } }
+        for source in node?.connections.memberSources ?? [] {
+            tasks.append(
+                networkTask { [weak self] in
+                    for await found in source.members() { self?.meet(found.addresses.map(\.address)) }
+                })
+        }
     }
+
+    // MARK: Members that show themselves
+
+    private func meet(_ addresses: [Address]) {
+        guard !addresses.isEmpty, isWanted(addresses), met.count < Self.meetings, met.insert(addresses).inserted
+        else { return }
+        let pause = Duration.milliseconds(Int64(random.next() % UInt64(Self.longestPause)))
+        networkTask { [weak self] in
+            await self?.connect(at: addresses, after: pause)
+            self?.met.remove(addresses)
+        }
+    }
+
+    private func isWanted(_ addresses: [Address]) -> Bool {
+        guard let node, !isStopping else { return false }
+        let members = node.connections.sessions.filter(\.isAdmitted)
+        let isConnected = members.contains { session in
+            session.validatedPeer.map { addresses.contains(.quic($0.ip, port: $0.port)) } ?? false
+        }
+        return !isConnected && members.count < Self.enough
+    }
+
+    /// Connects with whoever is there, unless it has done so meanwhile, and again when it is lost.
+    private func connect(at addresses: [Address], after pause: Duration) async {
+        var (delay, failures) = (pause, 0)
+        while failures < Self.attempts {
+            // Time itself: the other may connect first, or not be there yet.
+            do { try await clock.sleep(for: delay) } catch { return }
+            guard isWanted(addresses) else { return }
+            failures = await stayConnected(with: DialTarget(addresses: addresses)) ? 0 : failures + 1
+            delay = Self.firstDelay * (1 << failures)
+        }
+    }
+
+    // MARK: Members that are known
 
     private func keepConnected(with nodeID: NodeID) async {
         var delay = Self.firstDelay
         while !Task.isCancelled {
-            if await stayConnected(with: nodeID) { delay = Self.firstDelay }
+            if await stayConnected(with: DialTarget(nodeID)) { delay = Self.firstDelay }
             // Time itself: who is not there now may be later.
             do { try await clock.sleep(for: delay) } catch { return }
             delay = min(delay * 2, Self.longestDelay)
@@ -48,10 +100,10 @@ final class PubSubPart: NodePart {
     }
 
     /// - Returns: whether there was a connection; it has ended.
-    private func stayConnected(with nodeID: NodeID) async -> Bool {
+    private func stayConnected(with target: DialTarget) async -> Bool {
         guard let node, node.realmID != nil else { return false }
         let session = await traced(awaiting: "a known member is connected") {
-            try await node.connectMember(DialTarget(nodeID: nodeID, addresses: []))
+            try await node.connectMember(target)
         }
         guard let session else { return false }
         return await traced(awaiting: "a member goes") { try await session.waitClosed() } != nil
@@ -60,6 +112,7 @@ final class PubSubPart: NodePart {
     func streamsKeptOpen(on session: Session) -> Int { pubsub.streamsKeptOpen(on: session) }
 
     func willStop(within grace: Duration) {
+        isStopping = true
         for task in tasks { task.cancel() }
         pubsub.finish()
     }

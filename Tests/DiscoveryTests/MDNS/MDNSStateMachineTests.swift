@@ -26,7 +26,8 @@ import Testing
     private func hidden(_ key: AuthenticationKey, name: String = "peer", _ addresses: String...) -> PeerText {
         let texts = addresses.map { Array($0.utf8) }
         let tag = MemberTag(peerName: Array(name.utf8), nodeID: nodeID, addresses: texts, realm: key)
-        return PeerText(addresses: texts, tag: tag.bytes)
+        let realmTag = MemberTag(peerName: Array(name.utf8), nodeID: nil, addresses: texts, realm: key)
+        return PeerText(addresses: texts, tag: tag.bytes, realmTag: realmTag.bytes)
     }
 
     private mutating func search() -> [MDNSMachine.Action] {
@@ -81,6 +82,44 @@ import Testing
         bench.machine.realm = key
         _ = search()
         #expect(bench.receive(try answer(hidden(key, Self.there)), from: host).found.map(\.description) == [Self.there])
+    }
+
+    /// Issue 12.5: members find each other with the realm key alone.
+    @Test mutating func membersFindMembersWhoeverTheyAre() throws {
+        bench.machine.realm = key
+        #expect(bench.machine.search(1, for: nil, now: bench.now).questions.count == 1)
+        let text = hidden(key, Self.there)
+        #expect(bench.receive(try answer(text), from: host).found.map(\.description) == [Self.there])
+        // As often as it tells of itself: whoever looks may have lost it. And for as long as somebody wants to hear of it.
+        #expect(bench.receive(try answer(text), from: host).found.map(\.description) == [Self.there])
+        let questions = bench.pass(.seconds(301)).questions.count
+        #expect(questions == 6, "\(questions)")
+        #expect(bench.machine.isSearching)
+        #expect(bench.receive(try answer(text), from: host).found.map(\.description) == [Self.there])
+        bench.machine.endSearch(1)
+        #expect(bench.machine.wake == nil)
+    }
+
+    @Test mutating func whoIsNoMemberIsNotFoundAsOne() throws {
+        bench.machine.realm = key
+        _ = bench.machine.search(1, for: nil, now: bench.now)
+        let other = RealmKey.generate().deriveKey(label: MemberTag.keyLabel)
+        #expect(bench.receive(try answer(hidden(other, Self.there)), from: host).found.isEmpty)
+        #expect(bench.receive(try answer(shown), from: host).found.isEmpty)
+        // The tag of another name, and the one with a NodeID in this one's place.
+        #expect(bench.receive(try answer(hidden(key, Self.there), name: "peer2"), from: host).found.isEmpty)
+        let tag = try #require(hidden(key, Self.there).tag)
+        let text = PeerText(addresses: [Array(Self.there.utf8)], realmTag: tag)
+        #expect(bench.receive(try answer(text), from: host).found.isEmpty)
+    }
+
+    @Test mutating func aNodeDoesNotFindItself() throws {
+        bench.machine.realm = key
+        let text = hidden(key, Self.there)
+        let own = try #require(LANBench.announcement("peer", text))
+        _ = bench.machine.tell([bench.link.id: own], now: bench.now)
+        _ = bench.machine.search(1, for: nil, now: bench.now)
+        #expect(bench.receive(try answer(text), from: host).found.isEmpty)
     }
 
     @Test mutating func outsidersFindNothingOfIt() throws {

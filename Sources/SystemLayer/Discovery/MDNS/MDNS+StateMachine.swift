@@ -18,6 +18,8 @@ package struct MDNSMachine: TimedMachine {
     package static let questionInterval = Duration.seconds(1)
     /// How long a node is looked for.
     package static let searchTime = Duration.seconds(2)
+    /// Whoever wants to hear of members wants so until he says otherwise, and asks again: what was told may have got lost.
+    package static let membersInterval = Duration.seconds(60)
     package static let searchLimit = 64
     /// Addresses that one host's words bring to one search.
     package static let addressesPerHost = 4
@@ -37,16 +39,19 @@ package struct MDNSMachine: TimedMachine {
     }
 
     private struct Search {
-        let nodeID: NodeID
+        /// `nil`: every member of the realm.
+        let nodeID: NodeID?
         let startedAt: NetworkInstant
         var asked = 0
+        var askedAt: NetworkInstant
         var found: Set<Address> = []
         var perHost: [IPAddress: Int] = [:]
 
-        var until: NetworkInstant { startedAt.advanced(by: searchTime) }
+        var until: NetworkInstant? { nodeID == nil ? nil : startedAt.advanced(by: searchTime) }
         /// When it wants to ask next.
         var nextQuestion: NetworkInstant? {
-            asked < questions ? startedAt.advanced(by: questionInterval * asked) : nil
+            if asked < questions { return startedAt.advanced(by: questionInterval * asked) }
+            return nodeID == nil ? askedAt.advanced(by: membersInterval) : nil
         }
     }
 
@@ -150,10 +155,13 @@ package struct MDNSMachine: TimedMachine {
     // MARK: Searches
 
     /// Looks for a node, also among those that were heard before.
-    package mutating func search(_ id: Int, for nodeID: NodeID, now: NetworkInstant) -> [Action] {
+    ///
+    /// - Parameter nodeID: `nil` for members of the realm, whoever they are: until ``endSearch(_:)``, and each as often as it
+    ///   tells of itself.
+    package mutating func search(_ id: Int, for nodeID: NodeID?, now: NetworkInstant) -> [Action] {
         guard searches.count < Self.searchLimit else { return [.ended(search: id, heard: 0)] }
         if searches.isEmpty { questionID = UInt16(truncatingIfNeeded: random.next()) }
-        searches[id] = Search(nodeID: nodeID, startedAt: now)
+        searches[id] = Search(nodeID: nodeID, startedAt: now, askedAt: now)
         return heard.all(now: now).flatMap { compare($0, with: id) } + timerFired(now: now)
     }
 
@@ -164,8 +172,8 @@ package struct MDNSMachine: TimedMachine {
 
     private mutating func compare(_ peer: HeardPeer, with id: Int) -> [Action] {
         guard var search = searches[id], let link = links[peer.link] else { return [] }
-        let own = peer.text.addresses(of: search.nodeID, peerName: peer.peerName, realm: realm)
-            .compactMap(link.dialable)
+        guard let nodeID = search.nodeID else { return compare(peer, on: link, withAnyFor: id) }
+        let own = peer.text.addresses(of: nodeID, peerName: peer.peerName, realm: realm).compactMap(link.dialable)
         // Where it speaks from is the likeliest place.
         let first = own.filter { $0.host == .ip(peer.host) }
         var new: [Address] = []
@@ -179,6 +187,13 @@ package struct MDNSMachine: TimedMachine {
         return new.isEmpty ? [] : [.found(search: id, new)]
     }
 
+    private func compare(_ peer: HeardPeer, on link: Link, withAnyFor id: Int) -> [Action] {
+        // What this node tells it hears itself.
+        guard !announcements.values.contains(where: { $0.peerName == peer.peerName }) else { return [] }
+        let own = peer.text.memberAddresses(peerName: peer.peerName, realm: realm).compactMap(link.dialable)
+        return own.isEmpty ? [] : [.found(search: id, Array(own.prefix(Self.addressesPerHost)))]
+    }
+
     // MARK: Time
 
     /// When the next question is due, of all searches'.
@@ -188,7 +203,7 @@ package struct MDNSMachine: TimedMachine {
     }
 
     package var wake: NetworkInstant? {
-        (responders.values.map(\.wake) + searches.values.map { $0.until } + [nextQuestion, names?.due])
+        (responders.values.map(\.wake) + searches.values.map(\.until) + [nextQuestion, names?.due])
             .compactMap(\.self).min()
     }
 
@@ -196,7 +211,11 @@ package struct MDNSMachine: TimedMachine {
         var result = order.flatMap { id in actions(responders[id]?.timerFired(now: now) ?? [], on: id) }
         if let due = nextQuestion, due <= now {
             lastQuestion = now
-            for id in searches.keys { searches[id]?.asked += 1 }
+            for id in searches.keys {
+                searches[id]?.asked += 1
+                searches[id]?.askedAt = now
+            }
+            askedNames = []
             result.append(ask([DNSMessage.Question(PeerAnnouncement.service, .pointer, wantsUnicast: true)]))
         }
         if let names, names.due <= now {
@@ -204,7 +223,7 @@ package struct MDNSMachine: TimedMachine {
             result.append(ask(names.waiting.map { DNSMessage.Question($0, .text, wantsUnicast: true) }))
         }
         for id in searches.keys.sorted() {
-            guard let search = searches[id], search.until <= now else { continue }
+            guard let until = searches[id]?.until, until <= now else { continue }
             result.append(.ended(search: id, heard: Set(heard.all(now: now).map(\.peerName)).count))
             endSearch(id)
         }

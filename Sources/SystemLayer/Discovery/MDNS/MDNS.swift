@@ -128,14 +128,21 @@ package final class MDNS {
         let text: PeerText
         switch content.showing {
         case .nobody: return nil
-        case .everybody: text = PeerText(addresses: own.map { Array("\($0.with(nodeID: nodeID))".utf8) })
+        case .everybody:
+            let addresses = own.map { Array("\($0.with(nodeID: nodeID))".utf8) }
+            text = PeerText(addresses: addresses, realmTag: content.realm.map { tag(addresses, $0, nil).bytes })
         case .members:
             guard let realm = content.realm else { return nil }
             let addresses = own.map { Array("\($0)".utf8) }
-            let tag = MemberTag(peerName: peerName, nodeID: nodeID, addresses: addresses, realm: realm)
-            text = PeerText(addresses: addresses, tag: tag.bytes)
+            text = PeerText(
+                addresses: addresses, tag: tag(addresses, realm, nodeID).bytes,
+                realmTag: tag(addresses, realm, nil).bytes)
         }
         return PeerAnnouncement(peerName: peerName, text: text, port: port, hosts: hosts)
+    }
+
+    private func tag(_ addresses: [[UInt8]], _ realm: AuthenticationKey, _ nodeID: NodeID?) -> MemberTag {
+        MemberTag(peerName: peerName, nodeID: nodeID, addresses: addresses, realm: realm)
     }
 
     // MARK: Carrying out
@@ -162,7 +169,9 @@ package final class MDNS {
 extension MDNS: AddressSource {
     package nonisolated var name: String { "mdns" }
 
-    package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
+    package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> { search(for: nodeID) }
+
+    private func search(for nodeID: NodeID?) -> AsyncStream<FoundAddresses> {
         let (stream, found) = FoundAddresses.makeStream()
         guard !isClosed else {
             found.finish()
@@ -184,4 +193,8 @@ extension MDNS: AddressSource {
         driver.note { machine, _ in machine.endSearch(search) }
         if !driver.machine.isSearching { sockets.closeForAsking() }
     }
+}
+
+extension MDNS: MemberSource {
+    package func members() -> AsyncStream<FoundAddresses> { search(for: nil) }
 }

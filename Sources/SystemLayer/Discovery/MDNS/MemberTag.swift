@@ -7,6 +7,8 @@ package import DeP2PIdentity
 /// code it is. Who has not learns nothing: names are random and of one run, so that codes tell neither who a node is, nor
 /// that it was here yesterday, nor that two nodes are of one realm; and nobody outside the realm can send members to other
 /// addresses.
+///
+/// A second code, over everything but the NodeID, says the same to members that look for any other.
 package struct MemberTag: Hashable, Sendable {
     /// The label under which the key is derived from the realm's.
     package static let keyLabel = "mdns"
@@ -14,10 +16,12 @@ package struct MemberTag: Hashable, Sendable {
 
     package let bytes: [UInt8]
 
-    /// - Parameter addresses: as they travel, in their order.
-    package init(peerName: [UInt8], nodeID: NodeID, addresses: [[UInt8]], realm: AuthenticationKey) {
+    /// - Parameters:
+    ///   - nodeID: `nil` for the one that says only that it is a member; no NodeID is empty.
+    ///   - addresses: as they travel, in their order.
+    package init(peerName: [UInt8], nodeID: NodeID?, addresses: [[UInt8]], realm: AuthenticationKey) {
         var message: [UInt8] = []
-        for part in [peerName, nodeID.bytes] + addresses {
+        for part in [peerName, nodeID?.bytes ?? []] + addresses {
             // Each with its length, so that no two lists of parts are one.
             Varint.append(UInt64(part.count), to: &message)
             message += part

@@ -18,6 +18,8 @@ package final class Connections {
     package let peers: PeerStore
     /// What else is asked where a node is, besides what is known at once.
     package var sources: [any AddressSource] = []
+    /// What tells of members that nobody has named.
+    package var memberSources: [any MemberSource] = []
     /// Whether nodes that are looked for are dialled at their own addresses, or through relays only.
     package var usesDirect = true
     /// Which of these addresses may be dialled; without interfaces none but global ones.

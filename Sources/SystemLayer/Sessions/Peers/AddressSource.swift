@@ -15,6 +15,13 @@ package protocol AddressSource: AnyObject, Sendable {
     func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses>
 }
 
+/// Something that hears of members of the realm, whoever they are.
+@NetworkActor
+package protocol MemberSource: AnyObject, Sendable {
+    /// The addresses of a member at a time, of which it is not known who it is, for as long as somebody reads them.
+    func members() -> AsyncStream<FoundAddresses>
+}
+
 /// Addresses of a node, and on whose word they are. Which of them are dialled is ``AddressRule``'s to say.
 package struct FoundAddresses: Hashable, Sendable {
     /// Findings that wait to be read; later ones are lost.
