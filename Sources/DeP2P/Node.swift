@@ -103,8 +103,8 @@ public final class Node {
             localNodeID: key.nodeID, transport: transport, dialer: dialer, clock: clock,
             random: environment.random, limits: configuration.preset.connections,
             peers: PeerStore(clock: clock, wallClock: environment.wallClock))
-        let interfaces = InterfaceCache { environment.interfaces() }
-        connections.addressRule = { AddressRule(interfaces: interfaces.interfaces(now: clock.now)) }
+        let interfaces = InterfaceCache(clock) { environment.interfaces() }
+        connections.addressRule = { AddressRule(interfaces: interfaces.current) }
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)
@@ -124,7 +124,8 @@ public final class Node {
         own = OwnAddresses(
             connections, endpoint: endpoint, stun: stun, listener: listener, relays: relays,
             usesDirect: configuration.usesDirect,
-            servers: connections.peers.book.ownRelays.compactMap(\.socketAddress), environment: environment)
+            servers: connections.peers.book.ownRelays.compactMap(\.socketAddress), interfaces: interfaces,
+            environment: environment)
         relayService = configuration.relay.map { [connections] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
         }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct InterfaceCacheTests {
     @Test @NetworkActor func readsOnceASecondAndAfterAChange() {
         var readings = 0
-        let cache = InterfaceCache {
+        let cache = InterfaceCache(SystemNetworkClock.shared) {
             readings += 1
             return []
         }

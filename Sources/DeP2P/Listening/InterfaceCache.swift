@@ -10,12 +10,16 @@ final class InterfaceCache {
     /// How old an answer may be where nothing tells of changes.
     static let age = Duration.seconds(1)
 
+    private let clock: any NetworkClock
     private let read: @NetworkActor () -> [InterfaceAddress]
     private var known: (interfaces: [InterfaceAddress], at: NetworkInstant)?
 
-    init(_ read: @escaping @NetworkActor () -> [InterfaceAddress]) {
+    init(_ clock: any NetworkClock, _ read: @escaping @NetworkActor () -> [InterfaceAddress]) {
+        self.clock = clock
         self.read = read
     }
+
+    var current: [InterfaceAddress] { interfaces(now: clock.now) }
 
     func interfaces(now: NetworkInstant) -> [InterfaceAddress] {
         if let known, now.duration(since: known.at) < Self.age { return known.interfaces }

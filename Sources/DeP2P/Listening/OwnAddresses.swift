@@ -13,15 +13,15 @@ final class OwnAddresses {
     private weak var endpoint: Endpoint?
     private weak var listener: TCPListener?
     private weak var relays: RelayClient?
-    private let environment: NodeEnvironment
+    private let interfaces: InterfaceCache
     private let usesDirect: Bool
 
     /// - Parameter servers: relays that the node may ask about its network.
     init(
         _ connections: Connections, endpoint: Endpoint, stun: STUNService, listener: TCPListener?, relays: RelayClient,
-        usesDirect: Bool, servers: [SocketAddress], environment: NodeEnvironment
+        usesDirect: Bool, servers: [SocketAddress], interfaces: InterfaceCache, environment: NodeEnvironment
     ) {
-        self.environment = environment
+        self.interfaces = interfaces
         self.endpoint = endpoint
         self.listener = listener
         self.relays = relays
@@ -49,13 +49,13 @@ final class OwnAddresses {
     /// forward, the interfaces' other ones.
     var direct: [Address] {
         guard usesDirect, let endpoint else { return [] }
-        let own = Listening.shareable(endpoint.localAddresses, of: environment.interfaces)
+        let own = Listening.shareable(endpoint.localAddresses, of: { interfaces.current })
         let isGlobal = { (address: Address) in if case .ip(let ip)? = address.host { ip.isGlobal } else { false } }
         var result = own.filter(isGlobal)
         for address in (reachability.verified + forwarded).map({ Address.quic($0.ip, port: $0.port) })
         where !result.contains(address) { result.append(address) }
         return result + own.filter { !isGlobal($0) }
-            + Listening.shareable(listener?.localAddresses ?? [], of: environment.interfaces, overTCP: true)
+            + Listening.shareable(listener?.localAddresses ?? [], of: { interfaces.current }, overTCP: true)
     }
 
     /// Through relays, best first.
@@ -68,7 +68,7 @@ final class OwnAddresses {
 
     /// Addresses that take nobody's word: the interfaces', and what gateways say that they forward.
     private var certain: [SocketAddress] {
-        Listening.interfaces(endpoint?.localAddresses ?? [], of: environment.interfaces()).map(\.address)
+        Listening.interfaces(endpoint?.localAddresses ?? [], of: interfaces.current).map(\.address)
             + (mappings?.addresses ?? [])
     }
 

@@ -75,8 +75,8 @@ extension Node {
     private func holePunch(_ materials: Materials) -> HolePunch {
         let environment = materials.environment
         let surroundings = HolePunch.Surroundings(
-            interfaces: { [weak endpoint, environment] in
-                Listening.interfaces(endpoint?.localAddresses ?? [], of: environment.interfaces())
+            interfaces: { [weak endpoint, interfaces = materials.interfaces] in
+                Listening.interfaces(endpoint?.localAddresses ?? [], of: interfaces.current)
             },
             observers: { [ownRelays] in ownRelays.compactMap(\.socketAddress) },
             relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, usesStraightPaths: usesDirect,
