@@ -15,6 +15,18 @@ let house: [SwiftSetting] = [
     .unsafeFlags(["-Xfrontend", "-function-sections"], .when(configuration: .release)),
 ]
 
+/// What a program does before its first line. The static standard library asks the linker to export every symbol, for
+/// programs that load plug-ins: these load none, and each of 14,000 exported symbols costs room and time. 56,000 addresses
+/// in the program depend on where it is loaded: as a table of 1.3 MB, or packed (which the linker of the toolchain does, and
+/// glibc 2.36 reads). What Sources/Link has is linked statically.
+let quickStart: [LinkerSetting] = [
+    .unsafeFlags(
+        [
+            "-use-ld=lld", "-Xlinker", "--no-export-dynamic", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
+            "-L\(Context.packageDirectory)/Sources/Link",
+        ], .when(configuration: .release))
+]
+
 #if arch(x86_64)
     let multiBuffer: [LinkerSetting] = [.linkedLibrary("IPSec_MB")]
 #else
@@ -55,11 +67,7 @@ let package = Package(
         .executableTarget(
             name: "DeP2PCLI",
             dependencies: ["DeP2P", logging], path: "Sources/CLI", swiftSettings: house,
-            // The static standard library asks the linker to export every symbol, for programs that load plug-ins. This
-            // one loads none, and each of 14,000 exported symbols costs room and time at its start.
-            linkerSettings: [
-                .unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))
-            ]),
+            linkerSettings: quickStart),
         floor(
             "DeP2P",
             on: [
@@ -140,7 +148,7 @@ let package = Package(
                 "DeP2P", "DeP2PApp", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PIdentity",
                 "DeP2PSimulation",
             ],
-            path: "Tests/Benchmarks/Engine", swiftSettings: house),
+            path: "Tests/Benchmarks/Engine", swiftSettings: house, linkerSettings: quickStart),
         // Not part of the product: a world in memory on virtual time.
         .target(
             name: "DeP2PSimulation",
