@@ -22,6 +22,26 @@ func hmacSHA256(key: UnsafeBufferPointer<UInt8>, message: [UInt8]) -> [UInt8] {
     return code
 }
 
+/// HMAC-SHA256 with one key for many messages: half of what a short message takes is spent on the key.
+package struct HMACKey: Sendable {
+    private let state: crypto_auth_hmacsha256_state
+
+    package init(_ key: [UInt8]) {
+        var state = crypto_auth_hmacsha256_state()
+        crypto_auth_hmacsha256_init(&state, key, key.count)
+        self.state = state
+    }
+
+    /// As ``hmacSHA256(key:message:)``.
+    package func authenticate(_ message: [UInt8]) -> [UInt8] {
+        var state = state
+        var code = [UInt8](repeating: 0, count: SHA256.Digest.byteCount)
+        crypto_auth_hmacsha256_update(&state, message, UInt64(message.count))
+        crypto_auth_hmacsha256_final(&state, &code)
+        return code
+    }
+}
+
 /// HKDF-SHA256 (RFC 5869), extract then expand.
 ///
 /// - Parameters:

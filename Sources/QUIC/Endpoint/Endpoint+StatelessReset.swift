@@ -21,6 +21,6 @@ extension Endpoint {
     /// connection needs four, and HKDF by way of ngtcp2 takes three times as long.
     func resetToken(for cid: dep2p_cid) -> [UInt8] {
         let id = withUnsafeBytes(of: cid.data) { [UInt8]($0.prefix(Int(cid.length))) }
-        return Array(hmacSHA256(key: resetSecret, message: id).prefix(ResetToken.length))
+        return Array(resetKey.authenticate(id).prefix(ResetToken.length))
     }
 }

@@ -23,7 +23,7 @@ package final class Endpoint {
     /// Replaced only by tests of what a hostile peer could present.
     var credentials: TLSCredentials
     let retrySecret: [UInt8]
-    let resetSecret: [UInt8]
+    let resetKey: HMACKey
 
     /// Called for each inbound connection once its peer is proven.
     package var onConnection: (@NetworkActor (Connection) -> Void)?
@@ -87,7 +87,8 @@ package final class Endpoint {
                 unproven: configuration.retryThreshold, unprovenPerSubject: configuration.retryThresholdPerSubject))
         credentials = try TLSCredentials(identity: key, random: configuration.random)
         retrySecret = configuration.random.bytes(Self.secretLength)
-        resetSecret = Self.resetSecret(key, scope: configuration.resetScope, addresses: driver.localAddresses)
+        resetKey = HMACKey(
+            Self.resetSecret(key, scope: configuration.resetScope, addresses: driver.localAddresses))
         packetTime = clock.now
     }
 

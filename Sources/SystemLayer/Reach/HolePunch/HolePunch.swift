@@ -47,7 +47,9 @@ package final class HolePunch {
     /// Shared by all connections.
     var budget = ProbeBudget()
     private var links: [UInt64: PunchLink] = [:]
+    /// Of those that probe; the others are in ``unnamed``.
     private var linksByName: [UInt64: PunchLink] = [:]
+    private var unnamed: [UInt64: PunchLink] = [:]
     private var accepted: [UInt64: AcceptedWatch] = [:]
     private(set) var isStopped = false
 
@@ -95,7 +97,7 @@ package final class HolePunch {
         for link in links.valuesInOrder { link.stop() }
         for watch in accepted.values { watch.stop() }
         (links, accepted) = ([:], [:])
-        linksByName = [:]
+        (linksByName, unnamed) = ([:], [:])
     }
 
     /// The network has changed: what was found out about it no longer holds, and what failed may work now.
@@ -111,14 +113,16 @@ package final class HolePunch {
 
     private func link(of session: Session) -> PunchLink? {
         if let link = links[session.id] { return link }
-        guard !isStopped, session.isOpen, let link = PunchLink(session, of: self) else { return nil }
+        guard !isStopped, session.isOpen else { return nil }
+        let link = PunchLink(session, of: self)
         links[session.id] = link
         accepted.removeValue(forKey: session.id)?.stop()
-        linksByName[link.name] = link
+        unnamed[session.id] = link
         session.onEnd { [weak self, weak link] session, _ in
             link?.stop()
-            self?.links[session.id] = nil
-            if let link { self?.linksByName[link.name] = nil }
+            guard let self else { return }
+            links[session.id] = nil
+            if unnamed.removeValue(forKey: session.id) == nil, let link { linksByName[link.name] = nil }
         }
         return link
     }
@@ -164,7 +168,16 @@ package final class HolePunch {
 
     private func takeProbes() {
         endpoint.datagrams.take(.pathProbe) { [weak self] datagram in
-            if let link = ProbePacket.link(of: datagram.bytes) { self?.linksByName[link]?.receive(datagram) }
+            guard let self, let link = ProbePacket.link(of: datagram.bytes) else { return }
+            // A peer's first probe may be a connection's first.
+            if linksByName[link] == nil { unnamed.valuesInOrder.forEach(name) }
+            linksByName[link]?.receive(datagram)
         }
+    }
+
+    /// Probes can come for `link` from now on.
+    func name(_ link: PunchLink) {
+        guard let id = link.session?.id, unnamed.removeValue(forKey: id) != nil else { return }
+        linksByName[link.name] = link
     }
 }

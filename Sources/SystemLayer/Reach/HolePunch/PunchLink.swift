@@ -17,10 +17,10 @@ final class PunchLink {
     /// Rounds that a peer may begin, a minute's worth.
     static let roundsPerMinute = 60
 
-    private let secret: HKDF
+    /// Made when the first probe goes or comes: most connections never probe, and the exporter takes longer than a signature.
+    private lazy var secret = makeSecret()
     /// Names the connection in its probes.
-    let name: UInt64
-    /// Most connections never probe.
+    private(set) lazy var name = ProbeKeys.link(secret)
     private(set) lazy var keys = ProbeKeys(secret, isClient: isClient)
     private let isClient: Bool
     /// The cycle ends with the session, at the latest in `HolePunch.stop`.
@@ -51,20 +51,12 @@ final class PunchLink {
     var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
     var streamCount = 0
 
-    /// - Returns: `nil` for a connection that has ended.
-    init?(_ session: Session, of hub: HolePunch) {
-        guard
-            let secret = traced(
-                "the keys of probes",
-                { try session.exportKeyingMaterial(label: ProbeKeys.label, count: ProbeKeys.secretLength) })
-        else { return nil }
+    init(_ session: Session, of hub: HolePunch) {
         self.hub = hub
         self.session = session
         timer = WakeTimer(hub.clock)
         connection = session.connection
         machine = ProbeMachine(random: hub.connections.random)
-        self.secret = HKDF(key: secret, salt: [])
-        name = ProbeKeys.link(self.secret)
         isClient = session.isInitiator
         rounds = TokenBucket(rate: 1, burst: Self.roundsPerMinute, now: session.clock.now)
         watch = ProgressWatch(
@@ -75,6 +67,16 @@ final class PunchLink {
     }
 
     var clock: any NetworkClock { hub.clock }
+
+    private func makeSecret() -> HKDF {
+        let secret = session.flatMap { session in
+            traced("the keys of probes") {
+                try session.exportKeyingMaterial(label: ProbeKeys.label, count: ProbeKeys.secretLength)
+            }
+        }
+        // A connection that has ended has none, and its probes are nobody's.
+        return HKDF(key: secret ?? hub.connections.random.bytes(ProbeKeys.secretLength), salt: [])
+    }
 
     func stop() {
         isStopped = true
@@ -231,6 +233,7 @@ final class PunchLink {
         for item in transmissions {
             // Where the connection's own packets go needs no limit beyond the machine's.
             guard item.destination == current || hub.budget.take(item.destination.ip, now: clock.now) else { continue }
+            hub.name(self)
             let bytes = item.packet.encoded(link: name, key: keys.own)
             hub.endpoint.sendForeign(bytes, to: item.destination, from: item.source)
         }
