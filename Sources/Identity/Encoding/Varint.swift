@@ -1,10 +1,10 @@
 /// Unsigned LEB128 as multiformats restrict it (multiformats/unsigned-varint): at most 9 bytes, so values below 2^63,
 /// and always the shortest form.
-package enum Varint {
+public enum Varint {
     /// The most bytes a varint takes.
-    package static let maximumLength = 9
+    public static let maximumLength = 9
 
-    package enum Decoded: Equatable, Sendable {
+    public enum Decoded: Equatable, Sendable {
         /// A value and the number of bytes it took.
         case value(UInt64, length: Int)
         /// A good beginning: more bytes must follow.
@@ -31,7 +31,7 @@ package enum Varint {
     }
 
     /// Reads one varint from the beginning of `bytes`; what follows it is not looked at.
-    @inlinable package static func decode(_ bytes: some Collection<UInt8>) -> Decoded {
+    @inlinable public static func decode(_ bytes: some Collection<UInt8>) -> Decoded {
         var value: UInt64 = 0
         var length = 0
         for byte in bytes {

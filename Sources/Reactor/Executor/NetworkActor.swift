@@ -16,15 +16,19 @@ public actor NetworkActor {
     /// Runs `body` synchronously when the caller is already on the network thread; traps when it is not.
     ///
     /// For entry points that the type system cannot follow: C callbacks and the executor's own loop.
-    package static func assumeIsolated<Result: Sendable>(_ body: @NetworkActor () throws -> Result) rethrows -> Result {
+    @inlinable
+    public static func assumeIsolated<Result: Sendable>(_ body: @NetworkActor () throws -> Result) rethrows -> Result {
         typealias Plain = () throws -> Result
-        executor.checkIsolated()
+        checkIsolated()
         // The isolation of a function type is not part of its calling convention; the check above proves that
         // this thread is the executor's (SE-0392 and SE-0424; MainActor.assumeIsolated does the same).
         return try withoutActuallyEscaping(body) { escaping in
             try unsafeBitCast(escaping, to: Plain.self)()
         }
     }
+
+    @usableFromInline
+    static func checkIsolated() { executor.checkIsolated() }
 
     /// Runs `action` once, after the tasks that are ready now have run and before the thread next waits.
     ///
@@ -37,7 +41,7 @@ public actor NetworkActor {
 
 extension NetworkActor {
     /// The network thread as the executor that a task prefers: see ``networkTask(_:)``.
-    package static var taskExecutor: any TaskExecutor { executor }
+    public static var taskExecutor: any TaskExecutor { executor }
 }
 
 /// Starts a task that lives on the network thread.
@@ -45,16 +49,16 @@ extension NetworkActor {
 /// A continuation resumes its task on the task's preferred executor first, and only then on its actor's: without this
 /// preference every wait ends with a detour through the global thread pool, which costs two thread switches, and in a
 /// simulation lets virtual time run on meanwhile.
-@discardableResult
-package func networkTask<Success: Sendable>(
+@discardableResult @inlinable
+public func networkTask<Success: Sendable>(
     _ operation: @escaping @NetworkActor @Sendable () async throws -> Success
 ) -> Task<Success, any Error> {
     Task(executorPreference: NetworkActor.taskExecutor, operation: operation)
 }
 
 /// As ``networkTask(_:)`` for what does not throw.
-@discardableResult
-package func networkTask<Success: Sendable>(
+@discardableResult @inlinable
+public func networkTask<Success: Sendable>(
     _ operation: @escaping @NetworkActor @Sendable () async -> Success
 ) -> Task<Success, Never> {
     Task(executorPreference: NetworkActor.taskExecutor, operation: operation)

@@ -1,6 +1,6 @@
 /// Time as a node sees it: the machine's monotonic clock, or a simulated network's virtual one.
 @NetworkActor
-package protocol NetworkClock: AnyObject, Sendable {
+public protocol NetworkClock: AnyObject, Sendable {
     var now: NetworkInstant { get }
 
     /// Runs `action` on the network thread at `deadline` or soon after.
@@ -11,27 +11,27 @@ package protocol NetworkClock: AnyObject, Sendable {
 }
 
 /// Names one scheduled action of one clock.
-package struct TimerToken: Hashable, Sendable {
-    package let id: UInt64
+public struct TimerToken: Hashable, Sendable {
+    public let id: UInt64
 
     @inlinable
-    package init(id: UInt64) { self.id = id }
+    public init(id: UInt64) { self.id = id }
 }
 
 /// A wait that its deadline ended.
-package struct DeadlineExceeded: Error, Equatable, Sendable {
-    package let duration: Duration
+public struct DeadlineExceeded: Error, Equatable, Sendable {
+    public let duration: Duration
 
-    package init(duration: Duration) { self.duration = duration }
+    public init(duration: Duration) { self.duration = duration }
 }
 
 extension NetworkClock {
-    package func schedule(after delay: Duration, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
+    public func schedule(after delay: Duration, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
         schedule(at: now.advanced(by: delay), action)
     }
 
     /// Suspends for `duration`; throws `CancellationError` when the task is cancelled meanwhile.
-    package func sleep(for duration: Duration) async throws {
+    public func sleep(for duration: Duration) async throws {
         try Task.checkCancellation()
         let waiter = Waiter<Void>()
         let token = schedule(after: duration) { waiter.resume(returning: ()) }
@@ -44,7 +44,7 @@ extension NetworkClock {
     /// - Throws: ``DeadlineExceeded`` when the time ran out first, otherwise what `body` throws.
     ///   `nil` waits for ever.
     @inlinable
-    package func withDeadline<Result: Sendable>(
+    public func withDeadline<Result: Sendable>(
         _ duration: Duration?, _ body: @escaping @NetworkActor @Sendable () async throws -> Result
     ) async throws -> Result {
         guard let duration else { return try await body() }

@@ -1,30 +1,34 @@
 /// A point in monotonic time, in nanoseconds since an arbitrary start.
-package struct NetworkInstant: Hashable, Comparable, Sendable {
-    package let nanoseconds: UInt64
+public struct NetworkInstant: Hashable, Comparable, Sendable {
+    public let nanoseconds: UInt64
 
-    package init(nanoseconds: UInt64) {
+    @inlinable
+    public init(nanoseconds: UInt64) {
         self.nanoseconds = nanoseconds
     }
 
-    package static let distantFuture = NetworkInstant(nanoseconds: .max)
+    public static let distantFuture = NetworkInstant(nanoseconds: .max)
 
-    package static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
+    @inlinable
+    public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
 
     /// Saturates instead of overflowing: a remote party may have chosen the duration.
-    package func advanced(by duration: Duration) -> Self {
+    @inlinable
+    public func advanced(by duration: Duration) -> Self {
         let (sum, overflow) = nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
         return Self(nanoseconds: overflow ? .max : sum)
     }
 
     /// How long from `earlier` until this instant; zero when `earlier` is later.
-    package func duration(since earlier: Self) -> Duration {
+    @inlinable
+    public func duration(since earlier: Self) -> Duration {
         earlier < self ? .nanoseconds(Int64(clamping: nanoseconds - earlier.nanoseconds)) : .zero
     }
 }
 
 extension Duration {
     /// The whole nanoseconds of a non-negative duration, clamped to what 64 bits hold.
-    package var clampedNanoseconds: UInt64 {
+    @usableFromInline package var clampedNanoseconds: UInt64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }
         let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)

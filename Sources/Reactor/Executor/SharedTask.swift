@@ -3,17 +3,17 @@
 /// Awaiting `Task.value` leaves the network thread for the global pool and comes back: slow, and in a simulation time
 /// moves on meanwhile. This stays.
 @NetworkActor
-package final class SharedTask<Value: Sendable> {
+public final class SharedTask<Value: Sendable> {
     @usableFromInline var task: Task<Void, Never>?
     @usableFromInline var result: Result<Value, any Error>?
     @usableFromInline var waiters: [Waiter<Value>] = []
     /// Whether it has been told to stop. It may take a while, and its outcome is nobody's.
-    package private(set) var isCancelled = false
+    public private(set) var isCancelled = false
     /// Called once when the work is over.
     @usableFromInline var onFinish: (@NetworkActor () -> Void)?
 
     @inlinable
-    package init(_ body: @escaping @NetworkActor @Sendable () async throws -> Value) {
+    public init(_ body: @escaping @NetworkActor @Sendable () async throws -> Value) {
         task = networkTask { [self] in
             do {
                 finish(.success(try await body()))
@@ -23,7 +23,7 @@ package final class SharedTask<Value: Sendable> {
         }
     }
 
-    package func cancel() {
+    public func cancel() {
         isCancelled = true
         task?.cancel()
     }
@@ -32,7 +32,7 @@ package final class SharedTask<Value: Sendable> {
     ///
     /// - Throws: what the work threw; `CancellationError` at once when the waiting task is cancelled.
     @inlinable
-    package func value() async throws -> Value {
+    public func value() async throws -> Value {
         if let result { return try result.get() }
         let waiter = Waiter<Value>()
         waiters.append(waiter)

@@ -3,24 +3,24 @@
 /// Work that was cancelled, since the last who waited for it gave up, is nobody's to wait for any more, even while it
 /// winds up: who asks then begins it anew.
 @NetworkActor
-package final class SharedTasks<Key: Hashable & Sendable, Value: Sendable> {
+public final class SharedTasks<Key: Hashable & Sendable, Value: Sendable> {
     @usableFromInline var running: [Key: SharedTask<Value>] = [:]
 
     @inlinable
-    package init() {}
+    public init() {}
 
     @inlinable
-    package var count: Int { running.count }
+    public var count: Int { running.count }
 
     /// The work under way for `key`; `nil` when there is none that could be waited for.
     @inlinable
-    package subscript(key: Key) -> SharedTask<Value>? {
+    public subscript(key: Key) -> SharedTask<Value>? {
         running[key].flatMap { $0.isCancelled ? nil : $0 }
     }
 
     /// The work under way for `key`, or else `body`, begun now.
     @inlinable
-    package func task(
+    public func task(
         for key: Key, _ body: @escaping @NetworkActor @Sendable () async throws -> Value
     ) -> SharedTask<Value> {
         if let task = self[key] { return task }
@@ -35,7 +35,7 @@ package final class SharedTasks<Key: Hashable & Sendable, Value: Sendable> {
     }
 
     @inlinable
-    package func cancelAll() {
+    public func cancelAll() {
         for task in running.values { task.cancel() }
         running = [:]
     }

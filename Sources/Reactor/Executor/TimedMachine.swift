@@ -3,7 +3,7 @@
 /// Each event is a mutating function that returns actions, to be carried out in order. Calling order: any event as it
 /// happens, and ``timerFired(now:)`` when the instant of ``wake`` has come, which may be another one after each event.
 /// A ``MachineDriver`` sees to that.
-package protocol TimedMachine {
+public protocol TimedMachine {
     associatedtype Action
 
     /// When ``timerFired(now:)`` is due; `nil` while nothing is.

@@ -1,9 +1,9 @@
-package import HeapModule
+public import HeapModule
 
 /// Deadlines in order: a heap with lazy deletion. Pure; every clock is built on it.
 ///
-/// Inlinable, so that other modules have it for their own types: as a generic it looks up its types anew in each call.
-package struct TimerQueue<Action> {
+/// Public, so that other modules compile it for their own types: see ``Waiter``.
+public struct TimerQueue<Action> {
     @usableFromInline
     struct Entry: Comparable {
         @usableFromInline let deadline: NetworkInstant
@@ -29,13 +29,13 @@ package struct TimerQueue<Action> {
     @usableFromInline var nextID: UInt64 = 0
 
     @inlinable
-    package init() {}
+    public init() {}
 
     @inlinable
-    package var count: Int { actions.count }
+    public var count: Int { actions.count }
 
     @inlinable
-    package mutating func insert(_ action: Action, at deadline: NetworkInstant) -> TimerToken {
+    public mutating func insert(_ action: Action, at deadline: NetworkInstant) -> TimerToken {
         nextID &+= 1
         actions[nextID] = action
         heap.insert(Entry(deadline: deadline, id: nextID))
@@ -43,7 +43,7 @@ package struct TimerQueue<Action> {
     }
 
     @inlinable
-    package mutating func remove(_ token: TimerToken) {
+    public mutating func remove(_ token: TimerToken) {
         guard actions.removeValue(forKey: token.id) != nil else { return }
         // Cancelled entries stay in the heap until they reach its top; rebuild when they outnumber the live ones.
         if heap.count > 64, heap.count > 2 * actions.count {
@@ -53,7 +53,7 @@ package struct TimerQueue<Action> {
 
     /// The earliest live deadline.
     @inlinable
-    package mutating func earliest() -> NetworkInstant? {
+    public mutating func earliest() -> NetworkInstant? {
         while let first = heap.min {
             if actions[first.id] != nil { return first.deadline }
             heap.removeMin()
@@ -63,7 +63,7 @@ package struct TimerQueue<Action> {
 
     /// Removes and returns the earliest action that is due at `now`, in order of deadline and then of insertion.
     @inlinable
-    package mutating func popDue(at now: NetworkInstant) -> Action? {
+    public mutating func popDue(at now: NetworkInstant) -> Action? {
         guard let deadline = earliest(), deadline <= now else { return nil }
         return heap.popMin().flatMap { actions.removeValue(forKey: $0.id) }
     }

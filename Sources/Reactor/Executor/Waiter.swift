@@ -1,10 +1,11 @@
 /// A one-shot promise on the network thread: one side waits, the other resumes it once.
 ///
-/// Inlinable, so that other modules have it for their own values: as a generic it looks up its types anew in each call.
+/// Public, so that other modules compile it for their own values: as a generic it looks up its types anew in each call, and
+/// what is `package` the compiler does not look into.
 ///
 /// Resuming before anyone waits is remembered. Cancelling the waiting task throws `CancellationError` from ``value()``.
 @NetworkActor
-package final class Waiter<Value: Sendable> {
+public final class Waiter<Value: Sendable> {
     @usableFromInline
     enum State {
         case idle
@@ -16,10 +17,10 @@ package final class Waiter<Value: Sendable> {
     @usableFromInline var state = State.idle
 
     @inlinable
-    package init() {}
+    public init() {}
 
     @inlinable
-    package var isResolved: Bool {
+    public var isResolved: Bool {
         switch state {
         case .resolved, .finished: true
         case .idle, .waiting: false
@@ -27,13 +28,13 @@ package final class Waiter<Value: Sendable> {
     }
 
     @inlinable
-    package func resume(returning value: Value) { resume(with: .success(value)) }
+    public func resume(returning value: Value) { resume(with: .success(value)) }
 
     @inlinable
-    package func resume(throwing error: any Error) { resume(with: .failure(error)) }
+    public func resume(throwing error: any Error) { resume(with: .failure(error)) }
 
     @inlinable
-    package func resume(with result: Result<Value, any Error>) {
+    public func resume(with result: Result<Value, any Error>) {
         switch state {
         case .idle: state = .resolved(result)
         case .waiting(let continuation):
@@ -45,7 +46,7 @@ package final class Waiter<Value: Sendable> {
 
     /// Waits for the result. At most one task may wait, once.
     @inlinable
-    package func value() async throws -> Value {
+    public func value() async throws -> Value {
         if case .resolved(let result) = state {
             state = .finished
             return try result.get()
