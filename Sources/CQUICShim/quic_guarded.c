@@ -74,6 +74,26 @@ static int path_allows(dep2p_quic *self, const dep2p_guard_result *packet) {
     return 1;
 }
 
+/// A packet of the application's that was decrypted. What somebody repeats has a number that was there (RFC 9000 A.3).
+static void note_number(dep2p_quic *self, const uint8_t *header, size_t length) {
+    size_t bytes = (header[0] & 3u) + 1;
+    if ((header[0] & 0x80) || length < bytes) return;
+    uint64_t number = 0;
+    for (size_t i = length - bytes; i < length; i++) number = number << 8 | header[i];
+    uint64_t expected = self->fresh.next, window = 1ull << (8 * bytes);
+    number |= expected & ~(window - 1);
+    if (number + window / 2 <= expected && number < (1ull << 62) - window) {
+        number += window;
+    } else if (number > expected + window / 2 && number >= window) {
+        number -= window;
+    }
+    if (number < expected) return;
+    self->fresh.next = number + 1;
+    self->fresh.at = self->guard.now;
+}
+
+uint64_t dep2p_quic_heard(dep2p_quic *self) { return self->fresh.at; }
+
 int dep2p_guard_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                         const uint8_t *ciphertext, size_t length, const uint8_t *nonce, size_t nonce_length,
                         const uint8_t *header, size_t header_length) {
@@ -83,6 +103,7 @@ int dep2p_guard_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngt
     dep2p_quic *self = reading;
     if (!self || length < aead->max_overhead) return NGTCP2_ERR_DECRYPT;
     length -= aead->max_overhead;
+    note_number(self, header, header_length);
     if (dep2p_guard_is_plain(header[0], dest, length) && !self->path.is_foreign) return 0;
     dep2p_guard_result packet = dep2p_guard_packet(&self->guard, header, header_length, dest, length);
     switch (packet.verdict) {

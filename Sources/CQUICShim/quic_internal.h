@@ -31,6 +31,10 @@ struct dep2p_quic {
     int last_failure;
     int wants_protocol;
     dep2p_guard guard;
+    /// Of the peer's packets with short headers: the number behind the highest, and when that came (0: not yet).
+    struct {
+        uint64_t next, at;
+    } fresh;
     /// Why the guard ended the connection, if it did.
     const char *refusal;
     int is_tls_over;

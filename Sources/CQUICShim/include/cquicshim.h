@@ -228,6 +228,8 @@ uint64_t dep2p_quic_expiry(dep2p_quic *connection);
 int dep2p_quic_handle_expiry(dep2p_quic *connection, uint64_t ts);
 int dep2p_quic_in_final_period(dep2p_quic *connection);
 uint64_t dep2p_quic_pto(dep2p_quic *connection);
+/// When a packet came that was authentic and none before, in nanoseconds; 0 before the first of the application's keys.
+uint64_t dep2p_quic_heard(dep2p_quic *connection);
 size_t dep2p_quic_datagram_size(dep2p_quic *connection);
 size_t dep2p_quic_path_datagram_size(dep2p_quic *connection);
 size_t dep2p_quic_send_quantum(dep2p_quic *connection);

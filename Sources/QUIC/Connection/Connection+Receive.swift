@@ -7,12 +7,13 @@ extension Connection {
         guard let quic else { return }
         bytesReceived += UInt64(bytes.count)
         countReceived(bytes.count, local: local, remote: remote)
-        receivedAt = endpoint.packetTime
         var localRaw = local.raw
         var remoteRaw = remote.raw
         let status = dep2p_quic_read(
             quic, &localRaw, &remoteRaw, ecn, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count,
             endpoint.packetTime.nanoseconds)
+        let heard = dep2p_quic_heard(quic)
+        receivedAt = heard == 0 ? endpoint.packetTime : NetworkInstant(nanoseconds: heard)
         afterCall(status)
     }
 

@@ -86,7 +86,7 @@ package final class Connection {
     /// UDP payload, without the headers of relays.
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0
-    /// When a datagram of the connection last came in.
+    /// When the peer was last heard: by a packet that is authentic and no repetition, but for the handshake's.
     package internal(set) var receivedAt: NetworkInstant
     /// How often the peer acknowledged what streams had sent.
     var acknowledgements: UInt64 = 0
