@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -qr -- '^-.' $token
-            contains -- $token --allow --bootstrap --circuit-bytes --circuit-rate --circuit-time --config --count --dht-protocol --identity --interval --introspect --listen --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers --wait-peers -c -i -m -o
+            contains -- $token --allow --bootstrap --circuit-bytes --circuit-rate --circuit-time --config --count --dht-protocol --identity --interval --introspect --listen --log-format --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers --wait-peers -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -64,6 +64,7 @@ complete -c dep2p -n "__dep2p_is ''" -l timeout -x -d 'how long to wait for the 
 complete -c dep2p -n "__dep2p_is ''" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is ''" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is ''" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is ''" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is ''" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is ''" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is ''" -s v -l verbose -d 'say more; twice says still more'
@@ -75,6 +76,7 @@ complete -c dep2p -n "__dep2p_is keygen" -l passphrase-file -r -F -d 'the identi
 complete -c dep2p -n "__dep2p_is keygen" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is keygen" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is keygen" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is keygen" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is keygen" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is keygen" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is keygen" -s v -l verbose -d 'say more; twice says still more'
@@ -84,6 +86,7 @@ complete -c dep2p -n "__dep2p_is realm-key" -l show -r -F -d 'show the RealmID o
 complete -c dep2p -n "__dep2p_is realm-key" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is realm-key" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is realm-key" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is realm-key" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is realm-key" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is realm-key" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is realm-key" -s v -l verbose -d 'say more; twice says still more'
@@ -109,6 +112,7 @@ complete -c dep2p -n "__dep2p_is send" -l timeout -x -d 'how long to wait for th
 complete -c dep2p -n "__dep2p_is send" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is send" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is send" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is send" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is send" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is send" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is send" -s v -l verbose -d 'say more; twice says still more'
@@ -140,6 +144,7 @@ complete -c dep2p -n "__dep2p_is listen" -l timeout -x -d 'how long to wait for 
 complete -c dep2p -n "__dep2p_is listen" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is listen" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is listen" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is listen" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is listen" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is listen" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is listen" -s v -l verbose -d 'say more; twice says still more'
@@ -164,6 +169,7 @@ complete -c dep2p -n "__dep2p_is publish" -l timeout -x -d 'how long to wait for
 complete -c dep2p -n "__dep2p_is publish" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is publish" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is publish" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is publish" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is publish" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is publish" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is publish" -s v -l verbose -d 'say more; twice says still more'
@@ -189,6 +195,7 @@ complete -c dep2p -n "__dep2p_is subscribe" -l timeout -x -d 'how long to wait f
 complete -c dep2p -n "__dep2p_is subscribe" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is subscribe" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is subscribe" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is subscribe" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is subscribe" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is subscribe" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is subscribe" -s v -l verbose -d 'say more; twice says still more'
@@ -220,6 +227,7 @@ complete -c dep2p -n "__dep2p_is start" -l state-dir -x -a '(__fish_complete_dir
 complete -c dep2p -n "__dep2p_is start" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is start" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is start" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is start" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is start" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is start" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is start" -s v -l verbose -d 'say more; twice says still more'
@@ -247,6 +255,7 @@ complete -c dep2p -n "__dep2p_is ping" -l timeout -x -d 'how long to wait for th
 complete -c dep2p -n "__dep2p_is ping" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is ping" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is ping" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is ping" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is ping" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is ping" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is ping" -s v -l verbose -d 'say more; twice says still more'
@@ -278,6 +287,7 @@ complete -c dep2p -n "__dep2p_is relay" -l preset -x -a 'desktop minimal mobile 
 complete -c dep2p -n "__dep2p_is relay" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is relay" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is relay" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is relay" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is relay" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is relay" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is relay" -s v -l verbose -d 'say more; twice says still more'
@@ -302,6 +312,7 @@ complete -c dep2p -n "__dep2p_is dht-find" -l timeout -x -d 'how long to wait fo
 complete -c dep2p -n "__dep2p_is dht-find" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is dht-find" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is dht-find" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is dht-find" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is dht-find" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is dht-find" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is dht-find" -s v -l verbose -d 'say more; twice says still more'
@@ -313,6 +324,7 @@ complete -c dep2p -n "__dep2p_is nat-check" -l timeout -x -d 'how long to wait f
 complete -c dep2p -n "__dep2p_is nat-check" -l config -r -F -d 'read settings from FILE instead of the usual places'
 complete -c dep2p -n "__dep2p_is nat-check" -s h -l help -d 'show this help'
 complete -c dep2p -n "__dep2p_is nat-check" -l json -d 'write events and the result as JSON lines'
+complete -c dep2p -n "__dep2p_is nat-check" -l log-format -x -a 'json text' -d 'form of the lines on standard error (default text)'
 complete -c dep2p -n "__dep2p_is nat-check" -l no-color -d 'never use colour'
 complete -c dep2p -n "__dep2p_is nat-check" -s q -l quiet -d 'no notes and no progress, only results and errors'
 complete -c dep2p -n "__dep2p_is nat-check" -s v -l verbose -d 'say more; twice says still more'

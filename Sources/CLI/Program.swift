@@ -56,6 +56,9 @@ enum Program {
             let options = try ResolvedOptions(invocation, environment: environment, files: files)
             for line in options.origins { output.detail(line) }
             for line in environment.mistypedSettings { output.note(line) }
+            _ = try options.value(.logFormat) { argument throws(CLIError) in
+                try NodePlan.choice(argument, of: .logFormat, "no such form")
+            }
             let plan = try invocation.command.plan(options)
             let context = RunContext(
                 environment: environment, output: output, interruption: interruption, invocation: invocation,
@@ -89,6 +92,7 @@ enum Program {
             style.verbosity =
                 invocation.given["quiet"] == nil ? min(2, invocation.given["verbose"]?.count ?? 0) : -1
             style.command = invocation.command.name
+            style.logsJSON = invocation.given["log-format"]?.last?.text == "json"
             noColor = invocation.given["no-color"] != nil || environment["DEP2P_NO_COLOR"] != nil
         case .failure(_, let command):
             let options = arguments.prefix { $0.text != "--" }

@@ -32,6 +32,17 @@ package func traced<Value: Sendable>(
     return nil
 }
 
+/// Whether anybody hears what is told at that level.
+package func isTraced(at level: TraceLevel) -> Bool { Trace.shared.tells(level) }
+
+/// Tells that something has happened, with what is known of it: one line for whoever writes it down.
+///
+/// - Parameter fields: never a key or what a user sends; and of others no addresses at a level that programs show unasked,
+///   which none of these is.
+package func trace(_ what: String, _ fields: [(name: String, value: String)], at level: TraceLevel) {
+    Trace.shared.tell(what, fields, level)
+}
+
 struct Trace: Sendable {
     static let shared = Trace(Logger(label: "dep2p"))
 
@@ -41,10 +52,25 @@ struct Trace: Sendable {
         self.logger = logger
     }
 
+    func tells(_ level: TraceLevel) -> Bool { logger.logLevel <= level.ofLogger }
+
+    func tell(_ what: String, _ fields: [(name: String, value: String)], _ level: TraceLevel) {
+        let metadata = Logger.Metadata(fields.map { ($0.name, .string($0.value)) }, uniquingKeysWith: { $1 })
+        logger.log(level: level.ofLogger, "\(what)", metadata: metadata)
+    }
+
     /// Who was cancelled was told to end: that is no error.
     func note(_ error: any Error, _ what: @autoclosure () -> String, _ level: TraceLevel) {
         guard !(error is CancellationError) else { return }
-        let level: Logger.Level = level == .notable ? .debug : .trace
-        logger.log(level: level, "\(what()): \(String(describing: error))")
+        logger.log(level: level.ofLogger, "\(what()): \(String(describing: error))")
+    }
+}
+
+extension TraceLevel {
+    fileprivate var ofLogger: Logger.Level {
+        switch self {
+        case .notable: .debug
+        case .fine: .trace
+        }
     }
 }

@@ -1,7 +1,7 @@
 /// The options that mean the same in every command that takes them. Each list is sorted by long name.
 enum CommonOptions {
     /// Taken by every command.
-    static let general: [OptionEntry] = [.config, .help, .json, .noColor, .quiet, .verbose, .version]
+    static let general: [OptionEntry] = [.config, .help, .json, .logFormat, .noColor, .quiet, .verbose, .version]
 
     /// Taken by the commands that run a node.
     static let identity: [OptionEntry] = [.ephemeral, .identity, .passphraseFile, .realmKey]
@@ -31,6 +31,14 @@ extension OptionEntry {
         paragraphs: [
             "Write one JSON object a line on standard output: first `hello`, then events, last `result` with the fields "
                 + "`ok`, `code` and `exit`. Byte counts are integers, times are RFC 3339 in UTC, NodeIDs are strings."
+        ])
+    static let logFormat = OptionEntry(
+        "log-format", value: .choice("FORMAT", ["json", "text"]), heading: .general,
+        summary: "form of the lines on standard error (default text)",
+        paragraphs: [
+            "Write each line on standard error as `text`, the default, or as `json`: an object with `time`, `level` (`error`, "
+                + "`warning`, `notice`, with `-v` `debug`, with `-vv` `trace`), `message`, and what is known of it. No key is "
+                + "ever among that, and addresses of other nodes only at the levels of `-v`."
         ])
     static let noColor = OptionEntry(
         "no-color", heading: .general, variable: "DEP2P_NO_COLOR", summary: "never use colour",

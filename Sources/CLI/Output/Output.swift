@@ -21,6 +21,8 @@ final class Output: Sendable {
         var allowsColour = true
         /// Whether the terminal takes escape sequences at all; a `TERM=dumb` shows them.
         var allowsEscapes = true
+        /// Whether the lines on standard error are JSON objects, whatever the form of standard output.
+        var logsJSON = false
         /// The command's name in the hello.
         var command: String?
     }
@@ -128,7 +130,14 @@ final class Output: Sendable {
 
     private func message(_ line: String, from level: Int) {
         guard style.verbosity >= level else { return }
-        writeError("\(Release.program): \(line)\n", limit: OutputLane.capacity)
+        log(LogLine(level: level == 0 ? .notice : .debug, message: line))
+    }
+
+    /// A line of the log; whoever calls knows that its level is wanted.
+    func log(_ line: LogLine) { writeError(form(line), limit: OutputLane.capacity) }
+
+    private func form(_ line: LogLine) -> String {
+        style.logsJSON ? line.object(at: Timestamp.now()).encoded + "\n" : "\(Release.program): \(line.text)\n"
     }
 
     /// A line that replaces itself on the terminal; nil takes it away.
@@ -197,7 +206,13 @@ final class Output: Sendable {
     ///   - usage: lines between error and hint.
     func fail(_ error: CLIError, usage: [String] = []) {
         progress(nil)
-        if !isJSON || style.verbosity >= 0 {
+        if style.logsJSON, !isJSON || style.verbosity >= 0 {
+            let details: [JSONField] =
+                usage.isEmpty && error.details.isEmpty
+                ? [] : [JSONField("details", .array((usage + error.details).map(JSONValue.string)))]
+            let hint: [JSONField] = error.hint.map { [.string("hint", $0)] } ?? []
+            writeError(form(LogLine(level: .error, message: error.message, fields: hint + details)))
+        } else if !isJSON || style.verbosity >= 0 {
             let colour = Colour(style.allowsColour && standardError.isTerminal)
             writeError("\(Release.program): \(colour.red("error:")) \(error.message)\n")
             for line in usage + error.details { writeError(line + "\n") }
@@ -256,7 +271,8 @@ final class Output: Sendable {
         state.withLock { state in
             clearProgress(&state)
             let gap = state.droppedNotes
-            let told = gap == 0 ? "" : "\(Release.program): \(gap) lines were dropped here: nobody read them in time\n"
+            let lost = LogLine(level: .warning, message: "\(gap) lines were dropped here: nobody read them in time")
+            let told = gap == 0 ? "" : form(lost)
             if enqueueError(told + text, limit: limit) {
                 state.droppedNotes = 0
             } else {

@@ -1,5 +1,14 @@
+import Glibc
+
 /// The time of day as it stands in JSON: RFC 3339 in UTC, to the millisecond.
 enum Timestamp {
+    /// Milliseconds since 1970.
+    static func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(clamping: time.tv_sec) * 1_000 + UInt64(clamping: time.tv_nsec) / 1_000_000
+    }
+
     /// - Parameter milliseconds: since 1970.
     static func text(_ milliseconds: UInt64) -> String {
         let (seconds, fraction) = (milliseconds / 1_000, milliseconds % 1_000)

@@ -22,7 +22,15 @@ struct TraceLogHandler: LogHandler {
     }
 
     /// What a peer sent may be quoted.
-    func log(event: LogEvent) { output.detail(TerminalText.escape(event.message.description)) }
+    func log(event: LogEvent) {
+        let message = event.message.description
+        let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
+        output.log(
+            LogLine(
+                level: LogLine.Level(rawValue: event.level.rawValue) ?? .debug,
+                message: output.style.logsJSON ? message : TerminalText.escape(message),
+                fields: all.sorted { $0.key < $1.key }.map { .string($0.key, $0.value.description) }))
+    }
 
     /// For the process: once.
     static func install(_ output: Output) { LoggingSystem.bootstrap { _ in TraceLogHandler(output) } }

@@ -95,7 +95,8 @@ struct NodePlan: Equatable, Sendable {
         try choice(argument, of: .preset, "no such preset")
     }
 
-    private static func choice(
+    /// One of an option's choices.
+    static func choice(
         _ argument: Argument, of option: OptionEntry, _ complaint: String
     ) throws(CLIError) -> String {
         guard case .choices(let names) = option.value?.completion else { return "" }

@@ -1,16 +1,12 @@
 /// A moment as RFC 3339 writes it, in UTC.
-package enum Timestamp {
-    /// - Parameters:
-    ///   - milliseconds: since 1970.
-    ///   - hasMilliseconds: whether they are written.
-    package static func text(_ milliseconds: UInt64, hasMilliseconds: Bool = false) -> String {
+enum Timestamp {
+    /// - Parameter milliseconds: since 1970.
+    static func text(_ milliseconds: UInt64) -> String {
         // Nine thousand years on there are four digits no more.
         let seconds = Int64(min(milliseconds / 1_000, 253_402_300_799))
         let (year, month, day) = date(seconds / 86_400)
         let time = seconds % 86_400
-        let fraction = hasMilliseconds ? "." + String(1_000 + milliseconds % 1_000).dropFirst() : ""
-        return
-            "\(year)-\(two(month))-\(two(day))T\(two(time / 3_600)):\(two(time / 60 % 60)):\(two(time % 60))\(fraction)Z"
+        return "\(year)-\(two(month))-\(two(day))T\(two(time / 3_600)):\(two(time / 60 % 60)):\(two(time % 60))Z"
     }
 
     /// Days since 1970 as a date of the Gregorian calendar: its year is taken to begin in March, so that the odd day of a leap

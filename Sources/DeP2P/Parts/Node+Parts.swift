@@ -22,8 +22,8 @@ extension Node {
     /// more entry.
     func capabilities(_ configuration: NodeConfiguration, _ materials: Materials) -> [any NodePart] {
         var parts: [any NodePart] = [
-            EventsPart(hub, of: self), IntrospectionPart(of: self, configuration, in: materials.environment),
-            InterfacesPart(materials.interfaces),
+            EventsPart(hub, of: self), EventLogPart(of: self),
+            IntrospectionPart(of: self, configuration, in: materials.environment), InterfacesPart(materials.interfaces),
         ]
         if wantsPortMapping(configuration) { parts.append(PortMappingPart(of: self, in: materials.environment)) }
         parts += [

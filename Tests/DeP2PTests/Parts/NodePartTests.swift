@@ -81,10 +81,10 @@ import Testing
             let plain = try node(in: world, host: 1)
             #expect(
                 names(plain) == [
-                    "EventsPart", "IntrospectionPart", "InterfacesPart", "PortMappingPart", "StoragePart",
-                    "SocketsPart", "SessionsPart",
-                    "AccessPart", "StreamsPart", "PubSubPart", "LivenessPart", "IdentifyPart", "PingPart",
-                    "DialBackPart",
+                    "EventsPart", "EventLogPart", "IntrospectionPart", "InterfacesPart", "PortMappingPart",
+                    "StoragePart", "SocketsPart", "SessionsPart", "AccessPart", "StreamsPart", "PubSubPart",
+                    "LivenessPart",
+                    "IdentifyPart", "PingPart", "DialBackPart",
                     "RelayClientPart", "ReachabilityPart", "HolePunchPart", "NetworkWatchPart",
                 ])
             let relay = try node(in: world, host: 2) { configuration in
@@ -103,7 +103,7 @@ import Testing
         var configuration = NodeConfiguration()
         configuration.listen = [SocketAddress(.v4Loopback, port: 0)]
         let node = try await Node.start(configuration)
-        #expect(names(node)[3] == "PortMappingPart" && names(node).last == "NetworkWatchPart")
+        #expect(names(node)[4] == "PortMappingPart" && names(node).last == "NetworkWatchPart")
         await node.stop()
         configuration.mapsPorts = false
         let closed = try await Node.start(configuration)
