@@ -1,8 +1,9 @@
-"""Holds the dep2p binary against libp2p for Python (quic-v1) and libtorrent (BEP 52).
+"""Holds the dep2p binary against libp2p for Python (quic-v1), libtorrent (BEP 52) and Prometheus' own client.
 
 usage: interop.py BINARY [--control]     --control runs the other implementation against itself only
 """
 
+import http.client
 import json
 import os
 import pathlib
@@ -184,6 +185,27 @@ class Interop:
                 seen[pathlib.Path(event["path"]).name] = event["root"]
         for name, root in wanted.items():
             assert seen[name] == root, f"{name}: {seen[name]} instead of {root}"
+
+    def the_metrics_are_what_prometheus_reads(self):
+        from prometheus_client.parser import text_string_to_metric_families
+        self.make_realm()
+        node = Node([self.binary, "start", "--json", "--realm-key", str(self.realm_key), "--listen", "127.0.0.1:0",
+                     "--introspect", "127.0.0.1:0"], self.environment("shown"))
+        with node:
+            address = loopback(node)
+            status, _, errors = self.dep2p("ping", "--json", "-c", "1", address)
+            assert status == 0, errors
+            shown = http.client.HTTPConnection(node.until("introspection")["address"].split("/")[2], timeout=TIMEOUT)
+            shown.request("GET", "/metrics?peers")
+            text = shown.getresponse().read().decode()
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        samples = [sample for family in families.values() for sample in family.samples]
+        # Nothing of the text is left over or taken for something else.
+        assert len(samples) == sum(not line.startswith("#") for line in text.splitlines()), text
+        assert all(family.documentation and family.type in ("counter", "gauge") for family in families.values()), text
+        ping = [sample.value for sample in families["dep2p_payload_received_bytes"].samples
+                if sample.labels == {"protocol": "/ipfs/ping/1.0.0", "path": "direct"}]
+        assert ping and ping[0] >= 32, text
 
 
 def loopback(node):

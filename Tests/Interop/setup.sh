@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=$here/../../.build-interop/venv
 stamp=$venv/requirements.txt
-if cmp -s "$here/requirements.txt" "$stamp" && "$venv/bin/python" -c 'import libp2p, libtorrent, zeroconf' 2>/dev/null; then
+if cmp -s "$here/requirements.txt" "$stamp" && "$venv/bin/python" -c 'import libp2p, libtorrent, prometheus_client, zeroconf' 2>/dev/null; then
     exit 0
 fi
 rm -rf "$venv"

@@ -15,7 +15,7 @@ import time
 
 from nodes import OK, PATIENCE, USAGE, Node
 
-PATHS = ("/health", "/node", "/connections", "/realm", "/relay", "/bandwidth")
+PATHS = ("/health", "/node", "/connections", "/realm", "/relay", "/dht", "/pubsub", "/bandwidth")
 # As the node has them (LocalHTTPServer.Limits).
 CONNECTIONS, HEAD_BYTES = 32, 8 * 1024
 
@@ -139,6 +139,26 @@ def who_is_connected_and_what_failed_is_shown(house):
     failure = next(failure for failure in failures if failure["node_id"] == pinger)
     assert failure["what"] == "connection" and "timed out" in failure["reason"], failure
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", failure["at"]), failure
+
+def the_dht_and_topics_are_shown(house):
+    first = Shown(house, more=("--bootstrap-server",))
+    address = first.listening["addresses"][0]
+    assert_same(first.json("/dht")["serves"], True, "a bootstrap server serves")
+    second = Shown(house, home="second", more=("--bootstrap", address))
+    dht = second.json("/dht")
+    assert_same(dht["bootstrap"], [first.listening["node_id"]], "bootstrap nodes")
+    deadline = time.monotonic() + PATIENCE
+    while not second.json("/dht")["known"] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    dht = second.json("/dht")
+    assert dht["used"] and not dht["serves"] and dht["known"] == 1 and dht["network_size"] is None, dht
+    assert_same(sum(bucket["known"] for bucket in dht["buckets"]), 1, "buckets")
+    assert b"\ndep2p_dht_known_nodes 1\n" in second.get("/metrics")[2]
+    without = Shown(house, home="without", more=("--no-dht",))
+    assert_same(without.json("/dht"), {"v": 1, "used": False}, "a node without")
+    assert b"dep2p_dht" not in without.get("/metrics")[2]
+    assert_same(second.json("/pubsub"), {"v": 1, "active": False, "topics": []}, "topics")
+
 
 SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (NaN|-?[0-9.]+)')
 
@@ -367,8 +387,9 @@ def who_asks_in_a_loop_gets_what_there_is(house):
 
 
 TESTS = [
-    what_a_node_has_carried_is_shown_and_adds_up, who_is_connected_and_what_failed_is_shown, prometheus_takes_the_metrics,
-    nobody_but_this_machine_is_served, a_unix_socket_is_this_users_alone, a_port_that_is_taken_is_told,
+    what_a_node_has_carried_is_shown_and_adds_up, who_is_connected_and_what_failed_is_shown, the_dht_and_topics_are_shown,
+    prometheus_takes_the_metrics, nobody_but_this_machine_is_served, a_unix_socket_is_this_users_alone,
+    a_port_that_is_taken_is_told,
     strangers_hold_nobody_up, who_drips_or_never_reads_is_let_go, heads_and_junk_are_bounded,
     who_asks_in_a_loop_gets_what_there_is,
 ]

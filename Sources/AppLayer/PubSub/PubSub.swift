@@ -40,7 +40,7 @@ package final class PubSub {
     private let verifier: SignatureVerifier
     private let room = QueueRoom()
     /// Whether this node publishes or subscribes.
-    private(set) var isActive = false
+    package private(set) var isActive = false
     private var isStopped = false
     /// Called when it begins to.
     package var onActivation: (@NetworkActor () -> Void)?
@@ -157,6 +157,13 @@ package final class PubSub {
 
     /// The members that are subscribed to `topic`, of those that this node is connected with.
     package func listeners(of topic: Topic) -> [NodeID] { driver.machine.listeners(of: topic) }
+
+    /// The topics that this node is subscribed to, in order: how many members it is connected with are too, and how many of
+    /// these it gives every message.
+    package var subscriptions: [(topic: Topic, listeners: Int, mesh: Int)] {
+        let topics = feeds.keys.sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
+        return topics.map { ($0, listeners(of: $0).count, driver.machine.mesh(of: $0).count) }
+    }
 
     private func waitForRoom(_ topic: Topic) async throws {
         let deadline = clock.now.advanced(by: Self.slowPatience)

@@ -80,8 +80,8 @@ extension OptionEntry {
         paragraphs: [
             "Show programs of this machine what the node does, over HTTP at ADDR: `127.0.0.1:PORT`, `[::1]:PORT`, "
                 + "`localhost:PORT`, or `unix:PATH`, a socket that only this user may connect to (a path with a slash in it needs "
-                + "no `unix:`). `/` is a page for people; `/health`, `/node`, `/connections`, `/realm`, `/relay` and `/bandwidth` "
-                + "are JSON, `/metrics` is for Prometheus, and `/metrics?peers` names peers there too. A port is open to every "
+                + "no `unix:`). `/` is a page for people; `/health`, `/node`, `/connections`, `/realm`, `/relay`, `/dht`, "
+                + "`/pubsub` and `/bandwidth` are JSON, `/metrics` is for Prometheus, and `/metrics?peers` names peers there too. A port is open to every "
                 + "user of this machine, who then see with whom the node is connected, but no key."
         ])
     static let startPrintConfig = OptionEntry(

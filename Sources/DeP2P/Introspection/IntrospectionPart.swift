@@ -66,7 +66,8 @@ extension IntrospectionPart {
         let documents: [String: Document] = [
             "/health": { $0.healthDocument($1) }, "/node": { $0.nodeDocument($1) },
             "/connections": { node, _ in node.connectionsDocument }, "/realm": { node, _ in node.realmDocument },
-            "/relay": { node, _ in node.relayDocument }, "/bandwidth": { node, _ in node.bandwidthDocument },
+            "/relay": { node, _ in node.relayDocument }, "/dht": { node, _ in node.dhtDocument },
+            "/pubsub": { node, _ in node.pubsubDocument }, "/bandwidth": { node, _ in node.bandwidthDocument },
         ]
         var routes = documents.mapValues { document in
             LocalRoute("application/json") { [weak node] in

@@ -2,8 +2,8 @@ public import DeP2PHTTP
 internal import DeP2PReactor
 
 extension Node {
-    /// Shows what the node does to programs of this machine, over HTTP: `/health`, `/node`, `/connections`, `/realm`, `/relay`
-    /// and `/bandwidth` in JSON, `/metrics` for Prometheus, and `/`, a page for people. Until the node stops.
+    /// Shows what the node does to programs of this machine, over HTTP: `/health`, `/node`, `/connections`, `/realm`, `/relay`,
+    /// `/dht`, `/pubsub` and `/bandwidth` in JSON, `/metrics` for Prometheus, and `/`, a page for people. Until the node stops.
     ///
     /// It runs on a thread of its own, and holds the node up by no more than looking at its state some times a second. Whoever
     /// may connect learns with whom this node is connected, and where those are, but no key; on a port of the loopback

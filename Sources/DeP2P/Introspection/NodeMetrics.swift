@@ -1,3 +1,4 @@
+internal import DeP2PDiscovery
 internal import DeP2PIdentity
 internal import DeP2PQUIC
 internal import DeP2PReach
@@ -15,6 +16,9 @@ struct NodeMetrics: Sendable {
     private let failures: UInt64
     private let reservations: Int
     private let service: RelayStatistics?
+    private let known: Int?
+    private let records: Int?
+    private let topics: Int
     private var open: [ConnectionTraffic.Lane: Int] = [:]
     private let bandwidth: Bandwidth
     private let namesPeers: Bool
@@ -33,6 +37,8 @@ struct NodeMetrics: Sendable {
         members = node.peers.lazy.filter(\.isMember).count
         failures = part.failures.count
         (reservations, service) = (node.relayReservations.count, node.relayStatistics)
+        (known, records) = (node.dhtPart?.dht.knownCount, node.dhtPart?.service.recordCount)
+        topics = node.pubsub.subscriptions.count
         bandwidth = Bandwidth(node.connections.bandwidth)
         self.namesPeers = namesPeers
         for session in node.connections.sessions { open[session.connection.lane, default: 0] += 1 }
@@ -44,6 +50,7 @@ struct NodeMetrics: Sendable {
         addConnections(to: &text)
         addTraffic(to: &text)
         addRelay(to: &text)
+        addDiscovery(to: &text)
         if namesPeers { addPeers(to: &text) }
         return text.text
     }
@@ -111,6 +118,14 @@ struct NodeMetrics: Sendable {
         text.add(
             "dep2p_relay_service_refusals_total", .counter, "Requests that this relay refused.",
             [.init(service.refusals)])
+    }
+
+    private func addDiscovery(to text: inout MetricsText) {
+        if let known, let records {
+            text.add("dep2p_dht_known_nodes", .gauge, "Nodes in the routing table of the DHT.", [.init(known)])
+            text.add("dep2p_dht_records", .gauge, "Records kept for others.", [.init(records)])
+        }
+        text.add("dep2p_pubsub_topics", .gauge, "Topics that this node is subscribed to.", [.init(topics)])
     }
 
     private func addPeers(to text: inout MetricsText) {

@@ -36,6 +36,9 @@ final class DHTPart: NodePart {
         node.connections.sources.append(DHTPeerRouting(dht))
     }
 
+    /// Whether others are answered.
+    var isServing: Bool { serving.machine.isServing }
+
     func start() {
         guard staysUp else { return }
         serving.handle { machine, _ in machine.begin() }

@@ -63,6 +63,8 @@ package final class DHTNode {
 
     /// Nodes in the table.
     package var knownCount: Int { table.machine.count }
+    /// The same by the bits that their keys begin with as this node's does.
+    package var bucketCounts: [Int] { table.machine.bucketCounts }
 
     // MARK: Being there
 
