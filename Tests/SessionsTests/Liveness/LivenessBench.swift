@@ -22,6 +22,8 @@ struct LivenessBench {
     var machine: LivenessMachine
     private(set) var now = start
     private(set) var told: [Telling] = []
+    /// Sessions that were asked for a sign of life, and after how many milliseconds.
+    private(set) var probed: [(session: UInt64, at: Int)] = []
     /// Sessions on which something comes all the time.
     private var heard: Set<UInt64> = []
     private var heardAt: [UInt64: NetworkInstant] = [:]
@@ -57,6 +59,8 @@ struct LivenessBench {
     mutating func fire() {
         for session in heard { heardAt[session] = now }
         note(machine.timerFired(now: now) { [heardAt] in heardAt[$0] })
+        let at = milliseconds
+        probed += machine.takeProbes().map { ($0, at) }
     }
 
     private mutating func note(_ presences: [PeerPresence]) {

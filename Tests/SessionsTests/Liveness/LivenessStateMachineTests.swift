@@ -66,7 +66,7 @@ import Testing
         Row(
             "a heartbeat that comes late",
             [.open(1), .silence(1), .pass(.milliseconds(6_200)), .hear(1), .pass(.seconds(20))],
-            ["0 online", "4500 unstable silent", "6500 online"]),
+            ["0 online", "4500 unstable silent", "6250 online"]),
         Row(
             "one that was taken for gone, and is not",
             [.open(1), .silence(1), .pass(.seconds(11)), .hear(1), .pass(.seconds(20))],

@@ -5,12 +5,16 @@ package import DeP2PReactor
 /// Who is online, from what becomes of this node's sessions: pure.
 ///
 /// A node is `online` while a session with it works, `unstable` when a heartbeat is missing, its way is lost, or it came and
-/// went three times within a minute, and `offline` when it said so, or has been silent for too long. Nothing is sent for
-/// this, and no session is ended: how long a connection lives, with a transfer that is patient, is another thing.
+/// went three times within a minute, and `offline` when it said so, or has been silent for too long. No session is
+/// ended for this: how long a connection lives, with a transfer that is patient, is another thing.
+///
+/// The heartbeat is QUIC's keep-alive. Where its answer does not come, QUIC asks again ever more rarely, so that of a link
+/// that passes nothing for a second now and then it may miss every moment at which it does pass: therefore a node that is
+/// late is asked at short intervals until it is given up (``takeProbes()``), and sooner for a while after it was late.
 ///
 /// Events: ``opened(_:of:over:as:now:)``, then in any order ``admitted(_:now:)``, ``moved(_:to:now:)``,
 /// ``lostPath(_:now:)``, at last ``closed(_:_:now:)``; ``timerFired(now:heardAt:)`` when the instant of ``wake`` has come;
-/// ``leftRealm()``. Each returns what is to be told, in order.
+/// ``leftRealm()``. Each returns what is to be told, in order; after each, ``takeProbes()``.
 ///
 /// A call that comes well after ``wake`` shows that this machine stood still, asleep or stopped: everybody has the time of
 /// silence anew, and sessions that did not survive are waited for.
@@ -19,7 +23,8 @@ package import DeP2PReactor
 /// so that flapping shows) are two tables. Of the gone, strangers are forgotten first, then who did nothing for longest. Where
 /// all places of the present are taken, a stranger is not watched, and anybody else takes the place of the stranger heard
 /// longest ago; members and nodes of this one's choice give way to nobody. What is told of one node has its measure, and what
-/// is told of all strangers together; beyond it is told late, and then as it is by then.
+/// is told of all strangers together; beyond it is told late, and then as it is by then. So has how many are asked a second
+/// (`LivenessTimes.paced`): the more there are, the more rarely each.
 package struct LivenessMachine {
     /// Who a session is with.
     package enum Standing: Equatable, Sendable {
@@ -45,13 +50,14 @@ package struct LivenessMachine {
     static let strangersRate = 10
     static let strangersBurst = 100
 
-    private let times: LivenessTimes
+    private let calmTimes: LivenessTimes
     private let limits: Limits
     private var present: [NodeID: WatchedPeer] = [:]
     private var gone: [NodeID: WatchedPeer] = [:]
     private var nodes: [UInt64: NodeID] = [:]
     private var timers = TimerQueue<NodeID>()
     private var bucket = TokenBucket(rate: Self.strangersRate, burst: Self.strangersBurst)
+    private var probes: [UInt64] = []
     /// When this machine stood still last.
     private var resumedAt: NetworkInstant?
     /// Counts the realms that this node has left.
@@ -62,8 +68,10 @@ package struct LivenessMachine {
     package private(set) var wake: NetworkInstant?
 
     package init(times: LivenessTimes, limits: Limits) {
-        (self.times, self.limits) = (times, limits)
+        (calmTimes, self.limits) = (times, limits)
     }
+
+    private var times: LivenessTimes { calmTimes.paced(among: present.count) }
 
     // MARK: What is known
 
@@ -168,6 +176,7 @@ package struct LivenessMachine {
             } else if var peer = present[nodeID] {
                 peer.timer = nil
                 for session in peer.sessions { heardAt(session).map { peer.heard(session, at: $0) } }
+                probe(&peer, now)
                 told += settle(&peer, now)
             }
         }
@@ -175,7 +184,20 @@ package struct LivenessMachine {
         return told
     }
 
+    /// The sessions that are to be sent something now that their nodes have to answer.
+    package mutating func takeProbes() -> [UInt64] {
+        defer { probes = [] }
+        return probes
+    }
+
     // MARK: What follows
+
+    private mutating func probe(_ peer: inout WatchedPeer, _ now: NetworkInstant) {
+        for session in peer.silent(now, resumedAt: resumedAt, times) {
+            peer.probe(session, now: now, resumedAt: resumedAt, times)
+            probes.append(session)
+        }
+    }
 
     private mutating func change(
         _ session: UInt64, _ now: NetworkInstant, _ body: (inout WatchedPeer) -> Void

@@ -3,7 +3,7 @@ internal import DeP2PQUIC
 package import DeP2PReactor
 
 /// Who is online: feeds ``LivenessMachine`` with what the sessions know anyway. The heartbeat is QUIC's keep-alive, the
-/// goodbye a close code; nothing is sent for it.
+/// goodbye a close code; nothing else is sent, but to who does not answer in time.
 ///
 /// Calling order: ``start()``; ``stop()`` before the node closes its sessions, which are nobody's absence.
 @NetworkActor
@@ -70,6 +70,7 @@ package final class Liveness {
         let due = machine.wake.map { $0 <= now } ?? false
         let told = (due ? look(now) : []) + event(&machine, now)
         setTimer()
+        for session in machine.takeProbes() { connections.session(id: session)?.connection.nudge() }
         for presence in told { onChange?(presence) }
     }
 

@@ -11,9 +11,23 @@ package struct LivenessTimes: Equatable, Sendable {
     /// How long a node may be neither online nor offline without a sign of life.
     static let grace = Duration.seconds(15)
 
+    /// How long a heartbeat's answer takes at most, as a rule.
+    static let answer = Duration.milliseconds(500)
+    /// From the first time that an answer should have come to the end of patience a node is asked so often.
+    static let probes = 24
+    static let shortestInterval = Duration.milliseconds(250)
+    /// Nodes asked a second at most, all together, when nobody answers: packets of some 40 bytes.
+    static let probesRate = 4_000
+
     /// Silence after which a heartbeat has been missed.
     let heartbeat: Duration
     let idleTimeout: Duration
+    /// Silence after which a heartbeat's answer is late, and the node is asked again.
+    let late: Duration
+    /// The same of a node whose answers were late not long ago: it is asked without QUIC's having done so.
+    let lateWhereStrained: Duration
+    /// From one time that a silent node is asked to the next.
+    private(set) var probeInterval: Duration
 
     /// - Parameters:
     ///   - keepAlive: silence after which QUIC sends something that has to be answered.
@@ -21,6 +35,16 @@ package struct LivenessTimes: Equatable, Sendable {
     package init(keepAlive: Duration, idleTimeout: Duration) {
         heartbeat = keepAlive + Self.margin
         self.idleTimeout = idleTimeout
+        late = keepAlive + Self.answer
+        lateWhereStrained = keepAlive / 3
+        probeInterval = max(Self.shortestInterval, (idleTimeout - keepAlive) / Self.probes)
+    }
+
+    /// The same where so many nodes may be silent at once.
+    func paced(among nodes: Int) -> LivenessTimes {
+        var times = self
+        times.probeInterval = max(probeInterval, .seconds(1) * nodes / Self.probesRate)
+        return times
     }
 
     /// Silence after which who is reached that way is taken for gone.
@@ -39,6 +63,8 @@ struct WatchedPeer {
     /// So much is told of one node within ``flapWindow`` that changes its path only: what comes too fast is told late, and
     /// then as it is by then.
     static let tellings = 8
+    /// How long a node is asked sooner after its answer was late: what loses packets for a second does so again.
+    static let strain = Duration.seconds(60)
 
     /// One session.
     private struct Link {
@@ -46,6 +72,9 @@ struct WatchedPeer {
         var path: ConnectionPath.Kind
         var heardAt: NetworkInstant
         var lostAt: NetworkInstant?
+        var probedAt: NetworkInstant?
+        /// Whether an answer is late.
+        var isLate = false
     }
 
     /// How the last session ended.
@@ -78,6 +107,7 @@ struct WatchedPeer {
     private var isThere = true
     /// When something was told last, ``tellings`` at most.
     private var toldAt: [NetworkInstant] = []
+    private var strainedUntil: NetworkInstant?
 
     init(_ nodeID: NodeID, isStranger: Bool, tellAfter: NetworkInstant) {
         (self.nodeID, self.isStranger, self.tellAfter) = (nodeID, isStranger, tellAfter)
@@ -100,7 +130,11 @@ struct WatchedPeer {
 
     mutating func heard(_ id: UInt64, at instant: NetworkInstant) {
         guard let index = links.firstIndex(where: { $0.id == id }) else { return }
-        links[index].heardAt = max(links[index].heardAt, instant)
+        guard instant > links[index].heardAt else { return }
+        links[index].heardAt = instant
+        guard links[index].isLate else { return }
+        links[index].isLate = false
+        strainedUntil = instant.advanced(by: Self.strain)
     }
 
     mutating func moved(_ id: UInt64, to path: ConnectionPath.Kind) {
@@ -135,6 +169,40 @@ struct WatchedPeer {
         }
         guard reason == .lost else { return nil }
         return (link.heardAt.advanced(by: times.patience(link.path)), .pathLost)
+    }
+
+    // MARK: Probes
+
+    /// Silence after which it is asked.
+    private func lateness(_ now: NetworkInstant, _ times: LivenessTimes) -> Duration {
+        strainedUntil.map { now < $0 } ?? false ? times.lateWhereStrained : times.late
+    }
+
+    /// When it is to be asked for a sign of life; `nil` once it is too late. Of strangers nobody wants to know so closely.
+    private func probeAt(
+        _ link: Link, _ now: NetworkInstant, _ resumedAt: NetworkInstant?, _ times: LivenessTimes
+    ) -> NetworkInstant? {
+        guard !isStranger else { return nil }
+        let silentSince = silentSince(link, resumedAt)
+        let first = silentSince.advanced(by: lateness(now, times))
+        let due = link.probedAt.map { max(first, $0.advanced(by: times.probeInterval)) } ?? first
+        return due < silentSince.advanced(by: times.patience(link.path)) ? due : nil
+    }
+
+    /// The sessions that are to be asked for a sign of life now.
+    func silent(_ now: NetworkInstant, resumedAt: NetworkInstant?, _ times: LivenessTimes) -> [UInt64] {
+        links.filter { probeAt($0, now, resumedAt, times).map { $0 <= now } ?? false }.map(\.id)
+    }
+
+    /// It is asked.
+    mutating func probe(_ id: UInt64, now: NetworkInstant, resumedAt: NetworkInstant?, _ times: LivenessTimes) {
+        guard let index = links.firstIndex(where: { $0.id == id }) else { return }
+        links[index].probedAt = now
+        let silence = now.duration(since: silentSince(links[index], resumedAt))
+        let lateness = lateness(now, times)
+        // Before it is late QUIC has asked; where it is asked sooner, the first probe did.
+        let bound = lateness == times.late ? lateness : lateness + LivenessTimes.answer
+        if silence >= bound { links[index].isLate = true }
     }
 
     // MARK: What follows
@@ -203,6 +271,7 @@ struct WatchedPeer {
             let working = links.filter { !isLost($0, now, times) }.map { worksUntil($0, resumedAt, times) }.max()
             let look = now.advanced(by: Self.lookInterval)
             instants += [working.flatMap { $0 > now ? $0 : nil } ?? look, goneAt(resumedAt, times)]
+            instants += links.map { probeAt($0, now, resumedAt, times) }
         }
         return instants.compactMap(\.self).filter { $0 > now }.min()
     }
