@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -qr -- '^-.' $token
-            contains -- $token --allow --bootstrap --circuit-bytes --circuit-rate --circuit-time --config --count --dht-protocol --identity --interval --introspect --listen --log-format --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers --wait-peers -c -i -m -o
+            contains -- $token --allow --bootstrap --circuit-bytes --circuit-rate --circuit-time --config --count --dht-protocol --high-watermark --identity --interval --introspect --listen --log-format --low-watermark --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers --wait-peers -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -202,7 +202,9 @@ complete -c dep2p -n "__dep2p_is subscribe" -s v -l verbose -d 'say more; twice 
 complete -c dep2p -n "__dep2p_is subscribe" -l version -d 'show the version'
 complete -c dep2p -n "__dep2p_is start" -l allow -x -a '(command dep2p __names 2>/dev/null)' -d 'receive from this node only; can be given repeatedly'
 complete -c dep2p -n "__dep2p_is start" -l bootstrap-server -d 'serve the DHT from the start: others name this node with --bootstrap'
+complete -c dep2p -n "__dep2p_is start" -l high-watermark -x -d 'close the least valuable connections beyond so many'
 complete -c dep2p -n "__dep2p_is start" -l introspect -x -d 'show what the node does over HTTP, to this machine'
+complete -c dep2p -n "__dep2p_is start" -l low-watermark -x -d 'how many connections are left when some are closed'
 complete -c dep2p -n "__dep2p_is start" -l max-size -x -d 'refuse what is larger, as in 10MiB'
 complete -c dep2p -n "__dep2p_is start" -s o -l output -x -a '(__fish_complete_directories)' -d 'receive too: messages, and files into DIR, made when missing'
 complete -c dep2p -n "__dep2p_is start" -l print-config -d 'show every setting and where it comes from, and end'

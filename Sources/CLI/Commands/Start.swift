@@ -14,8 +14,8 @@ extension CommandEntry {
         ],
         operands: .none,
         options: [
-            .receptionAllow, .startBootstrapServer, .startIntrospect, .receptionMaxSize, .startOutput,
-            .startPrintConfig, .receptionReply, .receptionTransfers,
+            .receptionAllow, .startBootstrapServer, .startHighWatermark, .startIntrospect, .startLowWatermark,
+            .receptionMaxSize, .startOutput, .startPrintConfig, .receptionReply, .receptionTransfers,
         ],
         common: CommonOptions.identity + CommonOptions.network.filter { $0 != .timeout },
         examples: [
@@ -74,6 +74,20 @@ extension OptionEntry {
             "Serve the distributed hash table from the start, for others to begin with: they name this node with "
                 + "`--bootstrap`. It has to be reachable by all of them."
         ])
+    static let startHighWatermark = OptionEntry(
+        "high-watermark", value: .count, variable: "DEP2P_HIGH_WATERMARK",
+        summary: "close the least valuable connections beyond so many",
+        paragraphs: [
+            "Beyond so many connections the least valuable are closed; the default is the preset's. Members of the realm, relays "
+                + "and peers that were named are never closed for others. What strangers may have of it grows and shrinks with it."
+        ])
+    static let startLowWatermark = OptionEntry(
+        "low-watermark", value: .count, variable: "DEP2P_LOW_WATERMARK",
+        summary: "how many connections are left when some are closed",
+        paragraphs: [
+            "When connections are closed because there are too many, so many are left; the default is the preset's, or, where "
+                + "that is more than `--high-watermark`, a quarter of this."
+        ])
     static let startIntrospect = OptionEntry(
         "introspect", value: .address, variable: "DEP2P_INTROSPECT",
         summary: "show what the node does over HTTP, to this machine",
@@ -98,11 +112,36 @@ extension OptionEntry {
         ])
 }
 
+/// How many connections there may be, where that is not the preset's.
+struct Watermarks: Equatable {
+    let low: Int?
+    let high: Int?
+
+    init(_ options: ResolvedOptions) throws(CLIError) {
+        low = try options.value(.startLowWatermark, as: ArgumentValue.count)
+        high = try options.value(.startHighWatermark, as: ArgumentValue.count)
+        guard let low else { return }
+        let preset = options.given(.preset).last?.value.text.flatMap(Preset.named) ?? .desktop
+        let most = high ?? preset.highWatermark
+        guard low <= most else {
+            throw CLIError(.usage, "--low-watermark is \(low), more than --high-watermark, which is \(most)")
+        }
+    }
+
+    func apply(to preset: inout Preset) {
+        guard low != nil || high != nil else { return }
+        let high = high ?? preset.highWatermark
+        let usual = preset.lowWatermark <= high ? preset.lowWatermark : high / 4
+        preset.setWatermarks(low: low ?? usual, high: high)
+    }
+}
+
 struct StartPlan: CommandPlan, Equatable {
     /// Nil: nothing is received.
     let reception: ReceptionPlan?
     let access: AccessPolicy
     let servesDHT: Bool
+    let watermarks: Watermarks
     /// Where the node is shown; nil: nowhere.
     let introspection: LocalAddress?
     let node: NodePlan
@@ -114,6 +153,7 @@ struct StartPlan: CommandPlan, Equatable {
         reception = try Self.reception(options)
         access = try options.access
         servesDHT = options.isSet(.startBootstrapServer)
+        watermarks = try Watermarks(options)
         introspection = try options.value(.startIntrospect, as: ArgumentValue.localAddress)
         node = try NodePlan(options, defaultTimeout: nil)
         guard node.usesDHT || !servesDHT else {
@@ -143,7 +183,8 @@ struct StartPlan: CommandPlan, Equatable {
         }
         let destination = try reception?.open()
         var daemon = try Daemon(node, needsRealm: reception != nil, in: context)
-        daemon.run.adjust = { [access, introspection, servesDHT] configuration in
+        daemon.run.adjust = { [access, introspection, servesDHT, watermarks] configuration in
+            watermarks.apply(to: &configuration.preset)
             configuration.introspection = introspection
             configuration.reserves = true
             configuration.servesDHT = servesDHT

@@ -65,6 +65,12 @@ struct EffectiveSettings: Sendable, Equatable {
         case .preset: return (Argument(preset.name), .standard)
         case .showNodeID: return (Argument("outside-realms"), .standard)
         case .receptionTransfers: return (Argument("\(preset.transfers)"), .preset(preset.name))
+        case .startHighWatermark, .startLowWatermark:
+            var preset = preset
+            // The plan has looked at them.
+            if let given = try? Watermarks(options) { given.apply(to: &preset) }
+            let count = option == .startLowWatermark ? preset.lowWatermark : preset.highWatermark
+            return (Argument("\(count)"), .preset(preset.name))
         case .noPortMapping: return (Argument("\(!preset.mapsPorts)"), .preset(preset.name))
         default: return (option.value == nil ? Argument("false") : nil, .standard)
         }

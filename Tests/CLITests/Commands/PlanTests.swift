@@ -77,6 +77,24 @@ import Testing
         }
     }
 
+    @Test func startTakesWatermarksOfItsOwn() throws {
+        func marks(_ words: String...) throws -> (low: Int, high: Int) {
+            let plan = try StartPlan(options(["start"] + words))
+            var preset = try #require(Preset.named(plan.node.preset))
+            plan.watermarks.apply(to: &preset)
+            return (preset.lowWatermark, preset.highWatermark)
+        }
+        #expect(try marks() == (100, 400))
+        #expect(try marks("--high-watermark", "1000") == (100, 1_000))
+        #expect(try marks("--high-watermark", "40") == (10, 40))
+        #expect(try marks("--high-watermark", "1") == (1, 1))
+        #expect(try marks("--preset", "server", "--low-watermark", "2000") == (2_000, 2_000))
+        #expect(try marks("--low-watermark", "7", "--high-watermark", "9") == (7, 9))
+        #expect(throws: CLIError.self) { try marks("--low-watermark", "401") }
+        #expect(throws: CLIError.self) { try marks("--low-watermark", "10", "--high-watermark", "9") }
+        #expect(throws: CLIError.self) { try marks("--high-watermark", "0") }
+    }
+
     @Test func pingEndsUnlessItWaitsForADirectPath() throws {
         func plan(_ words: String...) throws -> PingPlan { try PingPlan(options(["ping", "host:1"] + words)) }
         #expect(try plan().count == 4)
