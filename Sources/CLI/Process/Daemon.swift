@@ -58,7 +58,9 @@ struct Daemon: Sendable {
             let status = await announce(node)
             notifier.send(.ready, .status(status))
             let watchdog = notifier.feedWatchdog(on: node.clock)
+            let settling = StartMemory.releaseLater(on: node.clock)
             defer {
+                settling.cancel()
                 watchdog?.cancel()
                 notifier.send(.stopping)
             }
