@@ -14,7 +14,7 @@ int dep2p_routes_open(void) {
     if (descriptor < 0) return -errno;
     struct sockaddr_nl address = {
         .nl_family = AF_NETLINK,
-        .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+        .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
     };
     if (bind(descriptor, (struct sockaddr *)&address, sizeof address) != 0) {
         int error = errno;
@@ -41,6 +41,8 @@ int dep2p_routes_changed(int descriptor) {
         for (struct nlmsghdr *message = (struct nlmsghdr *)buffer; NLMSG_OK(message, left);
              message = NLMSG_NEXT(message, left)) {
             switch (message->nlmsg_type) {
+            case RTM_NEWLINK:
+            case RTM_DELLINK:
             case RTM_NEWADDR:
             case RTM_DELADDR:
             case RTM_NEWROUTE:

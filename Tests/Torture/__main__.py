@@ -25,6 +25,7 @@ import interrupted
 import introspect
 import logged
 import machine
+import moved
 import online
 import received
 import refused
@@ -38,7 +39,7 @@ from nodes import House, NeedsRoot
 
 TESTS = (refused.TESTS + received.TESTS + interrupted.TESTS + field.TESTS + relayed.TESTS + machine.TESTS
          + sources.TESTS + clocks.TESTS + remembered.TESTS + sparse.TESTS + daemons.TESTS + service.TESTS
-         + online.TESTS + found.TESTS + introspect.TESTS + topics.TESTS + logged.TESTS)
+         + online.TESTS + found.TESTS + introspect.TESTS + topics.TESTS + logged.TESTS + moved.TESTS)
 # Those that take long start first, so that at the end none runs alone.
 LONG = ("a_consumer_that_pauses_costs_no_stream", "many_folders_at_once_share_the_descriptors")
 # A test that is not over by then has failed.

@@ -7,11 +7,11 @@ enum InterfaceAddresses {
     /// Addresses looked at.
     static let limit = 256
 
-    /// Those of interfaces that are up, without link-local ones: these mean nothing without an interface name.
+    /// Those of interfaces that are up and have a link, without link-local ones: these mean nothing without an interface name.
+    /// A cable that is pulled takes its addresses along, as one that is plugged in brings them.
     ///
     /// In the order in which to tell them: global, private, then loopback; of each kind first the address that this
-    /// machine shows to the world, then those of interfaces that carry, bridges (of containers and virtual machines, as
-    /// a rule) and interfaces without a link last.
+    /// machine shows to the world, bridges (of containers and virtual machines, as a rule) last.
     ///
     /// Without ports.
     static func all() -> [InterfaceAddress] {
@@ -25,8 +25,8 @@ enum InterfaceAddresses {
         var next = list
         while let entry = next?.pointee, found.count < limit {
             next = entry.ifa_next
-            let isUp = entry.ifa_flags & UInt32(IFF_UP) != 0
-            guard isUp, let address = ip(entry.ifa_addr), !address.isLinkLocal,
+            let carries = UInt32(IFF_UP) | UInt32(IFF_RUNNING)
+            guard entry.ifa_flags & carries == carries, let address = ip(entry.ifa_addr), !address.isLinkLocal,
                 !found.contains(where: { $0.ip == address })
             else { continue }
             let length = self.address(of: entry)?.prefixLength ?? 0

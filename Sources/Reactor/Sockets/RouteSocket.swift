@@ -1,7 +1,7 @@
 internal import CDeP2PReactor
 internal import Glibc
 
-/// Tells when this machine's addresses or routes change: a double in tests, rtnetlink(7) otherwise.
+/// Tells when this machine's links, addresses or routes change: a double in tests, rtnetlink(7) otherwise.
 @NetworkActor
 package protocol NetworkChangeSource: AnyObject, Sendable {
     /// Called for every change, of which many may belong together.
@@ -9,7 +9,7 @@ package protocol NetworkChangeSource: AnyObject, Sendable {
     func close()
 }
 
-/// The kernel's own word of changed addresses and routes, over a netlink socket.
+/// The kernel's own word of changed links, addresses and routes, over a netlink socket.
 @NetworkActor
 package final class RouteSocket: NetworkChangeSource {
     package var onChange: (@NetworkActor () -> Void)?

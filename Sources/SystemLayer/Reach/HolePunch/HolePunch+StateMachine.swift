@@ -50,6 +50,8 @@ struct ProbeMachine: TimedMachine {
         case answered(Path)
         /// What the peer sends over QUIC does not arrive.
         case stalled
+        /// The peer is where this came from now.
+        case moved
     }
 
     private struct Outstanding {
@@ -152,11 +154,15 @@ struct ProbeMachine: TimedMachine {
     }
 
     /// Tells the peer at `destination` that what goes there over QUIC is not acknowledged.
-    mutating func stall(_ destination: SocketAddress) -> Transmission {
+    mutating func stall(_ destination: SocketAddress) -> Transmission { word(.stalled, to: destination) }
+
+    /// Tells the peer at `destination` from where this side sends now.
+    mutating func moved(_ destination: SocketAddress) -> Transmission { word(.moved, to: destination) }
+
+    private mutating func word(_ kind: ProbePacket.Kind, to destination: SocketAddress) -> Transmission {
         sequence &+= 1
         return Transmission(
-            packet: ProbePacket(.stalled, sequence: sequence, nonce: random.next()), destination: destination,
-            source: nil)
+            packet: ProbePacket(kind, sequence: sequence, nonce: random.next()), destination: destination, source: nil)
     }
 
     /// Takes an authenticated packet that came from `remote` to `local`.
@@ -167,6 +173,7 @@ struct ProbeMachine: TimedMachine {
         case .probe: receiveProbe(packet, from: remote, to: local, now: now)
         case .answer: receiveAnswer(packet, from: remote, now: now)
         case .stalled: isFresh(packet.sequence) ? .stalled : .ignored
+        case .moved: isFresh(packet.sequence) ? .moved : .ignored
         }
     }
 

@@ -11,6 +11,8 @@ package import DeP2PSessions
 @NetworkActor
 package final class HolePunch {
     package nonisolated static let id = "/dep2p/sys/holepunch/1.0.0"
+    /// How long after a change of the network, and then after each other, those who dialled this node are told where it is.
+    static let wordPauses: [Duration] = [.milliseconds(0), .milliseconds(300), .milliseconds(700), .seconds(2)]
 
     /// What it has to know of the node.
     package struct Surroundings: Sendable {
@@ -51,6 +53,7 @@ package final class HolePunch {
     private var linksByName: [UInt64: PunchLink] = [:]
     private var unnamed: [UInt64: PunchLink] = [:]
     private var accepted: [UInt64: AcceptedWatch] = [:]
+    private var words: Task<Void, Never>?
     private(set) var isStopped = false
 
     package init(
@@ -94,6 +97,7 @@ package final class HolePunch {
     /// Ends every round; paths stay as they are.
     package func stop() {
         isStopped = true
+        words?.cancel()
         for link in links.valuesInOrder { link.stop() }
         for watch in accepted.values { watch.stop() }
         (links, accepted) = ([:], [:])
@@ -104,6 +108,22 @@ package final class HolePunch {
     package func networkChanged() {
         observer.forget()
         for link in links.valuesInOrder { link.encourage() }
+        guard surroundings.usesStraightPaths, !isStopped else { return }
+        words?.cancel()
+        words = networkTask { [weak self, clock] in
+            for pause in Self.wordPauses {
+                // Time itself: until the packets before have been lost, or the route to the others is there.
+                do { try await clock.sleep(for: pause) } catch { return }
+                self?.tellOfMove()
+            }
+        }
+    }
+
+    /// Those who dialled this node hear nothing that it sends from another address, and can't follow unless it tells.
+    private func tellOfMove() {
+        for session in connections.sessions where !session.isInitiator && session.path.peerAddress != nil {
+            link(of: session)?.tellOfMove()
+        }
     }
 
     /// The streams of rounds under way on `session`: nothing that a stopping node has to wait for.

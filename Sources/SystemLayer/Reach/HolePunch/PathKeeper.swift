@@ -259,6 +259,17 @@ struct PathKeeper {
         state = .relayed(next: min(next, earliest.advanced(by: Self.firstBackoff / 4)))
     }
 
+    /// The peer was followed to another address; what is known of the path to the one before says nothing any more.
+    mutating func followed(now: NetworkInstant) {
+        switch state {
+        case .direct, .straight:
+            (lastMigration, former) = (now, nil)
+            seeks.forget()
+            state = .direct(since: now)
+        case .stopped, .relayed, .punching, .moving, .improving, .returning: break
+        }
+    }
+
     /// The relay that carries the connection ended its circuit, or is not heard any more.
     mutating func relayLost(now: NetworkInstant) -> [Action] {
         lostRelay = true

@@ -13,6 +13,8 @@ struct ProbePacket: Equatable, Sendable {
         case answer = 2
         /// From the server to the client, which alone can migrate: the path drops what QUIC sends, small as this is.
         case stalled = 3
+        /// From the server to the client, which would hear nothing else from there: this is where it is now.
+        case moved = 4
     }
 
     static let length = 57

@@ -29,6 +29,7 @@ final class PunchLink {
     let connection: any SecureConnection
     var machine: ProbeMachine
     var keeper = PathKeeper()
+    var move = PeerMove()
     var rounds: TokenBucket
     /// For all of what decides here, which knows nothing of each other.
     private let timer: WakeTimer
@@ -217,12 +218,14 @@ final class PunchLink {
         case .stalled:
             guard connection.isInitiator, datagram.remote == connection.path.remote else { return }
             carryOut(keeper.stalled(canReturn: canBeRelayed, now: clock.now))
+        case .moved: moved(to: datagram.remote)
         }
     }
 
     private func answered(_ path: ProbeMachine.Path) {
         hub.budget.answered(path.remote.ip, now: clock.now)
         if connection.path.remote == path.remote { keeper.heard(now: clock.now) }
+        move.answered(path.remote)
         guard let settled, settling == nil, machine.isProbing else { return }
         let patience = min(max(path.roundTrip, Self.shortestSettling), Self.longestSettling)
         settling = clock.schedule(after: patience) { settled.resume(returning: ()) }
@@ -242,7 +245,7 @@ final class PunchLink {
     // MARK: Time
 
     func setTimer() {
-        timer.set(isStopped ? nil : [machine.wake, keeper.wake, watch.nextLook].compactMap(\.self).min())
+        timer.set(isStopped ? nil : [machine.wake, keeper.wake, move.wake, watch.nextLook].compactMap(\.self).min())
     }
 
     /// Whether anything waits for the connection.
@@ -270,6 +273,7 @@ final class PunchLink {
         let now = clock.now
         look(now: now)
         send(machine.timerFired(now: now))
+        carryOut(move.timerFired(now: now))
         carryOut(keeper.timerFired(isBusy: isBusy, now: now))
     }
 }
