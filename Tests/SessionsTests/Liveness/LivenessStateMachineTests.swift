@@ -146,7 +146,7 @@ import Testing
                 .pass(.seconds(30)), .close(1, .timeout),
             ],
             [
-                "0 online", "4500 unstable silent", "6500 online", "20500 unstable flapping", "25000 offline timeout",
+                "0 online", "4500 unstable silent", "6250 online", "20500 unstable flapping", "25000 offline timeout",
             ]),
         Row(
             "a closed lid: sessions that outlive it are heard before they are judged",
