@@ -79,6 +79,8 @@ package struct PubSubRouter: TimedMachine {
 
     struct Deferred {
         let due: NetworkInstant
+        /// When it is passed on, whatever its peers show of others.
+        let last: NetworkInstant
         let message: PubSubMessage
         let peers: [PeerKey]
     }
@@ -309,4 +311,9 @@ package struct PubSubInput {
     }
 
     init(_ rpc: PubSubRPC) { self.rpc = rpc }
+
+    /// `nil` for what is no RPC.
+    package static func read(_ frame: [UInt8], from sender: NodeID) -> PubSubInput? {
+        do throws(PubSubRPC.Violation) { return try PubSubInput(frame, from: sender) } catch { return nil }
+    }
 }

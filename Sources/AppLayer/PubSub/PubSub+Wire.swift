@@ -92,7 +92,7 @@ struct PubSubRPC {
         return frame + bytes
     }
 
-    /// The frame of an RPC with that one message.
+    /// The frame of an RPC with that one message, with its length in front.
     static func frame(of message: PubSubMessage) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(message.encoded.count + 8)
@@ -100,4 +100,9 @@ struct PubSubRPC {
         bytes += message.encoded
         return bytes
     }
+}
+
+extension PubSubMessage {
+    /// As it goes out alone.
+    package var frame: [UInt8] { PubSubRPC.frame(of: self) }
 }

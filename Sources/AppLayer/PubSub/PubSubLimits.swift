@@ -37,12 +37,16 @@ package enum PubSubLimits {
     static let announcedSize = 1024
     /// Below this many bytes that waits for more of its kind.
     static let hurriedSize = 16 * 1024
-    static let controlDelay = Duration.milliseconds(5)
+    static let controlDelay = Duration.milliseconds(10)
     /// From this many bytes on only the first few of the mesh get a message at once; the others are told of it.
     static let lazyPushSize = 64 * 1024
     static let eagerDegree = 3
-    /// How long a message that came from its author itself is kept back from those who seem to get it from there too.
-    static let forwardDelay = Duration.milliseconds(20)
+    /// How long a message that came from its author itself is kept back from those who seem to get it from there too: since
+    /// they last showed that they do, and in all.
+    static let forwardDelay = Duration.milliseconds(50)
+    static let longestForwardDelay = Duration.seconds(10)
+    /// Messages that are kept back so, of all authors; beyond, they are passed on at once.
+    static let deferredCount = 4_096
     /// Authors for whom it is known who gets their messages otherwise, and how many of those are known each.
     static let servedAuthors = 256
 

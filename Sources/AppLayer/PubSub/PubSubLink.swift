@@ -10,8 +10,8 @@ internal import DequeModule
 /// ``abandon()`` once. Opened on another session, it goes on there.
 @NetworkActor
 final class PubSubLink {
-    /// From so many bytes that wait on a publisher does too.
-    static let backlog = 1024 * 1024
+    /// From so many bytes that wait on a publisher does too: who is far behind others would be taken to be served by nobody.
+    static let backlog = 256 * 1024
 
     let key: PubSubRouter.PeerKey
     let nodeID: NodeID

@@ -6,7 +6,7 @@ extension PubSubRouter {
     mutating func obey(_ control: PubSubControl, from key: PeerKey, now: NetworkInstant) -> [Action] {
         for topic in control.graft { takeGraft(topic, from: key, now: now) }
         for entry in control.prune { takePrune(entry, from: key, now: now) }
-        if !control.idontwant.isEmpty { note(control.idontwant, heldBy: key) }
+        if !control.idontwant.isEmpty { note(control.idontwant, heldBy: key, now: now) }
         guard score(key) >= scores.parameters.gossipThreshold else { return [] }
         for entry in control.ihave { ask(for: entry, of: key, now: now) }
         return control.iwant.isEmpty ? [] : give(control.iwant, to: key)
@@ -15,7 +15,7 @@ extension PubSubRouter {
     // MARK: IDONTWANT
 
     /// A peer has these, and wants them from nobody.
-    private mutating func note(_ ids: [PubSubMessage.ID], heldBy key: PeerKey) {
+    private mutating func note(_ ids: [PubSubMessage.ID], heldBy key: PeerKey, now: NetworkInstant) {
         let count = peers[key]?.budget.takeRefusal(of: ids.count) ?? 0
         for id in ids.prefix(count) {
             let known = seen.update(id) { record -> PubSubMessage? in
@@ -23,7 +23,7 @@ extension PubSubRouter {
                 return record.message
             }
             if let known {
-                if let message = known { served.serves(message.author, key) }
+                if let message = known { served.shows(message, key, now: now) }
             } else {
                 held.note(id, by: key)
             }

@@ -45,7 +45,7 @@ extension PubSubRouter {
             })
         {
             if state == .rejected { scores.invalid(peer.nodeID, message.topic) }
-            served.serves(message.author, key)
+            served.shows(message, key, now: now)
             return []
         }
         let isFromAuthor = message.author == peer.nodeID
@@ -54,7 +54,7 @@ extension PubSubRouter {
         record.holders = [SeenMessages.Holder(peer: key, hasSent: true)]
         for other in held.take(message.id) where other != key {
             record.held(by: other)
-            served.serves(message.author, other)
+            served.shows(message, other, now: now)
         }
         record.isVerifying = !isFromAuthor
         seen.insert(message.id, record)
@@ -71,10 +71,12 @@ extension PubSubRouter {
             && peer.unverifiedBytes + count <= PubSubLimits.unverifiedBytesPerPeer
     }
 
-    /// IDONTWANT: its payload need not come again. Of what is forged that is true as well.
+    /// IDONTWANT: its payload need not come again. Of what is forged that is true as well. What comes from its author is told of
+    /// however small it is: nobody else then has to verify it, which takes longer.
     private mutating func sayThatItCame(_ message: PubSubMessage, _ record: SeenMessages.Record) {
         let size = message.encoded.count
-        guard size >= PubSubLimits.announcedSize, let mesh = topics[message.topic]?.mesh else { return }
+        guard size >= PubSubLimits.announcedSize || record.state == .fromAuthor, let mesh = topics[message.topic]?.mesh
+        else { return }
         for peer in mesh where !record.isHeld(by: peer) && peers[peer]?.nodeID != message.author {
             tell(peer, isHurried: size >= PubSubLimits.hurriedSize) { $0.control.idontwant.append(message.id) }
         }
@@ -116,10 +118,13 @@ extension PubSubRouter {
         let isOffered = isFromAuthor && isLarge(message) && (topics[message.topic]?.isSmall ?? false)
         let (eager, lazy) = isOffered ? ([], lacking) : split(lacking, message)
         announce(message, to: lazy)
-        let later = isFromAuthor ? eager.filter { served.isServed($0, by: message.author) } : []
+        let mayWait = isFromAuthor && deferred.count < PubSubLimits.deferredCount
+        let later = mayWait ? eager.filter { served.isServed($0, by: message.author) } : []
         if !later.isEmpty {
             deferred.append(
-                Deferred(due: now.advanced(by: PubSubLimits.forwardDelay), message: message, peers: later))
+                Deferred(
+                    due: now.advanced(by: PubSubLimits.forwardDelay),
+                    last: now.advanced(by: PubSubLimits.longestForwardDelay), message: message, peers: later))
         }
         return [.deliver(message)] + pass(message, to: later.isEmpty ? eager : eager.filter { !later.contains($0) })
     }
@@ -151,11 +156,23 @@ extension PubSubRouter {
         guard !due.isEmpty else { return [] }
         deferred.removeFirst(due.count)
         var actions: [Action] = []
+        let before = NetworkInstant(
+            nanoseconds: now.nanoseconds - min(now.nanoseconds, PubSubLimits.forwardDelay.clampedNanoseconds))
         for entry in due {
             guard let record = seen[entry.message.id] else { continue }
             let lacking = entry.peers.filter { !record.isHeld(by: $0) }
-            for key in lacking { served.doesNotServe(entry.message.author, key) }
-            actions += pass(entry.message, to: lacking)
+            let author = entry.message.author
+            // With an author who is ahead of them some are behind others, and are served nevertheless.
+            let patient = lacking.filter { entry.last > now && served.isBehind($0, entry.message, since: before) }
+            if !patient.isEmpty {
+                deferred.append(
+                    Deferred(
+                        due: now.advanced(by: PubSubLimits.forwardDelay), last: entry.last, message: entry.message,
+                        peers: patient))
+            }
+            let given = lacking.filter { !patient.contains($0) }
+            for key in given { served.doesNotServe(author, key) }
+            actions += pass(entry.message, to: given)
         }
         return actions
     }

@@ -51,6 +51,11 @@ class Process:
             time.sleep(0.02)
 
     @property
+    def errors(self):
+        """The last lines of its standard error."""
+        return self._errors
+
+    @property
     def pid(self):
         return self.child.pid
 

@@ -11,6 +11,7 @@ import threading
 from copies import DeP2P, OpenSSL, SecureCopy, Tar, TarOverTLS, check_same_folder, free_port, wait_for_port
 from measure import Failure, Process, alternate, median, run_json, status_kib
 from table import Row
+from topics import topic_rows
 
 MEBIBYTE = 1024 * 1024
 LOOP = "TLS 1.3/TCP loop"
@@ -353,7 +354,8 @@ def codec_rows(bench):
 
 GROUPS = {
     "send": copy_rows, "many": many_rows, "stream": stream_rows, "request": request_rows, "handshake": handshake_rows,
-    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "relay": relay_rows, "codec": codec_rows,
+    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "relay": relay_rows, "topics": topic_rows,
+    "codec": codec_rows,
 }
 
 

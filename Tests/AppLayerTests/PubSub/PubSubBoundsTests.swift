@@ -1,0 +1,191 @@
+import DeP2PIdentity
+import DeP2PReactor
+import Testing
+
+@testable import DeP2PApp
+
+/// Issue 12.1: each bound on what peers push, filled.
+@Suite struct PubSubBoundsTests {
+    private let topic = Topic.other
+    private let now = NetworkInstant(nanoseconds: 1_000_000_000_000)
+    private let author = IdentityKey.generate()
+
+    private func id(_ number: Int) -> PubSubMessage.ID {
+        SHA256.hash([UInt8(number & 255), UInt8(number >> 8 & 255), UInt8(number >> 16)])
+    }
+
+    private func nodeID(_ number: Int) throws -> NodeID {
+        // An identity multihash of so many bytes as a NodeID may have.
+        try NodeID(bytes: [0, 36, 8, 1, 18, 32] + [UInt8](repeating: 7, count: 28) + bytes(number))
+    }
+
+    private func bytes(_ number: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
+
+    @Test func aTopicIsSoLong() {
+        #expect(Topic(bytes: [UInt8](repeating: 0x61, count: Topic.lengthLimit)) != nil)
+        #expect(Topic(bytes: [UInt8](repeating: 0x61, count: Topic.lengthLimit + 1)) == nil)
+        #expect(Topic(bytes: []) == nil && Topic(bytes: [0xff]) == nil)
+    }
+
+    @Test func soManyMessagesAreAskedForAtOnce() {
+        var promises = GossipPromises()
+        let taken = (0...PubSubLimits.promises).map { promises.announced(id($0), by: 1, now: now) }
+        #expect(taken.count(where: \.self) == PubSubLimits.promises && taken.last == false)
+        #expect(promises.count == PubSubLimits.promises)
+        // Nobody sends any: each is asked for so often, and then forgotten.
+        var (time, asked) = (now, 0)
+        for _ in 0..<PubSubLimits.attempts {
+            time = time.advanced(by: PubSubLimits.followUp)
+            asked += promises.expired(now: time, isHere: { _ in true }).again.count
+        }
+        #expect(asked == PubSubLimits.promises * (PubSubLimits.attempts - 1))
+        #expect(promises.count == 0)
+    }
+
+    @Test func whoBreaksAPromiseIsFollowedByOthersWhoAnnouncedIt() {
+        var promises = GossipPromises()
+        for peer in 1...10 { _ = promises.announced(id(0), by: UInt64(peer), now: now) }
+        let first = promises.expired(now: now.advanced(by: PubSubLimits.followUp), isHere: { _ in true })
+        #expect(first.broken == [1] && first.again.map(\.peer) == [2])
+        // Who is gone has broken nothing, and the next is asked at once.
+        let second = promises.expired(now: now, isHere: { $0 != 2 })
+        #expect(second.broken.isEmpty && second.again.map(\.peer) == [3])
+        promises.came(id(0))
+        #expect(promises.count == 0)
+    }
+
+    @Test func onePeerGetsSoManyBytesAndMessagesOnRequest() {
+        var budget = GossipBudget()
+        let large = PubSubMessage([UInt8](repeating: 0, count: 1_000_000), to: topic, sequence: 1, by: author)
+        let messages = (0..<20).map {
+            PubSubMessage([UInt8](repeating: UInt8($0), count: 1_000_000), to: topic, sequence: $0, by: author)
+        }
+        let given = messages.filter { budget.takeTransmission(of: $0) }.count
+        #expect(given * large.encoded.count >= PubSubLimits.iwantBytesPerHeartbeat)
+        #expect((given - 1) * large.encoded.count < PubSubLimits.iwantBytesPerHeartbeat)
+        budget.heartbeat(now: now)
+        let isGivenAgain = budget.takeTransmission(of: large)
+        #expect(isGivenAgain)
+    }
+
+    @Test func returningPeersAndScoresAreBounded() throws {
+        var (returning, scores) = (ReturningPeers(), PeerScores(ScoreParameters()))
+        for number in 0..<2_000 {
+            let peer = try nodeID(number)
+            returning.left(peer, [topic], now: now)
+            scores.connected(peer, nil, now: now)
+            scores.misbehaved(peer, by: 20)
+            scores.disconnected(peer, now: now)
+        }
+        #expect(returning.count == ReturningPeers.limit)
+        #expect(scores.count == PeerScores.remembered)
+        returning.heartbeat(now: now.advanced(by: PubSubLimits.historyTime))
+        #expect(returning.count == 0)
+    }
+
+    @Test func soManyAuthorsAreKnownToServeOthers() {
+        var served = ServedAuthors()
+        for _ in 0..<PubSubLimits.servedAuthors + 10 {
+            served.shows(PubSubMessage([], to: topic, sequence: 1, by: .generate()), 1, now: now)
+            #expect(served.count <= PubSubLimits.servedAuthors)
+        }
+        #expect(served.count == 10)
+    }
+
+    @Test func whoIsBehindIsServedAndWhoLeftOneOutIsNot() {
+        var served = ServedAuthors()
+        let messages = (0..<5).map { PubSubMessage([], to: topic, sequence: $0, by: author) }
+        let later = now.advanced(by: PubSubLimits.forwardDelay)
+        served.shows(messages[1], 1, now: later)
+        #expect(served.isServed(1, by: author.nodeID) && !served.isServed(2, by: author.nodeID))
+        #expect(served.isBehind(1, messages[2], since: now) && !served.isBehind(1, messages[2], since: later))
+        served.shows(messages[3], 1, now: later)
+        #expect(!served.isBehind(1, messages[2], since: now) && served.isBehind(1, messages[4], since: now))
+        let other = PubSubMessage([], to: Topic(bytes: [0x70]) ?? topic, sequence: 9, by: author)
+        #expect(!served.isBehind(1, other, since: now))
+        served.forget(1)
+        #expect(!served.isServed(1, by: author.nodeID) && served.count == 0)
+    }
+
+    @Test func backoffsAreBounded() throws {
+        var state = MeshTopic()
+        for number in 0..<PubSubLimits.backoffs + 100 {
+            state.back(off: try nodeID(number), for: .seconds(60), now: now)
+        }
+        #expect(state.backoffs.count == PubSubLimits.backoffs)
+    }
+
+    @Test func ofAPrunesPeersSomeAreRead() throws {
+        var prune = PubSubControl.Prune(topic: topic)
+        prune.peers = Array(
+            repeating: PubSubControl.ExchangedPeer(nodeID: [1, 2, 3], record: []),
+            count: PubSubLimits.exchangedPeers + 20)
+        var rpc = PubSubRPC()
+        rpc.control.prune = [prune]
+        var frame = rpc.encodedFrames[0]
+        if case .value(_, let prefix) = Varint.decode(frame) { frame.removeFirst(prefix) }
+        let read = try PubSubRPC(frame, from: author.nodeID)
+        #expect(read.control.prune.first?.peers.count == PubSubLimits.exchangedPeers)
+    }
+
+    @Test func whatAllPeersHaveIsRememberedWithinBounds() {
+        var held = HeldElsewhere()
+        for number in 0..<PubSubLimits.heldElsewhere + 1_000 { held.note(id(number), by: UInt64(number % 8)) }
+        #expect(held.count == PubSubLimits.heldElsewhere)
+    }
+
+    @Test func theCacheKeepsSoManyMessages() {
+        var cache = MessageCache()
+        let message = PubSubMessage([], to: topic, sequence: 1, by: author)
+        for _ in 0..<PubSubLimits.historyCount + 5_000 { _ = cache.append(message, now: now) }
+        #expect(cache.count == PubSubLimits.historyCount)
+        #expect(cache.position(since: now) == 5_000 && cache.end == PubSubLimits.historyCount + 5_000)
+    }
+
+    @Test func ofAllPeersSoMuchWaitsForVerification() {
+        var router = PubSubRouter(ownID: IdentityKey.generate().nodeID, seed: 1, now: now)
+        _ = router.subscribe(topic, now: now)
+        var waiting = 0
+        for peer in 1...8 {
+            let key = UInt64(peer)
+            let introduction = PubSubRouter.Introduction(
+                nodeID: IdentityKey.generate().nodeID, isOutbound: true, subject: nil)
+            _ = router.addPeer(key, introduction, now: now)
+            for number in 0..<5 {
+                var rpc = PubSubRPC()
+                let data = [UInt8](repeating: UInt8(peer), count: 1_000_000)
+                rpc.messages = [PubSubMessage(data, to: topic, sequence: UInt64(number), by: author)]
+                waiting += router.receive(PubSubInput(rpc), from: key, now: now).count
+            }
+        }
+        #expect(router.unverifiedBytes <= PubSubLimits.unverifiedBytes && waiting == 16)
+    }
+
+    @Test func anAuthorHasSoManyRunsAndThereAreSoManyAuthors() {
+        var order = DeliveryOrder()
+        for run in 0..<10 {
+            let first = UInt64(run + 1) << (MessageNumbers.bits + 8)
+            let message = PubSubMessage([1], to: topic, sequence: first + 5, by: author)
+            #expect(order.take(message, now: now).isEmpty)
+        }
+        #expect(order.heldCount == DeliveryOrder.runsPerAuthor)
+        #expect(order.wake == now.advanced(by: DeliveryOrder.firstPatience))
+        #expect(order.timerFired(now: now.advanced(by: .seconds(1))).count == DeliveryOrder.runsPerAuthor)
+        #expect(order.heldCount == 0 && order.heldBytes == 0 && order.wake == nil)
+    }
+
+    @Test func whatWaitsForItsTurnHasSoManyBytes() {
+        var order = DeliveryOrder()
+        let base = UInt64(1_000) << MessageNumbers.bits
+        _ = order.take(PubSubMessage([1], to: topic, sequence: base, by: author), now: now)
+        for number in 0..<20 {
+            let data = [UInt8](repeating: 0, count: 1_000_000)
+            _ = order.take(
+                PubSubMessage(data, to: topic, sequence: base + 2 + UInt64(number) * 2, by: author), now: now)
+            #expect(order.heldBytes <= DeliveryOrder.heldBytes)
+        }
+        // Each of what is missing showed at once, and is given up at once.
+        let rest = order.timerFired(now: now.advanced(by: DeliveryOrder.patience))
+        #expect(rest.count == 2 * 16 && order.heldBytes == 0)
+    }
+}
