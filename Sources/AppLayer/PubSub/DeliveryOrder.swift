@@ -19,9 +19,14 @@ package struct DeliveryOrder: TimedMachine {
     static let runDistance: UInt64 = 1 << 21
     static let authors = 4_096
     static let runsPerAuthor = 4
+    /// Authors looked at to find one that is forgotten: who publishes under ever new names costs no more than under one.
+    static let forgetTries = 8
     /// What waits for its turn, of all authors.
     static let heldBytes = 16 * 1024 * 1024
     static let heldCount = 8_192
+    /// Where that is full, those who hold more than their share give up until so many parts of eight are held at the most: they
+    /// are all looked at, which must not be done for each message.
+    private static let eighthsKept = 7
     static let patience = Duration.seconds(5)
     /// For what may have been sent before the first that came, and passes through others while the author's own connection
     /// begins: whether anything was is not known, and nothing is told. Each that comes from before shows that others may.
@@ -38,6 +43,7 @@ package struct DeliveryOrder: TimedMachine {
         var isKnown = false
         /// By their numbers, the lowest first.
         var held = Deque<Held>()
+        var heldBytes = 0
         var waitsUntil: NetworkInstant?
         var used: UInt64
 
@@ -50,6 +56,7 @@ package struct DeliveryOrder: TimedMachine {
             self.used = used
             guard message.sequence > next else { return .turn }
             held.insert(Held(message: message, since: now), at: index)
+            heldBytes += message.encoded.count
             if isKnown {
                 waitsUntil = waitsUntil ?? now.advanced(by: DeliveryOrder.patience)
             } else if index == 0 {
@@ -76,17 +83,23 @@ package struct DeliveryOrder: TimedMachine {
     }
 
     private var runs: [NodeID: [Run]] = [:]
-    private var waiting: Set<Key> = []
+    /// The authors of ``runs``, the next to be looked at first, each with what ``uses`` was when it was last.
+    private var authors = Deque<(author: NodeID, used: UInt64)>()
+    /// The runs of which something waits, and when that is over.
+    private var waiting: [Key: TimerToken] = [:]
+    private var turns = TimerQueue<Key>()
     private var uses: UInt64 = 0
     private(set) var heldBytes = 0
     private(set) var heldCount = 0
+    /// Runs and authors that were looked at to find others than the one whose message came.
+    private(set) var looks = 0
+    package private(set) var wake: NetworkInstant?
 
     package init() {}
 
-    package var wake: NetworkInstant? { waiting.compactMap { self[$0]?.waitsUntil }.min() }
-
     /// A message has come.
     package mutating func take(_ message: PubSubMessage, now: NetworkInstant) -> [Action] {
+        defer { wake = turns.earliest() }
         let key = run(of: message)
         uses &+= 1
         // Changed where it lies: a copy would cost as much as all that waits.
@@ -100,22 +113,27 @@ package struct DeliveryOrder: TimedMachine {
             return actions
         case .early: break
         }
-        waiting.insert(key)
         heldBytes += message.encoded.count
         heldCount += 1
-        // No author keeps the others' messages back by leaving out its own.
-        let isOver = heldBytes > Self.heldBytes || heldCount > Self.heldCount
-        return isOver ? giveUp(key) : []
+        wait(key, until: runs[key.author]?[key.run].waitsUntil)
+        return makeRoom(behind: key)
     }
 
     package mutating func timerFired(now: NetworkInstant) -> [Action] {
-        let due = waiting.filter { self[$0]?.waitsUntil.map { $0 <= now } ?? true }
-        let ordered = due.sorted { ($0.author, $0.run) < ($1.author, $1.run) }
+        defer { wake = turns.earliest() }
+        var due: [Key] = []
+        while let key = popDue(at: now) { due.append(key) }
         var actions: [Action] = []
-        for key in ordered {
+        for key in due.sorted(by: { ($0.author, $0.run) < ($1.author, $1.run) }) {
             repeat { actions += giveUp(key) } while self[key]?.waitsUntil.map { $0 <= now } ?? false
         }
         return actions
+    }
+
+    private mutating func popDue(at now: NetworkInstant) -> Key? {
+        guard let key = turns.popDue(at: now) else { return nil }
+        waiting[key] = nil
+        return key
     }
 
     private subscript(key: Key) -> Run? {
@@ -149,14 +167,17 @@ package struct DeliveryOrder: TimedMachine {
 
     /// Nothing waits where nothing is held.
     private mutating func wait(_ key: Key, until due: NetworkInstant?) {
-        let isHolding = !(self[key]?.held.isEmpty ?? true)
-        runs[key.author]?[key.run].waitsUntil = isHolding ? due : nil
-        if isHolding { waiting.insert(key) } else { waiting.remove(key) }
+        let due = self[key]?.held.isEmpty ?? true ? nil : due
+        runs[key.author]?[key.run].waitsUntil = due
+        if let token = waiting.removeValue(forKey: key) { turns.remove(token) }
+        if let due { waiting[key] = turns.insert(key, at: due) }
     }
 
     private mutating func popFirst(of key: Key) -> PubSubMessage? {
         guard self[key] != nil, let first = runs[key.author]?[key.run].held.popFirst() else { return nil }
-        heldBytes -= first.message.encoded.count
+        let size = first.message.encoded.count
+        runs[key.author]?[key.run].heldBytes -= size
+        heldBytes -= size
         heldCount -= 1
         return first.message
     }
@@ -164,7 +185,52 @@ package struct DeliveryOrder: TimedMachine {
     /// Forgets what waits.
     private mutating func drop(_ key: Key) {
         while popFirst(of: key) != nil {}
-        waiting.remove(key)
+        wait(key, until: nil)
+    }
+
+    // MARK: Room
+
+    /// No author keeps the others' messages from waiting by leaving out its own: where too much waits, he whose message came
+    /// gives up if he holds more than his share, else all who do. Where nobody does, who has waited for longest gives up.
+    private mutating func makeRoom(behind key: Key) -> [Action] {
+        var actions: [Action] = []
+        while heldBytes > Self.heldBytes || heldCount > Self.heldCount {
+            if holds(key, more: share(of: 8)) {
+                actions += giveUp(key)
+            } else if share(of: Self.eighthsKept).count > 0 {
+                actions += giveUpBeyondShares()
+            } else if let first = popDue(at: .distantFuture) {
+                actions += giveUp(first)
+            } else {
+                break
+            }
+        }
+        return actions
+    }
+
+    /// What each run may hold where all of them together hold so many eighths; only what there is too much of is bounded.
+    private func share(of eighths: Int) -> (bytes: Int, count: Int) {
+        let runs = max(waiting.count, 1)
+        return (
+            heldBytes > Self.heldBytes ? Self.heldBytes / 8 * eighths / runs : .max,
+            heldCount > Self.heldCount ? Self.heldCount / 8 * eighths / runs : .max
+        )
+    }
+
+    private func holds(_ key: Key, more share: (bytes: Int, count: Int)) -> Bool {
+        guard let run = self[key] else { return false }
+        return run.heldBytes > share.bytes || run.held.count > max(share.count, 1)
+    }
+
+    private mutating func giveUpBeyondShares() -> [Action] {
+        looks += waiting.count
+        let share = share(of: Self.eighthsKept)
+        let over = waiting.keys.filter { holds($0, more: share) }
+        var actions: [Action] = []
+        for key in over.sorted(by: { ($0.author, $0.run) < ($1.author, $1.run) }) {
+            while holds(key, more: share) { actions += giveUp(key) }
+        }
+        return actions
     }
 
     // MARK: Runs
@@ -177,7 +243,11 @@ package struct DeliveryOrder: TimedMachine {
         }
         uses &+= 1
         let run = Run(next: MessageNumbers.first(before: message.sequence), used: uses)
-        if known.isEmpty { makeRoom() }
+        if known.isEmpty {
+            forgetSomebody()
+            // With its first message as its first use.
+            authors.append((author, uses &+ 1))
+        }
         guard known.count >= Self.runsPerAuthor,
             let oldest = known.indices.min(by: { known[$0].used < known[$1].used })
         else {
@@ -194,16 +264,24 @@ package struct DeliveryOrder: TimedMachine {
         (left > right ? left - right : right - left) < runDistance
     }
 
-    /// Beyond the bound it is forgotten of whom nothing was heard for longest: his next message is a first one.
-    private mutating func makeRoom() {
+    /// Beyond the bound an author is forgotten of whom nothing came since he was looked at last, and of whom nothing waits:
+    /// his next message is a first one. Only a few are looked at, under however many names somebody publishes.
+    private mutating func forgetSomebody() {
         guard runs.count >= Self.authors else { return }
-        let idle = runs.filter { $0.value.allSatisfy(\.held.isEmpty) }
-        let oldest = (idle.isEmpty ? runs : idle).min { left, right in
-            (left.value.map(\.used).max() ?? 0) < (right.value.map(\.used).max() ?? 0)
+        for _ in 0..<Self.forgetTries {
+            guard let oldest = authors.popFirst() else { return }
+            looks += 1
+            let known = runs[oldest.author] ?? []
+            let used = known.map(\.used).max() ?? 0
+            if used <= oldest.used, known.allSatisfy(\.held.isEmpty) { return forget(oldest.author) }
+            authors.append((oldest.author, used))
         }
-        guard let oldest else { return }
-        for index in oldest.value.indices { drop(Key(author: oldest.key, run: index)) }
-        runs[oldest.key] = nil
+        if let oldest = authors.popFirst() { forget(oldest.author) }
+    }
+
+    private mutating func forget(_ author: NodeID) {
+        for index in (runs[author] ?? []).indices { drop(Key(author: author, run: index)) }
+        runs[author] = nil
     }
 }
 

@@ -137,6 +137,83 @@ import Testing
         #expect(order.heldCount <= DeliveryOrder.heldCount)
     }
 
+    /// One member publishes under thousands of names: beyond the bound each costs a few looks, and not one at each author.
+    @Test func authorsWithoutEndCostAFewLooksEach() {
+        var order = DeliveryOrder()
+        let faithful = IdentityKey.generate()
+        _ = order.take(message(base, by: faithful), now: start)
+        let more = 200
+        for number in 1..<DeliveryOrder.authors + more {
+            #expect(order.take(message(base, by: .generate()), now: start).count == 1)
+            // Who is heard of again is not forgotten.
+            if number % 100 == 0 { _ = order.take(message(base + UInt64(number / 100), by: faithful), now: start) }
+        }
+        #expect(order.looks >= more - 1)
+        #expect(order.looks <= more * (DeliveryOrder.forgetTries + 1))
+        // He would be waited for if he were new.
+        let next = UInt64((DeliveryOrder.authors + more - 1) / 100) + 1
+        #expect(numbers(order.take(message(base + next, by: faithful), now: start)) == [Int(next)])
+    }
+
+    /// Seen: 8,192 messages with gaps of one author, and of all others nothing waited for what was before it any more.
+    @Test func anAuthorsGapsMakeNoOtherGiveUp() {
+        var order = DeliveryOrder()
+        let honest = IdentityKey.generate()
+        _ = order.take(message(base), now: start)
+        for number in 1...UInt64(DeliveryOrder.heldCount) { _ = order.take(message(base + 2 * number), now: start) }
+        #expect(order.heldCount == DeliveryOrder.heldCount)
+        #expect(numbers(order.take(message(base, by: honest), now: start)) == [0])
+        let others = order.take(message(base + 2, by: honest), now: start)
+        #expect(!others.isEmpty && !others.contains(.message(message(base + 2, by: honest))))
+        #expect(order.heldCount <= DeliveryOrder.heldCount)
+        #expect(numbers(order.take(message(base + 1, by: honest), now: start)) == [1, 2])
+    }
+
+    /// Under many names it is no better, and those who wait are not all looked at for each message.
+    @Test func manyAuthorsGapsMakeNoOtherGiveUpWhatIsLittle() {
+        var order = DeliveryOrder()
+        let honest = IdentityKey.generate()
+        _ = order.take(message(base, by: honest), now: start)
+        _ = order.take(message(base + 2, by: honest), now: start)
+        let (names, each, rounds) = (128, DeliveryOrder.heldCount / 128, UInt64(2))
+        let liars = (0..<names).map { _ in IdentityKey.generate() }
+        for liar in liars { _ = order.take(message(base, by: liar), now: start) }
+        for number in 1...UInt64(each) * rounds {
+            for liar in liars { _ = order.take(message(base + 2 * number, by: liar), now: start) }
+        }
+        #expect(order.heldCount <= DeliveryOrder.heldCount)
+        #expect(order.looks <= names * each * Int(rounds))
+        #expect(numbers(order.take(message(base + 1, by: honest), now: start)) == [1, 2])
+    }
+
+    /// Where everybody holds one message only, who has waited for longest gives up; nobody is looked at for that.
+    @Test func ofManyWhoWaitTheFirstGivesUp() {
+        var order = DeliveryOrder()
+        var now = start
+        let runs = UInt64(DeliveryOrder.runsPerAuthor)
+        let authors = (0...DeliveryOrder.heldCount / Int(runs)).map { _ in IdentityKey.generate() }
+        for author in authors {
+            for run in 1...runs {
+                now = now.advanced(by: .nanoseconds(1))
+                _ = order.take(message(base + (run << (MessageNumbers.bits + 8)) + 5, by: author), now: now)
+            }
+        }
+        #expect(order.heldCount == DeliveryOrder.heldCount && order.looks == 0)
+        // Of the first author all was given up, and is known: its next ones have their turn.
+        #expect(order.take(message(base + (1 << (MessageNumbers.bits + 8)) + 6, by: authors[0]), now: now).count == 1)
+    }
+
+    /// An author half of whose messages are lost: once they have had their time, and not one such time after the other.
+    @Test func manyGapsAreGivenUpTogether() {
+        var order = DeliveryOrder()
+        _ = order.take(message(base), now: start)
+        for number in 1...1_000 { _ = order.take(message(base + 2 * UInt64(number)), now: start) }
+        let due = start.advanced(by: DeliveryOrder.patience)
+        #expect(order.wake == due)
+        #expect(numbers(order.timerFired(now: due)) == (1...1_000).flatMap { [-1, 2 * $0] })
+        #expect(order.wake == nil && order.heldCount == 0 && order.heldBytes == 0)
+    }
+
     @Test func numbersOfALaterRunAreBehindThoseBefore() {
         var (first, second) = (MessageNumbers(startingAt: 1_000), MessageNumbers(startingAt: 1_001))
         #expect(first.take() + 1 == first.take())
