@@ -13,8 +13,15 @@ struct GossipPromises {
     }
 
     private static let othersLimit = 3
+    /// Where there is no room, shares are of so many parts of eight of it: all promises are looked at to find whose are more,
+    /// which must not be done for each id.
+    private static let eighthsKept = 7
 
     private var promises: [PubSubMessage.ID: Promise] = [:]
+    /// Of each peer that has promised something, how much.
+    private var owed: [PubSubRouter.PeerKey: Int] = [:]
+    /// Promises that were looked at to make room.
+    private(set) var looks = 0
 
     var count: Int { promises.count }
 
@@ -28,13 +35,29 @@ struct GossipPromises {
             }
             return false
         }
+        if promises.count >= PubSubLimits.promises { makeRoom(for: peer) }
         guard promises.count < PubSubLimits.promises else { return false }
         promises[id] = Promise(peer: peer, until: now.advanced(by: PubSubLimits.followUp))
+        owed.increment(peer)
         return true
     }
 
     mutating func came(_ id: PubSubMessage.ID) {
-        if !promises.isEmpty { promises[id] = nil }
+        if !promises.isEmpty { forget(id) }
+    }
+
+    private mutating func forget(_ id: PubSubMessage.ID) {
+        if let promise = promises.removeValue(forKey: id) { owed.decrement(promise.peer) }
+    }
+
+    /// Who has promised more than his share is waited for no more for what is beyond it, where one with less announces
+    /// something: who announces what he has not keeps nobody else from being asked.
+    private mutating func makeRoom(for peer: PubSubRouter.PeerKey) {
+        let peers = owed.count + (owed[peer] == nil ? 1 : 0)
+        let share = PubSubLimits.promises / 8 * Self.eighthsKept / peers
+        guard owed[peer, default: 0] < share else { return }
+        looks += promises.count
+        for (id, promise) in promises where owed[promise.peer, default: 0] > share { forget(id) }
     }
 
     /// What a heartbeat finds: who broke a promise, and whom to ask instead; where nobody else has it the same once more, for
@@ -50,9 +73,11 @@ struct GossipPromises {
             var others = promise.others.filter(isHere)
             let next = others.isEmpty ? promise.peer : others.removeFirst()
             guard isHere(next), promise.attempts < PubSubLimits.attempts else {
-                promises[id] = nil
+                forget(id)
                 continue
             }
+            owed.decrement(promise.peer)
+            owed.increment(next)
             promises[id] = Promise(
                 peer: next, until: now.advanced(by: PubSubLimits.followUp), others: others,
                 attempts: promise.attempts + 1)

@@ -42,6 +42,30 @@ import Testing
         #expect(promises.count == 0)
     }
 
+    /// Two that announce what they have not took all places, and nobody else was asked for what he has.
+    @Test func promisesOfSomeTakeNoRoomFromOthers() {
+        var promises = GossipPromises()
+        for number in 0..<PubSubLimits.promises { _ = promises.announced(id(number), by: UInt64(number % 2), now: now) }
+        #expect(promises.count == PubSubLimits.promises)
+        let fromOthers = 1_000
+        for number in 0..<fromOthers {
+            let isAsked = promises.announced(id(PubSubLimits.promises + number), by: 2, now: now)
+            #expect(isAsked)
+            // Who has more than his share gets no more.
+            _ = promises.announced(id(2 * PubSubLimits.promises + number), by: UInt64(number % 2), now: now)
+        }
+        #expect(promises.count <= PubSubLimits.promises)
+        // They were not all looked at for each.
+        #expect(promises.looks <= 8 * fromOthers * 2)
+        for number in 0..<fromOthers { promises.came(id(PubSubLimits.promises + number)) }
+        #expect(promises.count <= PubSubLimits.promises - fromOthers + 1)
+        // Who is gone owes nothing: there is room for one with less than what is a share of three.
+        _ = promises.expired(now: now) { $0 == 2 }
+        #expect(promises.count == 0)
+        for number in 0...PubSubLimits.promises { _ = promises.announced(id(number), by: 3, now: now) }
+        #expect(promises.count == PubSubLimits.promises)
+    }
+
     @Test func whoBreaksAPromiseIsFollowedByOthersWhoAnnouncedIt() {
         var promises = GossipPromises()
         for peer in 1...10 { _ = promises.announced(id(0), by: UInt64(peer), now: now) }
