@@ -196,7 +196,11 @@ package struct PubSubRouter: TimedMachine {
         let topic = entry.topic
         guard entry.isSubscribed else {
             if peers[key]?.topics.remove(topic) != nil {
-                if topics[topic]?.mesh.contains(key) ?? false { scores.pruned(peer.nodeID, topic) }
+                if topics[topic]?.mesh.contains(key) ?? false {
+                    scores.pruned(peer.nodeID, topic)
+                    // As its PRUNE says: who comes and goes is not grafted, and told so, each time.
+                    topics[topic]?.back(off: peer.nodeID, for: PubSubLimits.unsubscribeBackoff, now: now)
+                }
                 drop(key, from: topic)
             }
             return

@@ -266,6 +266,22 @@ import Testing
         #expect(read.control.prune.first?.peers.count == 1 && read.control.hasExtensions)
     }
 
+    /// It was grafted each time, and told so: an RPC for two entries of its own, whether it reads them or not.
+    @Test func whoComesAndGoesIsGraftedOnce() {
+        let now = NetworkInstant(nanoseconds: 1_000_000_000_000)
+        var router = PubSubRouter(ownID: IdentityKey.generate().nodeID, seed: 1, now: now)
+        _ = router.subscribe(topic, now: now)
+        let introduction = PubSubRouter.Introduction(
+            nodeID: IdentityKey.generate().nodeID, isOutbound: false, subject: nil)
+        _ = router.addPeer(1, introduction, now: now)
+        var turn = PubSubRPC()
+        turn.subscriptions = [.init(topic: topic, isSubscribed: true), .init(topic: topic, isSubscribed: false)]
+        var told = 0
+        for _ in 0..<500 { told += router.receive(PubSubInput(turn), from: 1, now: now).count }
+        #expect(told == 1)
+        #expect(router.listeners(of: topic).isEmpty && router.mesh(of: topic).isEmpty)
+    }
+
     @Test func eachBoundOfAnRPCIsKept() {
         let sender = IdentityKey.generate().nodeID
         func entries(_ field: UInt8, _ count: Int, _ content: [UInt8]) -> [UInt8] {
