@@ -53,7 +53,7 @@ struct FieldReader {
         return nil
     }
 
-    /// Protobuf's own: up to 10 bytes, 64 bits.
+    /// Protobuf's own: up to 10 bytes, 64 bits; in its shortest form alone, since two forms of one message would be two messages.
     private mutating func varint() -> UInt64? {
         var value: UInt64 = 0
         for shift in stride(from: UInt64(0), to: 70, by: 7) {
@@ -62,7 +62,7 @@ struct FieldReader {
             position += 1
             if shift == 63, byte > 1 { return nil }
             value |= UInt64(byte & 0x7f) << shift
-            if byte & 0x80 == 0 { return value }
+            if byte & 0x80 == 0 { return byte == 0 && shift > 0 ? nil : value }
         }
         return nil
     }

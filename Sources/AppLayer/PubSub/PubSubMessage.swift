@@ -6,7 +6,7 @@ package final class PubSubMessage: Sendable {
 
     static let signaturePrefix = Array("libp2p-pubsub:".utf8)
 
-    /// SHA-256 of all of it but the key. It binds content and signature: nobody can name a message that he has not seen, and
+    /// SHA-256 of all of it but the key, of which the author allows one. It binds content and signature: nobody can name a message that he has not seen, and
     /// what is forged has another id than what it imitates.
     package let id: ID
     package let author: NodeID
@@ -78,9 +78,22 @@ package final class PubSubMessage: Sendable {
         signatureField = signed.lowerBound - start..<signed.upperBound - start
         self.signature = Array(frame[signature])
         key = fields.key.map { Array(frame[$0]) }
-        id =
-            fields.key == nil
-            ? SHA256.hash(encoded) : SHA256.hash(encoded[..<signatureField.lowerBound] + self.signature)
+        guard let key, let keyField = fields.keyField else {
+            // Where the NodeID is only its hash, nobody could verify it.
+            guard author.bytes.first == 0 else { return nil }
+            id = SHA256.hash(encoded)
+            return
+        }
+        // With another key it would have the same id, and not verify.
+        guard Self.isKey(key, of: author) else { return nil }
+        id = SHA256.hash(Array(encoded[..<(keyField.lowerBound - start)]) + encoded[(keyField.upperBound - start)...])
+    }
+
+    /// Whether a NodeID holds this key, or its SHA-256 (libp2p, "Peer Ids").
+    private static func isKey(_ key: [UInt8], of author: NodeID) -> Bool {
+        let multihash = author.bytes
+        guard let code = multihash.first else { return false }
+        return multihash.dropFirst(2).elementsEqual(code == 0 ? key : SHA256.hash(key).bytes)
     }
 
     /// Whether its author has signed it. Takes some tens of microseconds: not for the network thread.
@@ -100,8 +113,9 @@ private struct MessageFields {
     var topic: Range<Int>?
     var signature: Range<Int>?
     var key: Range<Int>?
-    /// Signature and key with their tags.
+    /// Signature and key with their tags, and the key alone.
     var signatureField: Range<Int>?
+    var keyField: Range<Int>?
     private var last: UInt64 = 0
 
     /// Takes the next field; false unless it comes behind those before it. Two forms of one message would be two messages.
@@ -118,6 +132,7 @@ private struct MessageFields {
             signatureField = field.whole
         case 6:
             key = field.content
+            keyField = field.whole
             signatureField = (signatureField?.lowerBound ?? field.whole.lowerBound)..<field.whole.upperBound
         default: break
         }
