@@ -72,6 +72,8 @@ package enum PubSubLimits {
     static let queuedBytes = 64 * 1024 * 1024
     /// Of what is no message so many more, of one and of all: who takes not even that is begun with anew.
     static let queuedControlBytes = 1024 * 1024
+    /// What an RPC of it counts beside its bytes: as a rule they are few, and it takes memory all the same.
+    static let queuedControlOverhead = 128
 
     // MARK: What a peer may say
 

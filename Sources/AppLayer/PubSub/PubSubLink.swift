@@ -13,6 +13,12 @@ final class PubSubLink {
     /// From so many bytes that wait on a publisher does too: who is far behind others would be taken to be served by nobody.
     static let backlog = 256 * 1024
 
+    private struct Waiting {
+        let chunk: Chunk
+        let isMessage: Bool
+        var cost: Int { isMessage ? chunk.count : chunk.count + PubSubLimits.queuedControlOverhead }
+    }
+
     let key: PubSubRouter.PeerKey
     let nodeID: NodeID
     private(set) var session: Session
@@ -21,9 +27,11 @@ final class PubSubLink {
     private let clock: any NetworkClock
     private let room: QueueRoom
     private var stream: NegotiatedStream?
-    private var queue = Deque<Chunk>()
+    private var queue = Deque<Waiting>()
     /// With what is being written.
     private(set) var queuedBytes = 0
+    /// Of them what is no message.
+    private(set) var queuedControl = 0
     /// How often what waited was given up.
     private var emptied = 0
     private var isWriting = false
@@ -75,8 +83,9 @@ final class PubSubLink {
                     return stream.reset(StreamCode.cancelled.rawValue)
                 }
                 (self.stream, isOpening) = (stream, false)
-                queue.insert(contentsOf: greeting.map { Chunk($0) }, at: 0)
-                count(greeting.reduce(0) { $0 + $1.count })
+                let first = greeting.map { Waiting(chunk: Chunk($0), isMessage: false) }
+                queue.insert(contentsOf: first, at: 0)
+                for waiting in first { count(waiting) }
                 write()
                 await watch(stream)
             } catch {
@@ -111,11 +120,11 @@ final class PubSubLink {
         if isMessage {
             guard room.takes(chunk.count, behind: queuedBytes) else { return behindSince = behindSince ?? clock.now }
             sentMessages += 1
-        } else if !room.takesControl(chunk.count, behind: queuedBytes) {
-            return overflow()
         }
-        queue.append(chunk)
-        count(chunk.count)
+        let waiting = Waiting(chunk: chunk, isMessage: isMessage)
+        if !isMessage, !room.takesControl(waiting.cost, behind: queuedControl) { return overflow() }
+        queue.append(waiting)
+        count(waiting)
         write()
     }
 
@@ -124,10 +133,10 @@ final class PubSubLink {
         isWriting = true
         networkTask { [self] in
             do {
-                while self.stream === stream, let chunk = queue.popFirst() {
+                while self.stream === stream, let waiting = queue.popFirst() {
                     let turn = emptied
-                    try await stream.write(chunk)
-                    if emptied == turn { relieve(chunk.count) }
+                    try await stream.write(waiting.chunk)
+                    if emptied == turn { relieve(waiting) }
                 }
                 if isFinishing || self.stream !== stream { stream.finish() }
             } catch {
@@ -143,18 +152,23 @@ final class PubSubLink {
         if self.stream === stream { return failed(on: session) }
         // It was the last one's, and with it went what was being written.
         lost()
+        giveBack()
+        for waiting in queue { count(waiting) }
+    }
+
+    private func count(_ waiting: Waiting, times: Int = 1) {
+        queuedBytes += times * waiting.cost
+        if !waiting.isMessage { queuedControl += times * waiting.cost }
+        room.take(times * waiting.cost)
+    }
+
+    private func giveBack() {
         room.giveBack(queuedBytes)
-        queuedBytes = queue.reduce(0) { $0 + $1.count }
-        room.take(queuedBytes)
+        (queuedBytes, queuedControl) = (0, 0)
     }
 
-    private func count(_ bytes: Int) {
-        queuedBytes += bytes
-        room.take(bytes)
-    }
-
-    private func relieve(_ count: Int) {
-        self.count(-count)
+    private func relieve(_ waiting: Waiting) {
+        count(waiting, times: -1)
         guard queuedBytes <= Self.backlog / 2 else { return }
         isSlow = false
         onRelief?(self)
@@ -185,7 +199,7 @@ final class PubSubLink {
 
     private func empty() {
         queue.removeAll()
-        count(-queuedBytes)
+        giveBack()
         emptied += 1
     }
 

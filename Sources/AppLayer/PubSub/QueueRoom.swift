@@ -21,9 +21,9 @@ final class QueueRoom {
         return false
     }
 
-    /// The same for what is no message: it is little, and must not be left out.
+    /// The same for what is no message, behind others of its kind: it is little, and must not be left out.
     func takesControl(_ count: Int, behind queued: Int) -> Bool {
-        queued + count <= PubSubLimits.queuedBytesPerPeer + PubSubLimits.queuedControlBytes
+        queued + count <= PubSubLimits.queuedControlBytes
             && used + count <= limit + PubSubLimits.queuedControlBytes
     }
 

@@ -212,7 +212,7 @@ import Testing
         #expect(room.used == 0 && room.hasRecovered() && !room.hasRecovered())
         #expect(room.takes(PubSubLimits.queuedBytesPerPeer, behind: 0))
         #expect(!room.takes(1, behind: PubSubLimits.queuedBytesPerPeer))
-        let most = PubSubLimits.queuedBytesPerPeer + PubSubLimits.queuedControlBytes
+        let most = PubSubLimits.queuedControlBytes
         #expect(room.takesControl(1, behind: most - 1) && !room.takesControl(1, behind: most))
         room.take(PubSubLimits.queuedBytes + PubSubLimits.queuedControlBytes)
         #expect(!room.takesControl(1, behind: 0))
