@@ -88,7 +88,7 @@ let package = Package(
             path: "Sources/RealmLayer"),
         floor(
             "DeP2PDiscovery",
-            on: ["DeP2PReach", "DeP2PSessions", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf],
+            on: ["DeP2PReach", "DeP2PSessions", "DeP2PReactor", "DeP2PWire", "DeP2PIdentity", protobuf, heap],
             path: "Sources/SystemLayer/Discovery"),
         floor(
             "DeP2PReach",

@@ -46,13 +46,12 @@ package struct RecordStore: TimedMachine, Sendable {
         var providers: [Kept<DHTContact>] = []
 
         var count: Int { providers.count + (item == nil ? 0 : 1) }
-        var publishers: [Publisher] { providers.map(\.publisher) + (item.map { [$0.publisher] } ?? []) }
     }
 
     private let localKey: DHTKey
     private var slots: [DHTKey: Slot] = [:]
     private var publishers: [NodeID: Int] = [:]
-    private var subnets: [Subject: Int] = [:]
+    private var shares = StoredShares()
     package private(set) var count = 0
     package private(set) var wake: NetworkInstant?
 
@@ -70,10 +69,10 @@ package struct RecordStore: TimedMachine, Sendable {
         // Limits before the signature: a flood is refused at the least cost.
         try admit(publisher, replacing: old?.publisher, key: key, reach: reach)
         guard item.isSigned else { throw .badSignature }
-        if let old { release(old.publisher) } else { try makeRoom(for: key, from: publisher) }
+        if let old { release(old.publisher, key) } else { try makeRoom(for: key, from: publisher) }
         slots[key, default: Slot()].item = Kept(
             content: item, publisher: publisher, expires: now.advanced(by: Self.lifetime))
-        take(publisher, now: now)
+        take(publisher, key, now: now)
     }
 
     /// A node says that it provides what that key stands for.
@@ -94,7 +93,7 @@ package struct RecordStore: TimedMachine, Sendable {
         try makeRoom(for: key, from: publisher)
         slots[key, default: Slot()].providers.append(
             Kept(content: provider, publisher: publisher, expires: now.advanced(by: Self.lifetime)))
-        take(publisher, now: now)
+        take(publisher, key, now: now)
     }
 
     private func admit(
@@ -103,7 +102,7 @@ package struct RecordStore: TimedMachine, Sendable {
         if let reach, localKey.distance(to: key).fraction > reach.fraction * Self.reachSlack { throw .tooFar }
         let ofPublisher = publishers[publisher.nodeID, default: 0] - (old?.nodeID == publisher.nodeID ? 1 : 0)
         guard ofPublisher < Self.perPublisher else { throw .publisherIsFull }
-        let ofSubnet = subnets[publisher.subnet, default: 0] - (old?.subnet == publisher.subnet ? 1 : 0)
+        let ofSubnet = shares.count(publisher.subnet) - (old?.subnet == publisher.subnet ? 1 : 0)
         guard ofSubnet < Self.perSubnet else { throw .subnetIsFull }
     }
 
@@ -111,34 +110,19 @@ package struct RecordStore: TimedMachine, Sendable {
     /// as much and a nearer one: who floods the store displaces himself.
     private mutating func makeRoom(for key: DHTKey, from publisher: Publisher) throws(RecordRefusal) {
         guard count >= Self.limit else { return }
-        let asked = Claim(share: subnets[publisher.subnet, default: 0] + 1, distance: key.distance(to: localKey))
-        var largest: (claim: Claim, key: DHTKey, publisher: Publisher)?
-        for (key, slot) in slots {
-            let distance = key.distance(to: localKey)
-            for publisher in slot.publishers {
-                let claim = Claim(share: subnets[publisher.subnet, default: 0], distance: distance)
-                if largest.map({ $0.claim < claim }) ?? true { largest = (claim, key, publisher) }
-            }
-        }
-        guard let largest, asked < largest.claim else { throw .storeIsFull }
-        remove(from: largest.publisher, in: largest.key)
+        let asked = StoredShares.Claim(
+            share: shares.count(publisher.subnet) + 1, distance: key.distance(to: localKey))
+        guard let largest = shares.largest(), asked < largest.claim else { throw .storeIsFull }
+        remove(of: largest.subnet, in: DHTKey(bits: localKey.bits ^ largest.claim.distance))
     }
 
-    /// What a record costs the others, the least first.
-    private struct Claim: Comparable {
-        let share: Int
-        let distance: XORDistance
-
-        static func < (left: Self, right: Self) -> Bool {
-            left.share == right.share ? left.distance < right.distance : left.share < right.share
-        }
-    }
-
-    private mutating func remove(from publisher: Publisher, in key: DHTKey) {
-        forget(in: key) { $0.publisher == publisher }
-        if slots[key]?.item?.publisher == publisher {
+    /// One record of that subnet's.
+    private mutating func remove(of subnet: Subject, in key: DHTKey) {
+        if let provider = slots[key]?.providers.first(where: { $0.publisher.subnet == subnet }) {
+            forget(in: key) { $0.publisher == provider.publisher }
+        } else if let item = slots[key]?.item, item.publisher.subnet == subnet {
             slots[key]?.item = nil
-            release(publisher)
+            release(item.publisher, key)
         }
         if slots[key]?.count == 0 { slots[key] = nil }
     }
@@ -161,7 +145,7 @@ package struct RecordStore: TimedMachine, Sendable {
         for key in Array(slots.keys) {
             if let item = slots[key]?.item, item.expires <= now {
                 slots[key]?.item = nil
-                release(item.publisher)
+                release(item.publisher, key)
             }
             forget(in: key) { $0.expires <= now }
             if slots[key]?.count == 0 { slots[key] = nil }
@@ -174,20 +158,20 @@ package struct RecordStore: TimedMachine, Sendable {
 
     private mutating func forget(in key: DHTKey, where isOver: (Kept<DHTContact>) -> Bool) {
         guard let providers = slots[key]?.providers else { return }
-        for provider in providers where isOver(provider) { release(provider.publisher) }
+        for provider in providers where isOver(provider) { release(provider.publisher, key) }
         slots[key]?.providers.removeAll(where: isOver)
     }
 
-    private mutating func take(_ publisher: Publisher, now: NetworkInstant) {
+    private mutating func take(_ publisher: Publisher, _ key: DHTKey, now: NetworkInstant) {
         count += 1
         publishers.increment(publisher.nodeID)
-        subnets.increment(publisher.subnet)
+        shares.add(key.distance(to: localKey), of: publisher.subnet)
         wake = wake ?? now.advanced(by: Self.sweepInterval)
     }
 
-    private mutating func release(_ publisher: Publisher) {
+    private mutating func release(_ publisher: Publisher, _ key: DHTKey) {
         count -= 1
         publishers.decrement(publisher.nodeID)
-        subnets.decrement(publisher.subnet)
+        shares.remove(key.distance(to: localKey), of: publisher.subnet)
     }
 }
