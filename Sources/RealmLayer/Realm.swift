@@ -21,7 +21,12 @@ package final class Realm {
         self.connections = connections
         admission = Admission(connections) { [weak self] session in self?.admitted(session) }
         connections.onSession { [weak self] session in
-            guard let self, id != nil, session.isInitiator else { return }
+            // Who is only asked something need not hear that this node is in a realm.
+            guard let self, id != nil, session.isInitiator, !session.isErrand else { return }
+            admission?.start(session)
+        }
+        connections.onWanted { [weak self] session in
+            guard let self, id != nil, session.membership == .outsider else { return }
             admission?.start(session)
         }
     }
@@ -37,7 +42,7 @@ package final class Realm {
         self.key = key
         connections.isInRealm = true
         admission?.use(key)
-        for session in connections.sessions { admission?.start(session) }
+        for session in connections.sessions where !session.isErrand { admission?.start(session) }
     }
 
     /// Says goodbye to every member by closing the admitted connections, with the streams on them, and forgets the

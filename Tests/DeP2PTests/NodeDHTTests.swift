@@ -71,6 +71,87 @@ import Testing
         }
     }
 
+    /// Behind a bootstrap node that is a relay it is reached through that, with nothing said of relays.
+    @Test func aBootstrapNodeThatIsARelayIsReservedWith() async throws {
+        let world = SimulatedWorld(seed: 8)
+        try await world.run {
+            var serving = configuration()
+            serving.relay = RelayConfiguration(membersOnly: false)
+            let relay = try world.node(serving, on: world.machine())
+            let plain = try world.node(configuration(serves: true), on: world.machine())
+            let there = try world.node(
+                configuration(bootstrap: plain.addresses + relay.addresses), on: world.machine())
+            try await world.network.sleep(for: .seconds(8))
+            #expect(there.relayReservations.map(\.relay) == [relay.nodeID])
+            #expect(there.addresses.contains { $0.relay?.nodeID == relay.nodeID })
+            for node in [there, plain, relay] { await node.stop(grace: .zero) }
+        }
+    }
+
+    /// In a realm a node is told to nobody who asks for its NodeID, whoever may serve; when it has left, it is again.
+    @Test func aMemberOfARealmIsNotNamedToStrangers() async throws {
+        let world = SimulatedWorld(seed: 9)
+        try await world.run {
+            let server = try world.node(configuration(serves: true), on: world.machine())
+            let there = try world.node(configuration(bootstrap: server.addresses), on: world.machine())
+            try there.join(.generate())
+            let here = try world.node(configuration(bootstrap: server.addresses, found: false), on: world.machine())
+            try await world.network.sleep(for: .seconds(5))
+            #expect(await here.findInDHT(there.nodeID).addresses.isEmpty)
+            try there.leaveRealm()
+            try await world.network.sleep(for: .seconds(5))
+            #expect(await !here.findInDHT(there.nodeID).addresses.isEmpty)
+            try there.join(.generate())
+            try await world.network.sleep(for: .seconds(5))
+            #expect(await here.findInDHT(there.nodeID).addresses.isEmpty)
+            for node in [there, here, server] { await node.stop(grace: .zero) }
+        }
+    }
+
+    /// Who was only asked something is not told as a peer, and the connection with him ends.
+    @Test func whoIsOnlyAskedIsNobodysCompany() async throws {
+        let world = SimulatedWorld(seed: 10)
+        try await world.run {
+            let first = try world.node(configuration(serves: true), on: world.machine())
+            var servers = [first]
+            for _ in 0..<4 {
+                servers.append(
+                    try world.node(configuration(bootstrap: first.addresses, serves: true), on: world.machine()))
+            }
+            try await world.network.sleep(for: .seconds(5))
+            let here = try world.node(configuration(bootstrap: first.addresses), on: world.machine())
+            try await world.network.sleep(for: .seconds(5))
+            let asked = Set(here.connections.sessions.map(\.remoteNodeID))
+            #expect(asked.count > 1 && here.peers.map(\.nodeID) == [first.nodeID])
+            // Wanted, it is company, over the connection that stands.
+            let wanted = try #require(asked.first { $0 != first.nodeID })
+            let session = try await here.session(to: DialTarget(wanted))
+            #expect(Set(here.peers.map(\.nodeID)) == [first.nodeID, wanted])
+            try await world.network.sleep(for: .seconds(60))
+            #expect(session.isOpen)
+            #expect(Set(here.connections.sessions.filter(\.isInitiator).map(\.remoteNodeID)) == [first.nodeID, wanted])
+            for node in [here] + servers { await node.stop(grace: .zero) }
+        }
+    }
+
+    /// Whoever crowds round a key that is looked up often says nothing of how many nodes there are.
+    @Test func onlyKeysDrawnAtRandomShowTheNetworksSize() async throws {
+        let world = SimulatedWorld(seed: 11)
+        try await world.run {
+            let first = try world.node(configuration(serves: true), on: world.machine())
+            var servers = [first]
+            for _ in 0..<9 {
+                servers.append(
+                    try world.node(configuration(bootstrap: first.addresses, serves: true), on: world.machine()))
+            }
+            try await world.network.sleep(for: .seconds(5))
+            let here = try world.node(configuration(bootstrap: first.addresses, found: false), on: world.machine())
+            for _ in 0..<5 { _ = await here.findInDHT(IdentityKey.generate().nodeID) }
+            #expect(here.dhtPart?.dht.size.estimate == nil)
+            for node in [here] + servers { await node.stop(grace: .zero) }
+        }
+    }
+
     /// Each serves, and knows one of the others only.
     @Test func aNodeIsFoundOverSeveralHops() async throws {
         let world = SimulatedWorld(seed: 2)

@@ -63,7 +63,7 @@ def a_relay_is_a_bootstrap_node_too(house):
     relay = house.start("relay", "relay", "--listen", "127.0.0.1:0")
     address = relay.until("listening")["addresses"][0]
     listener = house.start("listener", "listen", "--realm-key", house.realm_key, "-o", house.inbox, "--bootstrap",
-                           address, "--listen", "127.0.0.1:0", "--once")
+                           address, "--listen", "0.0.0.0:0", "--once")
     name = listener.until("listening")["node_id"]
     file = house.folder / "file"
     file.write_bytes(house.random.randbytes(100_000))

@@ -5,18 +5,29 @@ internal import DeP2PReactor
 internal import DeP2PSessions
 
 /// Finds others in the DHT, lets this node be found there, if it is there to be reached, and serves it where it can.
+///
+/// Strangers find it by its NodeID when it may be shown to them (``NodeIDShowing``); members of its realm do by the realm's
+/// records. Who serves is known to all that it serves: a node that may not be shown does so only where it was told to.
 @NetworkActor
 final class DHTPart: NodePart {
+    /// How long a node that would be shown in no realm waits first: it may be about to enter one.
+    private static let patience = Duration.milliseconds(100)
+
     let dht: DHTNode
     let service: DHTService
     private let serving: MachineDriver<ServingMachine>
     private let reachability: Reachability
     private let staysUp: Bool
+    private let showsNodeID: NodeIDShowing
+    private weak var node: Node?
+    private let clock: any NetworkClock
+    private var timer: TimerToken?
 
     init(of node: Node, _ configuration: NodeConfiguration, _ environment: NodeEnvironment) {
         let serves = configuration.servesDHT || configuration.relay != nil
         staysUp = configuration.reserves || serves
         reachability = node.own.reachability
+        (self.node, showsNodeID, clock) = (node, configuration.showsNodeID, environment.clock)
         dht = DHTNode(
             node.connections,
             bootstrap: configuration.bootstrap + (configuration.usesRelays ? configuration.relays : []),
@@ -42,13 +53,34 @@ final class DHTPart: NodePart {
     func start() {
         guard staysUp else { return }
         serving.handle { machine, _ in machine.begin() }
-        reachabilityChanged()
+        node?.connections.onRealmChange { [weak self] in self?.show(inRealm: $0) }
+        timer = clock.schedule(after: showsNodeID == .outsideRealms ? Self.patience : .zero) { [weak self] in
+            guard let self else { return }
+            show(inRealm: node?.realmID != nil)
+        }
+    }
+
+    /// Who enters a realm meanwhile shows nothing before that has been decided.
+    private func show(inRealm: Bool) {
+        timer.map(clock.cancel)
+        timer = nil
+        dht.show(isShown(inRealm: inRealm))
         dht.keepUp()
+        reachabilityChanged()
+    }
+
+    private func isShown(inRealm: Bool) -> Bool {
+        switch showsNodeID {
+        case .always: true
+        case .outsideRealms: !inRealm
+        case .never: false
+        }
     }
 
     func reachabilityChanged() {
         guard staysUp else { return }
-        serving.handle { [reachability] machine, now in machine.reachable(reachability.state == .reachable, now: now) }
+        let mayServe = reachability.state == .reachable && isShown(inRealm: node?.realmID != nil)
+        serving.handle { machine, now in machine.reachable(mayServe, now: now) }
     }
 
     func addressesChanged() { dht.addressesChanged() }
@@ -56,6 +88,7 @@ final class DHTPart: NodePart {
     func networkChanged() { dht.networkChanged() }
 
     func willStop(within grace: Duration) {
+        timer.map(clock.cancel)
         serving.stop()
         service.stop()
     }

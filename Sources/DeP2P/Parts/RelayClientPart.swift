@@ -11,12 +11,16 @@ final class RelayClientPart: NodePart {
     private let usesRelays: Bool
     /// Relays to keep reservations with.
     private let reserved: [Address]
+    /// Nodes that may be relays too, as most by which others begin are; what they say of themselves shows it.
+    private let bootstrap: [Address]
 
     init(_ relays: RelayClient, of node: Node, _ configuration: NodeConfiguration) {
         self.relays = relays
         self.node = node
         usesRelays = configuration.usesRelays
-        reserved = configuration.usesRelays && configuration.reserves ? configuration.relays : []
+        let reserves = configuration.usesRelays && configuration.reserves
+        reserved = reserves ? configuration.relays : []
+        bootstrap = reserves && configuration.relay == nil ? configuration.bootstrap : []
     }
 
     func start() {
@@ -24,6 +28,15 @@ final class RelayClientPart: NodePart {
         relays.serve(service: node?.relayService)
         if usesRelays { relays.dialThroughRelays() }
         for relay in reserved { relays.use(relay) }
+        guard !bootstrap.isEmpty else { return }
+        node?.connections.onIdentified { [weak self] session in self?.identified(session.remoteNodeID) }
+    }
+
+    private func identified(_ nodeID: NodeID) {
+        guard let peers = node?.connections.peers,
+            peers.book.peer(nodeID)?.protocols.contains(RelayClient.protocolID) == true
+        else { return }
+        for address in bootstrap where address.nodeID == nodeID { relays.use(address) }
     }
 
     func networkChanged() { relays.networkChanged() }

@@ -26,8 +26,13 @@ struct PublishingMachine: TimedMachine, Sendable {
 
     mutating func setWanted(_ isWanted: Bool, now: NetworkInstant) {
         self.isWanted = isWanted
-        wake = nil
-        if isWanted { changed(now: now) }
+        guard isWanted else {
+            wake = nil
+            return
+        }
+        retry = Self.firstRetry
+        // Others may be looking for it already.
+        if isUnderWay { isStale = true } else { wake = now }
     }
 
     mutating func changed(now: NetworkInstant) {

@@ -72,19 +72,22 @@ package final class RealmRecords {
     // MARK: Others
 
     private func look(for nodeID: NodeID, _ found: AsyncStream<FoundAddresses>.Continuation) async {
-        guard let key = realm.key, let slot = RealmSlot(of: nodeID, in: key, epoch: RealmEpoch(at: wallClock())) else {
-            return
-        }
+        guard let key = realm.key else { return }
         var best: UInt64 = 0
-        let answered = await dht.findItem(slot.key, within: Self.patience) { item in
-            // An older one may be a replay: what it names is no worse than nothing, but the newest counts.
-            guard let record = slot.record(in: item), record.seq > best else { return }
-            best = record.seq
-            let known = record.addresses.map { KnownAddress($0, origin: .record, learnedAt: 0) }
-            found.yield(FoundAddresses(known, from: .member))
+        var (asked, answered) = (0, 0)
+        // The member's clock may be in another epoch than this one.
+        for epoch in RealmEpoch.published(at: wallClock()) where !Task.isCancelled {
+            guard let slot = RealmSlot(of: nodeID, in: key, epoch: epoch) else { continue }
+            let counts = await dht.findItem(slot.key, within: Self.patience) { item in
+                // An older one may be a replay: what it names is no worse than nothing, but the newest counts.
+                guard let record = slot.record(in: item), record.seq > best else { return }
+                best = record.seq
+                let known = record.addresses.map { KnownAddress($0, origin: .record, learnedAt: 0) }
+                found.yield(FoundAddresses(known, from: .member))
+            }
+            (asked, answered) = (asked + counts.asked, answered + counts.answered)
         }
-        found.yield(
-            FoundAddresses([], detail: "\(answered.answered) of \(answered.asked) nodes answered"))
+        found.yield(FoundAddresses([], detail: "\(answered) of \(asked) nodes answered"))
     }
 }
 

@@ -1,10 +1,10 @@
 import DeP2PIdentity
 import DeP2PReactor
-import DeP2PSessions
 import DeP2PSimulation
 import Testing
 
 @testable import DeP2PDiscovery
+@testable import DeP2PSessions
 
 /// What a server of the DHT answers to strangers, and what it does not.
 @Suite @NetworkActor struct DHTServiceTests {
@@ -76,6 +76,36 @@ import Testing
             #expect(try await ask(session, .addProvider(key: key, own, token: token)).refusal == nil)
             let answer = try await ask(try await two.connect(to: node), .getProviders(key: key))
             #expect(answer.providers == [own])
+        }
+    }
+
+    /// A node is named to others once it has asked for its own NodeID, and until it asks for its place instead, as it does in
+    /// a realm: whatever else the server knows of it (issue 11.5).
+    @Test func nobodyIsNamedWhoDoesNotWantToBe() async throws {
+        try await world.run {
+            let (node, _, _) = server()
+            let (one, two) = (asker(), asker(2))
+            let (session, other) = (try await one.connect(to: node), try await two.connect(to: node))
+            let address = Address.quic(IPAddress(v4: 0x2d01_0001), port: 1)
+            let record = try PeerRecord(nodeID: one.nodeID, seq: 1, addresses: [address])
+            let information = PeerInformation(
+                publicKey: IdentityKey.generate().publicKey, listenAddresses: [], protocols: [], observedAddress: nil,
+                protocolVersion: "",
+                agentVersion: "", record: record, signedRecord: [])
+            node.connections.peers.learn(
+                information, of: one.nodeID, from: .stranger, subject: Subject(IPAddress(v4: 0x2d01_0001)))
+            let wanted = DHTRequest.findNode(key: one.nodeID.bytes)
+            func isNamed() async throws -> Bool {
+                try await ask(other, wanted).closer == [DHTContact(one.nodeID, addresses: [address])]
+            }
+            #expect(try await !isNamed())
+            _ = try await ask(session, wanted)
+            #expect(try await isNamed())
+            // Another one's asking for that place changes nothing.
+            _ = try await ask(other, .findPlace(DHTKey(one.nodeID)))
+            #expect(try await isNamed())
+            _ = try await ask(session, .findPlace(DHTKey(one.nodeID)))
+            #expect(try await !isNamed())
         }
     }
 

@@ -129,7 +129,6 @@ import Testing
         machine.changed(now: now)
         #expect(machine.wake == nil)
         machine.setWanted(true, now: now)
-        now = now.advanced(by: PublishingMachine.settling)
         #expect(machine.wake == now && machine.timerFired(now: now) == [.publish] && machine.wake == nil)
         machine.ended(isPlaced: false, now: now)
         #expect(machine.wake == now.advanced(by: PublishingMachine.firstRetry))

@@ -24,11 +24,12 @@ extension ConnectionManagerFixture {
     func at(_ seconds: UInt64) -> NetworkInstant { NetworkInstant(nanoseconds: seconds * 1_000_000_000) }
 
     func entry(
-        _ id: UInt64, of node: Int = 0, from host: UInt32, isInitiator: Bool = false, at seconds: UInt64 = 0
+        _ id: UInt64, of node: Int = 0, from host: UInt32, isInitiator: Bool = false, isErrand: Bool = false,
+        at seconds: UInt64 = 0
     ) -> ConnectionManager.Entry {
         ConnectionManager.Entry(
             id: id, nodeID: Self.nodes[node], subject: Subject(IPAddress(v4: host << 8)), isInitiator: isInitiator,
-            now: at(seconds))
+            isErrand: isErrand, now: at(seconds))
     }
 
     func inRealm() -> ConnectionManager {

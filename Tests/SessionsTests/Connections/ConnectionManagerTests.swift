@@ -42,6 +42,31 @@ import Testing
         #expect(open(&manager, entry(7, from: 700, at: 7)) == [2])
     }
 
+    // MARK: Errands
+
+    /// What was dialled to ask something ends when it has been idle for a while; what somebody wants does not.
+    @Test func anErrandEndsWhenThereIsNothingMoreToAsk() {
+        var manager = ConnectionManager(limits: limits)
+        for id: UInt64 in 1...5 {
+            _ = open(&manager, entry(id, of: Int(id), from: UInt32(id), isInitiator: true, isErrand: true))
+        }
+        _ = open(&manager, entry(6, of: 6, from: 6, isInitiator: true))
+        manager.wanted(1)
+        admit(&manager, 2)
+        _ = manager.protect(Self.nodes[3], for: .bootstrap)
+        manager.asked(4, now: at(5))
+        let time = UInt64(ConnectionManager.errandTime.seconds)
+        #expect(manager.wake == at(time))
+        let busy = manager.timerFired(now: at(time)) { $0 == 5 }
+        #expect(busy == [] && manager.wake == at(time + 5))
+        let idle = manager.timerFired(now: at(time + 5)) { _ in false }
+        #expect(idle.map(\.id) == [4] && idle.first?.code == .normal)
+        #expect(manager.timerFired(now: at(2 * time)) { _ in false }.map(\.id) == [5])
+        #expect(manager.wake == nil && manager.count == 4)
+    }
+
+    // MARK: Members
+
     @Test func anAdmittedSessionIsNoStrangerAndStays() {
         var manager = inRealm()
         _ = open(&manager, entry(1, from: 1))

@@ -66,7 +66,7 @@ package final class DHTLookup {
         let outcome = (try? await ending.value()) ?? stopped()
         driver.stop()
         for task in tasks.valuesInOrder { task.cancel() }
-        if !seeds.isEmpty { dht.ended(outcome, of: target) }
+        if !seeds.isEmpty { dht.ended(lookupOf: target) }
         return outcome
     }
 

@@ -21,7 +21,7 @@ extension DHTNode {
         do {
             let start = clock.now
             let target = DialTarget(nodeID: contact.nodeID, addresses: contact.addresses)
-            let session = try await connections.connect(to: target, timeout: Self.requestTimeout)
+            let session = try await connections.errand(to: target, timeout: Self.requestTimeout)
             let left = Self.requestTimeout - clock.now.duration(since: start)
             let bytes = try await session.ask(
                 protocolID, try request.encoded(), limit: DHTRequest.messageLimit, within: max(left, .zero),
@@ -38,7 +38,7 @@ extension DHTNode {
     /// Connects ahead of need.
     func connect(_ contact: DHTContact) async throws {
         let target = DialTarget(nodeID: contact.nodeID, addresses: contact.addresses)
-        _ = try await connections.connect(to: target, timeout: Self.requestTimeout)
+        _ = try await connections.errand(to: target, timeout: Self.requestTimeout)
     }
 
     /// Who is reached through a relay only serves nobody: he is no entry.

@@ -28,6 +28,8 @@ package final class DHTNode {
     private let joining: MachineDriver<JoinMachine>
     private let memory: DHTMemory?
     private var isKeptUp = false
+    /// Whether strangers are to find this node by its NodeID; otherwise it asks for the place where that lies.
+    private var isShown = true
     private var isStopped = false
 
     /// - Parameters:
@@ -68,6 +70,19 @@ package final class DHTNode {
 
     // MARK: Being there
 
+    /// Whether the nodes near to this one are to tell others where it is.
+    package func show(_ isShown: Bool) {
+        guard isShown != self.isShown else { return }
+        self.isShown = isShown
+        if isKeptUp { joining.handle { $0.changed(now: $1) } }
+    }
+
+    /// What is asked to know this node's surroundings.
+    private var ownRequest: DHTRequest {
+        isShown
+            ? .findNode(key: connections.localNodeID.bytes) : .findPlace(table.machine.localKey)
+    }
+
     /// Joins the DHT, and keeps the table in order from then on.
     package func keepUp() {
         guard !isKeptUp, !isStopped else { return }
@@ -98,7 +113,7 @@ package final class DHTNode {
     private func join() {
         networkTask { [weak self] in
             guard let self else { return }
-            let outcome = await lookUp(.findNode(key: connections.localNodeID.bytes))
+            let outcome = await DHTLookup(self, ownRequest).run()
             joining.handle { $0.ended(hasFoundAnybody: !outcome.closest.isEmpty, now: $1) }
             await remember()
         }
@@ -121,27 +136,22 @@ package final class DHTNode {
                 networkTask { [weak self] in
                     guard let self else { return }
                     // What came of it the table has been told.
-                    _ = try? await ask(contact, .findNode(key: connections.localNodeID.bytes))
+                    _ = try? await ask(contact, ownRequest)
                 }
             case .refresh(let bucket): refresh(bucket)
             }
         }
     }
 
+    /// A key that was drawn at random shows how many nodes there are, too.
     private func refresh(_ bucket: Int?) {
         var random = connections.random
-        let request: DHTRequest
-        if let bucket {
-            request = .findPlace(table.machine.target(inBucket: bucket, using: &random))
-        } else {
-            request = .findNode(key: connections.localNodeID.bytes)
+        let target = bucket.map { table.machine.target(inBucket: $0, using: &random) }
+        let lookup = DHTLookup(self, target.map { .findPlace($0) } ?? ownRequest)
+        networkTask { [weak self] in
+            let outcome = await lookup.run()
+            if let self, let target, outcome.hasArrived { size.lookedUp(target, closest: outcome.closest) }
         }
-        networkTask { [weak self] in _ = await self?.lookUp(request) }
-    }
-
-    /// A lookup of which only the nodes are wanted.
-    private func lookUp(_ request: DHTRequest) async -> LookupMachine.Outcome {
-        await DHTLookup(self, request).run()
     }
 
     // MARK: Whom to ask
@@ -160,11 +170,8 @@ package final class DHTNode {
         return seeds
     }
 
-    /// A lookup has ended: what it shows of the network.
-    func ended(_ outcome: LookupMachine.Outcome, of place: DHTKey) {
-        table.note { $0.lookedUp(place, now: $1) }
-        if outcome.hasArrived { size.lookedUp(place, closest: outcome.closest) }
-    }
+    /// A lookup has ended: that part of the table need not be refreshed.
+    func ended(lookupOf place: DHTKey) { table.note { $0.lookedUp(place, now: $1) } }
 
     private func remember() async {
         // Of each bucket something: those of the farthest come first.

@@ -5,8 +5,9 @@ internal import DeP2PSessions
 
 /// Answers the DHT's requests, and keeps records for others: the side that is asked.
 ///
-/// Strangers are served, as much as each subject's budget has. Who asks for its own surroundings is asked who and where it
-/// is, so that others who look for it find it here, although it may serve the DHT itself or not.
+/// Strangers are served, as much as each subject's budget has. Who asks for its own NodeID wants to be found: it is asked who
+/// and where it is, and others who look for it find it here, whether it serves the DHT itself or not. Nobody else is named;
+/// who asks for the place of its NodeID instead, as a member of a realm does, is named no more.
 @NetworkActor
 package final class DHTService {
     /// Requests that one stream may carry, one after the other.
@@ -78,9 +79,14 @@ package final class DHTService {
         let (place, now) = (request.place, dht.clock.now)
         switch request {
         case .findNode(let key):
-            if key == session.remoteNodeID.bytes { ask(session) }
+            if key == session.remoteNodeID.bytes {
+                show(session, true, voucher)
+                ask(session)
+            }
             response.closer = closest(to: place, naming: key, for: session, voucher)
-        case .findPlace: response.closer = closest(to: place, naming: nil, for: session, voucher)
+        case .findPlace:
+            if place == DHTKey(session.remoteNodeID) { show(session, false, voucher) }
+            response.closer = closest(to: place, naming: nil, for: session, voucher)
         case .getItem:
             response.closer = closest(to: place, naming: nil, for: session, voucher)
             response.item = records.machine.item(for: place, now: now)
@@ -112,7 +118,7 @@ package final class DHTService {
     private func present(_ name: [UInt8], for voucher: AddressRule.Voucher) -> DHTContact? {
         // Any bytes may be asked for.
         guard let nodeID = try? NodeID(bytes: name), nodeID != dht.connections.localNodeID else { return nil }
-        let addresses = dht.connections.peers.present(nodeID)
+        let addresses = dht.connections.peers.shown(nodeID)
         return addresses.isEmpty ? nil : told(DHTContact(nodeID, addresses: addresses), to: voucher)
     }
 
@@ -121,6 +127,10 @@ package final class DHTService {
         let rule = dht.connections.addressRule()
         return DHTContact(
             contact.nodeID, addresses: contact.addresses.filter { rule.tells($0, to: voucher) }, key: contact.key)
+    }
+
+    private func show(_ session: Session, _ isShown: Bool, _ voucher: AddressRule.Voucher) {
+        dht.connections.peers.show(session.remoteNodeID, isShown, from: voucher, subject: session.subject)
     }
 
     /// Asks the peer where it is, so that it is found here.

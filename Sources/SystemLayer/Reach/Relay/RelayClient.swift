@@ -12,6 +12,8 @@ package final class RelayClient {
     package typealias Standing = RelayReservation
     package typealias Event = RelayEvent
 
+    /// What a relay serves.
+    package nonisolated static let protocolID = RelayProtocol.id
     /// How long a relay may take to answer: it has to ask the target within its own deadline.
     package nonisolated static let requestDeadline = Duration.seconds(8)
     /// How long a relay's answer to this node's proof is waited for before it is asked for anything.

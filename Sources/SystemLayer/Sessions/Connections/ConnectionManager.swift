@@ -19,6 +19,8 @@ internal import DeP2PReactor
 /// identities: when members fill all slots, and one subject or subnet holds more of them than its share, its least used
 /// session gives way to a newcomer of one that holds fewer, once that is admitted (``ConnectionManager/Weight``).
 ///
+/// What this node has dialled to ask one thing (an **errand**) ends when it has been idle for a while, unless somebody wants it.
+///
 /// Calling order: ``open(_:now:isBusy:)``, the events of a session, ``close(_:)``; ``timerFired(now:isBusy:)`` at
 /// ``wake``. Sessions in a returned list are forgotten already: the caller closes them.
 struct ConnectionManager {
@@ -28,6 +30,8 @@ struct ConnectionManager {
         var subject: Subject
         /// Whether this node dialled.
         let isInitiator: Bool
+        /// Whether it was dialled to ask something, and nobody wants its node.
+        var isErrand: Bool
         /// Since when it counts as what it is.
         var since: NetworkInstant
         var lastUse: NetworkInstant
@@ -37,8 +41,12 @@ struct ConnectionManager {
         /// What the node does for it that lasts: reservations, circuits.
         var commitments = 0
 
-        init(id: UInt64, nodeID: NodeID, subject: Subject, isInitiator: Bool, now: NetworkInstant) {
+        init(
+            id: UInt64, nodeID: NodeID, subject: Subject, isInitiator: Bool, isErrand: Bool = false,
+            now: NetworkInstant
+        ) {
             (self.id, self.nodeID, self.subject, self.isInitiator) = (id, nodeID, subject, isInitiator)
+            self.isErrand = isErrand
             (since, lastUse) = (now, now)
         }
     }
@@ -47,6 +55,7 @@ struct ConnectionManager {
     struct Closing: Equatable {
         let id: UInt64
         let reason: String
+        var code = CloseCode.limit
     }
 
     enum OnOpen: Equatable {
@@ -57,6 +66,8 @@ struct ConnectionManager {
 
     /// Nodes that may be protected at once.
     static let protectedLimit = 1_024
+    /// How long an errand may be idle: its node may be asked again in the course of one lookup and what follows it.
+    static let errandTime = Duration.seconds(15)
 
     private let limits: ConnectionLimits
     private var entries: [UInt64: Entry] = [:]
@@ -236,6 +247,7 @@ struct ConnectionManager {
     }
 
     private func deadline(_ entry: Entry) -> NetworkInstant? {
+        if isErrand(entry) { return entry.lastUse.advanced(by: Self.errandTime) }
         guard isStranger(entry), !entry.hasUsed, entry.commitments == 0 else { return nil }
         return entry.since.advanced(by: limits.strangerTime)
     }
@@ -246,7 +258,23 @@ struct ConnectionManager {
     mutating func timerFired(now: NetworkInstant, isBusy: (UInt64) -> Bool) -> [Closing] {
         let late = entries.values.filter { entry in deadline(entry).map { $0 <= now } ?? false }
         let reason = "neither admitted to the realm nor in use within \(limits.strangerTime)"
-        return late.sorted(by: isOlder).map { remove(($0, reason)) } + trim(now: now, isBusy: isBusy)
+        let ended = endErrands(late, now: now, isBusy: isBusy)
+        let strangers = late.filter { !$0.isErrand }.sorted(by: isOlder).map { remove(($0, reason)) }
+        return ended + strangers + trim(now: now, isBusy: isBusy)
+    }
+
+    private func isErrand(_ entry: Entry) -> Bool { entry.isErrand && isDispensable(entry) }
+
+    /// Those that are done; one that is busy has its time anew.
+    private mutating func endErrands(_ late: [Entry], now: NetworkInstant, isBusy: (UInt64) -> Bool) -> [Closing] {
+        late.filter(isErrand).sorted(by: isOlder).compactMap { entry in
+            guard !isBusy(entry.id) else {
+                entries[entry.id]?.lastUse = now
+                return nil
+            }
+            entries[entry.id] = nil
+            return Closing(id: entry.id, reason: "nothing more to ask", code: .normal)
+        }
     }
 
     private mutating func remove(_ victim: Victim) -> Closing {
@@ -275,6 +303,14 @@ struct ConnectionManager {
         entries[id]?.hasUsed = true
         entries[id]?.lastUse = now
     }
+
+    /// A stream of the session's has ended, of which an errand is made up.
+    mutating func asked(_ id: UInt64, now: NetworkInstant) {
+        if entries[id]?.isErrand == true { entries[id]?.lastUse = now }
+    }
+
+    /// Somebody wants the session's node.
+    mutating func wanted(_ id: UInt64) { entries[id]?.isErrand = false }
 
     /// The node does something for the session that lasts, or is done with it.
     mutating func committed(_ id: UInt64, _ change: Int) {

@@ -37,6 +37,7 @@ package final class Connections {
     private var admissionObservers: [@NetworkActor (Session) -> Void] = []
     private var identityObservers: [@NetworkActor (Session) -> Void] = []
     private var realmObservers: [@NetworkActor (Bool) -> Void] = []
+    private var wantObservers: [@NetworkActor (Session) -> Void] = []
     private var isStopped = false
     /// What all sessions carry.
     package let meter = BandwidthMeter()
@@ -106,6 +107,9 @@ package final class Connections {
     /// Calls `observer` when the node has entered a realm, and before it leaves one.
     package func onRealmChange(_ observer: @escaping @NetworkActor (Bool) -> Void) { realmObservers.append(observer) }
 
+    /// Calls `observer` with every session that was an errand (``errand(to:timeout:)``) once somebody wants its node itself.
+    package func onWanted(_ observer: @escaping @NetworkActor (Session) -> Void) { wantObservers.append(observer) }
+
     /// The session with the target: one that is open, else a new one, at the target's addresses and no others.
     ///
     /// Connects to one node share their dial: each adds its addresses, and waits as long as it wants to.
@@ -115,20 +119,31 @@ package final class Connections {
         try await connect(to: target, timeout: timeout, isSearched: false)
     }
 
+    /// As ``connect(to:timeout:)``, to ask a node that nobody wants for its own sake, as one of the DHT: a new session is
+    /// closed when it has been idle for ``ConnectionManager/errandTime``, unless somebody wants it meanwhile.
+    package func errand(to target: DialTarget, timeout: Duration? = nil) async throws -> Session {
+        try await connect(to: target, timeout: timeout, isSearched: false, isErrand: true)
+    }
+
     /// As ``connect(to:timeout:)``, at what is known of the node too, and at what sources find meanwhile.
     package func reach(_ target: DialTarget, timeout: Duration? = nil) async throws -> Session {
         try await connect(to: target, timeout: timeout, isSearched: true)
     }
 
-    private func connect(to target: DialTarget, timeout: Duration?, isSearched: Bool) async throws -> Session {
+    private func connect(
+        to target: DialTarget, timeout: Duration?, isSearched: Bool, isErrand: Bool = false
+    ) async throws -> Session {
         if target.nodeID == localNodeID {
             throw ConnectError(
                 .dialledSelf, nodeID: localNodeID, reason: "\(localNodeID) is this node itself",
                 remedy: .advice("give another node's NodeID, or run the other side under its own identity"))
         }
-        if let session = target.nodeID.flatMap(session(with:)), !session.isRetired { return session }
+        if let session = target.nodeID.flatMap(session(with:)), !session.isRetired {
+            if !isErrand { want(session) }
+            return session
+        }
         let addresses = target.addresses.filter { !isSearched || usesDirect || $0.isRelayed }
-        let dial = try dial(target.nodeID, addresses)
+        let dial = try dial(target.nodeID, addresses, isErrand: isErrand)
         if isSearched, let nodeID = target.nodeID { search(nodeID, for: dial) }
         dial.complete()
         guard isSearched, let nodeID = target.nodeID else {
@@ -156,11 +171,14 @@ package final class Connections {
         return try await dial.session(within: timeout ?? limits.connectDeadline)
     }
 
-    private func dial(_ nodeID: NodeID?, _ addresses: [Address], isShared: Bool = true) throws -> SharedDial {
+    private func dial(
+        _ nodeID: NodeID?, _ addresses: [Address], isShared: Bool = true, isErrand: Bool = false
+    ) throws -> SharedDial {
         do throws(LimitExceeded) {
-            return try dials.dial(nodeID, addresses, isShared: isShared) { [self] connection, attempts in
+            return try dials.dial(nodeID, addresses, isShared: isShared, isErrand: isErrand) {
+                [self] connection, attempts, isErrand in
                 do throws(LimitExceeded) {
-                    return try adopt(connection, attempts: attempts)
+                    return try adopt(connection, attempts: attempts, isErrand: isErrand)
                 } catch {
                     throw limitError(error, nodeID)
                 }
@@ -194,13 +212,14 @@ package final class Connections {
     // MARK: Opening and ending
 
     private func adopt(
-        _ connection: any SecureConnection, attempts: [ConnectAttempt]
+        _ connection: any SecureConnection, attempts: [ConnectAttempt], isErrand: Bool = false
     ) throws(LimitExceeded) -> Session {
         nextID &+= 1
         let session = Session(
             id: nextID, localNodeID: localNodeID, connection: connection, registry: registry, limits: limits,
             clock: clock, random: random)
         session.attempts = attempts
+        session.isErrand = isErrand && !manager.isProtected(session.remoteNodeID)
         session.meter = meter
         session.connection.namelessTally = meter.nameless
         session.onIdentified = { [weak self, weak session] information in
@@ -238,7 +257,7 @@ package final class Connections {
         if let limit = table.refusal(of: session.remoteNodeID) { throw limit }
         let candidate = ConnectionManager.Entry(
             id: session.id, nodeID: session.remoteNodeID, subject: session.subject, isInitiator: session.isInitiator,
-            now: clock.now)
+            isErrand: session.isErrand, now: clock.now)
         switch manager.open(candidate, now: clock.now, isBusy: isBusy) {
         case .refused(let limit): throw limit
         case .opened(let closing):
@@ -272,8 +291,19 @@ package final class Connections {
     @discardableResult
     package func protect(_ nodeID: NodeID, for reason: Protection) -> Bool {
         guard manager.protect(nodeID, for: reason) else { return false }
-        for id in table.all(with: nodeID) { open[id]?.promote() }
+        for session in table.all(with: nodeID).compactMap({ open[$0] }) {
+            session.promote()
+            want(session)
+        }
         return true
+    }
+
+    /// Somebody wants the session's node, whatever it was dialled for.
+    private func want(_ session: Session) {
+        guard session.isErrand, session.isOpen else { return }
+        session.isErrand = false
+        manager.wanted(session.id)
+        for observer in wantObservers { observer(session) }
     }
 
     /// Whether something protects `nodeID`: this node's user, or application, chose it.
@@ -299,19 +329,22 @@ package final class Connections {
         switch occurrence {
         case .used: manager.used(session.id, now: clock.now)
         case .admitted:
+            want(session)
             close(manager.admitted(session.id, now: clock.now, isBusy: isBusy))
             // It may be the one that there is no room for.
             guard session.isOpen else { return }
             for observer in admissionObservers { observer(session) }
         case .committed(let change): manager.committed(session.id, change)
         case .moved: manager.moved(session.id, to: session.subject)
-        case .streamEnded: streamEnds.send()
+        case .streamEnded:
+            manager.asked(session.id, now: clock.now)
+            streamEnds.send()
         }
         if case .committed = occurrence { watchTime() }
     }
 
     private func close(_ closing: [ConnectionManager.Closing]) {
-        for item in closing { open[item.id]?.close(.limit, reason: item.reason) }
+        for item in closing { open[item.id]?.close(item.code, reason: item.reason) }
         watchTime()
     }
 

@@ -23,12 +23,12 @@ final class Dials {
     ///
     /// - Parameters:
     ///   - isShared: whether it may be one that is under way, and others may join it.
+    ///   - isErrand: whether this asker does not want the node itself.
     ///   - adopt: makes a session of the connection.
     func dial(
-        _ nodeID: NodeID?, _ addresses: [Address], isShared: Bool,
-        adopt: @escaping @NetworkActor (any SecureConnection, [ConnectAttempt]) throws -> Session
+        _ nodeID: NodeID?, _ addresses: [Address], isShared: Bool, isErrand: Bool, adopt: @escaping SharedDial.Adopt
     ) throws(LimitExceeded) -> SharedDial {
-        if isShared, let dial = nodeID.flatMap({ shared[$0] }), dial.join(addresses) { return dial }
+        if isShared, let dial = nodeID.flatMap({ shared[$0] }), dial.join(addresses, isErrand: isErrand) { return dial }
         guard all.count < limit else { throw LimitExceeded(name: "connects at once", value: all.count, limit: limit) }
         nextNumber += 1
         let number = nextNumber
@@ -37,7 +37,7 @@ final class Dials {
         }
         all[number] = dial
         if isShared, let nodeID { shared[nodeID] = dial }
-        _ = dial.join(addresses)
+        _ = dial.join(addresses, isErrand: isErrand)
         return dial
     }
 

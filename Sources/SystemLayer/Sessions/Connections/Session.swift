@@ -29,6 +29,8 @@ package final class Session: Identifiable {
     package private(set) var end: SessionEnd?
     /// Whether another session with the same node is used for new streams instead.
     package internal(set) var isRetired = false
+    /// Whether this node only has something to ask, and nobody wants the other for its own sake.
+    package internal(set) var isErrand = false
 
     package let clock: any NetworkClock
     let random: RandomSource

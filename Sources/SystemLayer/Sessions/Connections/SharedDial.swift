@@ -4,10 +4,13 @@ internal import DeP2PReactor
 /// One dial under way, and everybody who waits for it: who asks for the node meanwhile adds addresses, and waits as long
 /// as they want to. It ends when the last of them has given up.
 ///
-/// Calling order: ``join(_:)``, perhaps ``search(_:for:known:admits:)``, and ``complete()`` for each who asks, then
+/// Calling order: ``join(_:isErrand:)``, perhaps ``search(_:for:known:admits:)``, and ``complete()`` for each who asks, then
 /// ``session(within:)``.
 @NetworkActor
 final class SharedDial {
+    /// Makes a session of a connection, or refuses to; the last says whether it is an errand.
+    typealias Adopt = @NetworkActor (any SecureConnection, [ConnectAttempt], Bool) throws -> Session
+
     /// Askers who have room of their own for addresses; further ones share the last's.
     static let askerLimit = 4
 
@@ -25,14 +28,15 @@ final class SharedDial {
     private var reports: [SourceReport] = []
     /// Whether it has been told to end; nobody can join it then.
     private(set) var isOver = false
+    /// Whether nobody of those who ask wants the node itself.
+    private var isErrand = true
     private let onEnd: @NetworkActor (SharedDial) -> Void
 
     /// - Parameters:
     ///   - adopt: makes a session of the connection, or refuses to.
     ///   - onEnd: called once, when it can be joined no more.
     init(
-        _ dial: any Dial, clock: any NetworkClock,
-        adopt: @escaping @NetworkActor (any SecureConnection, [ConnectAttempt]) throws -> Session,
+        _ dial: any Dial, clock: any NetworkClock, adopt: @escaping Adopt,
         onEnd: @escaping @NetworkActor (SharedDial) -> Void
     ) {
         self.dial = dial
@@ -41,7 +45,7 @@ final class SharedDial {
         work = networkTask { [self] in
             do {
                 let (connection, attempts) = try await dial.value()
-                finish(.success(try adopt(connection, attempts)))
+                finish(.success(try adopt(connection, attempts, isErrand)))
             } catch {
                 finish(.failure(explained(error)))
             }
@@ -51,8 +55,9 @@ final class SharedDial {
     /// Adds what somebody who asks for the node knows of it.
     ///
     /// - Returns: false when it is too late for that.
-    func join(_ addresses: [Address]) -> Bool {
+    func join(_ addresses: [Address], isErrand: Bool = false) -> Bool {
         askers += 1
+        if !isErrand { self.isErrand = false }
         return !isOver && dial.add(addresses, for: min(askers, Self.askerLimit))
     }
 

@@ -23,7 +23,11 @@ package final class Liveness {
     }
 
     package func start() {
-        connections.onSession { [weak self] session in self?.watch(session) }
+        // Who is only asked something is nobody's company.
+        connections.onSession { [weak self] session in
+            if !session.isErrand { self?.watch(session) }
+        }
+        connections.onWanted { [weak self] session in self?.watch(session) }
         connections.onAdmission { [weak self] session in
             self?.carryOut { $0.admitted(session.id, now: $1) }
         }

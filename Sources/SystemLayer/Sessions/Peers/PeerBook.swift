@@ -32,6 +32,8 @@ package struct PeerBook: Sendable {
         /// From where it was told; `nil` for what was remembered from another run, and for what this node found itself.
         var subject: Subject?
         var heard: UInt64
+        /// Whether it wants strangers to be told where it is.
+        var isShown = false
     }
 
     private var given: [NodeID: [KnownAddress]] = [:]
@@ -107,6 +109,16 @@ package struct PeerBook: Sendable {
         guard touch(nodeID, voucher, subject) else { return }
         entries[nodeID]?.peer.describe(protocols: protocols, agent: agent, from: voucher)
     }
+
+    /// A node says whether others may be told where it is: nobody is named who has not asked for it.
+    package mutating func show(
+        _ nodeID: NodeID, _ isShown: Bool, from voucher: AddressRule.Voucher, subject: Subject?
+    ) {
+        guard isShown ? touch(nodeID, voucher, subject) : entries[nodeID] != nil else { return }
+        entries[nodeID]?.isShown = isShown
+    }
+
+    package func isShown(_ nodeID: NodeID) -> Bool { entries[nodeID]?.isShown == true }
 
     /// There is, or was, a session with the node. Of one that nothing else is known of nothing is noted.
     package mutating func saw(_ nodeID: NodeID, now: UInt64) {

@@ -71,6 +71,11 @@ package final class PeerStore {
         }
     }
 
+    /// A node says whether strangers may be told where it is (``shown(_:)``); of this run.
+    package func show(_ nodeID: NodeID, _ isShown: Bool, from voucher: AddressRule.Voucher, subject: Subject) {
+        change(nodeID) { $0.show(nodeID, isShown, from: voucher, subject: subject) }
+    }
+
     /// There is, or was, a session with the node.
     package func saw(_ nodeID: NodeID) {
         let now = wallClock()
@@ -119,6 +124,9 @@ package final class PeerStore {
         guard let peer = book.peer(nodeID), peer.lastSeen > 0, now < peer.lastSeen &+ Self.presence else { return [] }
         return peer.ordered(now: now).map(\.address)
     }
+
+    /// As ``present(_:)``, of a node that wants others to be told.
+    package func shown(_ nodeID: NodeID) -> [Address] { book.isShown(nodeID) ? present(nodeID) : [] }
 
     /// Reads what an earlier run knew of the node, for as long as a dial may wait for that.
     package func recall(_ nodeID: NodeID) async {
