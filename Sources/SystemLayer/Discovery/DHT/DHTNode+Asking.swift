@@ -20,8 +20,7 @@ extension DHTNode {
     func ask(_ contact: DHTContact, _ request: DHTRequest) async throws -> Answer {
         do {
             let start = clock.now
-            let target = DialTarget(nodeID: contact.nodeID, addresses: contact.addresses)
-            let session = try await connections.errand(to: target, timeout: Self.requestTimeout)
+            let session = try await connections.errand(to: target(of: contact), timeout: Self.requestTimeout)
             let left = Self.requestTimeout - clock.now.duration(since: start)
             let bytes = try await session.ask(
                 protocolID, try request.encoded(), limit: DHTRequest.messageLimit, within: max(left, .zero),
@@ -37,14 +36,22 @@ extension DHTNode {
 
     /// Connects ahead of need.
     func connect(_ contact: DHTContact) async throws {
-        let target = DialTarget(nodeID: contact.nodeID, addresses: contact.addresses)
-        _ = try await connections.errand(to: target, timeout: Self.requestTimeout)
+        _ = try await connections.errand(to: target(of: contact), timeout: Self.requestTimeout)
+    }
+
+    /// Of one that others have named only a few addresses are dialled: they may be anybody's.
+    private func target(of contact: DHTContact) -> DialTarget {
+        let limit = bootstrap.contains(contact) ? DHTContact.addressLimit : Self.namedAddresses
+        return DialTarget(nodeID: contact.nodeID, addresses: Array(contact.addresses.prefix(limit)))
     }
 
     /// Who is reached through a relay only serves nobody: he is no entry.
     private func answered(_ contact: DHTContact, on session: Session) {
-        guard session.validatedPeer != nil else { return table.handle { machine, _ in machine.failed(contact.key) } }
         let known = self.contact(contact, on: session)
+        // Nor is one whose addresses are all elsewhere than where it was seen.
+        guard session.validatedPeer != nil, !known.addresses.isEmpty else {
+            return table.handle { machine, _ in machine.failed(contact.key) }
+        }
         table.handle { machine, now in machine.answered(known, subnet: Self.subnet(of: session), now: now) }
     }
 
@@ -54,6 +61,9 @@ extension DHTNode {
         if session.isInitiator, session.path.tcpPeer == nil, let peer = session.validatedPeer, peer.scope == 0 {
             let proven = Address.quic(peer.ip, port: peer.port)
             addresses = [proven] + addresses.filter { $0 != proven }
+        } else if !session.isInitiator, let ip = session.validatedPeer?.ip {
+            // It dialled this node, and may say that it is anywhere: others are sent only where it was seen.
+            addresses = addresses.filter { $0.host == .ip(ip) }
         }
         return DHTContact(
             contact.nodeID, addresses: Array(addresses.prefix(Self.contactAddresses)), key: contact.key)
