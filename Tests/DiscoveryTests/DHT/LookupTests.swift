@@ -177,6 +177,34 @@ import Testing
         #expect(outcome?.closest.first == alive && outcome?.failures == wasted)
     }
 
+    /// A server's answer may name anybody: until one of those has answered a few are asked or dialled, and then all.
+    @Test mutating func ofANodeThatNamesStrangersFewAreTriedAtOnce() throws {
+        let (server, named) = (try near(2), try (0..<20).map { _ in try near(30) })
+        let limit = LookupCandidates.unprovenLimit
+        var lookup = lookup([server], scope: .store(reach: nil))
+        _ = lookup.start(now: at(0))
+        func tried(_ actions: [LookupMachine.Action]) -> Set<DHTContact> {
+            Set(
+                actions.compactMap { action in
+                    switch action {
+                    case .ask(let contact), .dial(let contact): contact
+                    case .finished: nil
+                    }
+                })
+        }
+        var lying = lookup
+        let first = tried(lookup.answered(server.key, closer: named, now: at(0.1)))
+        #expect(first.count == limit)
+        let one = try #require(first.first)
+        #expect(tried(lookup.answered(one.key, closer: [], now: at(0.2))).count > limit)
+        // Where they are silent the next have their turn, until as many have failed as it is believed.
+        _ = lying.answered(server.key, closer: named, now: at(0.1))
+        let wake = try #require(lying.wake)
+        #expect(tried(lying.timerFired(now: wake)).count == limit)
+        for contact in first { #expect(tried(lying.failed(contact.key, now: at(3))).count <= limit) }
+        #expect(lying.isFinished || lying.wake != nil)
+    }
+
     /// On the path of a node that names only accomplices nothing else is found; on the others it is.
     @Test mutating func accomplicesKeepOnePath() throws {
         let honest = try (0..<60).map { _ in try near(8) }

@@ -1,13 +1,66 @@
 """Issue 11: servers of the DHT that lie, and nodes that say wherever they like that they are."""
 
 import os
+import socket
+import subprocess
 
 from hostile import kademlia, records
+from hostile.identity import Identity
 from hostile.wire import field, fields, multiaddr
 
 # This machine's address on the network outside, and addresses of somebody who has nothing to do with any of this.
 PUBLIC, ELSEWHERE = "45.12.7.1", "46"
 PORT = 4001
+NAMED, EACH = 20, 16
+
+
+class Sink:
+    """Everybody in 46.0.0.0/8, and what is sent there."""
+
+    def __init__(self, lab):
+        subprocess.run(f"ip route add local {ELSEWHERE}.0.0.0/8 dev lo".split(), check=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.bind(("0.0.0.0", PORT))
+        self.socket.setblocking(False)
+        self.count = self.bytes = 0
+        lab.loop.add(self)
+
+    def read(self):
+        while True:
+            try:
+                self.bytes += len(self.socket.recv(65536))
+                self.count += 1
+            except BlockingIOError:
+                return
+
+    def close(self):
+        self.socket.close()
+
+
+def named(node_id=None):
+    """Somebody, at as many addresses as are looked at, each in another network."""
+    places = [multiaddr(f"{ELSEWHERE}.{os.urandom(1)[0]}.{os.urandom(1)[0]}.{one + 1}", PORT) for one in range(EACH)]
+    return kademlia.contact(node_id or b"\x00\x24\x08\x01\x12\x20" + os.urandom(32), places)
+
+
+def p45_lookups_led_astray(lab):
+    """A server that names others' addresses has a small multiple of its words sent there, not hundreds of times as much."""
+    sink, said = Sink(lab), []
+
+    def answer(request):
+        said.append(field(1, kademlia.FIND_NODE) + kademlia.closer([named() for _ in range(NAMED)]))
+        return said[-1]
+
+    liar = lab.server(source=PUBLIC, on_connection=lambda connection: kademlia.serve(connection, answer))
+    node = lab.run("dht-find", "--ephemeral", "--bootstrap", liar.address, "--listen", "0.0.0.0:0", str(Identity()))
+    lab.finished(node, 40)
+    lab.loop.pump(0.2)
+    words = sum(map(len, said))
+    assert words, "nobody was asked"
+    assert sink.bytes < 60 * words, (
+        f"{words} bytes of a stranger's have {sink.count} datagrams with {sink.bytes} bytes sent to others: "
+        f"{sink.bytes / words:.0f} times as much")
 
 
 def p45_addresses_nobody_has_proven(lab):

@@ -176,6 +176,7 @@ package struct LookupMachine: TimedMachine, Sendable {
             switch candidates.all[index].state {
             case .asked(let since) where since.advanced(by: times.patience) <= now:
                 candidates.update(index) { $0.state = .slow(since) }
+                candidates.endTry(index)
             case .slow(let since) where since.advanced(by: Self.requestTimeout) <= now:
                 failures += 1
                 candidates.settle(index, answered: false)
@@ -198,6 +199,7 @@ package struct LookupMachine: TimedMachine, Sendable {
         var actions: [Action] = []
         while let index = nextToAsk() {
             candidates.update(index) { $0.state = .asked(now) }
+            candidates.beginTry(index)
             requests += 1
             actions.append(.ask(candidates.all[index].contact))
         }
@@ -211,6 +213,7 @@ package struct LookupMachine: TimedMachine, Sendable {
         for candidate in candidates.all {
             if case .asked = candidate.state { waiting[candidate.owner ?? 0] += 1 }
         }
+        candidates.holdsBack = waiting.contains { $0 > 0 }
         guard waiting.reduce(0, +) < scope.concurrency, requests < Self.requestLimit else { return nil }
         let paths = (0..<Self.pathCount).sorted { (waiting[$0], $0) < (waiting[$1], $1) }
         for path in paths where waiting[path] < Self.pathWidth {
@@ -233,6 +236,7 @@ package struct LookupMachine: TimedMachine, Sendable {
             var seen = 0
             for index in candidates.all.indices where candidates.all[index].isOpen(to: path) {
                 switch candidates.all[index].state {
+                case .heard where candidates.isHeldBack(index): continue
                 case .heard: return index
                 case .answered, .asked: seen += 1
                 case .slow, .failed, .disbelieved: continue
@@ -293,6 +297,7 @@ package struct LookupMachine: TimedMachine, Sendable {
             guard candidate.distance < scope.reach else { break }
             let branch = branches.index(of: candidate.distance)
             switch candidate.state {
+            case .heard where candidates.isHeldBack(index): continue
             case .heard: next[branch] = next[branch] ?? index
             case .answered, .asked, .slow, .failed: asked[branch] += 1
             case .disbelieved: continue
@@ -307,6 +312,7 @@ package struct LookupMachine: TimedMachine, Sendable {
         for (index, candidate) in candidates.all.enumerated() {
             guard live < nearest else { return nil }
             switch candidate.state {
+            case .heard where candidates.isHeldBack(index): live += 1
             case .heard: return index
             case .answered, .asked: live += 1
             case .slow, .failed, .disbelieved: continue
@@ -342,8 +348,11 @@ package struct LookupMachine: TimedMachine, Sendable {
         var unused = candidates.all.count { $0.isDialled && $0.state == .heard }
         for index in candidates.all.indices {
             guard unused < Self.dialsAhead, dials < Self.dialLimit else { break }
-            guard candidates.all[index].state == .heard, !candidates.all[index].isDialled else { continue }
+            guard candidates.all[index].state == .heard, !candidates.all[index].isDialled,
+                !candidates.isHeldBack(index)
+            else { continue }
             candidates.update(index) { $0.isDialled = true }
+            candidates.beginTry(index)
             (unused, dials) = (unused + 1, dials + 1)
             actions.append(.dial(candidates.all[index].contact))
         }

@@ -9,6 +9,9 @@ struct LookupCandidates: Sendable {
     static let nominatorLimit = 4
     /// A node that has named so many that did not answer, and none that did, is believed no more.
     static let failedNomineeLimit = 3
+    /// Of a node none of whose nominees has answered so many are tried at once: they may be anybody, and what is sent to them
+    /// is sent on its word alone.
+    static let unprovenLimit = 3
 
     enum State: Equatable, Sendable {
         case heard
@@ -40,6 +43,8 @@ struct LookupCandidates: Sendable {
         var depth: Int
         var nominators: [DHTKey]
         var isDialled = false
+        /// While it is asked or dialled, and not slow: the nodes on whose word.
+        var triedFor: [DHTKey]?
 
         func isOpen(to path: Int) -> Bool { owner.map { $0 == path } ?? (paths & 1 << UInt8(path) != 0) }
     }
@@ -48,6 +53,9 @@ struct LookupCandidates: Sendable {
     private struct Word {
         var answered = 0
         var failed = 0
+        /// Nominees that are asked or dialled now, but for the slow: where the first are dead, others may be there.
+        var tried = 0
+        var isProven: Bool { answered > 0 || tried < LookupCandidates.unprovenLimit }
         var isBelieved: Bool { failed < LookupCandidates.failedNomineeLimit || answered > 0 }
     }
 
@@ -55,6 +63,8 @@ struct LookupCandidates: Sendable {
     private(set) var all: [Candidate] = []
     /// Of each node whose nominees were asked.
     private var words: [DHTKey: Word] = [:]
+    /// Whether nominees of unproven nodes wait: only while an answer may come that proves them.
+    var holdsBack = true
 
     init(target: DHTKey) { self.target = target }
 
@@ -86,6 +96,7 @@ struct LookupCandidates: Sendable {
         }
         if all.count >= Self.limit {
             guard let last = all.lastIndex(where: { $0.state == .heard }), last >= index else { return }
+            endTry(last)
             all.remove(at: last)
         }
         let candidate = Candidate(
@@ -107,9 +118,31 @@ struct LookupCandidates: Sendable {
         }
     }
 
+    /// Whether it has to wait until one has answered whom a node has named that named it.
+    func isHeldBack(_ index: Int) -> Bool {
+        guard holdsBack, all[index].triedFor == nil else { return false }
+        let nominators = all[index].nominators
+        guard !nominators.isEmpty, nominators.count < Self.nominatorLimit else { return false }
+        return nominators.allSatisfy { words[$0].map { !$0.isProven } ?? false }
+    }
+
+    /// It is asked or dialled.
+    mutating func beginTry(_ index: Int) {
+        guard all[index].triedFor == nil else { return }
+        all[index].triedFor = all[index].nominators
+        for nominator in all[index].nominators { words[nominator, default: Word()].tried += 1 }
+    }
+
+    /// Something has come of it, or it is waited for no more.
+    mutating func endTry(_ index: Int) {
+        for nominator in all[index].triedFor ?? [] { words[nominator]?.tried -= 1 }
+        all[index].triedFor = nil
+    }
+
     /// Counts for and against those that named it.
     mutating func settle(_ index: Int, answered: Bool) {
         all[index].state = answered ? .answered : .failed
+        endTry(index)
         var lost = false
         for nominator in all[index].nominators {
             var word = words[nominator, default: Word()]
