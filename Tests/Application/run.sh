@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Builds and runs an application that imports DeP2P alone, over the debug build that is there (in .build, or in the folder
-# given): Tests/Application/run.sh [--scratch-path FOLDER]. What the README shows is one of its files, and what the articles
-# show another.
+# given): Tests/Application/run.sh [--scratch-path FOLDER]. What the README shows is one of its files.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,16 +10,6 @@ diff -u <(awk '/^```swift$/ { inside = 1; next } /^```$/ { inside = 0 } inside' 
     echo "README.md: the Swift example is not Tests/Application/Sources/Example.swift" >&2
     exit 1
 }
-# So does each example of the articles.
-python3 -B - "$top/Sources/DeP2P/DeP2P.docc" "$here/Sources/Articles.swift" <<'CHECK'
-import pathlib, re, sys
-source = pathlib.Path(sys.argv[2]).read_text()
-articles = sorted(pathlib.Path(sys.argv[1]).glob("*.md"))
-examples = [(path.name, text) for path in articles for text in re.findall(r"^```swift\n(.*?)^```$", path.read_text(), re.M | re.S)]
-lost = [name for name, text in examples if text not in source]
-if lost or not examples:
-    sys.exit(f"examples that are not in Tests/Application/Sources/Articles.swift: {lost}")
-CHECK
 # In the folder of the repository's own build, so that what that has compiled is compiled already. The package manager keeps
 # one plan to a folder and believes it: the repository's is put back afterwards.
 build=$top/.build
