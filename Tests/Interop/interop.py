@@ -204,7 +204,7 @@ class Interop:
         assert len(samples) == sum(not line.startswith("#") for line in text.splitlines()), text
         assert all(family.documentation and family.type in ("counter", "gauge") for family in families.values()), text
         ping = [sample.value for sample in families["dep2p_payload_received_bytes"].samples
-                if sample.labels == {"protocol": "/ipfs/ping/1.0.0", "path": "direct"}]
+                if sample.labels == {"protocol": "/dep2p/sys/ping/1.0.0", "path": "direct"}]
         assert ping and ping[0] >= 32, text
 
 

@@ -91,10 +91,18 @@ def an_event_is_one_line_with_fields(house):
     line = json.loads(done.stderr)
     assert line["level"] == "error" and "/nonexistent" in line["message"], line
     # A reader that goes is nobody's loss.
-    ended = subprocess.run(f"{house.binary} start -v --ephemeral --listen 127.0.0.1:0 2>&1 >/dev/null | head -1 & sleep 2; "
-                           "kill -INT $(jobs -p) 2>/dev/null; true", shell=True, env=house.environment("pipe"), check=False,
-                           timeout=30)
-    assert ended.returncode == OK
+    node = subprocess.Popen([house.binary, "start", "-v", "--ephemeral", "--listen", "127.0.0.1:0"],
+                            env=house.environment("pipe"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        assert node.stderr.readline()
+        node.stderr.close()
+        again = house.run("ping", "-c", "1", "--timeout", "1s", "/ip4/127.0.0.1/udp/1/quic-v1")
+        assert again.returncode != OK and node.poll() is None
+        node.terminate()
+        assert node.wait(30) == OK
+    finally:
+        node.kill()
+        node.wait()
 
 
 TESTS = [no_level_tells_a_secret, an_event_is_one_line_with_fields]
