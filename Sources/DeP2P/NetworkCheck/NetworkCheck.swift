@@ -43,7 +43,8 @@ public struct NetworkCheck: Sendable {
         let observers = try await NATObservers.resolve(servers, clock: environment.clock, names: environment.names)
         var report = try await environment.natCheck().run(observers: observers.udp, limit: limit)
         try await TCPProbe.complete(&report, observers)
-        report.portMapping = try await mapping
+        let gateway = try await mapping
+        (report.portMapping, report.gatewayAddress) = (gateway.protocols, gateway.external)
         return NetworkCheck(
             interfaces: environment.interfaces().map(\.address.ip).filter { !$0.isLoopback }, report: report,
             unusable: observers.unusable)

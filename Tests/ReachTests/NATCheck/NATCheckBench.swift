@@ -21,6 +21,14 @@ struct NATCheckBench {
         var isSilent = false
         /// Answers as if RESPONSE-PORT and CHANGE-REQUEST were not there.
         var ignoresRequests = false
+        /// What it answers instead.
+        var lie: Lie?
+    }
+
+    enum Lie {
+        case garbage, error
+        case address(SocketAddress)
+        case ports
     }
 
     private struct Arrival {
@@ -111,6 +119,11 @@ struct NATCheckBench {
             request = message.bytes
         }
         let otherPort = observer.secondPort.map { destination.port == $0 ? observer.address.port : $0 }
+        if let lie = observer.lie, let message = try? STUNMessage(bytes) {
+            return deliver(
+                lie.bytes(to: message, from: source), from: destination, to: source,
+                at: now.advanced(by: .milliseconds(20)))
+        }
         let answer = responder.respond(
             to: request, from: source, on: destination, alternatePort: otherPort, now: now)
         guard let response = answer, !isLost() else { return }
@@ -137,6 +150,27 @@ struct NATCheckBench {
     }
 
     private mutating func isLost() -> Bool { Double.random(in: 0..<1, using: &random) < loss }
+}
+
+extension NATCheckBench.Lie {
+    func bytes(to request: STUNMessage, from source: SocketAddress) -> [UInt8] {
+        switch self {
+        case .garbage: return Array("HTTP/1.1 400 Bad Request".utf8)
+        case .error:
+            return STUNMessage(
+                .failure, transaction: request.transaction, attributes: [.errorCode(400, reason: "Bad Request")]
+            ).bytes
+        case .address(let address):
+            return STUNMessage(
+                .success, transaction: request.transaction, attributes: [.xorMappedAddress(address)]
+            ).bytes
+        case .ports:
+            let other = SocketAddress(source.ip, port: source.port &+ 1)
+            return STUNMessage(
+                .success, transaction: request.transaction, attributes: [.xorMappedAddress(other)]
+            ).bytes
+        }
+    }
 }
 
 extension NATCheckBench.Observer {

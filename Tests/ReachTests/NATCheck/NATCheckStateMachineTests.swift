@@ -196,7 +196,9 @@ import Testing
         #expect(few.run().report.allocation == nil)
     }
 
-    @Test("the largest packet that passes", arguments: [(1500, 1500), (1499, 1420), (1400, 1280), (1279, nil)])
+    @Test(
+        "the largest packet that passes",
+        arguments: [(1500, 1500), (1499, 1420), (1400, 1280), (1279, 1228), (1227, nil)])
     func packetSize(limit: Int, expected: Int?) {
         var nat = NATCheckBench(Self.nodes, mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
         nat.maximumPacket = limit

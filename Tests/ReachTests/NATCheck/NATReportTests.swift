@@ -1,5 +1,7 @@
+import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
+import DeP2PTestSupport
 import Testing
 
 @testable import DeP2PReach
@@ -89,10 +91,83 @@ import Testing
         #expect(NATReport().verdict == "no observer to ask")
     }
 
+    private static func liar(_ lie: NATCheckBench.Lie, at address: SocketAddress) -> NATCheckBench.Observer {
+        NATCheckBench.Observer(address: address, lie: lie)
+    }
+
+    @Test("errors, garbage and impossible addresses are not silence: UDP passes")
+    func unusableAnswers() {
+        let (one, two) = (v4(45, 10, 0, 1, 4001), v4(45, 10, 1, 1, 4001))
+        let lies: [NATCheckBench.Lie] = [
+            .garbage, .error, .address(v4(192, 168, 1, 1, 4_001)), .address(v4(127, 0, 0, 1, 4_001)),
+            .address(v4(203, 0, 113, 50, 0)), .address(v4(224, 0, 0, 1, 1)),
+        ]
+        for lie in lies {
+            var report = report(
+                NATCheckBench.Rule.nothing, .nothing, [Self.liar(lie, at: one), Self.liar(lie, at: two)])
+            report.tcp = true
+            #expect(report.observers == 0 && report.udp == true)
+            #expect(
+                report.verdict
+                    == "UDP passes, but none of 2 observers gave a usable answer: they are no STUN servers, or it is"
+                    + " another port")
+        }
+    }
+
+    @Test("one silent server may be at fault itself: whether UDP is blocked is not determined")
+    func oneSilentServer() {
+        let silent = [NATCheckBench.Observer(address: v4(198, 51, 100, 1, 4002), isSilent: true)]
+        var report = report(NATCheckBench.Rule.nothing, .nothing, silent)
+        report.tcp = true
+        #expect(report.udp == nil)
+        #expect(
+            report.verdict
+                == "nothing came over UDP, while TCP works: UDP is blocked here, or nothing listens at that port; ask"
+                + " another server to tell")
+    }
+
+    @Test("one liar does not outvote two who agree", arguments: [0, 1, 2])
+    func liars(place: Int) {
+        let honest = [
+            NATCheckBench.Observer(address: v4(198, 51, 100, 1, 4001)),
+            NATCheckBench.Observer(address: v4(198, 51, 100, 2, 4001)),
+        ]
+        for lie in [NATCheckBench.Lie.ports, .address(v4(198, 51, 100, 9, 4_000))] {
+            var observers = honest
+            observers.insert(Self.liar(lie, at: v4(198, 51, 100, 3, 4001)), at: place)
+            let seen = report(NATCheckBench.Rule.nothing, .addressAndPort, observers).ipv4Family
+            #expect(seen.mapping == .endpointIndependent && seen.outvoted == 1)
+            #expect(seen.mapped?.ip == NATCheckBench.external)
+            #expect(seen.observations.count == 2)
+        }
+    }
+
+    @Test("a network that drops what QUIC needs does not let peers connect directly")
+    func narrow() {
+        var nat = NATCheckBench(
+            NATCheckStateMachineTests.nodes, mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
+        nat.maximumPacket = 1_100
+        var report = NATReport()
+        report.ipv4Family = nat.run().report
+        #expect(report.isNarrow == true && report.udp == true)
+        #expect(
+            report.verdict
+                == "UDP passes here, but no packets of the 1,200 bytes that QUIC needs: connections run through a relay"
+                + " over TCP")
+        #expect(self.report(NATCheckBench.Rule.nothing, .nothing).isNarrow == false)
+    }
+
     @Test("what opens the way is said: a gateway that maps ports, or IPv6 without NAT")
     func remarks() {
         var mapped = report(NATCheckBench.Rule.nothing, .addressAndPort)
         mapped.portMapping = [.pcp: false, .natPMP: true, .upnp: true]
+        #expect(mapped.verdict.hasSuffix("whether a port that it opens can be reached is not determined"))
+        mapped.gatewayAddress = v4(100, 64, 0, 2, 0).ip
+        #expect(
+            mapped.verdict.hasSuffix(
+                "; the gateway offers NAT-PMP, UPnP, but another NAT lies before it (its address is 100.64.0.2, others see"
+                    + " 203.0.113.50): a port that it opens leads nowhere"))
+        mapped.gatewayAddress = NATCheckBench.external
         #expect(
             mapped.verdict.hasSuffix("; the gateway offers NAT-PMP, UPnP, so a port can be opened for everyone"))
         var dual = report(.addressAndPort, .addressAndPort, ports: .random)

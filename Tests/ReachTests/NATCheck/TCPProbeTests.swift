@@ -10,9 +10,9 @@ import Testing
     static let leg = v4(198, 51, 100, 1, 8443)
     static let web = v4(198, 51, 100, 1, 80)
 
-    static func report(asked: Int = 1) -> NATReport {
+    static func report(asked: Int = 2) -> NATReport {
         var report = NATReport()
-        report.ipv4Family.asked = asked
+        (report.ipv4Family.asked, report.ipv4Family.silentHosts) = (asked, asked)
         return report
     }
 

@@ -152,14 +152,15 @@ import Testing
             let probe = PortMappingProbe(clock: network)
             let socket = DatagramSocket(network.makeDriver(address: Self.client))
             let silent = try await probe.ask(Self.gatewayAddress, by: socket, client: Self.client.ip)
-            #expect(silent == [.pcp: false, .natPMP: false])
+            #expect(silent == PortMappingProbe.Answer(protocols: [.pcp: false, .natPMP: false]))
             let gateway = DatagramSocket(network.makeDriver(address: Self.gatewayAddress))
             gateway.onDatagram = { datagram in
                 guard datagram.bytes == NATPMP.addressRequest else { return }
                 gateway.send([0, 128, 0, 0, 0, 0, 0, 7, 203, 0, 113, 50], to: datagram.remote)
             }
             let found = try await probe.ask(Self.gatewayAddress, by: socket, client: Self.client.ip)
-            #expect(found == [.pcp: false, .natPMP: true])
+            #expect(found.protocols == [.pcp: false, .natPMP: true])
+            #expect(found.external == v4(203, 0, 113, 50, 0).ip)
         }
     }
 }

@@ -15,7 +15,7 @@ extension NATCheckStateMachine {
             guard report.filtering == .endpointDependent || report.filtering == nil else { return [] }
             return filteringProbe(changesAddress: false, now: now)
         case .hairpin: return hairpinProbes(now: now)
-        case .sizes: return report.mapped == nil ? [] : Self.packetSizes.map { sizeProbe($0, now: now) }
+        case .sizes: return report.mapped == nil ? [] : sizeProbes(now: now)
         case .burst: return burstProbes(now: now)
         }
     }
@@ -75,8 +75,12 @@ extension NATCheckStateMachine {
         return [probe(.first, second, now: now), probe(.second, mapped, now: now)]
     }
 
-    private mutating func sizeProbe(_ size: Int, now: NetworkInstant) -> Probe {
+    private mutating func sizeProbes(now: NetworkInstant) -> [Probe] {
         let headers = base.ip.family == .v4 ? 28 : 48
+        return (Self.packetSizes + [Self.quicPayload + headers]).map { sizeProbe($0, headers, now: now) }
+    }
+
+    private mutating func sizeProbe(_ size: Int, _ headers: Int, now: NetworkInstant) -> Probe {
         // Message header, padding's own header, FINGERPRINT.
         let padding = size - headers - STUNMessage.headerLength - 4 - STUNFingerprint.attributeLength
         var probe = probe(.first, base, [.padding(padding & ~3)], now: now)

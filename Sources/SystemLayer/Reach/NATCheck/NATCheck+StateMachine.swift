@@ -31,6 +31,8 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
     static let timing = STUNTransaction.Timing(initialTimeout: .milliseconds(200), transmissions: 3, finalFactor: 2)
     /// IP packet sizes tried: Ethernet, common tunnels, and the least that IPv6 allows.
     static let packetSizes = [1500, 1420, 1280]
+    /// RFC 9000 14: the UDP payload that every path of QUIC carries; tried too.
+    static let quicPayload = 1_200
     /// Requests sent at once to see whether UDP is throttled, and how long their responses are waited for.
     static let burst = 32
     static let burstTiming = STUNTransaction.Timing(initialTimeout: .seconds(1), transmissions: 1, finalFactor: 1)
@@ -55,6 +57,9 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
         var changesAddress = false
         var changesPort = false
         var outcome = Outcome.pending
+        /// Whether anything came from there.
+        var wasHeard = false
+        var isUnreachable = false
         /// The packet's whole size, when that is what is tested.
         var packetSize = 0
     }
@@ -103,8 +108,10 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
     package mutating func handle(
         _ datagram: [UInt8], on socket: Socket, from source: SocketAddress, now: NetworkInstant
     ) -> [Transmission] {
+        guard !isFinished else { return [] }
+        for index in probes.indices where probes[index].destination == source { probes[index].wasHeard = true }
         // Anything may come to this port: what is not STUN is nobody's.
-        guard !isFinished, let message = try? STUNMessage(datagram) else { return [] }
+        guard let message = try? STUNMessage(datagram) else { return [] }
         if message.kind == .request {
             // Our own request, come back through the NAT.
             let isOwn = probes.contains { $0.transaction.request.transaction == message.transaction }
@@ -116,12 +123,30 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
             switch probes[index].transaction.handle(message, from: source, now: now) {
             case .ignore: continue
             case .succeeded(let binding):
-                probes[index].outcome = probes[index].accepts(source, on: socket) ? .answered(binding) : .refused
+                let isUsable =
+                    probes[index].accepts(source, on: socket) && Self.isPossible(binding.mapped, by: source.ip)
+                probes[index].outcome = isUsable ? .answered(binding) : .refused
             case .failed: probes[index].outcome = .refused
             }
             return advanceIfDone(sending: [], now: now)
         }
         return []
+    }
+
+    /// Nothing listens there, as its machine says, or a firewall on the way: which, nobody can tell.
+    package mutating func unreachable(_ destination: SocketAddress, now: NetworkInstant) -> [Transmission] {
+        guard !isFinished else { return [] }
+        for index in probes.indices
+        where probes[index].outcome == .pending && probes[index].destination == destination {
+            (probes[index].outcome, probes[index].isUnreachable) = (.refused, true)
+        }
+        return advanceIfDone(sending: [], now: now)
+    }
+
+    /// Whether a node can have that address for an observer: whose own is global sees global ones alone.
+    private static func isPossible(_ mapped: SocketAddress, by observer: IPAddress) -> Bool {
+        mapped.port != 0 && mapped.ip.family == observer.family && AddressRule.isHost(mapped.ip)
+            && (mapped.ip.isGlobal || !observer.isGlobal)
     }
 
     package mutating func timerFired(now: NetworkInstant) -> [Transmission] {
@@ -168,13 +193,24 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
         case .filteringByAddress: concludeFiltering(.endpointIndependent, otherwise: .endpointDependent)
         case .filteringByPort: concludeFilteringByPort()
         case .hairpin: report.hairpin = probes.isEmpty ? nil : hairpinSeen
-        case .sizes: report.mtu = probes.filter(\.isDelivered).map(\.packetSize).max()
+        case .sizes:
+            report.mtu = probes.filter(\.isDelivered).map(\.packetSize).max()
+            report.isNarrow = probes.isEmpty ? nil : report.mtu == nil
         case .burst: report.burstAnswered = probes.isEmpty ? nil : probes.count { $0.binding != nil }
         case .finished: break
         }
     }
 
+    /// Who did not answer, and what is to be made of those who did.
+    private mutating func judgeObservers() {
+        let unanswered = probes.filter { $0.binding == nil }
+        let told = Set(probes.filter { $0.binding != nil || $0.wasHeard || $0.isUnreachable }.map(\.destination.ip))
+        report.unusable = unanswered.count(where: \.wasHeard)
+        report.silentHosts = Set(unanswered.map(\.destination.ip)).subtracting(told).count
+    }
+
     private mutating func concludeSurvey() {
+        if stage == .survey { judgeObservers() }
         for case (let probe, let binding?) in probes.map({ ($0, $0.binding) }) {
             samples.append(NATBehaviour.Sample(destination: probe.destination, mapped: binding.mapped))
             if stage == .survey {
@@ -186,11 +222,17 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
                 alternatePorts[probe.destination] = binding.alternatePort
             }
         }
-        report.mapping = NATBehaviour.mapping(samples)
+        let credible = NATBehaviour.credible(samples)
+        let liars = Set(samples.map(\.destination.ip)).subtracting(credible.map(\.destination.ip))
+        report.outvoted = liars.count
+        report.observations.removeAll { liars.contains($0.observer.ip) }
+        others = others.filter { !liars.contains($0.key.ip) }
+        alternatePorts = alternatePorts.filter { !liars.contains($0.key.ip) }
+        report.mapping = NATBehaviour.mapping(credible)
         if probes.contains(where: { ($0.binding?.elapsed ?? .zero) >= Self.timing.initialTimeout }) {
             samplesAreInOrder = false
         }
-        let allocation = NATBehaviour.allocation(samples, local: secondPort, mapping: report.mapping)
+        let allocation = NATBehaviour.allocation(credible, local: secondPort, mapping: report.mapping)
         report.allocation = samplesAreInOrder ? allocation : nil
     }
 

@@ -105,6 +105,11 @@ private final class NATCheckRun {
                 driver.handle { $0.handle(datagram.bytes, on: name, from: datagram.remote, now: $1) }
             }
         }
+        for socket in sockets.values {
+            socket.onUnreachable = { [driver] destination in
+                driver.handle { $0.unreachable(destination, now: $1) }
+            }
+        }
         driver.handle { $0.start(now: $1) }
         return try await finished.value()
     }

@@ -1,7 +1,14 @@
+internal import DeP2PIdentity
+internal import DeP2PReactor
+
 extension NATReport {
     /// One sentence: who will reach whom, and how.
     public var verdict: String {
         guard observers > 0 else { return silence }
+        if isNarrow == true {
+            return "UDP passes here, but no packets of the 1,200 bytes that QUIC needs: connections run through a relay"
+                + " over TCP"
+        }
         if let type = natType { return sentence(type) + remark }
         return undetermined + remark
     }
@@ -12,6 +19,12 @@ extension NATReport {
         case _ where captivePortal == true:
             "this network answers in place of the servers (a captive portal): log in first, in a web browser"
         case (_, false?): "UDP is blocked here: connections run through a relay over TCP"
+        case _ where ipv4Family.unusable + ipv6Family.unusable > 0:
+            "UDP passes, but none of \(observersAsked) observers gave a usable answer: they are no STUN servers, or it is"
+                + " another port"
+        case _ where tcp == true:
+            "nothing came over UDP, while TCP works: UDP is blocked here, or nothing listens at that port; ask another"
+                + " server to tell"
         case _ where tcp == false:
             "none of \(observersAsked) observers answered, and TCP does not lead to them either: they are down, or there is"
                 + " no way out of this network"
@@ -67,11 +80,24 @@ extension NATReport {
         }
     }
 
+    /// What a port is worth that the gateway opens: nothing where a carrier's NAT lies before it.
+    private var openPort: String {
+        guard let gatewayAddress else {
+            return "but does not tell its address: whether a port that it opens can be reached is not determined"
+        }
+        let seen = ipv4Family.mapped?.ip ?? ipv4Family.observations.first?.mapped.ip
+        guard let seen else { return "whether a port that it opens can be reached is not determined" }
+        return gatewayAddress == seen
+            ? "so a port can be opened for everyone"
+            : "but another NAT lies before it (its address is \(gatewayAddress), others see \(seen)): a port that it opens"
+                + " leads nowhere"
+    }
+
     /// What changes the sentence before it.
     private var remark: String {
         let mapped = portMapping.filter(\.value).keys.map(\.name).sorted()
         if decisive.isTranslated == true, !mapped.isEmpty {
-            return "; the gateway offers \(mapped.joined(separator: ", ")), so a port can be opened for everyone"
+            return "; the gateway offers \(mapped.joined(separator: ", ")), \(openPort)"
         }
         let reachable: [NATType] = [.open, .firewall]
         if decisive.isTranslated == true, ipv6Family.works == true, let type = ipv6Family.natType,

@@ -1,3 +1,4 @@
+public import DeP2PIdentity
 public import DeP2PReactor
 
 /// What a network allows, as far as its observers could tell. Plain data: `nil` is "not determined", never a guess.
@@ -6,6 +7,8 @@ public struct NATReport: Equatable, Sendable {
     public package(set) var ipv6Family = NATFamilyReport()
     /// Port mapping protocols that the gateway answered (`true`) or not (`false`); absent ones were not asked.
     public package(set) var portMapping: [PortMappingProtocol: Bool] = [:]
+    /// The gateway's own external address, as it says: another than the observed one lies behind another NAT.
+    public package(set) var gatewayAddress: IPAddress?
     /// Whether anything could be reached over TCP: what tells "UDP is blocked" from "there is no network".
     public package(set) var tcp: Bool?
     /// Whether something in between answers in place of the servers, as a network does that wants a login first.
@@ -13,11 +16,16 @@ public struct NATReport: Equatable, Sendable {
 
     package init() {}
 
-    /// Whether UDP passes. False only when nobody answered over UDP while TCP worked.
+    /// Whether UDP passes. False only when nothing at all came over UDP from two observers at different addresses while TCP
+    /// worked: one may be down, or listen at another port.
     public var udp: Bool? {
-        if observers > 0 { return true }
-        return tcp == true && observersAsked > 0 ? false : nil
+        if observers + ipv4Family.unusable + ipv6Family.unusable > 0 { return true }
+        let silent = max(ipv4Family.silentHosts, ipv6Family.silentHosts)
+        return tcp == true && silent >= 2 ? false : nil
     }
+
+    /// Whether datagrams of 1,200 bytes are lost, which every QUIC path must carry (RFC 9000 14), where small ones pass.
+    public var isNarrow: Bool? { decisive.isNarrow }
 
     /// Whether most of what is sent at once over UDP is lost.
     public var isThrottled: Bool? { decisive.isThrottled }
@@ -60,6 +68,13 @@ public struct NATFamilyReport: Equatable, Sendable {
     /// True when this machine has no address or route of the family.
     public package(set) var isUnavailable = false
     public package(set) var observations: [Observation] = []
+    /// Observers from which something came that was no answer: an error, an address that can't be this node's, or what is
+    /// not STUN. UDP passes.
+    public package(set) var unusable = 0
+    /// IP addresses of observers from which nothing came, not even that nothing listens there.
+    public package(set) var silentHosts = 0
+    /// Observers that saw another address than most: what they said counts for nothing.
+    public package(set) var outvoted = 0
     /// The first socket's address here, and as an observer saw it.
     public package(set) var local: SocketAddress?
     public package(set) var mapped: SocketAddress?
@@ -69,6 +84,8 @@ public struct NATFamilyReport: Equatable, Sendable {
     public package(set) var allocation: NATPortAllocation?
     /// Bytes of the largest IP packet that an observer answered, of the sizes tried.
     public package(set) var mtu: Int?
+    /// Whether none of these sizes got through, the least of which QUIC needs.
+    public package(set) var isNarrow: Bool?
     /// Responses to ``NATCheckStateMachine/burst`` requests sent at once.
     public package(set) var burstAnswered: Int?
 
