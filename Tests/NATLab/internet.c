@@ -8,6 +8,7 @@
 //   route ADDRESS/LENGTH NAME        send what goes there to NAME (the first match counts)
 //   delay MILLISECONDS               one way, of every packet
 //   block NAME NAME | unblock NAME NAME    drop everything between two
+//   lose NAME PER_THOUSAND           drop that many packets of those from and to NAME, each by itself, at random
 //   size NAME BYTES                  drop packets to and from NAME that are larger, silently; 0 ends it
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -32,7 +33,7 @@ enum { MAX_PORTS = 64, MAX_ROUTES = 256, QUEUE = 16384, MAX_PACKET = 2048, READS
 struct port {
     char name[32];
     int descriptor;
-    int largest;
+    int largest, lost;
     bool blocked[MAX_PORTS];
 };
 
@@ -60,6 +61,14 @@ static uint64_t now_ns(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+// xorshift: a packet's fate is its own, and the same run after run.
+static bool drawn(int per_thousand) {
+    static uint64_t state = 0x9e3779b97f4a7c15u;
+    if (!per_thousand) return false;
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    return (int)((state >> 32) % 1000) < per_thousand;
+}
+
 static int find_port(const char *name) {
     for (int i = 0; i < port_count; i++) {
         if (strcmp(ports[i].name, name) == 0) return i;
@@ -84,6 +93,7 @@ static void forward(int from, const uint8_t *data, int length) {
         bool too_large = (ports[to].largest && length > ports[to].largest) ||
                          (ports[from].largest && length > ports[from].largest);
         if (to == from || ports[from].blocked[to] || too_large || tail - head == QUEUE) return;
+        if (drawn(ports[from].lost) || drawn(ports[to].lost)) return;
         struct packet *packet = &queue[tail++ % QUEUE];
         packet->due = now_ns() + delay_ns;
         packet->port = to;
@@ -164,6 +174,10 @@ static const char *run(char *line) {
     }
     if (count == 3 && strcmp(words[0], "size") == 0 && find_port(words[1]) >= 0) {
         ports[find_port(words[1])].largest = atoi(words[2]);
+        return NULL;
+    }
+    if (count == 3 && strcmp(words[0], "lose") == 0 && find_port(words[1]) >= 0) {
+        ports[find_port(words[1])].lost = atoi(words[2]);
         return NULL;
     }
     return "unknown command";
