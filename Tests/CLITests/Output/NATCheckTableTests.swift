@@ -64,6 +64,7 @@ import Testing
     @Test func blockedUDPAndPortalsAreNamed() {
         let blocked = check {
             $0.ipv4Family.asked = 2
+            $0.ipv4Family.silentHosts = 2
             $0.tcp = true
             $0.captivePortal = true
         }

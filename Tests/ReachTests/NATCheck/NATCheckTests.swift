@@ -33,7 +33,7 @@ import Testing
     ) async throws -> NATReport {
         var port: UInt16 = 50_000
         let own: [IPAddress.Family: IPAddress] = [
-            .v4: v4(192, 0, 2, 7, 0).ip, .v6: v6(0x2001_0db8_0000_0000, 7, 0).ip,
+            .v4: v4(45, 9, 0, 7, 0).ip, .v6: v6(0x2001_0db8_0000_0000, 7, 0).ip,
         ]
         let check = NATCheck(
             clock: network,
