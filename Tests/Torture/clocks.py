@@ -55,7 +55,7 @@ def clock(folder, year):
 def with_clock(house, year, *homes):
     """From now on the programs of these homes have such a clock, those of the others today's."""
     today, preload = type(house).environment, clock(house.folder, year)
-    house.environment = lambda home: today(house, home) | (preload if home in homes else {})
+    house.environment = lambda home, finds=False: today(house, home, finds) | (preload if home in homes else {})
 
 
 def a_wrong_clock_on_one_side_keeps_nobody_out(house):

@@ -165,7 +165,7 @@ def a_relay_speaks_to_its_service_manager(house):
     config = house.folder / "config"
     config.write_text("max-circuits = 7\n")
     environment = house.environment
-    house.environment = lambda home: environment(home) | {"NOTIFY_SOCKET": manager.path}
+    house.environment = lambda home, finds=False: environment(home, finds) | {"NOTIFY_SOCKET": manager.path}
     try:
         relay = Relay(house, "one", "--config", config)
     finally:

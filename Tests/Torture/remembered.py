@@ -92,7 +92,7 @@ def a_damaged_store_is_put_aside(house):
     (state / STORE).write_bytes(house.random.randbytes(20_000))
     node, address = house.listen("--state-dir", state)
     ping(house, address)
-    told = node.until("storage")
+    told = node.ever("storage")
     assert told["state"] == "started-anew" and told["path"] == str(state / f"{STORE}.damaged"), told
     until(lambda: last_number(state) > 0, "a number in the store")
 

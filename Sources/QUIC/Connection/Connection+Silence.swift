@@ -16,6 +16,14 @@ extension Connection {
     /// Whether work is under way that outlives silence.
     var isPatient: Bool { streams.values.contains(where: \.isPatient) }
 
+    /// Whether the peer has been heard since on a later connection: this one is left over from a process that has ended, and
+    /// what it held (files that were begun) is wanted by who came back.
+    private var isFollowed: Bool {
+        endpoint.connections.values.contains { other in
+            other.id > id && other.isAnnounced && other.provenNodeID == provenNodeID && other.receivedAt > receivedAt
+        }
+    }
+
     /// Whether the timer that is handled now is so late that this machine has stood still.
     var hasStoodStill: Bool { endpoint.clock.now > timerDeadline.advanced(by: Self.standstill) }
 
@@ -38,7 +46,7 @@ extension Connection {
         let due = receivedAt.advanced(by: max(endpoint.configuration.idleTimeout, threePTO))
         if due > now {
             silenceLook = due
-        } else if isPatient {
+        } else if isPatient, !isFollowed {
             silenceLook = now.advanced(by: Self.patientLook)
         } else {
             finish(CloseReason(.idleTimeout))
