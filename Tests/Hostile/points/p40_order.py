@@ -34,7 +34,7 @@ def p40_messages_behind_gaps(lab):
     honest.say(messages=[three])
     lab.loop.pump(0.3)
     honest.say(messages=[two])
-    lab.loop.pump(0.7)
+    lab.loop.pump(3.0)
     assert_alive(node)
     found = [one.get("text") or f"gap of {one['count']}" for one in list(node.seen)
              if one.get("from") == str(author) and one["type"] in ("message", "gap")]

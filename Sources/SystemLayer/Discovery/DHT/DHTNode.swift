@@ -13,7 +13,7 @@ package final class DHTNode {
     /// How long one node may take, its connection included. A dead one costs this once, beside all others.
     package nonisolated static let requestTimeout = Duration.seconds(3)
     /// Addresses of a node that are dialled because another named them: more is what somebody has sent to others through here.
-    nonisolated static let namedAddresses = 4
+    nonisolated static let namedAddresses = 3
     /// Addresses kept of a node of the table, where it answered first.
     nonisolated static let contactAddresses = 8
     /// With fewer in the table, nodes of the last run and bootstrap nodes are asked too.
