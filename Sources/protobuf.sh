@@ -1,29 +1,26 @@
 #!/usr/bin/env bash
 # Makes Sources/Wire/Generated from Sources/Wire/Protos; with --check says whether it is what they give, and writes nothing.
-# The plugin is built in .build, or in the folder given: Sources/protobuf.sh [--check [--scratch-path FOLDER]]
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=Sources/packages.sh
 . "$top/Sources/packages.sh"
 
-build=(swift build --package-path "$top")
-[ "${2:-}" != --scratch-path ] || build+=(--scratch-path "${3:-}")
 case "${1:-}" in
 '') target=$top/Sources/Wire/Generated ;;
 --check) target=$(mktemp -d) && trap 'rm -rf "$target"' EXIT ;;
-*) fail "unknown argument $1" "usage: Sources/protobuf.sh [--check [--scratch-path FOLDER]]" ;;
+*) fail "unknown argument $1" "usage: Sources/protobuf.sh [--check]" ;;
 esac
 
 find_swift
 command -v protoc >/dev/null || install_packages protobuf-compiler
 
 # The plugin comes with the library that the generated code is built against, so that the two fit.
-said=$("${build[@]}" --product protoc-gen-swift 2>&1) || {
+said=$(swift build --package-path "$top" --product protoc-gen-swift 2>&1) || {
     printf '%s\n' "$said" | tail -n 20 >&2
     fail "the plugin of protoc could not be built" "its errors are above"
 }
-plugin=$("${build[@]}" --show-bin-path)/protoc-gen-swift
+plugin=$(swift build --package-path "$top" --show-bin-path)/protoc-gen-swift
 
 cd "$top/Sources/Wire/Protos"
 protoc --plugin="$plugin" --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true \

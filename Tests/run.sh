@@ -7,10 +7,9 @@ cd "$top" || exit 71
 # shellcheck source=Sources/packages.sh
 . Sources/packages.sh
 
-# With a plus between them stages run side by side: those that share neither ports nor files nor namespaces. A build, whose
-# modules wait for one another, leaves much of two cores idle; whole processes, hostile peers and faults of networks are
-# waited for.
-all=(packages house build+release unit+application processes+generated interop hostile+nat benchmarks quickstart)
+# With a plus between them stages run side by side: those that share neither ports nor files nor namespaces. A release build
+# keeps one core busy for most of its time; whole processes, hostile peers and faults of networks are waited for.
+all=(packages house build application release+unit processes+generated interop hostile+nat benchmarks quickstart)
 extra=(fresh)
 
 usage() {
@@ -135,21 +134,19 @@ imports_only_go_down() {
 
 # A cached build does not repeat its warnings; a fresh clone, as CI has, shows them all.
 # Named products only: --build-tests would also build every tool of the packages that we depend on.
-# In a folder of its own, so that it need not wait for the release build.
-checked=$top/.build/checked
 build() {
     local product
     for product in dep2p DeP2PBenchmarks dep2pPackageTests; do
-        swift build --scratch-path "$checked" --product "$product" 2>&1 | tee -a "$logs/compile.log" |
+        swift build --product "$product" 2>&1 | tee -a "$logs/compile.log" |
             grep -vE '^\[[0-9]+/[0-9]+\] (Compiling|Emitting|Write|Wrapping)'
         [ "${PIPESTATUS[0]}" = 0 ] || return 1
     done
     report "warnings" "$(grep -E "^($top/)?(Sources|Tests|Package).*warning:" "$logs/compile.log" | sort -u)"
 }
 
-application() { Tests/Application/run.sh --scratch-path "$checked"; }
+application() { Tests/Application/run.sh; }
 
-generated() { Sources/protobuf.sh --check --scratch-path "$checked"; }
+generated() { Sources/protobuf.sh --check; }
 
 release() {
     swift build -c release --product dep2p --static-swift-stdlib &&
@@ -158,7 +155,7 @@ release() {
 
 # As the package manager links them; asking it takes seconds, and waits for whatever it builds.
 release_binary() { printf '%s/.build/release/dep2p' "$top"; }
-unit_bundle() { printf '%s/debug/dep2pPackageTests.xctest' "$checked"; }
+unit_bundle() { printf '%s/.build/debug/dep2pPackageTests.xctest' "$top"; }
 
 processes() { python3 -B Tests/Torture --dep2p "$(release_binary)"; }
 

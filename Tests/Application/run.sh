@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs an application that imports DeP2P alone, over the debug build that is there (in .build, or in the folder
-# given): Tests/Application/run.sh [--scratch-path FOLDER]. What the README shows is one of its files.
+# Builds and runs an application that imports DeP2P alone, over the debug build that is there. What the README shows is
+# one of its files.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,7 +13,6 @@ diff -u <(awk '/^```swift$/ { inside = 1; next } /^```$/ { inside = 0 } inside' 
 # In the folder of the repository's own build, so that what that has compiled is compiled already. The package manager keeps
 # one plan to a folder and believes it: the repository's is put back afterwards.
 build=$top/.build
-[ "${1-}" != --scratch-path ] || build=$2
 folder=$(mktemp -d)
 plans=(debug.yaml debug/description.json workspace-state.json)
 put_back() {
