@@ -100,8 +100,8 @@ build_packages() {
         libgnutls28-dev libssl-dev libsodium-dev libminiupnpc-dev libc-ares-dev libsqlite3-dev zlib1g-dev)
     # Many hashes at once: exists for this architecture only.
     [ "$(dpkg --print-architecture)" != amd64 ] || packages+=(libipsec-mb-dev)
-    # The Swift toolchain links with the C++ library of whichever gcc the system has.
-    compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || packages+=(g++)
+    # The Swift toolchain links with the C++ library of whichever gcc the system has, and dep2p takes the static one.
+    compgen -G '/usr/lib/gcc/*/*/libstdc++.a' >/dev/null || packages+=(g++)
     printf '%s\n' "${packages[@]}"
 }
 

@@ -36,6 +36,7 @@ final class TestPair {
     let client: Endpoint
     var server: Endpoint
     let serverKey: IdentityKey
+    let clientKey = IdentityKey.generate()
     let serverAddress = host(1)
     let clientAddress = host(2, port: 5000)
     private(set) var inbound: [Connection] = []
@@ -48,7 +49,7 @@ final class TestPair {
         self.network = network
         serverKey = .generate()
         self.client = try Endpoint(
-            key: .generate(), driver: network.makeDriver(address: clientAddress), clock: network, configuration: client)
+            key: clientKey, driver: network.makeDriver(address: clientAddress), clock: network, configuration: client)
         self.server = try Endpoint(
             key: serverKey, driver: network.makeDriver(address: serverAddress), clock: network, configuration: server)
         self.client.start()
@@ -76,9 +77,9 @@ final class TestPair {
         listen()
     }
 
-    func makeClient(_ number: UInt32, port: UInt16 = 5000) throws -> Endpoint {
+    func makeClient(_ number: UInt32, port: UInt16 = 5000, key: IdentityKey = .generate()) throws -> Endpoint {
         let endpoint = try Endpoint(
-            key: .generate(), driver: network.makeDriver(address: host(number, port: port)), clock: network)
+            key: key, driver: network.makeDriver(address: host(number, port: port)), clock: network)
         endpoint.start()
         return endpoint
     }

@@ -20,7 +20,7 @@ extension Connection {
     /// what it held (files that were begun) is wanted by who came back.
     private var isFollowed: Bool {
         endpoint.connections.values.contains { other in
-            other.id > id && other.isAnnounced && other.provenNodeID == provenNodeID && other.receivedAt > receivedAt
+            other.receivedAt > receivedAt && other.id > id && other.isAnnounced && other.provenNodeID == provenNodeID
         }
     }
 

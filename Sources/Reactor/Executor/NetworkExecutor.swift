@@ -18,8 +18,8 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     private let inbox = Mutex(Inbox())
     private let wakeDescriptor: Int32
     private let epoll: Int32
-    // Proof for unsafe: written by `init` alone. Whoever reads it has got the executor from an initialized static, and
-    // jobs come through the inbox's mutex, both after that.
+    // Proof for unsafe: written in `init`, and by the thread itself before its first turn, with the same value. Whoever else
+    // reads it has got the executor from an initialized static, and jobs come through the inbox's mutex, both after `init`.
     private nonisolated(unsafe) var thread = pthread_t()
 
     // Owned by the thread.

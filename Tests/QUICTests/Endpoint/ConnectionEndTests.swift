@@ -121,6 +121,22 @@ struct ConnectionEndTests {
         }
     }
 
+    /// A process that ended without a word and was started again holds nothing by the connection that it left.
+    @Test func whoHasComeBackIsNotWaitedForOnTheConnectionItLeft() async throws {
+        try await withPair { pair, network in
+            let (one, two) = try await pair.connectBoth()
+            _ = try await work(one, two, bearsSilence: true)
+            let gone = pair.clientAddress
+            network.filter = { _, from, to in from != gone && to != gone }
+            let again = try pair.makeClient(3, key: pair.clientKey)
+            defer { again.close() }
+            let later = try await again.connect(to: pair.serverAddress, expecting: pair.server.nodeID)
+            try await network.sleep(for: .seconds(12))
+            #expect(two.closeReason?.origin == .idleTimeout)
+            #expect(later.closeReason == nil)
+        }
+    }
+
     @Test func workThatEndsInSilenceIsNotWaitedForAnyMore() async throws {
         try await withPair { pair, network in
             let (one, two) = try await pair.connectBoth()

@@ -2,8 +2,8 @@ internal import DeP2PReactor
 internal import HeapModule
 
 /// How many records each subnet has in a ``RecordStore``, and which record is the first to give way: of the subnet with the
-/// most the farthest. Pure. What it costs grows with the logarithm of what is stored: a store that is full is asked this
-/// for each further record, which anybody may send.
+/// most the farthest. Pure. Nothing looks at all that is stored, but for moving a subnet's own distances in memory: a store
+/// that is full is asked this for each further record, which anybody may send.
 struct StoredShares: Sendable {
     /// What a record costs the others, the least first.
     struct Claim: Comparable, Sendable {
