@@ -5,6 +5,11 @@
 : "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
 export HOME
 
+# Builds by these scripts leave out what a debugger reads; the names of functions stay. It takes part of
+# each build, and 27 of the program's 64 MB.
+# shellcheck disable=SC2034
+without_debug_info=(-debug-info-format none)
+
 say() { printf '%s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
 fail() {

@@ -76,7 +76,7 @@ room() { printf '%s MiB are free there; a build takes about 1,500' "$(free_room 
 
 # What the compiler says is kept in memory: the disk may be what is full.
 build() {
-    local said errors flags=(-c release --package-path "$source" --product dep2p --static-swift-stdlib)
+    local said errors flags=(-c release "${without_debug_info[@]}" --package-path "$source" --product dep2p --static-swift-stdlib)
     say "building the release binary (the first time takes some minutes) …"
     said=$(swift build "${flags[@]}" 2>&1) || {
         errors=$(printf '%s\n' "$said" | grep -E 'error:|No space left' | head -n 20) || true

@@ -9,7 +9,7 @@ cd "$top" || exit 71
 
 # With a plus between them stages run side by side: those that share neither ports nor files nor namespaces. A release build
 # keeps one core busy for most of its time; whole processes, hostile peers and faults of networks are waited for.
-all=(packages house build application release+unit processes+generated interop hostile+nat benchmarks quickstart)
+all=(packages house build application release+unit processes+generated+hostile+nat interop benchmarks quickstart)
 extra=(fresh)
 
 usage() {
@@ -137,7 +137,7 @@ imports_only_go_down() {
 build() {
     local product
     for product in dep2p DeP2PBenchmarks dep2pPackageTests; do
-        swift build --product "$product" 2>&1 | tee -a "$logs/compile.log" |
+        swift build "${without_debug_info[@]}" --product "$product" 2>&1 | tee -a "$logs/compile.log" |
             grep -vE '^\[[0-9]+/[0-9]+\] (Compiling|Emitting|Write|Wrapping)'
         [ "${PIPESTATUS[0]}" = 0 ] || return 1
     done
@@ -149,8 +149,10 @@ application() { Tests/Application/run.sh; }
 generated() { Sources/protobuf.sh --check; }
 
 release() {
-    swift build -c release --product dep2p --static-swift-stdlib &&
-        swift build -c release --product DeP2PBenchmarks --static-swift-stdlib
+    local product
+    for product in dep2p DeP2PBenchmarks; do
+        swift build -c release "${without_debug_info[@]}" --product "$product" --static-swift-stdlib || return 1
+    done
 }
 
 # As the package manager links them; asking it takes seconds, and waits for whatever it builds.

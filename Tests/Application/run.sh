@@ -23,7 +23,9 @@ put_back() {
 trap put_back EXIT
 for plan in "${plans[@]}"; do [ ! -f "$build/$plan" ] || cp -p "$build/$plan" "$folder/"; done
 
-swift=(swift build --disable-build-manifest-caching --package-path "$here" --scratch-path "$build" --product Application)
+# shellcheck source=Sources/packages.sh
+. "$top/Sources/packages.sh"
+swift=(swift build "${without_debug_info[@]}" --disable-build-manifest-caching --package-path "$here" --scratch-path "$build" --product Application)
 "${swift[@]}"
 binary=$("${swift[@]}" --show-bin-path)/Application
 mkdir "$folder/keys"

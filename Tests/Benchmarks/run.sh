@@ -15,7 +15,7 @@ out=$top/.build-benchmarks
 mkdir -p "$out"
 cc -O2 -Wall -Wextra -Werror -o "$out/tlsloop" "$here/Baselines/tlsloop.c" -lssl -lcrypto
 
-flags=(-c release --package-path "$top" --static-swift-stdlib)
+flags=(-c release "${without_debug_info[@]}" --package-path "$top" --static-swift-stdlib)
 for product in dep2p DeP2PBenchmarks; do
     swift build "${flags[@]}" --product "$product" >"$out/build.log" 2>&1 || {
         grep -m 20 'error:' "$out/build.log" >&2 || tail -n 20 "$out/build.log" >&2

@@ -4,6 +4,8 @@
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=Sources/packages.sh
+. "$top/Sources/packages.sh"
 failed=0 passed=0
 
 expect() { # expect NAME WORDS -- COMMAND…: it ends with 0 and says the words
@@ -24,7 +26,7 @@ expect "installed below /usr/local, with a full temporary folder" "installed bel
     env TMPDIR="$small" "$top/Sources/quickstart.sh" --install /usr/local
 umount "$small" && rmdir "$small"
 
-builds() { swift build -c release --package-path "$top" --product dep2p --static-swift-stdlib 2>&1; }
+builds() { swift build -c release "${without_debug_info[@]}" --package-path "$top" --product dep2p --static-swift-stdlib 2>&1; }
 compiles_nothing() { ! { builds && builds; } | grep -E 'Compiling|error:'; }
 expect "a second run compiles nothing" "" -- compiles_nothing
 
