@@ -18,12 +18,17 @@ let house: [SwiftSetting] = [
 /// What a program does before its first line. The static standard library asks the linker to export every symbol, for
 /// programs that load plug-ins: these load none, and each of 14,000 exported symbols costs room and time. 56,000 addresses
 /// in the program depend on where it is loaded: as a table of 1.3 MB, or packed (which the linker of the toolchain does, and
-/// glibc 2.36 reads). What Sources/Link has is linked statically.
+/// glibc 2.36 reads). What Sources/Link has is linked statically. Of 16 MB of functions a command runs two: they stand side by
+/// side (Sources/order.sh finds them), so that a process has half the pages of the program. Names that are no more are
+/// passed over.
 let quickStart: [LinkerSetting] = [
     .unsafeFlags(
         [
             "-use-ld=lld", "-Xlinker", "--no-export-dynamic", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
             "-L\(Context.packageDirectory)/Sources/Link",
+            "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/Link/order.txt",
+            "-Xlinker", "--no-warn-symbol-ordering",
+            "-Xlinker", "-T", "-Xlinker", "\(Context.packageDirectory)/Sources/Link/small.ld",
         ], .when(configuration: .release))
 ]
 
