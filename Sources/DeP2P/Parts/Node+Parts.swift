@@ -49,7 +49,7 @@ extension Node {
         if configuration.usesRelays { parts.append(HolePunchPart(holePunch(materials), own: own)) }
         if configuration.usesDHT {
             let dht = DHTPart(of: self, configuration, materials.environment)
-            parts += [dht, RealmRecordsPart(of: self, dht, publishes: configuration.reserves, materials)]
+            parts += [dht, RealmRecordsPart(of: self, in: dht.dht, publishes: configuration.reserves, materials)]
         }
         if configuration.usesMDNS, usesDirect { parts.append(MDNSPart(of: self, configuration, materials.environment)) }
         parts.append(NetworkWatchPart(of: self, in: materials.environment))

@@ -1,9 +1,10 @@
+internal import DeP2PDiscovery
 internal import DeP2PIdentity
 internal import DeP2PRealm
 internal import DeP2PSessions
 
-/// Lets members of the realm find this node by its NodeID wherever it is, and finds them: records in the DHT that they alone
-/// can read.
+/// Lets members of the realm find this node by its NodeID wherever it is, and finds them: records in public stores that they
+/// alone can read.
 @NetworkActor
 final class RealmRecordsPart: NodePart {
     /// Addresses that a record may name; the longest are dropped until it fits.
@@ -13,11 +14,11 @@ final class RealmRecordsPart: NodePart {
     let records: RealmRecords
     private let publishes: Bool
 
-    init(of node: Node, _ dht: DHTPart, publishes: Bool, _ materials: Node.Materials) {
+    init(of node: Node, in store: any RecordStoring, publishes: Bool, _ materials: Node.Materials) {
         self.publishes = publishes
         let (key, sequence) = (materials.key, materials.sequence)
         records = RealmRecords(
-            dht.dht, of: node.realm, on: node.connections, wallClock: materials.environment.wallClock
+            store, of: node.realm, on: node.connections, wallClock: materials.environment.wallClock
         ) { [weak node] limit in
             let seq = await sequence.next()
             guard let node else { return nil }

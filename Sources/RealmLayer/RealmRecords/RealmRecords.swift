@@ -3,7 +3,8 @@ package import DeP2PIdentity
 package import DeP2PReactor
 package import DeP2PSessions
 
-/// A realm's records in the DHT: publishes where this node is, sealed for its realm's members, and looks up where others are.
+/// A realm's records in a public store: publishes where this node is, sealed for its realm's members, and looks up where
+/// others are.
 ///
 /// Calling order: make it; ``publish()`` where the node is there to be reached; ``addressesChanged()``; ``stop()``.
 @NetworkActor
@@ -11,7 +12,7 @@ package final class RealmRecords {
     /// How long one search may take.
     nonisolated static let patience = Duration.seconds(10)
 
-    private let dht: DHTNode
+    private let store: any RecordStoring
     private let nodeID: NodeID
     private let clock: any NetworkClock
     private let random: RandomSource
@@ -25,10 +26,10 @@ package final class RealmRecords {
     package typealias OwnRecord = @NetworkActor @Sendable (_ limit: Int) async -> (envelope: [UInt8], seq: UInt64)?
 
     package init(
-        _ dht: DHTNode, of realm: Realm, on connections: Connections, wallClock: @escaping @Sendable () -> UInt64,
-        ownRecord: @escaping OwnRecord
+        _ store: any RecordStoring, of realm: Realm, on connections: Connections,
+        wallClock: @escaping @Sendable () -> UInt64, ownRecord: @escaping OwnRecord
     ) {
-        (self.dht, self.realm) = (dht, realm)
+        (self.store, self.realm) = (store, realm)
         nodeID = connections.localNodeID
         (clock, random) = (connections.clock, connections.random)
         (self.wallClock, self.ownRecord) = (wallClock, ownRecord)
@@ -63,7 +64,7 @@ package final class RealmRecords {
                 guard let slot = RealmSlot(of: nodeID, in: key, epoch: epoch),
                     let item = slot.item(sealing: own.envelope, seq: own.seq, random: random)
                 else { continue }
-                placed += await dht.store(item)
+                placed += await store.store(item)
             }
         }
         driver.note { $0.ended(isPlaced: placed > 0, now: $1) }
@@ -78,7 +79,7 @@ package final class RealmRecords {
         // The member's clock may be in another epoch than this one.
         for epoch in RealmEpoch.published(at: wallClock()) where !Task.isCancelled {
             guard let slot = RealmSlot(of: nodeID, in: key, epoch: epoch) else { continue }
-            let counts = await dht.findItem(slot.key, within: Self.patience) { item in
+            let counts = await store.findItem(slot.key, within: Self.patience) { item in
                 // An older one may be a replay: what it names is no worse than nothing, but the newest counts.
                 guard let record = slot.record(in: item), record.seq > best else { return }
                 best = record.seq

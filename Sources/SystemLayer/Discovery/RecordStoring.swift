@@ -1,0 +1,65 @@
+package import DeP2PReactor
+
+/// A public store of mutable items (BEP 44): our DHT, BitTorrent's, or several at once.
+@NetworkActor
+package protocol RecordStoring: AnyObject, Sendable {
+    /// Looks for an item until those nearest to its place have answered.
+    ///
+    /// - Parameters:
+    ///   - key: public key and salt.
+    ///   - onItem: called with each item of that key that somebody has; its signature is not looked at yet.
+    /// - Returns: how many nodes were asked, and how many have answered.
+    func findItem(
+        _ key: [UInt8], within patience: Duration, onItem: @escaping @NetworkActor (MutableItem) -> Void
+    ) async -> (asked: Int, answered: Int)
+
+    /// Stores an item.
+    ///
+    /// - Returns: how many nodes have taken it.
+    func store(_ item: MutableItem) async -> Int
+
+    /// What was stored under that key is stored no more: who kept it up stops doing so.
+    ///
+    /// - Parameter key: public key and salt.
+    func withdraw(_ key: [UInt8])
+}
+
+extension RecordStoring {
+    package func withdraw(_ key: [UInt8]) {}
+}
+
+extension DHTNode: RecordStoring {}
+
+/// Several stores as one: each gets the same bytes, and is asked at once with the others.
+@NetworkActor
+package final class RecordStores: RecordStoring {
+    private let stores: [any RecordStoring]
+
+    package init(_ stores: [any RecordStoring]) { self.stores = stores }
+
+    package func findItem(
+        _ key: [UInt8], within patience: Duration, onItem: @escaping @NetworkActor (MutableItem) -> Void
+    ) async -> (asked: Int, answered: Int) {
+        let all = await each { await $0.findItem(key, within: patience, onItem: onItem) }
+        return all.reduce((asked: 0, answered: 0)) { ($0.asked + $1.asked, $0.answered + $1.answered) }
+    }
+
+    package func store(_ item: MutableItem) async -> Int { await each { await $0.store(item) }.reduce(0, +) }
+
+    package func withdraw(_ key: [UInt8]) {
+        for store in stores { store.withdraw(key) }
+    }
+
+    /// What each store says, in their order. In a task that is cancelled those that have not are left out.
+    private func each<Value: Sendable>(
+        _ body: @escaping @NetworkActor @Sendable (any RecordStoring) async -> Value
+    ) async -> [Value] {
+        let tasks = stores.map { store in SharedTask { await body(store) } }
+        var values: [Value] = []
+        for task in tasks {
+            // It throws where this task is cancelled, and then the store's own is.
+            if let value = try? await task.value() { values.append(value) }
+        }
+        return values
+    }
+}
