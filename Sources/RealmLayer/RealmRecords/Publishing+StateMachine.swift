@@ -1,12 +1,12 @@
 internal import DeP2PReactor
 
-/// When a node publishes its record: when it has entered a realm, its addresses have changed, and again in time; sooner
-/// where nobody took it: pure.
+/// When a node publishes its record: when it has entered a realm, its addresses have changed, and in time for the next epoch;
+/// sooner where nobody took it: pure. That what is published lasts is the store's to see to.
 ///
 /// Calling order: ``setWanted(_:now:)``, ``changed(now:)`` at any time, ``ended(isPlaced:now:)`` after each
 /// ``Action/publish``.
 struct PublishingMachine: TimedMachine, Sendable {
-    /// A third of what a record lives.
+    /// How often it looks whether an epoch begins, or has ended; less than these overlap.
     static let interval = Duration.seconds(3_600)
     /// Changes within this time are one.
     static let settling = Duration.milliseconds(500)

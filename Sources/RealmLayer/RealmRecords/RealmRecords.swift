@@ -21,6 +21,12 @@ package final class RealmRecords {
     private let realm: Realm
     private let driver: MachineDriver<PublishingMachine>
     private var isPublishing = false
+    /// What others keep of this node's: the item's key in each epoch. The store sees to it that they go on.
+    private var published: [RealmEpoch: [UInt8]] = [:]
+    /// Those of them that say where the node is now.
+    private var current: Set<RealmEpoch> = []
+    /// How often that has changed, or the realm.
+    private var changes = 0
 
     /// The node's own signed record of at most so many bytes, and its number; `nil` where it has no address to tell.
     package typealias OwnRecord = @NetworkActor @Sendable (_ limit: Int) async -> (envelope: [UInt8], seq: UInt64)?
@@ -49,25 +55,50 @@ package final class RealmRecords {
     }
 
     private func realmChanged() {
+        for key in published.values { store.withdraw(key) }
+        published = [:]
+        noteChange()
         let isWanted = realm.key != nil && isPublishing
         driver.note { $0.setWanted(isWanted, now: $1) }
     }
 
-    package func addressesChanged() { driver.note { $0.changed(now: $1) } }
+    package func addressesChanged() {
+        noteChange()
+        driver.note { $0.changed(now: $1) }
+    }
+
+    private func noteChange() {
+        changes += 1
+        current = []
+    }
 
     package func stop() { driver.stop() }
 
     private func publishNow() async {
-        var placed = 0
-        if let key = realm.key, let own = await ownRecord(RealmSlot.contentLength) {
-            for epoch in RealmEpoch.published(at: wallClock()) {
-                guard let slot = RealmSlot(of: nodeID, in: key, epoch: epoch),
-                    let item = slot.item(sealing: own.envelope, seq: own.seq, random: random)
-                else { continue }
-                placed += await store.store(item)
-            }
+        let epochs = RealmEpoch.published(at: wallClock())
+        for (epoch, key) in published where !epochs.contains(epoch) {
+            store.withdraw(key)
+            published[epoch] = nil
         }
-        driver.note { $0.ended(isPlaced: placed > 0, now: $1) }
+        let isPlaced = await publish(epochs.filter { !current.contains($0) })
+        driver.note { $0.ended(isPlaced: isPlaced, now: $1) }
+    }
+
+    /// - Returns: whether somebody has taken each.
+    private func publish(_ epochs: [RealmEpoch]) async -> Bool {
+        guard !epochs.isEmpty else { return true }
+        let before = changes
+        guard let key = realm.key, let own = await ownRecord(RealmSlot.contentLength) else { return false }
+        for epoch in epochs {
+            guard before == changes, let slot = RealmSlot(of: nodeID, in: key, epoch: epoch),
+                let item = slot.item(sealing: own.envelope, seq: own.seq, random: random)
+            else { return false }
+            published[epoch] = slot.key
+            let placed = await store.store(item)
+            // Who has changed realms meanwhile has withdrawn it.
+            if placed > 0, before == changes { current.insert(epoch) }
+        }
+        return current.isSuperset(of: epochs)
     }
 
     // MARK: Others

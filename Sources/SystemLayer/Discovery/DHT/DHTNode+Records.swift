@@ -4,9 +4,6 @@ internal import DeP2PSessions
 
 /// Records of the DHT: who has them, and who is to have them.
 extension DHTNode {
-    /// Puts under way at once.
-    static let putsAtOnce = DHT.concurrency
-
     /// Looks for an item until those nearest to its place have answered.
     ///
     /// - Parameters:
@@ -16,9 +13,9 @@ extension DHTNode {
     package func findItem(
         _ key: [UInt8], within patience: Duration, onItem: @escaping @NetworkActor (MutableItem) -> Void
     ) async -> (asked: Int, answered: Int) {
-        let lookup = DHTLookup(self, .getItem(key: key), scope: scope)
+        let lookup = DHTLookup(self, .getItem(key: key), scope: .record(reach: size.reach))
         lookup.onAnswer = { _, answer in
-            if let item = answer.response.item, item.key == DHTKey(hashing: key) { onItem(item) }
+            if let item = answer.response.item, item.key == lookup.target { onItem(item) }
         }
         let token = clock.schedule(after: patience) { lookup.stop() }
         defer { clock.cancel(token) }
@@ -26,41 +23,66 @@ extension DHTNode {
         return (lookup.asked.count, lookup.answered.count)
     }
 
-    /// Stores an item with everybody within the reach of its place, and no fewer than k.
+    /// Stores an item with everybody within the reach of its place, and no fewer than k; and every hour again, as it is, until
+    /// another one of that key is stored or ``withdraw(_:)`` is called.
     ///
-    /// - Returns: how many have taken it.
-    package func store(_ item: MutableItem) async -> Int {
-        let lookup = DHTLookup(self, .getItem(key: item.publicKey + item.salt), scope: scope)
-        var tokens: [DHTKey: [UInt8]] = [:]
-        lookup.onAnswer = { contact, answer in tokens[contact.key] = answer.response.token }
-        let closest = await lookup.run().closest.filter { tokens[$0.key]?.isEmpty == false }
-        let targets = StoreMachine.targets(of: closest, key: item.key, reach: size.reach)
-        var stored = 0
-        for begin in stride(from: 0, to: targets.count, by: Self.putsAtOnce) {
-            let batch = targets[begin..<min(begin + Self.putsAtOnce, targets.count)]
-            stored += await put(item, with: Array(batch), tokens)
-        }
-        return stored
+    /// - Returns: how many have taken it, once most have; the rest is asked all the same.
+    package func store(_ item: MutableItem) async -> Int { await store(.item(item)) }
+
+    /// Says that this node provides what a multihash stands for, as ``store(_:)`` stores an item.
+    package func provide(_ multihash: [UInt8]) async -> Int { await store(.provider(key: multihash)) }
+
+    /// Stores no more what was stored under a key: public key and salt, or a multihash. Who keeps it does so until it is over.
+    package func withdraw(_ key: [UInt8]) {
+        let place = DHTKey(hashing: key)
+        kept[place] = nil
+        republishing.note { machine, _ in machine.remove(place) }
     }
 
-    private func put(_ item: MutableItem, with targets: [DHTContact], _ tokens: [DHTKey: [UInt8]]) async -> Int {
-        let done = Waiter<Void>()
-        var (left, stored) = (targets.count, 0)
-        for target in targets {
-            networkTask { [self] in
-                let request = DHTRequest.putItem(item, token: tokens[target.key] ?? [])
-                let answer = await traced(awaiting: "storing a record") { try await self.ask(target, request) }
-                if let answer, answer.response.refusal == nil { stored += 1 }
-                left -= 1
-                if left == 0 { done.resume(returning: ()) }
+    private func store(_ record: DHTRecord) async -> Int {
+        republishing.note { [weak self] machine, now in
+            // Beyond the limit it is stored this once.
+            if machine.add(record.place, now: now) { self?.kept[record.place] = record }
+        }
+        return await DHTStoring(self, record).run()
+    }
+
+    func request(toStore record: DHTRecord, showing token: [UInt8]) -> DHTRequest? {
+        switch record {
+        case .item(let item): return .putItem(item, token: token)
+        case .provider(let key):
+            let addresses = ownAddresses()
+            guard !addresses.isEmpty else { return nil }
+            let own = DHTContact(connections.localNodeID, addresses: addresses)
+            return .addProvider(key: key, own, token: token)
+        }
+    }
+
+    // MARK: Again
+
+    func republish(_ actions: [RepublishMachine.Action]) {
+        for case .publish(let region) in actions {
+            networkTask { [weak self] in
+                await self?.republish(region)
+                self?.republishing.handle { $0.published(region, now: $1) }
             }
         }
-        // Cancelled: who is asked is asked all the same.
-        try? await done.value()
-        return stored
     }
 
-    private var scope: LookupMachine.Scope {
-        LookupMachine.Scope(reach: size.reach ?? .zero, nearest: DHT.replication)
+    /// Those of a region that everybody in it was asked for are there for all of its records.
+    private func republish(_ region: RepublishMachine.Region) async {
+        // How large a region is says the estimate; one record is as well looked up itself.
+        guard size.estimate != nil, region.keys.count > 1, let first = region.keys.first else {
+            for key in region.keys {
+                guard let record = kept[key] else { continue }
+                _ = await DHTStoring(self, record).run()
+            }
+            return
+        }
+        let closest = await DHTLookup(self, .findPlace(first), scope: region.scope).run().closest
+        for key in region.keys {
+            guard let record = kept[key] else { continue }
+            _ = await DHTStoring(self, record).run(with: closest)
+        }
     }
 }

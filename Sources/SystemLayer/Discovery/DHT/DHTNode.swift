@@ -26,8 +26,16 @@ package final class DHTNode {
     /// Those that the user, or the application, named: nobody's word is needed for their addresses.
     package let bootstrap: [DHTContact]
     let table: MachineDriver<RoutingTable>
-    package private(set) var size = NetworkSize()
+    package internal(set) var size = NetworkSize() {
+        didSet { republishing.note { [size] machine, _ in machine.setRegionBits(size.regionBits) } }
+    }
     private let joining: MachineDriver<JoinMachine>
+    /// What this node has stored is stored again.
+    let republishing: MachineDriver<RepublishMachine>
+    /// By its place.
+    var kept: [DHTKey: DHTRecord] = [:]
+    /// Where this node is, for who is told that it provides something.
+    package var ownAddresses: @NetworkActor () -> [Address] = { [] }
     private let memory: DHTMemory?
     private var isKeptUp = false
     /// Whether strangers are to find this node by its NodeID; otherwise it asks for the place where that lies.
@@ -46,10 +54,12 @@ package final class DHTNode {
         self.memory = memory
         table = MachineDriver(RoutingTable(localKey: DHTKey(connections.localNodeID)), clock: connections.clock)
         joining = MachineDriver(JoinMachine(), clock: connections.clock)
+        republishing = MachineDriver(RepublishMachine(), clock: connections.clock)
         table.carryOut = { [weak self] in self?.carryOut($0) }
         joining.carryOut = { [weak self] actions in
             for _ in actions { self?.join() }
         }
+        republishing.carryOut = { [weak self] in self?.republish($0) }
     }
 
     private static func contacts(_ addresses: [Address], besides own: NodeID) -> [DHTContact] {
@@ -108,6 +118,8 @@ package final class DHTNode {
         isStopped = true
         table.stop()
         joining.stop()
+        republishing.stop()
+        kept = [:]
         await remember()
     }
 

@@ -42,6 +42,9 @@ package final class DHTService {
     /// Records kept for others.
     package var recordCount: Int { records.machine.count }
 
+    /// Whether somebody's item of that key is kept.
+    func has(_ key: DHTKey) -> Bool { records.machine.item(for: key, now: dht.clock.now) != nil }
+
     package func serve() {
         dht.connections.registry.register(dht.protocolID, deadline: .within(Self.deadline)) {
             [weak self] session, stream in
