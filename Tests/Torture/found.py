@@ -2,7 +2,7 @@
 
 import statistics
 
-from nodes import OK, UNAVAILABLE, UNKNOWN
+from nodes import OK, TRY_AGAIN, UNAVAILABLE, UNKNOWN
 
 NODES = 64
 LOOKUPS = 24
@@ -73,4 +73,31 @@ def a_relay_is_a_bootstrap_node_too(house):
     assert (house.inbox / "file").read_bytes() == file.read_bytes()
 
 
-TESTS = [any_of_many_finds_any_other, dead_bootstrap_nodes_are_told_of, a_relay_is_a_bootstrap_node_too]
+def members_meet_that_know_the_realm_key_and_one_bootstrap_node(house):
+    """Nobody names anybody: two subscribers and a publisher, each with the address of a node outside the realm."""
+    server, address = bootstrap_server(house)
+    known = ["--realm-key", house.realm_key, "--bootstrap", address]
+    here = ["--ephemeral", "--listen", "0.0.0.0:0"]
+    nodes = [house.start(f"subscriber-{number}", "subscribe", *known, *here, "alerts") for number in range(2)]
+    names = {node.until("listening")["node_id"] for node in nodes}
+    sender = house.start("publisher", "publish", *known, *here, "--wait-peers", "2", "alerts", "disk full")
+    assert sender.wait() == OK, sender.text()
+    for node in nodes:
+        event = node.until("message")
+        assert event["text"] == "disk full" and event["from"] == sender.seen[0]["node_id"], event
+    assert len(names) == 2
+    # By its NodeID alone each is found too, by the realm's record of it.
+    listener = house.start("listener", "listen", *known, *here, "-o", house.inbox)
+    name = listener.until("listening")["node_id"]
+    sent = told(house, "sender", "send", "--ephemeral", *known, "--to", name, "-m", "hello")
+    assert sent["exit"] == OK, sent
+    assert listener.until("message")["text"] == "hello"
+    other = house.folder / "other.key"
+    assert house.run("realm-key", "-o", other).returncode == OK
+    stranger = told(house, "stranger", "publish", "--realm-key", other, "--bootstrap", address, *here, "--timeout", "3s",
+                    "alerts", "hello")
+    assert stranger["exit"] == TRY_AGAIN, stranger
+
+
+TESTS = [any_of_many_finds_any_other, dead_bootstrap_nodes_are_told_of, a_relay_is_a_bootstrap_node_too,
+         members_meet_that_know_the_realm_key_and_one_bootstrap_node]

@@ -69,8 +69,10 @@ final class PubSubPart: NodePart {
     private func isWanted(_ addresses: [Address]) -> Bool {
         guard let node, !isStopping else { return false }
         let members = node.connections.sessions.filter(\.isAdmitted)
+        let named = addresses.lazy.compactMap(\.nodeID).first
         let isConnected = members.contains { session in
-            session.validatedPeer.map { addresses.contains(.quic($0.ip, port: $0.port)) } ?? false
+            session.remoteNodeID == named
+                || session.validatedPeer.map { addresses.contains(.quic($0.ip, port: $0.port)) } ?? false
         }
         return !isConnected && members.count < Self.enough
     }

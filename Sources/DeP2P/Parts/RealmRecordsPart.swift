@@ -3,8 +3,8 @@ internal import DeP2PIdentity
 internal import DeP2PRealm
 internal import DeP2PSessions
 
-/// Lets members of the realm find this node by its NodeID wherever it is, and finds them: records in public stores that they
-/// alone can read.
+/// Lets members of the realm find this node wherever it is, by its NodeID or without, and finds them: records in public stores
+/// that they alone can read.
 @NetworkActor
 final class RealmRecordsPart: NodePart {
     /// Addresses that a record may name; the longest are dropped until it fits.
@@ -12,19 +12,24 @@ final class RealmRecordsPart: NodePart {
     private static let relayed = 4
 
     let records: RealmRecords
+    let announcements: Announcements
     private let publishes: Bool
 
     init(of node: Node, in store: any RecordStoring, publishes: Bool, _ materials: Node.Materials) {
         self.publishes = publishes
         let (key, sequence) = (materials.key, materials.sequence)
-        records = RealmRecords(
-            store, of: node.realm, on: node.connections, wallClock: materials.environment.wallClock
-        ) { [weak node] limit in
+        let ownRecord: RealmRecords.OwnRecord = { [weak node] limit in
             let seq = await sequence.next()
             guard let node else { return nil }
             return Self.record(of: node, seq: seq, by: key, atMost: limit)
         }
+        let wallClock = materials.environment.wallClock
+        records = RealmRecords(
+            store, of: node.realm, on: node.connections, wallClock: wallClock, ownRecord: ownRecord)
+        announcements = Announcements(
+            .members, in: store, of: node.realm, on: node.connections, wallClock: wallClock, ownRecord: ownRecord)
         node.connections.sources.append(records)
+        node.connections.memberSources.append(announcements)
     }
 
     /// The node's signed record with as many of its addresses as there is room for, ways through relays among them.
@@ -46,12 +51,20 @@ final class RealmRecordsPart: NodePart {
     }
 
     func start() {
-        if publishes { records.publish() }
+        guard publishes else { return }
+        records.publish()
+        announcements.announce()
     }
 
-    func networkChanged() { records.addressesChanged() }
+    func networkChanged() { addressesChanged() }
 
-    func addressesChanged() { records.addressesChanged() }
+    func addressesChanged() {
+        records.addressesChanged()
+        announcements.addressesChanged()
+    }
 
-    func willStop(within grace: Duration) { records.stop() }
+    func willStop(within grace: Duration) {
+        records.stop()
+        announcements.stop()
+    }
 }

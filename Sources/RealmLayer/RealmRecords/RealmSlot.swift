@@ -26,9 +26,10 @@ package struct RealmEpoch: Hashable, Sendable {
 
 /// Where a member's record stands in a public store for one epoch, and what makes it readable: pure.
 ///
-/// The slot's signing key is derived from the realm key, the epoch and the member's NodeID: who knows these finds, checks
-/// and opens the record; to everybody else it is one of many items, all of one length, whose key says nothing. Every member
-/// could sign for every other; what is inside is the member's own signed record, which nobody else can make.
+/// The slot's signing key is derived from the realm key, the epoch, and the member's NodeID or the number of an announce slot:
+/// who knows these finds, checks and opens the record; to everybody else it is one of many items, all of one length, whose key
+/// says nothing. Every member could sign for every other; what is inside is a member's own signed record, which nobody else can
+/// make.
 package struct RealmSlot: Sendable {
     /// Of the value, a bencoded string of this many bytes: every item is as long.
     static let sealedLength = MutableItem.valueLimit - 4
@@ -37,14 +38,32 @@ package struct RealmSlot: Sendable {
 
     private let signer: IdentityKey
     private let seal: SealingKey
-    private let nodeID: NodeID
+    /// Whose record it is for; nil for anybody's.
+    private let nodeID: NodeID?
 
+    /// The slot of a member.
+    ///
     /// - Returns: `nil` never; the key's length is right.
     package init?(of nodeID: NodeID, in realm: RealmKey, epoch: RealmEpoch) {
-        let info = epoch.bytes + nodeID.bytes
-        guard let signer = realm.deriveIdentity(label: "record-member", info: info) else { return nil }
+        self.init("record-member", epoch.bytes + nodeID.bytes, in: realm, of: nodeID)
+    }
+
+    /// Those that announce themselves share slots with nobody else.
+    package enum Family: String, Sendable {
+        case members = "record-announce"
+    }
+
+    /// One of those in which members announce themselves.
+    ///
+    /// - Returns: `nil` never, as above.
+    package init?(announcing number: UInt8, of family: Family, in realm: RealmKey, epoch: RealmEpoch) {
+        self.init(family.rawValue, epoch.bytes + [number], in: realm, of: nil)
+    }
+
+    private init?(_ label: String, _ info: [UInt8], in realm: RealmKey, of nodeID: NodeID?) {
+        guard let signer = realm.deriveIdentity(label: label, info: info) else { return nil }
         self.signer = signer
-        seal = realm.deriveSealingKey(label: "record-member-seal", info: info)
+        seal = realm.deriveSealingKey(label: label + "-seal", info: info)
         self.nodeID = nodeID
     }
 
@@ -53,7 +72,7 @@ package struct RealmSlot: Sendable {
 
     /// - Parameters:
     ///   - envelope: the node's own signed record.
-    ///   - seq: that of the record.
+    ///   - seq: that of the record; in an announce slot no less, and more than what stands there has.
     /// - Returns: `nil` where the envelope is longer than there is room.
     package func item(sealing envelope: [UInt8], seq: UInt64, random: RandomSource) -> MutableItem? {
         guard envelope.count <= Self.contentLength, let seq = Int64(exactly: seq) else { return nil }
@@ -74,9 +93,14 @@ package struct RealmSlot: Sendable {
         let length = Int(plain[0]) << 8 | Int(plain[1])
         guard length <= plain.count - 2 else { return nil }
         // What a member made up is no record of another's.
-        guard let record = try? PeerRecord.open([UInt8](plain[2..<2 + length])), record.nodeID == nodeID,
-            item.seq == Int64(exactly: record.seq)
-        else { return nil }
+        guard let record = try? PeerRecord.open([UInt8](plain[2..<2 + length])), isWanted(record, in: item) else {
+            return nil
+        }
         return record
+    }
+
+    private func isWanted(_ record: PeerRecord, in item: MutableItem) -> Bool {
+        guard let nodeID else { return Int64(exactly: record.seq).map { $0 <= item.seq } ?? false }
+        return record.nodeID == nodeID && item.seq == Int64(exactly: record.seq)
     }
 }

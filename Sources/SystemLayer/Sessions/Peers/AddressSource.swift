@@ -18,7 +18,8 @@ package protocol AddressSource: AnyObject, Sendable {
 /// Something that hears of members of the realm, whoever they are.
 @NetworkActor
 package protocol MemberSource: AnyObject, Sendable {
-    /// The addresses of a member at a time, of which it is not known who it is, for as long as somebody reads them.
+    /// The addresses of a member at a time, for as long as somebody reads them: with its NodeID at their end where it is known
+    /// who it is.
     func members() -> AsyncStream<FoundAddresses>
 }
 
