@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -qr -- '^-.' $token
-            contains -- $token --allow --bootstrap --circuit-bytes --circuit-rate --circuit-time --config --count --dht-protocol --high-watermark --identity --interval --introspect --listen --log-format --low-watermark --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --realm-key --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers --wait-peers -c -i -m -o
+            contains -- $token --allow --bootstrap --circuit-bytes --circuit-rate --circuit-time --config --count --dht-protocol --high-watermark --identity --interval --introspect --listen --log-format --low-watermark --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --providers --realm-key --record --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers --wait-peers -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -39,8 +39,8 @@ complete -c dep2p -n "__dep2p_is ''" -a ping -d 'measure round trips to a dep2p 
 complete -c dep2p -n "__dep2p_is help" -a ping -d 'measure round trips to a dep2p or libp2p node'
 complete -c dep2p -n "__dep2p_is ''" -a relay -d 'carry connections between nodes that can\'t reach each other'
 complete -c dep2p -n "__dep2p_is help" -a relay -d 'carry connections between nodes that can\'t reach each other'
-complete -c dep2p -n "__dep2p_is ''" -a dht-find -d 'look up a node in the DHT, and explain the lookup'
-complete -c dep2p -n "__dep2p_is help" -a dht-find -d 'look up a node in the DHT, and explain the lookup'
+complete -c dep2p -n "__dep2p_is ''" -a dht-find -d 'look up a node, record or providers in the DHT, and explain it'
+complete -c dep2p -n "__dep2p_is help" -a dht-find -d 'look up a node, record or providers in the DHT, and explain it'
 complete -c dep2p -n "__dep2p_is ''" -a nat-check -d 'find out what this network allows for connecting'
 complete -c dep2p -n "__dep2p_is help" -a nat-check -d 'find out what this network allows for connecting'
 complete -c dep2p -n "__dep2p_is ''" -a help -d 'show help on a command'
@@ -296,6 +296,8 @@ complete -c dep2p -n "__dep2p_is relay" -s v -l verbose -d 'say more; twice says
 complete -c dep2p -n "__dep2p_is relay" -l version -d 'show the version'
 complete -c dep2p -n "__dep2p_is dht-find" -a '(command dep2p __names 2>/dev/null)'
 complete -c dep2p -n "__dep2p_is dht-find" -l dht-protocol -x -d 'the DHT\'s protocol (default dep2p\'s own)'
+complete -c dep2p -n "__dep2p_is dht-find" -l providers -x -d 'look up who provides some content, instead of a node'
+complete -c dep2p -n "__dep2p_is dht-find" -l record -x -d 'look up a record instead of a node'
 complete -c dep2p -n "__dep2p_is dht-find" -l ephemeral -d 'use a new identity and forget it afterwards'
 complete -c dep2p -n "__dep2p_is dht-find" -l identity -r -F -d 'the identity file (made on first use at the usual place)'
 complete -c dep2p -n "__dep2p_is dht-find" -l passphrase-file -r -F -d 'the identity\'s passphrase is the first line of FILE'

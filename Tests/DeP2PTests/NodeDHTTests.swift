@@ -152,6 +152,51 @@ import Testing
         }
     }
 
+    /// Who says that it provides something is found by the hash of that, with its addresses; nobody else is.
+    @Test func whoProvidesSomethingIsFound() async throws {
+        let world = SimulatedWorld(seed: 12)
+        try await world.run {
+            let servers = try [
+                world.node(configuration(serves: true), on: world.machine()),
+                world.node(configuration(serves: true), on: world.machine()),
+            ]
+            let entrances = servers.flatMap(\.addresses)
+            let there = try world.node(configuration(bootstrap: entrances), on: world.machine())
+            let here = try world.node(configuration(bootstrap: entrances, found: false), on: world.machine())
+            try await world.network.sleep(for: .seconds(5))
+            let digest = [0x12, 32] + [UInt8](repeating: 7, count: 32)
+            let (cid, other) = try (
+                #require(CID(codec: 0x55, multihash: digest)),
+                #require(CID(codec: 0x55, multihash: digest.dropLast() + [8]))
+            )
+            #expect(await there.provideInDHT(cid) == 2)
+            // Whatever the content is said to be encoded as.
+            let same = try #require(CID(codec: 0x70, multihash: digest))
+            var holding = 0
+            let finding = await here.findProvidersInDHT(same) { if $0.holds { holding += 1 } }
+            #expect(finding.providers.map(\.nodeID) == [there.nodeID] && finding.hops == 1 && holding == 2)
+            #expect(Set(finding.providers.first?.addresses ?? []) == Set(there.addresses))
+            #expect(await here.findProvidersInDHT(other).providers.isEmpty)
+            for node in [there, here] + servers { await node.stop(grace: .zero) }
+        }
+    }
+
+    @Test func aRecordIsFoundByItsKey() async throws {
+        let world = SimulatedWorld(seed: 13)
+        try await world.run {
+            let server = try world.node(configuration(serves: true), on: world.machine())
+            let there = try world.node(configuration(bootstrap: server.addresses), on: world.machine())
+            let here = try world.node(configuration(bootstrap: server.addresses, found: false), on: world.machine())
+            let item = try MutableItem(by: .generate(), salt: [1, 2], seq: 3, value: Array("2:hi".utf8))
+            #expect(await there.dhtPart?.dht.store(item) == 1)
+            let finding = await here.findRecordInDHT(item.publicKey + item.salt)
+            #expect(finding.record == DHTFinding.Record(seq: 3, value: item.value) && finding.hops == 1)
+            let none = await here.findRecordInDHT(item.publicKey)
+            #expect(none.record == nil && none.answered == 1 && none.hops == 0)
+            for node in [there, here, server] { await node.stop(grace: .zero) }
+        }
+    }
+
     /// Each serves, and knows one of the others only.
     @Test func aNodeIsFoundOverSeveralHops() async throws {
         let world = SimulatedWorld(seed: 2)

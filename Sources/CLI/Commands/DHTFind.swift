@@ -3,8 +3,12 @@ import DeP2P
 extension CommandEntry {
     static let dhtFind = CommandEntry(
         name: "dht-find",
-        summary: "look up a node in the DHT, and explain the lookup",
-        synopses: ["NODEID [--bootstrap ADDR]... [--dht-protocol ID] [OPTION]..."],
+        summary: "look up a node, record or providers in the DHT, and explain it",
+        synopses: [
+            "NODEID [--bootstrap ADDR]... [--dht-protocol ID] [OPTION]...",
+            "--providers CID [--bootstrap ADDR]... [OPTION]...",
+            "--record KEY [--bootstrap ADDR]... [OPTION]...",
+        ],
         description: [
             "Looks up NODEID, or a name from the configuration, in the distributed hash table: asks nodes that are ever nearer "
                 + "to it, beginning with those of `--bootstrap` and `--relay` and those that earlier runs have found useful, "
@@ -13,7 +17,7 @@ extension CommandEntry {
                 + "needed.",
         ],
         operands: .names,
-        options: [.dhtFindProtocol],
+        options: [.dhtFindProtocol, .dhtFindProviders, .dhtFindRecord],
         common: CommonOptions.node,
         examples: [
             .init(
@@ -22,21 +26,26 @@ extension CommandEntry {
             .init(
                 says: "the same in any libp2p network",
                 line: "dep2p dht-find --dht-protocol /ipfs/kad/1.0.0 --bootstrap ADDR NODEID"),
+            .init(
+                says: "who provides some content",
+                line: "dep2p dht-find --bootstrap ADDR --providers CID"),
         ],
         statuses: [.badData, .unknownPeer, .unavailable, .tryAgain],
         events: [
             .init(
                 "query",
                 "A node was asked: its `node_id`, `distance` (of 256 bits, in hexadecimal), `elapsed_ms`, `outcome`: "
-                    + "`answered` or what went wrong, and `detail`; `named`, how many nodes it named."),
+                    + "`answered` or what went wrong, and `detail`; `named`, how many nodes it named; `holds`, whether it had "
+                    + "what was looked for."),
             .init(
                 "result",
-                "Adds `addresses` of the node, `hops` (answers that lay one behind the other until it was found), `queried`, "
-                    + "`answered`, and `closest`, the nearest that answered."),
+                "Adds `addresses` of the node; with `--record`, `record` (`seq`, `value_base64`), with `--providers`, "
+                    + "`providers` (`node_id` and `addresses` of each); `hops` (answers that lay one behind the other until it was found), `queried`, `answered`, and "
+                    + "`closest`, the nearest that answered."),
         ],
         notes: [
-            "Status 0 says that an address was found, 68 that the nodes that were asked know of none, 69 that none of them "
-                + "answered, or none is known to begin with."
+            "Status 0 says that it was found, 68 that none of the nodes that were asked has it, 69 that none of them answered, "
+                + "or none is known to begin with."
         ],
         plan: { options throws(CLIError) in try DHTFindPlan(options) })
 }
@@ -48,22 +57,42 @@ extension OptionEntry {
         paragraphs: [
             "Speak this protocol instead of dep2p's own: `/ipfs/kad/1.0.0` looks up a node in a network of libp2p's."
         ])
+
+    static let dhtFindRecord = OptionEntry(
+        "record", value: Value(placeholder: "KEY", completion: .nothing),
+        summary: "look up a record instead of a node",
+        paragraphs: [
+            "Look up the signed record (BEP 44) of this key: its public key, and its salt if it has one, as 64 to 192 "
+                + "hexadecimal digits. Of several the newest whose signature is right is printed: its value as it is, where that "
+                + "is text, in base64 otherwise."
+        ])
+
+    static let dhtFindProviders = OptionEntry(
+        "providers", value: Value(placeholder: "CID", completion: .nothing),
+        summary: "look up who provides some content, instead of a node",
+        paragraphs: [
+            "Look up the nodes that provide what this CID stands for: `Qm…`, or `b…`, `k…`, `z…`, `f…`. Only its hash counts."
+        ])
 }
 
 struct DHTFindPlan: CommandPlan, Equatable {
     static let defaultTimeout = Duration.seconds(30)
 
-    let nodeID: NodeID
+    /// What is looked for.
+    enum Wanted: Equatable {
+        case node(NodeID)
+        /// Public key and salt.
+        case record([UInt8])
+        case providers(CID)
+    }
+
+    let wanted: Wanted
     /// Nil: dep2p's own.
     let protocolID: String?
     let node: NodePlan
 
     init(_ options: ResolvedOptions) throws(CLIError) {
-        guard let operand = options.operands.first else { throw CLIError(.usage, "no NodeID to look up") }
-        if let second = options.operands.dropFirst().first {
-            throw CLIError(.usage, "one NodeID at a time: \(second.quoted)")
-        }
-        nodeID = try options.names.nodeID(operand)
+        wanted = try Self.wanted(options)
         protocolID = try options.value(.dhtFindProtocol) { argument throws(CLIError) in
             let text = try ArgumentValue.text(argument)
             guard text.hasPrefix("/") else {
@@ -72,32 +101,78 @@ struct DHTFindPlan: CommandPlan, Equatable {
             }
             return text
         }
+        if case .record = wanted, protocolID != nil {
+            throw CLIError(.usage, "--record and --dht-protocol exclude each other: others have other records")
+        }
         node = try NodePlan(options, defaultTimeout: Self.defaultTimeout)
         guard node.usesDHT else { throw CLIError(.usage, "dht-find and --no-dht exclude each other") }
+    }
+
+    private static func wanted(_ options: ResolvedOptions) throws(CLIError) -> Wanted {
+        let record = try options.value(.dhtFindRecord, as: recordKey)
+        let cid = try options.value(.dhtFindProviders) { argument throws(CLIError) in
+            guard let text = argument.text, let cid = CID(text) else {
+                throw CLIError(.badContentKey, "not a CID: \(argument.quoted)", hint: "one looks like bafy… or Qm…")
+            }
+            return cid
+        }
+        if record != nil, cid != nil { throw CLIError(.usage, "--record and --providers exclude each other") }
+        let operands = options.operands
+        if let second = operands.dropFirst(record == nil && cid == nil ? 1 : 0).first {
+            throw CLIError(.usage, "one thing at a time: \(second.quoted)")
+        }
+        if let record { return .record(record) }
+        if let cid { return .providers(cid) }
+        guard let operand = operands.first else { throw CLIError(.usage, "no NodeID to look up") }
+        return .node(try options.names.nodeID(operand))
+    }
+
+    private static func recordKey(_ argument: Argument) throws(CLIError) -> [UInt8] {
+        guard let text = argument.text, let bytes = Hex.decode([UInt8](text.utf8)), (32...96).contains(bytes.count)
+        else {
+            throw CLIError(
+                .badContentKey, "not a record's key: \(argument.quoted)",
+                hint: "one is a public key of 64 hexadecimal digits, and the digits of its salt")
+        }
+        return bytes
     }
 
     func run(in context: RunContext) async throws(CLIError) -> CommandResult {
         let run = try NodeRun(node, needsRealm: false, in: context)
         let report = DHTQueryReport(context.output)
-        let outcome = try await run.run { [nodeID, protocolID] node in
-            await node.findInDHT(
-                nodeID, from: run.plan.dhtEntrances, protocolID: protocolID, timeout: run.plan.timeout
-            ) { report.tell($0) }
+        let (entrances, timeout) = (run.plan.dhtEntrances, run.plan.timeout)
+        let outcome = try await run.run { [wanted, protocolID] node in
+            switch wanted {
+            case .node(let nodeID):
+                await node.findInDHT(nodeID, from: entrances, protocolID: protocolID, timeout: timeout) {
+                    report.tell($0)
+                }
+            case .record(let key):
+                await node.findRecordInDHT(key, from: entrances, timeout: timeout) { report.tell($0) }
+            case .providers(let cid):
+                await node.findProvidersInDHT(cid, from: entrances, protocolID: protocolID, timeout: timeout) {
+                    report.tell($0)
+                }
+            }
         }
         switch outcome {
-        case .finished(let finding): return try result(finding, context.output)
+        case .finished(let finding): return try DHTFindResult(wanted, finding).result(context.output)
         case .interrupted(let reason): return CommandResult(status: reason.status)
         }
     }
+}
 
-    private func result(_ finding: DHTFinding, _ output: Output) throws(CLIError) -> CommandResult {
-        let fields: [JSONField] = [
-            JSONField("addresses", .array(finding.addresses.map { .string("\($0)") })), .int("hops", finding.hops),
-            .int("queried", finding.queried), .int("answered", finding.answered),
-            JSONField("closest", .array(finding.closest.map { .string("\($0)") })),
-        ]
-        guard finding.addresses.isEmpty else {
-            for address in finding.addresses { output.result("\(address)") }
+/// What a lookup has come to, in JSON, for people, and as a status.
+struct DHTFindResult {
+    private let wanted: DHTFindPlan.Wanted
+    private let finding: DHTFinding
+
+    init(_ wanted: DHTFindPlan.Wanted, _ finding: DHTFinding) { (self.wanted, self.finding) = (wanted, finding) }
+
+    func result(_ output: Output) throws(CLIError) -> CommandResult {
+        let lines = lines
+        guard lines.isEmpty else {
+            for line in lines { output.result(line) }
             output.note(
                 "found after \(finding.hops) hop\(finding.hops == 1 ? "" : "s"); "
                     + "\(finding.answered) of \(finding.queried) nodes answered")
@@ -112,9 +187,80 @@ struct DHTFindPlan: CommandPlan, Equatable {
                 .noDHT, "none of \(finding.queried) node\(finding.queried == 1 ? "" : "s") answered",
                 hint: "check the addresses of --bootstrap, and that these nodes serve the DHT", fields: fields)
         }
-        throw CLIError(
-            .unknownPeer, "nobody in the DHT knows where \(nodeID) is",
-            hint: "a node is found there while it runs, with a bootstrap node of the same network", fields: fields)
+        throw notFound
+    }
+
+    private var fields: [JSONField] {
+        [JSONField("addresses", .texts(finding.addresses))] + found + [
+            .int("hops", finding.hops), .int("queried", finding.queried), .int("answered", finding.answered),
+            JSONField("closest", .texts(finding.closest)),
+        ]
+    }
+
+    /// What was looked for instead of a node.
+    private var found: [JSONField] {
+        switch wanted {
+        case .node: []
+        case .record:
+            [
+                JSONField(
+                    "record",
+                    finding.record.map { record in
+                        .object([
+                            .int("seq", record.seq), .string("value_base64", Base64.encode(record.value)),
+                        ])
+                    } ?? .null)
+            ]
+        case .providers:
+            [
+                JSONField(
+                    "providers",
+                    .array(
+                        finding.providers.map { provider in
+                            .object([
+                                .string("node_id", "\(provider.nodeID)"),
+                                JSONField("addresses", .texts(provider.addresses)),
+                            ])
+                        }))
+            ]
+        }
+    }
+
+    private var lines: [String] {
+        switch wanted {
+        case .node: finding.addresses.map { "\($0)" }
+        case .record:
+            finding.record.map { record in
+                [
+                    String(validating: record.value, as: UTF8.self).map(TerminalText.escape)
+                        ?? Base64.encode(record.value)
+                ]
+            } ?? []
+        case .providers: finding.providers.flatMap { $0.addresses.map { "\($0)" } }
+        }
+    }
+
+    private var notFound: CLIError {
+        switch wanted {
+        case .node(let nodeID):
+            CLIError(
+                .unknownPeer, "nobody in the DHT knows where \(nodeID) is",
+                hint: "a node is found there while it runs, with a bootstrap node of the same network", fields: fields)
+        case .record:
+            CLIError(
+                .notFound, "nobody in the DHT has a record of that key",
+                hint: "a record is kept for three hours after it was last stored", fields: fields)
+        case .providers(let cid):
+            CLIError(
+                .notFound, "nobody in the DHT knows who provides \(cid)",
+                hint: "who provides something says so again while it runs", fields: fields)
+        }
+    }
+}
+
+extension JSONValue {
+    fileprivate static func texts(_ values: [some CustomStringConvertible]) -> Self {
+        .array(values.map { .string("\($0)") })
     }
 }
 
@@ -127,7 +273,7 @@ struct DHTQueryReport: Sendable {
     func tell(_ query: DHTQuery) {
         let (outcome, detail, named): (String, String, Int?) =
             switch query.outcome {
-            case .answered(let count): ("answered", "named \(count) node\(count == 1 ? "" : "s")", count)
+            case .answered(let count): ("answered", detail(query, naming: count), count)
             case .failed(let error): (error.code.rawValue, error.message, nil)
             }
         output.event(
@@ -135,10 +281,14 @@ struct DHTQueryReport: Sendable {
             [
                 .string("node_id", "\(query.nodeID)"), .string("distance", query.distance),
                 .milliseconds("elapsed_ms", query.elapsed), .string("outcome", outcome), .string("detail", detail),
-                JSONField("named", named.map { .int(Int64($0)) } ?? .null),
+                JSONField("named", named.map { .int(Int64($0)) } ?? .null), .bool("holds", query.holds),
             ])
         output.note(
             "asked \(query.nodeID) at distance \(query.distance.prefix(8))…: \(outcome), \(TerminalText.escape(detail)) "
                 + "(\(FixedPoint.duration(query.elapsed)))")
+    }
+
+    private func detail(_ query: DHTQuery, naming count: Int) -> String {
+        "named \(count) node\(count == 1 ? "" : "s")" + (query.holds ? ", has it" : "")
     }
 }

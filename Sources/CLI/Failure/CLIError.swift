@@ -34,6 +34,8 @@ extension CLIError.Code {
     static let usage = Self(name: "usage", status: .usage, meaning: "The command line is wrong.")
     static let badValue = Self(name: "badValue", status: .usage, meaning: "An option's value is malformed.")
     static let badNodeID = Self(name: "badNodeID", status: .badData, meaning: "A NodeID is malformed.")
+    static let badContentKey = Self(
+        name: "badContentKey", status: .badData, meaning: "A CID, or the key of a record, is malformed.")
     static let badAddress = Self(name: "badAddress", status: .badData, meaning: "An address is malformed.")
     static let badKey = Self(name: "badKey", status: .badData, meaning: "A key file is corrupt or of another kind.")
     static let badPassphrase = Self(
@@ -48,6 +50,8 @@ extension CLIError.Code {
         name: "inputMissing", status: .inputMissing, meaning: "An input file is missing or cannot be read.")
     static let unknownPeer = Self(
         name: "unknownPeer", status: .unknownPeer, meaning: "No address is known for the NodeID.")
+    static let notFound = Self(
+        name: "notFound", status: .unknownPeer, meaning: "Nobody in the DHT has what was looked for.")
     static let unknownHost = Self(
         name: "unknownHost", status: .unknownPeer, meaning: "A host name does not resolve.")
     static let resolverFailed = Self(
@@ -107,9 +111,11 @@ extension CLIError.Code {
 
     /// Every code a result can carry besides `ok`, in the order of the man page.
     static let all: [Self] = [
-        .usage, .badValue, .badNodeID, .badAddress, .badKey, .badPassphrase, .hashMismatch, .tooLarge, .badName,
+        .usage, .badValue, .badNodeID, .badContentKey, .badAddress, .badKey, .badPassphrase, .hashMismatch, .tooLarge,
+        .badName,
         .inputMissing,
-        .unknownPeer, .unknownHost, .noPath, .udpBlocked, .noObserver, .noDHT, .notDirect, .internalError, .osError,
+        .unknownPeer, .notFound, .unknownHost, .noPath, .udpBlocked, .noObserver, .noDHT, .notDirect, .internalError,
+        .osError,
         .addressInUse,
         .cannotCreate, .exists, .noSpace, .ioError, .timeout, .stalled, .peerOffline, .busy, .peerFailed, .changed,
         .protocolViolation,

@@ -16,12 +16,35 @@ public struct DHTQuery: Sendable {
     /// From the first step towards it on, its connection included.
     public let elapsed: Duration
     public let outcome: Outcome
+    /// Whether it had what was looked for.
+    public let holds: Bool
 }
 
 /// What a lookup in the DHT has found.
 public struct DHTFinding: Sendable {
+    /// A record that somebody has signed.
+    public struct Record: Hashable, Sendable {
+        /// It grows with each that replaces another.
+        public let seq: Int64
+        /// Bencoded; at most 1,000 bytes.
+        public let value: [UInt8]
+    }
+
+    /// A node that provides some content.
+    public struct Provider: Hashable, Sendable {
+        public let nodeID: NodeID
+        public internal(set) var addresses: [Address]
+    }
+
+    /// Providers that are kept of all answers.
+    static let providerLimit = 256
+
     /// Where the node is that was looked for, as those say who are, or were a short while ago, connected to it.
     public internal(set) var addresses: [Address] = []
+    /// The record that was looked for.
+    public internal(set) var record: Record?
+    /// Those that provide what was looked for.
+    public internal(set) var providers: [Provider] = []
     /// Answers that lay one behind the other until it was found; 0 where it was not.
     public internal(set) var hops = 0
     /// Nodes that were asked, and those of them that have answered.
@@ -29,6 +52,30 @@ public struct DHTFinding: Sendable {
     public internal(set) var answered = 0
     /// Those that have answered, the nearest first.
     public internal(set) var closest: [NodeID] = []
+
+    fileprivate mutating func take(_ provider: DHTContact) {
+        if let place = providers.firstIndex(where: { $0.nodeID == provider.nodeID }) {
+            providers[place].addresses.merge(provider)
+        } else if providers.count < Self.providerLimit {
+            var new = Provider(nodeID: provider.nodeID, addresses: [])
+            new.addresses.merge(provider)
+            providers.append(new)
+        }
+    }
+
+    @NetworkActor fileprivate mutating func take(_ end: LookupMachine.Outcome, of lookup: DHTLookup) {
+        queried = lookup.asked.count
+        answered = lookup.answered.count
+        closest = end.closest.prefix(DHT.replication).map(\.nodeID)
+    }
+}
+
+extension [Address] {
+    /// Each of the contact's once, with its NodeID, and no more in all than one contact may have.
+    fileprivate mutating func merge(_ contact: DHTContact) {
+        let new = contact.addresses.map { $0.with(nodeID: contact.nodeID) }.filter { !contains($0) }
+        self += new.prefix(Swift.max(DHTContact.addressLimit - count, 0))
+    }
 }
 
 extension Node {
@@ -44,23 +91,67 @@ extension Node {
         _ nodeID: NodeID, from bootstrap: [Address] = [], protocolID: String? = nil, timeout: Duration? = nil,
         onQuery: @escaping @NetworkActor @Sendable (DHTQuery) -> Void = { _ in }
     ) async -> DHTFinding {
-        let dht = dht(protocolID, bootstrap)
+        let lookup = DHTLookup(dht(protocolID, bootstrap), .findNode(key: nodeID.bytes), sparing: nodeID)
         var finding = DHTFinding()
-        let lookup = DHTLookup(dht, .findNode(key: nodeID.bytes), sparing: nodeID)
-        lookup.onQuery = { onQuery(DHTQuery($0)) }
         lookup.onFound = { contact in
             if finding.addresses.isEmpty { finding.hops = lookup.rounds(to: nodeID) }
-            let new = contact.addresses.map { $0.with(nodeID: nodeID) }.filter { !finding.addresses.contains($0) }
-            finding.addresses += new.prefix(
-                DHTContact.addressLimit - min(finding.addresses.count, DHTContact.addressLimit))
+            finding.addresses.merge(contact)
         }
+        let end = await explain(lookup, timeout, onQuery)
+        finding.take(end, of: lookup)
+        return finding
+    }
+
+    /// Looks up who provides what a CID stands for, as ``findInDHT(_:from:protocolID:timeout:onQuery:)`` looks up a node.
+    public func findProvidersInDHT(
+        _ cid: CID, from bootstrap: [Address] = [], protocolID: String? = nil, timeout: Duration? = nil,
+        onQuery: @escaping @NetworkActor @Sendable (DHTQuery) -> Void = { _ in }
+    ) async -> DHTFinding {
+        let dht = dht(protocolID, bootstrap)
+        let lookup = DHTLookup(dht, .getProviders(key: cid.multihash), scope: .record(reach: dht.size.reach))
+        var finding = DHTFinding()
+        lookup.onHolder = { contact, response in
+            if finding.providers.isEmpty { finding.hops = lookup.rounds(to: contact.nodeID) + 1 }
+            for provider in response.providers { finding.take(provider) }
+        }
+        let end = await explain(lookup, timeout, onQuery)
+        finding.take(end, of: lookup)
+        return finding
+    }
+
+    /// Looks up a record (BEP 44's mutable item) in dep2p's DHT, as above; of several the newest that is signed.
+    ///
+    /// - Parameter key: its public key, 32 bytes, and its salt, up to 64.
+    public func findRecordInDHT(
+        _ key: [UInt8], from bootstrap: [Address] = [], timeout: Duration? = nil,
+        onQuery: @escaping @NetworkActor @Sendable (DHTQuery) -> Void = { _ in }
+    ) async -> DHTFinding {
+        let dht = dht(nil, bootstrap)
+        let lookup = DHTLookup(dht, .getItem(key: key), scope: .record(reach: dht.size.reach))
+        var finding = DHTFinding()
+        lookup.onHolder = { contact, response in
+            guard let item = response.item, finding.record.map({ item.seq > $0.seq }) ?? true, item.isSigned
+            else { return }
+            if finding.record == nil { finding.hops = lookup.rounds(to: contact.nodeID) + 1 }
+            finding.record = DHTFinding.Record(seq: item.seq, value: item.value)
+        }
+        let end = await explain(lookup, timeout, onQuery)
+        finding.take(end, of: lookup)
+        return finding
+    }
+
+    /// Says in the DHT, and every hour again, that this node provides what a CID stands for.
+    ///
+    /// - Returns: with how many nodes that stands, once most have been told.
+    package func provideInDHT(_ cid: CID) async -> Int { await dhtPart?.dht.provide(cid.multihash) ?? 0 }
+
+    private func explain(
+        _ lookup: DHTLookup, _ timeout: Duration?, _ onQuery: @escaping @NetworkActor @Sendable (DHTQuery) -> Void
+    ) async -> LookupMachine.Outcome {
+        lookup.onQuery = { onQuery(DHTQuery($0)) }
         let token = timeout.map { clock.schedule(after: $0) { lookup.stop() } }
         defer { token.map(clock.cancel) }
-        let outcome = await lookup.run()
-        finding.queried = lookup.asked.count
-        finding.answered = lookup.answered.count
-        finding.closest = outcome.closest.prefix(DHT.replication).map(\.nodeID)
-        return finding
+        return await lookup.run()
     }
 
     /// The node's own, or one that is only visited.
@@ -75,6 +166,7 @@ extension DHTQuery {
         nodeID = query.contact.nodeID
         distance = query.distance.description
         elapsed = query.elapsed
+        holds = query.holds
         outcome =
             switch query.outcome {
             case .answered(let count): .answered(count)

@@ -44,6 +44,9 @@ final class DHTPart: NodePart {
                 }
             }
         }
+        dht.ownAddresses = { [weak own = node.own] in
+            own.map { $0.direct + $0.relayed.compactMap(\.withoutNodeID) } ?? []
+        }
         node.connections.sources.append(DHTPeerRouting(dht))
     }
 

@@ -129,14 +129,24 @@ import Testing
         let address = try Address(Self.address)
         let name = try #require(address.nodeID).description
         let plain = try plan(name)
-        #expect(plain.nodeID == address.nodeID && plain.protocolID == nil && plain.node.dhtEntrances.isEmpty)
+        #expect(
+            plain.wanted == .node(try #require(address.nodeID)) && plain.protocolID == nil
+                && plain.node.dhtEntrances.isEmpty)
         #expect(plain.node.timeout == DHTFindPlan.defaultTimeout)
         let full = try plan(
             "--bootstrap", Self.address, "--relay", Self.address, "--peer", Self.address, "--dht-protocol", "/x/kad",
             name)
         #expect(full.node.dhtEntrances == [address, address, address] && full.protocolID == "/x/kad")
+        let (cid, key) = (
+            "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", String(repeating: "0a", count: 34)
+        )
+        let content = try #require(CID(cid))
+        #expect(try plan("--providers", cid, "--dht-protocol", "/x/kad").wanted == .providers(content))
+        #expect(try plan("--record", key).wanted == .record([UInt8](repeating: 0x0a, count: 34)))
         for words in [
-            [], [name, name], ["--no-dht", name], ["--dht-protocol", "kad", name], ["--bootstrap", "h:1", name],
+            [], [name, name], ["--no-dht", name], ["--record", "12"], ["--providers", "x"], ["--providers", cid, name],
+            ["--record", key, "--providers", cid], ["--record", key, "--dht-protocol", "/x/kad"],
+            ["--dht-protocol", "kad", name], ["--bootstrap", "h:1", name],
         ] {
             #expect(throws: CLIError.self) { try DHTFindPlan(options(["dht-find"] + words)) }
         }

@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from hostile import kademlia, records
 from hostile.identity import Identity
 from hostile.wire import field, fields, multiaddr
@@ -82,3 +84,38 @@ def p45_addresses_nobody_has_proven(lab):
     contacts = fields(stream.wait_frames(1)[0]).get(8, [])
     told = {one for contact in contacts for one in fields(contact).get(2, [])} & set(elsewhere)
     assert not told, f"{len(told)} addresses that nobody has proven are told to others"
+
+
+def looked_up(lab, answer, *what):
+    """The result of one lookup with one server, which answers so."""
+    server = lab.server(on_connection=lambda connection: kademlia.serve(connection, answer))
+    node = lab.run("dht-find", "--json", "--ephemeral", "--bootstrap", server.address, *what)
+    lab.finished(node, 20)
+    return node.result()
+
+
+def p45_records_that_nobody_has_signed(lab):
+    """An item under another signature, or of another key, is none; the genuine one beside it is found."""
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    good, name = kademlia.item(key, 7, b"2:hi", salt=b"x")
+    for lie in (kademlia.item(key, 9, b"2:no", salt=b"x", signature=bytes(64))[0], kademlia.item(other, 9, b"2:no")[0],
+                kademlia.item(key, 9, b"2:no")[0], kademlia.item(key, 9, b"x" * 1001, salt=b"x")[0], b""):
+        result = looked_up(lab, lambda _, lie=lie: field(1, kademlia.GET_VALUE) + lie, "--record", name.hex())
+        assert result["exit"] in (68, 69) and result["record"] is None, result
+    result = looked_up(lab, lambda _: field(1, kademlia.GET_VALUE) + good, "--record", name.hex())
+    assert result["record"] == {"seq": 7, "value_base64": "MjpoaQ=="} and result["hops"] == 1, result
+
+
+def p45_more_providers_than_there_are(lab):
+    """Of an answer forty are looked at, and none of those is told whose addresses are somebody's network inside."""
+    cid = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
+
+    def answer(places):
+        providers = [field(9, kademlia.contact(b"\x00\x24\x08\x01\x12\x20" + os.urandom(32), places)) for _ in range(200)]
+        return lambda _: field(1, kademlia.GET_PROVIDERS) + b"".join(providers)
+
+    result = looked_up(lab, answer([multiaddr("46.1.1.1", PORT)]), "--providers", cid)
+    assert result["exit"] == 0 and len(result["providers"]) == 40, result
+    result = looked_up(lab, answer([multiaddr(host, PORT) for host in ("10.0.0.1", "192.168.1.1", "169.254.1.1")]),
+                       "--providers", cid)
+    assert result["exit"] == 68 and result["providers"] == [], result

@@ -13,6 +13,8 @@ package final class DHTLookup {
         package let distance: XORDistance
         package let elapsed: Duration
         package let outcome: Outcome
+        /// Whether it named the node, or had the item or providers, that were asked for.
+        package let holds: Bool
 
         package enum Outcome: Sendable {
             /// So many nodes were named.
@@ -39,6 +41,8 @@ package final class DHTLookup {
     package var onQuery: (@NetworkActor (Query) -> Void)?
     /// Called with the node that was spared, each time that somebody names it.
     package var onFound: (@NetworkActor (DHTContact) -> Void)?
+    /// Called with each answer that has the item or the providers that were asked for.
+    package var onHolder: (@NetworkActor (DHTContact, DHTResponse) -> Void)?
     /// Called with each answer, before the lookup goes on.
     var onAnswer: (@NetworkActor (DHTContact, DHTNode.Answer) -> Void)?
 
@@ -100,12 +104,14 @@ package final class DHTLookup {
             do {
                 let answer = try await dht.ask(contact, request)
                 answered.insert(contact.nodeID)
-                tell(contact, since: start, .answered(answer.response.closer.count))
+                let holds = holds(answer.response)
+                tell(contact, since: start, .answered(answer.response.closer.count), holds: holds)
                 let depth = rounds(to: contact.nodeID) + 1
                 for named in answer.response.closer where depths[named.nodeID].map({ $0 > depth }) ?? true {
                     depths[named.nodeID] = depth
                 }
                 onAnswer?(contact, answer)
+                if holds { onHolder?(contact, answer.response) }
                 if let found = answer.response.closer.first(where: { $0.nodeID == spared }) { onFound?(found) }
                 let closer = answer.response.closer.filter { $0.nodeID != spared }
                 driver?.handle { $0.answered(contact.key, closer: closer, now: $1) }
@@ -128,11 +134,22 @@ package final class DHTLookup {
         }
     }
 
-    private func tell(_ contact: DHTContact, since start: NetworkInstant, _ outcome: Query.Outcome) {
+    private func holds(_ response: DHTResponse) -> Bool {
+        switch request {
+        case .findNode: response.closer.contains { $0.nodeID == spared }
+        case .getItem: response.item?.key == target
+        case .getProviders: !response.providers.isEmpty
+        case .findPlace, .putItem, .addProvider: false
+        }
+    }
+
+    private func tell(
+        _ contact: DHTContact, since start: NetworkInstant, _ outcome: Query.Outcome, holds: Bool = false
+    ) {
         onQuery?(
             Query(
                 contact: contact, distance: contact.key.distance(to: target),
-                elapsed: dht.clock.now.duration(since: start), outcome: outcome))
+                elapsed: dht.clock.now.duration(since: start), outcome: outcome, holds: holds))
     }
 
     private func begin(_ body: @escaping @NetworkActor @Sendable () async -> Void) {

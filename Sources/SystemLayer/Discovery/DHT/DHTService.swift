@@ -185,7 +185,9 @@ package final class DHTService {
             do throws(RecordRefusal) {
                 switch request {
                 case .putItem(let item, _): try records.store(item, from: publisher, reach: reach, now: now)
-                case .addProvider(_, let provider, _):
+                case .addProvider(let key, let provider, _):
+                    // Only content has providers.
+                    guard CID.isMultihash(key) else { throw .malformed }
                     let provider = dht.dialable([provider], from: voucher).first
                     guard let provider else { throw .malformed }
                     try records.store(provider: provider, of: place, from: publisher, reach: reach, now: now)
