@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 
-from natlab import drivers, fairness, faults, gateway, links, matrix, nat, natcheck, reachability, selftest, topology
+from natlab import (
+    drivers, fairness, faults, finding, gateway, links, matrix, nat, natcheck, reachability, selftest, topology)
 from natlab.system import LabError
 
 
@@ -17,6 +18,7 @@ def arguments():
     what.add_argument("--nat-check", action="store_true", help="compare dep2p's NAT check with what the networks are")
     what.add_argument("--reachability", action="store_true", help="compare what listening nodes find out by dial-back")
     what.add_argument("--gateway", action="store_true", help="port mapping against miniupnpd")
+    what.add_argument("--finding", action="store_true", help="members behind NATs find each other by a bootstrap relay")
     what.add_argument("--fault-test", action="store_true", help="show that each fault does what it says")
     what.add_argument("--faults", metavar="WHICH", help="all, or names: a transfer through each (needs BINARY)")
     what.add_argument("--links", metavar="WHICH", help="all, or names: how much of a link a transfer fills (needs BINARY)")
@@ -51,7 +53,7 @@ def run(options):
     """Returns the number of failures."""
     report = reporter(options.json)
     kinds = options.kinds.split(",")
-    nothing_chosen = not (options.self_test or options.nat_check or options.reachability or options.gateway or options.pairs
+    nothing_chosen = not (options.self_test or options.nat_check or options.reachability or options.gateway or options.pairs or options.finding
                           or options.fault_test or options.faults or options.links or options.fairness)
     failed = 0
     if options.self_test or nothing_chosen:
@@ -62,6 +64,8 @@ def run(options):
         failed += reachability.check(needed(options.binary), kinds, report)
     if options.gateway:
         failed += gateway.check(needed(options.binary), report)
+    if options.finding:
+        failed += finding.check(needed(options.binary), options.runs, min(options.size, finding.LARGEST), report)
     if options.fault_test:
         failed += faults.test(report)
     if options.faults:
