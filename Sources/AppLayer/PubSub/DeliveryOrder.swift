@@ -6,8 +6,8 @@ internal import DequeModule
 ///
 /// An author numbers the messages of a topic in a row (``MessageNumbers``). One that comes before its turn waits for those
 /// before it, which are on another way or are asked for meanwhile. What is missing is told and given up ``patience`` after it
-/// showed, but not while those before it still come. A number far from those known is another run of the author's, or another
-/// process with its identity: it has an order of its own.
+/// showed, but not while those before it still come. A number that cannot follow those known (``MessageNumbers/follows(_:_:)``)
+/// is of another run of the author's, or of another process with its identity: it has an order of its own.
 package struct DeliveryOrder: TimedMachine {
     package enum Action: Equatable {
         case message(PubSubMessage)
@@ -15,8 +15,6 @@ package struct DeliveryOrder: TimedMachine {
         case gap(NodeID, Int)
     }
 
-    /// Numbers that are further apart belong to two runs.
-    static let runDistance: UInt64 = 1 << 21
     static let authors = 4_096
     static let runsPerAuthor = 4
     /// Authors looked at to find one that is forgotten: who publishes under ever new names costs no more than under one.
@@ -34,44 +32,74 @@ package struct DeliveryOrder: TimedMachine {
 
     private struct Held {
         let message: PubSubMessage
+        /// It has its place, and is not delivered.
+        let isWithheld: Bool
         let since: NetworkInstant
     }
 
     private struct Run {
+        /// The count of the number that comes next.
         var next: UInt64
-        /// Whether anything was delivered of it.
-        var isKnown = false
+        /// The number of what was delivered last of it.
+        var last: UInt64?
         /// By their numbers, the lowest first.
         var held = Deque<Held>()
         var heldBytes = 0
         var waitsUntil: NetworkInstant?
         var used: UInt64
 
-        enum Place { case late, turn, early }
+        enum Place: Equatable {
+            case late, turn
+            /// Among ``held``.
+            case early(Int)
+        }
 
-        mutating func take(_ message: PubSubMessage, used: UInt64, now: NetworkInstant) -> Place {
-            guard message.sequence >= next else { return .late }
-            let index = place(of: message.sequence)
-            guard index == held.count || held[index].message.sequence != message.sequence else { return .late }
+        mutating func take(_ one: Held, used: UInt64) -> Place {
+            let (message, now) = (one.message, one.since)
+            let place = place(of: message.sequence) ?? .late
+            guard place != .late else { return .late }
             self.used = used
-            guard message.sequence > next else { return .turn }
-            held.insert(Held(message: message, since: now), at: index)
+            guard case .early(let index) = place else { return .turn }
+            held.insert(one, at: index)
             heldBytes += message.encoded.count
-            if isKnown {
+            if last != nil {
                 waitsUntil = waitsUntil ?? now.advanced(by: DeliveryOrder.patience)
             } else if index == 0 {
                 waitsUntil = now.advanced(by: DeliveryOrder.firstPatience)
             }
-            return .early
+            return place
         }
 
-        /// Of the first that is not before `sequence`; as a rule it is the last that came.
-        private func place(of sequence: UInt64) -> Int {
+        /// Where a number stands in this run; `nil` if it is of another.
+        func place(of sequence: UInt64) -> Place? {
+            let count = MessageNumbers.count(of: sequence)
+            if let last, count <= MessageNumbers.count(of: last) {
+                return sequence == last || MessageNumbers.follows(last, sequence) ? .late : nil
+            }
+            guard count < next + MessageNumbers.runDistance else { return nil }
+            let index = index(of: count)
+            if index < held.count, held[index].message.sequence == sequence { return .late }
+            if let before = index > 0 ? held[index - 1].message.sequence : last,
+                !MessageNumbers.follows(sequence, before)
+            {
+                return nil
+            }
+            if index < held.count, !MessageNumbers.follows(held[index].message.sequence, sequence) { return nil }
+            guard count >= next else { return .late }
+            return count == next ? .turn : .early(index)
+        }
+
+        /// Of the first that is counted no lower; as a rule it is the last that came.
+        private func index(of count: UInt64) -> Int {
             var (low, high) = (0, held.count)
-            if let last = held.last, last.message.sequence < sequence { return high }
+            if let last = held.last, MessageNumbers.count(of: last.message.sequence) < count { return high }
             while low < high {
                 let middle = (low + high) / 2
-                if held[middle].message.sequence < sequence { low = middle + 1 } else { high = middle }
+                if MessageNumbers.count(of: held[middle].message.sequence) < count {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
             }
             return low
         }
@@ -98,16 +126,20 @@ package struct DeliveryOrder: TimedMachine {
     package init() {}
 
     /// A message has come.
-    package mutating func take(_ message: PubSubMessage, now: NetworkInstant) -> [Action] {
+    ///
+    /// - Parameter isWithheld: whether the application does not want it: it is not missing then, and not delivered.
+    package mutating func take(
+        _ message: PubSubMessage, isWithheld: Bool = false, now: NetworkInstant
+    ) -> [Action] {
         defer { wake = turns.earliest() }
-        let key = run(of: message)
+        let (key, one) = (run(of: message), Held(message: message, isWithheld: isWithheld, since: now))
         uses &+= 1
         // Changed where it lies: a copy would cost as much as all that waits.
-        switch runs[message.author]?[key.run].take(message, used: uses, now: now) {
+        switch runs[message.author]?[key.run].take(one, used: uses) {
         case nil, .late: return []
         case .turn:
             var actions: [Action] = []
-            deliver(message, of: key, &actions)
+            deliver(one, of: key, &actions)
             // Those before what waits are coming: the next that is missing has a time of its own.
             wait(key, until: now.advanced(by: Self.patience))
             return actions
@@ -142,27 +174,31 @@ package struct DeliveryOrder: TimedMachine {
 
     /// Goes on behind what is missing. What is missing after that showed when the next that waits came.
     private mutating func giveUp(_ key: Key) -> [Action] {
-        let expected = self[key].flatMap { $0.isKnown ? $0.next : nil }
-        guard let message = popFirst(of: key) else {
+        let expected = self[key].flatMap { $0.last == nil ? nil : $0.next }
+        guard let first = popFirst(of: key) else {
             wait(key, until: nil)
             return []
         }
-        var actions: [Action] = expected.map { [.gap(key.author, Int(clamping: message.sequence - $0))] } ?? []
-        deliver(message, of: key, &actions)
+        let count = MessageNumbers.count(of: first.message.sequence)
+        var actions: [Action] = expected.map { [.gap(key.author, Int(clamping: count - $0))] } ?? []
+        deliver(first, of: key, &actions)
         wait(key, until: self[key]?.held.first?.since.advanced(by: Self.patience))
         return actions
     }
 
     /// Delivers what has its turn, and what waited behind it.
-    private mutating func deliver(_ message: PubSubMessage, of key: Key, _ actions: inout [Action]) {
-        actions.append(.message(message))
-        var next = message.sequence &+ 1
-        while self[key]?.held.first?.message.sequence == next, let waited = popFirst(of: key) {
-            actions.append(.message(waited))
-            next &+= 1
+    private mutating func deliver(_ one: Held, of key: Key, _ actions: inout [Action]) {
+        if !one.isWithheld { actions.append(.message(one.message)) }
+        var last = one.message.sequence
+        var next = MessageNumbers.count(of: last) + 1
+        while let first = self[key]?.held.first?.message.sequence, MessageNumbers.count(of: first) == next,
+            let waited = popFirst(of: key)
+        {
+            if !waited.isWithheld { actions.append(.message(waited.message)) }
+            (last, next) = (waited.message.sequence, next + 1)
         }
         runs[key.author]?[key.run].next = next
-        runs[key.author]?[key.run].isKnown = true
+        runs[key.author]?[key.run].last = last
     }
 
     /// Nothing waits where nothing is held.
@@ -173,13 +209,13 @@ package struct DeliveryOrder: TimedMachine {
         if let due { waiting[key] = turns.insert(key, at: due) }
     }
 
-    private mutating func popFirst(of key: Key) -> PubSubMessage? {
+    private mutating func popFirst(of key: Key) -> Held? {
         guard self[key] != nil, let first = runs[key.author]?[key.run].held.popFirst() else { return nil }
         let size = first.message.encoded.count
         runs[key.author]?[key.run].heldBytes -= size
         heldBytes -= size
         heldCount -= 1
-        return first.message
+        return first
     }
 
     /// Forgets what waits.
@@ -238,7 +274,7 @@ package struct DeliveryOrder: TimedMachine {
     private mutating func run(of message: PubSubMessage) -> Key {
         let author = message.author
         let known = runs[author] ?? []
-        if let index = known.firstIndex(where: { Self.isNear($0.next, message.sequence) }) {
+        if let index = known.firstIndex(where: { $0.place(of: message.sequence) != nil }) {
             return Key(author: author, run: index)
         }
         uses &+= 1
@@ -260,10 +296,6 @@ package struct DeliveryOrder: TimedMachine {
         return key
     }
 
-    private static func isNear(_ left: UInt64, _ right: UInt64) -> Bool {
-        (left > right ? left - right : right - left) < runDistance
-    }
-
     /// Beyond the bound an author is forgotten of whom nothing came since he was looked at last, and of whom nothing waits:
     /// his next message is a first one. Only a few are looked at, under however many names somebody publishes.
     private mutating func forgetSomebody() {
@@ -282,31 +314,5 @@ package struct DeliveryOrder: TimedMachine {
     private mutating func forget(_ author: NodeID) {
         for index in (runs[author] ?? []).indices { drop(Key(author: author, run: index)) }
         runs[author] = nil
-    }
-}
-
-/// How a node numbers its messages of one topic: from the time at which it began, in a row, so that who lacks one sees it,
-/// and that a later run's are behind it: pure.
-package struct MessageNumbers: Sendable {
-    /// The number of the first of a run has that many zero bits at its end.
-    static let bits: UInt64 = 22
-    /// Of a run, so many before the first that comes may be on their way: less than what makes it another run.
-    static let reach: UInt64 = 1 << 20
-
-    private var next: UInt64
-
-    /// - Parameter milliseconds: since 1970.
-    package init(startingAt milliseconds: UInt64) {
-        next = (milliseconds & (1 << (64 - Self.bits) - 1)) << Self.bits
-    }
-
-    package mutating func take() -> UInt64 {
-        defer { next &+= 1 }
-        return next
-    }
-
-    /// Which number to begin with where this is the first that came.
-    static func first(before sequence: UInt64) -> UInt64 {
-        sequence - min(sequence & (1 << bits - 1), reach)
     }
 }

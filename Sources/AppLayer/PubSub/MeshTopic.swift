@@ -7,6 +7,8 @@ internal import DeP2PReactor
 struct MeshTopic {
     /// Whether this node is subscribed.
     var isSubscribed = false
+    /// Whether the application judges its messages.
+    var isJudged = false
     /// Peers that are.
     var listeners: [PubSubRouter.PeerKey] = []
     /// Those that this node and they give every message.

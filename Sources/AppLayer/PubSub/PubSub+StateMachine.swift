@@ -6,7 +6,7 @@ package import DeP2PReactor
 ///
 /// Calling order: ``addPeer(_:_:now:)`` before anything of that peer's, ``removePeer(_:isLost:now:)`` after; between them
 /// ``receive(_:from:now:)`` with each RPC. ``subscribe(_:now:)``, ``unsubscribe(_:now:)`` and ``publish(_:now:)`` at any time.
-/// Each `verify` is answered by ``verified(_:isSigned:now:)``, in any order. What peers are told (`control`) may wait a few
+/// Each `verify` is answered by ``verified(_:isSigned:now:)``, each `judge` by ``judged(_:_:from:now:)``, in any order. What peers are told (`control`) may wait a few
 /// milliseconds for more; ``wake`` says until when.
 ///
 /// Where this differs from the specification, no peer notices: a topic of up to D_hi members has all of them in its mesh, so
@@ -23,7 +23,12 @@ package struct PubSubRouter: TimedMachine {
         case sendRPC(PubSubOutput, to: PeerKey)
         /// For this node's own subscribers.
         case deliver(PubSubMessage)
-        case verify(PubSubMessage)
+        /// On whose account, too: each peer's have turns of their own.
+        case verify(PubSubMessage, from: PeerKey)
+        /// The application is asked what it thinks of it; on whose account, too.
+        case judge(PubSubMessage, from: PeerKey)
+        /// Its author's next is delivered as if it had been: the application does not want it.
+        case withhold(PubSubMessage)
     }
 
     /// What is known of a peer.
@@ -66,24 +71,18 @@ package struct PubSubRouter: TimedMachine {
     var returning = ReturningPeers()
     var recalls = Recalls()
     var held = HeldElsewhere()
-    /// Messages kept back for a moment, the first due first.
-    var deferred: [Deferred] = []
+    /// Messages kept back for a moment.
+    var deferred = DeferredMessages()
     var unverifiedBytes = 0
     /// Peers with something to be told, in that order.
     var told: [PeerKey] = []
     private var controlDue: NetworkInstant?
+    /// Whether so much was to be told of late that it is worth to wait for more.
+    private var isBusy = false
     private var heartbeatDue: NetworkInstant
     var heartbeats: UInt64 = 0
     /// Somebody has begun or ceased to listen to something; whoever wants to know it sets it back.
     package var listenersChanged = false
-
-    struct Deferred {
-        let due: NetworkInstant
-        /// When it is passed on, whatever its peers show of others.
-        let last: NetworkInstant
-        let message: PubSubMessage
-        let peers: [PeerKey]
-    }
 
     /// - Parameter seed: of what it draws; whom it grafts should be known to nobody.
     package init(ownID: NodeID, seed: UInt64, scores: ScoreParameters = ScoreParameters(), now: NetworkInstant) {
@@ -157,7 +156,7 @@ package struct PubSubRouter: TimedMachine {
         var actions: [Action] = []
         for entry in rpc.subscriptions { hear(entry, from: key, now: now) }
         if rpc.malformed > 0 { scores.misbehaved(peer.nodeID, by: Double(rpc.malformed)) }
-        for message in rpc.messages { actions += take(message, from: key, now: now) }
+        for message in rpc.messages { actions += take(message, from: key, at: input.time, now: now) }
         if !rpc.control.isEmpty { actions += obey(rpc.control, from: key, now: now) }
         return actions + takeOutput(now: now)
     }
@@ -184,6 +183,7 @@ package struct PubSubRouter: TimedMachine {
         guard let state = topics[topic], state.isSubscribed else { return [] }
         for key in state.mesh { prune(key, topic, for: PubSubLimits.unsubscribeBackoff, now: now) }
         topics[topic]?.isSubscribed = false
+        topics[topic]?.isJudged = false
         for key in peers.keys.sorted() {
             tell(key) { $0.subscriptions.append(.init(topic: topic, isSubscribed: false)) }
         }
@@ -219,13 +219,15 @@ package struct PubSubRouter: TimedMachine {
 
     package var wake: NetworkInstant? {
         // Without peers nothing has to be done in time but to forget.
-        [heartbeatDue, controlDue ?? heartbeatDue, deferred.first?.due ?? heartbeatDue].min()
+        [heartbeatDue, controlDue ?? heartbeatDue, deferred.wake ?? heartbeatDue].min()
     }
 
     package mutating func timerFired(now: NetworkInstant) -> [Action] {
         var actions = forwardDeferred(now: now)
         if let due = controlDue, due <= now {
             controlDue = nil
+            let most = told.map { peers[$0]?.output.control.idontwant.count ?? 0 }.max() ?? 0
+            isBusy = most >= PubSubLimits.busyControlIDs
             for key in told { peers[key]?.isHurried = true }
         }
         if heartbeatDue <= now {
@@ -290,7 +292,7 @@ package struct PubSubRouter: TimedMachine {
         if left.isEmpty {
             controlDue = nil
         } else if controlDue == nil {
-            controlDue = now.advanced(by: PubSubLimits.controlDelay)
+            controlDue = now.advanced(by: isBusy ? PubSubLimits.busyControlDelay : PubSubLimits.controlDelay)
         }
         return actions
     }
@@ -308,16 +310,28 @@ package struct PubSubOutput {
 
 package struct PubSubInput {
     let rpc: PubSubRPC
+    /// When it came, in milliseconds since 1970; `nil` among peers whose numbers are no dates.
+    let time: UInt64?
 
     /// - Throws: ``PubSubRPC/Violation``.
-    init(_ frame: [UInt8], from sender: NodeID) throws(PubSubRPC.Violation) {
-        rpc = try PubSubRPC(frame, from: sender)
+    init(_ frame: [UInt8], from sender: NodeID, at time: UInt64?) throws(PubSubRPC.Violation) {
+        (rpc, self.time) = (try PubSubRPC(frame, from: sender), time)
     }
 
-    init(_ rpc: PubSubRPC) { self.rpc = rpc }
+    init(_ rpc: PubSubRPC, at time: UInt64? = nil) { (self.rpc, self.time) = (rpc, time) }
+
+    /// What another router put out, where it need not be encoded and read: in a world in memory.
+    package init(_ output: PubSubOutput) { self.init(output.rpc) }
+
+    /// The same of a message alone.
+    package init(_ message: PubSubMessage) {
+        var rpc = PubSubRPC()
+        rpc.messages = [message]
+        self.init(rpc)
+    }
 
     /// `nil` for what is no RPC.
-    package static func read(_ frame: [UInt8], from sender: NodeID) -> PubSubInput? {
-        do throws(PubSubRPC.Violation) { return try PubSubInput(frame, from: sender) } catch { return nil }
+    package static func read(_ frame: [UInt8], from sender: NodeID, at time: UInt64? = nil) -> PubSubInput? {
+        do throws(PubSubRPC.Violation) { return try PubSubInput(frame, from: sender, at: time) } catch { return nil }
     }
 }

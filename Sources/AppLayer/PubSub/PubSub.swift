@@ -18,8 +18,6 @@ package final class PubSub {
     private static let streamPatience = Duration.seconds(2)
     /// How long a publisher waits for one who takes no more.
     private static let slowPatience = Duration.seconds(1)
-    /// How long after a stream that broke off the next is opened.
-    private static let retryDelay = Duration.seconds(5)
 
     private let connections: Connections
     private let realm: Realm
@@ -38,7 +36,13 @@ package final class PubSub {
     private let changes: Signal
     private let relief: Signal
     private let verifier: SignatureVerifier
+    private let judge: TopicJudge
     private let room = QueueRoom()
+    /// ``TopicJudge/isInline``.
+    package var judgesInline: Bool {
+        get { judge.isInline }
+        set { judge.isInline = newValue }
+    }
     /// Whether this node publishes or subscribes.
     package private(set) var isActive = false
     private var isStopped = false
@@ -52,7 +56,10 @@ package final class PubSub {
         (self.connections, self.realm, self.key, self.wallClock) = (connections, realm, key, wallClock)
         driver = Self.driver(connections)
         (changes, relief) = (Signal(connections.clock), Signal(connections.clock))
-        verifier = SignatureVerifier()
+        (verifier, judge) = (SignatureVerifier(), TopicJudge(clock: connections.clock))
+        judge.onVerdict = { [weak self] message, verdict, source in
+            self?.driver.handle { $0.judged(message, verdict, from: source, now: $1) }
+        }
         verifier.onResult = { [weak self] message, isSigned in
             self?.driver.handle { $0.verified(message, isSigned: isSigned, now: $1) }
         }
@@ -92,9 +99,12 @@ package final class PubSub {
 
     /// Gives `handler` what members, and this node, publish to `topic` from now on.
     ///
+    /// - Parameter validator: judges members' messages before anybody is given them.
     /// - Returns: what ``unsubscribe(_:_:)`` takes.
     /// - Throws: ``PubSubError`` `notMember`; `LimitExceeded`.
-    package func subscribe(_ topic: Topic, _ handler: @escaping TopicHandler) throws -> UInt64 {
+    package func subscribe(
+        _ topic: Topic, validator: TopicValidator? = nil, _ handler: @escaping TopicHandler
+    ) throws -> UInt64 {
         guard realm.id != nil, !isStopped else { throw PubSubError(.notMember, detail: "join a realm first") }
         guard feeds[topic] != nil || feeds.count < PubSubLimits.subscriptions else {
             throw LimitExceeded(name: "topics", value: feeds.count, limit: PubSubLimits.subscriptions)
@@ -103,15 +113,18 @@ package final class PubSub {
         let feed = feeds[topic] ?? TopicFeed(clock: clock)
         feeds[topic] = feed
         lastSubscription += 1
-        feed.add(lastSubscription, handler)
+        feed.add(lastSubscription, handler, validator: validator)
         driver.handle { $0.subscribe(topic, now: $1) }
+        if validator != nil { driver.note { router, _ in router.setJudged(topic, true) } }
         return lastSubscription
     }
 
     package func unsubscribe(_ topic: Topic, _ id: UInt64) {
         guard let feed = feeds[topic] else { return }
         feed.remove(id)
-        guard feed.isUnused else { return }
+        guard feed.isUnused else {
+            return driver.note { router, _ in router.setJudged(topic, !feed.validators.isEmpty) }
+        }
         feeds[topic] = nil
         driver.handle { $0.unsubscribe(topic, now: $1) }
     }
@@ -128,7 +141,7 @@ package final class PubSub {
         guard realm.id != nil, !isStopped else { throw PubSubError(.notMember, detail: "join a realm first") }
         activate()
         var numbers = self.numbers[topic] ?? MessageNumbers(startingAt: wallClock())
-        let message = PubSubMessage(data, to: topic, sequence: numbers.take(), by: key)
+        let message = PubSubMessage(data, to: topic, sequence: numbers.take(at: wallClock()), by: key)
         // Of topics beyond these the next message begins a run.
         if self.numbers[topic] == nil, self.numbers.count >= PubSubLimits.subscriptions { self.numbers.removeAll() }
         self.numbers[topic] = numbers
@@ -244,7 +257,7 @@ package final class PubSub {
     /// The stream broke off: another, later, if the peer is still there.
     private func retry(_ link: PubSubLink) {
         relief.send()
-        _ = clock.schedule(after: Self.retryDelay) { [weak self, weak link] in
+        _ = clock.schedule(after: link.retryDelay) { [weak self, weak link] in
             guard let self, let link, links[link.nodeID] === link, isActive, !link.isOpen,
                 let session = connections.session(with: link.nodeID)
             else { return }
@@ -266,7 +279,7 @@ package final class PubSub {
         let reader = FrameReader(stream, limit: PubSubLimits.frame)
         while let frame = try await reader.next() {
             do throws(PubSubRPC.Violation) {
-                let input = try PubSubInput(frame, from: link.nodeID)
+                let input = try PubSubInput(frame, from: link.nodeID, at: wallClock())
                 driver.handle { $0.receive(input, from: link.key, now: $1) }
             } catch {
                 driver.note { router, _ in router.violated(link.key) }
@@ -298,7 +311,10 @@ package final class PubSub {
                 guard let link = linksByKey[key] else { continue }
                 for frame in output.frames { link.send(Chunk(frame), isMessage: false) }
             case .deliver(let message): feeds[message.topic]?.take(message)
-            case .verify(let message): verifier.verify(message)
+            case .withhold(let message): feeds[message.topic]?.take(message, isWithheld: true)
+            case .verify(let message, let source): verifier.verify(message, from: source)
+            case .judge(let message, let source):
+                judge.judge(message, from: source, by: feeds[message.topic]?.validators ?? [])
             }
         }
         if driver.machine.listenersChanged { noteChange() }
@@ -338,15 +354,19 @@ package final class PubSub {
         relief.send()
     }
 
-    /// Ends as ``finish()`` does, and waits until everybody has read what was sent.
+    /// Ends as ``finish()`` does, and waits until everybody has read what was sent; for who is there and takes nothing, only
+    /// for a moment.
     ///
     /// - Returns: how many of those who were sent messages have.
     /// - Throws: `CancellationError`.
     package func settle(until deadline: NetworkInstant) async throws -> Int {
         let receivers = links.values.filter { $0.sentMessages > 0 }
         finish()
-        while receivers.contains(where: { !$0.isOver }), clock.now < deadline {
-            try await changes.wait(until: deadline)
+        while clock.now < deadline {
+            let now = clock.now
+            let ends = receivers.filter { !$0.isOver }.map { $0.patienceEnd(now: now) }.filter { $0 > now }
+            guard let first = ends.min() else { break }
+            try await changes.wait(until: min(deadline, first))
         }
         return receivers.count(where: \.isSettled)
     }

@@ -38,12 +38,19 @@ package enum PubSubLimits {
     /// Below this many bytes that waits for more of its kind.
     static let hurriedSize = 16 * 1024
     static let controlDelay = Duration.milliseconds(10)
+    /// The same where as many ids as these had come in such a time: a packet less costs more than what an id does.
+    static let busyControlDelay = Duration.milliseconds(30)
+    static let busyControlIDs = 8
     /// From this many bytes on only the first few of the mesh get a message at once; the others are told of it.
     static let lazyPushSize = 64 * 1024
     static let eagerDegree = 3
     /// How long a message that came from its author itself is kept back from those who seem to get it from there too: since
     /// they last showed that they do, and in all.
     static let forwardDelay = Duration.milliseconds(50)
+    /// The same for those who have shown it of so many in a row: to verify and send what they have costs more than all the rest,
+    /// and they may only be busy.
+    static let provenForwardDelay = Duration.milliseconds(500)
+    static let provenShows = 32
     static let longestForwardDelay = Duration.seconds(10)
     /// Messages that are kept back so, of all authors; beyond, they are passed on at once.
     static let deferredCount = 4_096
@@ -58,8 +65,13 @@ package enum PubSubLimits {
     static let historyBytes = 32 * 1024 * 1024
     static let historyCount = 65_536
     /// Ids that are known to have been seen: for so long at the least, unless there are more of them.
-    static let seenTime = Duration.seconds(120)
-    static let seenCount = 131_072
+    static let seenTime = Duration.milliseconds(Int64(newsTime + clockSkew))
+    static let seenCount = 196_608
+    /// How old the time in a message's number may be, in milliseconds, if others than its author send it: as old as numbers
+    /// are (``MessageNumbers/renewal``), as messages that are kept for others, and as clocks may differ.
+    static let newsTime: UInt64 = 480_000
+    /// How far it may be ahead.
+    static let clockSkew: UInt64 = 300_000
     /// Messages whose signature is not verified yet, in bytes: of all peers, and of one.
     static let unverifiedBytes = 16 * 1024 * 1024
     static let unverifiedBytesPerPeer = 4 * 1024 * 1024

@@ -10,6 +10,15 @@ internal import DequeModule
 /// ``abandon()`` once. Opened on another session, it goes on there.
 @NetworkActor
 final class PubSubLink {
+    /// How long who ends is patient with a peer that is there and takes nothing more, or has taken everything and doesn't end
+    /// its stream; and how many bytes are something.
+    private static let endPatience = Duration.seconds(5)
+    private static let leastProgress: UInt64 = 4_096
+    /// How long after a stream that broke off the next is opened, at first and at the most: twice as long each time, unless one
+    /// lasted.
+    private static let firstRetry = Duration.seconds(5)
+    private static let longestRetry = Duration.seconds(300)
+    private static let lastingTime = Duration.seconds(60)
     /// From so many bytes that wait on a publisher does too: who is far behind others would be taken to be served by nobody.
     static let backlog = 256 * 1024
 
@@ -42,6 +51,11 @@ final class PubSubLink {
     /// Does not count for who waits: it was waited for in vain.
     var isSlow = false
     private(set) var sentMessages = 0
+    /// What the peer's transport had of the stream when that was last more than before, and when.
+    private var progress: (bytes: UInt64, at: NetworkInstant)?
+    /// Streams in a row that broke off soon, and when the last one was opened.
+    private var failures = 0
+    private var openedAt: NetworkInstant?
     /// Whether the peer has read everything, to the end.
     private(set) var isSettled = false
     /// Whether nothing more will come of it.
@@ -76,6 +90,7 @@ final class PubSubLink {
         if let stream, !isWriting { stream.finish() }
         if !self.session.isOpen { lost() }
         (stream, self.session, isOpening) = (nil, session, true)
+        openedAt = clock.now
         networkTask { [weak self] in
             do {
                 let stream = try await session.openStream(PubSub.protocolID)
@@ -109,9 +124,28 @@ final class PubSubLink {
     private func failed(on session: Session) {
         guard self.session === session else { return }
         (stream, isOpening) = (nil, false)
+        let hasLasted = openedAt.map { clock.now.duration(since: $0) >= Self.lastingTime } ?? false
+        failures = hasLasted ? 1 : failures + 1
         lost()
         empty()
         if isFinishing { onOver?() } else { onFailure?(self) }
+    }
+
+    /// How long to wait before another stream is opened.
+    var retryDelay: Duration {
+        min(Self.firstRetry * (1 << min(max(failures, 1) - 1, 16)), Self.longestRetry)
+    }
+
+    /// Until when who ends waits for the peer: for a while after it last took something, or after all is taken. One of which
+    /// nothing at all is heard is left to the end of its connection, which is near.
+    func patienceEnd(now: NetworkInstant) -> NetworkInstant {
+        let bytes = stream?.acknowledgedBytes ?? 0
+        if progress.map({ bytes < $0.bytes || bytes - $0.bytes >= Self.leastProgress }) ?? true {
+            progress = (bytes, now)
+        }
+        let end = (progress?.at ?? now).advanced(by: Self.endPatience)
+        let heard = stream?.peerHeardAt ?? now
+        return now.duration(since: heard) < Self.endPatience ? end : now.advanced(by: Self.endPatience)
     }
 
     func send(_ chunk: Chunk, isMessage: Bool) {

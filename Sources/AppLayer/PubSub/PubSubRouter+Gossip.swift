@@ -24,7 +24,7 @@ extension PubSubRouter {
             }
             if let known {
                 if let message = known { served.shows(message, key, now: now) }
-            } else {
+            } else if !seen.isPast(id) {
                 held.note(id, by: key)
             }
         }
@@ -37,7 +37,9 @@ extension PubSubRouter {
         let count = peers[key]?.budget.takeAnnouncement(of: entry.ids.count) ?? 0
         for id in entry.ids.prefix(count) {
             let isKnown = seen.update(id) { $0.held(by: key) } != nil
-            if !isKnown, promises.announced(id, by: key, now: now) { tell(key) { $0.control.iwant.append(id) } }
+            if !isKnown, !seen.isPast(id), promises.announced(id, by: key, now: now) {
+                tell(key) { $0.control.iwant.append(id) }
+            }
         }
     }
 

@@ -34,7 +34,10 @@ extension PubSubRouter {
 
     // MARK: Peers'
 
-    mutating func take(_ message: PubSubMessage, from key: PeerKey, now: NetworkInstant) -> [Action] {
+    /// - Parameter time: milliseconds since 1970; `nil` where numbers of messages are no dates.
+    mutating func take(
+        _ message: PubSubMessage, from key: PeerKey, at time: UInt64?, now: NetworkInstant
+    ) -> [Action] {
         guard let peer = peers[key], message.author != ownID, isSubscribed(to: message.topic) else { return [] }
         promises.came(message.id)
         if let state = seen.update(
@@ -49,26 +52,35 @@ extension PubSubRouter {
             return []
         }
         let isFromAuthor = message.author == peer.nodeID
-        guard isFromAuthor || hasRoom(for: message, of: peer) else { return [] }
+        guard !seen.isPast(message.id) else { return [] }
+        let isJudged = isJudged(message.topic)
+        guard isFromAuthor || isNews(message, at: time), isFromAuthor && !isJudged || hasRoom(for: message, of: peer)
+        else { return [] }
         var record = SeenMessages.Record(message: message, state: isFromAuthor ? .fromAuthor : .unverified)
         record.holders = [SeenMessages.Holder(peer: key, hasSent: true)]
         for other in held.take(message.id) where other != key {
             record.held(by: other)
             served.shows(message, other, now: now)
         }
-        record.isVerifying = !isFromAuthor
+        (record.isVerifying, record.isJudging) = (!isFromAuthor, isFromAuthor && isJudged)
         seen.insert(message.id, record)
         sayThatItCame(message, record)
-        if isFromAuthor { return accept(message, from: key, now: now) }
+        if isFromAuthor, !isJudged { return accept(message, from: key, now: now) }
         peers[key]?.unverifiedBytes += message.encoded.count
         unverifiedBytes += message.encoded.count
-        return [.verify(message)]
+        return [isFromAuthor ? .judge(message, from: key) : .verify(message, from: key)]
     }
 
+    /// What its author says on a connection of its own it says now. Others have it from who knows when: what is older than what
+    /// is still remembered would be news to everybody again. Nobody is charged with it, since a clock may be wrong.
+    private func isNews(_ message: PubSubMessage, at time: UInt64?) -> Bool {
+        time.map { MessageNumbers.isCurrent(message.sequence, at: $0) } ?? true
+    }
+
+    /// A peer may have as much waiting as there is room left, and at most its own limit: some leave room to others.
     private func hasRoom(for message: PubSubMessage, of peer: Peer) -> Bool {
-        let count = message.encoded.count
-        return unverifiedBytes + count <= PubSubLimits.unverifiedBytes
-            && peer.unverifiedBytes + count <= PubSubLimits.unverifiedBytesPerPeer
+        let most = min(PubSubLimits.unverifiedBytes - unverifiedBytes, PubSubLimits.unverifiedBytesPerPeer)
+        return peer.unverifiedBytes + message.encoded.count <= most
     }
 
     /// IDONTWANT: its payload need not come again. Of what is forged that is true as well. What comes from its author is told of
@@ -90,10 +102,12 @@ extension PubSubRouter {
             record.state = isSigned ? .verified : .rejected
             record.wanted = []
         }
-        if before.state == .unverified, let source = before.holders.first?.peer {
-            unverifiedBytes -= peers[source] == nil ? 0 : message.encoded.count
-            peers[source]?.unverifiedBytes -= message.encoded.count
+        let source = before.state == .unverified ? before.holders.first?.peer : nil
+        if isSigned, let source, isJudged(message.topic) {
+            _ = seen.update(message.id) { $0.isJudging = true }
+            return [.judge(message, from: source)] + takeOutput(now: now)
         }
+        if let source { release(message, of: source) }
         guard isSigned else {
             for holder in before.holders where holder.hasSent {
                 if let peer = peers[holder.peer] { scores.invalid(peer.nodeID, message.topic) }
@@ -101,10 +115,54 @@ extension PubSubRouter {
             seen.forgetContent(message.id)
             return takeOutput(now: now)
         }
-        if before.state == .unverified, let source = before.holders.first?.peer {
-            return accept(message, from: source, now: now) + takeOutput(now: now)
-        }
+        if let source { return accept(message, from: source, now: now) + takeOutput(now: now) }
         return pass(message, to: before.wanted) + takeOutput(now: now)
+    }
+
+    /// Nothing is known of it any more that would have to wait.
+    private mutating func release(_ message: PubSubMessage, of source: PeerKey) {
+        guard peers[source] != nil else { return }
+        unverifiedBytes -= message.encoded.count
+        peers[source]?.unverifiedBytes -= message.encoded.count
+    }
+
+    // MARK: The application's verdict
+
+    /// What an application thinks of a message.
+    package enum Verdict: Sendable {
+        case accept
+        /// Nobody may pass it on: whoever does is charged with it.
+        case reject
+        /// It is not wanted here.
+        case ignore
+    }
+
+    /// Whether the application is to judge the messages of a topic that it is subscribed to.
+    package mutating func setJudged(_ topic: Topic, _ isJudged: Bool) { topics[topic]?.isJudged = isJudged }
+
+    private func isJudged(_ topic: Topic) -> Bool { topics[topic]?.isJudged ?? false }
+
+    /// The answer to a `judge`.
+    package mutating func judged(
+        _ message: PubSubMessage, _ verdict: Verdict, from source: PeerKey, now: NetworkInstant
+    ) -> [Action] {
+        release(message, of: source)
+        guard let before = seen[message.id], before.isJudging else { return [] }
+        _ = seen.update(message.id) { record in
+            (record.isJudging, record.wanted) = (false, [])
+            if verdict == .reject { record.state = .rejected }
+        }
+        if verdict == .accept {
+            let actions = accept(message, from: source, now: now)
+            return actions + pass(message, to: before.wanted) + takeOutput(now: now)
+        }
+        if verdict == .reject {
+            for holder in before.holders where holder.hasSent {
+                if let peer = peers[holder.peer] { scores.invalid(peer.nodeID, message.topic) }
+            }
+        }
+        seen.forgetContent(message.id)
+        return [.withhold(message)] + takeOutput(now: now)
     }
 
     /// Delivers a message and sees to it that the mesh gets it.
@@ -118,15 +176,20 @@ extension PubSubRouter {
         let isOffered = isFromAuthor && isLarge(message) && (topics[message.topic]?.isSmall ?? false)
         let (eager, lazy) = isOffered ? ([], lacking) : split(lacking, message)
         announce(message, to: lazy)
-        let mayWait = isFromAuthor && deferred.count < PubSubLimits.deferredCount
-        let later = mayWait ? eager.filter { served.isServed($0, by: message.author) } : []
-        if !later.isEmpty {
-            deferred.append(
-                Deferred(
-                    due: now.advanced(by: PubSubLimits.forwardDelay),
-                    last: now.advanced(by: PubSubLimits.longestForwardDelay), message: message, peers: later))
+        guard isFromAuthor, deferred.count < PubSubLimits.deferredCount else {
+            return [.deliver(message)] + pass(message, to: eager)
         }
-        return [.deliver(message)] + pass(message, to: later.isEmpty ? eager : eager.filter { !later.contains($0) })
+        var (atOnce, served, proven) = ([PeerKey](), [PeerKey](), [PeerKey]())
+        for key in eager {
+            switch self.served.standing(of: key, with: message.author) {
+            case .unknown: atOnce.append(key)
+            case .served: served.append(key)
+            case .proven: proven.append(key)
+            }
+        }
+        deferred.append(message, to: served, isProven: false, now: now)
+        deferred.append(message, to: proven, isProven: true, now: now)
+        return [.deliver(message)] + pass(message, to: atOnce)
     }
 
     /// Sends a message to those who have it not; once it is verified.
@@ -134,6 +197,10 @@ extension PubSubRouter {
         guard !targets.isEmpty, let record = seen[message.id], record.message != nil else { return [] }
         let lacking = targets.filter { !record.isHeld(by: $0) && peers[$0] != nil }
         guard !lacking.isEmpty else { return [] }
+        guard !record.isJudging else {
+            _ = seen.update(message.id) { record in record.wanted += lacking.filter { !record.wanted.contains($0) } }
+            return []
+        }
         switch record.state {
         case .verified:
             _ = seen.update(message.id) { record in
@@ -145,31 +212,24 @@ extension PubSubRouter {
                 record.wanted += lacking.filter { !record.wanted.contains($0) }
                 record.isVerifying = true
             }
-            return record.isVerifying ? [] : [.verify(message)]
+            return record.isVerifying ? [] : [.verify(message, from: record.holders.first?.peer ?? 0)]
         case .rejected: return []
         }
     }
 
     /// Passes on what was kept back in vain.
     mutating func forwardDeferred(now: NetworkInstant) -> [Action] {
-        let due = deferred.prefix { $0.due <= now }
-        guard !due.isEmpty else { return [] }
-        deferred.removeFirst(due.count)
         var actions: [Action] = []
-        let before = NetworkInstant(
-            nanoseconds: now.nanoseconds - min(now.nanoseconds, PubSubLimits.forwardDelay.clampedNanoseconds))
-        for entry in due {
+        while let entry = deferred.popDue(at: now) {
             guard let record = seen[entry.message.id] else { continue }
             let lacking = entry.peers.filter { !record.isHeld(by: $0) }
             let author = entry.message.author
+            guard !lacking.isEmpty else { continue }
             // With an author who is ahead of them some are behind others, and are served nevertheless.
+            let before = NetworkInstant(
+                nanoseconds: now.nanoseconds - min(now.nanoseconds, entry.delay.clampedNanoseconds))
             let patient = lacking.filter { entry.last > now && served.isBehind($0, entry.message, since: before) }
-            if !patient.isEmpty {
-                deferred.append(
-                    Deferred(
-                        due: now.advanced(by: PubSubLimits.forwardDelay), last: entry.last, message: entry.message,
-                        peers: patient))
-            }
+            deferred.append(entry.message, to: patient, isProven: entry.isProven, last: entry.last, now: now)
             let given = lacking.filter { !patient.contains($0) }
             for key in given { served.doesNotServe(author, key) }
             actions += pass(entry.message, to: given)

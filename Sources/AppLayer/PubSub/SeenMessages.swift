@@ -1,6 +1,10 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 
 /// What is known of messages by their ids: for at least one period, for at most two, and of so many at most; pure.
+///
+/// Of those that are no longer kept only that they were seen, in a quarter of the memory: so it soon needs as much as it ever
+/// will.
 struct SeenMessages {
     /// Who has a message, and from whom it came.
     struct Holder: Equatable {
@@ -23,6 +27,8 @@ struct SeenMessages {
         var message: PubSubMessage?
         var state: State
         var isVerifying = false
+        /// Whether the application is still to say what it thinks of it: until then nobody gets it.
+        var isJudging = false
         var holders: [Holder] = []
         /// Who gets it once it is verified.
         var wanted: [PubSubRouter.PeerKey] = []
@@ -40,6 +46,9 @@ struct SeenMessages {
 
     private var young: [PubSubMessage.ID: Record] = [:]
     private var old: [PubSubMessage.ID: Record] = [:]
+    /// Ids of those that are no longer kept, hashed under this process's own seed: nobody can look for two that are alike.
+    private var youngPast: Set<Int> = []
+    private var oldPast: Set<Int> = []
     private var turn: NetworkInstant
     private let limit: Int
 
@@ -48,41 +57,47 @@ struct SeenMessages {
         self.limit = limit
     }
 
-    var count: Int { young.count + old.count }
-
-    func contains(_ id: PubSubMessage.ID) -> Bool { young[id] != nil || old[id] != nil }
+    var count: Int { young.count + old.count + youngPast.count + oldPast.count }
 
     subscript(id: PubSubMessage.ID) -> Record? { young[id] ?? old[id] }
 
+    /// Whether it was seen, and is no longer kept.
+    func isPast(_ id: PubSubMessage.ID) -> Bool {
+        guard !youngPast.isEmpty || !oldPast.isEmpty else { return false }
+        let hash = id.hashValue
+        return youngPast.contains(hash) || oldPast.contains(hash)
+    }
+
     /// Notes a message that is new.
     mutating func insert(_ id: PubSubMessage.ID, _ record: Record) {
-        if young.count >= limit { rotate() }
+        if young.count >= limit { (old, young) = (young, [:]) }
         young[id] = record
     }
 
-    /// Changes what is known of a message, without a copy; `nil` where nothing is known.
+    /// Changes what is known of a message, without a copy; `nil` where nothing is known but, perhaps, that it is past.
     mutating func update<Value>(_ id: PubSubMessage.ID, _ change: (inout Record) -> Value) -> Value? {
         if young[id] != nil { return change(&young[id, default: Record(state: .rejected)]) }
         if old[id] != nil { return change(&old[id, default: Record(state: .rejected)]) }
         return nil
     }
 
-    /// The message is no longer kept; that it was seen still is.
+    /// The message is no longer kept; that it was seen still is, and of a forged one that it was.
     mutating func forgetContent(_ id: PubSubMessage.ID) {
-        _ = update(id) { record in
+        let isForged = update(id) { record in
             record.message = nil
             (record.holders, record.wanted) = ([], [])
+            return record.state == .rejected
         }
+        guard isForged == false else { return }
+        if young.removeValue(forKey: id) == nil { old[id] = nil }
+        if youngPast.count >= limit { (oldPast, youngPast) = (youngPast, []) }
+        youngPast.insert(id.hashValue)
     }
 
     mutating func timerFired(now: NetworkInstant) {
         guard now >= turn else { return }
-        rotate()
+        (old, young) = (young, [:])
+        (oldPast, youngPast) = (youngPast, [])
         turn = now.advanced(by: PubSubLimits.seenTime)
-    }
-
-    private mutating func rotate() {
-        old = young
-        young = [:]
     }
 }

@@ -14,9 +14,12 @@ struct ServedAuthors {
         /// The last of the author's messages that it has.
         var topic: Topic
         var sequence: UInt64
+        /// How often it has shown that.
+        var shows = 1
 
         mutating func show(_ message: PubSubMessage, now: NetworkInstant) {
             shownAt = now
+            shows = min(shows + 1, PubSubLimits.provenShows)
             sequence = topic == message.topic ? max(sequence, message.sequence) : message.sequence
             topic = message.topic
         }
@@ -43,8 +46,11 @@ struct ServedAuthors {
         served[author]?.removeAll { $0.peer == peer }
     }
 
-    func isServed(_ peer: PubSubRouter.PeerKey, by author: NodeID) -> Bool {
-        served[author]?.contains { $0.peer == peer } ?? false
+    enum Standing { case unknown, served, proven }
+
+    func standing(of peer: PubSubRouter.PeerKey, with author: NodeID) -> Standing {
+        guard let entry = served[author]?.first(where: { $0.peer == peer }) else { return .unknown }
+        return entry.shows >= PubSubLimits.provenShows ? .proven : .served
     }
 
     /// Whether it has shown messages since `time`, and none that is behind this one.

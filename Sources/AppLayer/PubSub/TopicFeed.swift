@@ -13,11 +13,14 @@ package enum TopicDelivery: Sendable {
 /// Takes what is delivered; it is called on the network thread, which it must not hold up.
 package typealias TopicHandler = @NetworkActor @Sendable (TopicDelivery) -> Void
 
+/// Says what becomes of a message, before it is delivered or passed on; called away from the network thread.
+package typealias TopicValidator = @Sendable (PubSubMessage) async -> PubSubRouter.Verdict
+
 /// The subscribers of one topic on this node: they are given each author's messages in order.
 @NetworkActor
 final class TopicFeed {
     private let driver: MachineDriver<DeliveryOrder>
-    private var handlers: [(id: UInt64, handler: TopicHandler)] = []
+    private var handlers: [(id: UInt64, handler: TopicHandler, validator: TopicValidator?)] = []
 
     init(clock: any NetworkClock) {
         driver = MachineDriver(DeliveryOrder(), clock: clock)
@@ -33,11 +36,19 @@ final class TopicFeed {
 
     var isUnused: Bool { handlers.isEmpty }
 
-    func add(_ id: UInt64, _ handler: @escaping TopicHandler) { handlers.append((id, handler)) }
+    func add(_ id: UInt64, _ handler: @escaping TopicHandler, validator: TopicValidator?) {
+        handlers.append((id, handler, validator))
+    }
+
+    /// Those who judge; a message that one rejects is rejected, and one that all accept accepted.
+    var validators: [TopicValidator] { handlers.compactMap(\.validator) }
 
     func remove(_ id: UInt64) { handlers.removeAll { $0.id == id } }
 
-    func take(_ message: PubSubMessage) { driver.handle { $0.take(message, now: $1) } }
+    /// - Parameter isWithheld: whether it is not delivered, and not missing.
+    func take(_ message: PubSubMessage, isWithheld: Bool = false) {
+        driver.handle { $0.take(message, isWithheld: isWithheld, now: $1) }
+    }
 
     func end() {
         driver.stop()

@@ -53,15 +53,22 @@ extension Node {
     /// - Parameters:
     ///   - topic: 1 to 256 bytes of UTF-8.
     ///   - capacity: events that may wait for the subscriber; beyond, messages are left out and counted.
+    ///   - validator: says of each message of other members' whether it is delivered here and given to others, before either
+    ///     happens. It is called away from the node's thread, for up to 32 messages of all topics at once; what it has not
+    ///     judged after 4 s is ignored. Of several validators of one topic the strictest counts.
     /// - Throws: ``DeP2PError``: `notMember`, `invalidName`, `limit`.
     public func subscribe(
-        _ topic: String, capacity: Int = TopicEvents.defaultCapacity
+        _ topic: String, capacity: Int = TopicEvents.defaultCapacity,
+        validator: (@Sendable (TopicMessage) async -> TopicVerdict)? = nil
     ) throws(DeP2PError) -> TopicEvents {
         do {
             let name = topic
             let topic = try Topic(name)
             let events = TopicEvents(name, capacity: capacity)
-            let id = try pubsub.subscribe(topic) { [weak events, wallClock] delivery in
+            let judge = validator.map { validator -> TopicValidator in
+                { [wallClock] in await validator(TopicMessage($0, in: name, at: wallClock())).verdict }
+            }
+            let id = try pubsub.subscribe(topic, validator: judge) { [weak events, wallClock] delivery in
                 switch delivery {
                 case .message(let message):
                     events?.push(.message(TopicMessage(message, in: name, at: wallClock())))
@@ -90,6 +97,16 @@ extension Node {
     public func listeners(of topic: String) -> [NodeID] {
         // What can be no topic has none.
         (try? Topic(topic)).map { pubsub.listeners(of: $0) } ?? []
+    }
+}
+
+extension TopicVerdict {
+    fileprivate var verdict: PubSubRouter.Verdict {
+        switch self {
+        case .accept: .accept
+        case .reject: .reject
+        case .ignore: .ignore
+        }
     }
 }
 

@@ -14,6 +14,15 @@ public struct TopicMessage: Hashable, Sendable {
     public let receivedAt: UInt64
 }
 
+/// What an application says of a message, before anybody is given it.
+public enum TopicVerdict: Hashable, Sendable {
+    case accept
+    /// It must not be: nobody is given it, and whoever sent it is listened to less, after a few not at all for minutes.
+    case reject
+    /// It is not wanted here, and nobody's fault: it is not delivered, and not given to others.
+    case ignore
+}
+
 /// What a subscriber is told of its topic, each author's messages in their order.
 public enum TopicEvent: Hashable, Sendable {
     case message(TopicMessage)

@@ -14,6 +14,8 @@ import Testing
         PubSubMessage([1], to: .other, sequence: number, by: author ?? self.author)
     }
 
+    private func counts(_ actions: [DeliveryOrder.Action]) -> [Int] { numbers(actions) }
+
     private func numbers(_ actions: [DeliveryOrder.Action]) -> [Int] {
         actions.map { action in
             switch action {
@@ -216,9 +218,64 @@ import Testing
 
     @Test func numbersOfALaterRunAreBehindThoseBefore() {
         var (first, second) = (MessageNumbers(startingAt: 1_000), MessageNumbers(startingAt: 1_001))
-        #expect(first.take() + 1 == first.take())
-        #expect(second.take() > first.take())
+        #expect(first.take(at: 1_000) + 1 == first.take(at: 1_000))
+        #expect(second.take(at: 1_001) > first.take(at: 1_001))
         var last = MessageNumbers(startingAt: .max)
-        _ = last.take()
+        _ = last.take(at: .max)
+        #expect(!MessageNumbers.isCurrent(0, at: .max) && MessageNumbers.isCurrent(.max, at: .max))
+    }
+
+    /// A run's numbers say when a message is from, however long the run goes on, and are one row all the same.
+    @Test func numbersHaveTheTimeAndStayOneRun() {
+        let began: UInt64 = 1_700_000_000_123
+        var (numbers, order) = (MessageNumbers(startingAt: began), DeliveryOrder())
+        var time = began
+        for number in 0..<50 {
+            let sequence = numbers.take(at: time)
+            #expect(MessageNumbers.count(of: sequence) == UInt64(number))
+            #expect(MessageNumbers.time(of: sequence) <= time)
+            #expect(time - MessageNumbers.time(of: sequence) < MessageNumbers.renewal)
+            #expect(MessageNumbers.isCurrent(sequence, at: time))
+            #expect(!MessageNumbers.isCurrent(sequence, at: time + PubSubLimits.newsTime + MessageNumbers.renewal))
+            #expect(!MessageNumbers.isCurrent(sequence, at: began - PubSubLimits.clockSkew - 1))
+            #expect(counts(order.take(message(sequence), now: start)) == [number])
+            time += number % 10 == 9 ? 86_400_000 : 7_001
+        }
+    }
+
+    /// What is missing where the time in the numbers changes is missed too, and what comes late is put before it.
+    @Test func aGapWhereTheTimeChangesIsOne() {
+        var order = DeliveryOrder()
+        let later = base + MessageNumbers.renewal << MessageNumbers.bits
+        #expect(counts(order.take(message(base), now: start)) == [0])
+        #expect(order.take(message(later + 3), now: start).isEmpty)
+        #expect(order.take(message(base + 2), now: start).isEmpty)
+        #expect(counts(order.take(message(base + 1), now: start)) == [1, 2, 3])
+        // Another time than the run's own, by some milliseconds: another process with this identity.
+        let other = later + 5 << MessageNumbers.bits
+        #expect(order.take(message(other + 4), now: start).isEmpty)
+        #expect(counts(order.take(message(later + 4), now: start)) == [4])
+        #expect(counts(order.take(message(other), now: start)) == [0])
+    }
+
+    /// What the application does not want has its place all the same: nothing waits for it.
+    @Test func whatIsWithheldIsNotMissing() {
+        var order = DeliveryOrder()
+        #expect(counts(order.take(message(base), now: start)) == [0])
+        #expect(order.take(message(base + 2), now: start).isEmpty)
+        #expect(order.take(message(base + 3), isWithheld: true, now: start).isEmpty)
+        #expect(order.take(message(base + 4), now: start).isEmpty)
+        #expect(counts(order.take(message(base + 1), isWithheld: true, now: start)) == [2, 4])
+        #expect(order.take(message(base + 5), isWithheld: true, now: start).isEmpty)
+        #expect(counts(order.take(message(base + 6), now: start)) == [6])
+        #expect(order.heldCount == 0 && order.heldBytes == 0 && order.wake == nil)
+    }
+
+    /// A clock that was far ahead and is put right: nobody would take what is ahead of his own.
+    @Test func aClockThatIsPutBackBeginsARun() {
+        var numbers = MessageNumbers(startingAt: 10_000_000)
+        _ = numbers.take(at: 10_000_000)
+        let sequence = numbers.take(at: 5_000_000)
+        #expect(MessageNumbers.time(of: sequence) == 5_000_000 && MessageNumbers.count(of: sequence) == 0)
     }
 }

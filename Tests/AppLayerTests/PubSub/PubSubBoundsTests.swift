@@ -121,14 +121,23 @@ import Testing
         let messages = (0..<5).map { PubSubMessage([], to: topic, sequence: $0, by: author) }
         let later = now.advanced(by: PubSubLimits.forwardDelay)
         served.shows(messages[1], 1, now: later)
-        #expect(served.isServed(1, by: author.nodeID) && !served.isServed(2, by: author.nodeID))
+        #expect(served.standing(of: 1, with: author.nodeID) == .served)
+        #expect(served.standing(of: 2, with: author.nodeID) == .unknown)
         #expect(served.isBehind(1, messages[2], since: now) && !served.isBehind(1, messages[2], since: later))
         served.shows(messages[3], 1, now: later)
         #expect(!served.isBehind(1, messages[2], since: now) && served.isBehind(1, messages[4], since: now))
         let other = PubSubMessage([], to: Topic(bytes: [0x70]) ?? topic, sequence: 9, by: author)
         #expect(!served.isBehind(1, other, since: now))
+        for _ in 2..<PubSubLimits.provenShows {
+            #expect(served.standing(of: 1, with: author.nodeID) == .served)
+            served.shows(messages[4], 1, now: later)
+        }
+        #expect(served.standing(of: 1, with: author.nodeID) == .proven)
+        served.doesNotServe(author.nodeID, 1)
+        served.shows(messages[4], 1, now: later)
+        #expect(served.standing(of: 1, with: author.nodeID) == .served)
         served.forget(1)
-        #expect(!served.isServed(1, by: author.nodeID) && served.count == 0)
+        #expect(served.standing(of: 1, with: author.nodeID) == .unknown && served.count == 0)
     }
 
     @Test func backoffsAreBounded() throws {

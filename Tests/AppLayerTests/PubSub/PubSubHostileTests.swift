@@ -192,6 +192,118 @@ import Testing
         #expect(router.unverifiedBytes == 0)
     }
 
+    /// A member that was there some days ago, or a node that has begun anew, is given what was published then.
+    @Test func whatIsOldIsNoNewsToWhoHasForgottenIt() throws {
+        let (author, liar) = (IdentityKey.generate(), IdentityKey.generate())
+        let (now, time) = (NetworkInstant(nanoseconds: 1_000_000_000), UInt64(1_700_000_000_000))
+        var router = PubSubRouter(ownID: IdentityKey.generate().nodeID, seed: 1, now: now)
+        _ = router.subscribe(topic, now: now)
+        for (key, peer) in [(UInt64(1), author), (2, liar)] {
+            _ = router.addPeer(key, .init(nodeID: peer.nodeID, isOutbound: true, subject: nil), now: now)
+        }
+        func taken(_ milliseconds: UInt64, from key: UInt64) throws -> Bool {
+            let message = PubSubMessage([1], to: topic, sequence: milliseconds << MessageNumbers.bits, by: author)
+            let sender = key == 1 ? author.nodeID : liar.nodeID
+            let input = try #require(PubSubInput.read(frame([message.encoded]), from: sender, at: time))
+            return !router.receive(input, from: key, now: now).isEmpty
+        }
+        #expect(try !taken(time - 86_400_000, from: 2))
+        #expect(try !taken(time - PubSubLimits.newsTime - 1, from: 2))
+        #expect(try !taken(time + PubSubLimits.clockSkew + 1, from: 2))
+        #expect(try !taken(UInt64.max >> MessageNumbers.bits, from: 2))
+        // Who passes it on may have a clock that is wrong.
+        #expect(router.scores.score(liar.nodeID) == 0)
+        #expect(try taken(time - PubSubLimits.newsTime, from: 2))
+        #expect(try taken(time + PubSubLimits.clockSkew, from: 2))
+        // He says it now.
+        #expect(try taken(time - 86_400_000, from: 1))
+    }
+
+    /// Nothing is passed on before the application has said that it may be, and then to those too who asked meanwhile.
+    @Test func whatIsJudgedIsNotPassedOnBefore() {
+        for (verdict, score) in [(PubSubRouter.Verdict.accept, 0.0), (.ignore, 0), (.reject, -10)] {
+            // A row: what 0 says reaches 2 through 1 alone, which judges.
+            var network = RouterNetwork(3)
+            network.connect(0, 1)
+            network.connect(1, 2)
+            network.subscribeAll(topic)
+            network.nodes[1].router.setJudged(topic, true)
+            network.verdict = { _, _ in verdict }
+            network.run(for: .seconds(2))
+            let message = network.publish([1, 2, 3], topic, 1, by: 0)
+            network.run(for: .microseconds(1_500))
+            // It has come, and is asked for: not yet.
+            network.inject(frame { $0.control.iwant = [message.id] }, from: 2, to: 1)
+            #expect(network.nodes[1].judgements == 1 && network.nodes[1].delivered.isEmpty)
+            #expect(network.nodes[1].router.unverifiedBytes == message.encoded.count)
+            network.run(for: .seconds(1))
+            #expect(network.nodes[1].router.unverifiedBytes == 0)
+            #expect(network.nodes[1].delivered == (verdict == .accept ? [message] : []))
+            #expect(network.nodes[2].delivered == (verdict == .accept ? [message] : []))
+            #expect(network.nodes[1].withheld == (verdict == .accept ? [] : [message]))
+            #expect((self.score(network, of: 0, at: 1) + 9 < 0) == (score < 0))
+            // Once more, and it is not asked again; a rejected one costs again.
+            network.inject(frame([message.encoded]), from: 0, to: 1)
+            network.run(for: .seconds(1))
+            #expect(network.nodes[1].judgements == 1)
+            #expect((self.score(network, of: 0, at: 1) + 30 < 0) == (score < 0))
+        }
+    }
+
+    /// Others' messages are verified first: the application judges nothing that is forged.
+    @Test func whatIsForgedIsNotJudged() {
+        var network = network()
+        network.nodes[1].router.setJudged(topic, true)
+        let real = PubSubMessage([1, 2, 3], to: topic, sequence: 7, by: network.nodes[0].identity)
+        network.inject(frame([forged(real)]), from: 3, to: 1)
+        network.run(for: .seconds(1))
+        #expect(network.nodes[1].judgements == 0 && network.nodes[1].router.unverifiedBytes == 0)
+        network.inject(frame([real.encoded]), from: 2, to: 1)
+        network.run(for: .seconds(1))
+        #expect(network.nodes[1].judgements == 1 && network.nodes[1].delivered == [real])
+        #expect(network.nodes[1].router.unverifiedBytes == 0)
+    }
+
+    /// However much of one peer's waits, another's is verified with the next batch.
+    @Test func onePeersSignaturesDoNotKeepOthersWaiting() {
+        var turns = PeerTurns<PubSubMessage>()
+        let author = IdentityKey.generate()
+        let messages = (0..<1_000).map { PubSubMessage([], to: topic, sequence: UInt64($0), by: author) }
+        for message in messages.dropLast(3) { turns.add(message, from: 1) }
+        for message in messages.suffix(3) { turns.add(message, from: 2) }
+        let first = turns.take(256)
+        #expect(first.count == 256)
+        #expect(
+            Array(first.prefix(6)) == [
+                messages[0], messages[997], messages[1], messages[998], messages[2], messages[999],
+            ])
+        #expect(turns.count == 744)
+        #expect(turns.take(10_000) == Array(messages[253..<997]))
+        #expect(turns.count == 0 && turns.take(1).isEmpty)
+    }
+
+    /// However many have as much waiting as they may, one who has nothing waiting finds room.
+    @Test func whatIsNotVerifiedYetLeavesRoomToOthers() {
+        let now = NetworkInstant(nanoseconds: 1)
+        var router = PubSubRouter(ownID: IdentityKey.generate().nodeID, seed: 1, now: now)
+        _ = router.subscribe(topic, now: now)
+        let (author, body) = (IdentityKey.generate(), [UInt8](repeating: 0, count: 500_000))
+        var number: UInt64 = 0
+        for key in UInt64(1)...16 {
+            _ = router.addPeer(
+                key, .init(nodeID: IdentityKey.generate().nodeID, isOutbound: true, subject: nil), now: now)
+            for _ in 0..<16 {
+                number += 1
+                let message = PubSubMessage(body, to: topic, sequence: number, by: author)
+                _ = router.take(message, from: key, at: nil, now: now)
+            }
+        }
+        #expect(router.unverifiedBytes <= PubSubLimits.unverifiedBytes)
+        _ = router.addPeer(99, .init(nodeID: IdentityKey.generate().nodeID, isOutbound: true, subject: nil), now: now)
+        let message = PubSubMessage([1], to: topic, sequence: 0, by: author)
+        #expect(router.take(message, from: 99, at: nil, now: now).count == 1)
+    }
+
     @NetworkActor
     @Test func whatWaitsForPeersIsBoundedForEachAndForAll() {
         let room = QueueRoom()
@@ -225,6 +337,14 @@ import Testing
             seen.insert(SHA256.hash([UInt8(number & 255), UInt8(number >> 8)]), SeenMessages.Record(state: .verified))
         }
         #expect(seen.count <= 200)
+        // What is no longer kept is known all the same, for so long and of so many.
+        let id = SHA256.hash([231, 3])
+        seen.forgetContent(id)
+        #expect(seen[id] == nil && seen.isPast(id))
+        seen.timerFired(now: now.advanced(by: PubSubLimits.seenTime))
+        #expect(seen.isPast(id))
+        seen.timerFired(now: now.advanced(by: .seconds(10_000)))
+        #expect(!seen.isPast(id) && seen.count == 0)
         var cache = MessageCache(byteLimit: 10_000)
         let author = IdentityKey.generate()
         var gone = 0

@@ -13,12 +13,15 @@ struct RouterNetwork {
         var keys: [Int: PubSubRouter.PeerKey] = [:]
         var delivered: [PubSubMessage] = []
         var verifications = 0
+        var judgements = 0
+        var withheld: [PubSubMessage] = []
         var isDown = false
     }
 
     private enum Event {
         case rpc([UInt8], from: Int, to: Int)
         case verified(PubSubMessage, Bool, at: Int)
+        case judged(PubSubMessage, PubSubRouter.Verdict, from: PubSubRouter.PeerKey, at: Int)
     }
 
     private(set) var now = NetworkInstant(nanoseconds: 1_000_000_000_000)
@@ -32,6 +35,8 @@ struct RouterNetwork {
     private(set) var frames = 0
     private(set) var bytes = 0
     private let authors = AuthorKeys()
+    /// What those say who judge.
+    var verdict: (_ index: Int, _ message: PubSubMessage) -> PubSubRouter.Verdict = { _, _ in .accept }
     /// What is lost on its way.
     var loses: (_ from: Int, _ to: Int, _ frame: [UInt8]) -> Bool = { _, _, _ in false }
 
@@ -134,7 +139,11 @@ struct RouterNetwork {
             case .sendRPC(let output, let key):
                 if let other = nodes[index].peers[key] { send(output.frames, from: index, to: other) }
             case .deliver(let message): nodes[index].delivered.append(message)
-            case .verify(let message):
+            case .judge(let message, let source):
+                nodes[index].judgements += 1
+                post(.judged(message, verdict(index, message), from: source, at: index), after: .milliseconds(1))
+            case .withhold(let message): nodes[index].withheld.append(message)
+            case .verify(let message, _):
                 nodes[index].verifications += 1
                 post(.verified(message, message.isSigned(knowing: authors), at: index), after: .milliseconds(1))
             }
@@ -164,6 +173,8 @@ struct RouterNetwork {
             arrive(Array(frame[prefix...]), from: from, to: to)
         case .verified(let message, let isSigned, let index):
             act(index) { $0.verified(message, isSigned: isSigned, now: $1) }
+        case .judged(let message, let verdict, let source, let index):
+            act(index) { $0.judged(message, verdict, from: source, now: $1) }
         }
     }
 

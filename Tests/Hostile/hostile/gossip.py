@@ -1,6 +1,7 @@
 """GossipSub by hand (Sources/Wire/Protos/pubsub.proto, PROTOCOL.md section 25): what a member says of topics and messages."""
 
 import hashlib
+import time
 
 from .wire import field, fields, framed
 
@@ -12,6 +13,11 @@ def message(author, sequence, topic, data=b"", signature=None):
     """A signed message in its bytes; `author` is an Identity."""
     signed = field(1, author.node_id) + field(2, data) + field(3, sequence.to_bytes(8, "big")) + field(4, topic)
     return signed + field(5, author.key.sign(SIGNED + signed) if signature is None else signature)
+
+
+def numbers_from_now(milliseconds=0):
+    """The first number of a run that begins so much later than now: what is dated otherwise is not taken from others."""
+    return int(time.time() * 1000) + milliseconds << 22
 
 
 def identifier(encoded):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 
+from hostile import gossip
 from hostile.identity import Identity
 from hostile.node import alive, assert_alive, resident
 from hostile.wire import field, framed, varint
@@ -64,7 +65,7 @@ def p35_a_stranger_learns_no_topic(lab):
     stranger = lab.client(node)
     heard = []
     stranger.serve(PUBSUB, heard.append)
-    stream = stranger.open(PUBSUB, framed(subscription()) + publish(message(Identity(), 1 << 30, b"from a stranger")))
+    stream = stranger.open(PUBSUB, framed(subscription()) + publish(message(Identity(), gossip.numbers_from_now(), b"from a stranger")))
     lab.loop.pump(2)
     assert stream.protocol != PUBSUB or stream.reset_code is not None, "a stranger's stream was taken"
     assert not heard, "a stranger was told of topics"
@@ -79,7 +80,7 @@ def p35_forged_messages(lab):
     own = Identity()
     _, stream, _ = joined(lab, node, identity=own)
     _, spoken, _ = joined(lab, node, identity=other)
-    number = 1 << 40
+    number = gossip.numbers_from_now()
     stream.write(publish(message(own, number, b"in another's name", author=other)))
     stream.write(publish(message(other, number, b"true", forged=True)))
     lab.loop.pump(1)
@@ -143,5 +144,5 @@ def p35_floods_of_control(lab):
     assert_alive(node)
     grown = resident(node) - before
     assert grown < 48 << 20, f"control costs {grown >> 20} MiB"
-    spoken.write(publish(message(author, 1 << 40, b"beside a flood")))
+    spoken.write(publish(message(author, gossip.numbers_from_now(), b"beside a flood")))
     assert printed(lab, node, "beside a flood", 20), "a flood kept another member's message back"

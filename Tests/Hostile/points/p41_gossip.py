@@ -6,7 +6,7 @@ from hostile import gossip
 from hostile.node import assert_alive, resident
 
 TOPIC = "alerts"
-START = 1_790_000_000_000 << 22
+START = gossip.numbers_from_now()
 # Ids of one peer that are looked at in a heartbeat: two fill all that is asked for at once (PubSubLimits.promises).
 PER_HEARTBEAT = 5_000
 TURNS = 60_000

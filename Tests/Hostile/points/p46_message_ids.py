@@ -10,7 +10,7 @@ from hostile.identity import Identity
 from hostile.wire import field
 
 TOPIC = "alerts"
-START = 1_790_000_000_000 << 22
+START = gossip.numbers_from_now()
 TIMES = 8
 
 

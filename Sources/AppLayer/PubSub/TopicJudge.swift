@@ -1,0 +1,108 @@
+internal import DeP2PReactor
+internal import DequeModule
+
+/// Has the application's validators judge messages, away from the network thread, in turns of each peer's.
+///
+/// So many are judged at once; those that wait are bounded by what each peer may have unverified. Who takes longer than
+/// ``patience`` has said that it is to be ignored, and keeps its place until it returns.
+@NetworkActor
+final class TopicJudge {
+    static let concurrency = 32
+    /// Less than what an author's next message waits for this one (``DeliveryOrder/patience``).
+    static let patience = Duration.seconds(4)
+
+    private final class Case {
+        let message: PubSubMessage
+        let source: PubSubRouter.PeerKey
+        let validators: [TopicValidator]
+        let deadline: NetworkInstant
+        var isDecided = false
+
+        init(
+            _ message: PubSubMessage, from source: PubSubRouter.PeerKey, _ validators: [TopicValidator],
+            deadline: NetworkInstant
+        ) { (self.message, self.source, self.validators, self.deadline) = (message, source, validators, deadline) }
+    }
+
+    private let clock: any NetworkClock
+    private let timer: WakeTimer
+    private var waiting = PeerTurns<Case>()
+    /// Not decided, or decided of late: the first due first.
+    private var open = Deque<Case>()
+    private var running = 0
+    /// Whether they are asked on the network thread: on virtual time, which would run on while they are asked elsewhere.
+    var isInline = false
+    /// Told of each case once.
+    var onVerdict: (@NetworkActor (PubSubMessage, PubSubRouter.Verdict, PubSubRouter.PeerKey) -> Void)?
+
+    init(clock: any NetworkClock) {
+        (self.clock, timer) = (clock, WakeTimer(clock))
+        timer.onWake = { [weak self] in self?.expire() }
+    }
+
+    func judge(_ message: PubSubMessage, from source: PubSubRouter.PeerKey, by validators: [TopicValidator]) {
+        let one = Case(message, from: source, validators, deadline: clock.now.advanced(by: Self.patience))
+        open.append(one)
+        waiting.add(one, from: source)
+        begin()
+        arm()
+    }
+
+    private func begin() {
+        while running < Self.concurrency, let one = waiting.take(1).first {
+            guard !one.isDecided else { continue }
+            running += 1
+            networkTask { [self] in
+                let verdict = await verdict(on: one.message, by: one.validators)
+                running -= 1
+                decide(one, verdict)
+                begin()
+                arm()
+            }
+        }
+    }
+
+    private func verdict(
+        on message: PubSubMessage, by validators: [TopicValidator]
+    ) async -> PubSubRouter.Verdict {
+        if isInline { return await Self.verdict(on: message, by: validators) }
+        return await withCheckedContinuation { continuation in
+            Task.detached(executorPreference: globalConcurrentExecutor) {
+                continuation.resume(returning: await Self.verdict(on: message, by: validators))
+            }
+        }
+    }
+
+    private nonisolated static func verdict(
+        on message: PubSubMessage, by validators: [TopicValidator]
+    ) async -> PubSubRouter.Verdict {
+        var verdict = PubSubRouter.Verdict.accept
+        for validator in validators {
+            switch await validator(message) {
+            case .accept: break
+            case .ignore: verdict = .ignore
+            case .reject: return .reject
+            }
+        }
+        return verdict
+    }
+
+    private func decide(_ one: Case, _ verdict: PubSubRouter.Verdict) {
+        guard !one.isDecided else { return }
+        one.isDecided = true
+        onVerdict?(one.message, verdict, one.source)
+    }
+
+    private func expire() {
+        while let first = open.first, first.isDecided || first.deadline <= clock.now {
+            open.removeFirst()
+            decide(first, .ignore)
+        }
+        arm()
+    }
+
+    private func arm() {
+        while open.first?.isDecided ?? false { open.removeFirst() }
+        timer.set(open.first?.deadline)
+    }
+}
