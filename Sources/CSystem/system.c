@@ -1,6 +1,7 @@
 #include "csystem.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/xattr.h>
@@ -10,6 +11,10 @@ int dep2p_forbid_core_dumps(void) {
     const struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno;
+}
+
+int dep2p_release_file_pages(uintptr_t start, size_t length) {
+    return madvise((void *)start, length, MADV_DONTNEED) == 0 ? 0 : errno;
 }
 
 ssize_t dep2p_access_control_list(int descriptor, uint8_t *result, size_t capacity) {

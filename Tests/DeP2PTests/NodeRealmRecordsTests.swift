@@ -75,6 +75,26 @@ import Testing
         }
     }
 
+    /// A board without a battery begins in 1970 and hears the time later: it is found in today's epoch at once, not in an hour.
+    @Test func aMemberWhoseClockIsSetIsFoundInTheEpochThatItIsInThen() async throws {
+        let world = SimulatedWorld(seed: 4)
+        try await world.run {
+            let server = try world.node(configuration(serves: true), on: world.machine())
+            let board = world.machine()
+            board.setClock(by: .seconds(-86_400 * 365))
+            let there = try world.node(configuration(bootstrap: server.addresses), on: board)
+            try there.join(key)
+            let here = try world.node(configuration(bootstrap: server.addresses, found: false), on: world.machine())
+            try here.join(key)
+            try await world.network.sleep(for: .seconds(10))
+            #expect(await found(there.nodeID, by: here).isEmpty)
+            board.setClock(by: .seconds(86_400 * 365))
+            try await world.network.sleep(for: .seconds(5))
+            #expect(Set(await found(there.nodeID, by: here).last ?? []) == own(there))
+            for node in [there, here, server] { await node.stop(grace: .zero) }
+        }
+    }
+
     /// A server that answers every request for an item with that one, or with none.
     private final class HostilePart: NodePart {
         private let connections: Connections

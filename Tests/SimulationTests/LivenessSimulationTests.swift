@@ -242,4 +242,56 @@ import Testing
             await gathering.stop()
         }
     }
+
+    // MARK: Clocks that are set
+
+    /// On either side, by hours and by a year, forwards and back: nobody notices, and who comes is let in.
+    @Test(arguments: [6, -12, 24 * 365, -24 * 400])
+    func settingTheWallClockIsNobodysAbsence(hours: Int64) async throws {
+        let world = SimulatedWorld(seed: 5_000)
+        try await world.run {
+            let mesh = try key(world)
+            let machines = (0..<3).map { _ in world.machine() }
+            let nodes = try machines.map { try world.node(on: $0) }
+            let watcher = Watcher(nodes[0], world.network)
+            for node in nodes { try node.join(mesh) }
+            _ = try await nodes[1].connectMember(DialTarget(addresses: nodes[0].addresses))
+            for machine in machines.prefix(2) {
+                try await world.network.sleep(for: .seconds(20))
+                machine.setClock(by: .seconds(3_600 * hours))
+                try await world.network.sleep(for: .seconds(20))
+                machine.setClock(by: .seconds(-7_200 * hours))
+            }
+            try await world.network.sleep(for: .seconds(20))
+            #expect(watcher.told.map(\.presence.state) == [.online], "\(watcher.told)")
+            _ = try await nodes[2].connectMember(DialTarget(addresses: nodes[0].addresses))
+            _ = try await nodes[1].connectMember(DialTarget(addresses: nodes[2].addresses))
+            try await world.network.sleep(for: .seconds(2))
+            #expect(nodes.allSatisfy { $0.peers.count == 2 && $0.peers.allSatisfy(\.isMember) })
+            for node in nodes { await node.stop(grace: .zero) }
+        }
+    }
+
+    /// Whoever wakes up looks at its network anew; who was only set another time does not.
+    @Test func whoWakesUpFindsOutWhereItIs() async throws {
+        let world = SimulatedWorld(seed: 5_001)
+        try await world.run {
+            let machine = world.machine()
+            let node = try world.node(on: machine)
+            var changes = 0
+            let events = node.events()
+            networkTask {
+                for await case .networkChanged in events { changes += 1 }
+            }
+            try await world.network.sleep(for: .seconds(1))
+            machine.setClock(by: .seconds(3_600))
+            try await world.network.sleep(for: .seconds(1))
+            #expect(changes == 0)
+            world.network.standStill(for: .seconds(3_600))
+            machine.wake(after: .seconds(3_600))
+            try await world.network.sleep(for: .seconds(1))
+            #expect(changes == 1)
+            await node.stop(grace: .zero)
+        }
+    }
 }

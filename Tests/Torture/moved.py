@@ -12,15 +12,15 @@ GOES_ON = 12
 class Pair:
     """A node that listens at all addresses, and another that pings it, over a cable."""
 
-    def __init__(self, house):
+    def __init__(self, house, *options):
         self.house, self.cable = house, Cable()
         try:
             self.listener = self.cable.start(house, 0, "receiver", "start", "-v", "--realm-key", house.realm_key,
-                                             "--listen", "0.0.0.0:4001")
+                                             "--listen", "0.0.0.0:4001", *options)
             address = next(address for address in self.listener.until("listening")["addresses"]
                            if self.cable.addresses[0] in address)
             self.pings = self.cable.start(house, 1, "sender", "ping", "-v", "--realm-key", house.realm_key, "-c", "100000",
-                                          "-i", "200ms", "--timeout", "60s", address)
+                                          "-i", "200ms", "--timeout", "60s", *options, address)
             self.pings.until("reply")
             # A node watches its network from half a second after its start.
             time.sleep(1)
@@ -63,7 +63,15 @@ class Pair:
 
 
 def whoever_moves_the_connection_goes_on(house):
-    pair = Pair(house)
+    goes_on_wherever(house)
+
+
+def who_uses_no_relay_is_followed_too(house):
+    goes_on_wherever(house, "--no-relay")
+
+
+def goes_on_wherever(house, *options):
+    pair = Pair(house, *options)
     try:
         for number, address in ((1, "192.168.77.12"), (0, "192.168.77.11"), (0, "192.168.77.21"), (1, "192.168.77.22")):
             pair.moves(number, address)
@@ -97,4 +105,5 @@ def a_link_that_goes_and_comes_back_costs_no_connection(house):
         pair.close()
 
 
-TESTS = [whoever_moves_the_connection_goes_on, a_link_that_goes_and_comes_back_costs_no_connection]
+TESTS = [whoever_moves_the_connection_goes_on, who_uses_no_relay_is_followed_too,
+         a_link_that_goes_and_comes_back_costs_no_connection]

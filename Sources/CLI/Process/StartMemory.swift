@@ -1,5 +1,4 @@
 import DeP2P
-import Glibc
 
 /// Gives back the code that only a start needs.
 ///
@@ -25,11 +24,8 @@ enum StartMemory {
         // Where there is no such table nothing is given back, which nobody misses.
         let table = try? FileReading.read(Array("/proc/self/maps".utf8), limit: limit, what: "table")
         guard let table else { return }
-        for range in code(in: String(decoding: table, as: UTF8.self)) {
-            guard let start = UnsafeMutableRawPointer(bitPattern: range.lowerBound) else { continue }
-            // Read-only pages of a file, which nothing has written to: the kernel reads them anew. It refuses any that are locked.
-            madvise(start, range.count, MADV_DONTNEED)
-        }
+        // Read-only pages of files, which nothing has written to.
+        ProcessMemory.release(filePages: code(in: String(decoding: table, as: UTF8.self)))
     }
 
     /// The address ranges of files that are mapped to be run and can't be written to: pure (proc_pid_maps(5)).

@@ -21,6 +21,22 @@ void dep2p_name_thread(const char *name);
 /// epoll_pwait2 with a timeout in nanoseconds: negative waits for ever, 0 polls.
 int dep2p_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
 
+// ---- clocks (clock.c) ----
+
+/// Nanoseconds: since 1970 as the machine has been told, since its start, and those of them in which it did not sleep.
+typedef struct {
+    int64_t wall;
+    int64_t passed;
+    int64_t awake;
+} dep2p_clock_reading;
+
+void dep2p_clock_read(dep2p_clock_reading *result);
+/// A descriptor that becomes readable when the wall clock is set or the machine wakes up (timerfd_create(2),
+/// TFD_TIMER_CANCEL_ON_SET); -errno on failure.
+int dep2p_clock_watch_open(void);
+/// Has it tell of the next time: 0 or the errno.
+int dep2p_clock_watch_again(int descriptor);
+
 // ---- addresses (address.c) ----
 
 /// An IP address and port in host order; family is 4 or 6; IPv4 sits in the low 32 bits of `low`.

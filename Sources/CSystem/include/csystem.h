@@ -11,6 +11,11 @@
 /// PR_SET_DUMPABLE). 0, or the errno.
 int dep2p_forbid_core_dumps(void);
 
+/// Gives back the resident pages of a range of this process's memory that is mapped from a file and was never written to
+/// (madvise(2), MADV_DONTNEED): they are read anew when they are used. 0, or the errno: EINVAL where the range does not
+/// begin with a page. What else lies in the range would be lost.
+int dep2p_release_file_pages(uintptr_t start, size_t length);
+
 /// Copies the access control list of an open file (acl(5)), as the kernel keeps it, to `result`: its length, 0 when the
 /// file has none or its file system knows none, or -errno.
 ssize_t dep2p_access_control_list(int descriptor, uint8_t *result, size_t capacity);

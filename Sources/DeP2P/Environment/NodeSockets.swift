@@ -25,6 +25,9 @@ package protocol NodeSockets: Sendable {
     /// Tells when addresses or routes change; `nil` where nobody does.
     @NetworkActor func changes() -> (any NetworkChangeSource)?
 
+    /// Tells when the machine has slept, or its wall clock was set; `nil` where nobody does.
+    @NetworkActor func clockChanges() -> (any ClockChangeSource)?
+
     /// The address that datagrams to `destination` carry; `nil` when there is no route.
     func source(toward destination: SocketAddress) -> IPAddress?
 

@@ -36,5 +36,7 @@ private struct SystemSockets: NodeSockets {
 
     func changes() -> (any NetworkChangeSource)? { RouteSocket() }
 
+    func clockChanges() -> (any ClockChangeSource)? { ClockWatch() }
+
     func source(toward destination: SocketAddress) -> IPAddress? { IPAddress.source(toward: destination) }
 }

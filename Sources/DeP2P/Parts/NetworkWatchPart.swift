@@ -2,7 +2,8 @@ internal import DeP2PIdentity
 internal import DeP2PReach
 internal import DeP2PReactor
 
-/// Hears from the kernel when this machine's addresses or routes have changed, and tells the node.
+/// Hears from the kernel when this machine's addresses or routes have changed, when it has slept, and when its wall clock was
+/// set, and tells the node.
 @NetworkActor
 final class NetworkWatchPart: NodePart {
     /// Not before it is clear that the node stays: a message is sent in less.
@@ -12,6 +13,7 @@ final class NetworkWatchPart: NodePart {
     private let environment: NodeEnvironment
     private var clock: any NetworkClock { environment.clock }
     private var monitor: NetworkMonitor?
+    private var clocks: (any ClockChangeSource)?
     private var timer: TimerToken?
 
     init(of node: Node, in environment: NodeEnvironment) {
@@ -23,6 +25,15 @@ final class NetworkWatchPart: NodePart {
     }
 
     private func watch() {
+        clocks = environment.sockets.clockChanges()
+        clocks?.onChange = { [weak self] change in
+            switch change {
+            // It may have been carried elsewhere, and gateways and relays have forgotten it where it has not.
+            case .slept: self?.node?.networkChanged()
+            // Whose place follows from the day is elsewhere now.
+            case .set: self?.node?.realmRecordsPart?.addressesChanged()
+            }
+        }
         guard let source = environment.sockets.changes() else { return }
         let monitor = NetworkMonitor(source, clock: clock) { [environment] in
             NetworkSnapshot(
@@ -36,5 +47,6 @@ final class NetworkWatchPart: NodePart {
     func willStop(within grace: Duration) {
         timer.map(clock.cancel)
         monitor?.stop()
+        clocks?.close()
     }
 }

@@ -46,7 +46,8 @@ extension Node {
         // Who only goes out to others has no use for a way in.
         let wantsIn = usesDirect && (configuration.reserves || configuration.relay != nil)
         parts.append(ReachabilityPart(of: self, isUsed: wantsIn))
-        if configuration.usesRelays { parts.append(HolePunchPart(holePunch(materials), own: own)) }
+        // Without relays too: a direct path may become a better one, and a peer that has moved is followed.
+        parts.append(HolePunchPart(holePunch(materials, configuration), own: own))
         if configuration.usesDHT {
             let dht = DHTPart(of: self, configuration, materials.environment)
             parts += [dht, RealmRecordsPart(of: self, in: dht.dht, publishes: configuration.reserves, materials)]
@@ -72,7 +73,7 @@ extension Node {
             sequence: { [sequence = materials.sequence] in await sequence.next() })
     }
 
-    private func holePunch(_ materials: Materials) -> HolePunch {
+    private func holePunch(_ materials: Materials, _ configuration: NodeConfiguration) -> HolePunch {
         let environment = materials.environment
         let surroundings = HolePunch.Surroundings(
             interfaces: { [weak endpoint, interfaces = materials.interfaces] in
@@ -80,7 +81,7 @@ extension Node {
             },
             observers: { [ownRelays] in ownRelays.compactMap(\.socketAddress) },
             relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, usesStraightPaths: usesDirect,
-            hostMark: environment.host.secret)
+            usesRelays: configuration.usesRelays, hostMark: environment.host.secret)
         return HolePunch(
             connections, endpoint: endpoint, stun: materials.stun, relays: relays, surroundings: surroundings)
     }

@@ -46,9 +46,11 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
         precondition(started == 0, "cannot start the network thread")
     }
 
+    /// Time goes on while the machine sleeps, for its peers' does: a connection that they have given up meanwhile has ended
+    /// here too, and what was reserved for an hour is over after it. epoll does not wait less for that: `ClockWatch` wakes it.
     static func monotonicNow() -> NetworkInstant {
         var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
+        clock_gettime(CLOCK_BOOTTIME, &time)
         return NetworkInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
     }
 

@@ -92,8 +92,8 @@ import Testing
                 configuration.usesRelays = false
             }
             #expect(
-                names(relay).suffix(4) == [
-                    "RelayClientPart", "RelayServicePart", "ReachabilityPart", "NetworkWatchPart",
+                names(relay).suffix(5) == [
+                    "RelayClientPart", "RelayServicePart", "ReachabilityPart", "HolePunchPart", "NetworkWatchPart",
                 ])
             for node in [plain, relay] { await node.stop(grace: .zero) }
         }

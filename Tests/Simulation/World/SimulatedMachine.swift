@@ -16,6 +16,7 @@ package final class SimulatedMachine {
     private let random: RandomSource
     private let state: MachineState
     fileprivate var changes: [SimulatedChanges] = []
+    fileprivate var clockChanges: [SimulatedClockChanges] = []
 
     init(number: UInt32, ip: IPAddress, in world: SimulatedWorld, random: RandomSource) {
         (self.number, self.ip, self.world, self.random) = (number, ip, world, random)
@@ -24,7 +25,8 @@ package final class SimulatedMachine {
     }
 
     package var environment: NodeEnvironment {
-        let (network, state, names, wallClock) = (world.network, state, world.names, world.wallClock)
+        let (network, state, names, time) = (world.network, state, world.names, world.wallClock)
+        let wallClock: @Sendable () -> UInt64 = { time().addingSaturating(state.clockOffset) }
         return NodeEnvironment(
             clock: network, wallClock: wallClock, random: random,
             interfaces: { state.interfaces },
@@ -45,6 +47,25 @@ package final class SimulatedMachine {
         state.interfaces = interfaces
         for listener in changes { listener.onChange?() }
     }
+
+    /// Somebody sets its wall clock by so much, forwards or backwards.
+    package func setClock(by change: Duration) {
+        state.clockOffset += Int64(change / .milliseconds(1))
+        tell(.set(by: change))
+    }
+
+    /// It wakes up; what came due meanwhile is the network's to hold back (`SimulatedNetwork.standStill`).
+    package func wake(after sleep: Duration) { tell(.slept(sleep)) }
+
+    private func tell(_ change: ClockChange) {
+        for listener in clockChanges { listener.onChange?(change) }
+    }
+}
+
+extension UInt64 {
+    fileprivate func addingSaturating(_ change: Int64) -> UInt64 {
+        change < 0 ? self - Swift.min(self, change.magnitude) : self + change.magnitude
+    }
 }
 
 /// What can change while nodes run, read from any thread.
@@ -52,6 +73,8 @@ private final class MachineState: Sendable {
     private struct Values {
         var interfaces: [InterfaceAddress]
         var disks: [String: MemoryStorage] = [:]
+        /// Milliseconds by which its wall clock is ahead of the world's.
+        var clockOffset: Int64 = 0
     }
 
     private let values: Mutex<Values>
@@ -61,6 +84,11 @@ private final class MachineState: Sendable {
     var interfaces: [InterfaceAddress] {
         get { values.withLock { $0.interfaces } }
         set { values.withLock { $0.interfaces = newValue } }
+    }
+
+    var clockOffset: Int64 {
+        get { values.withLock { $0.clockOffset } }
+        set { values.withLock { $0.clockOffset = newValue } }
     }
 
     /// A disk keeps what is on it when a node stops.
@@ -78,6 +106,13 @@ private final class MachineState: Sendable {
 @NetworkActor
 private final class SimulatedChanges: NetworkChangeSource {
     var onChange: (@NetworkActor () -> Void)?
+
+    func close() { onChange = nil }
+}
+
+@NetworkActor
+private final class SimulatedClockChanges: ClockChangeSource {
+    var onChange: (@NetworkActor (ClockChange) -> Void)?
 
     func close() { onChange = nil }
 }
@@ -123,6 +158,12 @@ private struct SimulatedSockets: NodeSockets {
     func changes() -> (any NetworkChangeSource)? {
         let changes = SimulatedChanges()
         machine.changes.append(changes)
+        return changes
+    }
+
+    func clockChanges() -> (any ClockChangeSource)? {
+        let changes = SimulatedClockChanges()
+        machine.clockChanges.append(changes)
         return changes
     }
 

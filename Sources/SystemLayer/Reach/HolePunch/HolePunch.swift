@@ -24,6 +24,8 @@ package final class HolePunch {
         package var relays: @NetworkActor @Sendable (NodeID) -> [Address]
         /// Whether connections may leave relays at all; they change from relay to relay without it too.
         package var usesStraightPaths: Bool
+        /// Whether a dead path may be left for a relay.
+        package var usesRelays: Bool
         /// A secret of this machine, or of the part of it that shares its loopback interface; never sent.
         package var hostMark: [UInt8]
 
@@ -31,9 +33,9 @@ package final class HolePunch {
             interfaces: @escaping @NetworkActor @Sendable () -> [InterfaceAddress],
             observers: @escaping @NetworkActor @Sendable () -> [SocketAddress] = { [] },
             relays: @escaping @NetworkActor @Sendable (NodeID) -> [Address] = { _ in [] },
-            usesStraightPaths: Bool = true, hostMark: [UInt8]
+            usesStraightPaths: Bool = true, usesRelays: Bool = true, hostMark: [UInt8]
         ) {
-            self.usesStraightPaths = usesStraightPaths
+            (self.usesStraightPaths, self.usesRelays) = (usesStraightPaths, usesRelays)
             (self.interfaces, self.observers, self.relays) = (interfaces, observers, relays)
             self.hostMark = hostMark
         }

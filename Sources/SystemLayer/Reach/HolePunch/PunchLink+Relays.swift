@@ -105,7 +105,7 @@ extension PunchLink {
 
     /// Relays other than the one that was lost, by each the ways to it.
     private var detours: [(relay: NodeID, addresses: [Address])] {
-        guard let peer = session?.remoteNodeID else { return [] }
+        guard let peer = session?.remoteNodeID, hub.surroundings.usesRelays else { return [] }
         var present: NodeID?
         if keeper.lostRelay || circuitEnd != nil, case .relay(let relay) = connection.path.kind { present = relay }
         var found: [(relay: NodeID, addresses: [Address])] = []
