@@ -33,6 +33,7 @@ import DeP2P
         try await resets(sender, receiver)
         try await connections(realm)
         try await relaying(realm)
+        try await articles(realm, inbox: inbox, keys: keys)
 
         await sender.stop()
         await receiver.stop()
