@@ -92,6 +92,13 @@ class Node:
         if self.child.poll() is None:
             self.child.send_signal(number)
 
+    def forget(self):
+        """Nothing of what it has printed is wanted any more."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        del self.seen[:]
+        self.raw = b""
+
     def text(self):
         return self.errors.decode(errors="replace").strip() or "(nothing on stderr)"
 
