@@ -166,7 +166,7 @@ package final class Announcements {
         let slot = slots[Int(number)]
         guard let own = await ownRecord(RealmSlot.contentLength),
             let item = slot.item(
-                sealing: own.envelope, seq: max(own.seq, UInt64(clamping: above) + (above < 0 ? 0 : 1)),
+                sealing: own.envelope, seq: max(wallClock(), above < 0 ? 0 : UInt64(above) + 1),
                 random: connections.random)
         else { return .failed }
         let count = await store.store(item)

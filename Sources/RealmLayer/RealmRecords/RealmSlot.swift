@@ -72,7 +72,8 @@ package struct RealmSlot: Sendable {
 
     /// - Parameters:
     ///   - envelope: the node's own signed record.
-    ///   - seq: that of the record; in an announce slot no less, and more than what stands there has.
+    ///   - seq: that of the record; in an announce slot the time, or more where what stands there has more. A member's records
+    ///     may be numbered from a future that its clock has seen once, and would block the slot for all others.
     /// - Returns: `nil` where the envelope is longer than there is room.
     package func item(sealing envelope: [UInt8], seq: UInt64, random: RandomSource) -> MutableItem? {
         guard envelope.count <= Self.contentLength, let seq = Int64(exactly: seq) else { return nil }
@@ -100,7 +101,7 @@ package struct RealmSlot: Sendable {
     }
 
     private func isWanted(_ record: PeerRecord, in item: MutableItem) -> Bool {
-        guard let nodeID else { return Int64(exactly: record.seq).map { $0 <= item.seq } ?? false }
+        guard let nodeID else { return true }
         return record.nodeID == nodeID && item.seq == Int64(exactly: record.seq)
     }
 }

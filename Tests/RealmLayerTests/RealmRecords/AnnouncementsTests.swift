@@ -30,7 +30,8 @@ import Testing
         return (node, dht, service)
     }
 
-    private func member(_ host: UInt32, server: LightNode, key: RealmKey? = nil) throws -> Member {
+    /// - Parameter ahead: by how much its records' numbers are ahead of its clock: it was set to the future once.
+    private func member(_ host: UInt32, server: LightNode, key: RealmKey? = nil, ahead: UInt64 = 0) throws -> Member {
         let identity = IdentityKey.generate()
         let ip = IPAddress(v4: 0x2d01_0000 + host << 8)
         let node = world.lightNode(at: ip, port: 1, key: identity)
@@ -38,7 +39,7 @@ import Testing
         let dht = DHTNode(node.connections, bootstrap: [server.address], memory: nil)
         let clock = world.wallClock
         let announcements = Announcements(.members, in: dht, of: realm, on: node.connections, wallClock: clock) { _ in
-            let seq = clock()
+            let seq = clock() + ahead
             // A record of its own key can be signed.
             guard
                 let envelope = try? PeerRecord(nodeID: identity.nodeID, seq: seq, addresses: [.quic(ip, port: 1)])
@@ -78,6 +79,24 @@ import Testing
             // Those that only read have announced nothing.
             #expect(service.recordCount == 5)
             for member in members + [reader, outsider] { member.announcements.stop() }
+            service.stop()
+        }
+    }
+
+    /// A number that grows and comes from a clock that was wrong once must not take a slot from the others for a day.
+    @Test func whoHasSeenTheFutureBlocksNobody() async throws {
+        try await world.run {
+            let (server, _, service) = server()
+            try await time(12)
+            let odd = try member(1, server: server, ahead: 400 * 86_400_000)
+            odd.announcements.announce()
+            try await time(3)
+            #expect(service.recordCount == 1)
+            let reader = try member(50, server: server)
+            let met = read(reader)
+            try await world.network.sleep(for: .seconds(5))
+            #expect(met.nodes == [odd.node.nodeID])
+            for member in [odd, reader] { member.announcements.stop() }
             service.stop()
         }
     }
