@@ -177,4 +177,23 @@ import Testing
             await dht.stop()
         }
     }
+
+    @Test func whoProvidesSomethingTellsStrangersNothingOfItsNetwork() async {
+        await world.run {
+            let asked = Asked()
+            let dht = asker([host(0, takes: true, asked)])
+            let outside = Address.quic(ip(9_999), port: 1)
+            let inside = Address.quic(IPAddress(v4: 0xc0a8_0001), port: 1)
+            let multihash = [0x12, 32] + [UInt8](repeating: 7, count: 32)
+            dht.ownAddresses = { [inside, outside] }
+            #expect(await dht.provide(multihash) == 1)
+            dht.ownAddresses = { [inside] }
+            #expect(await dht.provide(multihash) == 0)
+            let told: [[Address]] = asked.requests.compactMap { request in
+                if case .addProvider(_, let provider, _) = request { provider.addresses } else { nil }
+            }
+            #expect(told == [[outside]])
+            await dht.stop()
+        }
+    }
 }

@@ -47,11 +47,16 @@ extension DHTNode {
         return await DHTStoring(self, record).run()
     }
 
-    func request(toStore record: DHTRecord, showing token: [UInt8]) -> DHTRequest? {
+    /// - Returns: nil where there is nothing that this contact may be told.
+    func request(toStore record: DHTRecord, with contact: DHTContact, _ token: [UInt8]) -> DHTRequest? {
         switch record {
         case .item(let item): return .putItem(item, token: token)
         case .provider(let key):
-            let addresses = ownAddresses()
+            // It has just given the token.
+            let session = connections.sessions.first { $0.remoteNodeID == contact.nodeID && $0.isOpen }
+            let rule = connections.addressRule()
+            let listener = session.map(rule.voucher(of:)) ?? .stranger
+            let addresses = ownAddresses().filter { rule.tells($0, to: listener) }
             guard !addresses.isEmpty else { return nil }
             let own = DHTContact(connections.localNodeID, addresses: addresses)
             return .addProvider(key: key, own, token: token)

@@ -100,7 +100,7 @@ final class DHTStoring {
     private func ask(_ contact: DHTContact) async throws -> Bool {
         var token = tokens[contact.key]
         if token == nil { token = try await dht.ask(contact, record.question).response.token }
-        guard let token, !token.isEmpty, let request = dht.request(toStore: record, showing: token) else {
+        guard let token, !token.isEmpty, let request = dht.request(toStore: record, with: contact, token) else {
             return false
         }
         return try await dht.ask(contact, request).response.refusal == nil
