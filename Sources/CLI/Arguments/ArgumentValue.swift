@@ -106,6 +106,19 @@ enum ArgumentValue {
         throw CLIError(.badAddress, "the address names no host: \(argument.quoted)")
     }
 
+    /// `HOST:PORT`, with both.
+    static func hostPort(_ argument: Argument) throws(CLIError) -> String {
+        let text = try text(argument)
+        let hostPort: HostPort
+        do throws(IdentityError) { hostPort = try HostPort(text) } catch {
+            throw CLIError(.badAddress, TerminalText.escape(error.message), hint: error.remedy?.hint)
+        }
+        guard hostPort.host != nil, hostPort.port != 0 else {
+            throw CLIError(.badAddress, "not HOST:PORT: \(argument.quoted)")
+        }
+        return "\(hostPort)"
+    }
+
     /// Digits, then letters; nil when there are no digits, or more than 64 bits hold.
     private static func numberAndUnit(_ argument: Argument) -> (Int64, String)? {
         guard let text = argument.text else { return nil }

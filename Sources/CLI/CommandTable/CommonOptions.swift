@@ -6,7 +6,8 @@ enum CommonOptions {
     /// Taken by the commands that run a node.
     static let identity: [OptionEntry] = [.ephemeral, .identity, .passphraseFile, .realmKey]
     static let network: [OptionEntry] = [
-        .bootstrap, .listen, .noDHT, .noDirect, .noMDNS, .noPortMapping, .noRelay, .peer, .preset, .relay, .showNodeID,
+        .bootstrap, .listen, .mainline, .mainlineNode, .noDHT, .noDirect, .noMDNS, .noPortMapping, .noRelay, .peer,
+        .preset, .relay, .showNodeID,
         .stateDir, .timeout,
     ]
 
@@ -101,6 +102,23 @@ extension OptionEntry {
         paragraphs: [
             "Listen on this address: `HOST:PORT`, `[IPV6]:PORT`, `:PORT` for both families, or a multiaddr such as "
                 + "`/ip4/0.0.0.0/udp/4001/quic-v1`. The default is both families and a free port. Can be given repeatedly."
+        ])
+    static let mainline = OptionEntry(
+        "mainline", heading: .network, variable: "DEP2P_MAINLINE",
+        summary: "meet the realm's members in the BitTorrent DHT too",
+        paragraphs: [
+            "Publish the records by which members of the realm find this node in the BitTorrent DHT (Mainline) too, and look for "
+                + "others there: with nothing but the realm key and a NodeID, and no server of anybody's. The records are sealed, "
+                + "so its nodes learn neither the realm, nor NodeIDs, nor the addresses in them; they do see the IP address "
+                + "that asks. This node answers nobody there, and keeps nothing for others."
+        ])
+    static let mainlineNode = OptionEntry(
+        "mainline-node", value: .hostPort, repeats: true, heading: .network, variable: "DEP2P_MAINLINE_NODE",
+        summary: "HOST:PORT of a node of the BitTorrent DHT to begin with",
+        paragraphs: [
+            "With `--mainline`, begin with this node of the BitTorrent DHT, `HOST:PORT` or `[IPV6]:PORT`, instead of "
+                + "router.bittorrent.com:6881, dht.transmissionbt.com:6881 and router.utorrent.com:6881. Nodes that answered "
+                + "in earlier runs are asked before it. Can be given repeatedly."
         ])
     static let noDHT = OptionEntry(
         "no-dht", heading: .network, variable: "DEP2P_NO_DHT",

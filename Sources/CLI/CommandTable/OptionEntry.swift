@@ -49,6 +49,7 @@ struct OptionEntry: Sendable {
         static let file = Self(placeholder: "FILE", completion: .file)
         static let directory = Self(placeholder: "DIR", completion: .directory)
         static let address = Self(placeholder: "ADDR", completion: .nothing)
+        static let hostPort = Self(placeholder: "HOST:PORT", completion: .nothing)
         static let duration = Self(placeholder: "DURATION", completion: .nothing)
         static let size = Self(placeholder: "SIZE", completion: .nothing)
         static let nodeID = Self(placeholder: "NODEID", completion: .names)

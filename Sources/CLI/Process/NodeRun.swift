@@ -73,6 +73,8 @@ struct NodeRun: Sendable {
         configuration.usesMDNS = plan.usesMDNS
         configuration.usesDHT = plan.usesDHT
         configuration.bootstrap = plan.bootstrap
+        configuration.usesMainline = plan.usesMainline
+        if !plan.mainlineNodes.isEmpty { configuration.mainlineNodes = plan.mainlineNodes }
         // With a realm key there is no time at which the NodeID may be shown, not even before the realm is entered.
         let isHidden = plan.showsNodeID == .outsideRealms && keys.realm != nil
         configuration.showsNodeID = isHidden ? .never : plan.showsNodeID

@@ -31,6 +31,9 @@ struct NodePlan: Equatable, Sendable {
     let relays: [Address]
     let bootstrap: [Address]
     let usesDHT: Bool
+    let usesMainline: Bool
+    /// Empty: those that everybody uses.
+    let mainlineNodes: [String]
     let usesDirect: Bool
     let usesRelay: Bool
     let mapsPorts: Bool
@@ -58,6 +61,8 @@ struct NodePlan: Equatable, Sendable {
         relays = try options.values(.relay, as: names.peerAddress)
         bootstrap = try options.values(.bootstrap, as: names.peerAddress)
         usesDHT = !options.isSet(.noDHT)
+        usesMainline = options.isSet(.mainline)
+        mainlineNodes = try options.values(.mainlineNode, as: ArgumentValue.hostPort)
         named = names.addresses
         usesDirect = !options.isSet(.noDirect)
         usesRelay = !options.isSet(.noRelay)

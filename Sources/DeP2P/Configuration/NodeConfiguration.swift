@@ -64,6 +64,17 @@ public struct NodeConfiguration: Sendable {
     public var usesDHT = false
     /// Whether the node serves the DHT in any case; otherwise once it has been publicly reachable for a while.
     public var servesDHT = false
+    /// Whether the records by which members of the realm find each other also stand, sealed, in the BitTorrent DHT
+    /// ("Mainline"): so they do with no server of anybody's. Not unless this says so: it speaks with strangers all over
+    /// the Internet.
+    public var usesMainline = false
+    /// Nodes of the BitTorrent DHT by which others are found there, each as `HOST:PORT`. Those that answered in an earlier
+    /// run are asked before them.
+    public var mainlineNodes = NodeConfiguration.publicMainlineNodes
+    /// Those that everybody uses.
+    public static let publicMainlineNodes = [
+        "router.bittorrent.com:6881", "dht.transmissionbt.com:6881", "router.utorrent.com:6881",
+    ]
     /// Makes the node a relay for others.
     public var relay: RelayConfiguration?
     /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.

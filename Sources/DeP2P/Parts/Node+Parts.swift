@@ -1,3 +1,4 @@
+internal import DeP2PDiscovery
 internal import DeP2PIdentity
 internal import DeP2PQUIC
 internal import DeP2PReach
@@ -48,13 +49,28 @@ extension Node {
         parts.append(ReachabilityPart(of: self, isUsed: wantsIn))
         // Without relays too: a direct path may become a better one, and a peer that has moved is followed.
         parts.append(HolePunchPart(holePunch(materials, configuration), own: own))
-        if configuration.usesDHT {
-            let dht = DHTPart(of: self, configuration, materials.environment)
-            parts += [dht, RealmRecordsPart(of: self, in: dht.dht, publishes: configuration.reserves, materials)]
-        }
+        parts += records(configuration, materials)
         if configuration.usesMDNS, usesDirect { parts.append(MDNSPart(of: self, configuration, materials.environment)) }
         parts.append(NetworkWatchPart(of: self, in: materials.environment))
         return parts + configuration.parts.map { $0(self) }
+    }
+
+    /// Public stores, and the realm's records in them.
+    private func records(_ configuration: NodeConfiguration, _ materials: Materials) -> [any NodePart] {
+        var (parts, stores): ([any NodePart], [any RecordStoring]) = ([], [])
+        if configuration.usesDHT {
+            let dht = DHTPart(of: self, configuration, materials.environment)
+            parts.append(dht)
+            stores.append(dht.dht)
+        }
+        if configuration.usesMainline {
+            let part = MainlinePart(of: self, configuration, materials.environment)
+            parts.append(part)
+            stores.append(part.mainline)
+        }
+        guard !stores.isEmpty else { return parts }
+        let store = RecordStores(stores)
+        return parts + [RealmRecordsPart(of: self, in: store, publishes: configuration.reserves, materials)]
     }
 
     private func livenessTimes(_ configuration: NodeConfiguration) -> LivenessTimes {

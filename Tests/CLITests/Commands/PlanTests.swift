@@ -152,6 +152,18 @@ import Testing
         }
     }
 
+    @Test func mainlineIsSpokenOnlyWhereItIsWanted() throws {
+        func plan(_ words: String...) throws -> NodePlan { try StartPlan(options(["start"] + words)).node }
+        #expect(try !plan().usesMainline && plan().mainlineNodes.isEmpty)
+        let given = try plan("--mainline", "--mainline-node", "router.example:6881", "--mainline-node=[::1]:7000")
+        #expect(given.usesMainline && given.mainlineNodes == ["router.example:6881", "[::1]:7000"])
+        // Named and not switched on, it is not used.
+        #expect(try !plan("--mainline-node", "router.example:6881").usesMainline)
+        for text in ["router.example", ":6881", "router.example:0", "router.example:65536", "::1:7000", "a b:1"] {
+            #expect(throws: CLIError.self) { try plan("--mainline", "--mainline-node", text) }
+        }
+    }
+
     @Test func natCheckAsksTheServersOrElseTheRelaysAndPeers() throws {
         func plan(_ words: String...) throws -> NATCheckPlan { try NATCheckPlan(options(["nat-check"] + words)) }
         let relay = try Address(Self.address)

@@ -1,7 +1,7 @@
 /// What one of those who were asked where a node is has answered.
 public struct SourceReport: Hashable, Sendable {
     /// Who: `known` (what was given, or is in memory), `remembered` (by an earlier run), `relays` (this node's own), `mdns`
-    /// (this machine's networks), `dht`, `realm` (the realm's records there).
+    /// (this machine's networks), `dht`, `realm` (the realm's records, there and in the BitTorrent DHT).
     public let source: String
     /// Addresses that it named and that may be dialled.
     public internal(set) var addresses: Int
