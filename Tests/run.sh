@@ -26,7 +26,7 @@ Those with a plus between them run side by side.
   generated   the committed Swift of the messages is what protoc makes of the .proto files
   release     release build of the binary and of the engine's benchmarks
   processes   whole processes under stress: killed and resumed, full disk, hostile names, wrong keys
-  interop     libp2p for Python dials us and is dialled; BEP 52 roots against libtorrent
+  interop     libp2p for Python dials us and is dialled; BEP 52 roots and the BitTorrent DHT against libtorrent
   hostile     hostile peers with raw QUIC frames against the points of issue 7 (needs network namespaces)
   nat         network namespaces with NATs: each behaves as named, pairs of them meet, transfers outlive faults (needs root)
   benchmarks  every benchmark once, small: does it run
@@ -76,6 +76,9 @@ house() {
     report "options or commands that the engine names" "$(git grep -nE -e '--[a-z]|"[^"]*dep2p (keygen|realm-key|start|listen|send|ping|relay|nat-check)' -- \
         'Sources/*.swift' ':!Sources/CLI' ':!*.pb.swift' | grep -vE ':[0-9]+: *//')" || status=1
     report "what reads the machine around a node's environment" "$(python3 -B Tests/machine.py)" || status=1
+    report "tests that could ask nodes of the Internet's: of the BitTorrent DHT only mainline.py has some, its own" \
+        "$(git grep -nE -e '--mainline\b|DEP2P_MAINLINE\b|publicMainlineNodes|router\.(bittorrent|utorrent)\.com|transmissionbt' -- Tests \
+            ':!Tests/run.sh' ':!Tests/Interop/mainline.py' ':!Tests/CLITests/Transcripts' ':!Tests/CLITests/Commands/PlanTests.swift')" || status=1
     report "errors of protocols that would reach an application as a bug: translate them in DeP2PError.swift" \
         "$(untranslated_errors)" || status=1
     report "targets whose names another package may have: all but tests are DeP2P…, of C CDeP2P…" "$(common_names)" || status=1

@@ -10,4 +10,6 @@ fi
 "$here/setup.sh"
 python=$here/../../.build-interop/venv/bin/python
 "$python" -B -W ignore::DeprecationWarning "$here/interop.py" "$@"
-[[ " $* " == *" --control "* ]] || "$python" -B "$here/lan.py" "$1"
+[[ " $* " == *" --control "* ]] && exit 0
+"$python" -B "$here/lan.py" "$1"
+"$python" -B "$here/mainline.py" "$1"
