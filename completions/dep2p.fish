@@ -208,6 +208,7 @@ complete -c dep2p -n "__dep2p_is start" -l low-watermark -x -d 'how many connect
 complete -c dep2p -n "__dep2p_is start" -l max-size -x -d 'refuse what is larger, as in 10MiB'
 complete -c dep2p -n "__dep2p_is start" -s o -l output -x -a '(__fish_complete_directories)' -d 'receive too: messages, and files into DIR, made when missing'
 complete -c dep2p -n "__dep2p_is start" -l print-config -d 'show every setting and where it comes from, and end'
+complete -c dep2p -n "__dep2p_is start" -l realm-relay -d 'relay for the members of the realm, when others reach this node (preset server: on)'
 complete -c dep2p -n "__dep2p_is start" -l reply -x -d 'answer every message with TEXT'
 complete -c dep2p -n "__dep2p_is start" -l transfers -x -d 'receive so many transfers at once (16); others wait'
 complete -c dep2p -n "__dep2p_is start" -l ephemeral -d 'use a new identity and forget it afterwards'

@@ -5,7 +5,7 @@ internal import DeP2PSessions
 extension Node {
     /// Relays through which `peer` may be reached, besides those that it names itself.
     func knownRelays(of peer: NodeID) -> [Address] {
-        connections.peers.book.given(of: peer).compactMap { $0.relay?.address } + ownRelays
+        relays.realmRelays + connections.peers.book.given(of: peer).compactMap { $0.relay?.address } + ownRelays
     }
 }
 

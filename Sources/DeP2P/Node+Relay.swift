@@ -10,6 +10,9 @@ extension Node {
     /// What this node carries as a relay for others (``NodeConfiguration/relay``); `nil` where it is none.
     public var relayStatistics: RelayStatistics? { relayService?.statistics }
 
+    /// Whether this node relays for the members of its realm now (``NodeConfiguration/relaysForRealm``).
+    public var isRealmRelay: Bool { realmRelayPart?.isServing ?? false }
+
     /// What the relay grants from now on; reservations and circuits that stand keep their terms. Nothing, where the node is
     /// no relay.
     public func changeRelayLimits(to limits: RelayLimits) { relayService?.limits = limits }

@@ -31,8 +31,8 @@ public final class Node {
     let wallClock: @Sendable () -> UInt64
     package let clock: any NetworkClock
     let relays: RelayClient
-    /// Serves others, when this node is a relay.
-    package let relayService: RelayService?
+    /// Serves others, while this node is a relay.
+    package internal(set) var relayService: RelayService?
     let endpoint: Endpoint
     let storage: any Storage
     let notices: StorageNotices
@@ -46,6 +46,9 @@ public final class Node {
     public var access: AccessPolicy { didSet { accessPart?.changed() } }
     var dhtPart: DHTPart? { parts.lazy.compactMap { $0 as? DHTPart }.first }
     var realmRecordsPart: RealmRecordsPart? { parts.lazy.compactMap { $0 as? RealmRecordsPart }.first }
+    var identifyPart: IdentifyPart? { parts.lazy.compactMap { $0 as? IdentifyPart }.first }
+    var realmRelayPart: RealmRelayPart? { parts.lazy.compactMap { $0 as? RealmRelayPart }.first }
+    var relayClientPart: RelayClientPart? { parts.lazy.compactMap { $0 as? RelayClientPart }.first }
     private var accessPart: AccessPart? { parts.lazy.compactMap { $0 as? AccessPart }.first }
     /// Who accepts the application's streams.
     private(set) lazy var acceptors = StreamAcceptors(streams, clock: clock) { [weak self] nodeID in
@@ -112,13 +115,15 @@ public final class Node {
         pubsub = PubSub(connections: connections, realm: realm, key: key, wallClock: environment.wallClock)
         access = configuration.access
         connections.usesDirect = configuration.usesDirect
-        if configuration.usesRelays {
-            for relay in configuration.relays { connections.peers.give(relay, as: .relay) }
-            connections.sources.append(OwnRelays(connections.peers))
-        }
         usesDirect = configuration.usesDirect
         let relays = RelayClient(connections, dialer: dialer, endpoint: endpoint)
         self.relays = relays
+        if configuration.usesRelays {
+            for relay in configuration.relays { connections.peers.give(relay, as: .relay) }
+            let source = OwnRelays(connections.peers)
+            source.ofRealm = { [weak relays] in relays?.realmRelays ?? [] }
+            connections.sources.append(source)
+        }
         let alternate = AlternatePort(endpoint) { try environment.sockets.channel($0, forStrangers: true) }
         let stun = STUNService(endpoint, alternate: alternate)
         own = OwnAddresses(

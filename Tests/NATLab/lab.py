@@ -7,7 +7,8 @@ import signal
 import sys
 
 from natlab import (
-    drivers, fairness, faults, finding, gateway, links, matrix, nat, natcheck, reachability, selftest, topology)
+    drivers, fairness, faults, finding, gateway, links, matrix, nat, natcheck, reachability, realmrelay, selftest,
+    topology)
 from natlab.system import LabError
 
 
@@ -17,6 +18,7 @@ def arguments():
     what.add_argument("--self-test", action="store_true", help="show that each network behaves as its name says")
     what.add_argument("--nat-check", action="store_true", help="compare dep2p's NAT check with what the networks are")
     what.add_argument("--reachability", action="store_true", help="compare what listening nodes find out by dial-back")
+    what.add_argument("--realm-relay", action="store_true", help="members behind NATs, and a public one that relays for them")
     what.add_argument("--gateway", action="store_true", help="port mapping against miniupnpd")
     what.add_argument("--finding", action="store_true", help="members behind NATs find each other by a bootstrap relay")
     what.add_argument("--fault-test", action="store_true", help="show that each fault does what it says")
@@ -53,7 +55,7 @@ def run(options):
     """Returns the number of failures."""
     report = reporter(options.json)
     kinds = options.kinds.split(",")
-    nothing_chosen = not (options.self_test or options.nat_check or options.reachability or options.gateway or options.pairs or options.finding
+    nothing_chosen = not (options.self_test or options.nat_check or options.reachability or options.gateway or options.pairs or options.finding or options.realm_relay
                           or options.fault_test or options.faults or options.links or options.fairness)
     failed = 0
     if options.self_test or nothing_chosen:
@@ -62,6 +64,8 @@ def run(options):
         failed += natcheck.check(needed(options.binary), kinds, report)
     if options.reachability:
         failed += reachability.check(needed(options.binary), kinds, report)
+    if options.realm_relay:
+        failed += realmrelay.check(needed(options.binary), report)
     if options.gateway:
         failed += gateway.check(needed(options.binary), report)
     if options.finding:

@@ -15,7 +15,8 @@ extension CommandEntry {
         operands: .none,
         options: [
             .receptionAllow, .startBootstrapServer, .startHighWatermark, .startIntrospect, .startLowWatermark,
-            .receptionMaxSize, .startOutput, .startPrintConfig, .receptionReply, .receptionTransfers,
+            .receptionMaxSize, .startOutput, .startPrintConfig, .startRealmRelay,
+            .receptionReply, .receptionTransfers,
         ],
         common: CommonOptions.identity + CommonOptions.network.filter { $0 != .timeout },
         examples: [
@@ -36,6 +37,9 @@ extension CommandEntry {
             .init(
                 "introspection",
                 "With `--introspect`: `address`, where programs of this machine see what the node does."),
+            .init(
+                "realm_relay",
+                "The node begins to relay for the members of its realm, or ends it: `state`, `serving` or `stopped`."),
             .peer,
             .init(
                 "member",
@@ -104,6 +108,14 @@ extension OptionEntry {
             "Show the value of every setting, and where it comes from: the command line, a variable, a configuration file with "
                 + "its line, the preset, or nowhere, which is the default. Nothing else is done; mistakes are told as ever."
         ])
+    static let startRealmRelay = OptionEntry(
+        "realm-relay", variable: "DEP2P_REALM_RELAY",
+        summary: "relay for the members of the realm, when others reach this node (preset server: on)",
+        paragraphs: [
+            "Relay for the members of the realm, and for nobody else, while others reach this node at a public address: members "
+                + "that are not reached straight use it by themselves, and prefer it to relays that are not nearer. The preset "
+                + "`server` does so unless its configuration says `realm-relay = no`. What passes is encrypted end to end."
+        ])
     static let startOutput = OptionEntry(
         "output", short: "o", value: .directory, variable: "DEP2P_OUTPUT",
         summary: "receive too: messages, and files into DIR, made when missing",
@@ -142,6 +154,8 @@ struct StartPlan: CommandPlan, Equatable {
     let access: AccessPolicy
     let servesDHT: Bool
     let watermarks: Watermarks
+    /// Nil: as the preset says.
+    let relaysForRealm: Bool?
     /// Where the node is shown; nil: nowhere.
     let introspection: LocalAddress?
     let node: NodePlan
@@ -154,6 +168,7 @@ struct StartPlan: CommandPlan, Equatable {
         access = try options.access
         servesDHT = options.isSet(.startBootstrapServer)
         watermarks = try Watermarks(options)
+        relaysForRealm = options.source(.startRealmRelay) == nil ? nil : options.isSet(.startRealmRelay)
         introspection = try options.value(.startIntrospect, as: ArgumentValue.localAddress)
         node = try NodePlan(options, defaultTimeout: nil)
         guard node.usesDHT || !servesDHT else {
@@ -183,10 +198,11 @@ struct StartPlan: CommandPlan, Equatable {
         }
         let destination = try reception?.open()
         var daemon = try Daemon(node, needsRealm: reception != nil, in: context)
-        daemon.run.adjust = { [access, introspection, servesDHT, watermarks] configuration in
+        daemon.run.adjust = { [access, introspection, relaysForRealm, servesDHT, watermarks] configuration in
             watermarks.apply(to: &configuration.preset)
             configuration.introspection = introspection
             configuration.reserves = true
+            configuration.relaysForRealm = relaysForRealm
             configuration.servesDHT = servesDHT
             configuration.access = access
             configuration.listenAtUsualPort()

@@ -11,6 +11,9 @@ extension Output {
             case .portMapping(_, let mapping): report(mapping)
             case .reachability(let state): report(state, of: node)
             case .networkChanged: reportAddresses(of: node)
+            case .realmRelay(let isServing):
+                self.event("realm_relay", [.string("state", isServing ? "serving" : "stopped")])
+                note("\(isServing ? "relaying" : "no longer relaying") for the members of the realm")
             default: break
             }
         }

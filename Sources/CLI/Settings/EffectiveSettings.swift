@@ -71,6 +71,7 @@ struct EffectiveSettings: Sendable, Equatable {
             if let given = try? Watermarks(options) { given.apply(to: &preset) }
             let count = option == .startLowWatermark ? preset.lowWatermark : preset.highWatermark
             return (Argument("\(count)"), .preset(preset.name))
+        case .startRealmRelay: return (Argument("\(preset.relaysForRealm)"), .preset(preset.name))
         case .noPortMapping: return (Argument("\(!preset.mapsPorts)"), .preset(preset.name))
         default: return (option.value == nil ? Argument("false") : nil, .standard)
         }

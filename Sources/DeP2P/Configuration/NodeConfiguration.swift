@@ -77,6 +77,12 @@ public struct NodeConfiguration: Sendable {
     ]
     /// Makes the node a relay for others.
     public var relay: RelayConfiguration?
+    /// Whether the node relays for the members of its realm, and for nobody else, while others reach it at a public address;
+    /// `nil` does so where the preset does. Members use it by themselves. Not while it is not there to be reached
+    /// (``reserves``); a ``relay`` is one in any case.
+    public var relaysForRealm: Bool?
+    /// What it grants to each of them.
+    public var realmRelayLimits = RelayLimits.ofRealm
     /// Where to listen for those on networks that block UDP: QUIC inside TLS over TCP, as relays offer it.
     package var tcpListen: [SocketAddress] = []
     /// The folder for what is worth remembering between runs; `nil` remembers nothing.

@@ -15,6 +15,8 @@ public struct Preset: Sendable {
     package var offerBytes: Int
     /// Whether gateways are asked to open the node's port: machines at home are behind one, servers are not.
     package var mapsPorts: Bool
+    /// Whether the node relays for its realm where it can: servers have the lines for it.
+    package var relaysForRealm: Bool
 
     /// For phones: few connections, long silences.
     public static let mobile = Preset(
@@ -25,7 +27,7 @@ public struct Preset: Sendable {
     /// For machines that serve many.
     public static let server = Preset(
         "server", low: 500, high: 2000, bufferedMiB: 256, keepAlive: .seconds(3), idleTimeout: .seconds(9),
-        mapsPorts: false)
+        mapsPorts: false, relaysForRealm: true)
     /// For tests and small devices.
     public static let minimal = Preset(
         "minimal", low: 10, high: 50, bufferedMiB: 8, keepAlive: .seconds(3), idleTimeout: .seconds(9), mapsPorts: false
@@ -38,9 +40,10 @@ public struct Preset: Sendable {
 
     private init(
         _ name: String, low: Int, high: Int, bufferedMiB: Int, keepAlive: Duration, idleTimeout: Duration,
-        mapsPorts: Bool = true
+        mapsPorts: Bool = true, relaysForRealm: Bool = false
     ) {
         self.name = name
+        self.relaysForRealm = relaysForRealm
         self.mapsPorts = mapsPorts
         quic = EndpointConfiguration()
         quic.keepAlive = keepAlive

@@ -25,6 +25,8 @@ enum EventLog {
         case .networkChanged: Line(.notable, "the network has changed")
         case .reachability(let state): Line(.notable, "reachability", [("state", state.rawValue)])
         case .portMapping(let family, let mapping): line(family, mapping)
+        case .realmRelay(let isServing):
+            Line(.notable, isServing ? "relaying for the realm" : "no longer relaying for the realm")
         case .storage(let notice):
             Line(
                 .notable, "storage",

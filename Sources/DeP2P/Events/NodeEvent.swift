@@ -15,6 +15,8 @@ public enum NodeEvent: Sendable {
     case reachability(ReachabilityState)
     /// A gateway has opened a port, opened another one or closed it (`nil`).
     case portMapping(IPAddress.Family, PortMapping?)
+    /// The node begins to relay for the members of its realm, or ends it (``NodeConfiguration/relaysForRealm``).
+    case realmRelay(isServing: Bool)
     /// What the node remembers can no longer be kept, or can again.
     case storage(StorageNotice)
 
@@ -84,7 +86,7 @@ public enum NodeEvent: Sendable {
 
     public var subject: Subject {
         switch self {
-        case .networkChanged, .reachability, .portMapping, .storage, .dropped: .node
+        case .networkChanged, .reachability, .portMapping, .realmRelay, .storage, .dropped: .node
         case .peer(let presence): .peer(presence.nodeID)
         case .session(let session, _): .session(session)
         case .connectFailed(let nodeID, _): nodeID.map(Subject.peer) ?? .node
@@ -118,7 +120,7 @@ public enum NodeEvent: Sendable {
 
     var kind: Kinds {
         switch self {
-        case .networkChanged, .reachability, .portMapping, .storage, .dropped: .node
+        case .networkChanged, .reachability, .portMapping, .realmRelay, .storage, .dropped: .node
         case .peer: .peers
         case .session, .connectFailed: .sessions
         case .relay: .relays

@@ -63,6 +63,8 @@ extension Node {
     var relayDocument: JSON {
         .object([
             .init("v", .int(1)), .init("configured", .texts(ownRelays.map(\.description))),
+            .init("of_realm", .texts(relays.realmRelays.map(\.description))),
+            .init("serves_realm", .bool(isRealmRelay)),
             .init(
                 "reservations",
                 .array(

@@ -31,7 +31,7 @@ final class OwnAddresses {
         surroundings.ports = { owner.own?.mappings?.mappings.map(\.externalPort) ?? [] }
         surroundings.own = { owner.own?.certain ?? [] }
         surroundings.isChosen = { [weak connections, weak relays] session in
-            connections?.isProtected(session.remoteNodeID) == true || relays?.isRelay(session) == true
+            connections?.isProtected(session.remoteNodeID) == true || relays?.isNamedRelay(session) == true
         }
         surroundings.filtering = { [weak relays] family in
             guard let relays else { return nil }

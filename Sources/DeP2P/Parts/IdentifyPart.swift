@@ -22,13 +22,17 @@ final class IdentifyPart: NodePart {
     /// Peers that were told of addresses are told of those that there are now.
     func networkChanged() { push() }
 
-    private func addressesChanged() {
+    /// Says it all to one peer.
+    func tell(_ session: Session) { identify.push(to: session) }
+
+    /// Peers hear of it, and who finds this node by a record.
+    func addressesChanged() {
         push()
         node?.dhtPart?.addressesChanged()
         node?.realmRecordsPart?.addressesChanged()
     }
 
     private func push() {
-        identify.push { [weak relays] session in relays?.isRelay(session) != true }
+        identify.push { [weak relays] session in relays?.isNamedRelay(session) != true }
     }
 }

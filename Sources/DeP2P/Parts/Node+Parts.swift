@@ -44,6 +44,7 @@ extension Node {
             RelayClientPart(relays, of: self, configuration),
         ]
         if let relayService { parts.append(RelayServicePart(relayService)) }
+        if relaysForRealm(configuration) { parts.append(RealmRelayPart(of: self, configuration, materials.interfaces)) }
         // Who only goes out to others has no use for a way in.
         let wantsIn = usesDirect && (configuration.reserves || configuration.relay != nil)
         parts.append(ReachabilityPart(of: self, isUsed: wantsIn))
@@ -76,6 +77,13 @@ extension Node {
     private func livenessTimes(_ configuration: NodeConfiguration) -> LivenessTimes {
         let quic = configuration.preset.quic
         return LivenessTimes(keepAlive: quic.keepAlive, idleTimeout: quic.idleTimeout)
+    }
+
+    private func relaysForRealm(_ configuration: NodeConfiguration) -> Bool {
+        guard configuration.relay == nil else { return true }
+        // Who only goes out to others is gone before anybody has heard of it.
+        return usesDirect && configuration.reserves
+            && configuration.relaysForRealm ?? configuration.preset.relaysForRealm
     }
 
     private func wantsPortMapping(_ configuration: NodeConfiguration) -> Bool {

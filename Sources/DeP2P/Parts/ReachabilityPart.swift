@@ -15,6 +15,8 @@ final class ReachabilityPart: NodePart {
             guard let node else { return }
             node.hub.emit(.reachability(node.reachability))
             node.dhtPart?.reachabilityChanged()
+            node.realmRelayPart?.reachabilityChanged()
+            node.relayClientPart?.reachabilityChanged()
         }
     }
 

@@ -52,6 +52,18 @@ import Testing
         #expect(throws: CLIError.self) { try plan([], ["DEP2P_NO_RELAY": "2"]) }
     }
 
+    /// Nobody has said anything: the preset has.
+    @Test func relayingForTheRealmIsThePresetsUnlessSomebodySays() throws {
+        func relays(_ arguments: [String], _ variables: [String: String] = [:], _ file: String = "") throws -> Bool? {
+            try StartPlan(try options(["start"] + arguments, variables, file)).relaysForRealm
+        }
+        #expect(try relays(["--preset", "server"]) == nil)
+        #expect(try relays(["--realm-relay"], [:], "realm-relay = no\n") == true)
+        #expect(try relays(["--preset", "server"], [:], "realm-relay = no\n") == false)
+        #expect(try relays([], ["DEP2P_REALM_RELAY": "yes"]) == true)
+        #expect(Preset.all.filter(\.relaysForRealm).map(\.name) == ["server"])
+    }
+
     @Test func theLocalNetworkIsUsedUnlessSomebodySaysNo() throws {
         #expect(try plan([]).usesMDNS && plan([]).showsNodeID == .outsideRealms)
         #expect(try plan([], ["DEP2P_NO_MDNS": "1"]).usesMDNS == false)

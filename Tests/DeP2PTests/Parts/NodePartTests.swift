@@ -92,8 +92,9 @@ import Testing
                 configuration.usesRelays = false
             }
             #expect(
-                names(relay).suffix(5) == [
-                    "RelayClientPart", "RelayServicePart", "ReachabilityPart", "HolePunchPart", "NetworkWatchPart",
+                names(relay).suffix(6) == [
+                    "RelayClientPart", "RelayServicePart", "RealmRelayPart", "ReachabilityPart", "HolePunchPart",
+                    "NetworkWatchPart",
                 ])
             for node in [plain, relay] { await node.stop(grace: .zero) }
         }

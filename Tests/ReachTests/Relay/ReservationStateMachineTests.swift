@@ -1,4 +1,5 @@
 import DeP2PReactor
+import DeP2PSimulation
 import Testing
 
 @testable import DeP2PReach
@@ -95,5 +96,114 @@ import Testing
         var machine = machine(relays: 3)
         machine.stop()
         #expect(machine.wake == nil && machine.lost(0, now: at(1)) == [.changed])
+    }
+
+    // MARK: Preference
+
+    private func choice(_ chosen: [Int], _ order: [Int]) -> RelayChoice {
+        var choice = RelayChoice()
+        (choice.chosen, choice.order) = (chosen, order)
+        return choice
+    }
+
+    @Test func aPreferredRelayTakesThePlaceOfAnotherOnceItStands() {
+        var machine = machine(relays: 3)
+        #expect(machine.prefer(choice([2, 0], [2, 0, 1]), now: at(10)) == [.reserve(2)])
+        #expect(machine.standing == [0, 1])
+        #expect(machine.granted(2, time: .seconds(100), now: at(11)) == [.changed, .changed])
+        #expect(machine.standing == [2, 0])
+        // Who has heard of it may still use it, until its time.
+        #expect(machine.isHeld(1) && !machine.counts(1))
+        #expect(machine.timerFired(now: at(60)) == [.reserve(0)])
+        _ = machine.granted(0, time: .seconds(100), now: at(60))
+        _ = machine.timerFired(now: at(71))
+        _ = machine.granted(2, time: .seconds(100), now: at(71))
+        #expect(machine.timerFired(now: at(100)) == [] && !machine.isHeld(1))
+    }
+
+    @Test func oneThatWasReleasedIsAskedAgainWhenAnotherIsLost() {
+        var machine = machine(relays: 3)
+        _ = machine.prefer(choice([2, 0], [2, 0, 1]), now: at(10))
+        _ = machine.granted(2, time: .seconds(100), now: at(11))
+        #expect(machine.lost(2, now: at(20)) == [.changed, .reserve(1)])
+        #expect(machine.failed(1, now: at(20.5)) == [])
+        // It is not asked without a pause.
+        #expect(machine.wake == at(21))
+        #expect(machine.timerFired(now: at(21)) == [.reserve(2)])
+        #expect(machine.granted(2, time: .seconds(100), now: at(21.5)) == [.changed])
+        #expect(machine.standing == [2, 0])
+    }
+
+    @Test func aPreferredRelayThatFailsIsAskedAgainInTimeAndNobodyIsReleasedForIt() {
+        var machine = machine(relays: 3)
+        _ = machine.prefer(choice([2, 0], [2, 0, 1]), now: at(10))
+        #expect(machine.failed(2, now: at(10)) == [] && machine.isFailing(2))
+        #expect(machine.standing == [0, 1] && machine.wake == at(11))
+        #expect(machine.timerFired(now: at(11)) == [.reserve(2)])
+    }
+
+    @Test func aRelayThatIsNoneAnyMoreIsNotAskedAndGivesItsPlaceUp() {
+        var machine = machine(relays: 3)
+        #expect(machine.withdraw(0, now: at(5)) == [.changed, .reserve(2)])
+        #expect(machine.isHeld(0) && !machine.isVacant(0) && machine.standing == [1])
+        #expect(machine.granted(2, time: .seconds(300), now: at(6)) == [.changed])
+        #expect(machine.timerFired(now: at(60)) == [.reserve(1)])
+        _ = machine.granted(1, time: .seconds(300), now: at(60))
+        #expect(machine.timerFired(now: at(100)) == [] && machine.isVacant(0))
+        #expect(machine.retry(now: at(101)) == [] && machine.isVacant(0))
+        #expect(machine.lost(1, now: at(102)) == [.changed])
+        // Another relay in its place.
+        #expect(machine.restore(0, now: at(102)) == [.reserve(0)])
+    }
+
+    @Test func anAnswerOfOneThatWasWithdrawnMeanwhileIsNotTold() {
+        var machine = ReservationMachine()
+        _ = machine.add(now: start)
+        #expect(machine.withdraw(0, now: at(1)) == [])
+        #expect(machine.granted(0, time: .seconds(100), now: at(2)) == [])
+        #expect(machine.standing == [] && machine.isHeld(0))
+        #expect(machine.timerFired(now: at(102)) == [] && machine.isVacant(0))
+    }
+
+    @Test func whateverHappensItNeitherLoopsNorAsksForEver() {
+        var random = SplitMix64(seed: 11)
+        for _ in 0..<300 {
+            var machine = ReservationMachine()
+            var (now, asked) = (start, Set<Int>())
+            func note(_ actions: [ReservationMachine.Action]) {
+                for case .reserve(let index) in actions {
+                    #expect(asked.insert(index).inserted, "asked while it is asked")
+                }
+            }
+            for _ in 0..<5 { note(machine.add(now: now)) }
+            for _ in 0..<200 {
+                let index = Int(random.next() % 5)
+                switch random.next() % 9 {
+                case 0: note(machine.lost(index, now: now))
+                case 1: note(machine.silent(index, now: now))
+                case 2: machine.heard(index)
+                case 3: note(machine.withdraw(index, now: now))
+                case 4: note(machine.restore(index, now: now))
+                case 5:
+                    let order = (0..<5).shuffled(using: &random)
+                    note(machine.prefer(choice(Array(order.prefix(2)), order), now: now))
+                case 6:
+                    for index in asked {
+                        asked.remove(index)
+                        let isGranted = random.next() % 2 == 0
+                        note(
+                            isGranted
+                                ? machine.granted(index, time: .seconds(30), now: now)
+                                : machine.failed(index, now: now))
+                        break
+                    }
+                default:
+                    guard let wake = machine.wake else { break }
+                    now = max(now, wake)
+                    note(machine.timerFired(now: now))
+                    #expect(machine.wake.map { $0 > now } ?? true, "it is due again at once")
+                }
+            }
+        }
     }
 }

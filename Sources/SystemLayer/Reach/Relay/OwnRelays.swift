@@ -2,17 +2,19 @@ package import DeP2PIdentity
 package import DeP2PReactor
 package import DeP2PSessions
 
-/// Any node may be reached through the relays that this node's user names.
+/// Any node may be reached through the relays that this node's user names, and those of its realm that it uses.
 @NetworkActor
 package final class OwnRelays: AddressSource {
     package nonisolated let name = "relays"
     private let peers: PeerStore
+    /// Relays of the realm, the best first.
+    package var ofRealm: @NetworkActor () -> [Address] = { [] }
 
     package init(_ peers: PeerStore) { self.peers = peers }
 
     package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
         let (stream, found) = FoundAddresses.makeStream()
-        let circuits = peers.book.ownRelays.filter { $0.nodeID != nodeID }.compactMap { relay in
+        let circuits = (ofRealm() + peers.book.ownRelays).filter { $0.nodeID != nodeID }.compactMap { relay in
             // What is no address through a relay is no way.
             try? Address(components: relay.components + [.p2pCircuit])
         }

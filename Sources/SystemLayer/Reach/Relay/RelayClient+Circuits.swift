@@ -68,12 +68,12 @@ extension RelayClient {
         }
     }
 
-    /// Takes a circuit that a relay brings: only one that this node reserved with.
+    /// Takes a circuit that a relay brings: only one that this node reserved with, though it may have preferred others since.
     func accept(
         _ source: NodeID, _ grant: CircuitGrant, from session: Session, _ stream: NegotiatedStream,
         _ reader: FrameReader
     ) async throws {
-        let isReserved = machine.standing.contains { relays[$0].session === session }
+        let isReserved = relays.indices.contains { machine.isHeld($0) && relays[$0].session === session }
         guard isReserved, accepts(source), let leg = leg(of: session),
             leg.open(grant.id, datagramSize: grant.datagramSize) != nil
         else { return try await stream.write(.answer(false)) }

@@ -14,6 +14,8 @@ package final class RelayClient {
 
     /// What a relay serves.
     package nonisolated static let protocolID = RelayProtocol.id
+    /// What a relay of the realm lists to its members.
+    package nonisolated static let realmProtocolID = RelayProtocol.realmID
     /// How long a relay may take to answer: it has to ask the target within its own deadline.
     package nonisolated static let requestDeadline = Duration.seconds(8)
     /// How long a relay's answer to this node's proof is waited for before it is asked for anything.
@@ -31,6 +33,13 @@ package final class RelayClient {
         var address: Address
         var session: Session?
         var terms: RelayTerms?
+        /// By the user; and whether a member of the realm offers it.
+        var isNamed = true
+        var isOfRealm = false
+        /// Where one that the user does not name is: what members say fills no place of what the user does.
+        var offered: [Address] = []
+        /// The last that was seen.
+        var roundTrip: Duration?
 
         var isOverTCP: Bool { session?.path.tcpPeer != nil }
     }
@@ -52,14 +61,18 @@ package final class RelayClient {
     let dialer: Dialer
     let endpoint: Endpoint
     let inbound: InboundCircuits
-    private(set) var relays: [Relay] = []
-    private let driver: MachineDriver<ReservationMachine>
+    /// What clients of this node ask, when it is a relay too.
+    package weak var service: RelayService?
+    var relays: [Relay] = []
+    let driver: MachineDriver<ReservationMachine>
     private var legs: [UInt64: RelayLeg] = [:]
     /// The circuit by which a connection is relayed, whichever path it takes now.
     private var circuits: [ObjectIdentifier: CircuitWay] = [:]
     /// Takes a connection whose circuit has ended, to bring it onto another path; otherwise it is closed.
     var carryOn: (@NetworkActor (any SecureConnection, CircuitEnd) -> Bool)?
     private let silenceTimer: WakeTimer
+    /// When relays are chosen anew.
+    let choiceTimer: WakeTimer
     private var tasks: [Int: Task<Void, Never>] = [:]
     /// Looks whether UDP works again, while a relay is reached over TCP.
     var udpWatch: Task<Void, Never>?
@@ -72,9 +85,11 @@ package final class RelayClient {
         inbound = InboundCircuits(clock: connections.clock)
         driver = MachineDriver(ReservationMachine(), clock: connections.clock)
         silenceTimer = WakeTimer(connections.clock)
+        choiceTimer = WakeTimer(connections.clock)
         changes = Signal(connections.clock)
         driver.carryOut = { [weak self] in self?.carryOut($0) }
         silenceTimer.onWake = { [weak self] in self?.lookForSilence() }
+        choiceTimer.onWake = { [weak self] in self?.choose() }
         inbound.onEnd = { [weak self] circuit in self?.ended(circuit.id, circuit.leg, .unused) }
         inbound.isWanted = { [weak self] session in session.isAdmitted || self?.wantsMembersOnly() != true }
     }
@@ -82,9 +97,10 @@ package final class RelayClient {
     var clock: any NetworkClock { connections.clock }
     var machine: ReservationMachine { driver.machine }
 
-    /// Takes what relays ask of this node; `service` takes what clients ask, when it is a relay too.
+    /// Takes what relays ask of this node, and what clients ask of ``service``.
     package func serve(service: RelayService? = nil) {
-        RelayProtocol.serve(on: connections, service: service, client: self)
+        self.service = service
+        RelayProtocol.serve(on: connections, service: nil, client: self)
         connections.onSession { [weak self] session in
             guard !session.isInitiator else { return }
             self?.inbound.took(session, path: session.path)
@@ -124,6 +140,8 @@ package final class RelayClient {
     package func use(_ relay: Address) {
         if let index = relays.firstIndex(where: { $0.address.nodeID == relay.nodeID && relay.nodeID != nil }) {
             add(way: relay, to: index, as: .relay)
+            relays[index].isNamed = true
+            driver.handle { $0.restore(index, now: $1) }
             return
         }
         guard relays.count < ReservationMachine.relayLimit else { return }
@@ -133,13 +151,19 @@ package final class RelayClient {
     }
 
     func add(way: Address, to index: Int, as origin: AddressOrigin) {
-        if ways(of: index).count < Self.waysPerRelay { connections.peers.give(way, as: origin) }
+        guard ways(of: index).count < Self.waysPerRelay else { return }
+        if relays[index].isNamed {
+            connections.peers.give(way, as: origin)
+        } else if !relays[index].offered.contains(way) {
+            relays[index].offered.append(way)
+        }
     }
 
     /// The ways to a relay, those that the user names first.
     func ways(of index: Int) -> [Address] {
         let address = relays[index].address
-        let known = address.nodeID.map(ways(toRelay:)) ?? []
+        let given = address.nodeID.map(ways(toRelay:)) ?? []
+        let known = given + relays[index].offered.filter { !given.contains($0) }
         return known.isEmpty ? [address] : known
     }
 
@@ -158,6 +182,9 @@ package final class RelayClient {
     /// Whether a relay is reached by `session`.
     package func isRelay(_ session: Session) -> Bool { relays.contains { $0.session === session } }
 
+    /// Whether a relay that the user named is.
+    package func isNamedRelay(_ session: Session) -> Bool { relays.contains { $0.isNamed && $0.session === session } }
+
     /// Asks the relays that have failed again at once.
     package func retry() { driver.handle { $0.retry(now: $1) } }
 
@@ -172,6 +199,7 @@ package final class RelayClient {
         driver.stop()
         for task in tasks.valuesInOrder { task.cancel() }
         silenceTimer.set(nil)
+        choiceTimer.set(nil)
         changes.send()
         udpWatch?.cancel()
         inbound.stop()
@@ -252,6 +280,7 @@ package final class RelayClient {
                 let remedy = (error as? RelayError)?.remedy
                 onEvent?(.refused(relays[index].address, reason: "\(error)", remedy: remedy))
                 driver.handle { $0.failed(index, now: $1) }
+                choose()
             }
         }
     }
@@ -283,6 +312,7 @@ package final class RelayClient {
         relays[index].terms = terms
         driver.handle { $0.granted(index, time: time, now: $1) }
         if isNew, let standing = standing(index) { onEvent?(.reserved(standing)) }
+        choose()
         watchUDP()
     }
 

@@ -26,6 +26,14 @@ public struct RelayLimits: Hashable, Sendable {
 
     public init() {}
 
+    /// Of a node that relays for its realm beside what else it does: less of everything.
+    public static let ofRealm: Self = {
+        var limits = Self()
+        (limits.reservations, limits.circuits) = (512, 256)
+        (limits.circuitBytes, limits.circuitRate) = (4 * 1024 * 1024 * 1024, 16 * 1024 * 1024)
+        return limits
+    }()
+
     /// What a client is told.
     var terms: RelayTerms {
         RelayTerms(bytes: circuitBytes, bytesPerSecond: circuitRate, time: circuitTime, circuits: circuitsPerNode)

@@ -6,13 +6,19 @@ internal import DeP2PSessions
 @NetworkActor
 enum RelayProtocol {
     nonisolated static let id = "/dep2p/sys/relay/1.0.0"
+    /// The same for members alone, by a node that relays for its realm: that it is listed says so.
+    nonisolated static let realmID = "/dep2p/realm/relay/1.0.0"
     /// How long the first message may take.
     nonisolated static let firstMessageDeadline = Duration.seconds(5)
 
-    static func serve(on connections: Connections, service: RelayService?, client: RelayClient?) {
+    /// - Parameter service: `nil` is the client's.
+    static func serve(
+        _ name: String = id, on connections: Connections, service: RelayService?, client: RelayClient?
+    ) {
         connections.registry.register(
-            id, deadline: .unlimited(because: "the first message has one, then it stands for a circuit")
+            name, deadline: .unlimited(because: "the first message has one, then it stands for a circuit")
         ) { [weak service, weak client] session, stream in
+            let service = service ?? client?.service
             let reader = FrameReader(stream, limit: RelayMessage.limit)
             let first = try await session.clock.withDeadline(firstMessageDeadline) { try await reader.required() }
             // What can't be read is answered like what is not expected.

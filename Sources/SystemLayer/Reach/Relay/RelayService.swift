@@ -52,6 +52,11 @@ package final class RelayService {
         RelayProtocol.serve(on: connections, service: self, client: client)
     }
 
+    /// Members are served under a name of their own too, whose presence tells them of this relay.
+    package func offer() { RelayProtocol.serve(RelayProtocol.realmID, on: connections, service: self, client: nil) }
+
+    package func withdrawOffer() { connections.registry.unregister(RelayProtocol.realmID) }
+
     package var statistics: RelayStatistics {
         var statistics = RelayStatistics()
         statistics.reservations = machine.reservationCount

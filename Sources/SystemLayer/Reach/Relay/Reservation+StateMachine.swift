@@ -4,9 +4,12 @@ internal import DeP2PReactor
 ///
 /// Each relay is `idle` (not asked before an instant), `asking` (perhaps still holding the reservation that it renews)
 /// or `held`. ``Self/wanted`` reservations stand at a time: when one is lost or its relay falls silent, the next relay
-/// is asked at once, and what the silent one granted is kept until another stands. Calling order: ``add(now:)`` for
-/// each relay; for each ``Action/reserve(_:)`` one of ``granted(_:time:now:)`` or ``failed(_:now:)``; ``lost(_:now:)``,
-/// ``silent(_:now:)`` and ``heard(_:now:)`` as it happens; ``timerFired(now:)`` when the instant of ``wake`` comes.
+/// is asked at once, and what the silent one granted is kept until another stands. Once others are preferred
+/// (``prefer(_:now:)``) those are asked whatever stands, and as soon as they stand the rest is *released*: told to nobody and
+/// not renewed, but used until its time by who has heard of it. A relay that is none any more is *withdrawn*: released, and
+/// not asked. Calling order: ``add(now:)`` for each relay; for each ``Action/reserve(_:)`` one of ``granted(_:time:now:)`` or
+/// ``failed(_:now:)``; ``lost(_:now:)``, ``silent(_:now:)`` and ``heard(_:now:)`` as it happens; ``timerFired(now:)`` when the
+/// instant of ``wake`` comes.
 struct ReservationMachine: TimedMachine {
     /// Reservations held at once, when there are as many relays.
     static let wanted = 2
@@ -42,6 +45,8 @@ struct ReservationMachine: TimedMachine {
         var phase: Phase
         var failures = 0
         var isSilent = false
+        var isReleased = false
+        var isWithdrawn = false
 
         var held: Held? {
             switch phase {
@@ -52,27 +57,58 @@ struct ReservationMachine: TimedMachine {
 
         /// Whether it counts as a reservation that stands or is about to.
         var counts: Bool {
-            if case .idle = phase { false } else { !isSilent }
+            switch phase {
+            case .idle: false
+            case .asking: !isSilent
+            case .held: !isSilent && !isReleased
+            }
+        }
+
+        var stands: Bool { held != nil && !isReleased }
+
+        /// Whether it may be asked now.
+        func isDue(_ now: NetworkInstant) -> Bool {
+            guard !isWithdrawn else { return false }
+            return switch phase {
+            case .idle(let notBefore): notBefore <= now
+            case .held(let held): isReleased && held.renewAt <= now
+            case .asking: false
+            }
         }
     }
 
     private var relays: [Relay] = []
+    private var choice = RelayChoice()
     private var isStopped = false
 
     /// The relays whose reservations stand, in order of preference.
-    var standing: [Int] { relays.indices.filter { relays[$0].held != nil } }
+    var standing: [Int] { ranked.filter { relays[$0].stands } }
 
+    private var ranked: [Int] { choice.order + relays.indices.filter { !choice.order.contains($0) } }
+
+    /// Whether what it granted holds, be it told to others or not.
     func isHeld(_ index: Int) -> Bool { relays.indices.contains(index) && relays[index].held != nil }
+
+    /// Whether it stands or is asked for.
+    func counts(_ index: Int) -> Bool { relays.indices.contains(index) && relays[index].counts }
+
+    func isFailing(_ index: Int) -> Bool {
+        relays.indices.contains(index) && relays[index].failures > 0 && relays[index].held == nil
+    }
 
     /// When something is next due.
     var wake: NetworkInstant? {
         guard !isStopped else { return nil }
         let isShort = relays.count(where: \.counts) < Self.wanted
-        return relays.compactMap { relay -> NetworkInstant? in
+        return relays.indices.compactMap { index -> NetworkInstant? in
+            let relay = relays[index]
             switch relay.phase {
-            case .idle(let notBefore): isShort ? notBefore : nil
-            case .asking(let held): held?.expires
-            case .held(let held): min(held.renewAt, held.expires)
+            case .idle(let notBefore):
+                return !relay.isWithdrawn && (isShort || choice.chosen.contains(index)) ? notBefore : nil
+            case .asking(let held): return held?.expires
+            case .held(let held):
+                let isAsked = !relay.isReleased || !relay.isWithdrawn && (isShort || choice.chosen.contains(index))
+                return isAsked ? min(held.renewAt, held.expires) : held.expires
             }
         }.min()
     }
@@ -87,12 +123,14 @@ struct ReservationMachine: TimedMachine {
     }
 
     mutating func granted(_ index: Int, time: Duration, now: NetworkInstant) -> [Action] {
-        guard case .asking(let previous) = relays[index].phase else { return [] }
+        guard case .asking = relays[index].phase else { return [] }
+        let stood = relays[index].stands
         let renewal = max(time * Self.renewalPercent / 100, Self.shortestRenewal)
         relays[index].phase = .held(Held(expires: now.advanced(by: time), renewAt: now.advanced(by: renewal)))
         relays[index].failures = 0
         relays[index].isSilent = false
-        return (previous == nil ? [.changed] : []) + advance(now: now)
+        relays[index].isReleased = relays[index].isWithdrawn
+        return (stood != relays[index].stands ? [.changed] : []) + advance(now: now)
     }
 
     /// The relay did not grant it; a reservation that was to be renewed stands until its time.
@@ -112,7 +150,8 @@ struct ReservationMachine: TimedMachine {
     /// The connection to the relay ended, and the reservation with it.
     mutating func lost(_ index: Int, now: NetworkInstant) -> [Action] {
         guard isHeld(index) else { return [] }
-        relays[index].isSilent = false
+        let stood = relays[index].stands
+        (relays[index].isSilent, relays[index].isReleased) = (false, false)
         if case .asking = relays[index].phase {
             // The answer under way may still come, over a new connection.
             relays[index].phase = .asking(nil)
@@ -120,12 +159,12 @@ struct ReservationMachine: TimedMachine {
         }
         // The others come first: a relay that just went away is rarely back at once.
         relays[index].phase = .idle(notBefore: now.advanced(by: Self.firstBackoff))
-        return [.changed] + advance(now: now)
+        return (stood ? [.changed] : []) + advance(now: now)
     }
 
     /// Nothing has come from the relay for longer than its keep-alive: another is asked, this one's is kept meanwhile.
     mutating func silent(_ index: Int, now: NetworkInstant) -> [Action] {
-        guard isHeld(index), !relays[index].isSilent else { return [] }
+        guard isHeld(index), !relays[index].isSilent, !relays[index].isReleased else { return [] }
         relays[index].isSilent = true
         return advance(now: now)
     }
@@ -147,12 +186,45 @@ struct ReservationMachine: TimedMachine {
     /// Something has changed that failures may have come from: waits are over.
     mutating func retry(now: NetworkInstant) -> [Action] {
         for index in relays.indices {
-            if case .idle = relays[index].phase { relays[index] = Relay(phase: .idle(notBefore: now)) }
+            guard case .idle = relays[index].phase, !relays[index].isWithdrawn else { continue }
+            relays[index] = Relay(phase: .idle(notBefore: now))
         }
         return advance(now: now)
     }
 
     mutating func stop() { isStopped = true }
+
+    // MARK: Preference
+
+    /// Which relays are to be held, and in which order all of them are told; without a choice it is that of their adding.
+    mutating func prefer(_ choice: RelayChoice, now: NetworkInstant) -> [Action] {
+        let before = standing
+        self.choice = choice
+        let actions = advance(now: now)
+        return (standing == before || actions.contains(.changed) ? [] : [.changed]) + actions
+    }
+
+    /// The relay is none any more; another may have its place once ``isVacant(_:)``.
+    mutating func withdraw(_ index: Int, now: NetworkInstant) -> [Action] {
+        guard relays.indices.contains(index), !relays[index].isWithdrawn else { return [] }
+        let stood = relays[index].stands
+        relays[index].isWithdrawn = true
+        release(index, now: now)
+        return (stood ? [.changed] : []) + advance(now: now)
+    }
+
+    func isVacant(_ index: Int) -> Bool {
+        guard relays.indices.contains(index), case .idle = relays[index].phase else { return false }
+        return relays[index].isWithdrawn
+    }
+
+    /// It is a relay again, or another one is in its place.
+    mutating func restore(_ index: Int, now: NetworkInstant) -> [Action] {
+        guard relays.indices.contains(index), relays[index].isWithdrawn else { return [] }
+        relays[index].isWithdrawn = false
+        if case .idle = relays[index].phase { relays[index] = Relay(phase: .idle(notBefore: now)) }
+        return advance(now: now)
+    }
 
     // MARK: Deciding
 
@@ -162,23 +234,43 @@ struct ReservationMachine: TimedMachine {
         for index in relays.indices {
             guard let held = relays[index].held else { continue }
             if held.expires <= now {
+                if relays[index].stands { actions.append(.changed) }
                 if case .asking = relays[index].phase {
                     relays[index].phase = .asking(nil)
                 } else {
                     relays[index].phase = .idle(notBefore: now)
+                    relays[index].isReleased = false
                 }
-                actions.append(.changed)
-            } else if case .held = relays[index].phase, held.renewAt <= now {
+            } else if case .held = relays[index].phase, held.renewAt <= now, !relays[index].isReleased {
                 relays[index].phase = .asking(held)
                 actions.append(.reserve(index))
             }
         }
-        for index in relays.indices where relays.count(where: \.counts) < Self.wanted {
-            guard case .idle(let notBefore) = relays[index].phase, notBefore <= now else { continue }
-            relays[index].phase = .asking(nil)
+        for index in ranked where relays[index].isDue(now) {
+            guard relays.count(where: \.counts) < Self.wanted || choice.chosen.contains(index) else { continue }
+            relays[index].phase = .asking(relays[index].held)
             actions.append(.reserve(index))
         }
-        return actions
+        return actions + release(now: now)
+    }
+
+    /// Once those that were chosen stand, what stands beside them is let go, the worst first.
+    private mutating func release(now: NetworkInstant) -> [Action] {
+        guard !choice.chosen.isEmpty else { return [] }
+        let before = standing
+        for index in ranked.reversed() where !choice.chosen.contains(index) {
+            guard relays.count(where: { $0.stands && !$0.isSilent }) > Self.wanted else { break }
+            if case .held = relays[index].phase { release(index, now: now) }
+        }
+        return standing == before ? [] : [.changed]
+    }
+
+    private mutating func release(_ index: Int, now: NetworkInstant) {
+        relays[index].isReleased = relays[index].held != nil
+        // Where it is wanted again it is asked at once.
+        if case .held(let held) = relays[index].phase {
+            relays[index].phase = .held(Held(expires: held.expires, renewAt: now))
+        }
     }
 
     private static func backoff(_ failures: Int) -> Duration {

@@ -53,7 +53,8 @@ extension Identify {
         }
     }
 
-    func push(to session: Session) {
+    /// Tells the peer of one session.
+    package func push(to session: Session) {
         networkTask { [weak self] in
             await traced(awaiting: "telling a peer of this node's addresses") {
                 guard let message = try await self?.message(for: session) else { return }
