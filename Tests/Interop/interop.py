@@ -3,6 +3,7 @@
 usage: interop.py BINARY [--control]     --control runs the other implementation against itself only
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -44,6 +45,49 @@ class Node:
             if event.get("type") == kind:
                 return event
         raise AssertionError(f"no event {kind}; stderr: {self.child.stderr.read().decode(errors='replace')}")
+
+
+class Gossiper(Node):
+    """One that publishes and subscribes, ours or the other implementation's."""
+
+    def __enter__(self):
+        self.heard, self.states = [], []
+        hello = self.next()
+        self.address, self.peer_id = hello["address"], hello["peer_id"]
+        self.heard.clear()
+        return self
+
+    def next(self):
+        line = self.child.stdout.readline()
+        assert line, self.child.stderr.read().decode(errors="replace")
+        event = json.loads(line)
+        (self.states if "mesh" in event else self.heard).append(event)
+        return event
+
+    def say(self, command):
+        self.child.stdin.write(command.encode() + b"\n")
+        self.child.stdin.flush()
+
+    def settle(self, **wanted):
+        """Until it says that it has so many listeners, and so many in its mesh."""
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            before = len(self.states)
+            self.say("state")
+            while len(self.states) == before:
+                self.next()
+            if self.states[-1] == wanted:
+                return
+            assert time.monotonic() < deadline, f"{self.states[-1]} instead of {wanted}"
+            time.sleep(0.1)
+
+    def hear(self, count, author=None):
+        """The next so many messages, of an author's if one is named; as texts."""
+        def chosen():
+            return [bytes.fromhex(one["data"]).decode() for one in self.heard if author in (None, one["from"])]
+        while len(chosen()) < count:
+            self.next()
+        return chosen()[:count]
 
 
 class Interop:
@@ -170,6 +214,60 @@ class Interop:
                     found = next(asker.events())["found"]
                     place = event["addresses"][0].split("/p2p/")[0]
                     assert any(item.startswith(place) for item in found), (found, event)
+
+    def engine(self, *arguments):
+        """The product's router on an open connection (DeP2PBenchmarks, which lies beside the binary)."""
+        engine = pathlib.Path(self.binary).with_name("DeP2PBenchmarks")
+        assert engine.exists(), f"no {engine}"
+        return Gossiper([str(engine), "meshsub", *arguments], self.environment("engine"))
+
+    def it_and_we_publish_to_each_other(self):
+        for version in ("1.1.0", "1.2.0"):
+            protocol = f"/meshsub/{version}"
+            with self.engine(protocol, "interop") as ours, Gossiper(
+                    [*PEER, "gossip", "--protocol", protocol, ours.address]) as other:
+                # Subscriptions both ways, and GRAFT: each is in the other's mesh.
+                ours.settle(listeners=1, mesh=1)
+                other.settle(listeners=1, mesh=1)
+                for number in range(10):
+                    ours.say(f"publish ours {number}")
+                    other.say(f"publish theirs {number}")
+                assert ours.hear(10, other.peer_id) == [f"theirs {number}" for number in range(10)]
+                assert other.hear(10, ours.peer_id) == [f"ours {number}" for number in range(10)]
+                # PRUNE, and that nobody listens any more.
+                ours.say("unsubscribe")
+                other.settle(listeners=0, mesh=0)
+
+    def it_passes_on_what_we_sign_and_we_what_it_signs(self):
+        for key in ("ed25519", "rsa"):
+            with Gossiper([*PEER, "gossip", "--key", key]) as middle:
+                with self.engine("/meshsub/1.2.0", "interop", middle.address) as ours:
+                    with self.engine("/meshsub/1.2.0", "interop", middle.address) as second:
+                        with Gossiper([*PEER, "gossip", ours.address]) as far:
+                            middle.settle(listeners=2, mesh=2)
+                            far.settle(listeners=1, mesh=1)
+                            ours.settle(listeners=2, mesh=2)
+                            second.settle(listeners=1, mesh=1)
+                            # Two steps each: through theirs to ours, through ours to theirs, and through both.
+                            ours.say("publish one")
+                            assert second.hear(1, ours.peer_id) == ["one"]
+                            middle.say("publish two")
+                            assert far.hear(1, ours.peer_id) == ["one"]
+                            assert far.hear(1, middle.peer_id) == ["two"]
+                            far.say("publish three")
+                            assert middle.hear(1, far.peer_id) == ["three"]
+                            assert second.hear(3) == ["one", "two", "three"]
+
+    def it_asks_for_what_we_announce(self):
+        # A large message goes to three at once (PROTOCOL.md, section 25), and to the fourth on its IWANT.
+        with self.engine("/meshsub/1.2.0", "interop") as ours:
+            with contextlib.ExitStack() as stack:
+                others = [stack.enter_context(Gossiper([*PEER, "gossip", ours.address])) for _ in range(4)]
+                ours.settle(listeners=4, mesh=4)
+                ours.say("fill 100000")
+                for other in others:
+                    other.hear(1, ours.peer_id)
+                    assert other.heard[0]["bytes"] == 100_000, other.heard
 
     def the_merkle_roots_are_those_of_libtorrent(self):
         sizes = (0, 1, 16383, 16384, 16385, 3 * 16384 + 7, 65536, 1 << 20, (1 << 20) + 1, 5_000_000)

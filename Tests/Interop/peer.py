@@ -2,12 +2,15 @@
 
 usage: peer.py listen [--key KIND]               prints {"address": …}, serves identify and ping until stdin ends
        peer.py dial ADDRESS [--key KIND]         connects, identifies, pings; prints what it saw as one JSON object
+       peer.py gossip [ADDRESS …] [--protocol P] listens to a topic of GossipSub, connected with those; each line of stdin is
+                                                 "publish TEXT", "state" or "unsubscribe"; prints messages and states
        peer.py kad [--through ADDRESS …]         as listen, and serves a Kademlia that begins with those nodes; each line of
                                                  stdin is a peer ID to find: prints {"found": [address…]}
 """
 
 import argparse
 import faulthandler
+import hashlib
 import json
 import logging
 import sys
@@ -24,6 +27,9 @@ from libp2p.kad_dht import kad_dht, peer_routing
 from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.pubsub import gossipsub
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.pubsub import Pubsub
 from libp2p.tools.anyio_service.context import background_trio_service
 from libp2p.transport.quic.stream import QUICStream
 
@@ -129,6 +135,50 @@ def certificate_facts(host, peer):
     return None
 
 
+TOPIC = "interop"
+
+
+def message_id(message):
+    """SHA-256 of all of it but the key (PROTOCOL.md, section 25); which id messages have is each network's own."""
+    bare = rpc_pb2.Message()
+    bare.CopyFrom(message)
+    bare.ClearField("key")
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
+
+
+async def tell(subscription):
+    while True:
+        message = await subscription.get()
+        print(json.dumps({"from": str(ID(message.from_id)), "bytes": len(message.data), "data": message.data[:64].hex()}),
+              flush=True)
+
+
+async def gossip(options):
+    host = make_host(options.key)
+    router = gossipsub.GossipSub(
+        protocols=[TProtocol(options.protocol)], degree=6, degree_low=5, degree_high=12, heartbeat_interval=1,
+        max_messages_per_topic_per_second=1000.0)
+    pubsub = Pubsub(host, router, strict_signing=True, msg_id_constructor=message_id)
+    async with (host.run(listen_addrs=[multiaddr.Multiaddr("/ip4/127.0.0.1/udp/0/quic-v1")]),
+                background_trio_service(pubsub), background_trio_service(router), trio.open_nursery() as nursery):
+        await pubsub.wait_until_ready()
+        nursery.start_soon(tell, await pubsub.subscribe(TOPIC))
+        for address in options.addresses:
+            with trio.fail_after(DIAL_PATIENCE):
+                await host.connect(info_from_p2p_addr(multiaddr.Multiaddr(address)))
+        print(json.dumps({"address": f"{str(host.get_addrs()[0]).split('/p2p/')[0]}/p2p/{host.get_id()}",
+                          "peer_id": str(host.get_id())}), flush=True)
+        while line := await trio.to_thread.run_sync(sys.stdin.readline):
+            command, _, text = line.strip().partition(" ")
+            if command == "publish":
+                await pubsub.publish(TOPIC, text.encode())
+            elif command == "unsubscribe":
+                await pubsub.unsubscribe(TOPIC)
+            print(json.dumps({"listeners": len(pubsub.peer_topics.get(TOPIC, ())), "mesh": len(router.mesh.get(TOPIC, ()))}),
+                  flush=True)
+        nursery.cancel_scope.cancel()
+
+
 async def kad(options):
     for module in (kad_dht, peer_routing):
         module.PROTOCOL_ID = TProtocol(options.protocol)
@@ -180,7 +230,11 @@ def main():
     finding.add_argument("--through", action="append", default=[])
     finding.add_argument("--protocol", default="/ipfs/kad/1.0.0")
     finding.set_defaults(run=kad)
-    for command in (listening, dialling, finding):
+    gossiping = commands.add_parser("gossip")
+    gossiping.add_argument("addresses", nargs="*")
+    gossiping.add_argument("--protocol", default="/meshsub/1.2.0")
+    gossiping.set_defaults(run=gossip)
+    for command in (listening, dialling, finding, gossiping):
         command.add_argument("--key", choices=KEYS, default="ed25519")
     options = parser.parse_args()
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.CRITICAL)

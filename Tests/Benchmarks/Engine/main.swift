@@ -22,6 +22,9 @@ let usage = """
            Benchmarks node-circuits ADDRESS N        that many circuits, until standard input ends
            Benchmarks node-flood ADDRESS SECONDS     datagrams to its relay, as fast as they go
            Benchmarks strangers ADDRESS N            connections of strangers, as fast as they come
+           Benchmarks meshsub PROTOCOL TOPIC [ADDRESS…]
+                                                     GossipSub under its own name on connections without a realm; each
+                                                     line of standard input is a command (OpenTopics.swift)
            Benchmarks codecs                         the hot codecs, one thread
            Benchmarks dht [--nodes N] [--seed N] [--start perfect|ring] [--churn SHARE] [--loss SHARE]
                           [--attack none|withhold|lie|invent|flood|records] [--sybils SHARE --sybils-conduct withhold|lie|invent]
@@ -37,6 +40,9 @@ func run(_ arguments: [String]) async throws -> Bool {
     case ("serve", 1): try await serve()
     case ("serve-members", 1): try await Members.serve()
     case ("serve-relayed", 2): try await Relayed.serve(behind: try Address(arguments[1]))
+    case ("meshsub", 3...):
+        let addresses = try arguments.dropFirst(3).map { try Address($0) }
+        try await OpenTopics.run(speaking: arguments[1], of: arguments[2], to: addresses)
     case ("codecs", 1): codecReport().show()
     case ("dht", _):
         guard let report = DHTSimulation.report(Array(arguments.dropFirst())) else { return false }
