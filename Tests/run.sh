@@ -47,7 +47,7 @@ packages() {
     install_build_packages
     install_packages zsh fish bash-completion mandoc man-db nftables iproute2 openssl openssh-client openssh-server gcc \
         python3 python3-venv python3-dev shellcheck procps coreutils acl protobuf-compiler systemd avahi-daemon avahi-utils \
-        dbus-daemon dnsmasq-base
+        dbus-daemon dnsmasq-base nats-server mosquitto mosquitto-clients
     Tests/Interop/setup.sh
 }
 

@@ -102,6 +102,13 @@ def status_kib(pid, field):
     return 0
 
 
+def cpu_seconds(pid):
+    """What a running process has used so far."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run_json(argv, timeout=300):
     """Runs a command that prints one JSON object; returns it."""
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
