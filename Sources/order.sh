@@ -25,7 +25,7 @@ binary=$(realpath -e "${1:-$top/.build/release/dep2p}") ||
 
 # Multicast DNS is part of each start, and reaches nobody here.
 if [ "${DEP2P_ORDER_INSIDE:-}" != yes ]; then
-    install_packages valgrind iproute2 binutils
+    install_packages valgrind iproute2 binutils python3
     export DEP2P_ORDER_INSIDE=yes
     exec unshare --net --map-root-user "${BASH_SOURCE[0]}" "$binary"
 fi
@@ -74,35 +74,16 @@ for _ in $(seq 600); do
 done
 [ -n "$address" ] || fail "the listening node did not start" "$(tail -n 3 "$work/listen.err")"
 
-for number in $(seq "$messages"); do send "message$number" -m 'build 512 is green'; done
+send message -m 'build 512 is green'
+for _ in $(seq "$((messages - 1))"); do
+    XDG_DATA_HOME=$work/sender "$work/dep2p" send --realm-key "$work/realm.key" --to "$address" -q -m 'build 512 is green'
+done
 send file "$work/disk.img"
 send folder "$work/notes"
 kill -INT "$listener"
 wait "$listener" || fail "the listening node failed" "$(tail -n 3 "$work/listen.err")"
 listener=''
 
-# called NAME: each of the program's functions that ran, and how often it was called.
-called() {
-    awk -v own="ob=$work/dep2p" -v run="$1" '
-        /^ob=/ { mine = ($0 == own) }
-        /^fn=/ && mine { ran[substr($0, 4)] = 1 }
-        /^cfn=/ { callee = substr($0, 5) }
-        /^calls=/ { split(substr($0, 7), count, " "); calls[callee] += count[1] }
-        END { for (name in ran) if (name !~ /^0x|[() ]/) print run, calls[name] + 0, name }' "$work/$1.profile"
-}
-
-# In this order: what runs most; what every command runs; the rest; and names that several functions have, of which the linker
-# takes all.
-{
-    nm --defined-only "$work/dep2p" | awk 'NF == 3 { print "symbol", 1, $3 }'
-    for run in listen message1 file folder; do called "$run"; done
-} | awk -v connections="$connections" -v parts="$parts" '
-    $1 == "symbol" { symbols[$3]++; next }
-    { runs[$3]++ }
-    $1 == "listen" && $2 >= connections || $1 == "file" && $2 >= parts { hot[$3] = 1 }
-    END {
-        for (name in runs)
-            print (symbols[name] > 1 ? 3 : name in hot ? 0 : runs[name] == 4 ? 1 : 2), name
-    }' | LC_ALL=C sort -k 1,1n -k 2 | cut -d ' ' -f 2 >"$work/order.txt"
+python3 -B "$top/Sources/order.py" "$work" "$work/dep2p" "$connections" "$parts" >"$work/order.txt"
 [ "$(wc -l <"$work/order.txt")" -gt 1000 ] || fail "the profiles name next to no functions" "has the binary been stripped?"
 mv "$work/order.txt" "$top/Sources/Link/order.txt"
