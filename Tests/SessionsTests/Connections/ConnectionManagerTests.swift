@@ -65,6 +65,29 @@ import Testing
         #expect(manager.wake == nil && manager.count == 4)
     }
 
+    /// However many answer, and hold streams open on what was dialled to ask them: members find their slots.
+    @Test func whoHoldsErrandsOpenIsAStranger() {
+        var manager = inRealm()
+        for id: UInt64 in 1...16 {
+            _ = open(&manager, entry(id, of: Int(id), from: UInt32(id), isInitiator: true, isErrand: true))
+        }
+        // Among others that are busy, a stranger comes to prove itself, and one that this node dials.
+        func comes(_ id: UInt64, isInitiator: Bool, at seconds: UInt64) -> Bool {
+            let entry = entry(id, of: Int(id), from: UInt32(id), isInitiator: isInitiator, at: seconds)
+            guard case .opened = manager.open(entry, now: at(seconds), isBusy: { _ in true }) else { return false }
+            return true
+        }
+        #expect(comes(17, isInitiator: false, at: 1))
+        #expect(comes(18, isInitiator: true, at: 1))
+        for id: UInt64 in 1...16 { manager.used(id, now: at(14)) }
+        let time = UInt64(ConnectionManager.errandTime.seconds)
+        #expect(!manager.timerFired(now: at(time)) { _ in true }.isEmpty)
+        #expect(manager.strangerCount <= limits.strangers)
+        // What its peer is done with ends as any errand.
+        _ = manager.timerFired(now: at(2 * time)) { _ in false }
+        #expect(manager.strangerCount == 0 && manager.contains(18))
+    }
+
     // MARK: Members
 
     @Test func anAdmittedSessionIsNoStrangerAndStays() {

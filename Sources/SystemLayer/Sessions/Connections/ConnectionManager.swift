@@ -20,6 +20,8 @@ internal import DeP2PReactor
 /// session gives way to a newcomer of one that holds fewer, once that is admitted (``ConnectionManager/Weight``).
 ///
 /// What this node has dialled to ask one thing (an **errand**) ends when it has been idle for a while, unless somebody wants it.
+/// Whose errand it is may be anybody: what its peer does with it holds no slot that a stranger's would not, and when nothing
+/// has been asked for that time it counts as one.
 ///
 /// Calling order: ``open(_:now:isBusy:)``, the events of a session, ``close(_:)``; ``timerFired(now:isBusy:)`` at
 /// ``wake``. Sessions in a returned list are forgotten already: the caller closes them.
@@ -32,6 +34,8 @@ struct ConnectionManager {
         let isInitiator: Bool
         /// Whether it was dialled to ask something, and nobody wants its node.
         var isErrand: Bool
+        /// Whether it was an errand, and its peer alone goes on using it: a stranger, though this node dialled.
+        var isTurned = false
         /// Since when it counts as what it is.
         var since: NetworkInstant
         var lastUse: NetworkInstant
@@ -88,7 +92,7 @@ struct ConnectionManager {
     func isProtected(_ nodeID: NodeID) -> Bool { protections[nodeID] != nil }
 
     private func isStranger(_ entry: Entry) -> Bool {
-        !entry.isInitiator && !entry.isAdmitted && protections[entry.nodeID] == nil
+        (!entry.isInitiator || entry.isTurned) && !entry.isAdmitted && protections[entry.nodeID] == nil
     }
 
     private var most: Int { limits.high + limits.slack }
@@ -157,7 +161,13 @@ struct ConnectionManager {
 
     /// One that this node dialled, for nothing that lasts.
     private func isDispensable(_ entry: Entry) -> Bool {
-        entry.isInitiator && !entry.isAdmitted && protections[entry.nodeID] == nil && entry.commitments == 0
+        entry.isInitiator && !entry.isTurned && !entry.isAdmitted && protections[entry.nodeID] == nil
+            && entry.commitments == 0
+    }
+
+    /// Streams of an errand may all be its peer's, who holds no slot by them.
+    private func isUnused(_ entry: Entry, _ isBusy: (UInt64) -> Bool) -> Bool {
+        isDispensable(entry) && (entry.isErrand || !isBusy(entry.id))
     }
 
     private func leastOfTheStrangers() -> Entry? {
@@ -210,7 +220,7 @@ struct ConnectionManager {
     /// member of those that hold more than their share. Its colleagues at one address, and what comes through one relay,
     /// are told apart by nothing: they don't give way to each other.
     private func givingWay(to entry: Entry, _ isBusy: (UInt64) -> Bool) -> Victim? {
-        let unused = entries.values.filter { $0.id != entry.id && isDispensable($0) && !isBusy($0.id) }
+        let unused = entries.values.filter { $0.id != entry.id && isUnused($0, isBusy) }
         if let victim = unused.min(by: isLessUsed) { return (victim, reasonOfTheFull) }
         let members = entries.values.filter { $0.id != entry.id && isMember($0) }
         let counts = SubjectCounts(members.map(\.subject) + [entry.subject])
@@ -236,7 +246,7 @@ struct ConnectionManager {
         guard entries.count > limits.high else { return [] }
         let candidates = entries.values.filter { entry in
             guard now.duration(since: entry.since) >= limits.strangerTime else { return false }
-            return isReplaceable(entry) || (isDispensable(entry) && !isBusy(entry.id))
+            return isReplaceable(entry) || isUnused(entry, isBusy)
         }
         let ordered = candidates.sorted { left, right in
             let (a, b) = (left.isInitiator, right.isInitiator)
@@ -260,16 +270,28 @@ struct ConnectionManager {
         let reason = "neither admitted to the realm nor in use within \(limits.strangerTime)"
         let ended = endErrands(late, now: now, isBusy: isBusy)
         let strangers = late.filter { !$0.isErrand }.sorted(by: isOlder).map { remove(($0, reason)) }
-        return ended + strangers + trim(now: now, isBusy: isBusy)
+        return ended + strangers + trimStrangers() + trim(now: now, isBusy: isBusy)
     }
 
-    private func isErrand(_ entry: Entry) -> Bool { entry.isErrand && isDispensable(entry) }
+    private func isErrand(_ entry: Entry) -> Bool {
+        entry.isErrand && entry.commitments == 0 && (isDispensable(entry) || isStranger(entry))
+    }
 
-    /// Those that are done; one that is busy has its time anew.
+    /// Beyond the strangers' share some go.
+    private mutating func trimStrangers() -> [Closing] {
+        var closing: [Closing] = []
+        while strangerCount > share, let victim = leastOfTheStrangers() {
+            closing.append(remove((victim, "the limit of \(share) connections of strangers is reached")))
+        }
+        return closing
+    }
+
+    /// Those that are done; one that is busy has its time anew, as a stranger: what was asked has been answered long ago.
     private mutating func endErrands(_ late: [Entry], now: NetworkInstant, isBusy: (UInt64) -> Bool) -> [Closing] {
         late.filter(isErrand).sorted(by: isOlder).compactMap { entry in
             guard !isBusy(entry.id) else {
                 entries[entry.id]?.lastUse = now
+                entries[entry.id]?.isTurned = true
                 return nil
             }
             entries[entry.id] = nil
@@ -301,16 +323,20 @@ struct ConnectionManager {
     /// The peer asked for something that it is offered.
     mutating func used(_ id: UInt64, now: NetworkInstant) {
         entries[id]?.hasUsed = true
-        entries[id]?.lastUse = now
+        // An errand lasts by what this node asks.
+        if entries[id]?.isErrand == false { entries[id]?.lastUse = now }
     }
 
-    /// A stream of the session's has ended, of which an errand is made up.
+    /// This node asks something on the session, of which an errand is made up.
     mutating func asked(_ id: UInt64, now: NetworkInstant) {
         if entries[id]?.isErrand == true { entries[id]?.lastUse = now }
     }
 
     /// Somebody wants the session's node.
-    mutating func wanted(_ id: UInt64) { entries[id]?.isErrand = false }
+    mutating func wanted(_ id: UInt64) {
+        entries[id]?.isErrand = false
+        entries[id]?.isTurned = false
+    }
 
     /// The node does something for the session that lasts, or is done with it.
     mutating func committed(_ id: UInt64, _ change: Int) {
@@ -326,11 +352,7 @@ struct ConnectionManager {
         guard isInRealm != self.isInRealm else { return [] }
         self.isInRealm = isInRealm
         for id in entries.keys { entries[id]?.since = now }
-        var closing: [Closing] = []
-        while strangerCount > share, let victim = leastOfTheStrangers() {
-            closing.append(remove((victim, "the limit of \(share) connections of strangers is reached")))
-        }
-        return closing
+        return trimStrangers()
     }
 
     /// - Returns: false at ``protectedLimit``.

@@ -139,7 +139,7 @@ package final class Connections {
                 remedy: .advice("give another node's NodeID, or run the other side under its own identity"))
         }
         if let session = target.nodeID.flatMap(session(with:)), !session.isRetired {
-            if !isErrand { want(session) }
+            if isErrand { manager.asked(session.id, now: clock.now) } else { want(session) }
             return session
         }
         let addresses = target.addresses.filter { !isSearched || usesDirect || $0.isRelayed }
@@ -336,9 +336,7 @@ package final class Connections {
             for observer in admissionObservers { observer(session) }
         case .committed(let change): manager.committed(session.id, change)
         case .moved: manager.moved(session.id, to: session.subject)
-        case .streamEnded:
-            manager.asked(session.id, now: clock.now)
-            streamEnds.send()
+        case .streamEnded: streamEnds.send()
         }
         if case .committed = occurrence { watchTime() }
     }
