@@ -21,6 +21,8 @@ struct NATCheckBench {
         var isSilent = false
         /// Answers as if RESPONSE-PORT and CHANGE-REQUEST were not there.
         var ignoresRequests = false
+        /// The largest request that it answers, bytes.
+        var largest = Int.max
         /// What it answers instead.
         var lie: Lie?
     }
@@ -108,7 +110,9 @@ struct NATCheckBench {
     private mutating func answer(
         _ bytes: [UInt8], from source: SocketAddress, to destination: SocketAddress, now: NetworkInstant
     ) {
-        guard let observer = observers.first(where: { $0.corners.contains(destination) && !$0.isSilent }) else {
+        guard let observer = observers.first(where: { $0.corners.contains(destination) && !$0.isSilent }),
+            bytes.count <= observer.largest
+        else {
             return
         }
         var responder = STUNResponder(

@@ -157,6 +157,19 @@ import Testing
         #expect(self.report(NATCheckBench.Rule.nothing, .nothing).isNarrow == false)
     }
 
+    @Test("an observer that answers small requests alone makes no path narrow")
+    func narrowObserver() {
+        for count in 1...2 {
+            var observers = Array(NATCheckStateMachineTests.plainPair.prefix(count))
+            observers[0].largest = 600
+            var nat = NATCheckBench(observers, mapping: NATCheckBench.Rule.nothing, filtering: .nothing)
+            var report = NATReport()
+            report.ipv4Family = nat.run().report
+            #expect(report.isNarrow == (count == 1 ? nil : false))
+            #expect(!report.verdict.contains("1,200"))
+        }
+    }
+
     @Test("what opens the way is said: a gateway that maps ports, or IPv6 without NAT")
     func remarks() {
         var mapped = report(NATCheckBench.Rule.nothing, .addressAndPort)

@@ -77,13 +77,19 @@ extension NATCheckStateMachine {
 
     private mutating func sizeProbes(now: NetworkInstant) -> [Probe] {
         let headers = base.ip.family == .v4 ? 28 : 48
-        return (Self.packetSizes + [Self.quicPayload + headers]).map { sizeProbe($0, headers, now: now) }
+        // Another too: who answers small requests alone, for reasons of its own, is no narrow path.
+        let second = report.observations.map(\.observer).first { $0.ip != base.ip }
+        return [base, second].compactMap(\.self).flatMap { observer in
+            (Self.packetSizes + [Self.quicPayload + headers]).map { sizeProbe($0, headers, to: observer, now: now) }
+        }
     }
 
-    private mutating func sizeProbe(_ size: Int, _ headers: Int, now: NetworkInstant) -> Probe {
+    private mutating func sizeProbe(
+        _ size: Int, _ headers: Int, to observer: SocketAddress, now: NetworkInstant
+    ) -> Probe {
         // Message header, padding's own header, FINGERPRINT.
         let padding = size - headers - STUNMessage.headerLength - 4 - STUNFingerprint.attributeLength
-        var probe = probe(.first, base, [.padding(padding & ~3)], now: now)
+        var probe = probe(.first, observer, [.padding(padding & ~3)], now: now)
         probe.packetSize = size
         return probe
     }

@@ -195,7 +195,9 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
         case .hairpin: report.hairpin = probes.isEmpty ? nil : hairpinSeen
         case .sizes:
             report.mtu = probes.filter(\.isDelivered).map(\.packetSize).max()
-            report.isNarrow = probes.isEmpty ? nil : report.mtu == nil
+            // One observer's silence may be its own.
+            let isKnown = report.mtu != nil || Set(probes.map(\.destination.ip)).count > 1
+            report.isNarrow = isKnown ? report.mtu == nil : nil
         case .burst: report.burstAnswered = probes.isEmpty ? nil : probes.count { $0.binding != nil }
         case .finished: break
         }

@@ -84,7 +84,7 @@ public struct NATFamilyReport: Equatable, Sendable {
     public package(set) var allocation: NATPortAllocation?
     /// Bytes of the largest IP packet that an observer answered, of the sizes tried.
     public package(set) var mtu: Int?
-    /// Whether none of these sizes got through, the least of which QUIC needs.
+    /// Whether none of these sizes got through to two observers, the least of which QUIC needs.
     public package(set) var isNarrow: Bool?
     /// Responses to ``NATCheckStateMachine/burst`` requests sent at once.
     public package(set) var burstAnswered: Int?
