@@ -19,9 +19,7 @@ extension Connection {
     /// Whether the peer has been heard since on a later connection: this one is left over from a process that has ended, and
     /// what it held (files that were begun) is wanted by who came back.
     private var isFollowed: Bool {
-        endpoint.connections.values.contains { other in
-            other.receivedAt > receivedAt && other.id > id && other.isAnnounced && other.provenNodeID == provenNodeID
-        }
+        endpoint.connections(with: provenNodeID).contains { $0.id > id && $0.receivedAt > receivedAt }
     }
 
     /// Whether the timer that is handled now is so late that this machine has stood still.

@@ -34,6 +34,9 @@ package final class Endpoint {
     /// Whose peer may end it with this token (RFC 9000 10.3.1).
     private var resetTokens: [ResetToken: Connection] = [:]
     private(set) var connections: [UInt64: Connection] = [:]
+    /// The connections with each peer, since one was last announced; `nil` until somebody asks. All that are silent ask each
+    /// second: looking at all others would be the square of them, just when a network that was gone is back.
+    private var idsByPeer: [NodeID: [UInt64]]?
     var lingering: [ConnectionID: Lingering] = [:]
     var certificates = CertificateCache()
     /// Drivers of paths that are not UDP sockets of this machine, by their (fake) local address.
@@ -231,8 +234,25 @@ package final class Endpoint {
 
     func handshakeFinished(_ connection: Connection) {
         handshakes.end(connection.id)
+        idsByPeer = nil
         guard connection.role == .server else { return }
         if let onConnection { onConnection(connection) } else { connection.close(code: 0, reason: "not accepting") }
+    }
+
+    /// The connections that stand with that peer.
+    func connections(with nodeID: NodeID?) -> [Connection] {
+        guard let nodeID else { return [] }
+        let ids = idsByPeer ?? announcedByPeer
+        idsByPeer = ids
+        return ids[nodeID, default: []].compactMap { connections[$0] }
+    }
+
+    private var announcedByPeer: [NodeID: [UInt64]] {
+        var ids: [NodeID: [UInt64]] = [:]
+        for connection in connections.values where connection.isAnnounced {
+            if let nodeID = connection.provenNodeID { ids[nodeID, default: []].append(connection.id) }
+        }
+        return ids
     }
 
     func wallClockSeconds() -> Int64 { Int64(clamping: configuration.wallClock() / 1_000) }
