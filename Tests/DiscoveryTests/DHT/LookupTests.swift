@@ -205,6 +205,40 @@ import Testing
         #expect(lying.isFinished || lying.wake != nil)
     }
 
+    /// Of what one server names it has few tried in all, whatever one accomplice of it answers, and the lookup ends.
+    @Test mutating func ofANodeThatNamesTheSilentFewAreTriedAtAll() throws {
+        for accomplices in 0...1 {
+            let (server, named) = (try near(2), try (0..<20).map { _ in try near(30) })
+            var lookup = self.lookup([server], scope: .store(reach: nil))
+            var (tried, waiting) = (Set<DHTContact>(), [DHTContact]())
+            var (time, answered) = (0.1, 0)
+            func note(_ actions: [LookupMachine.Action]) {
+                for action in actions {
+                    switch action {
+                    case .ask(let contact):
+                        tried.insert(contact)
+                        waiting.append(contact)
+                    case .dial(let contact): tried.insert(contact)
+                    case .finished: break
+                    }
+                }
+            }
+            _ = lookup.start(now: at(0))
+            note(lookup.answered(server.key, closer: named, now: at(time)))
+            while !lookup.isFinished, time < 60 {
+                time += 0.25
+                if answered < accomplices, let first = waiting.first {
+                    answered += 1
+                    note(lookup.answered(first.key, closer: [], now: at(time)))
+                }
+                if let wake = lookup.wake, wake <= at(time) { note(lookup.timerFired(now: at(time))) }
+            }
+            #expect(lookup.isFinished && time < 20)
+            let allowed = LookupCandidates.unansweredLimit + LookupCandidates.unansweredPerAnswer * accomplices
+            #expect(tried.count <= allowed + accomplices, "\(accomplices)")
+        }
+    }
+
     /// On the path of a node that names only accomplices nothing else is found; on the others it is.
     @Test mutating func accomplicesKeepOnePath() throws {
         let honest = try (0..<60).map { _ in try near(8) }

@@ -175,8 +175,7 @@ package struct LookupMachine: TimedMachine, Sendable {
         for index in candidates.all.indices {
             switch candidates.all[index].state {
             case .asked(let since) where since.advanced(by: times.patience) <= now:
-                candidates.update(index) { $0.state = .slow(since) }
-                candidates.endTry(index)
+                candidates.becomeSlow(index, since: since)
             case .slow(let since) where since.advanced(by: Self.requestTimeout) <= now:
                 failures += 1
                 candidates.settle(index, answered: false)
@@ -214,6 +213,7 @@ package struct LookupMachine: TimedMachine, Sendable {
             if case .asked = candidate.state { waiting[candidate.owner ?? 0] += 1 }
         }
         candidates.holdsBack = waiting.contains { $0 > 0 }
+        candidates.isWaiting = candidates.all.contains { isUnderWay($0.state) }
         guard waiting.reduce(0, +) < scope.concurrency, requests < Self.requestLimit else { return nil }
         let paths = (0..<Self.pathCount).sorted { (waiting[$0], $0) < (waiting[$1], $1) }
         for path in paths where waiting[path] < Self.pathWidth {

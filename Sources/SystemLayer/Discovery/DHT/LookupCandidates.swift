@@ -9,6 +9,10 @@ struct LookupCandidates: Sendable {
     static let nominatorLimit = 4
     /// A node that has named so many that did not answer, and none that did, is believed no more.
     static let failedNomineeLimit = 3
+    /// So many of a node's nominees may not have answered (yet), and so many more for each that has; then the others are left
+    /// alone. One accomplice that answers is no proof of all the rest.
+    static let unansweredLimit = 6
+    static let unansweredPerAnswer = 3
     /// Of a node none of whose nominees has answered so many are tried at once: they may be anybody, and what is sent to them
     /// is sent on its word alone.
     static let unprovenLimit = 3
@@ -45,6 +49,8 @@ struct LookupCandidates: Sendable {
         var isDialled = false
         /// While it is asked or dialled, and not slow: the nodes on whose word.
         var triedFor: [DHTKey]?
+        /// While it is slow, the same.
+        var silentFor: [DHTKey]?
 
         func isOpen(to path: Int) -> Bool { owner.map { $0 == path } ?? (paths & 1 << UInt8(path) != 0) }
     }
@@ -55,8 +61,16 @@ struct LookupCandidates: Sendable {
         var failed = 0
         /// Nominees that are asked or dialled now, but for the slow: where the first are dead, others may be there.
         var tried = 0
+        /// Those that are slow.
+        var silent = 0
         var isProven: Bool { answered > 0 || tried < LookupCandidates.unprovenLimit }
-        var isBelieved: Bool { failed < LookupCandidates.failedNomineeLimit || answered > 0 }
+        var isSpent: Bool { tried + silent + failed >= allowance }
+        var isBelieved: Bool {
+            answered > 0 ? failed < allowance : failed < LookupCandidates.failedNomineeLimit
+        }
+        private var allowance: Int {
+            LookupCandidates.unansweredLimit + LookupCandidates.unansweredPerAnswer * answered
+        }
     }
 
     let target: DHTKey
@@ -65,6 +79,8 @@ struct LookupCandidates: Sendable {
     private var words: [DHTKey: Word] = [:]
     /// Whether nominees of unproven nodes wait: only while an answer may come that proves them.
     var holdsBack = true
+    /// Whether anybody, slow or not, may still answer: while nobody may, none is held back.
+    var isWaiting = true
 
     init(target: DHTKey) { self.target = target }
 
@@ -120,10 +136,13 @@ struct LookupCandidates: Sendable {
 
     /// Whether it has to wait until one has answered whom a node has named that named it.
     func isHeldBack(_ index: Int) -> Bool {
-        guard holdsBack, all[index].triedFor == nil else { return false }
+        guard all[index].triedFor == nil else { return false }
         let nominators = all[index].nominators
         guard !nominators.isEmpty, nominators.count < Self.nominatorLimit else { return false }
-        return nominators.allSatisfy { words[$0].map { !$0.isProven } ?? false }
+        return nominators.allSatisfy { nominator in
+            guard let word = words[nominator] else { return false }
+            return isWaiting && word.isSpent || holdsBack && !word.isProven
+        }
     }
 
     /// It is asked or dialled.
@@ -139,10 +158,20 @@ struct LookupCandidates: Sendable {
         all[index].triedFor = nil
     }
 
+    /// It is silent: others may be tried in its place.
+    mutating func becomeSlow(_ index: Int, since: NetworkInstant) {
+        all[index].state = .slow(since)
+        all[index].silentFor = all[index].triedFor
+        endTry(index)
+        for nominator in all[index].silentFor ?? [] { words[nominator]?.silent += 1 }
+    }
+
     /// Counts for and against those that named it.
     mutating func settle(_ index: Int, answered: Bool) {
         all[index].state = answered ? .answered : .failed
         endTry(index)
+        for nominator in all[index].silentFor ?? [] { words[nominator]?.silent -= 1 }
+        all[index].silentFor = nil
         var lost = false
         for nominator in all[index].nominators {
             var word = words[nominator, default: Word()]
