@@ -11,9 +11,6 @@ final class PubSubPart: NodePart {
     private static let longestDelay = Duration.seconds(60)
     /// Connections with members, of whoever's making, beyond which no more are looked for: as many as a mesh has at most.
     private static let enough = 12
-    /// Members that have shown themselves and are being connected with, and how often each is tried.
-    private static let meetings = 16
-    private static let attempts = 4
     /// Two that hear of each other at once do not begin at once.
     private static let longestPause = 300
 
@@ -22,8 +19,9 @@ final class PubSubPart: NodePart {
     private let clock: any NetworkClock
     private let known: [NodeID]
     private let random: RandomSource
-    /// Members that have shown themselves, by their addresses.
-    private var met: Set<[Address]> = []
+    /// Members that have shown themselves.
+    private var meetings = Meetings()
+    private var meetingTasks: [[Address]: Task<Void, Never>] = [:]
     private var tasks: [Task<Void, Never>] = []
     private var isStopping = false
 
@@ -57,12 +55,28 @@ final class PubSubPart: NodePart {
     // MARK: Members that show themselves
 
     private func meet(_ addresses: [Address]) {
-        guard !addresses.isEmpty, isWanted(addresses), met.count < Self.meetings, met.insert(addresses).inserted
-        else { return }
+        guard !addresses.isEmpty, isWanted(addresses) else { return }
+        switch meetings.begin(addresses, now: clock.now) {
+        case .ignored: break
+        case .later:
+            _ = clock.schedule(after: Meetings.chance) { [weak self] in
+                self?.meetings.waited(addresses)
+                self?.meet(addresses)
+            }
+        case .begun(let former):
+            if let former { meetingTasks.removeValue(forKey: former)?.cancel() }
+            begin(addresses)
+        }
+    }
+
+    private func begin(_ addresses: [Address]) {
         let pause = Duration.milliseconds(Int64(random.next() % UInt64(Self.longestPause)))
-        networkTask { [weak self] in
+        meetingTasks[addresses] = networkTask { [weak self] in
             await self?.connect(at: addresses, after: pause)
-            self?.met.remove(addresses)
+            // Who had to give way is under way no more, and has a successor at the earliest when it has rested.
+            guard !Task.isCancelled, let self else { return }
+            meetings.end(addresses)
+            meetingTasks[addresses] = nil
         }
     }
 
@@ -79,12 +93,15 @@ final class PubSubPart: NodePart {
 
     /// Connects with whoever is there, unless it has done so meanwhile, and again when it is lost.
     private func connect(at addresses: [Address], after pause: Duration) async {
-        var (delay, failures) = (pause, 0)
-        while failures < Self.attempts {
+        var delay = pause
+        while !Task.isCancelled {
             // Time itself: the other may connect first, or not be there yet.
             do { try await clock.sleep(for: delay) } catch { return }
             guard isWanted(addresses) else { return }
-            failures = await stayConnected(with: DialTarget(addresses: addresses)) ? 0 : failures + 1
+            await stayConnected(with: DialTarget(addresses: addresses)) { [weak self] in
+                self?.meetings.connected(addresses)
+            }
+            guard let failures = meetings.tried(addresses, now: clock.now) else { return }
             delay = Self.firstDelay * (1 << failures)
         }
     }
@@ -102,12 +119,16 @@ final class PubSubPart: NodePart {
     }
 
     /// - Returns: whether there was a connection; it has ended.
-    private func stayConnected(with target: DialTarget) async -> Bool {
+    @discardableResult
+    private func stayConnected(
+        with target: DialTarget, onConnection: @NetworkActor () -> Void = {}
+    ) async -> Bool {
         guard let node, node.realmID != nil else { return false }
         let session = await traced(awaiting: "a known member is connected") {
             try await node.connectMember(target)
         }
         guard let session else { return false }
+        onConnection()
         return await traced(awaiting: "a member goes") { try await session.waitClosed() } != nil
     }
 
@@ -115,7 +136,7 @@ final class PubSubPart: NodePart {
 
     func willStop(within grace: Duration) {
         isStopping = true
-        for task in tasks { task.cancel() }
+        for task in tasks + meetingTasks.values { task.cancel() }
         pubsub.finish()
     }
 
