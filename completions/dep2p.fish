@@ -11,7 +11,7 @@ function __dep2p_is
         else if test $only = 0 -a "$token" = --
             set only 1
         else if test $only = 0; and string match -qr -- '^-.' $token
-            contains -- $token --allow --bootstrap --circuit-bytes --circuit-rate --circuit-time --config --count --dht-protocol --high-watermark --identity --interval --introspect --listen --log-format --low-watermark --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --providers --realm-key --record --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers --wait-peers -c -i -m -o
+            contains -- $token --allow --bootstrap --circuit-bytes --circuit-rate --circuit-time --config --count --dht-protocol --high-watermark --identity --interval --introspect --listen --log-format --low-watermark --mainline-node --max-circuits --max-circuits-per-ip --max-circuits-per-node --max-circuits-per-pair --max-circuits-per-subnet --max-requests --max-reservations --max-reservations-per-ip --max-reservations-per-subnet --max-size --message --output --passphrase-file --peer --preset --providers --realm-key --record --relay --reply --reservation-time --server --show --show-node-id --state-dir --tcp-listen --timeout --to --transfers --wait-peers -c -i -m -o
             and set skip 1
         else if test -z "$command"
             set command $token
@@ -50,6 +50,8 @@ complete -c dep2p -n "__dep2p_is ''" -l passphrase-file -r -F -d 'the identity\'
 complete -c dep2p -n "__dep2p_is ''" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is ''" -l bootstrap -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a node to find others by, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is ''" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
+complete -c dep2p -n "__dep2p_is ''" -l mainline -d 'meet the realm\'s members in the BitTorrent DHT too'
+complete -c dep2p -n "__dep2p_is ''" -l mainline-node -x -d 'HOST:PORT of a node of the BitTorrent DHT to begin with'
 complete -c dep2p -n "__dep2p_is ''" -l no-dht -d 'do not look for nodes in the DHT'
 complete -c dep2p -n "__dep2p_is ''" -l no-direct -d 'do not connect directly'
 complete -c dep2p -n "__dep2p_is ''" -l no-mdns -d 'do not look for nodes on the local network'
@@ -100,6 +102,8 @@ complete -c dep2p -n "__dep2p_is send" -l passphrase-file -r -F -d 'the identity
 complete -c dep2p -n "__dep2p_is send" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is send" -l bootstrap -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a node to find others by, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is send" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
+complete -c dep2p -n "__dep2p_is send" -l mainline -d 'meet the realm\'s members in the BitTorrent DHT too'
+complete -c dep2p -n "__dep2p_is send" -l mainline-node -x -d 'HOST:PORT of a node of the BitTorrent DHT to begin with'
 complete -c dep2p -n "__dep2p_is send" -l no-dht -d 'do not look for nodes in the DHT'
 complete -c dep2p -n "__dep2p_is send" -l no-direct -d 'do not connect directly'
 complete -c dep2p -n "__dep2p_is send" -l no-mdns -d 'do not look for nodes on the local network'
@@ -130,6 +134,8 @@ complete -c dep2p -n "__dep2p_is listen" -l passphrase-file -r -F -d 'the identi
 complete -c dep2p -n "__dep2p_is listen" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is listen" -l bootstrap -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a node to find others by, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is listen" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
+complete -c dep2p -n "__dep2p_is listen" -l mainline -d 'meet the realm\'s members in the BitTorrent DHT too'
+complete -c dep2p -n "__dep2p_is listen" -l mainline-node -x -d 'HOST:PORT of a node of the BitTorrent DHT to begin with'
 complete -c dep2p -n "__dep2p_is listen" -l no-dht -d 'do not look for nodes in the DHT'
 complete -c dep2p -n "__dep2p_is listen" -l no-direct -d 'do not connect directly'
 complete -c dep2p -n "__dep2p_is listen" -l no-mdns -d 'do not look for nodes on the local network'
@@ -157,6 +163,8 @@ complete -c dep2p -n "__dep2p_is publish" -l passphrase-file -r -F -d 'the ident
 complete -c dep2p -n "__dep2p_is publish" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is publish" -l bootstrap -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a node to find others by, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is publish" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
+complete -c dep2p -n "__dep2p_is publish" -l mainline -d 'meet the realm\'s members in the BitTorrent DHT too'
+complete -c dep2p -n "__dep2p_is publish" -l mainline-node -x -d 'HOST:PORT of a node of the BitTorrent DHT to begin with'
 complete -c dep2p -n "__dep2p_is publish" -l no-dht -d 'do not look for nodes in the DHT'
 complete -c dep2p -n "__dep2p_is publish" -l no-direct -d 'do not connect directly'
 complete -c dep2p -n "__dep2p_is publish" -l no-mdns -d 'do not look for nodes on the local network'
@@ -181,6 +189,8 @@ complete -c dep2p -n "__dep2p_is subscribe" -l passphrase-file -r -F -d 'the ide
 complete -c dep2p -n "__dep2p_is subscribe" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is subscribe" -l bootstrap -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a node to find others by, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is subscribe" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
+complete -c dep2p -n "__dep2p_is subscribe" -l mainline -d 'meet the realm\'s members in the BitTorrent DHT too'
+complete -c dep2p -n "__dep2p_is subscribe" -l mainline-node -x -d 'HOST:PORT of a node of the BitTorrent DHT to begin with'
 complete -c dep2p -n "__dep2p_is subscribe" -l no-dht -d 'do not look for nodes in the DHT'
 complete -c dep2p -n "__dep2p_is subscribe" -l no-direct -d 'do not connect directly'
 complete -c dep2p -n "__dep2p_is subscribe" -l no-mdns -d 'do not look for nodes on the local network'
@@ -217,6 +227,8 @@ complete -c dep2p -n "__dep2p_is start" -l passphrase-file -r -F -d 'the identit
 complete -c dep2p -n "__dep2p_is start" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is start" -l bootstrap -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a node to find others by, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is start" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
+complete -c dep2p -n "__dep2p_is start" -l mainline -d 'meet the realm\'s members in the BitTorrent DHT too'
+complete -c dep2p -n "__dep2p_is start" -l mainline-node -x -d 'HOST:PORT of a node of the BitTorrent DHT to begin with'
 complete -c dep2p -n "__dep2p_is start" -l no-dht -d 'do not look for nodes in the DHT'
 complete -c dep2p -n "__dep2p_is start" -l no-direct -d 'do not connect directly'
 complete -c dep2p -n "__dep2p_is start" -l no-mdns -d 'do not look for nodes on the local network'
@@ -246,6 +258,8 @@ complete -c dep2p -n "__dep2p_is ping" -l passphrase-file -r -F -d 'the identity
 complete -c dep2p -n "__dep2p_is ping" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is ping" -l bootstrap -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a node to find others by, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is ping" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
+complete -c dep2p -n "__dep2p_is ping" -l mainline -d 'meet the realm\'s members in the BitTorrent DHT too'
+complete -c dep2p -n "__dep2p_is ping" -l mainline-node -x -d 'HOST:PORT of a node of the BitTorrent DHT to begin with'
 complete -c dep2p -n "__dep2p_is ping" -l no-dht -d 'do not look for nodes in the DHT'
 complete -c dep2p -n "__dep2p_is ping" -l no-direct -d 'do not connect directly'
 complete -c dep2p -n "__dep2p_is ping" -l no-mdns -d 'do not look for nodes on the local network'
@@ -305,6 +319,8 @@ complete -c dep2p -n "__dep2p_is dht-find" -l passphrase-file -r -F -d 'the iden
 complete -c dep2p -n "__dep2p_is dht-find" -l realm-key -r -F -d 'the file with the realm key; - is standard input'
 complete -c dep2p -n "__dep2p_is dht-find" -l bootstrap -x -a '(command dep2p __names 2>/dev/null)' -d 'address of a node to find others by, ending in /p2p/NODEID'
 complete -c dep2p -n "__dep2p_is dht-find" -l listen -x -d 'address to listen on: HOST:PORT or a multiaddr'
+complete -c dep2p -n "__dep2p_is dht-find" -l mainline -d 'meet the realm\'s members in the BitTorrent DHT too'
+complete -c dep2p -n "__dep2p_is dht-find" -l mainline-node -x -d 'HOST:PORT of a node of the BitTorrent DHT to begin with'
 complete -c dep2p -n "__dep2p_is dht-find" -l no-dht -d 'do not look for nodes in the DHT'
 complete -c dep2p -n "__dep2p_is dht-find" -l no-direct -d 'do not connect directly'
 complete -c dep2p -n "__dep2p_is dht-find" -l no-mdns -d 'do not look for nodes on the local network'
