@@ -75,6 +75,10 @@ struct ConnectionManager {
 
     private let limits: ConnectionLimits
     private var entries: [UInt64: Entry] = [:]
+    /// Of these, those that came in, or were turned, and are not admitted; and errands. What is looked at with each event is
+    /// looked for here: thousands of members cost the next one nothing.
+    private var unproven: Set<UInt64> = []
+    private var errands: Set<UInt64> = []
     private var protections: [NodeID: Set<Protection>] = [:]
     /// Whether there is a realm that strangers could be admitted to.
     private(set) var isInRealm = false
@@ -84,7 +88,9 @@ struct ConnectionManager {
     }
 
     var count: Int { entries.count }
-    var strangerCount: Int { entries.values.count(where: isStranger) }
+    var strangerCount: Int { unproven.count { id in entries[id].map(isStranger) ?? false } }
+    /// In no order.
+    private var strangers: [Entry] { unproven.compactMap { entries[$0] }.filter(isStranger) }
     /// Members, protected nodes and those that this node dialled.
     private var ownCount: Int { entries.count - strangerCount }
     func contains(_ id: UInt64) -> Bool { entries[id] != nil }
@@ -107,7 +113,7 @@ struct ConnectionManager {
         case .refused(let limit): return .refused(limit)
         case .room(let victim):
             let closing = victim.map { [remove($0)] } ?? []
-            entries[entry.id] = entry
+            add(entry)
             return .opened(closing: closing + trim(now: now, isBusy: isBusy))
         }
     }
@@ -148,7 +154,7 @@ struct ConnectionManager {
 
     /// Who gives way to a stranger within the strangers' share.
     private func strangerToReplace(by entry: Entry) -> Victim? {
-        let mine = entries.values.filter { isReplaceable($0) && $0.subject == entry.subject }
+        let mine = strangers.filter { $0.commitments == 0 && $0.subject == entry.subject }
         if mine.count >= limits.strangersPerSubject, let victim = mine.min(by: isOlder) {
             return (victim, "the limit of \(limits.strangersPerSubject) connections of one address is reached")
         }
@@ -171,10 +177,10 @@ struct ConnectionManager {
     }
 
     private func leastOfTheStrangers() -> Entry? {
-        let candidates = entries.values.filter(isReplaceable)
+        let candidates = strangers.filter { $0.commitments == 0 }
         guard !candidates.isEmpty else {
             // In a realm even what is committed gives way: whoever comes may be a member.
-            return isInRealm ? entries.values.filter(isStranger).min(by: isOlder) : nil
+            return isInRealm ? strangers.min(by: isOlder) : nil
         }
         let counts = SubjectCounts(candidates.lazy.map(\.subject))
         return candidates.min { left, right in
@@ -263,10 +269,13 @@ struct ConnectionManager {
     }
 
     /// When ``timerFired(now:isBusy:)`` is due.
-    var wake: NetworkInstant? { entries.values.lazy.compactMap(deadline).min() }
+    var wake: NetworkInstant? { timed.compactMap(deadline).min() }
+
+    /// Those that may have a deadline, in no order.
+    private var timed: [Entry] { unproven.union(errands).compactMap { entries[$0] } }
 
     mutating func timerFired(now: NetworkInstant, isBusy: (UInt64) -> Bool) -> [Closing] {
-        let late = entries.values.filter { entry in deadline(entry).map { $0 <= now } ?? false }
+        let late = timed.filter { entry in deadline(entry).map { $0 <= now } ?? false }
         let reason = "neither admitted to the realm nor in use within \(limits.strangerTime)"
         let ended = endErrands(late, now: now, isBusy: isBusy)
         let strangers = late.filter { !$0.isErrand }.sorted(by: isOlder).map { remove(($0, reason)) }
@@ -292,21 +301,34 @@ struct ConnectionManager {
             guard !isBusy(entry.id) else {
                 entries[entry.id]?.lastUse = now
                 entries[entry.id]?.isTurned = true
+                unproven.insert(entry.id)
                 return nil
             }
-            entries[entry.id] = nil
+            drop(entry.id)
             return Closing(id: entry.id, reason: "nothing more to ask", code: .normal)
         }
     }
 
     private mutating func remove(_ victim: Victim) -> Closing {
-        entries[victim.entry.id] = nil
+        drop(victim.entry.id)
         return Closing(id: victim.entry.id, reason: victim.reason)
+    }
+
+    private mutating func add(_ entry: Entry) {
+        entries[entry.id] = entry
+        if !entry.isInitiator, !entry.isAdmitted { unproven.insert(entry.id) }
+        if entry.isErrand { errands.insert(entry.id) }
+    }
+
+    private mutating func drop(_ id: UInt64) {
+        entries[id] = nil
+        unproven.remove(id)
+        errands.remove(id)
     }
 
     // MARK: Events
 
-    mutating func close(_ id: UInt64) { entries[id] = nil }
+    mutating func close(_ id: UInt64) { drop(id) }
 
     /// The peer has proven to be a member.
     ///
@@ -316,6 +338,7 @@ struct ConnectionManager {
         let wasStranger = isStranger(entry)
         (entry.isAdmitted, entry.lastUse) = (true, now)
         entries[id] = entry
+        unproven.remove(id)
         guard wasStranger, ownCount > most else { return [] }
         return [remove(givingWay(to: entry, isBusy) ?? (entry: entry, reason: reasonOfTheFull))]
     }
@@ -335,7 +358,9 @@ struct ConnectionManager {
     /// Somebody wants the session's node.
     mutating func wanted(_ id: UInt64) {
         entries[id]?.isErrand = false
+        if entries[id]?.isTurned == true { unproven.remove(id) }
         entries[id]?.isTurned = false
+        errands.remove(id)
     }
 
     /// The node does something for the session that lasts, or is done with it.
