@@ -150,8 +150,8 @@ let package = Package(
         .executableTarget(
             name: "DeP2PBenchmarks",
             dependencies: [
-                "DeP2P", "DeP2PApp", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor", "DeP2PIdentity",
-                "DeP2PSimulation",
+                "DeP2P", "DeP2PApp", "DeP2PRealm", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
+                "DeP2PIdentity", "DeP2PSimulation",
             ],
             path: "Tests/Benchmarks/Engine", swiftSettings: house, linkerSettings: quickStart),
         // Not part of the product: a world in memory on virtual time.

@@ -25,14 +25,17 @@ final class Members {
 
     init(address: Address) { target = DialTarget(nodeID: address.nodeID, addresses: [address]) }
 
-    private static func startNode() async throws -> Node {
+    static let realmKey = Array<UInt8>(0..<32)
+
+    static func startNode(_ change: (inout NodeConfiguration) -> Void = { _ in }) async throws -> Node {
         var configuration = NodeConfiguration()
         configuration.preset = .server
         configuration.preset.quic.maxHandshakesPerSubject = 4_096
         configuration.preset.quic.retryThresholdPerSubject = 4_096
         configuration.listen = [SocketAddress(IPAddress(v4: 0x7F00_0001), port: 0)]
+        change(&configuration)
         let node = try await Node.start(configuration)
-        try node.join(RealmKey(bytes: Array(0..<32)))
+        try node.join(RealmKey(bytes: realmKey))
         return node
     }
 

@@ -15,6 +15,8 @@ let usage = """
            Benchmarks messages ADDRESS ROUNDS        1 KiB message and reply
            Benchmarks messages-pipelined ADDRESS N   the same, 64 in flight
            Benchmarks admission ADDRESS ROUNDS       new connection, realm admission
+           Benchmarks serve-crowd                    as serve-members, for more connections than any preset takes
+           Benchmarks members-crowd ADDRESS N        that many members that say nothing; tells at a tenth, the half and the end
            Benchmarks members-idle ADDRESS N         that many idle connections, each of a node of its own
            Benchmarks serve-relayed RELAY            as serve, a node behind a relay; prints both its addresses
            Benchmarks node-throughput ADDRESS MIB    one way on one stream, directly or through a relay
@@ -39,6 +41,7 @@ func run(_ arguments: [String]) async throws -> Bool {
     switch (arguments.first, arguments.count) {
     case ("serve", 1): try await serve()
     case ("serve-members", 1): try await Members.serve()
+    case ("serve-crowd", 1): try await Crowd.serve()
     case ("serve-relayed", 2): try await Relayed.serve(behind: try Address(arguments[1]))
     case ("meshsub", 3...):
         let addresses = try arguments.dropFirst(3).map { try Address($0) }
@@ -61,6 +64,8 @@ func run(_ arguments: [String]) async throws -> Bool {
         } else if let measurement = Members.measurements[mode] {
             // An application that lives on the network thread pays no thread switch for a reply.
             try await networkTask { try await measurement(Members(address: address))(count) }.value.show()
+        } else if let measurement = Crowd.measurements[mode] {
+            try await networkTask { try await measurement(Crowd(address: address))(count) }.value.show()
         } else if let measurement = Strangers.measurements[mode] {
             try await networkTask { try await measurement(Strangers(address: address))(count) }.value.show()
         } else if let measurement = Relayed.measurements[mode] {
