@@ -101,7 +101,7 @@ import Testing
         let message: Bencode = ["r": entries, "t": .bytes(transaction), "y": .text("r")]
         var random = SplitMix64(seed: 5)
         var read = 0
-        for _ in 0..<20_000 {
+        for _ in 0..<3_000 {
             var bytes = message.encoded
             for _ in 0...random.next() % 3 {
                 bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
@@ -112,7 +112,7 @@ import Testing
                 _ = answer.item?.item(of: item.publicKey)
             }
         }
-        #expect(read > 1_000)
+        #expect(read > 150)
     }
 
     @Test func anAnswerCountsOnceAndFromWhereItWasAsked() throws {
