@@ -124,7 +124,7 @@ def run_all(options):
             counts[outcome] += 1
             name = runs[run].__name__.replace("_", " ")
             print(f"{VERDICTS.get(outcome, 'FAILED')}  {name} ({seconds:.1f} s)", flush=True)
-            if outcome != PASSED:
+            if said:
                 print("  " + said.replace("\n", "\n  "), flush=True)
     if counts[NEEDS_ROOT]:
         print(f"not run without root: {counts[NEEDS_ROOT]}")
