@@ -135,6 +135,8 @@ package struct PubSubRouter: TimedMachine {
         scores.disconnected(peer.nodeID, now: now)
         unverifiedBytes -= peer.unverifiedBytes
         served.forget(key)
+        // Back again, it may begin with something before all are connected with it, and is known for nothing.
+        served.forget(author: peer.nodeID)
         held.forget(key)
         recalls.forget(key)
         told.removeAll { $0 == key }

@@ -61,6 +61,8 @@ struct ServedAuthors {
         } ?? false
     }
 
+    mutating func forget(author: NodeID) { served[author] = nil }
+
     mutating func forget(_ peer: PubSubRouter.PeerKey) {
         for author in served.keys { doesNotServe(author, peer) }
         served = served.filter { !$0.value.isEmpty }

@@ -12,11 +12,12 @@ final class TopicJudge {
     static let patience = Duration.seconds(4)
 
     private final class Case {
-        let message: PubSubMessage
+        /// `nil` once it is decided: what waits for its turn to be forgotten holds nothing.
+        var message: PubSubMessage?
         let source: PubSubRouter.PeerKey
         let validators: [TopicValidator]
         let deadline: NetworkInstant
-        var isDecided = false
+        var isDecided: Bool { message == nil }
 
         init(
             _ message: PubSubMessage, from source: PubSubRouter.PeerKey, _ validators: [TopicValidator],
@@ -50,10 +51,10 @@ final class TopicJudge {
 
     private func begin() {
         while running < Self.concurrency, let one = waiting.take(1).first {
-            guard !one.isDecided else { continue }
+            guard let message = one.message else { continue }
             running += 1
             networkTask { [self] in
-                let verdict = await verdict(on: one.message, by: one.validators)
+                let verdict = await verdict(on: message, by: one.validators)
                 running -= 1
                 decide(one, verdict)
                 begin()
@@ -88,9 +89,9 @@ final class TopicJudge {
     }
 
     private func decide(_ one: Case, _ verdict: PubSubRouter.Verdict) {
-        guard !one.isDecided else { return }
-        one.isDecided = true
-        onVerdict?(one.message, verdict, one.source)
+        guard let message = one.message else { return }
+        one.message = nil
+        onVerdict?(message, verdict, one.source)
     }
 
     private func expire() {

@@ -136,6 +136,9 @@ import Testing
         served.doesNotServe(author.nodeID, 1)
         served.shows(messages[4], 1, now: later)
         #expect(served.standing(of: 1, with: author.nodeID) == .served)
+        served.forget(author: author.nodeID)
+        #expect(served.standing(of: 1, with: author.nodeID) == .unknown)
+        served.shows(messages[4], 1, now: later)
         served.forget(1)
         #expect(served.standing(of: 1, with: author.nodeID) == .unknown && served.count == 0)
     }
