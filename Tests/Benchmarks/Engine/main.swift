@@ -32,6 +32,9 @@ let usage = """
                           [--attack none|withhold|lie|invent|flood|records] [--sybils SHARE --sybils-conduct withhold|lie|invent]
                           [--records N] [--lookups N] [--warm-up SECONDS] [--span SECONDS]
                                                      a DHT of many nodes in memory, on virtual time
+           Benchmarks topics [--nodes N] [--seed N] [--attack NAME] [--attackers SHARE] [--churn SHARE] [--loss SHARE]
+                          [--size BYTES] [--messages N] [--rate N] [--dials N] [--uplink BYTES]
+                                                     a topic of many nodes in memory, on virtual time
            Benchmarks dht-still [--nodes N] [--lookups N] [--loss SHARE] [--seed N]
                                                      lookups among a million nodes that stay
 
@@ -49,6 +52,9 @@ func run(_ arguments: [String]) async throws -> Bool {
     case ("codecs", 1): codecReport().show()
     case ("dht", _):
         guard let report = DHTSimulation.report(Array(arguments.dropFirst())) else { return false }
+        report.show()
+    case ("topics", _):
+        guard let report = TopicSimulation.report(Array(arguments.dropFirst())) else { return false }
         report.show()
     case ("dht-still", _):
         guard let report = DHTSimulation.stillReport(Array(arguments.dropFirst())) else { return false }
