@@ -1,44 +1,58 @@
-internal import CDeP2PSodium
-
-// libsodium's: HMAC of a short message takes 18,000 instructions beside 25,000 of OpenSSL's, and HKDF over it 35,000 beside
-// 80,000, most of which OpenSSL spends on finding what it is to do. Each connection needs both. libsodium's own HKDF came
-// with 1.0.19, which Debian 12 has not.
+// Two hashes over a padded key (RFC 2104 section 2), by the functions that `SHA256` calls. A connection needs seven:
+// libsodium's hash is software on every processor, and OpenSSL's HMAC and HKDF spend most of their time on finding what they
+// are to do.
 
 /// HMAC-SHA256 (RFC 2104), with any key length; 32 bytes.
 package func hmacSHA256(key: [UInt8], message: [UInt8]) -> [UInt8] {
-    // HMAC fills a short key up with zeros.
-    (key.isEmpty ? [0] : key).withUnsafeBufferPointer { hmacSHA256(key: $0, message: message) }
+    key.withUnsafeBufferPointer { hmacSHA256(key: $0, message: message) }
 }
 
-/// As ``hmacSHA256(key:message:)``, of a key that lies in guarded memory, and is not empty.
+/// As ``hmacSHA256(key:message:)``, of a key that lies in guarded memory.
 func hmacSHA256(key: UnsafeBufferPointer<UInt8>, message: [UInt8]) -> [UInt8] {
-    var state = crypto_auth_hmacsha256_state()
-    defer { sodium_memzero(&state, MemoryLayout<crypto_auth_hmacsha256_state>.size) }
-    var code = [UInt8](repeating: 0, count: SHA256.Digest.byteCount)
-    guard let start = key.baseAddress else { preconditionFailure("a key of no bytes") }
-    crypto_auth_hmacsha256_init(&state, start, key.count)
-    crypto_auth_hmacsha256_update(&state, message, UInt64(message.count))
-    crypto_auth_hmacsha256_final(&state, &code)
-    return code
+    var keyed = HMACKey(guarded: key)
+    defer { keyed.wipe() }
+    return keyed.authenticate(message)
 }
 
 /// HMAC-SHA256 with one key for many messages: half of what a short message takes is spent on the key.
 package struct HMACKey: Sendable {
-    private let state: crypto_auth_hmacsha256_state
+    private static let blockSize = 64
+
+    /// What comes of the key's block, padded for the hash of the message, and for the hash of that.
+    private var inner = SHA256()
+    private var outer = SHA256()
 
     package init(_ key: [UInt8]) {
-        var state = crypto_auth_hmacsha256_state()
-        crypto_auth_hmacsha256_init(&state, key, key.count)
-        self.state = state
+        self = key.withUnsafeBufferPointer { HMACKey(guarded: $0) }
+    }
+
+    fileprivate init(guarded key: UnsafeBufferPointer<UInt8>) {
+        // A longer key is hashed, a shorter one filled up with zeros.
+        var block = [UInt8](repeating: 0, count: Self.blockSize)
+        if key.count > Self.blockSize {
+            for (index, byte) in SHA256.hash(key.span.bytes).bytes.enumerated() { block[index] = byte }
+        } else {
+            for (index, byte) in key.enumerated() { block[index] = byte }
+        }
+        for index in block.indices { block[index] ^= 0x36 }
+        inner.update(block)
+        for index in block.indices { block[index] ^= 0x36 ^ 0x5c }
+        outer.update(block)
+        DeP2PIdentity.wipe(&block)
     }
 
     /// As ``hmacSHA256(key:message:)``.
     package func authenticate(_ message: [UInt8]) -> [UInt8] {
-        var state = state
-        var code = [UInt8](repeating: 0, count: SHA256.Digest.byteCount)
-        crypto_auth_hmacsha256_update(&state, message, UInt64(message.count))
-        crypto_auth_hmacsha256_final(&state, &code)
-        return code
+        var keyed = self
+        defer { keyed.wipe() }
+        keyed.inner.update(message)
+        keyed.outer.update(keyed.inner.finalize())
+        return keyed.outer.finalize().bytes
+    }
+
+    fileprivate mutating func wipe() {
+        inner.wipe()
+        outer.wipe()
     }
 }
 

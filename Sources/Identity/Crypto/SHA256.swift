@@ -37,6 +37,9 @@ package struct SHA256: Sendable {
         return Digest(networkWords: words)
     }
 
+    /// Overwrites the state, of which a secret may be a part. What it was copied to, and what is finished, stays.
+    mutating func wipe() { OPENSSL_cleanse(&context, MemoryLayout<SHA256_CTX>.size) }
+
     package static func hash(_ bytes: RawSpan) -> Digest {
         var hasher = SHA256()
         hasher.update(bytes)

@@ -13,13 +13,24 @@ public struct NodeID: Hashable, Sendable, Comparable {
 
     /// The multihash: 38 bytes for an Ed25519 key, at most 44.
     package let bytes: [UInt8]
+    /// A digest of all of them, made once: a connection looks its peer up thirty times. Keyed anew in each process
+    /// (`Hasher`), as a stranger can name as many nodes as he likes, and seeks those that would collide.
+    private let digest: Int
 
     package init(_ key: PublicKey) {
         let encoded = key.protobuf
-        bytes =
-            encoded.count <= Self.maximumInlineLength
-            ? [Self.identityCode, UInt8(encoded.count)] + encoded
-            : [Self.sha256Code, UInt8(SHA256.Digest.byteCount)] + SHA256.hash(encoded).bytes
+        self.init(
+            canonical: encoded.count <= Self.maximumInlineLength
+                ? [Self.identityCode, UInt8(encoded.count)] + encoded
+                : [Self.sha256Code, UInt8(SHA256.Digest.byteCount)] + SHA256.hash(encoded).bytes)
+    }
+
+    private init(canonical bytes: [UInt8]) {
+        self.bytes = bytes
+        var hasher = Hasher()
+        // In one piece: an array is hashed byte by byte.
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        digest = hasher.finalize()
     }
 
     /// - Throws: `malformedNodeID` for anything but a canonical multihash. A key within is checked for its form here,
@@ -41,7 +52,7 @@ public struct NodeID: Hashable, Sendable, Comparable {
         default:
             throw IdentityError(.malformedNodeID, "a node ID must be an identity or SHA-256 multihash")
         }
-        self.bytes = bytes
+        self.init(canonical: bytes)
     }
 
     /// The key, when it is short enough to be inside the ID and really is one. Costs a curve check.
@@ -51,10 +62,10 @@ public struct NodeID: Hashable, Sendable, Comparable {
         return try? PublicKey(protobuf: [UInt8](bytes.dropFirst(2)))
     }
 
-    /// In one piece: an array is hashed byte by byte, which was 4 % of what a message costs who takes it. And all of it:
-    /// a stranger can name as many nodes as he likes whose names begin or end alike.
-    public func hash(into hasher: inout Hasher) {
-        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+    public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+
+    public static func == (left: NodeID, right: NodeID) -> Bool {
+        left.digest == right.digest && left.bytes == right.bytes
     }
 
     public static func < (left: NodeID, right: NodeID) -> Bool {
