@@ -18,12 +18,11 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     private let inbox = Mutex(Inbox())
     private let wakeDescriptor: Int32
     private let epoll: Int32
-    // Proof for unsafe: written in `init`, and by the thread itself before its first turn, with the same value. Whoever else
-    // reads it has got the executor from an initialized static, and jobs come through the inbox's mutex, both after `init`.
-    private nonisolated(unsafe) var thread = pthread_t()
+    // Which thread it is: written by the thread itself, before its first turn, and asked for in each call from outside the type
+    // system. Another thread that still reads zero is not it either.
+    private let thread = Atomic<pthread_t>(0)
 
     // Owned by the thread.
-    private var running: [UnownedJob] = []
     var beforeWaiting: [@NetworkActor () -> Void] = []
     var externalWork = 0
     private var timers = TimerQueue<@NetworkActor () -> Void>()
@@ -35,8 +34,9 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
         epoll = dep2p_epoll_create()
         precondition(wakeDescriptor >= 0 && epoll >= 0, "no descriptor left for the network thread")
         control(EPOLL_CTL_ADD, wakeDescriptor, EPOLLIN.rawValue)
+        var created = pthread_t()
         let started = pthread_create(
-            &thread, nil,
+            &created, nil,
             { context in
                 guard let context else { return nil }
                 dep2p_name_thread("dep2p-network")
@@ -69,20 +69,21 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     package func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
 
     package func checkIsolated() {
-        precondition(pthread_equal(pthread_self(), thread) != 0, "not on the network thread")
+        precondition(thread.load(ordering: .relaxed) == pthread_self(), "not on the network thread")
     }
 
     package func isIsolatingCurrentContext() -> Bool? {
-        pthread_equal(pthread_self(), thread) != 0
+        thread.load(ordering: .relaxed) == pthread_self()
     }
 
     // MARK: The loop
 
     private func run() {
-        thread = pthread_self()
+        thread.store(pthread_self(), ordering: .relaxed)
+        var running: [UnownedJob] = []
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while true {
-            runJobs()
+            runJobs(&running)
             runBeforeWaiting()
             let idleStep = externalWork == 0 && !waitingSimulations().isEmpty
             let mustPoll = idleStep || !beforeWaiting.isEmpty
@@ -97,14 +98,13 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     }
 
     /// Runs jobs until none is ready: what one job makes ready runs before the thread looks at the network again.
-    private func runJobs() {
+    private func runJobs(_ running: inout [UnownedJob]) {
+        let (serial, preferred) = (asUnownedSerialExecutor(), asUnownedTaskExecutor())
         // Two arrays by turns: emptying one that somebody still reads would allocate another.
         while true {
             inbox.withLock { swap(&$0.jobs, &running) }
             if running.isEmpty { return }
-            for job in running {
-                job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
-            }
+            for job in running { job.runSynchronously(isolatedTo: serial, taskExecutor: preferred) }
             running.removeAll(keepingCapacity: true)
         }
     }

@@ -29,12 +29,11 @@ public struct NetworkInstant: Hashable, Comparable, Sendable {
 extension Duration {
     /// The whole nanoseconds of a non-negative duration, clamped to what 64 bits hold.
     @usableFromInline package var clampedNanoseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflow else { return .max }
-        let (sum, carry) = product.addingReportingOverflow(UInt64(attoseconds) / 1_000_000_000)
-        return carry ? .max : sum
+        // One division of 128 bits by 64, which each timer needs; `components` are four.
+        guard attoseconds > 0 else { return 0 }
+        let high = UInt64(truncatingIfNeeded: attoseconds >> 64), low = UInt64(truncatingIfNeeded: attoseconds)
+        let divisor: UInt64 = 1_000_000_000
+        return high < divisor ? divisor.dividingFullWidth((high, low)).quotient : .max
     }
 
     /// Milliseconds with a fraction.

@@ -4,12 +4,17 @@
 /// what is `package` the compiler does not look into.
 ///
 /// Resuming before anyone waits is remembered. Cancelling the waiting task throws `CancellationError` from ``value()``.
+///
+/// Its continuation is the unchecked one, which each connection makes a dozen of: the checked one is an object more, whose
+/// type the runtime looks up by name for each copy. What it would check holds by this: `waiting` is entered once, from
+/// `idle`, and left by ``resume(with:)`` alone, on one thread, which resumes it and leaves no copy; and as the task that
+/// waits holds the waiter, none goes away with somebody waiting.
 @NetworkActor
 public final class Waiter<Value: Sendable> {
     @usableFromInline
     enum State {
         case idle
-        case waiting(CheckedContinuation<Value, any Error>)
+        case waiting(UnsafeContinuation<Value, any Error>)
         case resolved(Result<Value, any Error>)
         case finished
     }
@@ -52,7 +57,7 @@ public final class Waiter<Value: Sendable> {
             return try result.get()
         }
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+            try await withUnsafeThrowingContinuation { continuation in
                 switch state {
                 case .idle where Task.isCancelled:
                     state = .finished
