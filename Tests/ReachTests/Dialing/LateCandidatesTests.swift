@@ -19,6 +19,10 @@ import Testing
         private var waiting: [AsyncStream<FoundAddresses>.Continuation] = []
         private(set) var asked = 0
         private(set) var isLeft = false
+        /// What it knows without looking.
+        var known: FoundAddresses?
+
+        func answer(of nodeID: NodeID) -> FoundAddresses? { known }
 
         func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
             let (stream, found) = FoundAddresses.makeStream()
@@ -73,6 +77,28 @@ import Testing
         #expect(session.remoteNodeID == right.nodeID)
         for _ in 0..<50 { await Task.yield() }
         #expect(source.isLeft, "nobody looks for a node that is found")
+    }
+
+    @Test func aSourceThatKnowsIsNotAskedToLook() async throws {
+        let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
+        let (knows, nothing) = (Source(), Source())
+        let address = KnownAddress(
+            right.address.withoutNodeID ?? right.address, origin: .derived, learnedAt: 0)
+        knows.known = FoundAddresses([address], from: .sameHost)
+        nothing.known = FoundAddresses([], detail: "there are none")
+        left.connections.sources = [nothing]
+        let begun = world.network.now
+        let error = await world.run {
+            await failure { try await left.connections.reach(DialTarget(nodeID: right.nodeID, addresses: [])) }
+        }
+        #expect(error?.code == .noAddress && world.network.now == begun)
+        #expect(error?.sources.last == SourceReport("test", elapsed: .zero, detail: "there are none"))
+        left.connections.sources = [nothing, knows]
+        let session = try await world.run {
+            try await left.connections.reach(DialTarget(nodeID: right.nodeID, addresses: []))
+        }
+        #expect(session.remoteNodeID == right.nodeID)
+        #expect(nothing.asked == 0 && knows.asked == 0)
     }
 
     @Test func theDialIsOverWhenTheLastSourceIs() async throws {

@@ -12,16 +12,19 @@ package final class OwnRelays: AddressSource {
 
     package init(_ peers: PeerStore) { self.peers = peers }
 
-    package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
-        let (stream, found) = FoundAddresses.makeStream()
+    package func answer(of nodeID: NodeID) -> FoundAddresses? {
         let circuits = (ofRealm() + peers.book.ownRelays).filter { $0.nodeID != nodeID }.compactMap { relay in
             // What is no address through a relay is no way.
             try? Address(components: relay.components + [.p2pCircuit])
         }
-        found.yield(
-            FoundAddresses(
-                circuits.map { KnownAddress($0, origin: .derived, learnedAt: 0) },
-                detail: circuits.isEmpty ? "there are none" : nil))
+        return FoundAddresses(
+            circuits.map { KnownAddress($0, origin: .derived, learnedAt: 0) },
+            detail: circuits.isEmpty ? "there are none" : nil)
+    }
+
+    package func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses> {
+        let (stream, found) = FoundAddresses.makeStream()
+        if let answer = answer(of: nodeID) { found.yield(answer) }
         found.finish()
         return stream
     }

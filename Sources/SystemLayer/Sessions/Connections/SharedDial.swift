@@ -79,10 +79,16 @@ final class SharedDial {
         if !known.isEmpty { reports.append(SourceReport("known", addresses: known.count, elapsed: .zero)) }
         let first = reports.count
         reports += sources.map { SourceReport($0.name) }
-        searchesUnderWay = sources.count
-        if !sources.isEmpty { dial.moreCandidates() }
+        let answers = sources.map { $0.answer(of: nodeID) }
+        searchesUnderWay = answers.count { $0 == nil }
+        if searchesUnderWay > 0 { dial.moreCandidates() }
         dial.add(known, for: 0)
-        for (index, source) in sources.enumerated() {
+        for (index, (source, answer)) in zip(sources, answers).enumerated() {
+            if let answer {
+                take(admits(answer), answer.detail, from: index, report: first + index)
+                reports[first + index].elapsed = .zero
+                continue
+            }
             searches.append(
                 networkTask { [weak self] in
                     for await found in source.addresses(of: nodeID) {

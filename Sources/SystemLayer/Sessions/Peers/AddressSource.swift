@@ -13,6 +13,13 @@ package protocol AddressSource: AnyObject, Sendable {
     /// A dial takes what comes as long as it runs, and gives up on its other addresses only when all streams have ended:
     /// a source needs a deadline of its own.
     func addresses(of nodeID: NodeID) -> AsyncStream<FoundAddresses>
+
+    /// All that it finds, where it knows without looking. It is not asked for a stream then, which costs a dial a task.
+    func answer(of nodeID: NodeID) -> FoundAddresses?
+}
+
+extension AddressSource {
+    package func answer(of nodeID: NodeID) -> FoundAddresses? { nil }
 }
 
 /// Something that hears of members of the realm, whoever they are.
