@@ -14,7 +14,7 @@ extension Connection {
     private static let patientLook = Duration.seconds(1)
 
     /// Whether work is under way that outlives silence.
-    var isPatient: Bool { streams.values.contains(where: \.isPatient) }
+    package var isPatient: Bool { streams.values.contains(where: \.isPatient) }
 
     /// Whether the peer has been heard since on a later connection: this one is left over from a process that has ended, and
     /// what it held (files that were begun) is wanted by who came back.

@@ -4,6 +4,8 @@ internal import DeP2PIdentity
 /// A stateless reset token (RFC 9000 10.3): 16 bytes, at the end of a datagram that is otherwise noise.
 struct ResetToken: Hashable {
     static let length = 16
+    /// The shortest datagram that can be a reset (RFC 9000 10.3).
+    static let shortestReset = 21
 
     let low: UInt64
     let high: UInt64
@@ -13,9 +15,9 @@ struct ResetToken: Hashable {
         high = bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
     }
 
-    /// The token that a datagram ends with, if it is long enough to be a reset (RFC 9000 10.3: 21 bytes).
+    /// The token that a datagram ends with, if it is long enough to be a reset.
     init?(endOf datagram: UnsafeMutableRawBufferPointer) {
-        guard datagram.count >= 21, let base = datagram.baseAddress else { return nil }
+        guard datagram.count >= Self.shortestReset, let base = datagram.baseAddress else { return nil }
         self.init(base + datagram.count - Self.length)
     }
 }

@@ -188,9 +188,10 @@ extension Endpoint {
     }
 
     private func resetUnknown(_ dcid: dep2p_cid, _ received: Int, _ local: SocketAddress, _ remote: SocketAddress) {
-        // RFC 9000 10.3.3: smaller than what triggered it, so that two endpoints cannot reset each other for ever.
+        // RFC 9000 10.3.3: smaller than what triggered it, so that two endpoints cannot reset each other for ever. Down to
+        // the smallest that counts as one: what a client sends whose relay has forgotten it is a PING of 29 bytes.
         let length = min(received - 1, 43)
-        guard length >= 39, resetBudget.takeNow(now: packetTime) else { return }
+        guard length >= ResetToken.shortestReset, resetBudget.takeNow(now: packetTime) else { return }
         let token = resetToken(for: dcid)
         answer(local, remote, capacity: length) { buffer, capacity in
             dep2p_write_stateless_reset(buffer, capacity, token)

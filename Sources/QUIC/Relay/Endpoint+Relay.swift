@@ -26,6 +26,7 @@ extension Endpoint {
         if forwarder?.forward(bytes, segment: bytes.count, remote: remote, ecn: ecn) == true { return true }
         guard let leg = circuits[id] else { return false }
         guard leg.isRelay(remote) else { return true }
+        leg.heard()
         let ends = leg.ends(of: id, epoch: epoch)
         let packet = UnsafeMutableRawBufferPointer(rebasing: bytes[RelayFrame.headerSize...])
         receivePacket(packet, local: ends.local, remote: ends.remote, ecn: ecn, isFramed: true)

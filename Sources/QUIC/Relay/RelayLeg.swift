@@ -38,6 +38,11 @@ package final class RelayLeg: PacketDriver {
     private let localIP: IPAddress
     private var circuits: [UInt64: Circuit] = [:]
     private lazy var frames = Memory(byteCount: Self.burstSize)
+    /// When a frame last came from the relay, and how many have come, or gone in one go.
+    package private(set) var heardAt: NetworkInstant
+    package private(set) var carried: UInt64 = 0
+    /// Called with the next frame, once: whoever watches the relay rests until then.
+    package var onFrame: (@NetworkActor () -> Void)?
 
     /// - Parameter connection: to the relay, established.
     package init(_ connection: Connection) {
@@ -45,6 +50,7 @@ package final class RelayLeg: PacketDriver {
         relayID = connection.remoteNodeID
         endpoint = connection.endpoint
         localIP = FakeAddress.makeHost(from: endpoint.random)
+        heardAt = endpoint.clock.now
         endpoint.addLeg(self, local: SocketAddress(localIP, port: Self.basePort))
         connection.onClose.append { [weak self] _ in self?.close() }
     }
@@ -110,6 +116,19 @@ package final class RelayLeg: PacketDriver {
     /// Whether a frame that came from `remote` can be the relay's.
     func isRelay(_ remote: SocketAddress) -> Bool { connection.currentAddresses?.remote == remote }
 
+    /// A frame of a circuit has come.
+    func heard() {
+        heardAt = endpoint.packetTime
+        count()
+    }
+
+    private func count() {
+        carried &+= 1
+        guard let tell = onFrame else { return }
+        onFrame = nil
+        tell()
+    }
+
     // MARK: PacketDriver
 
     package var localAddresses: [SocketAddress] { [SocketAddress(localIP, port: Self.basePort)] }
@@ -128,6 +147,7 @@ package final class RelayLeg: PacketDriver {
         let size = burst.segment + RelayFrame.headerSize
         let most = min(Self.segmentsPerBurst, Self.burstSize / size)
         guard most > 0, let source = burst.bytes.baseAddress else { return .failed(EMSGSIZE) }
+        count()
         let target = frames.bytes
         var (offset, filled, count) = (0, 0, 0)
         while offset < burst.bytes.count {

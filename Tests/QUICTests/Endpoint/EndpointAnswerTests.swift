@@ -58,17 +58,31 @@ struct EndpointAnswerTests {
 
     @Test func answersUnknownPacketsWithSmallerResetsAndRarely() async throws {
         try await withPair { pair, network in
-            for size in [21, 39] {
+            for size in [20, 21] {
                 #expect(try await answers(to: [[0x40] + pattern(size - 1)], of: pair).isEmpty, "\(size) bytes")
             }
-            for size in [40, 41, 1_200] {
+            for size in [22, 29, 40, 41, 1_200] {
                 let replies = try await answers(to: [[0x40] + pattern(size - 1)], of: pair)
                 let reply = try #require(replies.first)
-                #expect(reply.count < size && reply.count >= 39 && reply[0] & 0xc0 == 0x40)
+                #expect(reply.count < size && reply.count >= min(size - 1, 39) && reply[0] & 0xc0 == 0x40)
             }
             try await network.sleep(for: .seconds(10))
             let flood = (0..<500).map { [0x40] + pattern(99, seed: UInt64($0)) }
             #expect(try await answers(to: flood, of: pair).count == 100)
+        }
+    }
+
+    /// A PING has 29 bytes; who has nothing else to say learns by it all the same.
+    @Test func aRestartedServerResetsWhoOnlyAsksWhetherItIsThere() async throws {
+        try await withPair { pair, network in
+            let (connection, _) = try await pair.connectBoth()
+            network.filter = { _, from, _ in from != pair.serverAddress }
+            try pair.restartServer()
+            network.filter = nil
+            let start = network.now
+            connection.nudge()
+            #expect(try await connection.waitClosed().origin == .reset)
+            #expect(network.now.duration(since: start) < .seconds(1))
         }
     }
 

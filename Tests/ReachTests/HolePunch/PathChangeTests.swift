@@ -4,6 +4,7 @@ import DeP2PReactor
 import DeP2PSimulation
 import Testing
 
+@testable import DeP2PReach
 @testable import DeP2PSessions
 
 /// What happens to a live connection when its paths come and go.
@@ -172,6 +173,47 @@ import Testing
             let sent = try await task.value
             #expect(try await world.wait(atMost: .seconds(20)) { sink.isComplete })
             #expect(session.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+
+    @Test("the only relay restarts, and transfers go on", arguments: [true, false], [400, 1_000, 5_000])
+    func restartedRelay(isKilled: Bool, pause: Int) async throws {
+        try await withPunchNetwork(seed: 21) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            world.secondRelay.stop()
+            let sink = PunchTransfer(at: far)
+            let (session, _) = try await world.connect(near, far)
+            let end = world.network.now.advanced(by: .seconds(15))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            try await world.network.sleep(for: .seconds(4))
+            isKilled ? world.relay.vanish() : world.relay.stop()
+            try await world.network.sleep(for: .milliseconds(Int64(pause)))
+            let again = try world.restart(world.relay)
+            let before = sink.received
+            #expect(try await world.wait(atMost: .seconds(1)) { sink.received > before })
+            let sent = try await task.value
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+            again.stop()
+        }
+    }
+
+    @Test("a listener whose relay was killed is there again in time, though nothing moves")
+    func idleListener() async throws {
+        try await withPunchNetwork(seed: 22) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            world.secondRelay.stop()
+            far.node.client.use(world.relay.address)
+            #expect(try await world.wait(atMost: .seconds(5)) { !far.node.client.standing.isEmpty })
+            let address = try #require(far.node.client.standing.first?.address)
+            try await world.network.sleep(for: .seconds(20))
+            world.relay.vanish()
+            try await world.network.sleep(for: .milliseconds(400))
+            let again = try world.restart(world.relay)
+            #expect(
+                try await world.wait(atMost: .milliseconds(2_600)) { again.service?.statistics.reservations == 1 })
+            #expect(try await near.node.connect(address).isOpen)
+            again.stop()
         }
     }
 

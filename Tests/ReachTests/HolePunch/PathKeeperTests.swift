@@ -117,8 +117,23 @@ import Testing
         var keeper = straight()
         _ = timeToReturn(&keeper, isBusy: true)
         _ = keeper.migrationEnded(false, now: .milliseconds(3_000))
-        #expect(keeper.wake == .milliseconds(3_500))
-        #expect(keeper.timerFired(isBusy: true, now: .milliseconds(3_500)) == [.goBack(.other)])
+        #expect(keeper.wake == .milliseconds(3_250))
+        #expect(keeper.timerFired(isBusy: true, now: .milliseconds(3_250)) == [.goBack(.other)])
+    }
+
+    @Test func aRelayThatStaysAwayIsAskedMoreSeldom() {
+        var keeper = PathKeeper()
+        _ = keeper.start(punches: false, now: .milliseconds(0))
+        var attempts = keeper.relayLost(now: .milliseconds(0)).count
+        var now = NetworkInstant.milliseconds(0)
+        while now < .milliseconds(30_000) {
+            _ = keeper.migrationEnded(false, now: now)
+            guard let wake = keeper.wake else { break }
+            now = wake
+            attempts += keeper.timerFired(isBusy: true, now: now).count
+        }
+        // A relay takes 120 requests of a node in a minute.
+        #expect(attempts > 40 && attempts < 50, "\(attempts)")
     }
 
     @Test func aLostRelayMattersOnlyWhereItCarries() {

@@ -111,6 +111,13 @@ final class PunchNetwork {
         return (session, try #require(right.session(with: left)))
     }
 
+    /// The same relay in another process; the one before has ended. Whoever asks for it stops it.
+    func restart(_ relay: RelayNode) throws -> RelayNode {
+        let again = try world.relayNode(key: relay.key, at: relay.socket, relay: RelayLimits())
+        services.append(STUNService(again.endpoint))
+        return again
+    }
+
     func stop() {
         for node in nodes { node.stop() }
         for node in [relay, secondRelay] + liars { node.stop() }

@@ -50,20 +50,63 @@ import Testing
 
     @Test func aLostRelayIsReplacedAtOnceAndAskedAgainSoon() {
         var machine = machine(relays: 3)
-        #expect(machine.lost(0, now: at(10)) == [.changed, .reserve(2)])
-        #expect(machine.failed(2, now: at(11)) == [.reserve(0)])
+        #expect(machine.lost(0, now: at(10)) == [.changed, .reserve(0), .reserve(2)])
+        #expect(machine.failed(2, now: at(11)) == [])
         #expect(machine.granted(0, time: .seconds(100), now: at(12)) == [.changed])
         #expect(machine.standing == [0, 1])
     }
 
+    @Test func aLostRelayIsAskedOftenForAWhileAndThenSeldom() {
+        var machine = machine(relays: 1)
+        var now = at(10)
+        var asked = machine.lost(0, now: now).count { $0 == .reserve(0) }
+        while now < at(40), let wake = machine.wake ?? nil {
+            _ = machine.failed(0, now: now)
+            now = machine.wake ?? wake
+            asked += machine.timerFired(now: now).count { $0 == .reserve(0) }
+            if now < at(20) { #expect(asked >= Int(now.duration(since: at(10)).seconds * 4)) }
+        }
+        #expect(asked > 40 && asked < 48, "\(asked)")
+    }
+
+    @Test func anotherThatTookOverDoesNotKeepALostOneOut() {
+        var machine = machine(relays: 3)
+        _ = machine.lost(0, now: at(10))
+        _ = machine.granted(2, time: .seconds(100), now: at(10.1))
+        #expect(machine.failed(0, now: at(10.2)) == [] && machine.wake == at(10.45))
+        #expect(machine.timerFired(now: at(10.45)) == [.reserve(0)])
+        #expect(machine.granted(0, time: .seconds(100), now: at(10.5)) == [.changed])
+        #expect(machine.standing == [0, 1, 2])
+        // One more than is wanted, it lapses when its time is over.
+        var asked: [ReservationMachine.Action] = []
+        while let wake = machine.wake, wake < at(300) {
+            for action in machine.timerFired(now: wake) {
+                asked.append(action)
+                if case .reserve(let index) = action { _ = machine.granted(index, time: .seconds(100), now: wake) }
+            }
+        }
+        #expect(machine.standing == [0, 1] && !asked.contains(.reserve(2)))
+    }
+
     @Test func aSilentRelayIsKeptUntilItsEnd() {
         var machine = machine(relays: 3)
-        #expect(machine.silent(1, now: at(5)) == [.reserve(2)])
+        #expect(machine.silent(1, now: at(5)) == [.reserveAnew(1), .reserve(2)])
         #expect(machine.silent(1, now: at(6)) == [])
         #expect(machine.standing == [0, 1])
         _ = machine.granted(2, time: .seconds(100), now: at(6))
         #expect(machine.standing == [0, 1, 2])
         #expect(machine.lost(1, now: at(9)) == [.changed])
+        #expect(machine.granted(1, time: .seconds(100), now: at(9.1)) == [.changed])
+    }
+
+    @Test func aSilentRelayIsAskedByAnotherConnectionUntilItIsHeard() {
+        var machine = machine(relays: 1)
+        #expect(machine.silent(0, now: at(5)) == [.reserveAnew(0)])
+        #expect(machine.failed(0, now: at(6)) == [] && machine.wake == at(6.25))
+        #expect(machine.timerFired(now: at(6.25)) == [.reserveAnew(0)])
+        #expect(machine.failed(0, now: at(7)) == [])
+        machine.heard(0)
+        #expect(machine.timerFired(now: at(7.25)) == [.reserve(0)])
     }
 
     @Test func failuresBackOffToTheLongest() {

@@ -82,7 +82,8 @@ final class AddressObserver {
         var due = [Duration.zero] + Self.repetitions
         let start = clock.now
         var hasAnswer = false
-        while !requests.isEmpty {
+        // Cancelled, it can wait for nothing any more.
+        while !requests.isEmpty, !Task.isCancelled {
             while let next = due.first, start.advanced(by: next) <= clock.now {
                 due.removeFirst()
                 for request in ids.compactMap({ requests[$0] }) {

@@ -79,6 +79,11 @@ package final class HolePunch {
             }
             return link(of: session)?.relayEnded(end) ?? false
         }
+        relays.onSilence = { [weak self] leg in
+            for link in self?.links.valuesInOrder ?? [] where leg.circuit(of: link.connection.path) != nil {
+                link.relayFellSilent()
+            }
+        }
         connections.onSession { [weak self] session in
             if session.isInitiator { self?.link(of: session)?.keep() } else { self?.watch(session) }
         }

@@ -27,8 +27,10 @@ struct PathKeeper {
     /// Unanswered probes, and the time since the first of them, after which a path is dead.
     static let unansweredLimit = 4
     static let patience = Duration.milliseconds(700)
-    /// From one attempt to return to a relay to the next.
-    static let returnInterval = Duration.milliseconds(500)
+    /// From one attempt to return to a relay to the next, and to those after so many: one that was restarted is back soon.
+    static let returnInterval = Duration.milliseconds(250)
+    static let lateReturnInterval = Duration.seconds(1)
+    static let soonReturns = 20
     /// Attempts to get from a direct path to a relay, after which it is watched anew: there may be none with the peer.
     static let directReturns = 4
 
@@ -195,7 +197,8 @@ struct PathKeeper {
             returns = 0
             state = .direct(since: now)
         case .returning(let left, _):
-            state = .returning(from: left, retryAt: now.advanced(by: Self.returnInterval))
+            let pause = returns < Self.soonReturns ? Self.returnInterval : Self.lateReturnInterval
+            state = .returning(from: left, retryAt: now.advanced(by: pause))
         case .stopped, .direct, .relayed, .punching, .straight: break
         }
         return []

@@ -9,8 +9,14 @@ extension PunchLink {
     static let detourDeadline = Duration.seconds(2)
     /// Relays besides the present one that are tried.
     static let detourLimit = 4
-    /// After which time a connection without a path is given up: the client has it to find another relay.
+    /// From one relay that is asked to the next, while those before have not answered.
+    static let detourStagger = Duration.milliseconds(150)
+    /// After which time a connection without a path is given up: the client has it to find another relay. Work under way
+    /// that bears silence waits longer, until QUIC's own timeout.
     static let grace = Duration.seconds(5)
+
+    /// A relay, and where it may be.
+    typealias Detour = (relay: NodeID, addresses: [Address])
 
     /// The circuit that carries the connection has ended.
     ///
@@ -23,8 +29,20 @@ extension PunchLink {
             return true
         }
         guard keeper.isActive, !detours.isEmpty else { return false }
-        carryOut(keeper.relayLost(now: clock.now))
+        guard isAbandoning else {
+            carryOut(keeper.relayLost(now: clock.now))
+            return true
+        }
+        // It was the way that was just taken: not again at once, whatever a relay grants and takes back.
+        isAbandoning = false
+        carryOut(keeper.migrationEnded(false, now: clock.now))
         return true
+    }
+
+    /// The relay does not answer any more, where this node is.
+    func relayFellSilent() {
+        guard !isStopped, connection.isInitiator, keeper.isActive, !detours.isEmpty else { return }
+        carryOut(keeper.relayLost(now: clock.now))
     }
 
     /// What the client can do about it is its own to know; a connection that it brings back in time goes on.
@@ -32,6 +50,7 @@ extension PunchLink {
         let path = connection.path
         _ = clock.schedule(after: Self.grace) { [weak self] in
             guard let self, connection.path == path else { return }
+            if connection.isPatient, end.mayBeTakenBack { return giveUpLater(end) }
             connection.close(code: CloseCode.relayEnded.rawValue, reason: "\(end)")
         }
     }
@@ -45,6 +64,7 @@ extension PunchLink {
     /// The path that was about to be left works again.
     func stay() {
         task?.cancel()
+        isDetouring = false
         newWay?.end()
         newWay = nil
     }
@@ -57,6 +77,7 @@ extension PunchLink {
             leg.connection.nudge()
             if !abandonPath(for: ends, by: leg.relayID) { cannotMigrate() }
         } else if !relays.isEmpty {
+            isDetouring = true
             task = networkTask { [weak self] in await self?.detour(relays) }
         } else {
             cannotMigrate()
@@ -75,53 +96,96 @@ extension PunchLink {
         return isAbandoning
     }
 
-    private func detour(_ relays: [(relay: NodeID, addresses: [Address])]) async {
+    private func detour(_ relays: [Detour]) async {
         guard let peer = session?.remoteNodeID else { return }
-        for (relay, addresses) in relays {
-            do {
-                let (way, ends) = try await clock.withDeadline(Self.detourDeadline) { [hub] in
-                    try await hub.relays.openCircuit(to: peer, via: relay, at: addresses)
+        let race = DetourRace(relays.count)
+        let tasks = relays.enumerated().map { place, relay in
+            networkTask { [hub, clock] in
+                do {
+                    if place > 0 { try await clock.sleep(for: Self.detourStagger * place) }
+                    let (way, ends) = try await clock.withDeadline(Self.detourDeadline) {
+                        try await hub.relays.openCircuit(to: peer, via: relay.relay, at: relay.addresses)
+                    }
+                    race.came((relay.relay, way, ends))
+                } catch {
+                    race.came(nil)
                 }
-                guard !isStopped, !Task.isCancelled else { return way.end() }
-                if abandonPath(for: ends, by: relay) {
-                    newWay = way
-                    return
-                }
-                way.end()
-            } catch {
-                if Task.isCancelled { return }
             }
         }
-        cannotMigrate()
+        defer { for task in tasks { task.cancel() } }
+        // Cancelled: another way was found meanwhile, and what still comes is ended by the race.
+        guard let found = try? await race.result.value() else {
+            if !Task.isCancelled { detourEnded(nil) }
+            return
+        }
+        if isStopped || Task.isCancelled { return found.way.end() }
+        detourEnded(found)
+    }
+
+    private func detourEnded(_ found: DetourRace.Found?) {
+        isDetouring = false
+        guard let found else { return cannotMigrate() }
+        guard abandonPath(for: found.ends, by: found.relay) else {
+            found.way.end()
+            return cannotMigrate()
+        }
+        newWay = found.way
     }
 
     /// Nothing could be begun: tried again soon, unless the connection has no path at all and nobody to turn to.
     private func cannotMigrate() {
-        if let (end, time) = circuitEnd, clock.now.duration(since: time) >= Self.grace - Self.detourDeadline {
+        if let (end, time) = circuitEnd, clock.now.duration(since: time) >= Self.grace - Self.detourDeadline,
+            !connection.isPatient
+        {
             return connection.close(code: CloseCode.relayEnded.rawValue, reason: "\(end)")
         }
         carryOut(keeper.migrationEnded(false, now: clock.now))
     }
 
-    /// Relays other than the one that was lost, by each the ways to it.
-    private var detours: [(relay: NodeID, addresses: [Address])] {
+    /// The relays that may lead to the peer, by each the ways to it: those that this node is connected with first, and the
+    /// one that carried the connection before all others; where that was lost behind them, for it may be back, or there by
+    /// another way.
+    private var detours: [Detour] {
         guard let peer = session?.remoteNodeID, hub.surroundings.usesRelays else { return [] }
-        var present: NodeID?
-        if keeper.lostRelay || circuitEnd != nil, case .relay(let relay) = connection.path.kind { present = relay }
-        var found: [(relay: NodeID, addresses: [Address])] = []
-        // The circuit that was kept warm may have given way to another's: a new one is made.
-        if let relay = hub.relays.relay(of: connection), relay != present { found.append((relay, [])) }
+        var last = hub.relays.relay(of: connection)
+        var found: [Detour] = []
         for address in hub.surroundings.relays(peer) + hub.connections.relays(of: peer) {
-            guard let relay = address.nodeID, relay != present, relay != peer, relay != hub.connections.localNodeID
-            else { continue }
-            if let index = found.firstIndex(where: { $0.relay == relay }) {
+            guard let relay = address.nodeID, relay != peer, relay != hub.connections.localNodeID else { continue }
+            if relay == last?.relay {
+                if last?.addresses.contains(address) == false { last?.addresses.append(address) }
+            } else if let index = found.firstIndex(where: { $0.relay == relay }) {
                 if !found[index].addresses.contains(address) { found[index].addresses.append(address) }
             } else if found.count < Self.detourLimit {
                 found.append((relay, [address]))
             }
         }
         // Those that this node is connected with answer soonest.
-        return found.filter { hub.connections.session(with: $0.relay) != nil }
+        found =
+            found.filter { hub.connections.session(with: $0.relay) != nil }
             + found.filter { hub.connections.session(with: $0.relay) == nil }
+        guard let last else { return found }
+        guard keeper.lostRelay || circuitEnd != nil else { return [last] + found }
+        return circuitEnd?.end.mayBeTakenBack == false ? found : found + [last]
+    }
+}
+
+/// Several relays are asked for a circuit, and the first that makes one is taken.
+@NetworkActor
+private final class DetourRace {
+    typealias Found = (relay: NodeID, way: CircuitWay, ends: RelayLeg.Ends)
+
+    let result = Waiter<Found?>()
+    private var left: Int
+
+    init(_ count: Int) { left = count }
+
+    func came(_ found: Found?) {
+        left -= 1
+        if let found {
+            guard !result.isResolved else { return found.way.end() }
+            result.resume(returning: found)
+        } else if left == 0 {
+            result.resume(returning: nil)
+        }
     }
 }

@@ -44,6 +44,8 @@ final class PunchLink {
     var newWay: CircuitWay?
     /// Whether the migration under way left a dead path at once.
     var isAbandoning = false
+    /// Whether circuits through other relays are asked for.
+    var isDetouring = false
     /// How the straight path came about that was left for a better one.
     var formerKind = ConnectionPath.Kind.direct
     /// Why and when the circuit ended that carried the connection.
@@ -112,6 +114,11 @@ final class PunchLink {
     }
 
     private func migrationEnded(_ isValidated: Bool) {
+        // What failed was given up already, for a circuit that is on its way.
+        if isDetouring {
+            guard isValidated else { return }
+            stay()
+        }
         // Moving off a dead path began the estimate of the round trip anew, and with it how long validation may take: a
         // slow path that something was acknowledged on works all the same.
         let path = connection.path

@@ -1,3 +1,4 @@
+internal import DeP2PIdentity
 internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
@@ -7,12 +8,14 @@ internal import DeP2PSessions
 final class CircuitWay {
     let leg: RelayLeg
     let circuit: UInt64
+    /// Where the relay was reached, to be looked for there again.
+    let relayAddresses: [Address]
     private let stream: NegotiatedStream
     /// How the relay ended it, once it has.
     var ended: CircuitEnd?
 
-    init(_ leg: RelayLeg, circuit: UInt64, stream: NegotiatedStream) {
-        (self.leg, self.circuit, self.stream) = (leg, circuit, stream)
+    init(_ leg: RelayLeg, circuit: UInt64, stream: NegotiatedStream, at relayAddresses: [Address]) {
+        (self.leg, self.circuit, self.stream, self.relayAddresses) = (leg, circuit, stream, relayAddresses)
     }
 
     /// Fresh addresses, to come back to it from another path; `nil` once the circuit is gone.

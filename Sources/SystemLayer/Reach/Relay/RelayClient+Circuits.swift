@@ -20,7 +20,7 @@ extension RelayClient {
         let session = try await connections.connect(to: DialTarget(addresses: ways), timeout: Self.dialDeadline)
         let used = ways.first { $0.isOverTCP == (session.path.tcpPeer != nil) }
         let attempts = known === session ? [] : session.attempts
-        let (way, ends) = try await openCircuit(to: target, over: session)
+        let (way, ends) = try await openCircuit(to: target, over: session, at: ways)
         do {
             let connection = try await endpoint.connect(
                 to: ends.remote, from: ends.local, kind: .relay(way.leg.relayID), expecting: target)
@@ -36,17 +36,28 @@ extension RelayClient {
         }
     }
 
-    /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is.
+    /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is. A relay that does not
+    /// answer where it was is tried by every way anew.
     func openCircuit(
         to target: NodeID, via relay: NodeID, at addresses: [Address]
     ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
-        let session = try await connections.connect(
-            to: DialTarget(nodeID: relay, addresses: addresses.isEmpty ? [] : ways(to: addresses)))
-        return try await openCircuit(to: target, over: session)
+        let ways = ways(to: addresses.isEmpty ? ways(toRelay: relay) : addresses)
+        let dial = DialTarget(nodeID: relay, addresses: ways)
+        guard let present = connections.session(with: relay), isSilent(present) else {
+            return try await openCircuit(to: target, over: try await connections.connect(to: dial), at: ways)
+        }
+        let session = try await connections.connectAnew(to: dial, timeout: Self.dialDeadline)
+        do {
+            return try await openCircuit(to: target, over: session, at: ways)
+        } catch {
+            // Nobody else knows of it.
+            session.close(.normal)
+            throw error
+        }
     }
 
     private func openCircuit(
-        to target: NodeID, over session: Session
+        to target: NodeID, over session: Session, at ways: [Address]
     ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
         let (stream, reader, reply) = try await exchange(.connect(target), on: session)
         switch reply {
@@ -57,7 +68,7 @@ extension RelayClient {
                 throw RelayError.limit("circuits through one relay", RelayLeg.circuitLimit)
             }
             stream.bearsSilence()
-            let way = CircuitWay(leg, circuit: grant.id, stream: stream)
+            let way = CircuitWay(leg, circuit: grant.id, stream: stream, at: ways)
             networkTask { [weak self] in
                 let end = await reader.circuitEnd()
                 way.ended = end

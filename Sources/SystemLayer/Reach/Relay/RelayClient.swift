@@ -24,8 +24,8 @@ package final class RelayClient {
     /// take, so that its own attempts are told.
     package nonisolated static let dialDeadline = Duration.seconds(5)
     package nonisolated static let reserveDeadline = Duration.seconds(4)
-    /// Beyond the keep-alive, how long nothing may come from a relay before another is asked.
-    package nonisolated static let silence = Duration.seconds(1)
+    /// The same for one that may be back any moment: packets that are repeated ever more seldom find that out late.
+    nonisolated static let returnDeadline = Duration.seconds(2)
 
     @NetworkActor
     struct Relay {
@@ -40,6 +40,8 @@ package final class RelayClient {
         var offered: [Address] = []
         /// The last that was seen.
         var roundTrip: Duration?
+        /// Why it granted nothing, as that was told.
+        var refusal: String?
 
         var isOverTCP: Bool { session?.path.tcpPeer != nil }
     }
@@ -65,15 +67,18 @@ package final class RelayClient {
     package weak var service: RelayService?
     var relays: [Relay] = []
     let driver: MachineDriver<ReservationMachine>
-    private var legs: [UInt64: RelayLeg] = [:]
+    private(set) var legs: [UInt64: RelayLeg] = [:]
     /// The circuit by which a connection is relayed, whichever path it takes now.
     private var circuits: [ObjectIdentifier: CircuitWay] = [:]
     /// Takes a connection whose circuit has ended, to bring it onto another path; otherwise it is closed.
     var carryOn: (@NetworkActor (any SecureConnection, CircuitEnd) -> Bool)?
-    private let silenceTimer: WakeTimer
     /// When relays are chosen anew.
     let choiceTimer: WakeTimer
-    private var tasks: [Int: Task<Void, Never>] = [:]
+    /// Of the sessions with relays: whether these are there.
+    var watches: [UInt64: RelayWatch] = [:]
+    /// Called when a relay does not answer any more that connections are relayed by.
+    var onSilence: (@NetworkActor (RelayLeg) -> Void)?
+    var tasks: [Int: Task<Void, Never>] = [:]
     /// Looks whether UDP works again, while a relay is reached over TCP.
     var udpWatch: Task<Void, Never>?
 
@@ -84,11 +89,9 @@ package final class RelayClient {
         self.endpoint = endpoint
         inbound = InboundCircuits(clock: connections.clock)
         driver = MachineDriver(ReservationMachine(), clock: connections.clock)
-        silenceTimer = WakeTimer(connections.clock)
         choiceTimer = WakeTimer(connections.clock)
         changes = Signal(connections.clock)
         driver.carryOut = { [weak self] in self?.carryOut($0) }
-        silenceTimer.onWake = { [weak self] in self?.lookForSilence() }
         choiceTimer.onWake = { [weak self] in self?.choose() }
         inbound.onEnd = { [weak self] circuit in self?.ended(circuit.id, circuit.leg, .unused) }
         inbound.isWanted = { [weak self] session in session.isAdmitted || self?.wantsMembersOnly() != true }
@@ -125,7 +128,7 @@ package final class RelayClient {
     /// The reservations that stand, best first.
     package var standing: [Standing] { machine.standing.compactMap(standing) }
 
-    private func standing(_ index: Int) -> Standing? {
+    func standing(_ index: Int) -> Standing? {
         guard let terms = relays[index].terms, let relay = relays[index].address.nodeID else { return nil }
         let own = connections.localNodeID
         let addresses = ways(of: index).compactMap { way in
@@ -167,7 +170,7 @@ package final class RelayClient {
         return known.isEmpty ? [address] : known
     }
 
-    private func ways(toRelay relay: NodeID) -> [Address] {
+    func ways(toRelay relay: NodeID) -> [Address] {
         connections.peers.book.given(of: relay) { $0 == .relay }
             + connections.peers.book.given(of: relay) { $0 == .derived }
     }
@@ -198,8 +201,9 @@ package final class RelayClient {
         driver.note { machine, _ in machine.stop() }
         driver.stop()
         for task in tasks.valuesInOrder { task.cancel() }
-        silenceTimer.set(nil)
         choiceTimer.set(nil)
+        for watch in watches.values { watch.stop() }
+        watches = [:]
         changes.send()
         udpWatch?.cancel()
         inbound.stop()
@@ -219,6 +223,7 @@ package final class RelayClient {
     /// where this node is.
     package func networkChanged() {
         nudge()
+        for watch in watches.valuesInOrder { watch.doubt() }
         retry()
     }
 
@@ -233,12 +238,9 @@ package final class RelayClient {
         return (ends, way.leg)
     }
 
-    /// The relay by which `connection` is or was relayed, while this node is connected with it.
-    func relay(of connection: any SecureConnection) -> NodeID? {
-        guard let leg = circuits[ObjectIdentifier(connection)]?.leg, leg.connection.closeReason == nil else {
-            return nil
-        }
-        return leg.relayID
+    /// The relay by which `connection` is or was relayed, whether or not this node is connected with it now.
+    func relay(of connection: any SecureConnection) -> (relay: NodeID, addresses: [Address])? {
+        circuits[ObjectIdentifier(connection)].map { ($0.leg.relayID, $0.relayAddresses) }
     }
 
     /// The connection is relayed by `way` from now on; the circuit before it ends.
@@ -251,106 +253,6 @@ package final class RelayClient {
 
     /// Whether relayed frames ride on the session: it can't be relayed itself then.
     func carriesCircuits(_ session: Session) -> Bool { legs[session.id] != nil || isRelay(session) }
-
-    // MARK: Reservations
-
-    private func carryOut(_ actions: [ReservationMachine.Action]) {
-        for action in actions {
-            switch action {
-            case .reserve(let index): reserve(index)
-            case .changed:
-                changes.send()
-                onAddressChange?()
-            }
-        }
-        watchSilence()
-    }
-
-    private func reserve(_ index: Int) {
-        tasks[index] = networkTask { [weak self, clock] in
-            do {
-                let (session, time, terms) = try await clock.withDeadline(Self.reserveDeadline) {
-                    guard let self else { throw CancellationError() }
-                    return try await self.ask(self.ways(of: index))
-                }
-                self?.granted(index, session, time, terms)
-            } catch {
-                guard let self, !Task.isCancelled else { return }
-                tasks[index] = nil
-                let remedy = (error as? RelayError)?.remedy
-                onEvent?(.refused(relays[index].address, reason: "\(error)", remedy: remedy))
-                driver.handle { $0.failed(index, now: $1) }
-                choose()
-            }
-        }
-    }
-
-    private func ask(_ relay: [Address]) async throws -> (Session, Duration, RelayTerms) {
-        let session = try await connections.connect(to: DialTarget(addresses: relay))
-        switch try await exchange(.reserve, on: session).reply {
-        case .reservation(let time, let terms): return (session, time, terms)
-        case .refusal(let error): throw error
-        default: throw RelayError(.malformed)
-        }
-    }
-
-    private func granted(_ index: Int, _ session: Session, _ time: Duration, _ terms: RelayTerms) {
-        tasks[index] = nil
-        guard session.isOpen else { return driver.handle { $0.failed(index, now: $1) } }
-        if relays[index].session !== session {
-            // It took the reservation over; what runs over the old connection ends there.
-            if let old = relays[index].session { connections.retire(old) }
-            relays[index].session = session
-            session.onEnd { [weak self] session, _ in self?.sessionEnded(session, index) }
-            learnWays(from: session, index)
-        }
-        if relays[index].address.nodeID == nil {
-            relays[index].address = relays[index].address.with(nodeID: session.remoteNodeID)
-            connections.peers.give(relays[index].address, as: .relay)
-        }
-        let isNew = !machine.isHeld(index)
-        relays[index].terms = terms
-        driver.handle { $0.granted(index, time: time, now: $1) }
-        if isNew, let standing = standing(index) { onEvent?(.reserved(standing)) }
-        choose()
-        watchUDP()
-    }
-
-    /// Asks a relay for a reservation before the present one is due for renewal.
-    func renew(_ index: Int) { driver.handle { $0.renew(index, now: $1) } }
-
-    private func sessionEnded(_ session: Session, _ index: Int) {
-        guard relays[index].session === session else { return }
-        relays[index].session = nil
-        let wasHeld = machine.isHeld(index)
-        driver.handle { $0.lost(index, now: $1) }
-        if wasHeld { onEvent?(.lost(relays[index].address)) }
-    }
-
-    /// Looks at what has come from the relays: with the keep-alive's answers, something has to.
-    private func watchSilence() {
-        guard silenceTimer.due == nil, let next = machine.standing.map(silenceIsDue).min() else { return }
-        // What is silent already is looked at now and then: it may be heard again.
-        let again = clock.now.advanced(by: Self.silence / 2)
-        silenceTimer.set(max(next, again))
-    }
-
-    private func lookForSilence() {
-        let silent = Set(machine.standing.filter { silenceIsDue($0) <= clock.now })
-        driver.handle { machine, now in
-            machine.standing.flatMap { index -> [ReservationMachine.Action] in
-                if silent.contains(index) { return machine.silent(index, now: now) }
-                machine.heard(index)
-                return []
-            }
-        }
-    }
-
-    /// When the relay will have been silent for too long.
-    private func silenceIsDue(_ index: Int) -> NetworkInstant {
-        let heardAt = relays[index].session?.connection.receivedAt ?? clock.now
-        return heardAt.advanced(by: endpoint.configuration.keepAlive + Self.silence)
-    }
 
     // MARK: Exchanges
 
@@ -404,6 +306,7 @@ package final class RelayClient {
         guard let connection = session.connection.carrier, session.isOpen else { return nil }
         let leg = RelayLeg(connection)
         legs[session.id] = leg
+        watch(session).leg = leg
         session.onEnd { [weak self] session, _ in self?.legs[session.id] = nil }
         return leg
     }

@@ -73,6 +73,14 @@ public enum CircuitEnd: Hashable, Sendable, CustomStringConvertible {
 
     public var remedy: Remedy? { if case .limit(let name, _, _) = self { .raiseRelayLimit(name) } else { nil } }
 
+    /// Whether the relay may make another in its place: one that was restarted does.
+    var mayBeTakenBack: Bool {
+        switch self {
+        case .closed, .stopping: true
+        case .limit, .unused: false
+        }
+    }
+
     public var description: String {
         switch self {
         case .closed: "closed"

@@ -3,8 +3,9 @@ internal import DeP2PReactor
 /// A client's reservations with the relays that it knows, in order of preference: pure.
 ///
 /// Each relay is `idle` (not asked before an instant), `asking` (perhaps still holding the reservation that it renews)
-/// or `held`. ``Self/wanted`` reservations stand at a time: when one is lost or its relay falls silent, the next relay
-/// is asked at once, and what the silent one granted is kept until another stands. Once others are preferred
+/// or `held`. ``Self/wanted`` reservations stand at a time: when one is lost or its relay falls silent, the next relay is
+/// asked at once, and that one too, over and over for a while: it may have been restarted, or be reached another way
+/// (``Action/reserveAnew(_:)``). What the silent one granted is kept until it stands anew. Once others are preferred
 /// (``prefer(_:now:)``) those are asked whatever stands, and as soon as they stand the rest is *released*: told to nobody and
 /// not renewed, but used until its time by who has heard of it. A relay that is none any more is *withdrawn*: released, and
 /// not asked. Calling order: ``add(now:)`` for each relay; for each ``Action/reserve(_:)`` one of ``granted(_:time:now:)`` or
@@ -20,12 +21,17 @@ struct ReservationMachine: TimedMachine {
     /// Waits after failures: this, doubled with each up to the longest.
     static let firstBackoff = Duration.seconds(1)
     static let longestBackoff = Duration.seconds(60)
+    /// For so long after a reservation was lost its relay may be back any moment, and is asked this often.
+    static let returning = Duration.seconds(10)
+    static let returnInterval = Duration.milliseconds(250)
     /// No reservation is renewed more often than this, whatever time the relay grants.
     static let shortestRenewal = Duration.seconds(1)
 
     enum Action: Equatable {
         /// Ask this relay for a reservation.
         case reserve(Int)
+        /// The same, over another connection than the one that is silent: by another way to it, perhaps.
+        case reserveAnew(Int)
         /// What stands has changed.
         case changed
     }
@@ -47,6 +53,8 @@ struct ReservationMachine: TimedMachine {
         var isSilent = false
         var isReleased = false
         var isWithdrawn = false
+        /// Since when what stood there does not, or says nothing.
+        var missedAt: NetworkInstant?
 
         var held: Held? {
             switch phase {
@@ -55,12 +63,13 @@ struct ReservationMachine: TimedMachine {
             }
         }
 
-        /// Whether it counts as a reservation that stands or is about to.
+        /// Whether it counts as a reservation that stands or is about to: one that was missed does when it is there.
         var counts: Bool {
-            switch phase {
+            guard !isSilent, missedAt == nil else { return false }
+            return switch phase {
             case .idle: false
-            case .asking: !isSilent
-            case .held: !isSilent && !isReleased
+            case .asking: true
+            case .held: !isReleased
             }
         }
 
@@ -74,6 +83,11 @@ struct ReservationMachine: TimedMachine {
             case .held(let held): isReleased && held.renewAt <= now
             case .asking: false
             }
+        }
+
+        func isReturning(_ now: NetworkInstant) -> Bool {
+            guard !isWithdrawn, let missedAt else { return false }
+            return now.duration(since: missedAt) < ReservationMachine.returning
         }
     }
 
@@ -104,7 +118,8 @@ struct ReservationMachine: TimedMachine {
             let relay = relays[index]
             switch relay.phase {
             case .idle(let notBefore):
-                return !relay.isWithdrawn && (isShort || choice.chosen.contains(index)) ? notBefore : nil
+                let isAsked = isShort || choice.chosen.contains(index) || relay.isReturning(notBefore)
+                return !relay.isWithdrawn && isAsked ? notBefore : nil
             case .asking(let held): return held?.expires
             case .held(let held):
                 let isAsked = !relay.isReleased || !relay.isWithdrawn && (isShort || choice.chosen.contains(index))
@@ -129,6 +144,7 @@ struct ReservationMachine: TimedMachine {
         relays[index].phase = .held(Held(expires: now.advanced(by: time), renewAt: now.advanced(by: renewal)))
         relays[index].failures = 0
         relays[index].isSilent = false
+        relays[index].missedAt = nil
         relays[index].isReleased = relays[index].isWithdrawn
         return (stood != relays[index].stands ? [.changed] : []) + advance(now: now)
     }
@@ -136,8 +152,9 @@ struct ReservationMachine: TimedMachine {
     /// The relay did not grant it; a reservation that was to be renewed stands until its time.
     mutating func failed(_ index: Int, now: NetworkInstant) -> [Action] {
         guard case .asking(let previous) = relays[index].phase else { return [] }
-        let wait = Self.backoff(relays[index].failures)
-        relays[index].failures += 1
+        let isReturning = relays[index].isReturning(now)
+        let wait = isReturning ? Self.returnInterval : Self.backoff(relays[index].failures)
+        if !isReturning { (relays[index].failures, relays[index].missedAt) = (relays[index].failures + 1, nil) }
         if let previous, previous.expires > now {
             relays[index].phase = .held(Held(expires: previous.expires, renewAt: now.advanced(by: wait)))
             return advance(now: now)
@@ -152,26 +169,40 @@ struct ReservationMachine: TimedMachine {
         guard isHeld(index) else { return [] }
         let stood = relays[index].stands
         (relays[index].isSilent, relays[index].isReleased) = (false, false)
+        // What had been let go of is not missed.
+        if stood { relays[index].missedAt = relays[index].missedAt ?? now }
         if case .asking = relays[index].phase {
             // The answer under way may still come, over a new connection.
             relays[index].phase = .asking(nil)
-            return [.changed]
+            return [.changed] + advance(now: now)
         }
-        // The others come first: a relay that just went away is rarely back at once.
-        relays[index].phase = .idle(notBefore: now.advanced(by: Self.firstBackoff))
+        relays[index].phase = .idle(notBefore: stood ? now : now.advanced(by: Self.firstBackoff))
         return (stood ? [.changed] : []) + advance(now: now)
     }
 
-    /// Nothing has come from the relay for longer than its keep-alive: another is asked, this one's is kept meanwhile.
+    /// The relay does not answer: another is asked, and it itself by another connection; what it granted is kept meanwhile.
     mutating func silent(_ index: Int, now: NetworkInstant) -> [Action] {
-        guard isHeld(index), !relays[index].isSilent, !relays[index].isReleased else { return [] }
+        guard !isStopped, isHeld(index), !relays[index].isSilent, !relays[index].isReleased else { return [] }
         relays[index].isSilent = true
-        return advance(now: now)
+        relays[index].missedAt = now
+        var actions: [Action] = []
+        if case .held(let held) = relays[index].phase {
+            relays[index].phase = .asking(held)
+            actions = [.reserveAnew(index)]
+        }
+        return actions + advance(now: now)
     }
 
     /// The relay is there after all.
     mutating func heard(_ index: Int) {
-        if relays.indices.contains(index) { relays[index].isSilent = false }
+        guard isHeld(index) else { return }
+        relays[index].isSilent = false
+        relays[index].missedAt = nil
+    }
+
+    /// Whether the relay may be back any moment.
+    func isReturning(_ index: Int, now: NetworkInstant) -> Bool {
+        relays.indices.contains(index) && relays[index].isReturning(now)
     }
 
     /// Something better than the time of renewal says that it is to be renewed now.
@@ -242,12 +273,13 @@ struct ReservationMachine: TimedMachine {
                     relays[index].isReleased = false
                 }
             } else if case .held = relays[index].phase, held.renewAt <= now, !relays[index].isReleased {
-                relays[index].phase = .asking(held)
-                actions.append(.reserve(index))
+                actions += renewal(of: index, held)
             }
         }
         for index in ranked where relays[index].isDue(now) {
-            guard relays.count(where: \.counts) < Self.wanted || choice.chosen.contains(index) else { continue }
+            guard relays.count(where: \.counts) < Self.wanted || choice.chosen.contains(index)
+                    || relays[index].isReturning(now)
+            else { continue }
             relays[index].phase = .asking(relays[index].held)
             actions.append(.reserve(index))
         }
@@ -271,6 +303,19 @@ struct ReservationMachine: TimedMachine {
         if case .held(let held) = relays[index].phase {
             relays[index].phase = .held(Held(expires: held.expires, renewAt: now))
         }
+    }
+
+    private mutating func renewal(of index: Int, _ held: Held) -> [Action] {
+        // While one was missed others were asked: what is more than is wanted lapses, the last first.
+        let better = ranked.prefix { $0 != index }
+        guard choice.chosen.contains(index)
+                || better.count(where: { relays[$0].held != nil && relays[$0].counts }) < Self.wanted
+        else {
+            relays[index].phase = .held(Held(expires: held.expires, renewAt: held.expires))
+            return []
+        }
+        relays[index].phase = .asking(held)
+        return [relays[index].isSilent ? .reserveAnew(index) : .reserve(index)]
     }
 
     private static func backoff(_ failures: Int) -> Duration {

@@ -54,6 +54,8 @@ package protocol SecureConnection: AnyObject, Sendable {
     var namelessTally: TrafficTally? { get set }
     /// When something last came from the peer.
     var receivedAt: NetworkInstant { get }
+    /// Whether work is under way on it that outlives silence; see ``ByteStream/bearsSilence()``.
+    var isPatient: Bool { get }
 
     /// Has something sent soon that the peer acknowledges, so that it learns where this side is now.
     func nudge()
@@ -99,6 +101,7 @@ extension SecureConnection {
         get { nil }
         set {}
     }
+    package var isPatient: Bool { false }
     package func settleStreams() {}
     package var lane: ConnectionTraffic.Lane { ConnectionTraffic.Lane(PathClass(path.kind), .v4) }
     package func promote() {}

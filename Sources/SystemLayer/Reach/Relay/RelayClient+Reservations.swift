@@ -1,0 +1,131 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
+internal import DeP2PReactor
+internal import DeP2PSessions
+
+/// Reservations: asked for as ``ReservationMachine`` decides, and kept as long as their relays are there.
+extension RelayClient {
+    func carryOut(_ actions: [ReservationMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .reserve(let index): reserve(index, anew: false)
+            case .reserveAnew(let index): reserve(index, anew: true)
+            case .changed:
+                changes.send()
+                onAddressChange?()
+            }
+        }
+    }
+
+    /// - Parameter anew: whether over another connection than the present one.
+    private func reserve(_ index: Int, anew: Bool) {
+        let isReturning = machine.isReturning(index, now: clock.now)
+        let patience = isReturning ? Self.returnDeadline : Self.reserveDeadline
+        tasks[index] = networkTask { [weak self, clock] in
+            do {
+                let (session, time, terms) = try await clock.withDeadline(patience) {
+                    guard let self else { throw CancellationError() }
+                    return try await self.ask(self.ways(of: index), anew: anew, within: patience)
+                }
+                self?.granted(index, session, time, terms)
+            } catch {
+                guard let self, !Task.isCancelled else { return }
+                tasks[index] = nil
+                tell("\(error)", of: index, remedy: (error as? RelayError)?.remedy)
+                driver.handle { $0.failed(index, now: $1) }
+                choose()
+            }
+        }
+    }
+
+    /// The same reason is told once, however often a relay that may be back is asked.
+    private func tell(_ refusal: String, of index: Int, remedy: Remedy?) {
+        guard relays[index].refusal != refusal || !machine.isReturning(index, now: clock.now) else { return }
+        relays[index].refusal = refusal
+        onEvent?(.refused(relays[index].address, reason: refusal, remedy: remedy))
+    }
+
+    private func ask(
+        _ relay: [Address], anew: Bool, within patience: Duration
+    ) async throws -> (Session, Duration, RelayTerms) {
+        let target = DialTarget(addresses: relay)
+        let session =
+            try await anew
+            ? connections.connectAnew(to: target, timeout: patience) : connections.connect(to: target)
+        do {
+            switch try await exchange(.reserve, on: session).reply {
+            case .reservation(let time, let terms): return (session, time, terms)
+            case .refusal(let error): throw error
+            default: throw RelayError(.malformed)
+            }
+        } catch {
+            // Nobody else knows of it.
+            if anew { session.close(.normal) }
+            throw error
+        }
+    }
+
+    private func granted(_ index: Int, _ session: Session, _ time: Duration, _ terms: RelayTerms) {
+        tasks[index] = nil
+        guard session.isOpen else { return driver.handle { $0.failed(index, now: $1) } }
+        if relays[index].session !== session {
+            // It took the reservation over; what runs over the old connection ends there.
+            if let old = relays[index].session {
+                watches[old.id]?.isReserved = false
+                connections.retire(old)
+            }
+            relays[index].session = session
+            watch(session).isReserved = true
+            session.onEnd { [weak self] session, _ in self?.sessionEnded(session, index) }
+            learnWays(from: session, index)
+        }
+        if relays[index].address.nodeID == nil {
+            relays[index].address = relays[index].address.with(nodeID: session.remoteNodeID)
+            connections.peers.give(relays[index].address, as: .relay)
+        }
+        let isNew = !machine.isHeld(index)
+        (relays[index].terms, relays[index].refusal) = (terms, nil)
+        driver.handle { $0.granted(index, time: time, now: $1) }
+        if isNew, let standing = standing(index) { onEvent?(.reserved(standing)) }
+        choose()
+        watchUDP()
+    }
+
+    /// Asks a relay for a reservation before the present one is due for renewal.
+    func renew(_ index: Int) { driver.handle { $0.renew(index, now: $1) } }
+
+    private func sessionEnded(_ session: Session, _ index: Int) {
+        guard relays[index].session === session else { return }
+        relays[index].session = nil
+        let wasHeld = machine.isHeld(index)
+        driver.handle { $0.lost(index, now: $1) }
+        if wasHeld { onEvent?(.lost(relays[index].address)) }
+    }
+
+    // MARK: Whether relays are there
+
+    @discardableResult
+    func watch(_ session: Session) -> RelayWatch {
+        if let watch = watches[session.id] { return watch }
+        let watch = RelayWatch(session, keepAlive: endpoint.configuration.keepAlive)
+        guard session.isOpen else { return watch }
+        watches[session.id] = watch
+        watch.onSilence = { [weak self, weak session] in if let session { self?.fellSilent(session) } }
+        watch.onHeard = { [weak self, weak session] in
+            guard let self, let index = relays.firstIndex(where: { $0.session === session }) else { return }
+            driver.note { machine, _ in machine.heard(index) }
+        }
+        session.onEnd { [weak self] session, _ in self?.watches.removeValue(forKey: session.id)?.stop() }
+        return watch
+    }
+
+    private func fellSilent(_ session: Session) {
+        if let index = relays.firstIndex(where: { $0.session === session }) {
+            driver.handle { $0.silent(index, now: $1) }
+        }
+        if let leg = legs[session.id] { onSilence?(leg) }
+    }
+
+    /// Whether the relay that `session` leads to does not answer any more.
+    func isSilent(_ session: Session) -> Bool { watches[session.id]?.isSilent ?? false }
+}

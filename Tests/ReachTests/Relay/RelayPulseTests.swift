@@ -1,0 +1,84 @@
+import DeP2PReactor
+import DeP2PTestSupport
+import Testing
+
+@testable import DeP2PReach
+
+/// When a relay is asked whether it is there, and when it counts as silent.
+@Suite struct RelayPulseTests {
+    private let start = NetworkInstant(nanoseconds: 1_000_000_000_000)
+
+    private func at(_ seconds: Double) -> NetworkInstant { start.advanced(by: .seconds(seconds)) }
+
+    private func signs(
+        heard: Double, answered: Double? = nil, frames: UInt64 = 0, roundTrip: Duration = .milliseconds(40),
+        rest: Duration? = nil
+    ) -> RelayPulse.Signs {
+        RelayPulse.Signs(
+            heardAt: at(heard), answeredAt: at(answered ?? heard), frames: frames, roundTrip: roundTrip, rest: rest)
+    }
+
+    /// What it finds, and when, as long as nothing comes; at most `count` findings.
+    private func findings(
+        _ pulse: inout RelayPulse, _ signs: RelayPulse.Signs, count: Int
+    ) -> [(at: Double, RelayPulse.Finding)] {
+        var found: [(Double, RelayPulse.Finding)] = []
+        while found.count < count, let due = pulse.due(signs) {
+            if let finding = pulse.look(signs, now: due) { found.append((due.duration(since: start).seconds, finding)) }
+        }
+        return found
+    }
+
+    @Test func whereNothingIsUnderWayNobodyIsAsked() {
+        var pulse = RelayPulse()
+        #expect(pulse.look(signs(heard: 0), now: at(60)) == nil && pulse.due(signs(heard: 0)) == nil)
+        // An idle connection's keep-alives are no traffic.
+        #expect(pulse.look(signs(heard: 61, answered: 0, frames: 4), now: at(70)) == nil)
+    }
+
+    @Test func anIdleReservationsRelayIsSilentWithinThreeSeconds() {
+        var pulse = RelayPulse()
+        let found = findings(&pulse, signs(heard: 0, rest: .milliseconds(1_500)), count: 5)
+        #expect(found.map(\.1) == [.ask, .ask, .ask, .silent, .ask])
+        #expect(found[0].at == 1.5 && found[3].at == 2.25)
+    }
+
+    @Test func framesThatAreFollowedByNothingAreAskedAfterAtOnce() {
+        var pulse = RelayPulse()
+        _ = pulse.look(signs(heard: 0), now: at(0))
+        let after = signs(heard: 5, answered: 0, frames: 1_000)
+        let found = findings(&pulse, after, count: 4)
+        #expect(found.map(\.at) == [5.25, 5.5, 5.75, 6] && found.map(\.1).last == .silent)
+        #expect(pulse.isSilent)
+        #expect(pulse.look(signs(heard: 7, frames: 1_000), now: at(7)) == .heard && !pulse.isSilent)
+        #expect(pulse.due(signs(heard: 7, frames: 1_000)) == nil, "it has answered, and nothing moved since")
+    }
+
+    @Test func aFlowThatPausesCostsOneQuestion() {
+        var pulse = RelayPulse()
+        _ = pulse.look(signs(heard: 0), now: at(0))
+        #expect(pulse.look(signs(heard: 5, answered: 0, frames: 500), now: at(5.25)) == .ask)
+        #expect(pulse.look(signs(heard: 5.29, frames: 500), now: at(5.5)) == nil)
+        #expect(pulse.due(signs(heard: 5.29, frames: 500)) == nil)
+    }
+
+    @Test func aSlowPathHasItsTime() {
+        var pulse = RelayPulse()
+        let slow = signs(heard: 0, frames: 100, roundTrip: .milliseconds(600))
+        _ = pulse.look(signs(heard: 0, roundTrip: .milliseconds(600)), now: at(0))
+        #expect(pulse.look(slow, now: at(1.3)) == nil, "the frames were before its answer")
+        let found = findings(
+            &pulse, signs(heard: 1.4, answered: 0, frames: 200, roundTrip: .milliseconds(600)), count: 4)
+        #expect(found.map(\.1).last == .silent && found[3].at >= 1.4 + 1.2 + 2.4)
+    }
+
+    @Test func afterAChangeOfTheNetworkItIsAskedAtOnce() {
+        var pulse = RelayPulse()
+        let quiet = signs(heard: 0, rest: .seconds(10))
+        _ = pulse.look(quiet, now: at(0))
+        pulse.doubt(now: at(2))
+        let found = findings(&pulse, quiet, count: 1)
+        #expect(found.map(\.1) == [.ask])
+        #expect(pulse.look(signs(heard: 2.1, rest: .seconds(10)), now: at(2.1)) == nil)
+    }
+}
