@@ -114,6 +114,18 @@ import Testing
             ])
     }
 
+    @Test func aRelayNamedByTCPAloneIsLookedForOverUDPToo() throws {
+        let relay = IdentityKey.generate().nodeID
+        let known = try [Address("/ip4/192.0.2.9/tcp/443/tls/p2p/\(relay)")]
+        let listed = try [
+            Address("/ip4/10.0.0.5/tcp/443/tls"), Address("/ip4/10.0.0.5/udp/4001/quic-v1"),
+            Address("/ip6/2001:db8::5/udp/4001/quic-v1"),
+        ]
+        let ways = RelayClient.udpWays(listed: listed, known: known).map(\.description)
+        #expect(ways == ["/ip4/192.0.2.9/udp/4001/quic-v1/p2p/\(relay)"])
+        #expect(RelayClient.tcpWays(listed: listed, known: known).isEmpty)
+    }
+
     // MARK: The sentence at the end
 
     private func attempt(

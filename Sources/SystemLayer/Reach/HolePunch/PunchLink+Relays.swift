@@ -15,6 +15,9 @@ extension PunchLink {
     /// that bears silence waits longer, until QUIC's own timeout.
     static let grace = Duration.seconds(5)
 
+    /// How long a circuit is kept that the connection has left for a straight path.
+    static let warmth = Duration.seconds(3)
+
     /// A relay, and where it may be.
     typealias Detour = (relay: NodeID, addresses: [Address])
 
@@ -52,6 +55,15 @@ extension PunchLink {
             guard let self, connection.path == path else { return }
             if connection.isPatient, end.mayBeTakenBack { return giveUpLater(end) }
             connection.close(code: CloseCode.relayEnded.rawValue, reason: "\(end)")
+        }
+    }
+
+    /// A circuit that nothing goes through holds a place at the relay that others may need.
+    func giveBackLater() {
+        guard let remote = connection.path.peerAddress else { return }
+        _ = clock.schedule(after: Self.warmth) { [weak self] in
+            guard let self, !isStopped, connection.path.peerAddress == remote else { return }
+            hub.relays.giveBack(connection)
         }
     }
 

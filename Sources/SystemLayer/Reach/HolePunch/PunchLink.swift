@@ -128,6 +128,7 @@ final class PunchLink {
         if let newWay { succeeded ? hub.relays.adopt(newWay, for: connection) : newWay.end() }
         newWay = nil
         carryOut(keeper.migrationEnded(succeeded, now: clock.now))
+        if succeeded { giveBackLater() }
         hope()
     }
 

@@ -20,7 +20,7 @@ extension RelayClient {
         let session = try await connections.connect(to: DialTarget(addresses: ways), timeout: Self.dialDeadline)
         let used = ways.first { $0.isOverTCP == (session.path.tcpPeer != nil) }
         let attempts = known === session ? [] : session.attempts
-        let (way, ends) = try await openCircuit(to: target, over: session, at: ways)
+        let (way, ends) = try await openCircuitSoon(to: target, over: session, at: ways)
         do {
             let connection = try await endpoint.connect(
                 to: ends.remote, from: ends.local, kind: .relay(way.leg.relayID), expecting: target)
@@ -36,6 +36,23 @@ extension RelayClient {
         }
     }
 
+    /// How long the places of circuits may be taken: who has reached its peer gives its own back.
+    static let placePauses: [Duration] = [.milliseconds(500), .seconds(1), .seconds(2)]
+
+    private func openCircuitSoon(
+        to target: NodeID, over session: Session, at ways: [Address]
+    ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
+        for pause in Self.placePauses {
+            do {
+                return try await openCircuit(to: target, over: session, at: ways)
+            } catch let error as RelayError where error.isOfPlaces {
+                // Nobody tells when a place is free.
+                try await clock.sleep(for: pause)
+            }
+        }
+        return try await openCircuit(to: target, over: session, at: ways)
+    }
+
     /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is. A relay that does not
     /// answer where it was is tried by every way anew.
     func openCircuit(
@@ -46,7 +63,8 @@ extension RelayClient {
         guard let present = connections.session(with: relay), isSilent(present) else {
             return try await openCircuit(to: target, over: try await connections.connect(to: dial), at: ways)
         }
-        let session = try await connections.connectAnew(to: dial, timeout: Self.dialDeadline)
+        let patience = min(max(Self.returnDeadline, (present.roundTripTime ?? .zero) * 8), Self.dialDeadline)
+        let session = try await connections.connectAnew(to: dial, timeout: patience)
         do {
             return try await openCircuit(to: target, over: session, at: ways)
         } catch {

@@ -20,7 +20,8 @@ extension RelayClient {
     /// - Parameter anew: whether over another connection than the present one.
     private func reserve(_ index: Int, anew: Bool) {
         let isReturning = machine.isReturning(index, now: clock.now)
-        let patience = isReturning ? Self.returnDeadline : Self.reserveDeadline
+        let shortest = max(Self.returnDeadline, relays[index].roundTrip * 8)
+        let patience = isReturning ? min(shortest, Self.reserveDeadline) : Self.reserveDeadline
         tasks[index] = networkTask { [weak self, clock] in
             do {
                 let (session, time, terms) = try await clock.withDeadline(patience) {
@@ -85,6 +86,7 @@ extension RelayClient {
         }
         let isNew = !machine.isHeld(index)
         (relays[index].terms, relays[index].refusal) = (terms, nil)
+        relays[index].roundTrip = session.roundTripTime ?? .zero
         driver.handle { $0.granted(index, time: time, now: $1) }
         if isNew, let standing = standing(index) { onEvent?(.reserved(standing)) }
         choose()
@@ -115,7 +117,10 @@ extension RelayClient {
             guard let self, let index = relays.firstIndex(where: { $0.session === session }) else { return }
             driver.note { machine, _ in machine.heard(index) }
         }
-        session.onEnd { [weak self] session, _ in self?.watches.removeValue(forKey: session.id)?.stop() }
+        session.onEnd { [weak self] session, _ in
+            self?.watches.removeValue(forKey: session.id)?.stop()
+            self?.observerPorts[session.id] = nil
+        }
         return watch
     }
 

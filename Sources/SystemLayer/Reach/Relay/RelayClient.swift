@@ -24,8 +24,9 @@ package final class RelayClient {
     /// take, so that its own attempts are told.
     package nonisolated static let dialDeadline = Duration.seconds(5)
     package nonisolated static let reserveDeadline = Duration.seconds(4)
-    /// The same for one that may be back any moment: packets that are repeated ever more seldom find that out late.
-    nonisolated static let returnDeadline = Duration.seconds(2)
+    /// The same for one that may be back any moment, unless eight round trips are longer: packets that are repeated ever
+    /// more seldom find that out late.
+    nonisolated static let returnDeadline = Duration.seconds(1)
 
     @NetworkActor
     struct Relay {
@@ -42,6 +43,8 @@ package final class RelayClient {
         var roundTrip: Duration?
         /// Why it granted nothing, as that was told.
         var refusal: String?
+        /// When it granted something.
+        var roundTrip = Duration.zero
 
         var isOverTCP: Bool { session?.path.tcpPeer != nil }
     }
@@ -79,6 +82,8 @@ package final class RelayClient {
     /// Called when a relay does not answer any more that connections are relayed by.
     var onSilence: (@NetworkActor (RelayLeg) -> Void)?
     var tasks: [Int: Task<Void, Never>] = [:]
+    /// The ports at which relays listen over UDP that are reached over TCP, by their sessions.
+    var observerPorts: [UInt64: [UInt16]] = [:]
     /// Looks whether UDP works again, while a relay is reached over TCP.
     var udpWatch: Task<Void, Never>?
 
@@ -179,7 +184,8 @@ package final class RelayClient {
     func ways(to addresses: [Address]) -> [Address] {
         guard let relay = addresses.first?.nodeID else { return addresses }
         let ways = addresses + ways(toRelay: relay).filter { !addresses.contains($0) }
-        return ways + Self.tcpWays(listed: connections.peers.book.listed(of: relay), known: ways)
+        let listed = connections.peers.book.listed(of: relay)
+        return ways + Self.tcpWays(listed: listed, known: ways) + Self.udpWays(listed: listed, known: ways)
     }
 
     /// Whether a relay is reached by `session`.
@@ -209,12 +215,13 @@ package final class RelayClient {
         inbound.stop()
     }
 
-    /// Where the relays are that this node is connected with over UDP: they answer STUN there.
+    /// Where the relays that this node is connected with answer STUN.
     package var observers: [SocketAddress] {
-        let paths = relays.compactMap { $0.session?.path } + legs.valuesInOrder.map(\.connection.path)
+        let sessions = relays.compactMap(\.session).map { ($0.id, $0.path) }
+        let carriers = legs.sorted { $0.key < $1.key }.map { ($0.key, $0.value.connection.path) }
         var found: [SocketAddress] = []
-        for path in paths where path.tcpPeer == nil {
-            if let address = path.peerAddress, !found.contains(address) { found.append(address) }
+        for (id, path) in sessions + carriers {
+            for address in observers(id, path) where !found.contains(address) { found.append(address) }
         }
         return found
     }
@@ -223,13 +230,13 @@ package final class RelayClient {
     /// where this node is.
     package func networkChanged() {
         nudge()
-        for watch in watches.valuesInOrder { watch.doubt() }
         retry()
     }
 
-    /// Has the relays learn where this node is now, soon.
+    /// Has the relays learn where this node is now, soon, and finds out whether they are still there.
     func nudge() {
         for relay in relays { relay.session?.connection.nudge() }
+        for watch in watches.valuesInOrder { watch.doubt() }
     }
 
     /// Fresh addresses of the circuit that `connection` is relayed by, to come back to it; `nil` when it is gone.
@@ -250,6 +257,24 @@ package final class RelayClient {
         // At once when it has ended by now.
         connection.setCloseHandler { [weak self] _ in self?.circuits.removeValue(forKey: key)?.end() }
     }
+
+    /// The connection goes straight now: the relay has the place back, and is asked for another when it is needed. Who is
+    /// connected with the relay for nothing else leaves it.
+    func giveBack(_ connection: any SecureConnection) {
+        guard let way = circuits[ObjectIdentifier(connection)], way.leg.circuitCount > 0 else { return }
+        way.end()
+        let carrier = legs.first { $0.value === way.leg }?.key
+        _ = clock.schedule(after: Self.parting) { [weak self] in
+            guard let self, let session = carrier.flatMap({ self.connections.session(id: $0) }), session.isInitiator,
+                !isRelay(session), !connections.isProtected(session.remoteNodeID), session.openStreamCount == 0
+            else { return }
+            session.close(.normal)
+        }
+    }
+
+    /// How long a relay stays connected that was only needed to reach somebody: a straight path that does not last is left
+    /// soon.
+    nonisolated static let parting = Duration.seconds(30)
 
     /// Whether relayed frames ride on the session: it can't be relayed itself then.
     func carriesCircuits(_ session: Session) -> Bool { legs[session.id] != nil || isRelay(session) }
@@ -307,6 +332,7 @@ package final class RelayClient {
         let leg = RelayLeg(connection)
         legs[session.id] = leg
         watch(session).leg = leg
+        if observerPorts[session.id] == nil { learnObserver(from: session) }
         session.onEnd { [weak self] session, _ in self?.legs[session.id] = nil }
         return leg
     }

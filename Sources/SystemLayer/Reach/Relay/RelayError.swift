@@ -46,6 +46,12 @@ public struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What whoever met a limit of the relay can do.
     public var remedy: Remedy? { limit.map { .raiseRelayLimit($0.name) } }
 
+    /// Whether it is for want of places, which become free.
+    var isOfPlaces: Bool {
+        guard let limit, limit.maximum > 0 else { return false }
+        return [RelayLimits.Name.circuits, RelayLimits.Name.circuitsPerNode].contains(limit.name)
+    }
+
     public var description: String {
         switch code {
         case .noReservation: "the node has no reservation with this relay"
