@@ -60,9 +60,10 @@ import Testing
         var machine = machine(relays: 1)
         var now = at(10)
         var asked = machine.lost(0, now: now).count { $0 == .reserve(0) }
-        while now < at(40), let wake = machine.wake ?? nil {
+        while now < at(40) {
             _ = machine.failed(0, now: now)
-            now = machine.wake ?? wake
+            guard let wake = machine.wake else { break }
+            now = wake
             asked += machine.timerFired(now: now).count { $0 == .reserve(0) }
             if now < at(20) { #expect(asked >= Int(now.duration(since: at(10)).seconds * 4)) }
         }

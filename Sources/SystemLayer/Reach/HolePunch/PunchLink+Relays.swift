@@ -11,6 +11,8 @@ extension PunchLink {
     static let detourLimit = 4
     /// From one relay that is asked to the next, while those before have not answered.
     static let detourStagger = Duration.milliseconds(150)
+    /// From one time that a relay is asked to the next: it may be about to be back, or the peer to be there.
+    static let detourPauses: [Duration] = [.milliseconds(250), .milliseconds(250), .milliseconds(500)]
     /// After which time a connection without a path is given up: the client has it to find another relay. Work under way
     /// that bears silence waits longer, until QUIC's own timeout.
     static let grace = Duration.seconds(5)
@@ -116,7 +118,8 @@ extension PunchLink {
                 do {
                     if place > 0 { try await clock.sleep(for: Self.detourStagger * place) }
                     let (way, ends) = try await clock.withDeadline(Self.detourDeadline) {
-                        try await hub.relays.openCircuit(to: peer, via: relay.relay, at: relay.addresses)
+                        try await hub.relays.openCircuit(
+                            to: peer, via: relay.relay, at: relay.addresses, again: Self.detourPauses)
                     }
                     race.came((relay.relay, way, ends))
                 } catch {

@@ -53,15 +53,32 @@ extension RelayClient {
         return try await openCircuit(to: target, over: session, at: ways)
     }
 
-    /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is. A relay that does not
-    /// answer where it was is tried by every way anew.
+    /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is.
+    ///
+    /// - Parameter pauses: after which it is asked again when there is none.
+    func openCircuit(
+        to target: NodeID, via relay: NodeID, at addresses: [Address], again pauses: [Duration]
+    ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
+        for pause in pauses {
+            do {
+                return try await openCircuit(to: target, via: relay, at: addresses)
+            } catch {
+                // Nobody tells when a relay, or the peer, is back.
+                try await clock.sleep(for: pause)
+            }
+        }
+        return try await openCircuit(to: target, via: relay, at: addresses)
+    }
+
+    /// A relay that does not answer where it was is tried by every way anew.
     func openCircuit(
         to target: NodeID, via relay: NodeID, at addresses: [Address]
     ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
         let ways = ways(to: addresses.isEmpty ? ways(toRelay: relay) : addresses)
         let dial = DialTarget(nodeID: relay, addresses: ways)
         guard let present = connections.session(with: relay), isSilent(present) else {
-            return try await openCircuit(to: target, over: try await connections.connect(to: dial), at: ways)
+            let session = try await connections.connect(to: dial, timeout: Self.returnDeadline)
+            return try await openCircuit(to: target, over: session, at: ways)
         }
         let patience = min(max(Self.returnDeadline, (present.roundTripTime ?? .zero) * 8), Self.dialDeadline)
         let session = try await connections.connectAnew(to: dial, timeout: patience)

@@ -20,7 +20,7 @@ extension RelayClient {
     /// - Parameter anew: whether over another connection than the present one.
     private func reserve(_ index: Int, anew: Bool) {
         let isReturning = machine.isReturning(index, now: clock.now)
-        let shortest = max(Self.returnDeadline, relays[index].roundTrip * 8)
+        let shortest = max(Self.returnDeadline, (relays[index].roundTrip ?? .zero) * 8)
         let patience = isReturning ? min(shortest, Self.reserveDeadline) : Self.reserveDeadline
         tasks[index] = networkTask { [weak self, clock] in
             do {
@@ -86,7 +86,7 @@ extension RelayClient {
         }
         let isNew = !machine.isHeld(index)
         (relays[index].terms, relays[index].refusal) = (terms, nil)
-        relays[index].roundTrip = session.roundTripTime ?? .zero
+        relays[index].roundTrip = session.roundTripTime ?? relays[index].roundTrip
         driver.handle { $0.granted(index, time: time, now: $1) }
         if isNew, let standing = standing(index) { onEvent?(.reserved(standing)) }
         choose()

@@ -43,8 +43,6 @@ package final class RelayClient {
         var roundTrip: Duration?
         /// Why it granted nothing, as that was told.
         var refusal: String?
-        /// When it granted something.
-        var roundTrip = Duration.zero
 
         var isOverTCP: Bool { session?.path.tcpPeer != nil }
     }

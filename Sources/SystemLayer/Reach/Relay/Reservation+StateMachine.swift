@@ -277,7 +277,8 @@ struct ReservationMachine: TimedMachine {
             }
         }
         for index in ranked where relays[index].isDue(now) {
-            guard relays.count(where: \.counts) < Self.wanted || choice.chosen.contains(index)
+            guard
+                relays.count(where: \.counts) < Self.wanted || choice.chosen.contains(index)
                     || relays[index].isReturning(now)
             else { continue }
             relays[index].phase = .asking(relays[index].held)
@@ -308,7 +309,8 @@ struct ReservationMachine: TimedMachine {
     private mutating func renewal(of index: Int, _ held: Held) -> [Action] {
         // While one was missed others were asked: what is more than is wanted lapses, the last first.
         let better = ranked.prefix { $0 != index }
-        guard choice.chosen.contains(index)
+        guard
+            choice.chosen.contains(index)
                 || better.count(where: { relays[$0].held != nil && relays[$0].counts }) < Self.wanted
         else {
             relays[index].phase = .held(Held(expires: held.expires, renewAt: held.expires))
