@@ -154,8 +154,10 @@ final class MainlineWorld {
             memory: memory)
     }
 
-    func item(seq: Int64 = 1, by key: IdentityKey = .generate(), salt: [UInt8] = []) throws -> MutableItem {
-        try MutableItem(by: key, salt: salt, seq: seq, value: Array("5:hello".utf8))
+    /// - Parameter key: by default another one each time, by the world's seed.
+    func item(seq: Int64 = 1, by key: IdentityKey? = nil, salt: [UInt8] = []) throws -> MutableItem {
+        let seed = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+        return try MutableItem(by: key ?? IdentityKey(seed: seed), salt: salt, seq: seq, value: Array("5:hello".utf8))
     }
 }
 
