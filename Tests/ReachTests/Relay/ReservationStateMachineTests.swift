@@ -89,6 +89,24 @@ import Testing
         #expect(machine.standing == [0, 1] && !asked.contains(.reserve(2)))
     }
 
+    /// A timer that is late, as after the machine slept, finds a relay due that may not be back any more.
+    @Test func aWakeThatIsLateIsNotDueForEver() {
+        var machine = machine(relays: 3)
+        _ = machine.lost(0, now: at(10))
+        _ = machine.granted(2, time: .seconds(100), now: at(10.1))
+        #expect(machine.failed(0, now: at(19.7)) == [] && machine.wake == at(19.95))
+        #expect(machine.timerFired(now: at(20.1)) == [])
+        #expect(machine.wake.map { $0 > at(20.1) } ?? true, "it is due again at once")
+    }
+
+    @Test func aRelayThatGrantsAndHangsUpIsNotAskedWithoutAPause() {
+        var machine = machine(relays: 1)
+        #expect(machine.lost(0, now: at(10)) == [.changed, .reserve(0)])
+        #expect(machine.granted(0, time: .seconds(100), now: at(10.1)) == [.changed])
+        #expect(machine.lost(0, now: at(10.2)) == [.changed] && machine.wake == at(11.2))
+        #expect(machine.timerFired(now: at(11.2)) == [.reserve(0)])
+    }
+
     @Test func aSilentRelayIsKeptUntilItsEnd() {
         var machine = machine(relays: 3)
         #expect(machine.silent(1, now: at(5)) == [.reserveAnew(1), .reserve(2)])
@@ -181,7 +199,8 @@ import Testing
     @Test func aPreferredRelayThatFailsIsAskedAgainInTimeAndNobodyIsReleasedForIt() {
         var machine = machine(relays: 3)
         _ = machine.prefer(choice([2, 0], [2, 0, 1]), now: at(10))
-        #expect(machine.failed(2, now: at(10)) == [] && machine.isFailing(2))
+        #expect(machine.failed(2, now: at(10)) == [] && machine.isFailing(2, now: at(10)))
+        #expect(!machine.isFailing(2, now: at(11)), "it is worth another try")
         #expect(machine.standing == [0, 1] && machine.wake == at(11))
         #expect(machine.timerFired(now: at(11)) == [.reserve(2)])
     }

@@ -88,6 +88,7 @@ extension RelayClient {
         relays[index].roundTrip = session?.roundTripTime ?? relays[index].roundTrip
         return RelayChoice.Candidate(
             index: index, isNamed: relays[index].isNamed, isOfRealm: relays[index].isOfRealm,
-            roundTrip: relays[index].roundTrip, isHeld: machine.counts(index), isFailing: machine.isFailing(index))
+            roundTrip: relays[index].roundTrip, isHeld: machine.counts(index),
+            isFailing: machine.isFailing(index, now: clock.now))
     }
 }

@@ -55,7 +55,8 @@ extension RelayClient {
             ? connections.connectAnew(to: target, timeout: patience) : connections.connect(to: target)
         do {
             switch try await exchange(.reserve, on: session).reply {
-            case .reservation(let time, let terms): return (session, time, terms)
+            case .reservation(let time, let terms) where time >= ReservationMachine.shortestTime:
+                return (session, time, terms)
             case .refusal(let error): throw error
             default: throw RelayError(.malformed)
             }

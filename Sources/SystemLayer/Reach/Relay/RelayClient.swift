@@ -264,7 +264,8 @@ package final class RelayClient {
         let carrier = legs.first { $0.value === way.leg }?.key
         _ = clock.schedule(after: Self.parting) { [weak self] in
             guard let self, let session = carrier.flatMap({ self.connections.session(id: $0) }), session.isInitiator,
-                !isRelay(session), !connections.isProtected(session.remoteNodeID), session.openStreamCount == 0
+                !isRelay(session), !connections.isProtected(session.remoteNodeID), session.openStreamCount == 0,
+                session.commitments == 0
             else { return }
             session.close(.normal)
         }

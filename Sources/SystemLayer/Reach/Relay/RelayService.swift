@@ -74,6 +74,9 @@ package final class RelayService {
         timer.map(connections.clock.cancel)
         timer = nil
         for live in circuits.valuesInOrder { live.ended.resume(returning: .stopping) }
+        // The node may go on without it: nothing is done for these any more.
+        for session in holders.valuesInOrder { session.release() }
+        holders = [:]
     }
 
     // MARK: Requests

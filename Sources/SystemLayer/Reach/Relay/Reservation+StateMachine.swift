@@ -26,6 +26,8 @@ struct ReservationMachine: TimedMachine {
     static let returnInterval = Duration.milliseconds(250)
     /// No reservation is renewed more often than this, whatever time the relay grants.
     static let shortestRenewal = Duration.seconds(1)
+    /// A shorter one is none: each end of one is told to all peers and written to the public stores.
+    static let shortestTime = Duration.seconds(5)
 
     enum Action: Equatable {
         /// Ask this relay for a reservation.
@@ -53,6 +55,8 @@ struct ReservationMachine: TimedMachine {
         var isSilent = false
         var isReleased = false
         var isWithdrawn = false
+        /// Since when what stands there has.
+        var grantedAt: NetworkInstant?
         /// Since when what stood there does not, or says nothing.
         var missedAt: NetworkInstant?
 
@@ -106,8 +110,12 @@ struct ReservationMachine: TimedMachine {
     /// Whether it stands or is asked for.
     func counts(_ index: Int) -> Bool { relays.indices.contains(index) && relays[index].counts }
 
-    func isFailing(_ index: Int) -> Bool {
-        relays.indices.contains(index) && relays[index].failures > 0 && relays[index].held == nil
+    /// Whether it has failed and is not to be asked yet: once its wait is over it is worth another try, whoever stands.
+    func isFailing(_ index: Int, now: NetworkInstant) -> Bool {
+        guard relays.indices.contains(index), relays[index].failures > 0,
+            case .idle(let notBefore) = relays[index].phase
+        else { return false }
+        return notBefore > now
     }
 
     /// When something is next due.
@@ -145,6 +153,7 @@ struct ReservationMachine: TimedMachine {
         relays[index].failures = 0
         relays[index].isSilent = false
         relays[index].missedAt = nil
+        if !stood { relays[index].grantedAt = now }
         relays[index].isReleased = relays[index].isWithdrawn
         return (stood != relays[index].stands ? [.changed] : []) + advance(now: now)
     }
@@ -176,7 +185,9 @@ struct ReservationMachine: TimedMachine {
             relays[index].phase = .asking(nil)
             return [.changed] + advance(now: now)
         }
-        relays[index].phase = .idle(notBefore: stood ? now : now.advanced(by: Self.firstBackoff))
+        // One that grants and hangs up, as when it has more clients than room, is not asked without a pause.
+        let isBrief = relays[index].grantedAt.map { now.duration(since: $0) < Self.firstBackoff } ?? false
+        relays[index].phase = .idle(notBefore: stood && !isBrief ? now : now.advanced(by: Self.firstBackoff))
         return (stood ? [.changed] : []) + advance(now: now)
     }
 
@@ -262,6 +273,11 @@ struct ReservationMachine: TimedMachine {
     private mutating func advance(now: NetworkInstant) -> [Action] {
         guard !isStopped else { return [] }
         var actions: [Action] = []
+        for index in relays.indices where !relays[index].isReturning(now) {
+            // Due while it could have been back, and looked at when that is over: missed any longer, `wake` would name
+            // that instant for ever.
+            if case .idle = relays[index].phase { relays[index].missedAt = nil }
+        }
         for index in relays.indices {
             guard let held = relays[index].held else { continue }
             if held.expires <= now {
