@@ -105,6 +105,8 @@ final class RealmRelayPart: NodePart {
         node.relayService = nil
         node.hub.emit(.realmRelay(isServing: false))
         node.identifyPart?.addressesChanged()
+        // Who needed no relay while it was one may need one now, and members have said long ago that they are.
+        if node.realmID != nil { node.relayClientPart?.reachabilityChanged() }
     }
 
     func willStop(within grace: Duration) {

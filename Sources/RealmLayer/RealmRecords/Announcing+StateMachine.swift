@@ -7,7 +7,8 @@ internal import DeP2PReactor
 struct AnnouncingMachine: TimedMachine, Sendable {
     /// As ``AnnounceBoard/renewal`` has it.
     static let renewal = Duration.milliseconds(AnnounceBoard.renewal)
-    /// After having written: another one may have taken the same slot at the same time.
+    /// After having written: another one may have taken the same slot at the same time. Twice as long each time that one has,
+    /// up to ``longestRetry``: more members than there are slots, none of whom meets another, displace each other.
     static let checkDelay = Duration.seconds(5)
     /// Changes within this time are one.
     static let settling = Duration.milliseconds(500)
@@ -34,6 +35,7 @@ struct AnnouncingMachine: TimedMachine, Sendable {
     private var isUnderWay = false
     private var isStale = false
     private var retry = firstRetry
+    private var check = checkDelay
 
     /// - Parameters:
     ///   - announces: whether this node is to be met.
@@ -74,7 +76,12 @@ struct AnnouncingMachine: TimedMachine, Sendable {
             return
         }
         var wait = announces ? Self.renewal : Self.longestRetry
-        if outcome == .written { wait = Self.checkDelay }
+        if outcome == .written {
+            wait = check
+            check = min(check * 2, Self.longestRetry)
+        } else if outcome == .looked {
+            check = Self.checkDelay
+        }
         if reads { wait = min(wait, Self.longestRetry) }
         if outcome == .failed || reads && isLonely {
             wait = min(wait, retry)

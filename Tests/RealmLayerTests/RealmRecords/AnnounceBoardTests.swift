@@ -114,6 +114,14 @@ import Testing
         #expect(look(&machine, .looked, isLonely: true) == AnnouncingMachine.renewal.seconds)
     }
 
+    @Test func whoIsDisplacedEachTimeWritesEverLessOften() {
+        var machine = AnnouncingMachine()
+        machine.set(announces: true, reads: false, now: start)
+        #expect((0..<8).map { _ in look(&machine, .written, isLonely: true) } == [5, 10, 20, 40, 80, 160, 300, 300])
+        _ = look(&machine, .looked, isLonely: true)
+        #expect(look(&machine, .written, isLonely: true) == 5)
+    }
+
     @Test func whoMeetsNobodyLooksEverLessOften() {
         var machine = AnnouncingMachine()
         machine.set(announces: false, reads: true, now: start)
