@@ -27,7 +27,8 @@ int dep2p_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_
     static bool is_missing = false;
     if (!is_missing) {
         int count = epoll_pwait2(epoll, events, capacity, timeout_ns < 0 ? NULL : &timeout, NULL);
-        if (count >= 0 || errno != ENOSYS) return count;
+        // EPERM: a filter of system calls that is older than this one, as of systemd 247 or an old container.
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
         is_missing = true;
     }
     int64_t milliseconds = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);

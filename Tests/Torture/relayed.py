@@ -136,13 +136,13 @@ def a_relay_that_stops_tells_its_clients(house):
     while relay.node.until("circuit")["state"] != "opened":
         pass
     relay.node.kill(signal.SIGTERM)
-    stopped = time.monotonic()
     assert relay.node.wait() == OK, relay.node.text()
     closed = [event for event in relay.node.seen if event["type"] == "circuit" and event["state"] == "closed"]
     assert closed and closed[0]["reason"] == "the relay is stopping", closed
     assert "reservations" in relay.node.result()
+    # It may come back, so what is under way is not given up at once; and this one does not.
     status = sender.wait()
-    assert status != OK and time.monotonic() - stopped < TAKEOVER, status
+    assert status == TRY_AGAIN, status
     assert "the relay is stopping" in sender.text(), (status, sender.text())
     says(listener, "lost the relay")
 

@@ -10,6 +10,8 @@ final class TopicJudge {
     static let concurrency = 32
     /// Less than what an author's next message waits for this one (``DeliveryOrder/patience``).
     static let patience = Duration.seconds(4)
+    /// Those that wait for a place, decided or not: while validators that never return hold all of them nobody is taken out.
+    static let waitingLimit = 131_072
 
     private final class Case {
         /// `nil` once it is decided: what waits for its turn to be forgotten holds nothing.
@@ -43,6 +45,7 @@ final class TopicJudge {
 
     func judge(_ message: PubSubMessage, from source: PubSubRouter.PeerKey, by validators: [TopicValidator]) {
         let one = Case(message, from: source, validators, deadline: clock.now.advanced(by: Self.patience))
+        guard waiting.count < Self.waitingLimit else { return decide(one, .ignore) }
         open.append(one)
         waiting.add(one, from: source)
         begin()

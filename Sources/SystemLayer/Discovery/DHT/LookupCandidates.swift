@@ -128,7 +128,10 @@ struct LookupCandidates: Sendable {
         all[index].depth = min(all[index].depth, depth)
         guard !all[index].nominators.isEmpty else { return }
         if let nominator {
-            if all[index].nominators.count < Self.nominatorLimit { all[index].nominators.append(nominator) }
+            // However often one names it, it is on the word of one.
+            if all[index].nominators.count < Self.nominatorLimit, !all[index].nominators.contains(nominator) {
+                all[index].nominators.append(nominator)
+            }
         } else {
             all[index].nominators = []
         }
