@@ -9,7 +9,7 @@ cd "$top" || exit 71
 
 # With a plus between them stages run side by side: those that share neither ports nor files nor namespaces. A release build
 # keeps one core busy for most of its time; whole processes, hostile peers and faults of networks are waited for.
-all=(packages house build application release+unit processes+generated+hostile+nat interop benchmarks quickstart)
+all=(packages house build application release+unit processes+hostile+nat interop+generated benchmarks quickstart)
 extra=(fresh)
 
 usage() {
