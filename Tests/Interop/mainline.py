@@ -48,8 +48,17 @@ class Swarm:
             "dht_upload_rate_limit": 1_000_000}) for number in range(COUNT)]
         # They know each other when what one stores is stored by eight, and another finds it.
         deadline = time.monotonic() + PATIENCE
+        self.acquaint()
         while self.put(os.urandom(32), b"control") < 8:
             assert time.monotonic() < deadline, "libtorrent's nodes don't find each other"
+            self.acquaint()
+
+    def acquaint(self):
+        """Each hears of the next ones. By itself a node asks its entrance once, which may not listen yet."""
+        for number, session in enumerate(self.sessions):
+            for step in (1, 2, 4, 8):
+                host, port = theirs((number + step) % COUNT).split(":")
+                session.add_dht_node((host, int(port)))
 
     def put(self, seed, value, number=3):
         """Stores a string with `seq` 1; by how many nodes it was taken."""
