@@ -283,7 +283,9 @@ def descriptors(node):
 def settled(node):
     """How many descriptors it has when it has had as many for a while: what starts opens some yet."""
     same, before = 0, descriptors(node)
-    while same < 5:
+    for _ in range(200):
+        if same == 5:
+            break
         time.sleep(0.1)
         now = descriptors(node)
         same, before = same + 1 if now == before else 0, now
