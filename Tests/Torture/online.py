@@ -43,10 +43,12 @@ class Presences:
             assert event["state"] != state, self.seen
 
 
-def visitor(house, address, home="sender"):
-    """A member that stays."""
-    return house.start(home, "ping", "--realm-key", house.realm_key, "-c", "100000", "-i", "1s", "--timeout", "60s",
+def visitor(house, address):
+    """A member that has come and stays. Before its first reply it still has something asked, whose time it may give up."""
+    node = house.start("sender", "ping", "--realm-key", house.realm_key, "-c", "100000", "-i", "1s", "--timeout", "60s",
                        address)
+    node.until("reply")
+    return node
 
 
 def told(what, start, end):
@@ -156,7 +158,9 @@ def a_pulled_cable_is_seen_in_time(house):
                                f"{cable.addresses[0]}:0")
         address = listener.until("listening")["addresses"][0]
         peers = Presences(listener)
-        cable.start(house, 1, "sender", "ping", "--realm-key", house.realm_key, "-c", "100000", "--timeout", "60s", address)
+        guest = cable.start(house, 1, "sender", "ping", "--realm-key", house.realm_key, "-c", "100000", "--timeout", "60s",
+                            address)
+        guest.until("reply")
         online, _ = peers.until("online")
         start = time.monotonic()
         cable.plugged(1, False)

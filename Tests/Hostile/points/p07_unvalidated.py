@@ -70,6 +70,16 @@ def from_elsewhere(peer, victim, send):
     peer.link = own
 
 
+def granted(lab, peer, streams):
+    """Waits until the peer may open as many streams: at its own address, for at the victim's it hears of none."""
+    for _ in range(600):
+        if peer.opened + streams <= peer.max_streams:
+            return
+        peer.send(q.frame(q.PING))
+        lab.loop.pump(0.05)
+    raise AssertionError("no streams are granted")
+
+
 def p07_unvalidated_dial_back(lab):
     """A stranger asks to be dialled back, and claims a victim's address."""
     node = lab.listen(ip="0.0.0.0")
@@ -92,6 +102,7 @@ def p07_unvalidated_answers(lab):
     victim, sent = Victim(lab), 0
     peer = lab.client(node, source="127.0.0.2")
     for _ in range(10):
+        granted(lab, peer, 9)
         from_elsewhere(peer, victim, lambda: [peer.open("/ipfs/id/1.0.0", fin=True) for _ in range(8)])
         from_elsewhere(peer, victim, lambda: peer.open(PING, bytes(320)))
         sent += 9 * 100 + 320
