@@ -252,7 +252,23 @@ run_beside() { # run_beside STAGE…
     for stage in "${@:2}"; do cat "$logs/$stage.log"; done
 }
 
-summary=() failed=0 needed=
+# What failed in a stage, in few lines, by its log: the checks that say so with what they say of it, else its errors, else its
+# end. Of a long output the end alone is sure to be seen.
+why() { # why STAGE
+    awk '{ $0 = substr($0, 1, 600) }
+        /FAILED/ { left = 4; indented = 1 } /^left in the temporary folder/ { left = 4; indented = 0 }
+        indented && !/FAILED/ && !/^  / { left = 0 }
+        left > 0 && checks < 30 { check[checks++] = $0 } { left-- }
+        /error:|unbound variable|: No such file|command not found/ && errors < 15 { error[errors++] = $0 }
+        { end[NR % 15] = $0 }
+        END {
+            if (checks) for (i = 0; i < checks; i++) print "  " check[i]
+            else if (errors) for (i = 0; i < errors; i++) print "  " error[i]
+            else for (i = NR > 15 ? NR - 14 : 1; i <= NR; i++) print "  " end[i % 15]
+        }' "$logs/$1.log"
+}
+
+summary=() whys=() failed=0 needed=
 for group in "${plan[@]}"; do
     # shellcheck disable=SC2086
     run_beside ${group//+/ }
@@ -261,7 +277,7 @@ for group in "${plan[@]}"; do
         verdict=$(cat "$temporary/$stage.verdict" 2>/dev/null)
         [[ $verdict =~ ^$stage\ +(passed|FAILED) ]] || verdict="$stage FAILED, and left no verdict"
         summary+=("$verdict")
-        [[ $verdict =~ ^$stage\ +passed ]] || failed=$((failed + 1))
+        [[ $verdict =~ ^$stage\ +passed ]] || { failed=$((failed + 1)) && whys+=("$stage failed:" "$(why "$stage" 2>&1)"); }
         # Nothing below can pass without these.
         [[ ! $verdict =~ ^(packages|build|release)\ +FAILED ]] || needed=missing
     done
@@ -271,4 +287,5 @@ done
 printf '\n=== summary\n'
 printf '%s\n' "${summary[@]}" "$(printf '%-18s %4d s' altogether $SECONDS)"
 [ ! -f "$logs/unit.log" ] || tail -n 2 "$logs/unit.log"
+[ "$failed" = 0 ] || printf '%s\n' '' "${whys[@]}"
 [ "$failed" = 0 ]
