@@ -96,7 +96,7 @@ def an_interrupted_sender_says_so_and_resumes(house):
         sender = house.send(address, source)
         time.sleep(0.4 * elapsed)
         sender.kill(number)
-        status = sender.wait(timeout=10)
+        status = sender.wait()
         assert status in (wanted, OK), f"ended with {status}: {sender.text()}"
     house.sent(address, source)
     received = [path for path in house.inbox.iterdir() if path.name.startswith("disk")]

@@ -330,8 +330,8 @@ def who_drips_or_never_reads_is_let_go(house):
     host = f"Host: localhost:{shown.port}\r\n".encode()
     assert shown.get("/health")[0] == 200
     # Half a second after its start a node watches its network, which takes a descriptor.
-    time.sleep(1)
-    quiet = descriptors(shown.node)
+    time.sleep(2)
+    quiet = settled(shown.node)
 
     def drip(client):
         try:

@@ -28,6 +28,13 @@ def everybody(house, count, *arguments):
     return nodes, addresses
 
 
+def are_connected(nodes, count):
+    """Waits until each of them, started with -v, has told of as many others."""
+    for node in nodes:
+        for _ in range(count):
+            node.until("peer")
+
+
 def publish(house, addresses, *arguments, stdin=None, topic=TOPIC, timeout="30s", finds=False):
     known = [word for address in addresses for word in ("--peer", address)]
     return house.start("publisher", "publish", "--realm-key", house.realm_key, "--ephemeral", "--timeout", timeout,
@@ -54,8 +61,9 @@ def three_processes_hear_of_one_message(house):
 
 def whoever_is_connected_with_one_of_them_reaches_all(house):
     """A star: nobody but the one in the middle is connected with the publisher."""
-    middle, address = subscriber(house, "middle")
+    middle, address = subscriber(house, "middle", "-v")
     outer = [subscriber(house, f"outer-{number}", peers=[address])[0] for number in range(3)]
+    are_connected([middle], len(outer))
     read, write = os.pipe()
     sender = publish(house, [address], "--lines", stdin=read)
     os.close(read)
@@ -86,10 +94,11 @@ def eight_processes_get_every_line_in_order(house):
 
 def two_of_eight_are_killed_and_the_others_lack_nothing(house):
     """Two come to the author while its messages are under way, and get those before through others."""
-    nodes, addresses = everybody(house, 7)
+    nodes, addresses = everybody(house, 7, "-v")
     lines = 1_000
-    # All are connected with each other before the first line.
-    time.sleep(3)
+    # All are connected with each other before the first line, and have told each other what they listen to.
+    are_connected(nodes, 6)
+    time.sleep(1)
     read, write = os.pipe()
     sender = publish(house, addresses, "--wait-peers", "5", "--lines", stdin=read)
     os.close(read)

@@ -39,13 +39,15 @@ def p47_one_members_flood_of_signatures(lab):
     messages = [gossip.message(authors[0], start + number, TOPIC, b"flood") for number in range(FLOOD)]
     for first in range(0, FLOOD, 1_000):
         flood.say(messages=messages[first:first + 1_000])
-    lab.loop.until(lambda: not flood.stream.pending and not flood.peer.unacknowledged, 30, "that all of it is taken")
+    lab.loop.until(lambda: not flood.stream.pending and not flood.peer.unacknowledged, 90, "that all of it is taken")
     before = heard(node).count("flood")
     honest.say(messages=[gossip.message(authors[1], start, TOPIC, b"honest")])
     lab.loop.until(lambda: "honest" in heard(node), 60, "the other's message")
     lab.loop.until(lambda: heard(node).count("flood") == FLOOD, 60, "all of them")
     place = heard(node).index("honest")
-    assert place < FLOOD * 3 // 4, f"it came behind {place} of {FLOOD}, {before} of which had come before it was sent"
+    # Of those that had yet to come when it was sent it waits for some alone; near the end there are few to wait for.
+    assert place < before + max((FLOOD - before) * 3 // 4, 100), (
+        f"it came behind {place} of {FLOOD}, {before} of which had come before it was sent")
 
 
 def p47_a_subscriber_that_never_ends(lab):
