@@ -198,6 +198,29 @@ import Testing
         }
     }
 
+    @Test("a listener that comes to its only relay by another connection goes on with what it receives")
+    func listenerByAnotherConnection() async throws {
+        try await withPunchNetwork(seed: 23) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            world.secondRelay.stop()
+            let sink = PunchTransfer(at: far)
+            let (session, _) = try await world.connect(near, far)
+            let end = world.network.now.advanced(by: .seconds(10))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            // Twice: the circuit before was another one each time.
+            for _ in 1...2 {
+                try await world.network.sleep(for: .seconds(3))
+                try #require(far.node.connections.session(with: world.relay.nodeID)).close(.normal)
+                try await world.network.sleep(for: .milliseconds(100))
+                let before = sink.received
+                #expect(try await world.wait(atMost: .seconds(1)) { sink.received > before })
+            }
+            let sent = try await task.value
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+
     @Test("a listener whose relay was killed is there again in time, though nothing moves")
     func idleListener() async throws {
         try await withPunchNetwork(seed: 22) { world in

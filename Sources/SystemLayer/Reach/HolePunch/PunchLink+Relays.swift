@@ -140,7 +140,10 @@ extension PunchLink {
     private func detourEnded(_ found: DetourRace.Found?) {
         isDetouring = false
         guard let found else { return cannotMigrate() }
-        guard abandonPath(for: found.ends, by: found.relay) else {
+        // A new circuit of the leg that is left would begin where the old one does: QUIC takes no path to be another whose
+        // near end is the same.
+        let isSameLeg = connection.path.local == found.ends.local
+        guard let ends = isSameLeg ? found.way.renew() : found.ends, abandonPath(for: ends, by: found.relay) else {
             found.way.end()
             return cannotMigrate()
         }
