@@ -15,7 +15,7 @@ let usage = """
            Benchmarks messages ADDRESS ROUNDS        1 KiB message and reply
            Benchmarks messages-pipelined ADDRESS N   the same, 64 in flight
            Benchmarks admission ADDRESS ROUNDS       new connection, realm admission
-           Benchmarks serve-crowd                    as serve-members, for more connections than any preset takes
+           Benchmarks serve-crowd [RELAY]            as serve-members, for more connections than any preset takes
            Benchmarks members-crowd ADDRESS N        that many members that say nothing; tells at a tenth, the half and the end
            Benchmarks members-idle ADDRESS N         that many idle connections, each of a node of its own
            Benchmarks serve-relayed RELAY            as serve, a node behind a relay; prints both its addresses
@@ -45,6 +45,7 @@ func run(_ arguments: [String]) async throws -> Bool {
     case ("serve", 1): try await serve()
     case ("serve-members", 1): try await Members.serve()
     case ("serve-crowd", 1): try await Crowd.serve()
+    case ("serve-crowd", 2): try await Crowd.serve(behind: try Address(arguments[1]))
     case ("serve-relayed", 2): try await Relayed.serve(behind: try Address(arguments[1]))
     case ("meshsub", 3...):
         let addresses = try arguments.dropFirst(3).map { try Address($0) }

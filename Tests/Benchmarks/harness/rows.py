@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 from copies import DeP2P, OpenSSL, SecureCopy, Tar, TarOverTLS, check_same_folder, free_port, wait_for_port
-from crowd import crowd_rows
+from crowd import crowd_rows, relayed_rows
 from measure import Failure, Process, alternate, median, run_json, status_kib
 from table import Row
 from topics import topic_rows
@@ -355,7 +355,7 @@ def codec_rows(bench):
 
 GROUPS = {
     "send": copy_rows, "many": many_rows, "stream": stream_rows, "request": request_rows, "handshake": handshake_rows,
-    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "crowd": crowd_rows, "relay": relay_rows, "topics": topic_rows,
+    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "crowd": crowd_rows, "relayed-crowd": relayed_rows, "relay": relay_rows, "topics": topic_rows,
     "codec": codec_rows,
 }
 

@@ -55,15 +55,68 @@ import Testing
             }
             table.accept(circuit, now: now)
             table.confirm(circuit)
+            moves(circuit, in: &table, now)
         }
         let refused = CircuitTable.OnOpen.refused(.limit("circuits-per-node", 32))
         #expect(table.open(from: client(at: 90), to: target, now: now) == refused)
         let later = now.advanced(by: CircuitTable.warmth)
-        for circuit in UInt64(1)...32 where circuit != 20 && circuit != 7 { table.carried(circuit, now: later) }
-        table.carried(7, now: now.advanced(by: .seconds(-1)))
-        #expect(table.open(from: client(at: 90), to: target, now: later) == .opened(33, instead: perNode(7)))
+        for circuit in UInt64(1)...32 where circuit != 20 && circuit != 7 { moves(circuit, in: &table, later) }
+        // One more than there may be beside the two that are silent: they have carried nothing for long, but count for none.
+        for number in UInt32(33)...34 {
+            guard case .opened(let circuit, nil) = table.open(from: client(at: number), to: target, now: later) else {
+                Issue.record("no room for \(number)")
+                return
+            }
+            table.confirm(circuit)
+            moves(circuit, in: &table, later)
+        }
+        table.carried(7, bytes: 1, now: now.advanced(by: .seconds(-1)))
+        #expect(table.open(from: client(at: 90), to: target, now: later) == .opened(35, instead: perNode(7)))
         // The next one finds one silent circuit, and one whose time of probation is not over.
-        #expect(table.open(from: client(at: 91), to: target, now: later) == .opened(34, instead: perNode(20)))
+        #expect(table.open(from: client(at: 91), to: target, now: later) == .opened(36, instead: perNode(20)))
+    }
+
+    private func moves(_ circuit: UInt64, in table: inout CircuitTable, _ now: NetworkInstant) {
+        table.carried(circuit, bytes: CircuitTable.idleRate + 1, now: now)
+    }
+
+    /// Confirmed circuits to `target`, from a subnet each, that carry no more than what keeps them warm.
+    private func idle(_ count: Int, to target: RelayMachine.Client, from first: Int, in table: inout CircuitTable)
+        -> Int
+    {
+        (first..<first + count).count { number in
+            guard case .opened(let circuit, nil) = table.open(from: client(at: UInt32(number)), to: target, now: now)
+            else { return false }
+            table.accept(circuit, now: now)
+            table.confirm(circuit)
+            table.carried(circuit, bytes: CircuitTable.idleRate, now: now)
+            return true
+        }
+    }
+
+    @Test("a thousand members that say nothing are one node's, and one more that moves is none too many")
+    func idleOnes() {
+        var table = table()
+        #expect(idle(1_000, to: target, from: 0, in: &table) == 1_000)
+        #expect(table.count == 1_000)
+        // As many as may move at once begin to, and then nobody is let in until one of them rests.
+        for circuit in UInt64(1)...32 { moves(circuit, in: &table, now) }
+        #expect(table.open(from: client(at: 2_000), to: target, now: now) == .refused(.limit("circuits-per-node", 32)))
+        for circuit in UInt64(2)...32 { moves(circuit, in: &table, now.advanced(by: .seconds(1))) }
+        let later = now.advanced(by: CircuitTable.moved)
+        #expect(table.open(from: client(at: 2_000), to: target, now: later) == .opened(1_001, instead: nil))
+    }
+
+    @Test("when a relay is full of one node's idle circuits, those of others find a place, and its own do not")
+    func crowdGivesWay() {
+        var table = table()
+        let other = client(at: 5_000)
+        #expect(idle(1_024, to: target, from: 0, in: &table) == 1_024)
+        moves(1, in: &table, now)
+        #expect(table.open(from: client(at: 3_000), to: target, now: now) == .refused(.limit("circuits", 1_024)))
+        let all = RelayMachine.Displaced(circuit: 2, limit: .init(name: "circuits", maximum: 1_024))
+        #expect(table.open(from: client(at: 3_000), to: other, now: now) == .opened(1_025, instead: all))
+        #expect(table.count == 1_024)
     }
 
     @Test("who is not confirmed gives way before who is only silent")
@@ -144,7 +197,7 @@ import Testing
         for circuit in UInt64(1)...3 { table.accept(circuit, now: now) }
         table.confirm(3)
         let soon = now.advanced(by: .seconds(2))
-        table.carried(2, now: soon)
+        table.carried(2, bytes: 1, now: soon)
         #expect(table.unused(now: now.advanced(by: .seconds(4))) == [])
         #expect(table.unused(now: now.advanced(by: CircuitTable.unusedTime)) == [1])
         #expect(table.unused(now: soon.advanced(by: CircuitTable.unusedTime)) == [1, 2])

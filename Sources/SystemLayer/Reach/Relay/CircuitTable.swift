@@ -5,8 +5,10 @@ internal import DeP2PReactor
 /// A relay's circuits, and which of them gives way when a limit is met: pure.
 ///
 /// A source's own limits refuse. Those that many sources share, of a target's circuits and of all, are shared out: what
-/// the target has not confirmed gives way first, of the subject that has most of it; then what is only kept warm, the
-/// longest silent first, for its ends make another when they need it. What is confirmed and carries frames stays.
+/// the target has not confirmed gives way first, of the subject that has most of it; then what is silent, the longest
+/// first, for its ends make another when they need it. What is confirmed and only kept warm costs next to nothing and
+/// counts for none of its target's: it stays as long as there is room for all, and then for those of targets with few.
+/// What is confirmed and moves stays.
 struct CircuitTable {
     typealias Client = RelayMachine.Client
     typealias Name = RelayLimits.Name
@@ -23,6 +25,10 @@ struct CircuitTable {
     /// over it sends keep-alives more often, the slowest (preset mobile) every 20 s.
     static let unusedTime = Duration.seconds(5)
     static let warmth = Duration.seconds(30)
+    /// Bytes of frames a second up to which a circuit is only kept warm: keep-alives, a round of hole punching, a
+    /// handshake with an admission. And how long one that moved more counts for moving.
+    static let idleRate: UInt64 = 16 * 1024
+    static let moved = Duration.seconds(3)
     /// The part of a target's circuits that unconfirmed ones may be: half.
     static let unconfirmedPart = 2
 
@@ -32,7 +38,13 @@ struct CircuitTable {
         let askedAt: NetworkInstant
         var openedAt: NetworkInstant?
         var carriedAt: NetworkInstant
+        var movedAt: NetworkInstant?
         var isConfirmed = false
+
+        /// Whether it is nothing but kept warm.
+        func isIdle(_ now: NetworkInstant) -> Bool {
+            isConfirmed && (movedAt.map { now.duration(since: $0) >= CircuitTable.moved } ?? true)
+        }
     }
 
     private struct Pair: Hashable {
@@ -101,7 +113,7 @@ struct CircuitTable {
         }
         let mates = circuits.filter { $0.value.target.nodeID == target.nodeID }
         let unconfirmed = mates.filter { !$0.value.isConfirmed }
-        if mates.count >= limits.circuitsPerNode {
+        if mates.count(where: { !$0.value.isIdle(now) }) >= limits.circuitsPerNode {
             return displace(mates, Name.circuitsPerNode, limits.circuitsPerNode) { items in
                 heaviest(items, source, now) ?? silent(items, now: now)
             }
@@ -111,7 +123,7 @@ struct CircuitTable {
         }
         guard count >= limits.circuits else { return .success(nil) }
         return displace(circuits, Name.circuits, limits.circuits) { items in
-            heaviest(items, source, now) ?? silent(items, now: now)
+            heaviest(items, source, now) ?? silent(items, now: now) ?? surplus(items, besides: mates.count, now: now)
         }
     }
 
@@ -153,6 +165,15 @@ struct CircuitTable {
             .min { ($0.value.carriedAt, $0.key) < ($1.value.carriedAt, $1.key) }?.key
     }
 
+    /// Of what is only kept warm, one of the target that has most, when that has more than a node's circuits and more than
+    /// `count`, those of the newcomer's: everybody else is not to go without because one node is sought by many.
+    private func surplus(_ items: [Item], besides count: Int, now: NetworkInstant) -> UInt64? {
+        var counts: [NodeID: Int] = [:]
+        for item in items { counts.increment(item.value.target.nodeID) }
+        guard let most = counts.values.max(), most > max(limits.circuitsPerNode, count + 1) else { return nil }
+        return items.filter { $0.value.isIdle(now) && counts[$0.value.target.nodeID] == most }.map(\.key).min()
+    }
+
     // MARK: A circuit's life
 
     mutating func accept(_ circuit: UInt64, now: NetworkInstant) {
@@ -162,7 +183,11 @@ struct CircuitTable {
 
     mutating func confirm(_ circuit: UInt64) { circuits[circuit]?.isConfirmed = true }
 
-    mutating func carried(_ circuit: UInt64, now: NetworkInstant) { circuits[circuit]?.carriedAt = now }
+    /// - Parameter bytes: of frames, in the second before.
+    mutating func carried(_ circuit: UInt64, bytes: UInt64, now: NetworkInstant) {
+        circuits[circuit]?.carriedAt = now
+        if bytes > Self.idleRate { circuits[circuit]?.movedAt = now }
+    }
 
     mutating func end(_ circuit: UInt64) {
         guard let gone = circuits.removeValue(forKey: circuit) else { return }

@@ -7,7 +7,8 @@ internal import DeP2PReactor
 /// A reservation is made by ``reserve(_:now:)``, renewed by the same, and lost with its connection or at its time. A
 /// circuit is `asked` (the target has to answer) from ``connect(_:to:now:)`` on, `open` after
 /// ``targetAccepted(_:now:)``, `confirmed` after ``confirm(_:)`` (the target knows who is at the other end), and gone
-/// after ``end(_:)``, ``connectionClosed(_:)`` or ``timerFired(now:)``; ``carried(_:now:)`` whenever frames have passed.
+/// after ``end(_:)``, ``connectionClosed(_:)`` or ``timerFired(now:)``; ``carried(_:bytes:now:)`` each second in which frames
+/// have passed.
 ///
 /// Who can fill what, and at whose cost: a node's own circuits and requests only the node itself; a target's circuits
 /// and those of all together anyone with addresses enough, which is why ``CircuitTable`` has unconfirmed and silent ones
@@ -139,7 +140,9 @@ struct RelayMachine {
 
     mutating func confirm(_ circuit: UInt64) { circuits.confirm(circuit) }
 
-    mutating func carried(_ circuit: UInt64, now: NetworkInstant) { circuits.carried(circuit, now: now) }
+    mutating func carried(_ circuit: UInt64, bytes: UInt64, now: NetworkInstant) {
+        circuits.carried(circuit, bytes: bytes, now: now)
+    }
 
     /// Forgets a circuit; one that is gone already is ignored.
     mutating func end(_ circuit: UInt64) { circuits.end(circuit) }

@@ -78,6 +78,8 @@ extension RelayClient {
             }
             relays[index].session = session
             watch(session).isReserved = true
+            // A stream stands for each circuit, and what else it asks needs some too.
+            session.expectStreams(RelayLeg.circuitLimit + connections.limits.handlersPerSession)
             session.onEnd { [weak self] session, _ in self?.sessionEnded(session, index) }
             learnWays(from: session, index)
         }

@@ -6,7 +6,8 @@ public struct RelayLimits: Hashable, Sendable {
     public var reservationsPerSubnet = 128
     /// How long a reservation stands; clients renew earlier.
     public var reservationTime = Duration.seconds(30 * 60)
-    /// Circuits open at once: in total, made by one node and to one node, made from one IP address, from one /24 or /48.
+    /// Circuits open at once: in total, made by one node and to one node, made from one IP address, from one /24 or /48. Of
+    /// those to one node only such count as are not yet confirmed, or carry more than what keeps them warm.
     public var circuits = 1_024
     public var circuitsPerNode = 32
     /// Made by one node to one other, which may run in several processes.

@@ -277,8 +277,9 @@ package final class RelayService {
 
     private func lookForFrames() {
         for (number, live) in circuits where live.circuit.forwardedBytes != live.carried {
+            let bytes = live.circuit.forwardedBytes - live.carried
             live.carried = live.circuit.forwardedBytes
-            machine.carried(number, now: connections.clock.now)
+            machine.carried(number, bytes: bytes, now: connections.clock.now)
         }
     }
 }

@@ -214,7 +214,8 @@ package final class Session: Identifiable {
     }
 
     private func serve(_ stream: any ByteStream) {
-        guard end == nil, handlers.count < (servesMore ? limits.handlersPerSession : limits.strangerStreams) else {
+        let most = servesMore ? max(limits.handlersPerSession, expectedStreams) : limits.strangerStreams
+        guard end == nil, handlers.count < most else {
             stream.reset(StreamCode.busy.rawValue)
             return
         }
@@ -263,6 +264,16 @@ package final class Session: Identifiable {
     package func release() {
         commitments -= 1
         onOccurrence?(self, .committed(-1))
+    }
+
+    /// So many streams that the peer may open at once, where its role asks for more than others have.
+    private var expectedStreams = 0
+
+    /// The peer may open so many streams at once: each stands for something that lasts. There is no way back.
+    package func expectStreams(_ count: Int) {
+        guard end == nil, count > expectedStreams else { return }
+        (expectedStreams, servesMore) = (count, true)
+        connection.grantStreams(count)
     }
 
     /// Gives the peer the streams and windows of those that the node works with. There is no way back.
