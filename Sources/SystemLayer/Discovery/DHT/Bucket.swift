@@ -43,6 +43,11 @@ struct Bucket: Sendable {
 
     var isFull: Bool { entries.count >= Self.capacity }
 
+    /// Of those that are not being checked, the one that answered longest ago.
+    var oldest: (place: Int, at: NetworkInstant)? {
+        entries.indices.filter { !entries[$0].isBeingChecked }.map { ($0, entries[$0].answeredAt) }.min { $0.1 < $1.1 }
+    }
+
     func index(of key: DHTKey) -> Int? { entries.firstIndex { $0.contact.key == key } }
 
     func hasRoom(for key: DHTKey, in subnet: Subject?) -> Bool { !isFull && admits(subnet) && admits(key) }

@@ -17,7 +17,7 @@ package final class DHTNode {
     /// Addresses kept of a node of the table, where it answered first.
     nonisolated static let contactAddresses = 8
     /// With fewer in the table, nodes of the last run and bootstrap nodes are asked too.
-    nonisolated static let sparseTable = 3
+    package nonisolated static let sparseTable = 3
     /// Bootstrap nodes; those beyond are not looked at.
     package nonisolated static let bootstrapLimit = 64
 

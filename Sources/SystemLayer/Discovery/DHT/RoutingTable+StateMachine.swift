@@ -126,10 +126,9 @@ package struct RoutingTable: TimedMachine, Sendable {
 
     private mutating func checkOldest(now: NetworkInstant) -> [Action] {
         var oldest: (bucket: Int, place: Int, at: NetworkInstant)?
-        for (bucket, content) in buckets.enumerated() {
-            for (place, entry) in content.entries.enumerated() where !entry.isBeingChecked {
-                if oldest.map({ entry.answeredAt < $0.at }) ?? true { oldest = (bucket, place, entry.answeredAt) }
-            }
+        for bucket in buckets.indices {
+            guard let (place, at) = buckets[bucket].oldest else { continue }
+            if oldest.map({ at < $0.at }) ?? true { oldest = (bucket, place, at) }
         }
         guard let oldest else {
             nextCheck = .distantFuture
@@ -192,13 +191,20 @@ package struct RoutingTable: TimedMachine, Sendable {
         var found: [DHTContact] = []
         func take(_ range: Range<Int>) {
             guard found.count < wanted else { return }
-            let near = range.flatMap { buckets[$0].entries.filter(isWanted).map(\.contact) }
-            found += near.map { ($0, $0.key.distance(to: target)) }.sorted { $0.1 < $1.1 }.map(\.0)
+            var near: [(bucket: Int, place: Int, distance: XORDistance)] = []
+            for bucket in range {
+                for place in buckets[bucket].entries.indices where isWanted(buckets[bucket].entries[place]) {
+                    let key = buckets[bucket].entries[place].contact.key
+                    near.append((bucket, place, key.distance(to: target)))
+                }
+            }
+            near.sort { $0.distance < $1.distance }
+            found += near.prefix(wanted - found.count).map { buckets[$0.bucket].entries[$0.place].contact }
         }
         if index < buckets.count { take(index..<index + 1) }
         if index + 1 < buckets.count { take(index + 1..<buckets.count) }
         for nearer in stride(from: index - 1, through: 0, by: -1) { take(nearer..<nearer + 1) }
-        return Array(found.prefix(wanted))
+        return found
     }
 
     package func contains(_ key: DHTKey) -> Bool {

@@ -44,13 +44,21 @@ extension DHTWorld {
     ) {
         nextNumber += 1
         let lookup = LookupMachine(
-            target: key, scope: scope, localKey: node.contact.key, seeds: node.table.closest(to: key), now: now)
+            target: key, scope: scope, localKey: node.contact.key, seeds: seeds(of: node, near: key), now: now)
         let operation = DHTOperation(number: nextNumber, goal: goal, lookup: lookup, startedAt: now)
         operation.completion = completion
         if case .put = goal { operation.store = StoreMachine(key: key, reach: node.size.reach) }
         node.operations[operation.number] = operation
         node.table.lookedUp(key, now: now)
         carryOut(operation.lookup.start(now: now), operation, of: node)
+    }
+
+    /// Those of the table, and where these are few the nodes that everybody knows, as a whole node begins
+    /// (`DHTNode.seeds(near:)`).
+    private func seeds(of node: DHTWorldNode, near key: DHTKey) -> [DHTContact] {
+        let near = node.table.closest(to: key)
+        guard near.count < DHTNode.sparseTable else { return near }
+        return near + nodes.prefix(Self.bootstrapCount).map(\.contact).filter { !near.contains($0) }
     }
 
     func take(_ answer: DHTAnswer, from contact: DHTContact, _ operation: DHTOperation, of node: DHTWorldNode) {

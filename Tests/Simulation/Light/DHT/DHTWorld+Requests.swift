@@ -76,10 +76,12 @@ extension DHTWorld {
         guard let call = calls[number], let index = indexes[call.to.key] else { return }
         let (node, asker) = (nodes[index], nodes[call.from])
         guard node.isUp, asker.contact.key == call.fromKey else { return }
-        let answer = answer(call.request, of: asker, at: node)
+        let isCheck = call.operation == nil
+        let answer = isCheck ? DHTAnswer() : answer(call.request, of: asker, at: node)
         if !asker.isClient { carryOut(node.table.heard(of: asker.contact, subnet: asker.subnet), at: node) }
-        let weight =
-            DHTWeight.answer + answer.closer.count * DHTWeight.contact + (answer.item == nil ? 0 : DHTWeight.item)
+        // Whom the answer to a check names nobody looks at.
+        let named = isCheck ? Self.answerCount : answer.closer.count
+        let weight = DHTWeight.answer + named * DHTWeight.contact + (answer.item == nil ? 0 : DHTWeight.item)
         count(messages: 1, bytes: weight, for: call.operation.flatMap { asker.operations[$0] })
         schedule(.answer(call: number, answer), after: flight(node, asker))
     }

@@ -76,8 +76,8 @@ extension DHTWorld {
             range = part
             length += 1
         }
-        return range.map { servers[$0].contact }.sorted { $0.key.distance(to: key) < $1.key.distance(to: key) }
-            .prefix(DHT.replication).map(\.self)
+        let nearest = range.map { ($0, servers[$0].contact.key.distance(to: key)) }.sorted { $0.1 < $1.1 }
+        return nearest.prefix(DHT.replication).map { servers[$0.0].contact }
     }
 
     /// Each server has heard of the next one, and each client of one.
