@@ -20,6 +20,8 @@ from clocks import clock  # noqa: E402
 PEER = [sys.executable, "-B", str(pathlib.Path(__file__).with_name("peer.py"))]
 # More than the peer's own patience, so that it can say where it stands.
 TIMEOUT = 150
+# Content that is nobody's: the CID of a hash.
+CONTENT = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"
 
 
 class Node:
@@ -188,6 +190,21 @@ class Interop:
                 assert status == 0, (lines, errors)
                 assert wanted["address"] in lines[-1]["addresses"], (wanted, lines)
                 assert entrance["peer_id"] in lines[-1]["closest"], lines
+
+    def we_find_who_provides_something_in_its_kademlia(self):
+        with self.peer("kad") as middle:
+            entrance = next(middle.events())
+            with self.peer("kad", "--through", entrance["address"]) as far:
+                provider = next(far.events())
+                far.child.stdin.write(f"provide {CONTENT}\n".encode())
+                far.child.stdin.flush()
+                assert next(far.events())["provides"]
+                status, lines, errors = self.dep2p(
+                    "dht-find", "--json", "--dht-protocol", "/ipfs/kad/1.0.0", "--bootstrap", entrance["address"],
+                    "--providers", CONTENT)
+                assert status == 0, (lines, errors)
+                found = {one["node_id"]: one["addresses"] for one in lines[-1]["providers"]}
+                assert provider["address"] in found[provider["peer_id"]], (provider, lines)
 
     def it_looks_up_a_node_in_ours(self):
         server = Node([self.binary, "start", "--json", "--bootstrap-server", "--listen", "127.0.0.1:0"],

@@ -5,7 +5,9 @@ usage: peer.py listen [--key KIND]               prints {"address": …}, serves
        peer.py gossip [ADDRESS …] [--protocol P] listens to a topic of GossipSub, connected with those; each line of stdin is
                                                  "publish TEXT", "state" or "unsubscribe"; prints messages and states
        peer.py kad [--through ADDRESS …]         as listen, and serves a Kademlia that begins with those nodes; each line of
-                                                 stdin is a peer ID to find: prints {"found": [address…]}
+                                                 stdin is a peer ID to find: prints {"found": [address…]}; or "provide CID":
+                                                 prints {"provides": whether anybody was told}; or "providers CID": prints
+                                                 {"providers": {peer ID: [address…]}}
 """
 
 import argparse
@@ -23,7 +25,7 @@ from libp2p.crypto import ed25519, rsa, secp256k1
 from libp2p.custom_types import TProtocol
 from libp2p.host.ping import perform_ping_roundtrip
 from libp2p.identity.identify.identify import parse_identify_response
-from libp2p.kad_dht import kad_dht, peer_routing
+from libp2p.kad_dht import kad_dht, peer_routing, provider_store
 from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
@@ -180,7 +182,7 @@ async def gossip(options):
 
 
 async def kad(options):
-    for module in (kad_dht, peer_routing):
+    for module in (kad_dht, peer_routing, provider_store):
         module.PROTOCOL_ID = TProtocol(options.protocol)
     host = make_host(options.key)
     async with host.run(listen_addrs=[multiaddr.Multiaddr("/ip4/127.0.0.1/udp/0/quic-v1")]):
@@ -196,8 +198,17 @@ async def kad(options):
                               "peer_id": str(host.get_id()), "table": dht.get_routing_table_size()}), flush=True)
             while line := await trio.to_thread.run_sync(sys.stdin.readline):
                 with trio.fail_after(DIAL_PATIENCE):
-                    found = await dht.find_peer(ID.from_string(line.strip()))
-                print(json.dumps({"found": [str(address) for address in found.addrs] if found else []}), flush=True)
+                    print(json.dumps(await do(dht, *line.split())), flush=True)
+
+
+async def do(dht, command, cid=None):
+    if command == "provide":
+        return {"provides": await dht.provide(cid)}
+    if command == "providers":
+        found = await dht.find_providers(cid)
+        return {"providers": {str(one.peer_id): [str(address) for address in one.addrs] for one in found}}
+    found = await dht.find_peer(ID.from_string(command))
+    return {"found": [str(address) for address in found.addrs] if found else []}
 
 
 async def dial(options):
