@@ -12,7 +12,7 @@ from copies import DeP2P, OpenSSL, SecureCopy, Tar, TarOverTLS, check_same_folde
 from crowd import crowd_rows, relayed_rows
 from measure import Failure, Process, alternate, median, run_json, status_kib
 from table import Row
-from topics import topic_rows
+from topics import topic_memory_rows, topic_rows
 
 MEBIBYTE = 1024 * 1024
 LOOP = "TLS 1.3/TCP loop"
@@ -355,8 +355,8 @@ def codec_rows(bench):
 
 GROUPS = {
     "send": copy_rows, "many": many_rows, "stream": stream_rows, "request": request_rows, "handshake": handshake_rows,
-    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "crowd": crowd_rows, "relayed-crowd": relayed_rows, "relay": relay_rows, "topics": topic_rows,
-    "codec": codec_rows,
+    "start": start_rows, "memory": memory_rows, "idle": idle_rows, "crowd": crowd_rows, "relayed-crowd": relayed_rows,
+    "relay": relay_rows, "topics": topic_rows, "topic-memory": topic_memory_rows, "codec": codec_rows,
 }
 
 
