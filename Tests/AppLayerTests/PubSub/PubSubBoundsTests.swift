@@ -224,4 +224,58 @@ import Testing
         let rest = order.timerFired(now: now.advanced(by: DeliveryOrder.patience))
         #expect(rest.count == 2 * 16 && order.heldBytes == 0)
     }
+
+    @Test func seenMessagesAndTheCacheAreBounded() {
+        let now = NetworkInstant(nanoseconds: 1)
+        var seen = SeenMessages(now: now, limit: 100)
+        for number in 0..<1_000 {
+            seen.insert(SHA256.hash([UInt8(number & 255), UInt8(number >> 8)]), SeenMessages.Record(state: .verified))
+        }
+        #expect(seen.count <= 200)
+        // What is no longer kept is known all the same, for so long and of so many.
+        let id = SHA256.hash([231, 3])
+        seen.forgetContent(id)
+        #expect(seen[id] == nil && seen.isPast(id))
+        seen.timerFired(now: now.advanced(by: PubSubLimits.seenTime))
+        #expect(seen.isPast(id))
+        seen.timerFired(now: now.advanced(by: .seconds(10_000)))
+        #expect(!seen.isPast(id) && seen.count == 0)
+        var cache = MessageCache(byteLimit: 10_000)
+        let author = IdentityKey.generate()
+        var gone = 0
+        for number in 0..<100 {
+            gone +=
+                cache.append(
+                    PubSubMessage([UInt8](repeating: 0, count: 500), to: topic, sequence: UInt64(number), by: author),
+                    now: now
+                ).count
+        }
+        #expect(cache.bytes <= 10_000 && cache.count + gone == 100)
+        #expect(cache.timerFired(now: now.advanced(by: .seconds(121))).count + gone == 100)
+        #expect(cache.bytes == 0)
+    }
+
+    @Test func eachBoundOfAnRPCIsKept() {
+        let sender = IdentityKey.generate().nodeID
+        func entries(_ field: UInt8, _ count: Int, _ content: [UInt8]) -> [UInt8] {
+            var bytes: [UInt8] = []
+            for _ in 0..<count { ProtobufBytes.append(field, content, to: &bytes) }
+            return bytes
+        }
+        func control(_ bytes: [UInt8]) -> [UInt8] {
+            var whole: [UInt8] = []
+            ProtobufBytes.append(3, bytes, to: &whole)
+            return whole
+        }
+        let id = entries(1, PubSubLimits.idsPerRPC + 1, [UInt8](repeating: 1, count: 32))
+        let tooMuch: [[UInt8]] = [
+            entries(1, PubSubLimits.subscriptionsPerRPC + 1, [8, 1, 18, 1, 0x61]),
+            entries(2, PubSubLimits.messagesPerRPC + 1, []),
+            control(entries(3, PubSubLimits.controlsPerRPC + 1, [10, 1, 0x61])),
+            control(entries(2, 1, id)), control(entries(5, 1, id)),
+        ]
+        for bytes in tooMuch {
+            #expect(throws: PubSubRPC.Violation.self) { try PubSubRPC(bytes, from: sender) }
+        }
+    }
 }

@@ -330,36 +330,6 @@ import Testing
         #expect(!room.takesControl(1, behind: 0))
     }
 
-    @Test func seenMessagesAndTheCacheAreBounded() {
-        let now = NetworkInstant(nanoseconds: 1)
-        var seen = SeenMessages(now: now, limit: 100)
-        for number in 0..<1_000 {
-            seen.insert(SHA256.hash([UInt8(number & 255), UInt8(number >> 8)]), SeenMessages.Record(state: .verified))
-        }
-        #expect(seen.count <= 200)
-        // What is no longer kept is known all the same, for so long and of so many.
-        let id = SHA256.hash([231, 3])
-        seen.forgetContent(id)
-        #expect(seen[id] == nil && seen.isPast(id))
-        seen.timerFired(now: now.advanced(by: PubSubLimits.seenTime))
-        #expect(seen.isPast(id))
-        seen.timerFired(now: now.advanced(by: .seconds(10_000)))
-        #expect(!seen.isPast(id) && seen.count == 0)
-        var cache = MessageCache(byteLimit: 10_000)
-        let author = IdentityKey.generate()
-        var gone = 0
-        for number in 0..<100 {
-            gone +=
-                cache.append(
-                    PubSubMessage([UInt8](repeating: 0, count: 500), to: topic, sequence: UInt64(number), by: author),
-                    now: now
-                ).count
-        }
-        #expect(cache.bytes <= 10_000 && cache.count + gone == 100)
-        #expect(cache.timerFired(now: now.advanced(by: .seconds(121))).count + gone == 100)
-        #expect(cache.bytes == 0)
-    }
-
     @Test func whatIsCutOffOrTurnedIsNoRPCAndNoTrap() throws {
         let identity = IdentityKey.generate()
         let message = PubSubMessage([1, 2, 3], to: topic, sequence: 5, by: identity)
@@ -400,92 +370,5 @@ import Testing
         for _ in 0..<500 { told += router.receive(PubSubInput(turn), from: 1, now: now).count }
         #expect(told == 1)
         #expect(router.listeners(of: topic).isEmpty && router.mesh(of: topic).isEmpty)
-    }
-
-    @Test func eachBoundOfAnRPCIsKept() {
-        let sender = IdentityKey.generate().nodeID
-        func entries(_ field: UInt8, _ count: Int, _ content: [UInt8]) -> [UInt8] {
-            var bytes: [UInt8] = []
-            for _ in 0..<count { ProtobufBytes.append(field, content, to: &bytes) }
-            return bytes
-        }
-        func control(_ bytes: [UInt8]) -> [UInt8] {
-            var whole: [UInt8] = []
-            ProtobufBytes.append(3, bytes, to: &whole)
-            return whole
-        }
-        let id = entries(1, PubSubLimits.idsPerRPC + 1, [UInt8](repeating: 1, count: 32))
-        let tooMuch: [[UInt8]] = [
-            entries(1, PubSubLimits.subscriptionsPerRPC + 1, [8, 1, 18, 1, 0x61]),
-            entries(2, PubSubLimits.messagesPerRPC + 1, []),
-            control(entries(3, PubSubLimits.controlsPerRPC + 1, [10, 1, 0x61])),
-            control(entries(2, 1, id)), control(entries(5, 1, id)),
-        ]
-        for bytes in tooMuch {
-            #expect(throws: PubSubRPC.Violation.self) { try PubSubRPC(bytes, from: sender) }
-        }
-    }
-
-    @Test func aMessageHasOneForm() throws {
-        let identity = IdentityKey.generate()
-        let message = PubSubMessage([1], to: topic, sequence: 5, by: identity)
-        let keys = AuthorKeys()
-        let read = try #require(PubSubMessage(message.encoded, 0..<message.encoded.count, from: identity.nodeID))
-        #expect(read.id == message.id && read.isSigned(knowing: keys) && read.data == [1])
-        // A field twice, out of order, or a length that is longer than it needs to be.
-        let twice = message.encoded + message.encoded
-        #expect(PubSubMessage(twice, 0..<twice.count, from: identity.nodeID) == nil)
-        var unsigned = message.encoded
-        unsigned.removeLast(66)
-        #expect(PubSubMessage(unsigned, 0..<unsigned.count, from: identity.nodeID) == nil)
-        var longer = message.encoded
-        longer[1] |= 0x80
-        longer.insert(0, at: 2)
-        #expect(PubSubMessage(longer, 0..<longer.count, from: identity.nodeID) == nil)
-        // The signature's own length, which it does not cover.
-        longer = message.encoded
-        let length = longer.count - 65
-        longer[length] |= 0x80
-        longer.insert(0, at: length + 1)
-        #expect(PubSubMessage(longer, 0..<longer.count, from: identity.nodeID) == nil)
-    }
-
-    /// A key that is not the author's had the message's own id, and did not verify: the message was taken to be forged.
-    @Test func aMessageHasOneKeyAndOneID() throws {
-        let identity = IdentityKey.generate()
-        let message = PubSubMessage([1], to: topic, sequence: 5, by: identity)
-        func read(_ key: [UInt8], behind: [UInt8] = []) -> PubSubMessage? {
-            var bytes = message.encoded
-            ProtobufBytes.append(6, key, to: &bytes)
-            bytes += behind
-            return PubSubMessage(bytes, 0..<bytes.count, from: identity.nodeID)
-        }
-        #expect(read([1, 2, 3]) == nil)
-        #expect(read(Array(IdentityKey.generate().nodeID.bytes.dropFirst(2))) == nil)
-        // Its own is in the NodeID; said again it makes no other message.
-        let own = Array(identity.nodeID.bytes.dropFirst(2))
-        let again = try #require(read(own))
-        #expect(again.id == message.id && again.isSigned(knowing: AuthorKeys()))
-        // What stands behind it does.
-        var unknown: [UInt8] = []
-        ProtobufBytes.append(7, [1], to: &unknown)
-        let other = try #require(read(own, behind: unknown))
-        #expect(other.id != message.id)
-    }
-
-    /// Nobody could verify it, and it had the id of what could be.
-    @Test func whereTheNodeIDIsAHashTheKeyIsThere() {
-        let key: [UInt8] = [1, 2, 3]
-        var bytes: [UInt8] = []
-        let fields = [
-            [0x12, 0x20] + SHA256.hash(key).bytes, [1], [UInt8](repeating: 0, count: 8), topic.bytes,
-            [UInt8](repeating: 7, count: 64),
-        ]
-        for (index, field) in fields.enumerated() { ProtobufBytes.append(UInt8(index + 1), field, to: &bytes) }
-        let sender = IdentityKey.generate().nodeID
-        #expect(PubSubMessage(bytes, 0..<bytes.count, from: sender) == nil)
-        let id = SHA256.hash(bytes)
-        ProtobufBytes.append(6, key, to: &bytes)
-        #expect(PubSubMessage(bytes, 0..<bytes.count, from: sender)?.id == id)
     }
 }

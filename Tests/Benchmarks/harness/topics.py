@@ -214,6 +214,8 @@ def topic_memory_rows(bench):
               + " ".join(f"{size / 1024:.1f}" for size in sizes[1:]), file=sys.stderr)
     half, end = (samples[index][1] for index in (len(samples) // 2 - 1, -1))
     growth = max((after - before) / 1024 for before, after in zip(half, end))
+    # A few messages show how a start grows, which nobody has set a limit.
+    judged = {} if bench.smoke else {"wanted": "<= 4 MiB", "reached": growth <= 4}
     yield Row("topic-memory", f"the most that one of eight grew by in the second half of {count} messages", growth, "MiB",
-              wanted="<= 4 MiB", reached=growth <= 4)
+              **judged)
     yield Row("topic-memory", "the largest, at the end", max(end) / 1024, "MiB")
