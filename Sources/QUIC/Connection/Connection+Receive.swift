@@ -61,7 +61,7 @@ extension Connection {
         case DEP2P_QUIC_DRAINING: finish(peerCloseReason())
         case DEP2P_QUIC_CLOSING, DEP2P_QUIC_DROP:
             finish(CloseReason(.protocolViolation, reason: "the peer's handshake was unusable"))
-        case DEP2P_QUIC_IDLE_TIMEOUT: finish(CloseReason(.idleTimeout))
+        case DEP2P_QUIC_IDLE_TIMEOUT: finish(CloseReason(.idleTimeout, reason: silenceCause))
         case DEP2P_QUIC_HANDSHAKE_TIMEOUT: finish(CloseReason(.handshakeTimeout))
         case DEP2P_QUIC_VERSION:
             versionMismatched = true

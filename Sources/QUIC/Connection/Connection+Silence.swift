@@ -47,7 +47,7 @@ extension Connection {
         } else if isPatient, !isFollowed {
             silenceLook = now.advanced(by: Self.patientLook)
         } else {
-            finish(CloseReason(.idleTimeout))
+            finish(CloseReason(.idleTimeout, reason: silenceCause))
         }
     }
 }

@@ -83,6 +83,8 @@ package final class Connection {
     package internal(set) var relayedBeforeStraight: ByteTotals?
     /// Where streams are counted that never agreed on a protocol.
     package var namelessTally: TrafficTally?
+    /// Why the peer may be silent, as its owner knows: told with the end where silence ends the connection.
+    package var silenceCause = ""
     /// UDP payload, without the headers of relays.
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0

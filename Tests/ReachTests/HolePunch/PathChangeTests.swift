@@ -221,6 +221,23 @@ import Testing
         }
     }
 
+    @Test("where no relay is in the place of one that stopped, that it did is told when silence ends the connection")
+    func stoppedForGood() async throws {
+        try await withPunchNetwork(seed: 24) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            let sink = PunchTransfer(at: far)
+            let (session, _) = try await world.connect(near, far)
+            let task = networkTask { try await sink.send(on: session) { false } }
+            try await world.network.sleep(for: .seconds(3))
+            #expect(sink.received > 0)
+            for relay in [world.relay, world.secondRelay] { relay.service?.stop() }
+            #expect(try await world.wait(atMost: .seconds(60)) { session.end != nil })
+            await #expect(throws: (any Error).self) { try await task.value }
+            let end = try #require(session.end)
+            #expect(end.cause == .timeout && end.reason.hasSuffix("the relay is stopping"), "\(end)")
+        }
+    }
+
     @Test("a listener whose relay was killed is there again in time, though nothing moves")
     func idleListener() async throws {
         try await withPunchNetwork(seed: 22) { world in

@@ -48,8 +48,10 @@ final class PunchLink {
     var isDetouring = false
     /// How the straight path came about that was left for a better one.
     var formerKind = ConnectionPath.Kind.direct
-    /// Why and when the circuit ended that carried the connection.
-    var circuitEnd: (end: CircuitEnd, at: NetworkInstant)?
+    /// Why and when the circuit ended that carried the connection. Where nothing comes in its place it is why the peer is silent.
+    var circuitEnd: (end: CircuitEnd, at: NetworkInstant)? {
+        didSet { connection.silenceCause = circuitEnd.map { "the relayed circuit ended: \($0.end)" } ?? "" }
+    }
     /// The peer's addresses, and this node's, that need no NAT to be opened.
     var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
     var streamCount = 0

@@ -52,6 +52,8 @@ package protocol SecureConnection: AnyObject, Sendable {
     func settleStreams()
     /// Where streams are counted that never agree on a protocol.
     var namelessTally: TrafficTally? { get set }
+    /// Why the peer may be silent, where that is known: told with the end where silence ends the connection.
+    var silenceCause: String { get set }
     /// When something last came from the peer.
     var receivedAt: NetworkInstant { get }
     /// Whether work is under way on it that outlives silence; see ``ByteStream/bearsSilence()``.
@@ -99,6 +101,10 @@ extension SecureConnection {
     package var relayedBeforeStraight: ByteTotals? { nil }
     package var namelessTally: TrafficTally? {
         get { nil }
+        set {}
+    }
+    package var silenceCause: String {
+        get { "" }
         set {}
     }
     package var isPatient: Bool { false }
