@@ -77,8 +77,9 @@ package enum TransferLimits {
     static let filesPerBatch = 512
     /// Bytes read ahead of the network.
     static let readAhead = 4 << 20
-    /// Bytes that wait for the disk before the network must wait.
-    static let writeBehind = 4 << 20
+    /// Bytes that wait for the disk before the network must wait. With half of it a fast sender is stopped and let go on half as
+    /// often again, which costs more processor time than the memory is worth.
+    static let writeBehind = 8 << 20
     /// Bytes that arrive before they cross to the disk's thread, unless time presses.
     static let writeBatch = 512 * 1024
     /// Bytes hashed of a partial file before the thread looks up again.
