@@ -74,6 +74,8 @@ package struct PubSubRouter: TimedMachine {
     /// Messages kept back for a moment.
     var deferred = DeferredMessages()
     var unverifiedBytes = 0
+    /// Who has such messages booked, by their ids: they may be judged later than they are remembered as seen.
+    var bookings: [PubSubMessage.ID: PeerKey] = [:]
     /// Peers with something to be told, in that order.
     var told: [PeerKey] = []
     private var controlDue: NetworkInstant?

@@ -52,7 +52,7 @@ extension PubSubRouter {
             return []
         }
         let isFromAuthor = message.author == peer.nodeID
-        guard !seen.isPast(message.id) else { return [] }
+        guard !seen.isPast(message.id), bookings[message.id] == nil else { return [] }
         let isJudged = isJudged(message.topic)
         guard isFromAuthor || isNews(message, at: time), isFromAuthor && !isJudged || hasRoom(for: message, of: peer)
         else { return [] }
@@ -68,6 +68,7 @@ extension PubSubRouter {
         if isFromAuthor, !isJudged { return accept(message, from: key, now: now) }
         peers[key]?.unverifiedBytes += message.encoded.count
         unverifiedBytes += message.encoded.count
+        bookings[message.id] = key
         return [isFromAuthor ? .judge(message, from: key) : .verify(message, from: key)]
     }
 
@@ -96,6 +97,7 @@ extension PubSubRouter {
 
     /// The answer to a `verify`.
     package mutating func verified(_ message: PubSubMessage, isSigned: Bool, now: NetworkInstant) -> [Action] {
+        remember(message, isJudging: false)
         guard let before = seen[message.id], before.isVerifying else { return [] }
         _ = seen.update(message.id) { record in
             record.isVerifying = false
@@ -107,7 +109,7 @@ extension PubSubRouter {
             _ = seen.update(message.id) { $0.isJudging = true }
             return [.judge(message, from: source)] + takeOutput(now: now)
         }
-        if let source { release(message, of: source) }
+        release(message)
         guard isSigned else {
             for holder in before.holders where holder.hasSent {
                 if let peer = peers[holder.peer] { scores.invalid(peer.nodeID, message.topic) }
@@ -119,9 +121,18 @@ extension PubSubRouter {
         return pass(message, to: before.wanted) + takeOutput(now: now)
     }
 
-    /// Nothing is known of it any more that would have to wait.
-    private mutating func release(_ message: PubSubMessage, of source: PeerKey) {
-        guard peers[source] != nil else { return }
+    /// What was forgotten while it waited is known again: it goes on as if it had been judged in time.
+    private mutating func remember(_ message: PubSubMessage, isJudging: Bool) {
+        guard seen[message.id] == nil, let source = bookings[message.id] else { return }
+        var record = SeenMessages.Record(message: message, state: isJudging ? .verified : .unverified)
+        (record.isVerifying, record.isJudging) = (!isJudging, isJudging)
+        record.holders = [SeenMessages.Holder(peer: source, hasSent: true)]
+        seen.insert(message.id, record)
+    }
+
+    /// It waits no longer.
+    private mutating func release(_ message: PubSubMessage) {
+        guard let source = bookings.removeValue(forKey: message.id), peers[source] != nil else { return }
         unverifiedBytes -= message.encoded.count
         peers[source]?.unverifiedBytes -= message.encoded.count
     }
@@ -146,7 +157,8 @@ extension PubSubRouter {
     package mutating func judged(
         _ message: PubSubMessage, _ verdict: Verdict, from source: PeerKey, now: NetworkInstant
     ) -> [Action] {
-        release(message, of: source)
+        remember(message, isJudging: true)
+        release(message)
         guard let before = seen[message.id], before.isJudging else { return [] }
         _ = seen.update(message.id) { record in
             (record.isJudging, record.wanted) = (false, [])
