@@ -123,6 +123,30 @@ import Testing
         #expect(!RealmEpoch.published(at: .max).isEmpty)
     }
 
+    /// A relay that ends its sessions once a second.
+    @Test func addressesThatComeAndGoArePublishedEverMoreSeldom() {
+        var machine = PublishingMachine()
+        var (now, count) = (NetworkInstant(nanoseconds: 1), 0)
+        func pass(_ seconds: Int, changing: Bool) {
+            for _ in 0..<seconds * 10 {
+                now = now.advanced(by: .milliseconds(100))
+                if changing, now.nanoseconds % 1_000_000_000 < 100_000_000 { machine.changed(now: now) }
+                guard machine.timerFired(now: now) == [.publish] else { continue }
+                count += 1
+                machine.ended(isPlaced: true, now: now)
+            }
+        }
+        machine.setWanted(true, now: now)
+        pass(600, changing: true)
+        #expect(count < 30 && count > 15, "\(count) in ten minutes")
+        // The last change is told, and after a while of calm the next one at once.
+        pass(90, changing: false)
+        let before = count
+        machine.changed(now: now)
+        pass(1, changing: false)
+        #expect(count == before + 1)
+    }
+
     @Test func itIsPublishedAgainInTimeAndSoonerWhenNobodyTookIt() {
         var machine = PublishingMachine()
         var now = NetworkInstant(nanoseconds: 1)
