@@ -83,6 +83,28 @@ import Testing
         #expect(put(&store, try item(1), try publisher(in: 2)) == nil)
     }
 
+    /// Who fills the store makes nobody else's record give way by putting that again.
+    @Test mutating func whatAnotherPutsAgainDoesNotCountAsHis() throws {
+        let (honest, greedy) = (try publisher(in: 1), try publisher(in: 2))
+        let record = try item(-1)
+        for salt in 0..<RecordStore.perPublisher - 1 { #expect(put(&store, try item(salt), greedy) == nil) }
+        #expect(put(&store, record, honest) == nil)
+        #expect(put(&store, record, greedy) == nil)
+        // It is not in his share, which has room for one more.
+        #expect(put(&store, try item(-2), greedy) == nil)
+        // Nor is it kept from anybody that he goes on doing so: he is full, and puts again what is there.
+        #expect(put(&store, record, greedy) == nil)
+        #expect(put(&store, try item(-3), greedy) == .publisherIsFull)
+        // Who has stored less has it, whoever was first.
+        let (first, second) = (try item(-4), try publisher(in: 3))
+        for salt in 1_000..<1_010 { #expect(put(&store, try item(salt), second) == nil) }
+        #expect(put(&store, first, second) == nil && put(&store, first, honest) == nil)
+        for salt in 1_010..<1_000 + RecordStore.perPublisher { #expect(put(&store, try item(salt), second) == nil) }
+        #expect(put(&store, try item(-5), second) == .publisherIsFull)
+        // A newer one is its putter's.
+        #expect(put(&store, try item(-1, seq: 2), greedy) == .publisherIsFull)
+    }
+
     @Test mutating func oneKeyHasItsProviders() throws {
         let key = DHTKey.random(using: &random)
         for _ in 0..<RecordStore.providersPerKeyAndSubnet {

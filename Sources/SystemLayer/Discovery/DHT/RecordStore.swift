@@ -4,7 +4,8 @@ package import DeP2PReactor
 /// What this node keeps for others: pure, and bounded whoever stores what.
 ///
 /// An item is stored under its key, at most one a key; providers, several a key. Each counts against the node that stored it
-/// last and against that node's subnet. Where there is no room the subnet that has stored the most gives way, with the record
+/// last and against that node's subnet; where another puts the same item again, against the one whose subnet has stored less,
+/// so that nobody can have an item give way by counting it as his own. Where there is no room the subnet that has stored the most gives way, with the record
 /// farthest from this node's key: what is near is what this node is asked for.
 ///
 /// Calling order: any; ``timerFired(now:)`` when ``wake`` has come, which only frees room: what is over is not told before
@@ -66,13 +67,14 @@ package struct RecordStore: TimedMachine, Sendable {
         let key = item.key
         let old = slots[key]?.item
         if let old, old.expires > now, !item.replaces(old.content) { throw .staleSequence }
+        let keeper = keeper(of: item, putAgainBy: publisher, old, now: now)
         // Limits before the signature: a flood is refused at the least cost.
-        try admit(publisher, replacing: old?.publisher, key: key, reach: reach)
+        try admit(keeper, replacing: old?.publisher, key: key, reach: reach)
         guard item.isSigned else { throw .badSignature }
-        if let old { release(old.publisher, key) } else { try makeRoom(for: key, from: publisher) }
+        if let old { release(old.publisher, key) } else { try makeRoom(for: key, from: keeper) }
         slots[key, default: Slot()].item = Kept(
-            content: item, publisher: publisher, expires: now.advanced(by: Self.lifetime))
-        take(publisher, key, now: now)
+            content: item, publisher: keeper, expires: now.advanced(by: Self.lifetime))
+        take(keeper, key, now: now)
     }
 
     /// A node says that it provides what that key stands for.
@@ -94,6 +96,16 @@ package struct RecordStore: TimedMachine, Sendable {
         slots[key, default: Slot()].providers.append(
             Kept(content: provider, publisher: publisher, expires: now.advanced(by: Self.lifetime)))
         take(publisher, key, now: now)
+    }
+
+    /// Whom the item counts against.
+    private func keeper(
+        of item: MutableItem, putAgainBy publisher: Publisher, _ old: Kept<MutableItem>?, now: NetworkInstant
+    ) -> Publisher {
+        guard let old, old.expires > now, old.content == item,
+            shares.count(old.publisher.subnet) - 1 <= shares.count(publisher.subnet)
+        else { return publisher }
+        return old.publisher
     }
 
     private func admit(
