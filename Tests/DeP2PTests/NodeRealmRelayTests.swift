@@ -194,4 +194,35 @@ import Testing
             await stop(relays + [right])
         }
     }
+
+    /// Members that relay and do so no more, one after the other.
+    @Test func whoOffersAndWithdrawsTakesNoPlacesFromTheUser() async throws {
+        let world = SimulatedWorld(seed: 7)
+        try await world.run {
+            // It is told by hand who relays: those go on serving whom they have served.
+            let right = try hidden(1, world) { $0.reserves = false }
+            try right.join(key)
+            var relays: [Node] = []
+            for _ in 0..<ReservationMachine.relayLimit + 1 {
+                let relay = try server(world)
+                try relay.join(key)
+                _ = try await right.connectMember(DialTarget(addresses: relay.addresses))
+                relays.append(relay)
+                try await expect(in: world, within: .seconds(5)) { relay.isRealmRelay }
+                right.relays.use(ofRealm: relay.nodeID, at: relay.addresses)
+                try await expect(in: world, within: .seconds(10)) {
+                    right.relays.standing.contains { $0.relay == relay.nodeID }
+                }
+                right.relays.withdraw(ofRealm: relay.nodeID)
+            }
+            #expect(right.relays.relays.count <= RelayClient.realmLimit)
+            let named = try world.node(
+                configuration { $0.relay = RelayConfiguration(membersOnly: false) }, on: world.machine())
+            right.relays.use(try #require(named.addresses.first))
+            try await expect(in: world, within: .seconds(10)) {
+                right.relays.standing.contains { $0.relay == named.nodeID }
+            }
+            await stop(relays + [right, named])
+        }
+    }
 }

@@ -34,10 +34,18 @@ extension RelayClient {
     /// Where it is, was, or may be put.
     private func place(for nodeID: NodeID, _ address: Address) -> Int? {
         if let index = relays.firstIndex(where: { $0.address.nodeID == nodeID }) { return index }
-        guard relays.count(where: \.isOfRealm) < Self.realmLimit else { return nil }
+        if relays.indices.count(where: isOfMembers) >= Self.realmLimit {
+            // Of those that offer no more one is forgotten, whatever it granted: whoever offers and withdraws under ever
+            // more names would fill the places of all.
+            guard let left = relays.indices.first(where: { !relays[$0].isNamed && machine.isDismissible($0) }) else {
+                return nil
+            }
+            relays[left].session.map { watches[$0.id]?.isReserved = false }
+            driver.note { $0.dismiss(left, now: $1) }
+        }
         var relay = Relay(address: address)
         relay.isNamed = false
-        if let index = relays.indices.first(where: { machine.isVacant($0) }) {
+        if let index = vacantPlace {
             relays[index] = relay
             return index
         }
@@ -45,6 +53,13 @@ extension RelayClient {
         relays.append(relay)
         driver.handle { $0.add(now: $1) }
         return relays.count - 1
+    }
+
+    var vacantPlace: Int? { relays.indices.first { machine.isVacant($0) } }
+
+    /// Whether a place is taken by what members say, or have said.
+    private func isOfMembers(_ index: Int) -> Bool {
+        relays[index].isOfRealm || !relays[index].isNamed && !machine.isVacant(index)
     }
 
     /// The member relays no more.

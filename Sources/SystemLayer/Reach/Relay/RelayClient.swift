@@ -150,6 +150,11 @@ package final class RelayClient {
             driver.handle { $0.restore(index, now: $1) }
             return
         }
+        if relays.count == ReservationMachine.relayLimit, let index = vacantPlace {
+            connections.peers.give(relay, as: .relay)
+            relays[index] = Relay(address: relay)
+            return driver.handle { $0.restore(index, now: $1) }
+        }
         guard relays.count < ReservationMachine.relayLimit else { return }
         connections.peers.give(relay, as: .relay)
         relays.append(Relay(address: relay))

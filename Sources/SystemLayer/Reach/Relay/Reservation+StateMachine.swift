@@ -260,6 +260,19 @@ struct ReservationMachine: TimedMachine {
         return relays[index].isWithdrawn
     }
 
+    /// Whether its place may be had although what it granted still holds.
+    func isDismissible(_ index: Int) -> Bool {
+        guard relays.indices.contains(index), case .held = relays[index].phase else { return false }
+        return relays[index].isWithdrawn
+    }
+
+    /// The place of one that was withdrawn is another's.
+    mutating func dismiss(_ index: Int, now: NetworkInstant) {
+        guard isDismissible(index) else { return }
+        relays[index] = Relay(phase: .idle(notBefore: now))
+        relays[index].isWithdrawn = true
+    }
+
     /// It is a relay again, or another one is in its place.
     mutating func restore(_ index: Int, now: NetworkInstant) -> [Action] {
         guard relays.indices.contains(index), relays[index].isWithdrawn else { return [] }
