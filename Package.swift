@@ -159,7 +159,7 @@ let package = Package(
             name: "DeP2PSimulation",
             dependencies: [
                 "DeP2P", "DeP2PApp", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
-                "DeP2PStorage", "DeP2PIdentity",
+                "DeP2PStorage", "DeP2PIdentity", heap,
             ],
             path: "Tests/Simulation", resources: [.embedInCode("Light/DHT/round-trips.txt")], swiftSettings: house),
         .target(

@@ -1,4 +1,5 @@
 internal import DeP2PReactor
+internal import DequeModule
 
 /// Messages that were asked for, of whom, and who else has them: pure. Who announces a message and doesn't send it broke a
 /// promise.
@@ -8,8 +9,13 @@ struct GossipPromises {
         var until: NetworkInstant
         /// Who announced it too.
         var others: [PubSubRouter.PeerKey] = []
-        /// How often it was asked for.
+        /// How often it was asked for; not at all while it may come unasked.
         var attempts = 1
+    }
+
+    private struct Waiting {
+        let id: PubSubMessage.ID
+        let due: NetworkInstant
     }
 
     private static let othersLimit = 3
@@ -18,6 +24,8 @@ struct GossipPromises {
     private static let eighthsKept = 7
 
     private var promises: [PubSubMessage.ID: Promise] = [:]
+    /// What is not asked for yet, what is due first in front: each waits for as long.
+    private var waiting = Deque<Waiting>()
     /// Of each peer that has promised something, how much.
     private var owed: [PubSubRouter.PeerKey: Int] = [:]
     /// Promises that were looked at to make room.
@@ -25,10 +33,16 @@ struct GossipPromises {
 
     var count: Int { promises.count }
 
+    /// When ``due(now:isHere:)`` has something.
+    var wake: NetworkInstant? { waiting.first?.due }
+
     /// `peer` has announced it.
     ///
-    /// - Returns: whether it is to be asked for there.
-    mutating func announced(_ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey, now: NetworkInstant) -> Bool {
+    /// - Parameter delay: how long it may come unasked: zero, or always as long.
+    /// - Returns: whether it is to be asked for there, now.
+    mutating func announced(
+        _ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey, after delay: Duration = .zero, now: NetworkInstant
+    ) -> Bool {
         if let promise = promises[id] {
             if promise.peer != peer, promise.others.count < Self.othersLimit, !promise.others.contains(peer) {
                 promises[id]?.others.append(peer)
@@ -39,7 +53,32 @@ struct GossipPromises {
         guard promises.count < PubSubLimits.promises else { return false }
         promises[id] = Promise(peer: peer, until: now.advanced(by: PubSubLimits.followUp))
         owed.increment(peer)
-        return true
+        guard delay > .zero else { return true }
+        promises[id]?.attempts = 0
+        waiting.append(Waiting(id: id, due: now.advanced(by: delay)))
+        return false
+    }
+
+    /// What has not come unasked, and whom to ask: who announced it first, of those who are still connected.
+    mutating func due(
+        now: NetworkInstant, isHere: (PubSubRouter.PeerKey) -> Bool
+    ) -> [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)] {
+        var asked: [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)] = []
+        while let first = waiting.first, first.due <= now {
+            waiting.removeFirst()
+            guard let promise = promises[first.id], promise.attempts == 0 else { continue }
+            let others = promise.others.filter(isHere)
+            guard let peer = isHere(promise.peer) ? promise.peer : others.first else {
+                forget(first.id)
+                continue
+            }
+            owed.decrement(promise.peer)
+            owed.increment(peer)
+            promises[first.id] = Promise(
+                peer: peer, until: now.advanced(by: PubSubLimits.followUp), others: others.filter { $0 != peer })
+            asked.append((first.id, peer))
+        }
+        return asked
     }
 
     mutating func came(_ id: PubSubMessage.ID) {
@@ -68,7 +107,7 @@ struct GossipPromises {
         now: NetworkInstant, isHere: (PubSubRouter.PeerKey) -> Bool
     ) -> (broken: Set<PubSubRouter.PeerKey>, again: [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)]) {
         var (broken, again) = (Set<PubSubRouter.PeerKey>(), [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)]())
-        for (id, promise) in promises where promise.until <= now || !isHere(promise.peer) {
+        for (id, promise) in promises where promise.attempts > 0 && (promise.until <= now || !isHere(promise.peer)) {
             if isHere(promise.peer) { broken.insert(promise.peer) }
             var others = promise.others.filter(isHere)
             let next = others.isEmpty ? promise.peer : others.removeFirst()

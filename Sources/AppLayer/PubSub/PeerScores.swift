@@ -42,6 +42,11 @@ package struct ScoreParameters: Sendable {
     package var opportunisticGraftThreshold = 1.0
 
     package init() {}
+
+    func decayed(_ value: Double, by factor: Double) -> Double {
+        let value = value * factor
+        return value < decayToZero ? 0 : value
+    }
 }
 
 /// What each peer has done, as one number: pure. Kept by NodeID, beyond the end of a connection.
@@ -54,6 +59,17 @@ struct PeerScores {
         var timeInMesh = 0.0
         var firstDeliveries = 0.0
         var invalid = 0.0
+
+        var isNothing: Bool { graftedAt == nil && firstDeliveries == 0 && invalid == 0 }
+
+        mutating func decay(_ parameters: ScoreParameters, now: NetworkInstant) {
+            if let start = graftedAt {
+                let quanta = now.duration(since: start) / parameters.timeInMeshQuantum
+                timeInMesh = min(quanta, parameters.timeInMeshCap)
+            }
+            firstDeliveries = parameters.decayed(firstDeliveries, by: parameters.firstDeliveriesDecay)
+            invalid = parameters.decayed(invalid, by: parameters.invalidDecay)
+        }
     }
 
     private struct Entry {
@@ -64,7 +80,17 @@ struct PeerScores {
         var connections = 0
         var subject: Subject?
         var goneAt: NetworkInstant?
-        var score = 0.0
+
+        mutating func decay(_ parameters: ScoreParameters, now: NetworkInstant) {
+            var (index, isAnyNothing) = (topics.startIndex, false)
+            while index != topics.endIndex {
+                topics.values[index].decay(parameters, now: now)
+                if topics.values[index].isNothing { isAnyNothing = true }
+                topics.formIndex(after: &index)
+            }
+            if isAnyNothing { topics = topics.filter { !$0.value.isNothing } }
+            behaviour = parameters.decayed(behaviour, by: parameters.behaviourDecay)
+        }
     }
 
     /// Topics of one peer that are counted: of those that this node is subscribed to.
@@ -72,13 +98,15 @@ struct PeerScores {
 
     let parameters: ScoreParameters
     private var entries: [NodeID: Entry] = [:]
+    /// What comes of them, for those where that is not nothing: asked with each message.
+    private var sums: [NodeID: Double] = [:]
     private var subjects: [Subject: Int] = [:]
 
     init(_ parameters: ScoreParameters) { self.parameters = parameters }
 
     var count: Int { entries.count }
 
-    func score(_ peer: NodeID) -> Double { entries[peer]?.score ?? 0 }
+    func score(_ peer: NodeID) -> Double { sums[peer] ?? 0 }
 
     // MARK: Events
 
@@ -110,8 +138,9 @@ struct PeerScores {
             entry.topics[topic]?.timeInMesh = 0
             entry.topics[topic]?.firstDeliveries = 0
         }
-        entry.score = score(of: entry)
-        entries[peer] = entry.score < 0 ? entry : nil
+        let score = score(of: entry)
+        keep(score < 0 ? score : 0, of: peer)
+        entries[peer] = score < 0 ? entry : nil
         makeRoom()
     }
 
@@ -154,13 +183,20 @@ struct PeerScores {
     }
 
     mutating func heartbeat(now: NetworkInstant) {
-        for (peer, entry) in entries {
-            if let gone = entry.goneAt, now.duration(since: gone) > parameters.retainScore {
-                entries[peer] = nil
-                continue
+        var forgotten: [NodeID] = []
+        // Where they lie, without a copy of all.
+        var index = entries.startIndex
+        while index != entries.endIndex {
+            let peer = entries.keys[index]
+            if let gone = entries.values[index].goneAt, now.duration(since: gone) > parameters.retainScore {
+                forgotten.append(peer)
+            } else {
+                entries.values[index].decay(parameters, now: now)
+                keep(score(of: entries.values[index]), of: peer)
             }
-            entries[peer] = decayed(entry, now: now)
+            entries.formIndex(after: &index)
         }
+        for peer in forgotten { (entries[peer], sums[peer]) = (nil, nil) }
     }
 
     // MARK: The sum
@@ -174,37 +210,19 @@ struct PeerScores {
 
     private mutating func refresh(_ peer: NodeID) {
         guard let entry = entries[peer] else { return }
-        let score = score(of: entry)
-        entries[peer]?.score = score
+        keep(score(of: entry), of: peer)
     }
 
-    private func decayed(_ entry: Entry, now: NetworkInstant) -> Entry {
-        var entry = entry
-        for (topic, record) in entry.topics {
-            var record = record
-            if let start = record.graftedAt {
-                let quanta = now.duration(since: start) / parameters.timeInMeshQuantum
-                record.timeInMesh = min(quanta, parameters.timeInMeshCap)
-            }
-            record.firstDeliveries = decay(record.firstDeliveries, parameters.firstDeliveriesDecay)
-            record.invalid = decay(record.invalid, parameters.invalidDecay)
-            let isNothing = record.graftedAt == nil && record.firstDeliveries == 0 && record.invalid == 0
-            entry.topics[topic] = isNothing ? nil : record
-        }
-        entry.behaviour = decay(entry.behaviour, parameters.behaviourDecay)
-        entry.score = score(of: entry)
-        return entry
-    }
-
-    private func decay(_ value: Double, _ factor: Double) -> Double {
-        let value = value * factor
-        return value < parameters.decayToZero ? 0 : value
-    }
+    private mutating func keep(_ score: Double, of peer: NodeID) { sums[peer] = score == 0 ? nil : score }
 
     private func score(of entry: Entry) -> Double {
         var topics = 0.0
         // Summed up in an order of its own: a sum's last bits would differ from process to process.
-        for record in entry.topics.values.map(score).sorted() { topics += parameters.topicWeight * record }
+        if entry.topics.count == 1, let record = entry.topics.values.first {
+            topics = parameters.topicWeight * score(of: record)
+        } else {
+            for record in entry.topics.values.map(score).sorted() { topics += parameters.topicWeight * record }
+        }
         var score = min(topics, parameters.topicCap)
         score += parameters.applicationWeight * entry.application
         let surplus = Double((entry.subject.map { subjects[$0] ?? 0 } ?? 0) - parameters.colocationThreshold)
@@ -226,6 +244,6 @@ struct PeerScores {
         let gone = entries.filter { $0.value.goneAt != nil }
         guard gone.count > Self.remembered else { return }
         let oldest = gone.min { ($0.value.goneAt ?? .distantFuture) < ($1.value.goneAt ?? .distantFuture) }
-        if let oldest { entries[oldest.key] = nil }
+        if let oldest { (entries[oldest.key], sums[oldest.key]) = (nil, nil) }
     }
 }

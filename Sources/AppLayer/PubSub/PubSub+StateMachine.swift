@@ -44,24 +44,27 @@ package struct PubSubRouter: TimedMachine {
         }
     }
 
+    /// What is looked at with each message: little, as to look at it copies it.
     struct Peer {
         let nodeID: NodeID
         let isOutbound: Bool
-        var topics: Set<Topic> = []
-        var budget = GossipBudget()
         /// Bytes of its messages that are not verified yet.
         var unverifiedBytes = 0
-        /// What it is told with the next RPC.
-        var output = PubSubRPC()
-        /// Whether that waits for nothing more.
+    }
+
+    /// What a peer is told with the next RPC.
+    struct Output {
+        var rpc = PubSubRPC()
+        /// Whether it waits for nothing more.
         var isHurried = false
-        /// Ids that it has, and this node has not.
-        var heldElsewhere = 0
     }
 
     let ownID: NodeID
     var random: RouterRandom
     var peers: [PeerKey: Peer] = [:]
+    /// What peers are subscribed to.
+    var interests: [PeerKey: Set<Topic>] = [:]
+    var budgets: [PeerKey: GossipBudget] = [:]
     var topics: [Topic: MeshTopic] = [:]
     var seen: SeenMessages
     var cache = MessageCache()
@@ -78,6 +81,7 @@ package struct PubSubRouter: TimedMachine {
     var bookings: [PubSubMessage.ID: PeerKey] = [:]
     /// Peers with something to be told, in that order.
     var told: [PeerKey] = []
+    private var outputs: [PeerKey: Output] = [:]
     private var controlDue: NetworkInstant?
     /// Whether so much was to be told of late that it is worth to wait for more.
     private var isBusy = false
@@ -125,6 +129,7 @@ package struct PubSubRouter: TimedMachine {
     package mutating func addPeer(_ key: PeerKey, _ introduction: Introduction, now: NetworkInstant) -> [Action] {
         guard peers[key] == nil else { return [] }
         peers[key] = Peer(nodeID: introduction.nodeID, isOutbound: introduction.isOutbound)
+        budgets[key] = GossipBudget()
         scores.connected(introduction.nodeID, introduction.subject, now: now)
         return []
     }
@@ -132,8 +137,10 @@ package struct PubSubRouter: TimedMachine {
     /// - Parameter isLost: whether it may be back soon, and lacks what comes meanwhile.
     package mutating func removePeer(_ key: PeerKey, isLost: Bool, now: NetworkInstant) -> [Action] {
         guard let peer = peers.removeValue(forKey: key) else { return [] }
-        if isLost { returning.left(peer.nodeID, peer.topics, now: now) }
-        for topic in peer.topics { drop(key, from: topic) }
+        let interests = interests.removeValue(forKey: key) ?? []
+        (budgets[key], outputs[key]) = (nil, nil)
+        if isLost { returning.left(peer.nodeID, interests, now: now) }
+        for topic in interests { drop(key, from: topic) }
         scores.disconnected(peer.nodeID, now: now)
         unverifiedBytes -= peer.unverifiedBytes
         served.forget(key)
@@ -199,7 +206,7 @@ package struct PubSubRouter: TimedMachine {
         guard let peer = peers[key] else { return }
         let topic = entry.topic
         guard entry.isSubscribed else {
-            if peers[key]?.topics.remove(topic) != nil {
+            if interests[key]?.remove(topic) != nil {
                 if topics[topic]?.mesh.contains(key) ?? false {
                     scores.pruned(peer.nodeID, topic)
                     // As its PRUNE says: who comes and goes is not grafted, and told so, each time.
@@ -209,9 +216,9 @@ package struct PubSubRouter: TimedMachine {
             }
             return
         }
-        guard !peer.topics.contains(topic) else { return }
-        guard peer.topics.count < PubSubLimits.topicsPerPeer else { return scores.misbehaved(peer.nodeID) }
-        peers[key]?.topics.insert(topic)
+        guard !(interests[key]?.contains(topic) ?? false) else { return }
+        guard interests[key]?.count ?? 0 < PubSubLimits.topicsPerPeer else { return scores.misbehaved(peer.nodeID) }
+        interests[key, default: []].insert(topic)
         topics[topic, default: MeshTopic()].listeners.append(key)
         listenersChanged = true
         guard isSubscribed(to: topic) else { return }
@@ -223,16 +230,20 @@ package struct PubSubRouter: TimedMachine {
 
     package var wake: NetworkInstant? {
         // Without peers nothing has to be done in time but to forget.
-        [heartbeatDue, controlDue ?? heartbeatDue, deferred.wake ?? heartbeatDue].min()
+        var wake = min(heartbeatDue, controlDue ?? heartbeatDue)
+        if let due = deferred.wake { wake = min(wake, due) }
+        if let due = promises.wake { wake = min(wake, due) }
+        return wake
     }
 
     package mutating func timerFired(now: NetworkInstant) -> [Action] {
         var actions = forwardDeferred(now: now)
+        askForAnnounced(now: now)
         if let due = controlDue, due <= now {
             controlDue = nil
-            let most = told.map { peers[$0]?.output.control.idontwant.count ?? 0 }.max() ?? 0
+            let most = told.map { outputs[$0]?.rpc.control.idontwant.count ?? 0 }.max() ?? 0
             isBusy = most >= PubSubLimits.busyControlIDs
-            for key in told { peers[key]?.isHurried = true }
+            for key in told { outputs[key]?.isHurried = true }
         }
         if heartbeatDue <= now {
             actions += heartbeat(now: now)
@@ -248,7 +259,12 @@ package struct PubSubRouter: TimedMachine {
         seen.timerFired(now: now)
         held.heartbeat(heartbeats)
         for id in cache.timerFired(now: now) { seen.forgetContent(id) }
-        for key in peers.keys { peers[key]?.budget.heartbeat(now: now) }
+        // Where they lie: who changes what he walks over by its keys copies all of it.
+        var index = budgets.startIndex
+        while index != budgets.endIndex {
+            budgets.values[index].heartbeat(now: now)
+            budgets.formIndex(after: &index)
+        }
         lookAtPromises(now: now)
         goOnRecalling()
         for topic in topics.keys.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
@@ -274,23 +290,24 @@ package struct PubSubRouter: TimedMachine {
     /// - Parameter isHurried: whether it goes out with this very event.
     mutating func tell(_ key: PeerKey, isHurried: Bool = true, _ change: (inout PubSubRPC) -> Void) {
         guard peers[key] != nil else { return }
-        if peers[key]?.output.isEmpty ?? false { told.append(key) }
-        change(&peers[key, default: Peer(nodeID: ownID, isOutbound: false)].output)
-        if isHurried { peers[key]?.isHurried = true }
+        if outputs[key] == nil { told.append(key) }
+        change(&outputs[key, default: Output()].rpc)
+        if isHurried { outputs[key]?.isHurried = true }
     }
 
     mutating func takeOutput(now: NetworkInstant) -> [Action] {
         guard !told.isEmpty else { return [] }
         var (actions, left) = ([Action](), [PeerKey]())
         for key in told {
-            guard let peer = peers[key] else { continue }
-            guard peer.isHurried || peer.output.control.idontwant.count >= PubSubLimits.idsSent else {
+            let isDue = outputs[key].map { output in
+                output.isHurried || output.rpc.control.idontwant.count >= PubSubLimits.idsSent
+            }
+            guard let isDue else { continue }
+            guard isDue, let output = outputs.removeValue(forKey: key) else {
                 left.append(key)
                 continue
             }
-            actions.append(.sendRPC(PubSubOutput(peer.output), to: key))
-            peers[key]?.output = PubSubRPC()
-            peers[key]?.isHurried = false
+            actions.append(.sendRPC(PubSubOutput(output.rpc), to: key))
         }
         told = left
         if left.isEmpty {

@@ -105,4 +105,10 @@ struct PubSubRPC {
 extension PubSubMessage {
     /// As it goes out alone.
     package var frame: [UInt8] { PubSubRPC.frame(of: self) }
+
+    /// In bytes.
+    package var frameCount: Int {
+        let inner = ProtobufBytes.length(encoded.count)
+        return inner + ProtobufBytes.varintLength(UInt64(inner))
+    }
 }

@@ -16,7 +16,7 @@ extension PubSubRouter {
 
     /// A peer has these, and wants them from nobody.
     private mutating func note(_ ids: [PubSubMessage.ID], heldBy key: PeerKey, now: NetworkInstant) {
-        let count = peers[key]?.budget.takeRefusal(of: ids.count) ?? 0
+        let count = budgets[key]?.takeRefusal(of: ids.count) ?? 0
         for id in ids.prefix(count) {
             let known = seen.update(id) { record -> PubSubMessage? in
                 record.held(by: key)
@@ -34,21 +34,30 @@ extension PubSubRouter {
 
     private mutating func ask(for entry: PubSubControl.Announcement, of key: PeerKey, now: NetworkInstant) {
         guard isSubscribed(to: entry.topic) else { return }
-        let count = peers[key]?.budget.takeAnnouncement(of: entry.ids.count) ?? 0
+        let count = budgets[key]?.takeAnnouncement(of: entry.ids.count) ?? 0
+        // In a small topic the author gives or offers each message itself, and nobody else sends it unasked.
+        let delay = topics[entry.topic]?.isSmall ?? true ? Duration.zero : PubSubLimits.requestDelay
         for id in entry.ids.prefix(count) {
             let isKnown = seen.update(id) { $0.held(by: key) } != nil
-            if !isKnown, !seen.isPast(id), promises.announced(id, by: key, now: now) {
+            if !isKnown, !seen.isPast(id), promises.announced(id, by: key, after: delay, now: now) {
                 tell(key) { $0.control.iwant.append(id) }
             }
         }
     }
 
+    /// Asks for what was waited for in vain.
+    mutating func askForAnnounced(now: NetworkInstant) {
+        for entry in promises.due(now: now, isHere: { peers[$0] != nil }) {
+            tell(entry.peer) { $0.control.iwant.append(entry.id) }
+        }
+    }
+
     private mutating func give(_ ids: [PubSubMessage.ID], to key: PeerKey) -> [Action] {
-        let count = peers[key]?.budget.takeRequest(of: ids.count) ?? 0
+        let count = budgets[key]?.takeRequest(of: ids.count) ?? 0
         var actions: [Action] = []
         for id in ids.prefix(count) {
             guard let record = seen[id], let message = record.message, record.state != .rejected,
-                peers[key]?.budget.takeTransmission(of: message) ?? false
+                budgets[key]?.takeTransmission(of: message) ?? false
             else { continue }
             // It says that it has it not, whatever it was sent or said before.
             _ = seen.update(id) { record in record.holders.removeAll { $0.peer == key && !$0.hasSent } }
@@ -92,8 +101,7 @@ extension PubSubRouter {
 
     /// Not everything that was to be sent to a peer since `time` was: it takes no more than it has taken.
     package mutating func fellBehind(_ key: PeerKey, since time: NetworkInstant, now: NetworkInstant) -> [Action] {
-        guard let peer = peers[key] else { return [] }
-        for topic in peer.topics.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
+        for topic in (interests[key] ?? []).sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
             recall(topic, since: time, for: key)
         }
         return takeOutput(now: now)

@@ -188,6 +188,7 @@ extension PubSubRouter {
         let isOffered = isFromAuthor && isLarge(message) && (topics[message.topic]?.isSmall ?? false)
         let (eager, lazy) = isOffered ? ([], lacking) : split(lacking, message)
         announce(message, to: lazy)
+        if isLarge(message) { return [.deliver(message)] + stagger(message, to: eager, now: now) }
         guard isFromAuthor, deferred.count < PubSubLimits.deferredCount else {
             return [.deliver(message)] + pass(message, to: eager)
         }
@@ -229,9 +230,21 @@ extension PubSubRouter {
         }
     }
 
+    /// Sends a large message to the first of `targets` that lacks it, and a little later to the next that does then.
+    private mutating func stagger(_ message: PubSubMessage, to targets: [PeerKey], now: NetworkInstant) -> [Action] {
+        guard deferred.staggeredCount < PubSubLimits.staggeredCount else { return pass(message, to: targets) }
+        guard let record = seen[message.id] else { return [] }
+        let lacking = targets.filter { !record.isHeld(by: $0) && peers[$0] != nil }
+        deferred.stagger(message, to: Array(lacking.dropFirst()), now: now)
+        return pass(message, to: Array(lacking.prefix(1)))
+    }
+
     /// Passes on what was kept back in vain.
     mutating func forwardDeferred(now: NetworkInstant) -> [Action] {
         var actions: [Action] = []
+        while let entry = deferred.popStaggered(at: now) {
+            actions += stagger(entry.message, to: entry.peers, now: now)
+        }
         while let entry = deferred.popDue(at: now) {
             guard let record = seen[entry.message.id] else { continue }
             let lacking = entry.peers.filter { !record.isHeld(by: $0) }

@@ -65,4 +65,16 @@ package struct InternetRoundTrips: Sendable {
         }
         return delay
     }
+
+    /// The same in nanoseconds, for millions of them.
+    static func flight(_ median: UInt64, loss: Double, using random: inout SplitMix64) -> UInt64 {
+        let extra = jitter.lowerBound + random.unit() * (jitter.upperBound - jitter.lowerBound)
+        var delay = UInt64(Double(median) / 2 * (1 + extra))
+        var timeout = max(leastProbeTimeout.clampedNanoseconds, median * 3 / 2)
+        while random.unit() < loss {
+            delay += timeout
+            timeout *= 2
+        }
+        return delay
+    }
 }

@@ -6,13 +6,25 @@ internal import DeP2PReactor
 package struct TopicTally {
     struct Publication {
         let at: NetworkInstant
-        /// Nodes that have had it, by their index, and who they were.
-        var holders: [Int: NodeID] = [:]
         let author: Int
+        /// For each node by its index since when who had it is there; 0 where that one did not have it.
+        var holders: [UInt64] = []
+        var deliveries = 0
+
+        mutating func note(_ node: TopicWorldNode) {
+            while holders.count <= node.index { holders.append(0) }
+            deliveries += holders[node.index] == 0 ? 1 : 0
+            holders[node.index] = node.joinedAt.nanoseconds
+        }
+
+        func isHeld(by node: TopicWorldNode) -> Bool {
+            node.index < holders.count && holders[node.index] == node.joinedAt.nanoseconds
+        }
     }
 
     package internal(set) var events = 0
-    private var publications: [PubSubMessage.ID: Publication] = [:]
+    private var publications: [Publication] = []
+    private var places: [PubSubMessage.ID: Int] = [:]
     private var order: [PubSubMessage.ID] = []
     /// In seconds, of honest nodes that were there when it was published.
     private var latencies: [Float] = []
@@ -20,13 +32,15 @@ package struct TopicTally {
     private var bytes = 0
 
     mutating func published(_ message: PubSubMessage, by node: TopicWorldNode, now: NetworkInstant) {
-        publications[message.id] = Publication(at: now, author: node.index)
+        places[message.id] = publications.count
+        publications.append(Publication(at: now, author: node.index))
         order.append(message.id)
     }
 
     mutating func delivered(_ message: PubSubMessage, to node: TopicWorldNode, now: NetworkInstant) {
-        guard !node.isAttacker, let at = publications[message.id]?.at else { return }
-        publications[message.id]?.holders[node.index] = node.nodeID
+        guard !node.isAttacker, let place = places[message.id] else { return }
+        let at = publications[place].at
+        publications[place].note(node)
         if node.joinedAt <= at { latencies.append(Float(now.duration(since: at) / .seconds(1))) }
     }
 
@@ -40,11 +54,11 @@ package struct TopicTally {
     package func figures(of world: TopicWorld, settle: Duration = .seconds(5)) -> TopicFigures {
         var figures = TopicFigures()
         var (wanted, had, victimsWanted, victimsHad, deliveries) = (0, 0, 0, 0, 0)
-        for publication in publications.values {
-            deliveries += publication.holders.count
+        for publication in publications {
+            deliveries += publication.deliveries
             for node in world.nodes where !node.isAttacker && node.index != publication.author {
                 guard node.joinedAt.advanced(by: settle) <= publication.at else { continue }
-                let has = publication.holders[node.index] == node.nodeID
+                let has = publication.isHeld(by: node)
                 wanted += 1
                 had += has ? 1 : 0
                 if node.conduct == .victim {

@@ -45,11 +45,10 @@ extension TopicWorld {
     /// What each attacker tells each of its peers, every second.
     private func spam() {
         let rpc = spamRPC()
+        guard let input = PubSubInput.read(rpc.bytes, from: nodes[0].nodeID) else { return }
+        let packet = Packet(input, payloads: rpc.payloads, bytes: rpc.bytes.count)
         for node in nodes where node.isAttacker {
-            guard let input = PubSubInput.read(rpc.bytes, from: node.nodeID) else { continue }
-            for key in node.keysInOrder {
-                send(input, payloads: rpc.payloads, bytes: rpc.bytes.count, from: node, over: key)
-            }
+            for key in node.keysInOrder { send(packet, from: node, over: key) }
         }
         schedule(after: .seconds(1)) { [self] in spam() }
     }

@@ -13,8 +13,19 @@ package final class TopicWorld {
     static let silence: Duration = .seconds(9)
     static let victims = 10
 
+    /// One for all whom it goes to.
+    final class Packet {
+        let input: PubSubInput
+        let payloads: Int
+        let bytes: Int
+
+        init(_ input: PubSubInput, payloads: Int, bytes: Int) {
+            (self.input, self.payloads, self.bytes) = (input, payloads, bytes)
+        }
+    }
+
     enum Event {
-        case arrival(PubSubInput, payloads: Int, bytes: Int, key: PubSubRouter.PeerKey, from: Int, to: Int)
+        case arrival(Packet, key: PubSubRouter.PeerKey, from: Int, to: Int)
         case timer(node: Int, NodeID)
         case verified(PubSubMessage, node: Int, NodeID)
         case churn
@@ -29,7 +40,7 @@ package final class TopicWorld {
     let trips: InternetRoundTrips
     var random: SplitMix64
     private var lastKey: PubSubRouter.PeerKey = 0
-    private var events = TimerQueue<Event>()
+    private var events = EventBuckets<Event>()
     /// Messages that nobody has signed.
     var forged: Set<PubSubMessage.ID> = []
     var isAttacking = false
@@ -52,7 +63,7 @@ package final class TopicWorld {
 
     // MARK: Time
 
-    func schedule(_ event: Event, after delay: Duration) { _ = events.insert(event, at: now.advanced(by: delay)) }
+    func schedule(_ event: Event, after delay: Duration) { events.insert(event, at: now.advanced(by: delay)) }
 
     package func schedule(after delay: Duration, _ action: @escaping () -> Void) {
         schedule(.action(action), after: delay)
@@ -60,9 +71,9 @@ package final class TopicWorld {
 
     package func run(for duration: Duration) {
         let end = now.advanced(by: duration)
-        while let next = events.earliest(), next <= end {
-            now = max(now, next)
-            if let event = events.popDue(at: now) { handle(event) }
+        while let (time, event) = events.pop(until: end) {
+            now = max(now, time)
+            handle(event)
         }
         now = end
     }
@@ -70,8 +81,7 @@ package final class TopicWorld {
     private func handle(_ event: Event) {
         tally.events += 1
         switch event {
-        case .arrival(let input, let payloads, let bytes, let key, let from, let to):
-            arrive(input, payloads: payloads, bytes: bytes, key: key, from: from, to: to)
+        case .arrival(let packet, let key, let from, let to): arrive(packet, key: key, from: from, to: to)
         case .timer(let index, let nodeID):
             // One that was set before an earlier one is none any more.
             let node = nodes[index]
@@ -135,8 +145,9 @@ package final class TopicWorld {
 
     func connect(_ node: TopicWorldNode, _ other: TopicWorldNode) {
         lastKey += 1
+        let trip = trips.median(node.place, other.place).clampedNanoseconds
         for (own, far, isOutbound) in [(node, other, true), (other, node, false)] {
-            own.links[lastKey] = TopicWorldNode.Link(other: far.index, lastArrival: now)
+            own.links[lastKey] = TopicWorldNode.Link(other: far.index, roundTrip: trip, lastArrival: now)
             let introduction = PubSubRouter.Introduction(
                 nodeID: far.nodeID, isOutbound: isOutbound, subject: far.subject)
             carryOut(own.router.addPeer(lastKey, introduction, now: now), at: own)
@@ -175,9 +186,8 @@ package final class TopicWorld {
             switch action {
             case .send(let message, let keys):
                 guard passesOn(message, node) else { continue }
-                for key in keys {
-                    send(PubSubInput(message), payloads: 1, bytes: message.frame.count, from: node, over: key)
-                }
+                let packet = Packet(PubSubInput(message), payloads: 1, bytes: message.frameCount)
+                for key in keys { send(packet, from: node, over: key) }
             case .sendRPC(let output, let key): send(output, from: node, over: key)
             case .deliver(let message): tally.delivered(message, to: node, now: now)
             case .verify(let message, _):
@@ -185,38 +195,33 @@ package final class TopicWorld {
             case .judge, .withhold: break
             }
         }
-        guard node.isUp, let wake = node.router.wake, wake < node.wakesAt else { return }
+        guard node.isUp, let wake = node.nextWake, wake < node.wakesAt else { return }
         node.wakesAt = wake
-        _ = events.insert(.timer(node: node.index, node.nodeID), at: max(wake, now))
+        events.insert(.timer(node: node.index, node.nodeID), at: max(wake, now))
     }
 
     private func send(_ output: PubSubOutput, from node: TopicWorldNode, over key: PubSubRouter.PeerKey) {
         let bytes = output.frames.reduce(0) { $0 + $1.count }
-        send(PubSubInput(output), payloads: 0, bytes: bytes, from: node, over: key)
+        send(Packet(PubSubInput(output), payloads: 0, bytes: bytes), from: node, over: key)
     }
 
-    func send(
-        _ input: PubSubInput, payloads: Int, bytes: Int, from node: TopicWorldNode, over key: PubSubRouter.PeerKey
-    ) {
+    func send(_ packet: Packet, from node: TopicWorldNode, over key: PubSubRouter.PeerKey) {
         guard var link = node.links[key] else { return }
-        tally.sent(bytes, by: node)
-        let took = Duration.seconds(Double(bytes) / settings.uplink)
-        node.sendsUntil = max(node.sendsUntil, now).advanced(by: took)
-        let flight = trips.flight(node.place, nodes[link.other].place, loss: settings.loss, using: &random)
-        link.lastArrival = max(link.lastArrival, node.sendsUntil.advanced(by: flight))
+        tally.sent(packet.bytes, by: node)
+        let start = max(node.sendsUntil, now).nanoseconds
+        let sent = start + UInt64(Double(packet.bytes) / settings.uplink * 1e9)
+        node.sendsUntil = NetworkInstant(nanoseconds: sent)
+        let flight = InternetRoundTrips.flight(link.roundTrip, loss: settings.loss, using: &random)
+        link.lastArrival = max(link.lastArrival, NetworkInstant(nanoseconds: sent + flight))
         node.links[key] = link
-        _ = events.insert(
-            .arrival(input, payloads: payloads, bytes: bytes, key: key, from: node.index, to: link.other),
-            at: link.lastArrival)
+        events.insert(.arrival(packet, key: key, from: node.index, to: link.other), at: link.lastArrival)
     }
 
-    private func arrive(
-        _ input: PubSubInput, payloads: Int, bytes: Int, key: PubSubRouter.PeerKey, from: Int, to: Int
-    ) {
+    private func arrive(_ packet: Packet, key: PubSubRouter.PeerKey, from: Int, to: Int) {
         let node = nodes[to]
-        guard node.isUp, node.links[key]?.other == from, takes(payloads, node) else { return }
-        tally.arrived(payloads, at: node)
-        carryOut(node.router.receive(input, from: key, now: now), at: node)
+        guard node.isUp, node.links[key]?.other == from, takes(packet.payloads, node) else { return }
+        tally.arrived(packet.payloads, at: node)
+        carryOut(node.router.receive(packet.input, from: key, now: now), at: node)
     }
 
     // MARK: Publishing

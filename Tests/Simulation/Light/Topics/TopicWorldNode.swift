@@ -9,6 +9,8 @@ package final class TopicWorldNode {
     /// A way to another node: what goes there arrives in order.
     struct Link {
         let other: Int
+        /// Its median, in nanoseconds.
+        let roundTrip: UInt64
         var lastArrival: NetworkInstant
     }
 
@@ -36,6 +38,11 @@ package final class TopicWorldNode {
         (self.place, self.subject, joinedAt) = (place, subject, now)
         router = PubSubRouter(ownID: nodeID, seed: seed, now: now)
     }
+
+    /// Asked of the router where it lies: a property's value would be a copy of all of it.
+    var nextWake: NetworkInstant? { Self.wake(of: &router) }
+
+    private static func wake(of router: inout PubSubRouter) -> NetworkInstant? { router.wake }
 
     var isAttacker: Bool { conduct == .attacker }
     /// In the order of their connections: a dictionary's is another in every process.
