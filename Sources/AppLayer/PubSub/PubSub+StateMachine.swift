@@ -29,6 +29,8 @@ package struct PubSubRouter: TimedMachine {
         case judge(PubSubMessage, from: PeerKey)
         /// Its author's next is delivered as if it had been: the application does not want it.
         case withhold(PubSubMessage)
+        /// A peer that has no place for this node in its mesh names others that may.
+        case meet([ExchangedPeer], from: PeerKey)
     }
 
     /// What is known of a peer.

@@ -38,6 +38,7 @@ package final class PubSub {
     private let verifier: SignatureVerifier
     private let judge: TopicJudge
     private let room = QueueRoom()
+    private let exchange: PeerExchange
     /// ``TopicJudge/isInline``.
     package var judgesInline: Bool {
         get { judge.isInline }
@@ -48,6 +49,8 @@ package final class PubSub {
     private var isStopped = false
     /// Called when it begins to.
     package var onActivation: (@NetworkActor () -> Void)?
+    /// Called with the addresses of a member of a topic that another has named.
+    package var onNamed: (@NetworkActor ([Address]) -> Void)?
 
     /// - Parameter wallClock: milliseconds since 1970.
     package init(
@@ -57,6 +60,7 @@ package final class PubSub {
         driver = Self.driver(connections)
         (changes, relief) = (Signal(connections.clock), Signal(connections.clock))
         (verifier, judge) = (SignatureVerifier(), TopicJudge(clock: connections.clock))
+        exchange = PeerExchange(connections: connections)
         judge.onVerdict = { [weak self] message, verdict, source in
             self?.driver.handle { $0.judged(message, verdict, from: source, now: $1) }
         }
@@ -309,12 +313,16 @@ package final class PubSub {
                 for key in keys { linksByKey[key]?.send(chunk, isMessage: true) }
             case .sendRPC(let output, let key):
                 guard let link = linksByKey[key] else { continue }
+                let output = output.named { exchange.record(of: $0, for: link.session) }
                 for frame in output.frames { link.send(Chunk(frame), isMessage: false) }
             case .deliver(let message): feeds[message.topic]?.take(message)
             case .withhold(let message): feeds[message.topic]?.take(message, isWithheld: true)
             case .verify(let message, let source): verifier.verify(message, from: source)
             case .judge(let message, let source):
                 judge.judge(message, from: source, by: feeds[message.topic]?.validators ?? [])
+            case .meet(let named, let key):
+                guard let session = linksByKey[key]?.session else { continue }
+                for addresses in exchange.addresses(of: named, from: session) { onNamed?(addresses) }
             }
         }
         if driver.machine.listenersChanged { noteChange() }

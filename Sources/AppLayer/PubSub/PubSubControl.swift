@@ -14,11 +14,6 @@ struct PubSubControl: Equatable {
         var peers: [ExchangedPeer] = []
     }
 
-    struct ExchangedPeer: Equatable {
-        let nodeID: [UInt8]
-        let record: [UInt8]
-    }
-
     var ihave: [Announcement] = []
     var iwant: [PubSubMessage.ID] = []
     var graft: [Topic] = []

@@ -109,6 +109,10 @@ package enum PubSubLimits {
     static let idsSent = 1_024
     /// Peers that a PRUNE names.
     static let exchangedPeers = 16
+    /// Addresses of one of them that are tried, and how many of them a minute on the word of all peers together: whoever has the
+    /// realm key can make any number of keys, and have them sign whose addresses he likes.
+    static let exchangedAddresses = 3
+    static let exchangesPerMinute = 16
     /// In a heartbeat: IHAVE messages of one peer, the ids in them that are looked at, the ids of IWANT and IDONTWANT.
     static let ihavesPerHeartbeat = 10
     static let ihaveIDsPerHeartbeat = 5_000

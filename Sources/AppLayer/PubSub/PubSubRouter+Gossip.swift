@@ -5,11 +5,12 @@ package import DeP2PReactor
 extension PubSubRouter {
     mutating func obey(_ control: PubSubControl, from key: PeerKey, now: NetworkInstant) -> [Action] {
         for topic in control.graft { takeGraft(topic, from: key, now: now) }
-        for entry in control.prune { takePrune(entry, from: key, now: now) }
+        let named = control.prune.flatMap { takePrune($0, from: key, now: now) }
+        let meeting = named.isEmpty ? [] : [Action.meet(Array(named.prefix(PubSubLimits.exchangedPeers)), from: key)]
         if !control.idontwant.isEmpty { note(control.idontwant, heldBy: key, now: now) }
-        guard score(key) >= scores.parameters.gossipThreshold else { return [] }
+        guard score(key) >= scores.parameters.gossipThreshold else { return meeting }
         for entry in control.ihave { ask(for: entry, of: key, now: now) }
-        return control.iwant.isEmpty ? [] : give(control.iwant, to: key)
+        return control.iwant.isEmpty ? meeting : meeting + give(control.iwant, to: key)
     }
 
     // MARK: IDONTWANT

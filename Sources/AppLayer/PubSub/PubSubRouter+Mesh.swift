@@ -52,17 +52,33 @@ extension PubSubRouter {
     }
 
     /// Takes a peer out of the mesh, and says so.
-    mutating func prune(_ key: PeerKey, _ topic: Topic, for backoff: Duration, now: NetworkInstant) {
+    ///
+    /// - Parameter isNaming: whether it is told of others that it may turn to.
+    mutating func prune(
+        _ key: PeerKey, _ topic: Topic, for backoff: Duration, isNaming: Bool = false, now: NetworkInstant
+    ) {
         guard let peer = peers[key] else { return }
         topics[topic]?.mesh.removeAll { $0 == key }
         topics[topic]?.back(off: peer.nodeID, for: backoff, now: now)
         scores.pruned(peer.nodeID, topic)
-        refuse(key, topic, for: backoff)
+        refuse(key, topic, for: backoff, naming: isNaming ? others(than: key, topic) : [])
     }
 
-    private mutating func refuse(_ key: PeerKey, _ topic: Topic, for backoff: Duration) {
+    private mutating func refuse(
+        _ key: PeerKey, _ topic: Topic, for backoff: Duration, naming others: [ExchangedPeer] = []
+    ) {
         let seconds = UInt64(backoff.components.seconds)
-        tell(key) { $0.control.prune.append(PubSubControl.Prune(topic: topic, backoff: seconds)) }
+        tell(key) { $0.control.prune.append(PubSubControl.Prune(topic: topic, backoff: seconds, peers: others)) }
+    }
+
+    /// Some who listen too, at random; who behaves badly is neither told of anybody nor named. Whoever sends it puts in their
+    /// records (``PubSubOutput/named(with:)``).
+    private mutating func others(than key: PeerKey, _ topic: Topic) -> [ExchangedPeer] {
+        guard score(key) >= 0, let state = topics[topic] else { return [] }
+        let listeners = state.listeners.filter { $0 != key && score($0) >= 0 }
+        return listeners.shuffled(using: &random).prefix(PubSubLimits.exchangedPeers).compactMap { other in
+            peers[other].map { ExchangedPeer(nodeID: $0.nodeID.bytes, record: []) }
+        }
     }
 
     /// Keeps the best and some at random, enough of them dialled by this node, so that nobody who only dials it takes all
@@ -84,7 +100,9 @@ extension PubSubRouter {
             kept[victim] = key
             missing -= 1
         }
-        for key in mesh where !kept.contains(key) { prune(key, topic, for: PubSubLimits.pruneBackoff, now: now) }
+        for key in mesh where !kept.contains(key) {
+            prune(key, topic, for: PubSubLimits.pruneBackoff, isNaming: true, now: now)
+        }
     }
 
     /// Where the mesh does badly, some who do better are added (GossipSub v1.1, "Opportunistic Grafting").
@@ -111,13 +129,17 @@ extension PubSubRouter {
         let isFull = !state.isSmall && state.mesh.count >= PubSubLimits.mostDegree && !peer.isOutbound
         guard scores.score(peer.nodeID) >= 0, !isFull, state.listeners.contains(key) else {
             topics[topic]?.back(off: peer.nodeID, for: PubSubLimits.pruneBackoff, now: now)
-            return refuse(key, topic, for: PubSubLimits.pruneBackoff)
+            return refuse(
+                key, topic, for: PubSubLimits.pruneBackoff, naming: isFull ? others(than: key, topic) : [])
         }
         enter(key, topic, now: now)
     }
 
-    mutating func takePrune(_ entry: PubSubControl.Prune, from key: PeerKey, now: NetworkInstant) {
-        guard let peer = peers[key], topics[entry.topic]?.isSubscribed ?? false else { return }
+    /// - Returns: the members that it names, of a peer that is believed: once for each time that it was in the mesh.
+    mutating func takePrune(
+        _ entry: PubSubControl.Prune, from key: PeerKey, now: NetworkInstant
+    ) -> [ExchangedPeer] {
+        guard let peer = peers[key], let state = topics[entry.topic], state.isSubscribed else { return [] }
         topics[entry.topic]?.mesh.removeAll { $0 == key }
         scores.pruned(peer.nodeID, entry.topic)
         // A peer says for how long; `back(off:)` bounds it. Clamped before it is a duration.
@@ -125,5 +147,7 @@ extension PubSubRouter {
         let backoff = entry.backoff.map { Duration.seconds(Int64(min($0, longest))) } ?? PubSubLimits.pruneBackoff
         topics[entry.topic]?.back(off: peer.nodeID, for: backoff, now: now)
         growMesh(entry.topic, now: now)
+        let isBelieved = state.mesh.contains(key) && score(key) >= scores.parameters.acceptExchangeThreshold
+        return isBelieved ? entry.peers : []
     }
 }

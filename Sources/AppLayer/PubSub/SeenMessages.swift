@@ -70,7 +70,7 @@ struct SeenMessages {
 
     /// Notes a message that is new.
     mutating func insert(_ id: PubSubMessage.ID, _ record: Record) {
-        if young.count >= limit { (old, young) = (young, [:]) }
+        if young.count >= limit { turnYoung() }
         young[id] = record
     }
 
@@ -90,14 +90,27 @@ struct SeenMessages {
         }
         guard isForged == false else { return }
         if young.removeValue(forKey: id) == nil { old[id] = nil }
-        if youngPast.count >= limit { (oldPast, youngPast) = (youngPast, []) }
+        if youngPast.count >= limit { turnPast() }
         youngPast.insert(id.hashValue)
     }
 
     mutating func timerFired(now: NetworkInstant) {
         guard now >= turn else { return }
-        (old, young) = (young, [:])
-        (oldPast, youngPast) = (youngPast, [])
+        turnYoung()
+        turnPast()
         turn = now.advanced(by: PubSubLimits.seenTime)
+    }
+
+    // What the period before last has needed is needed again: made anew, it would pass through all its sizes beside the other,
+    // period after period. What a burst has left is let go.
+
+    private mutating func turnYoung() {
+        swap(&old, &young)
+        young.removeAll(keepingCapacity: young.count >= young.capacity / 4)
+    }
+
+    private mutating func turnPast() {
+        swap(&oldPast, &youngPast)
+        youngPast.removeAll(keepingCapacity: youngPast.count >= youngPast.capacity / 4)
     }
 }

@@ -15,6 +15,8 @@ struct RouterNetwork {
         var verifications = 0
         var judgements = 0
         var withheld: [PubSubMessage] = []
+        /// Whom others have named.
+        var named: [ExchangedPeer] = []
         var isDown = false
     }
 
@@ -143,6 +145,7 @@ struct RouterNetwork {
                 nodes[index].judgements += 1
                 post(.judged(message, verdict(index, message), from: source, at: index), after: .milliseconds(1))
             case .withhold(let message): nodes[index].withheld.append(message)
+            case .meet(let named, _): nodes[index].named += named
             case .verify(let message, _):
                 nodes[index].verifications += 1
                 post(.verified(message, message.isSigned(knowing: authors), at: index), after: .milliseconds(1))

@@ -155,7 +155,7 @@ final class OpenTopics {
                 driver.handle { $0.verified(message, isSigned: isSigned, now: $1) }
             case .judge(let message, let source):
                 driver.handle { $0.judged(message, .accept, from: source, now: $1) }
-            case .withhold: break
+            case .withhold, .meet: break
             }
         }
     }

@@ -113,6 +113,9 @@ package final class PeerStore {
         book.addresses(of: nodeID, by: rule, from: voucher, now: wallClock())
     }
 
+    /// The envelope around what a node says of itself, as it came; empty where there is none that is kept.
+    package func signedRecord(of nodeID: NodeID) -> [UInt8] { book.peer(nodeID)?.signedRecord ?? [] }
+
     package func relays(of nodeID: NodeID, by rule: AddressRule, from voucher: AddressRule.Voucher) -> [Address] {
         book.relays(of: nodeID, by: rule, from: voucher, now: wallClock())
     }

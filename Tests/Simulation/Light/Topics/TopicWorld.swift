@@ -192,7 +192,7 @@ package final class TopicWorld {
             case .deliver(let message): tally.delivered(message, to: node, now: now)
             case .verify(let message, _):
                 schedule(.verified(message, node: node.index, node.nodeID), after: Self.verificationTime)
-            case .judge, .withhold: break
+            case .judge, .withhold, .meet: break
             }
         }
         guard node.isUp, let wake = node.nextWake, wake < node.wakesAt else { return }

@@ -1,0 +1,50 @@
+internal import DeP2PIdentity
+internal import DeP2PReactor
+internal import DeP2PSessions
+
+/// What members tell each other of where others are: of whom a PRUNE names its sender passes on the signed record, and its
+/// receiver takes the addresses in it that it may dial on a member's word.
+@NetworkActor
+final class PeerExchange {
+    private let connections: Connections
+    /// Whom peers have named lately, whatever came of it.
+    private var window = MinuteWindow()
+
+    init(connections: Connections) { self.connections = connections }
+
+    /// The envelope that `session`'s peer may be given of a node; empty where there is none, or where it holds something that is
+    /// not for that peer: a record can't be shortened.
+    func record(of nodeID: [UInt8], for session: Session) -> [UInt8] {
+        guard let nodeID = traced("a listener's NodeID is read", { try NodeID(bytes: nodeID) }),
+            nodeID != session.remoteNodeID
+        else { return [] }
+        let envelope = connections.peers.signedRecord(of: nodeID)
+        guard !envelope.isEmpty, let record = traced("a kept record is read", { try PeerRecord.open(envelope) }) else {
+            return []
+        }
+        let rule = connections.addressRule()
+        let voucher = rule.voucher(of: session)
+        return record.addresses.allSatisfy { rule.tells($0, to: voucher) } ? envelope : []
+    }
+
+    /// Where to find those whom `session`'s peer names, as far as more are looked at now: of each the addresses.
+    func addresses(of named: [ExchangedPeer], from session: Session) -> [[Address]] {
+        let rule = connections.addressRule()
+        let voucher = rule.voucher(of: session)
+        return named.map { peer in
+            guard window.take(limit: PubSubLimits.exchangesPerMinute, now: connections.clock.now) else { return [] }
+            return Self.addresses(of: peer, by: rule, from: voucher, ownID: connections.localNodeID)
+        }.filter { !$0.isEmpty }
+    }
+
+    /// Where to find who was named: nowhere, unless he has signed it himself.
+    nonisolated static func addresses(
+        of peer: ExchangedPeer, by rule: AddressRule, from voucher: AddressRule.Voucher, ownID: NodeID
+    ) -> [Address] {
+        guard let record = traced("a named member's record is read", { try PeerRecord.open(peer.record) }),
+            record.nodeID.bytes == peer.nodeID, record.nodeID != ownID
+        else { return [] }
+        return record.addresses.filter { rule.admits($0, from: voucher) }.prefix(PubSubLimits.exchangedAddresses)
+            .map { $0.with(nodeID: record.nodeID) }
+    }
+}
