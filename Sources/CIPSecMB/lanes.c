@@ -30,16 +30,17 @@ void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes) {
 enum { DIGEST = 32 };
 
 int dep2p_hash_lanes_sha256(
-    dep2p_hash_lanes *lanes, const uint8_t *first, const uint8_t *data, size_t count, size_t size, uint8_t *digests) {
+    dep2p_hash_lanes *lanes, const uint8_t *first, size_t before, const uint8_t *data, size_t count, size_t size,
+    uint8_t *digests) {
     IMB_MGR *manager = &lanes->manager;
-    size_t before = first ? 1 : 0, all = before + count, done = 0;
+    size_t all = before + count, done = 0;
     for (size_t index = 0; index < all; index++) {
         IMB_JOB *job = IMB_GET_NEXT_JOB(manager);
         job->cipher_mode = IMB_CIPHER_NULL;
         job->cipher_direction = IMB_DIR_ENCRYPT;
         job->chain_order = IMB_ORDER_HASH_CIPHER;
         job->hash_alg = IMB_AUTH_SHA_256;
-        job->src = index < before ? first : data + (index - before) * size;
+        job->src = index < before ? first + index * size : data + (index - before) * size;
         job->hash_start_src_offset_in_bytes = 0;
         job->msg_len_to_hash_in_bytes = size;
         job->auth_tag_output = digests + index * DIGEST;
@@ -63,8 +64,9 @@ dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing) {
 void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes) { (void)lanes; }
 
 int dep2p_hash_lanes_sha256(
-    dep2p_hash_lanes *lanes, const uint8_t *first, const uint8_t *data, size_t count, size_t size, uint8_t *digests) {
-    (void)lanes, (void)first, (void)data, (void)count, (void)size, (void)digests;
+    dep2p_hash_lanes *lanes, const uint8_t *first, size_t before, const uint8_t *data, size_t count, size_t size,
+    uint8_t *digests) {
+    (void)lanes, (void)first, (void)before, (void)data, (void)count, (void)size, (void)digests;
     return -1;
 }
 

@@ -20,11 +20,12 @@ typedef struct dep2p_hash_lanes dep2p_hash_lanes;
 dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing);
 void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes);
 
-// Writes the 32-byte digests of messages of `size` bytes each: of the one at `first`, where that is not NULL, and of
+// Writes the 32-byte digests of messages of `size` bytes each: of `before` that follow one another at `first`, and then of
 // `count` that follow one another at `data`.
 // Returns 0; -1 when a digest could not be computed, and then `digests` holds nothing of use.
 int dep2p_hash_lanes_sha256(
-    dep2p_hash_lanes *lanes, const uint8_t *first, const uint8_t *data, size_t count, size_t size, uint8_t *digests);
+    dep2p_hash_lanes *lanes, const uint8_t *first, size_t before, const uint8_t *data, size_t count, size_t size,
+    uint8_t *digests);
 
 #ifdef __cplusplus
 }

@@ -1,10 +1,11 @@
 /// Cuts a stream of bytes into blocks of equal size and hashes many of them at once (SHA-256).
 ///
 /// Calling order: `update` with the bytes in order, any number of times; `finish` once after the last; `take` whenever
-/// digests are wanted. Whole blocks are hashed where they lie; what is copied aside and waits for more is a block that
-/// ends in the next bytes, and bytes that make too few blocks for all lanes at once.
+/// digests are wanted. As many whole blocks as fill all lanes are hashed where they lie; what is copied aside and waits
+/// for more is a block that ends in the next bytes, and bytes that make too few blocks for all lanes at once.
 package struct BlockHasher: Sendable {
-    /// Blocks that wait at most before they are hashed.
+    /// Blocks that are hashed together: they fill the lanes of the widest vector unit (16, or 8 twice), and this many wait at
+    /// most.
     private static let gatheredBlocks = 16
 
     package let blockSize: Int
@@ -26,31 +27,30 @@ package struct BlockHasher: Sendable {
         }
     }
 
-    /// Hashes the whole blocks in `bytes` where they lie, when they are enough, and those that wait or end there before them.
+    /// Hashes the blocks that wait and, where they lie, whole blocks in `bytes`, as many as fill all lanes each time.
     ///
     /// - Returns: how many bytes were taken.
     private mutating func hashInPlace(_ bytes: RawSpan) -> Int {
         let missing = isBetweenBlocks ? 0 : blockSize - gathered.count % blockSize
         guard bytes.byteCount >= missing else { return 0 }
-        let whole = (bytes.byteCount - missing) / blockSize
-        // One that waits fills a lane beside them; more of them are hashed by themselves.
-        let joins = gathered.count + missing == blockSize
-        guard whole + (joins ? 1 : 0) >= SHA256.leastBlocks else { return 0 }
-        let end = missing + whole * blockSize
-        let blocks = bytes.extracting(missing..<end)
+        let waiting = (gathered.count + missing) / blockSize
+        let all = waiting + (bytes.byteCount - missing) / blockSize
+        let full = all / Self.gatheredBlocks * Self.gatheredBlocks
+        // A few in lanes made for many would take as long as many.
+        guard full > waiting else { return 0 }
+        let end = missing + (full - waiting) * blockSize
+        hashGathered(completedBy: bytes.extracting(first: missing), before: bytes.extracting(missing..<end))
+        return end
+    }
+
+    private mutating func hashGathered(completedBy bytes: RawSpan, before blocks: RawSpan) {
         // Taken out meanwhile: a span of `gathered` would keep `digests` from changing.
         var waiting: [UInt8] = []
         swap(&waiting, &gathered)
-        bytes.extracting(first: missing).withUnsafeBytes { waiting.append(contentsOf: $0) }
-        if joins {
-            SHA256.hash(after: waiting.span.bytes, blocks: blocks, of: blockSize, into: &digests)
-        } else {
-            hash(waiting.span.bytes)
-            hash(blocks)
-        }
+        bytes.withUnsafeBytes { waiting.append(contentsOf: $0) }
+        SHA256.hash(after: waiting.span.bytes, blocks: blocks, of: blockSize, into: &digests)
         waiting.removeAll(keepingCapacity: true)
         swap(&waiting, &gathered)
-        return end
     }
 
     /// Hashes the blocks that wait; the last one may be shorter.
@@ -82,12 +82,7 @@ package struct BlockHasher: Sendable {
         let count = min(blockSize * Self.gatheredBlocks - gathered.count, bytes.byteCount)
         bytes.extracting(first: count).withUnsafeBytes { gathered.append(contentsOf: $0) }
         if gathered.count == blockSize * Self.gatheredBlocks {
-            // Taken out meanwhile: a span of `gathered` would keep `digests` from changing.
-            var full: [UInt8] = []
-            swap(&full, &gathered)
-            hash(full.span.bytes)
-            full.removeAll(keepingCapacity: true)
-            swap(&full, &gathered)
+            hashGathered(completedBy: bytes.extracting(first: 0), before: bytes.extracting(first: 0))
         }
         return count
     }

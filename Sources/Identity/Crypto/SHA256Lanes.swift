@@ -14,57 +14,56 @@ extension SHA256 {
         hash(after: bytes.extracting(first: 0), blocks: bytes, of: size, into: &digests)
     }
 
-    /// As ``hash(blocks:of:into:)``, with a block before them that lies elsewhere.
+    /// As ``hash(blocks:of:into:)``, with blocks before them that lie elsewhere.
     ///
-    /// - Parameter first: a block, or nothing.
+    /// - Parameter first: a whole number of blocks, ``blocksAtOnce`` at most.
     package static func hash(
         after first: RawSpan, blocks bytes: RawSpan, of size: Int, into digests: inout [Digest]
     ) {
         precondition(size > 0, "a block has a byte at least")
-        precondition(first.isEmpty || first.byteCount == size, "the first block is as long as the others")
-        let end = bytes.byteCount / size * size
-        // Where bytes that are not hashed yet begin; before the first block at -size.
-        var position = first.isEmpty ? 0 : -size
-        if (end - position) / size >= leastBlocks {
+        let before = first.byteCount / size
+        precondition(first.byteCount % size == 0 && before <= blocksAtOnce, "the first bytes are whole blocks, and few")
+        let all = before + bytes.byteCount / size
+        // Blocks that are hashed.
+        var done = 0
+        if all >= leastBlocks {
             HashLanes.shared.borrow { lanes in
-                while position < end {
-                    let count = min((end - max(position, 0)) / size, blocksAtOnce)
-                    let start = max(position, 0)
-                    let part = bytes.extracting(start..<start + count * size)
-                    let before = position < 0 ? first : first.extracting(first: 0)
-                    guard hash(before, part, count: count, of: size, in: lanes, into: &digests) else { return false }
-                    position = start + count * size
+                while done < all {
+                    let elsewhere = done == 0 ? first : first.extracting(first: 0)
+                    let start = max(done, before)
+                    let end = min(done + blocksAtOnce, all)
+                    let part = bytes.extracting((start - before) * size..<(end - before) * size)
+                    guard hash(elsewhere, part, count: end - done, of: size, in: lanes, into: &digests) else { return false }
+                    done = end
                 }
                 return true
             }
         }
-        if position < 0 {
-            digests.append(hash(first))
-            position = 0
-        }
-        while position < end {
-            digests.append(hash(bytes.extracting(position..<position + size)))
-            position += size
+        while done < all {
+            let position = done < before ? done : done - before
+            let holder = done < before ? first : bytes
+            digests.append(hash(holder.extracting(position * size..<(position + 1) * size)))
+            done += 1
         }
     }
 
+    /// - Parameter count: the blocks in both.
     private static func hash(
         _ first: RawSpan, _ bytes: RawSpan, count: Int, of size: Int, in lanes: OpaquePointer,
         into digests: inout [Digest]
     ) -> Bool {
-        let all = count + (first.isEmpty ? 0 : 1)
-        return withUnsafeTemporaryAllocation(of: Digest.Words.self, capacity: all) { words in
-            // Proof: `first` holds size bytes or none, `bytes` count * size, `words` 32 bytes for each of all of them, and the
-            // call keeps none of these.
+        withUnsafeTemporaryAllocation(of: Digest.Words.self, capacity: count) { words in
+            // Proof: the two hold size bytes for each of `count` blocks together, `words` 32 bytes for each of them, and the call
+            // keeps none of these.
             let status = first.withUnsafeBytes { first in
                 bytes.withUnsafeBytes { data in
                     dep2p_hash_lanes_sha256(
-                        lanes, first.isEmpty ? nil : first.baseAddress, data.baseAddress, count, size,
+                        lanes, first.baseAddress, first.count / size, data.baseAddress, count - first.count / size, size,
                         UnsafeMutableRawPointer(words.baseAddress))
                 }
             }
             guard status == 0 else { return false }
-            for index in 0..<all { digests.append(Digest(networkWords: words[index])) }
+            for index in 0..<count { digests.append(Digest(networkWords: words[index])) }
             return true
         }
     }

@@ -52,10 +52,12 @@ import Testing
             var digests: [SHA256.Digest] = []
             SHA256.hash(blocks: bytes.span.bytes, of: size, into: &digests)
             #expect(digests == (0..<count).map { SHA256.hash(Array(bytes[$0 * size..<($0 + 1) * size])) })
-            let first = generator.bytes(size)
-            var more: [SHA256.Digest] = []
-            SHA256.hash(after: first.span.bytes, blocks: bytes.span.bytes, of: size, into: &more)
-            #expect(more == [SHA256.hash(first)] + digests)
+            for before in [1, 2, 7, 64] {
+                let first = generator.bytes(before * size)
+                var more: [SHA256.Digest] = []
+                SHA256.hash(after: first.span.bytes, blocks: bytes.span.bytes, of: size, into: &more)
+                #expect(more == (0..<before).map { SHA256.hash(Array(first[$0 * size..<($0 + 1) * size])) } + digests)
+            }
         }
     }
 
