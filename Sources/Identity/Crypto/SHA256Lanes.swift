@@ -33,7 +33,9 @@ extension SHA256 {
                     let start = max(done, before)
                     let end = min(done + blocksAtOnce, all)
                     let part = bytes.extracting((start - before) * size..<(end - before) * size)
-                    guard hash(elsewhere, part, count: end - done, of: size, in: lanes, into: &digests) else { return false }
+                    guard hash(elsewhere, part, count: end - done, of: size, in: lanes, into: &digests) else {
+                        return false
+                    }
                     done = end
                 }
                 return true
@@ -58,7 +60,8 @@ extension SHA256 {
             let status = first.withUnsafeBytes { first in
                 bytes.withUnsafeBytes { data in
                     dep2p_hash_lanes_sha256(
-                        lanes, first.baseAddress, first.count / size, data.baseAddress, count - first.count / size, size,
+                        lanes, first.baseAddress, first.count / size, data.baseAddress, count - first.count / size,
+                        size,
                         UnsafeMutableRawPointer(words.baseAddress))
                 }
             }
