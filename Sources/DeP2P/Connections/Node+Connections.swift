@@ -13,7 +13,9 @@ extension Node {
     /// - Parameter timeout: for this call; `nil` takes the preset's.
     /// - Throws: ``DeP2PError`` with every attempt.
     public func connect(to target: DialTarget, timeout: Duration? = nil) async throws(DeP2PError) -> NodeConnection {
-        NodeConnection(try await session(to: target, timeout: timeout), of: self)
+        let session = try await session(to: target, timeout: timeout)
+        session.isAskedFor = true
+        return NodeConnection(session, of: self)
     }
 
     /// The connections that are open, whoever dialled; two nodes may have more than one for a moment.

@@ -60,4 +60,17 @@ import Testing
             #expect(session.isOpen && world.relay.service?.statistics.circuits == 1)
         }
     }
+
+    @Test("a connection with the relay that an application holds is not ended with the circuits over it")
+    func whatAnApplicationHolds() async throws {
+        try await withPunchNetwork(seed: 33) { world in
+            let (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
+            let held = try await near.node.connect(world.relay.address)
+            held.isAskedFor = true
+            let (session, _) = try await world.connect(near, far)
+            #expect(try await world.wait(atMost: .seconds(3)) { session.path.isStraight })
+            #expect(try await world.wait(atMost: .seconds(5)) { world.relay.service?.statistics.circuits == 0 })
+            #expect(try await !world.wait(atMost: RelayClient.parting * 2) { !held.isOpen })
+        }
+    }
 }

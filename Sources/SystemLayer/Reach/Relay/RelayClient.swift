@@ -262,15 +262,15 @@ package final class RelayClient {
     }
 
     /// The connection goes straight now: the relay has the place back, and is asked for another when it is needed. Who is
-    /// connected with the relay for nothing else leaves it.
+    /// connected with the relay for nothing else leaves it, but where an application holds that connection.
     func giveBack(_ connection: any SecureConnection) {
         guard let way = circuits[ObjectIdentifier(connection)], way.leg.circuitCount > 0 else { return }
         way.end()
         let carrier = legs.first { $0.value === way.leg }?.key
         _ = clock.schedule(after: Self.parting) { [weak self] in
             guard let self, let session = carrier.flatMap({ self.connections.session(id: $0) }), session.isInitiator,
-                !isRelay(session), !connections.isProtected(session.remoteNodeID), session.openStreamCount == 0,
-                session.commitments == 0
+                !session.isAskedFor, !isRelay(session), !connections.isProtected(session.remoteNodeID),
+                session.openStreamCount == 0, session.commitments == 0
             else { return }
             session.close(.normal)
         }

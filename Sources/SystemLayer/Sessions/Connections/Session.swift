@@ -31,6 +31,8 @@ package final class Session: Identifiable {
     package internal(set) var isRetired = false
     /// Whether this node only has something to ask, and nobody wants the other for its own sake.
     package internal(set) var isErrand = false
+    /// Whether an application asked for the connection itself, and may hold it for as long as it likes.
+    package var isAskedFor = false
 
     package let clock: any NetworkClock
     let random: RandomSource
