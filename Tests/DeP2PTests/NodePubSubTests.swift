@@ -32,8 +32,9 @@ import Testing
                 let member = try node(world, knowing: hub.addresses)
                 subscriptions.append(try member.subscribe("news"))
                 nodes.append(member)
+                try await world.network.sleep(for: .milliseconds(500))
             }
-            try await world.network.sleep(for: .seconds(15))
+            try await world.network.sleep(for: .seconds(10))
             let led = nodes.filter { node in
                 node.connections.sessions.contains { $0.isAdmitted && $0.remoteNodeID != hub.nodeID }
             }

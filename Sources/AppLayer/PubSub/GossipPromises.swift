@@ -15,7 +15,15 @@ struct GossipPromises {
 
     private struct Waiting {
         let id: PubSubMessage.ID
+        let topic: Topic?
         let due: NetworkInstant
+    }
+
+    /// What is to be asked for, and of whom; the topic that it was announced in.
+    struct Request {
+        let id: PubSubMessage.ID
+        let topic: Topic?
+        let peer: PubSubRouter.PeerKey
     }
 
     private static let othersLimit = 3
@@ -38,10 +46,13 @@ struct GossipPromises {
 
     /// `peer` has announced it.
     ///
-    /// - Parameter delay: how long it may come unasked: zero, or always as long.
+    /// - Parameters:
+    ///   - topic: what a later ``Request`` tells.
+    ///   - delay: how long it may come unasked: zero, or always as long.
     /// - Returns: whether it is to be asked for there, now.
     mutating func announced(
-        _ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey, after delay: Duration = .zero, now: NetworkInstant
+        _ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey, in topic: Topic? = nil, after delay: Duration = .zero,
+        now: NetworkInstant
     ) -> Bool {
         if let promise = promises[id] {
             if promise.peer != peer, promise.others.count < Self.othersLimit, !promise.others.contains(peer) {
@@ -55,15 +66,13 @@ struct GossipPromises {
         owed.increment(peer)
         guard delay > .zero else { return true }
         promises[id]?.attempts = 0
-        waiting.append(Waiting(id: id, due: now.advanced(by: delay)))
+        waiting.append(Waiting(id: id, topic: topic, due: now.advanced(by: delay)))
         return false
     }
 
     /// What has not come unasked, and whom to ask: who announced it first, of those who are still connected.
-    mutating func due(
-        now: NetworkInstant, isHere: (PubSubRouter.PeerKey) -> Bool
-    ) -> [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)] {
-        var asked: [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)] = []
+    mutating func due(now: NetworkInstant, isHere: (PubSubRouter.PeerKey) -> Bool) -> [Request] {
+        var asked: [Request] = []
         while let first = waiting.first, first.due <= now {
             waiting.removeFirst()
             guard let promise = promises[first.id], promise.attempts == 0 else { continue }
@@ -76,7 +85,7 @@ struct GossipPromises {
             owed.increment(peer)
             promises[first.id] = Promise(
                 peer: peer, until: now.advanced(by: PubSubLimits.followUp), others: others.filter { $0 != peer })
-            asked.append((first.id, peer))
+            asked.append(Request(id: first.id, topic: first.topic, peer: peer))
         }
         return asked
     }

@@ -9,8 +9,23 @@ final class PeerExchange {
     private let connections: Connections
     /// Whom peers have named lately, whatever came of it.
     private var window = MinuteWindow()
+    /// Sessions whose peers were asked who they are.
+    private var asked: Set<UInt64> = []
 
     init(connections: Connections) { self.connections = connections }
+
+    /// Has those who dialled this node say who they are, as it asks whom it dials itself: it can name nobody else.
+    func acquaint(with sessions: some Sequence<Session>) {
+        for session in sessions where !session.isInitiator && session.isOpen && asked.insert(session.id).inserted {
+            session.onEnd { [weak self] session, _ in self?.asked.remove(session.id) }
+            networkTask { [weak session] in
+                guard let session,
+                    let information = await traced(awaiting: "who a member is", { try await Identify.ask(session) })
+                else { return }
+                session.learned(information)
+            }
+        }
+    }
 
     /// The envelope that `session`'s peer may be given of a node; empty where there is none, or where it holds something that is
     /// not for that peer: a record can't be shortened.

@@ -108,6 +108,11 @@ struct PeerScores {
 
     func score(_ peer: NodeID) -> Double { sums[peer] ?? 0 }
 
+    /// Whether it was of late the first to give this node a message of the topic.
+    func isDelivering(_ peer: NodeID, _ topic: Topic) -> Bool {
+        (entries[peer]?.topics[topic]?.firstDeliveries ?? 0) >= 0.5
+    }
+
     // MARK: Events
 
     /// - Parameter subject: whom its address counts for; `nil` where that says nothing, as on this machine itself.

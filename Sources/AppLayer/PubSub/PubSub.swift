@@ -229,6 +229,8 @@ package final class PubSub {
             nodeID: link.nodeID, isOutbound: session.isInitiator, subject: subject)
         driver.handle { $0.addPeer(link.key, introduction, now: $1) }
         session.onEnd { [weak self] session, end in self?.ended(session, end) }
+        if links.count == PubSubLimits.acquainted { exchange.acquaint(with: links.values.map(\.session)) }
+        if links.count > PubSubLimits.acquainted { exchange.acquaint(with: [session]) }
         return link
     }
 

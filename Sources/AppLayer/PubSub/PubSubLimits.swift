@@ -44,13 +44,13 @@ package enum PubSubLimits {
     /// From this many bytes on only the first few of the mesh get a message at once; the others are told of it.
     static let lazyPushSize = 64 * 1024
     static let eagerDegree = 3
-    /// How long after each of those the next of them gets it, unless that one has it by then: most copies that nobody needs
-    /// come of what is sent at the same time.
-    static let staggerDelay = Duration.milliseconds(100)
+    /// How long after each of those the next of them gets it, unless that one has it by then or gets it from another: most copies
+    /// that nobody needs come of what is sent at the same time.
+    static let staggerDelay = Duration.milliseconds(500)
     /// Messages that are being passed on so; beyond, they are passed on at once.
     static let staggeredCount = 32
     /// How long who is told of a message waits for it before it asks: where the topic is not small, it may be on its way.
-    static let requestDelay = Duration.milliseconds(150)
+    static let requestDelay = Duration.milliseconds(50)
     /// How long a message that came from its author itself is kept back from those who seem to get it from there too: since
     /// they last showed that they do, and in all.
     static let forwardDelay = Duration.milliseconds(50)
@@ -109,6 +109,8 @@ package enum PubSubLimits {
     static let idsSent = 1_024
     /// Peers that a PRUNE names.
     static let exchangedPeers = 16
+    /// Members that take part from which on they are asked who they are: before a mesh can be full.
+    static let acquainted = 8
     /// Addresses of one of them that are tried, and how many of them a minute on the word of all peers together: whoever has the
     /// realm key can make any number of keys, and have them sign whose addresses he likes.
     static let exchangedAddresses = 3

@@ -40,17 +40,27 @@ extension PubSubRouter {
         let delay = topics[entry.topic]?.isSmall ?? true ? Duration.zero : PubSubLimits.requestDelay
         for id in entry.ids.prefix(count) {
             let isKnown = seen.update(id) { $0.held(by: key) } != nil
-            if !isKnown, !seen.isPast(id), promises.announced(id, by: key, after: delay, now: now) {
-                tell(key) { $0.control.iwant.append(id) }
+            if !isKnown, !seen.isPast(id), promises.announced(id, by: key, in: entry.topic, after: delay, now: now) {
+                askFor(id, of: key, entry.topic)
             }
         }
     }
 
     /// Asks for what was waited for in vain.
     mutating func askForAnnounced(now: NetworkInstant) {
-        for entry in promises.due(now: now, isHere: { peers[$0] != nil }) {
-            tell(entry.peer) { $0.control.iwant.append(entry.id) }
+        for request in promises.due(now: now, isHere: { peers[$0] != nil }) {
+            askFor(request.id, of: request.peer, request.topic)
         }
+    }
+
+    /// Asks for a message. Where it is one of many listeners, it needs it from nobody else then: but only who has been giving it
+    /// messages is relied on so far, for one who gives nothing would keep it from all others.
+    private mutating func askFor(_ id: PubSubMessage.ID, of key: PeerKey, _ topic: Topic?) {
+        tell(key) { $0.control.iwant.append(id) }
+        guard let topic, let state = topics[topic], !state.isSmall, let peer = peers[key],
+            scores.isDelivering(peer.nodeID, topic)
+        else { return }
+        for other in state.mesh where other != key { tell(other, isHurried: true) { $0.control.idontwant.append(id) } }
     }
 
     private mutating func give(_ ids: [PubSubMessage.ID], to key: PeerKey) -> [Action] {

@@ -187,7 +187,9 @@ extension PubSubRouter {
         // In a small topic the author gives or offers a large one to all; whoever lacks it nevertheless asks.
         let isOffered = isFromAuthor && isLarge(message) && (topics[message.topic]?.isSmall ?? false)
         let (eager, lazy) = isOffered ? ([], lacking) : split(lacking, message)
-        announce(message, to: lazy)
+        // Of a large one all but the first are told: who gets it from elsewhere meanwhile says so.
+        let isSmall = topics[message.topic]?.isSmall ?? true
+        announce(message, to: isLarge(message) && !isSmall ? Array(eager.dropFirst()) + lazy : lazy)
         if isLarge(message) { return [.deliver(message)] + stagger(message, to: eager, now: now) }
         guard isFromAuthor, deferred.count < PubSubLimits.deferredCount else {
             return [.deliver(message)] + pass(message, to: eager)

@@ -7,7 +7,7 @@ import Testing
 
 /// Whom a PRUNE names: who finds no place in one mesh turns to others (issue 12.1).
 @Suite @NetworkActor struct PeerExchangeTests {
-    private let topic = Topic("news")
+    private let topic = Topic.other
 
     /// One whom more listen to than it has places for; they know nobody else.
     private func star(of count: Int) -> RouterNetwork {

@@ -154,7 +154,7 @@ import Testing
     @Test func ofAPrunesPeersSomeAreRead() throws {
         var prune = PubSubControl.Prune(topic: topic)
         prune.peers = Array(
-            repeating: PubSubControl.ExchangedPeer(nodeID: [1, 2, 3], record: []),
+            repeating: ExchangedPeer(nodeID: [1, 2, 3], record: []),
             count: PubSubLimits.exchangedPeers + 20)
         var rpc = PubSubRPC()
         rpc.control.prune = [prune]
