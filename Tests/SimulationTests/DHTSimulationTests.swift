@@ -55,6 +55,17 @@ import Testing
         #expect(found == 20)
     }
 
+    /// What was stored before they came is found too, and neither counts for the other.
+    @Test func theAttackersComeAfterOneRecordAndBeforeAnother() throws {
+        var experiment = experiment()
+        (experiment.attack, experiment.records, experiment.lookups) = (.withhold, 1, 12)
+        experiment.settling = .seconds(8)
+        let figures = try run(experiment)
+        #expect(figures.puts.count == 1 && figures.laterPuts.count == 1)
+        #expect(figures.gets.count == 6 && DHTFigures.successShare(figures.gets) == 1)
+        #expect(figures.laterGets.count == 6 && DHTFigures.successShare(figures.laterGets) == 1)
+    }
+
     @Test(arguments: [DHTWorldNode.Conduct.withhold, .lie])
     func aFifthOfTheServersIsTheAttackers(conduct: DHTWorldNode.Conduct) throws {
         var experiment = experiment()

@@ -16,8 +16,6 @@ package final class DHTNode {
     nonisolated static let namedAddresses = 3
     /// Addresses kept of a node of the table, where it answered first.
     nonisolated static let contactAddresses = 8
-    /// With fewer in the table, nodes of the last run and bootstrap nodes are asked too.
-    package nonisolated static let sparseTable = 3
     /// Bootstrap nodes; those beyond are not looked at.
     package nonisolated static let bootstrapLimit = 64
 
@@ -170,18 +168,10 @@ package final class DHTNode {
 
     // MARK: Whom to ask
 
-    /// Where a lookup begins: those of the table, and where these are few, of the last run and the bootstrap nodes by turns.
+    /// Where a lookup begins.
     func seeds(near place: DHTKey) async -> [DHTContact] {
-        let near = table.machine.closest(to: place)
-        guard near.count < Self.sparseTable else { return near }
-        let remembered = await memory?.contacts() ?? []
-        var seeds = near
-        for index in 0..<max(remembered.count, bootstrap.count) {
-            for list in [bootstrap, remembered] where index < list.count && !seeds.contains(list[index]) {
-                seeds.append(list[index])
-            }
-        }
-        return seeds
+        let remembered = table.machine.isSparse ? await memory?.contacts() ?? [] : []
+        return table.machine.seeds(near: place, remembered: remembered, bootstrap: bootstrap)
     }
 
     /// A lookup has ended: that part of the table need not be refreshed.

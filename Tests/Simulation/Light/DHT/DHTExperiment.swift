@@ -7,7 +7,7 @@ package struct DHTExperiment: Sendable {
     package enum Attack: String, Sendable, CaseIterable {
         case none
         /// ``crowdCount`` identities next to each key that is looked up, after they have seen it; they take the records
-        /// that are stored anew, and answer as they are.
+        /// that are stored then, and answer as they are.
         case withhold
         case lie
         /// The same, and they name nodes that do not exist.
@@ -29,6 +29,9 @@ package struct DHTExperiment: Sendable {
     package var span: Duration = .seconds(1_200)
     /// Identities of a flood.
     package var floodCount = 2_000
+    /// The attackers have so long to become known.
+    package var settling: Duration = .seconds(300)
+    /// Stored before anybody attacks; under attack as many others then.
     package var records = 200
     package var lookups = 2_000
 
@@ -42,7 +45,7 @@ package struct DHTExperiment: Sendable {
         world.run(for: warmUp)
         progress("warm: \(world.eventCount) events")
         run.store()
-        progress("stored \(run.items.count) records")
+        progress("stored \(run.figures.puts.count) records")
         run.attack()
         run.ask()
         progress("asked: \(world.eventCount) events")
@@ -53,64 +56,73 @@ package struct DHTExperiment: Sendable {
         let experiment: DHTExperiment
         let world: DHTWorld
         var figures = DHTFigures()
+        /// Each is stored once: before the attackers come, or while they are there.
         var items: [MutableItem] = []
+        var laterItems: [MutableItem] = []
         private let signer: IdentityKey
 
         init(experiment: DHTExperiment, world: DHTWorld) {
             (self.experiment, self.world) = (experiment, world)
             signer = IdentityKey.generate(from: RandomSource(replaying: SplitMix64(seed: experiment.settings.seed)))
+            items = makeItems("before")
+            if experiment.attack != .none { laterItems = makeItems("later") }
         }
 
-        func store() {
+        private func makeItems(_ name: String) -> [MutableItem] {
+            // Of the right lengths by construction.
+            (0..<experiment.records).compactMap { number in
+                try? MutableItem(
+                    by: signer, salt: Array("\(name) \(number)".utf8), seq: 1, value: [UInt8](repeating: 7, count: 300))
+            }
+        }
+
+        func store() { put(items) { self.figures.puts.append($0) } }
+
+        private func put(_ items: [MutableItem], then completion: @escaping (DHTOperationResult) -> Void) {
             let gap = Duration.milliseconds(500)
-            for number in 0..<experiment.records {
-                world.schedule(after: gap * number) { [self] in put(number, seq: 1) }
+            for (number, item) in items.enumerated() {
+                world.schedule(after: gap * number) { [world] in
+                    world.put(item, from: world.anyNode(), then: completion)
+                }
             }
-            world.run(for: gap * experiment.records + .seconds(30))
-        }
-
-        private func put(_ number: Int, seq: Int64) {
-            guard
-                // Of the right lengths by construction.
-                let item = try? MutableItem(
-                    by: signer, salt: Array("\(number)".utf8), seq: seq, value: [UInt8](repeating: 7, count: 300))
-            else { return }
-            world.put(item, from: world.anyNode()) { [self] result in
-                figures.puts.append(result)
-                if result.isSuccess, seq == 1 { items.append(item) }
-            }
+            world.run(for: gap * items.count + .seconds(30))
         }
 
         func attack() {
+            // The attackers know the keys of what is yet to be stored, too.
+            let keys = (items + laterItems).map(\.key)
             switch experiment.attack {
             case .none: return
-            case .withhold: crowd(.withhold)
-            case .lie: crowd(.lie)
-            case .invent: crowd(.invent)
+            case .withhold: crowd(keys, .withhold)
+            case .lie: crowd(keys, .lie)
+            case .invent: crowd(keys, .invent)
             case .records:
-                for item in items { world.floodStores(around: item.key) }
+                for key in keys { world.floodStores(around: key) }
             case .flood:
                 world.floodTables(count: experiment.floodCount, subnets: DHTExperiment.floodSubnets)
             }
-            world.run(for: .seconds(300))
-            // Stored anew, in sight of the attackers.
-            for number in 0..<experiment.records { put(number, seq: 2) }
-            world.run(for: .seconds(30))
+            world.run(for: experiment.settling)
+            put(laterItems) { self.figures.laterPuts.append($0) }
             figures.flooded = world.largestFloodedShare()
             figures.largestStore = world.nodes.map(\.store.count).max() ?? 0
         }
 
-        private func crowd(_ conduct: DHTWorldNode.Conduct) {
-            for item in items { world.crowd(item.key, count: DHTExperiment.crowdCount, conduct: conduct) }
+        private func crowd(_ keys: [DHTKey], _ conduct: DHTWorldNode.Conduct) {
+            for key in keys { world.crowd(key, count: DHTExperiment.crowdCount, conduct: conduct) }
         }
 
         func ask() {
             let (messages, bytes, start) = (world.idleMessages, world.idleBytes, world.now)
             let gap = experiment.span / max(experiment.lookups, 1)
             for number in 0..<experiment.lookups where !items.isEmpty {
-                let key = items[number % items.count].key
+                // Under attack every other one is of what was stored then.
+                let isLater = !laterItems.isEmpty && number % 2 == 1
+                let all = isLater ? laterItems : items
+                let key = all[number / (laterItems.isEmpty ? 1 : 2) % all.count].key
                 world.schedule(after: gap * number) { [self] in
-                    world.get(key, from: world.anyNode()) { [self] in figures.gets.append($0) }
+                    world.get(key, from: world.anyNode()) { [self] result in
+                        if isLater { figures.laterGets.append(result) } else { figures.gets.append(result) }
+                    }
                 }
                 if number % 8 == 0 { world.schedule(after: gap * number) { [self] in find() } }
             }
@@ -135,6 +147,9 @@ package struct DHTExperiment: Sendable {
 package struct DHTFigures: Sendable {
     package internal(set) var gets: [DHTOperationResult] = []
     package internal(set) var puts: [DHTOperationResult] = []
+    /// Of records that were stored when the attackers were there, and never before.
+    package internal(set) var laterGets: [DHTOperationResult] = []
+    package internal(set) var laterPuts: [DHTOperationResult] = []
     package internal(set) var finds: [DHTOperationResult] = []
     /// Of the twenty nearest, how many each lookup of nodes has found.
     package internal(set) var overlap: [Double] = []
@@ -177,6 +192,7 @@ package struct DHTFigures: Sendable {
         let stored = puts.map { Double($0.stored) }
         let all: [(String, Double)] =
             rows("get", gets) + rows("find", finds) + rows("put", puts)
+            + (laterGets.isEmpty ? [] : rows("later_get", laterGets) + rows("later_put", laterPuts))
             + [
                 ("put_placed_p50", Self.quantile(0.5, of: stored)),
                 ("find_overlap_mean", overlap.reduce(0, +) / Double(max(overlap.count, 1))),

@@ -53,12 +53,9 @@ extension DHTWorld {
         carryOut(operation.lookup.start(now: now), operation, of: node)
     }
 
-    /// Those of the table, and where these are few the nodes that everybody knows, as a whole node begins
-    /// (`DHTNode.seeds(near:)`).
     private func seeds(of node: DHTWorldNode, near key: DHTKey) -> [DHTContact] {
-        let near = node.table.closest(to: key)
-        guard near.count < DHTNode.sparseTable else { return near }
-        return near + nodes.prefix(Self.bootstrapCount).map(\.contact).filter { !near.contains($0) }
+        let known = node.table.isSparse ? nodes.prefix(Self.bootstrapCount).map(\.contact) : []
+        return node.table.seeds(near: key, remembered: [], bootstrap: known)
     }
 
     func take(_ answer: DHTAnswer, from contact: DHTContact, _ operation: DHTOperation, of node: DHTWorldNode) {
