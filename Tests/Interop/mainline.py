@@ -18,8 +18,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Hostile"))
 
 PATIENCE = 60
-# Addresses of one wire: dep2p's nodes have the first, each libtorrent node one of its own.
-OURS, SILENT, FIRST, COUNT = "10.88.0.1", "10.88.0.2", 10, 16
+# Hosts of one wire: dep2p's nodes have the first, each libtorrent node one of its own.
+OURS, SILENT, FIRST, COUNT = 1, 2, 10, 16
+PORT = 6881
 DAY = 86_400_000
 
 
@@ -29,19 +30,39 @@ def run(*arguments):
     return done.stdout
 
 
-def theirs(number):
-    return f"10.88.0.{FIRST + number}:6881"
+class Family:
+    """One family's addresses on the wire, and how they are written."""
+
+    def __init__(self, name, kind, prefix, code):
+        self.name, self.kind, self.prefix, self.code = name, kind, prefix, code
+
+    def host(self, number):
+        return f"{self.prefix}{number}"
+
+    def at(self, number, port):
+        host = self.host(number)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def theirs(self, number):
+        return self.at(FIRST + number, PORT)
+
+    def raw(self, number):
+        return socket.inet_pton(self.kind, self.host(number))
+
+
+FAMILIES = (Family("IPv4", socket.AF_INET, "10.88.0.", b"\x04"), Family("IPv6", socket.AF_INET6, "fd88::", b"\x29"))
 
 
 class Swarm:
-    """Nodes of libtorrent's that know each other."""
+    """Nodes of libtorrent's that know each other, all of one family."""
 
-    def __init__(self):
+    def __init__(self, family):
         import libtorrent
+        self.family = family
         self.kind = libtorrent.alert.category_t.dht_notification
         self.sessions = [libtorrent.session({
-            "listen_interfaces": theirs(number), "enable_dht": True, "enable_lsd": False, "enable_upnp": False,
-            "enable_natpmp": False, "alert_mask": self.kind, "dht_bootstrap_nodes": theirs(0),
+            "listen_interfaces": family.theirs(number), "enable_dht": True, "enable_lsd": False, "enable_upnp": False,
+            "enable_natpmp": False, "alert_mask": self.kind, "dht_bootstrap_nodes": family.theirs(0),
             # All of them are in one private network.
             "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False, "dht_enforce_node_id": False,
             "dht_prefer_verified_node_ids": False, "dht_ignore_dark_internet": False,
@@ -57,8 +78,7 @@ class Swarm:
         """Each hears of the next ones. By itself a node asks its entrance once, which may not listen yet."""
         for number, session in enumerate(self.sessions):
             for step in (1, 2, 4, 8):
-                host, port = theirs((number + step) % COUNT).split(":")
-                session.add_dht_node((host, int(port)))
+                session.add_dht_node((self.family.host(FIRST + (number + step) % COUNT), PORT))
 
     def put(self, seed, value, number=3):
         """Stores a string with `seq` 1; by how many nodes it was taken."""
@@ -117,9 +137,8 @@ class Slot:
 
 
 class Mainline:
-    swarm = None
-
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, swarm):
+        self.swarm, self.family = swarm, swarm.family
         self.binary, self.folder, self.homes, self.children = binary, pathlib.Path(folder), 0, []
         self.realm_key = self.folder / "realm.key"
         run(binary, "realm-key", "-q", "-o", str(self.realm_key))
@@ -130,11 +149,11 @@ class Mainline:
         home.mkdir()
         return {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", "DEP2P_NO_MDNS": "1",
                 # Nothing else finds anybody; and nobody of the Internet's is ever asked.
-                "DEP2P_NO_DHT": "1", "DEP2P_MAINLINE_NODE": theirs(0)}
+                "DEP2P_NO_DHT": "1", "DEP2P_MAINLINE_NODE": self.family.theirs(0)}
 
     def listen(self, *arguments):
         child = subprocess.Popen(
-            [self.binary, "listen", "--json", "--realm-key", self.realm_key, "--listen", f"{OURS}:0",
+            [self.binary, "listen", "--json", "--realm-key", self.realm_key, "--listen", self.family.at(OURS, 0),
              "-o", self.folder / "inbox", *map(str, arguments)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment())
         self.children.append(child)
@@ -175,7 +194,7 @@ class Mainline:
         # It is a string of 996 bytes, which who has the realm key opens.
         assert len(value) == 996, value
         envelope = slot.opened(value)
-        assert unbase58(node_id) in envelope and socket.inet_aton(OURS) in envelope, envelope
+        assert unbase58(node_id) in envelope and self.family.raw(OURS) in envelope, envelope
         assert abs(seq - time.time() * 1000) < DAY, seq
 
     def we_return_what_libtorrent_stored(self):
@@ -193,7 +212,7 @@ class Mainline:
         status, result, _ = self.send(event["node_id"], "--mainline")
         assert status == 68 or status == 75 or status == 69, (status, result)
         port = int(event["addresses"][0].split("/")[4])
-        address = b"\x04" + socket.inet_aton(OURS) + b"\x91\x02" + port.to_bytes(2, "big") + b"\xcd\x03"
+        address = self.family.code + self.family.raw(OURS) + b"\x91\x02" + port.to_bytes(2, "big") + b"\xcd\x03"
         for slot in self.slots(member.node_id)[:1]:
             assert self.swarm.put(slot.seed, slot.sealed(records.sealed(member, [address]))) >= 8
         status, result, errors = self.send(event["node_id"], "--mainline")
@@ -217,15 +236,15 @@ class Mainline:
         assert status != 0, result
 
     def who_is_not_told_to_asks_nobody(self):
-        with dead() as silent:
-            node = f"{SILENT}:{silent.getsockname()[1]}"
+        with dead(self.family) as silent:
+            node = self.family.at(SILENT, silent.getsockname()[1])
             event = self.listen("--mainline-node", node)
             status, _, _ = self.send(event["node_id"], "--mainline-node", node, "--timeout", "3s")
             assert status != 0 and not received(silent)
 
     def where_nobody_answers_little_is_sent(self):
-        with dead() as silent:
-            node = f"{SILENT}:{silent.getsockname()[1]}"
+        with dead(self.family) as silent:
+            node = self.family.at(SILENT, silent.getsockname()[1])
             event = self.listen("--mainline", "--mainline-node", node)
             status, _, errors = self.send(event["node_id"], "--mainline", "--mainline-node", node, "--timeout", "10s")
             assert status != 0, errors
@@ -236,10 +255,10 @@ class Mainline:
             assert all(b"2:roi1e" in message for message in messages), messages
 
 
-def dead():
+def dead(family):
     """A node that never answers."""
-    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    silent.bind((SILENT, 0))
+    silent = socket.socket(family.kind, socket.SOCK_DGRAM)
+    silent.bind((family.host(SILENT), 0))
     silent.setblocking(False)
     return silent
 
@@ -272,11 +291,12 @@ def inside():
 def connect():
     run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", "wire", "type", "veth", "peer", "name", "other")
-    for host in [1, 2, *range(FIRST, FIRST + COUNT)]:
+    for host in [OURS, SILENT, *range(FIRST, FIRST + COUNT)]:
         run("ip", "address", "add", f"10.88.0.{host}/24", "dev", "wire")
+        run("ip", "address", "add", f"fd88::{host}/64", "dev", "wire", "nodad")
     for end in ("wire", "other"):
         run("ip", "link", "set", end, "up")
-    routes = run("ip", "route")
+    routes = run("ip", "route") + run("ip", "-6", "route")
     assert "default" not in routes, routes
 
 
@@ -287,24 +307,29 @@ def main():
     if sys.argv[1] != "--inside":
         return inside()
     connect()
-    Mainline.swarm = Swarm()
     names = [one for one in vars(Mainline) if one.split("_")[0] in ("libtorrent", "we", "two", "who", "where")]
     names = [one for one in names if not sys.argv[3:] or any(part in one for part in sys.argv[3:])]
-    failed = 0
+    failed = [one for family in FAMILIES for one in tried(sys.argv[2], family, names)]
+    print(f"{len(FAMILIES) * len(names) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed or not names else 0
+
+
+def tried(binary, family, names):
+    """The names of the tests that fail among the nodes of one family; each prints its line."""
+    swarm = Swarm(family)
     for one in names:
         folder = tempfile.mkdtemp(prefix="dep2p-mainline-")
-        mainline = Mainline(sys.argv[2], folder)
+        mainline = Mainline(binary, folder, swarm)
+        said = f"{one.replace('_', ' ')}, over {family.name}"
         try:
             getattr(mainline, one)()
-            print(f"ok      {one.replace('_', ' ')}", flush=True)
+            print(f"ok      {said}", flush=True)
         except Exception as failure:
-            failed += 1
-            print(f"FAILED  {one.replace('_', ' ')}\n  {type(failure).__name__}: {failure}", flush=True)
+            yield one
+            print(f"FAILED  {said}\n  {type(failure).__name__}: {failure}", flush=True)
         finally:
             mainline.end()
             shutil.rmtree(folder)
-    print(f"{len(names) - failed} passed, {failed} failed")
-    return 1 if failed or not names else 0
 
 
 if __name__ == "__main__":

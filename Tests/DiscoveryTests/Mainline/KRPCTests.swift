@@ -23,6 +23,29 @@ import Testing
         #expect(read[1] == KRPCReply(transaction: transaction, body: .error(201)))
     }
 
+    /// BEP 32: each family is asked for its own, and both may be in one answer.
+    @Test func nodesOfBothFamiliesAreAskedForAndRead() throws {
+        let (sender, target) = (try id("abcdefghij0123456789"), try id("mnopqrstuvwxyz123456"))
+        for (family, name) in [(IPAddress.Family.v4, "n4"), (.v6, "n6")] {
+            let bytes = KRPCQuery.get(target).encoded(transaction: transaction, from: sender, naming: family)
+            #expect(Bencode(decoding: bytes)?["a"]?["want"] == .list([.text(name)]))
+        }
+        let four = Array("0123456789abcdefghij".utf8) + [45, 0, 0, 1, 0x1a, 0xe1]
+        let six = Array("jihgfedcba9876543210".utf8) + [0x2a, 1] + [UInt8](repeating: 0, count: 13) + [9, 0xff, 0xfe]
+        let read = answer(
+            reply(["id": .text("0123456789abcdefghij"), "nodes": .bytes(four), "nodes6": .bytes(six + six)]))
+        let contacts = try #require(read?.contacts)
+        #expect(
+            contacts.map(\.compact) == [four, six, six] && contacts.map(\.address.port) == [6_881, 0xfffe, 0xfffe])
+        #expect(contacts.map(\.address.ip.family) == [.v4, .v6, .v6])
+        // Neither may be as long as the other, and each is bounded by itself.
+        for (count, wanted) in [(six.count - 1, 0), (26 * 19, 13), (38 * (KRPCReply.contactLimit + 9), 16)] {
+            let nodes = [UInt8](repeating: 5, count: count)
+            let read = answer(reply(["id": .text("0123456789abcdefghij"), "nodes6": .bytes(nodes)]))
+            #expect(read?.contacts.count == wanted)
+        }
+    }
+
     private func item(salt: [UInt8] = []) throws -> MutableItem {
         try MutableItem(by: .generate(), salt: salt, seq: 7, value: Array("5:hello".utf8))
     }

@@ -32,6 +32,19 @@ import Testing
         #expect(local.all.count == 20)
     }
 
+    @Test func noFamilyDisplacesTheOther() {
+        var known = MainlineContacts()
+        let sixes = (0..<UInt64(2 * MainlineContacts.limit)).map { index in
+            let ip = IPAddress(v6High: 0x2a01_0000_0000_0000 + index << 16, low: 1)
+            return MainlineContact(contacts(1)[0].id, at: SocketAddress(ip, port: 6_881))
+        }
+        for contact in sixes.prefix(3) + contacts(2 * MainlineContacts.limit) { known.keep(contact) }
+        #expect(known.count(.v6) == 3 && known.count(.v4) == MainlineContacts.limit)
+        for contact in sixes { known.keep(contact) }
+        #expect(known.count(.v6) == MainlineContacts.limit && known.count(.v4) == MainlineContacts.limit)
+        #expect(known.seeds(near: sixes[0].id, .v6).allSatisfy { $0.address.ip.family == .v6 })
+    }
+
     @Test func whoIsSilentIsForgottenWhereOthersAnswer() {
         let all = contacts(10)
         var known = MainlineContacts()

@@ -6,8 +6,8 @@ internal import DeP2PReactor
 /// A client has no table to serve others from: it remembers some that answered and store items, those heard last, spread over
 /// networks.
 struct MainlineContacts: Sendable {
-    /// Those kept.
-    static let limit = 128
+    /// Those kept of each family: none displaces those of the other (BEP 32).
+    static let limit = 64
     /// Of a /24 or /48.
     static let perSubnet = 2
     /// Nearest to what is looked for, and others, with which a lookup begins.
@@ -54,7 +54,10 @@ struct MainlineContacts: Sendable {
             for other in near.dropLast(Self.perSubnet - 1) { all.removeAll { $0 == other } }
         }
         all.append(contact)
-        all.removeFirst(max(all.count - Self.limit, 0))
+        let family = contact.address.ip.family
+        if count(family) > Self.limit, let oldest = all.firstIndex(where: { $0.address.ip.family == family }) {
+            all.remove(at: oldest)
+        }
     }
 
     /// Of another network than before: who was silent may answer now.
