@@ -101,9 +101,10 @@ class Lan:
         path.mkdir(exist_ok=True)
         return {"HOME": str(path), "XDG_DATA_HOME": "", "XDG_STATE_HOME": "", "LC_ALL": "C.UTF-8"}
 
-    def listen(self, place, *arguments, realm=True):
+    def listen(self, place, *arguments, realm=True, own_files=()):
         command = ["listen", "--realm-key", self.realm_key] if realm else ["start", "--listen", ":0"]
-        child = place.start(self.binary, *command, "--json", *arguments, environment=self.environment())
+        child = place.start(
+            self.binary, *command, "--json", *arguments, environment=self.environment(), own_files=own_files)
         for line in child.stdout:
             event = json.loads(line)
             if event["type"] == "listening":
@@ -264,6 +265,7 @@ class Lan:
         place = self.alone()
         _, listening = self.listen(place, "--listen", "127.0.0.1:0", "--no-mdns", realm=False)
         node, address = listening["node_id"], listening["addresses"][0]
+        _, entrance = self.listen(place, "--listen", "127.0.0.1:0", "--no-mdns", "--bootstrap-server", realm=False)
         many = [f"--txt-record=_dnsaddr.many.test,dnsaddr=/ip4/127.0.0.1/udp/{port}/quic-v1/p2p/{node}"
                 for port in range(1, 60)]
         conf = self.folder / "resolv.conf"
@@ -274,6 +276,7 @@ class Lan:
             "--address=/host.test/127.0.0.1", f"--txt-record=_dnsaddr.one.test,dnsaddr={address}",
             f"--txt-record=_dnsaddr.boot.test,v=spf1 -all,dnsaddr=/ip4/127.0.0.1",
             f"--txt-record=_dnsaddr.boot.test,dnsaddr=/dnsaddr/one.test/p2p/{node}",
+            f"--txt-record=_dnsaddr.boot.test,dnsaddr={entrance['addresses'][0]}",
             f"--txt-record=_dnsaddr.loop.test,dnsaddr=/dnsaddr/loop.test/p2p/{node}", *many)
         wait_line(server, "started", server.stderr)
         own = [(conf, "/etc/resolv.conf")]
@@ -290,6 +293,11 @@ class Lan:
             status, lines, errors, _ = self.dep2p(
                 place, "ping", "--json", "-c", "1", f"/dnsaddr/{name}.test/p2p/{node}", own_files=own)
             assert status != 0 and said in errors, (status, errors)
+        # A bootstrap domain: by it two find each other that know nothing else but a NodeID.
+        known = ("--no-mdns", "--bootstrap", f"/dnsaddr/boot.test/p2p/{entrance['node_id']}")
+        _, there = self.listen(place, "--listen", "127.0.0.1:0", *known, realm=False, own_files=own)
+        wait(lambda: self.dep2p(place, "ping", "--json", "-c", "1", there["node_id"], *known, own_files=own)[0] == 0,
+             "it is found by the bootstrap domain")
         server.kill()
         server.wait()
         status, lines, errors, _ = self.dep2p(
