@@ -197,6 +197,33 @@ import Testing
         }
     }
 
+    /// A member is found in the record that it leaves to its realm, and its NodeID is asked for by nobody who has found that;
+    /// members of other realms do not find it.
+    @Test func aMemberIsFoundByItsRealmsRecord() async throws {
+        let world = SimulatedWorld(seed: 14)
+        try await world.run {
+            let server = try world.node(configuration(serves: true), on: world.machine())
+            let there = try world.node(configuration(bootstrap: server.addresses), on: world.machine())
+            let here = try world.node(configuration(bootstrap: server.addresses, found: false), on: world.machine())
+            let other = try world.node(configuration(bootstrap: server.addresses, found: false), on: world.machine())
+            let key = RealmKey.generate()
+            for node in [there, here] { try node.join(key) }
+            try other.join(.generate())
+            try await world.network.sleep(for: .seconds(10))
+            var asked = 0
+            let finding = await here.findInDHT(there.nodeID) { _ in asked += 1 }
+            #expect(Set(finding.addresses) == Set(there.addresses) && finding.isRealmRecord && finding.hops == 1)
+            #expect(finding.closest == [server.nodeID] && finding.queried == 1 && asked == 1)
+            // Its record of two epochs, since the world begins at midnight, and its NodeID.
+            asked = 0
+            let none = await other.findInDHT(there.nodeID) { _ in asked += 1 }
+            #expect(none.addresses.isEmpty && !none.isRealmRecord && none.queried == 1 && asked == 3)
+            // Who is in no realm is found as before.
+            #expect(await !here.findInDHT(server.nodeID).isRealmRecord)
+            for node in [there, here, other, server] { await node.stop(grace: .zero) }
+        }
+    }
+
     /// Each serves, and knows one of the others only.
     @Test func aNodeIsFoundOverSeveralHops() async throws {
         let world = SimulatedWorld(seed: 2)

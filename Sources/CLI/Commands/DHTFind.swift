@@ -14,7 +14,8 @@ extension CommandEntry {
                 + "to it, beginning with those of `--bootstrap` and `--relay` and those that earlier runs have found useful, "
                 + "until the nearest have answered. Shows each node that was asked and what came of it, then where NODEID is.",
             "A node is found when one of those nearest to it is connected to it, or was within the last hour. No realm is "
-                + "needed.",
+                + "needed. A member of a realm does not let itself be found so by strangers: with its `--realm-key` its record is "
+                + "looked up first, which members alone can find and read.",
         ],
         operands: .names,
         options: [.dhtFindProtocol, .dhtFindProviders, .dhtFindRecord],
@@ -29,6 +30,9 @@ extension CommandEntry {
             .init(
                 says: "who provides some content",
                 line: "dep2p dht-find --bootstrap ADDR --providers CID"),
+            .init(
+                says: "where a member of a realm is",
+                line: "dep2p dht-find --realm-key realm.key --bootstrap ADDR NODEID"),
         ],
         statuses: [.badData, .unknownPeer, .unavailable, .tryAgain],
         events: [
@@ -39,7 +43,7 @@ extension CommandEntry {
                     + "what was looked for."),
             .init(
                 "result",
-                "Adds `addresses` of the node; with `--record`, `record` (`seq`, `value_base64`), with `--providers`, "
+                "Adds `addresses` of the node, and `realm_record`, whether its record in the realm says so; with `--record`, `record` (`seq`, `value_base64`), with `--providers`, "
                     + "`providers` (`node_id` and `addresses` of each); `hops` (answers that lay one behind the other until it was found), `queried`, `answered`, and "
                     + "`closest`, the nearest that answered."),
         ],
@@ -174,7 +178,8 @@ struct DHTFindResult {
         guard lines.isEmpty else {
             for line in lines { output.result(line) }
             output.note(
-                "found after \(finding.hops) hop\(finding.hops == 1 ? "" : "s"); "
+                "found \(finding.isRealmRecord ? "in its realm's record " : "")after \(finding.hops) "
+                    + "hop\(finding.hops == 1 ? "" : "s"); "
                     + "\(finding.answered) of \(finding.queried) nodes answered")
             return CommandResult(fields: fields)
         }
@@ -200,7 +205,7 @@ struct DHTFindResult {
     /// What was looked for instead of a node.
     private var found: [JSONField] {
         switch wanted {
-        case .node: []
+        case .node: [.bool("realm_record", finding.isRealmRecord)]
         case .record:
             [
                 JSONField(

@@ -1,6 +1,7 @@
 internal import DeP2PDiscovery
 public import DeP2PIdentity
 internal import DeP2PReactor
+internal import DeP2PRealm
 
 /// One node that was asked in the course of a lookup in the DHT, and what came of it.
 public struct DHTQuery: Sendable {
@@ -41,6 +42,8 @@ public struct DHTFinding: Sendable {
 
     /// Where the node is that was looked for, as those say who are, or were a short while ago, connected to it.
     public internal(set) var addresses: [Address] = []
+    /// Whether the node itself says so, in the record that it leaves to its realm.
+    public internal(set) var isRealmRecord = false
     /// The record that was looked for.
     public internal(set) var record: Record?
     /// Those that provide what was looked for.
@@ -48,10 +51,12 @@ public struct DHTFinding: Sendable {
     /// Answers that lay one behind the other until it was found; 0 where it was not.
     public internal(set) var hops = 0
     /// Nodes that were asked, and those of them that have answered.
-    public internal(set) var queried = 0
-    public internal(set) var answered = 0
+    public var queried: Int { asked.count }
+    public var answered: Int { answering.count }
     /// Those that have answered, the nearest first.
     public internal(set) var closest: [NodeID] = []
+    private var asked: Set<NodeID> = []
+    private var answering: Set<NodeID> = []
 
     fileprivate mutating func take(_ provider: DHTContact) {
         if let place = providers.firstIndex(where: { $0.nodeID == provider.nodeID }) {
@@ -64,8 +69,8 @@ public struct DHTFinding: Sendable {
     }
 
     @NetworkActor fileprivate mutating func take(_ end: LookupMachine.Outcome, of lookup: DHTLookup) {
-        queried = lookup.asked.count
-        answered = lookup.answered.count
+        asked.formUnion(lookup.asked)
+        answering.formUnion(lookup.answered)
         closest = end.closest.prefix(DHT.replication).map(\.nodeID)
     }
 }
@@ -82,6 +87,9 @@ extension Node {
     /// Looks up a node in a DHT, and goes on until those nearest to it have answered: for who wants to know how it is found.
     /// To reach a node, connect to it.
     ///
+    /// A node in a realm asks dep2p's DHT for the record that a member leaves there for its realm first, which says nothing of
+    /// who is looked for; for the NodeID only where there is none.
+    ///
     /// - Parameters:
     ///   - bootstrap: where to begin, beside what the node knows itself: multiaddrs that end in `/p2p/ID`.
     ///   - protocolID: whose DHT: `nil` for dep2p's, `/ipfs/kad/1.0.0` for a network of libp2p's.
@@ -91,14 +99,41 @@ extension Node {
         _ nodeID: NodeID, from bootstrap: [Address] = [], protocolID: String? = nil, timeout: Duration? = nil,
         onQuery: @escaping @NetworkActor @Sendable (DHTQuery) -> Void = { _ in }
     ) async -> DHTFinding {
-        let lookup = DHTLookup(dht(protocolID, bootstrap), .findNode(key: nodeID.bytes), sparing: nodeID)
+        let (dht, end) = (dht(protocolID, bootstrap), timeout.map(clock.now.advanced(by:)))
         var finding = DHTFinding()
+        // Others' networks have no realms.
+        let slots = dht.protocolID == DHTNode.id ? realmRecordsPart?.records.slots(of: nodeID) ?? [] : []
+        for slot in slots where finding.addresses.isEmpty {
+            finding = await look(into: slot, in: dht, until: end, onQuery, after: finding)
+        }
+        guard finding.addresses.isEmpty else { return finding }
+        let lookup = DHTLookup(dht, .findNode(key: nodeID.bytes), sparing: nodeID)
         lookup.onFound = { contact in
             if finding.addresses.isEmpty { finding.hops = lookup.rounds(to: nodeID) }
             finding.addresses.merge(contact)
         }
-        let end = await explain(lookup, timeout, onQuery)
-        finding.take(end, of: lookup)
+        let outcome = await explain(lookup, end, onQuery)
+        finding.take(outcome, of: lookup)
+        return finding
+    }
+
+    /// Looks up the record of a member of the realm: of several the newest.
+    private func look(
+        into slot: RealmSlot, in dht: DHTNode, until end: NetworkInstant?,
+        _ onQuery: @escaping @NetworkActor @Sendable (DHTQuery) -> Void, after before: DHTFinding
+    ) async -> DHTFinding {
+        let lookup = DHTLookup(dht, .getItem(key: slot.key), scope: .record(reach: dht.size.reach))
+        var (finding, newest) = (before, UInt64(0))
+        lookup.onHolder = { contact, response in
+            // An older one may be a replay.
+            guard let record = response.item.flatMap({ slot.record(in: $0) }), record.seq > newest else { return }
+            newest = record.seq
+            (finding.addresses, finding.isRealmRecord) = ([], true)
+            finding.addresses.merge(DHTContact(record.nodeID, addresses: record.addresses))
+            finding.hops = lookup.rounds(to: contact.nodeID) + 1
+        }
+        let outcome = await explain(lookup, end, onQuery)
+        finding.take(outcome, of: lookup)
         return finding
     }
 
@@ -114,8 +149,8 @@ extension Node {
             if finding.providers.isEmpty { finding.hops = lookup.rounds(to: contact.nodeID) + 1 }
             for provider in response.providers { finding.take(provider) }
         }
-        let end = await explain(lookup, timeout, onQuery)
-        finding.take(end, of: lookup)
+        let outcome = await explain(lookup, timeout.map(clock.now.advanced(by:)), onQuery)
+        finding.take(outcome, of: lookup)
         return finding
     }
 
@@ -135,8 +170,8 @@ extension Node {
             if finding.record == nil { finding.hops = lookup.rounds(to: contact.nodeID) + 1 }
             finding.record = DHTFinding.Record(seq: item.seq, value: item.value)
         }
-        let end = await explain(lookup, timeout, onQuery)
-        finding.take(end, of: lookup)
+        let outcome = await explain(lookup, timeout.map(clock.now.advanced(by:)), onQuery)
+        finding.take(outcome, of: lookup)
         return finding
     }
 
@@ -146,10 +181,11 @@ extension Node {
     package func provideInDHT(_ cid: CID) async -> Int { await dhtPart?.dht.provide(cid.multihash) ?? 0 }
 
     private func explain(
-        _ lookup: DHTLookup, _ timeout: Duration?, _ onQuery: @escaping @NetworkActor @Sendable (DHTQuery) -> Void
+        _ lookup: DHTLookup, _ end: NetworkInstant?,
+        _ onQuery: @escaping @NetworkActor @Sendable (DHTQuery) -> Void
     ) async -> LookupMachine.Outcome {
         lookup.onQuery = { onQuery(DHTQuery($0)) }
-        let token = timeout.map { clock.schedule(after: $0) { lookup.stop() } }
+        let token = end.map { clock.schedule(at: $0) { lookup.stop() } }
         defer { token.map(clock.cancel) }
         return await lookup.run()
     }

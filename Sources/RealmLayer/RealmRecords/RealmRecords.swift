@@ -103,13 +103,16 @@ package final class RealmRecords {
 
     // MARK: Others
 
+    /// Where a member's record may stand now; nowhere in no realm. Its clock may be in another epoch than this one.
+    package func slots(of nodeID: NodeID) -> [RealmSlot] {
+        guard let key = realm.key else { return [] }
+        return RealmEpoch.published(at: wallClock()).compactMap { RealmSlot(of: nodeID, in: key, epoch: $0) }
+    }
+
     private func look(for nodeID: NodeID, _ found: AsyncStream<FoundAddresses>.Continuation) async {
-        guard let key = realm.key else { return }
         var best: UInt64 = 0
         var (asked, answered) = (0, 0)
-        // The member's clock may be in another epoch than this one.
-        for epoch in RealmEpoch.published(at: wallClock()) where !Task.isCancelled {
-            guard let slot = RealmSlot(of: nodeID, in: key, epoch: epoch) else { continue }
+        for slot in slots(of: nodeID) where !Task.isCancelled {
             let counts = await store.findItem(slot.key, within: Self.patience) { item in
                 // An older one may be a replay: what it names is no worse than nothing, but the newest counts.
                 guard let record = slot.record(in: item), record.seq > best else { return }

@@ -30,6 +30,7 @@ package final class DHTLookup {
     private let request: DHTRequest
     private let scope: LookupMachine.Scope
     private var driver: MachineDriver<LookupMachine>?
+    private var isStopped = false
     private let ending = Waiter<LookupMachine.Outcome>()
     private var tasks: [UInt64: Task<Void, Never>] = [:]
     private var lastTask: UInt64 = 0
@@ -65,7 +66,8 @@ package final class DHTLookup {
         self.driver = driver
         for seed in seeds { depths[seed.nodeID] = 0 }
         driver.carryOut = { [weak self] in self?.carryOut($0) }
-        driver.handle { $0.start(now: $1) }
+        // Whom it could begin with took longer than it was given.
+        driver.handle { [isStopped] in isStopped ? $0.stop() : $0.start(now: $1) }
         // Cancelled: what was found by then is what there is.
         let outcome = (try? await ending.value()) ?? stopped()
         driver.stop()
@@ -74,7 +76,10 @@ package final class DHTLookup {
         return outcome
     }
 
-    package func stop() { driver?.handle { machine, _ in machine.stop() } }
+    package func stop() {
+        isStopped = true
+        driver?.handle { machine, _ in machine.stop() }
+    }
 
     /// Requests that lay one behind the other until that node was heard of.
     package func rounds(to nodeID: NodeID) -> Int { depths[nodeID] ?? 0 }
