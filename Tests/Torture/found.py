@@ -1,5 +1,6 @@
 """Nodes that know of each other a NodeID and one bootstrap node: whole processes on loopback (issue 11)."""
 
+import signal
 import statistics
 
 from nodes import OK, TRY_AGAIN, UNAVAILABLE, UNKNOWN
@@ -23,12 +24,12 @@ def bootstrap_server(house):
     return server, server.until("listening")["addresses"][0]
 
 
-def is_heard_of(house, address, name):
+def is_heard_of(house, address, name, *realm):
     """Waits until a node that listens has told others so: that is under way when it says that it listens."""
     for _ in range(100):
-        found = told(house, "asker", "dht-find", "--ephemeral", "--bootstrap", address, name)
+        found = told(house, "asker", "dht-find", "--ephemeral", "--bootstrap", address, *realm, name)
         if found["exit"] != UNKNOWN:
-            return
+            return found
     raise AssertionError(f"nobody hears of {name}: {found}")
 
 
@@ -71,15 +72,6 @@ def key(house):
     return told(house, "keys", "keygen", "-o", house.folder / f"dead{house.keys}.pem")["node_id"]
 
 
-def sent_once_known(house, *arguments):
-    """The result of a send to a node whose record may be on its way yet: it is when the node says that it listens."""
-    for _ in range(50):
-        sent = told(house, "sender", "send", *arguments)
-        if sent["exit"] != UNKNOWN:
-            break
-    return sent
-
-
 def a_relay_is_a_bootstrap_node_too(house):
     relay = house.start("relay", "relay", "--listen", "127.0.0.1:0")
     address = relay.until("listening")["addresses"][0]
@@ -88,10 +80,28 @@ def a_relay_is_a_bootstrap_node_too(house):
     name = listener.until("listening")["node_id"]
     file = house.folder / "file"
     file.write_bytes(house.random.randbytes(100_000))
-    sent = sent_once_known(house, "--realm-key", house.realm_key, "--bootstrap", address, "--to", name, file)
+    assert is_heard_of(house, address, name, "--realm-key", house.realm_key)["realm_record"]
+    sent = told(house, "sender", "send", "--realm-key", house.realm_key, "--bootstrap", address, "--to", name, file)
     assert sent["exit"] == OK, sent
     listener.wait()
     assert (house.inbox / "file").read_bytes() == file.read_bytes()
+
+
+def the_only_bootstrap_node_restarts(house):
+    """Nobody publishes again at once: what the node has kept for others is there in its next run."""
+    server, address = bootstrap_server(house)
+    known = ["--realm-key", house.realm_key, "--bootstrap", address]
+    listener = house.start("listener", "listen", *known, "--listen", "0.0.0.0:0", "-o", house.inbox)
+    name = listener.until("listening")["node_id"]
+    assert is_heard_of(house, address, name, "--realm-key", house.realm_key)["realm_record"]
+    server.kill(signal.SIGTERM)
+    assert server.wait() == OK, server.text()
+    port = address.split("/")[4]
+    server = house.start("bootstrap", "start", "--bootstrap-server", "--listen", f"127.0.0.1:{port}")
+    assert server.until("listening")["addresses"][0] == address
+    sent = told(house, "sender", "send", "--ephemeral", *known, "--to", name, "-m", "hello")
+    assert sent["exit"] == OK, sent
+    assert listener.until("message")["text"] == "hello"
 
 
 def members_meet_that_know_the_realm_key_and_one_bootstrap_node(house):
@@ -110,7 +120,8 @@ def members_meet_that_know_the_realm_key_and_one_bootstrap_node(house):
     # By its NodeID alone each is found too, by the realm's record of it.
     listener = house.start("listener", "listen", *known, *here, "-o", house.inbox)
     name = listener.until("listening")["node_id"]
-    sent = sent_once_known(house, "--ephemeral", *known, "--to", name, "-m", "hello")
+    assert is_heard_of(house, address, name, "--realm-key", house.realm_key)["realm_record"]
+    sent = told(house, "sender", "send", "--ephemeral", *known, "--to", name, "-m", "hello")
     assert sent["exit"] == OK, sent
     assert listener.until("message")["text"] == "hello"
     other = house.folder / "other.key"
@@ -121,4 +132,4 @@ def members_meet_that_know_the_realm_key_and_one_bootstrap_node(house):
 
 
 TESTS = [any_of_many_finds_any_other, dead_bootstrap_nodes_are_told_of, a_relay_is_a_bootstrap_node_too,
-         members_meet_that_know_the_realm_key_and_one_bootstrap_node]
+         the_only_bootstrap_node_restarts, members_meet_that_know_the_realm_key_and_one_bootstrap_node]

@@ -28,13 +28,16 @@ final class DHTPart: NodePart {
         staysUp = configuration.reserves || serves
         reachability = node.own.reachability
         (self.node, showsNodeID, clock) = (node, configuration.showsNodeID, environment.clock)
+        let lasts = !configuration.isEphemeral && configuration.identity != nil
         dht = DHTNode(
             node.connections,
             bootstrap: configuration.bootstrap + (configuration.usesRelays ? configuration.relays : []),
             memory: DHTMemory(
-                node.storage, writes: !configuration.isEphemeral && configuration.identity != nil,
-                wallClock: environment.wallClock))
-        service = DHTService(dht)
+                node.storage, writes: lasts, wallClock: environment.wallClock))
+        service = DHTService(
+            dht,
+            memory: lasts
+                ? DHTRecordMemory(node.storage, clock: environment.clock, wallClock: environment.wallClock) : nil)
         serving = MachineDriver(ServingMachine(isFixed: serves), clock: environment.clock)
         serving.carryOut = { [service] actions in
             for action in actions {

@@ -1,6 +1,7 @@
 import DeP2PIdentity
 import DeP2PReactor
 import DeP2PSimulation
+import DeP2PStorage
 import Testing
 
 @testable import DeP2PDiscovery
@@ -16,10 +17,12 @@ import Testing
     private let world = SimulatedWorld(seed: 1, latency: .zero)
     private let kept = Kept()
 
-    private func server() -> (LightNode, DHTNode, DHTService) {
-        let node = world.lightNode(at: IPAddress(v4: 0x2d00_0001), port: 1)
+    private func server(
+        _ host: UInt32 = 1, memory: DHTRecordMemory? = nil
+    ) -> (LightNode, DHTNode, DHTService) {
+        let node = world.lightNode(at: IPAddress(v4: 0x2d00_0000 + host), port: 1)
         let dht = DHTNode(node.connections, bootstrap: [], memory: nil)
-        let service = DHTService(dht)
+        let service = DHTService(dht, memory: memory)
         service.serve()
         kept.services.append(service)
         return (node, dht, service)
@@ -60,6 +63,82 @@ import Testing
             #expect(try await ask(other, .putItem(item, token: answer.token)).refusal == .badToken)
             let second = try MutableItem(by: .generate(), salt: [], seq: 1, value: Array("2:hi".utf8))
             #expect(try await ask(session, .putItem(second, token: answer.token)).refusal == .badToken)
+        }
+    }
+
+    private func memory(_ storage: any Storage) -> DHTRecordMemory {
+        DHTRecordMemory(storage, clock: world.network, wallClock: world.wallClock)
+    }
+
+    /// Whoever published something does so again within the hour, and is to be found until then.
+    @Test func whatAServerKeepsOutlastsItsRun() async throws {
+        try await world.run {
+            let storage = MemoryStorage(clock: world.wallClock)
+            let item = try MutableItem(by: .generate(), salt: [1], seq: 1, value: Array("2:hi".utf8))
+            let forged = try MutableItem(
+                publicKey: item.publicKey, salt: [2], seq: 1, value: item.value, signature: item.signature)
+            let (node, _, _) = server(memory: memory(storage))
+            let asker = asker()
+            let session = try await asker.connect(to: node)
+            let token = try await ask(session, .getItem(key: item.publicKey + item.salt)).token
+            #expect(try await ask(session, .putItem(item, token: token)).refusal == nil)
+            // What has found its way to the disk otherwise is looked at as what comes from others.
+            let publisher = RecordStore.Publisher(asker.nodeID, subnet: session.subject.subnet)
+            memory(storage).keep(DHTRecordMemory.Record(forged, from: publisher), sentBy: session.subject)
+            let (_, _, second) = server(2, memory: memory(storage))
+            await second.restoring?.value
+            #expect(second.has(item.key) && !second.has(forged.key) && second.recordCount == 1)
+            // For what is left of its time.
+            try await world.network.sleep(for: RecordStore.lifetime - .seconds(1))
+            #expect(second.has(item.key))
+            let (_, _, third) = server(3, memory: memory(storage))
+            await third.restoring?.value
+            #expect(third.has(item.key))
+            try await world.network.sleep(for: .seconds(2))
+            #expect(!second.has(item.key) && !third.has(item.key))
+            let (_, _, fourth) = server(4, memory: memory(storage))
+            await fourth.restoring?.value
+            #expect(fourth.recordCount == 0)
+        }
+    }
+
+    /// However fast somebody stores, little of it goes to the disk.
+    @Test func aFloodOfRecordsIsWrittenSlowly() throws {
+        let storage = MemoryStorage(clock: world.wallClock)
+        let memory = memory(storage)
+        let signer = IdentityKey.generate()
+        func flood(_ count: Int, from host: UInt32) throws {
+            let subject = Subject(IPAddress(v4: 0x2d00_0000 + host << 8))
+            let publisher = RecordStore.Publisher(signer.nodeID, subnet: subject.subnet)
+            for number in 0..<count {
+                let item = try MutableItem(by: signer, salt: Array("\(host) \(number)".utf8), seq: 1, value: [1])
+                memory.keep(DHTRecordMemory.Record(item, from: publisher), sentBy: subject)
+            }
+        }
+        func written() -> Int { storage.entries(in: DHTRecordMemory.table).count }
+        try flood(DHTRecordMemory.rate.burst + 10, from: 1)
+        #expect(written() == DHTRecordMemory.rate.burst)
+        for host in 2..<12 { try flood(DHTRecordMemory.rate.burst, from: UInt32(host)) }
+        #expect(written() == DHTRecordMemory.totalRate.burst)
+    }
+
+    @Test func recordsOnTheDiskReadAsTheyWereWritten() throws {
+        let signer = IdentityKey.generate()
+        let places: [Subject] = [
+            .network(IPAddress(v4: 0x2d00_0000)), .network(try #require(IPAddress("2a01:1::"))), .relay(7),
+        ]
+        for (place, salt) in zip(places, [[], [7], [UInt8](repeating: 1, count: MutableItem.saltLimit)]) {
+            let value = [UInt8](repeating: 9, count: salt.isEmpty ? 1 : MutableItem.valueLimit)
+            let item = try MutableItem(by: signer, salt: salt, seq: .max, value: value)
+            let record = DHTRecordMemory.Record(item, from: RecordStore.Publisher(signer.nodeID, subnet: place))
+            #expect(record.stored.count <= DHTRecordMemory.Record.limit)
+            let read = try #require(DHTRecordMemory.Record(stored: record.stored))
+            #expect(read.item == item && read.publisher.nodeID == signer.nodeID)
+            if case .network = place { #expect(read == record) }
+            for count in 0..<(record.stored.count - value.count) {
+                #expect(DHTRecordMemory.Record(stored: Array(record.stored.prefix(count))) == nil)
+            }
+            #expect(DHTRecordMemory.Record(stored: [2] + record.stored.dropFirst()) == nil)
         }
     }
 

@@ -37,6 +37,26 @@ import Testing
         #expect(store.count == 1 && store.item(for: local, now: at(0)) == nil)
     }
 
+    /// What an earlier run kept has its shares too, displaces nothing, and lasts no longer than it was to.
+    @Test mutating func whatIsRestoredTakesWhatRoomThereIs() throws {
+        let one = try publisher(in: 1)
+        let newer = try item(0, seq: 6)
+        #expect(put(&store, newer, one) == nil)
+        store.restore(try item(0, seq: 5), from: one, left: .seconds(9), now: at(0))
+        #expect(store.item(for: newer.key, now: at(0)) == newer && store.count == 1)
+        for number in 1...RecordStore.perPublisher + 5 {
+            store.restore(try item(number), from: one, left: .seconds(number == 1 ? 100_000 : 9), now: at(0))
+        }
+        #expect(store.count == RecordStore.perPublisher)
+        store.restore(try item(-1), from: try publisher(in: 2), left: .zero, now: at(0))
+        #expect(store.count == RecordStore.perPublisher)
+        let (long, short) = (try item(1).key, try item(2).key)
+        let end = RecordStore.lifetime
+        #expect(store.item(for: short, now: at(8)) != nil && store.item(for: short, now: at(9)) == nil)
+        #expect(store.item(for: long, now: at(0).advanced(by: end - .seconds(1))) != nil)
+        #expect(store.item(for: long, now: at(0).advanced(by: end)) == nil)
+    }
+
     @Test mutating func whatIsNotSignedIsNotStored() throws {
         let good = try item(1)
         let forged = try MutableItem(

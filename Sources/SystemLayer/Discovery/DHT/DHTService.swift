@@ -18,6 +18,8 @@ package final class DHTService {
     nonisolated static let rate = SubjectBudget.Rate(perSecond: 50, burst: 200)
     /// Stores cost a signature each.
     nonisolated static let storeRate = SubjectBudget.Rate(perSecond: 20, burst: 100)
+    /// Records of an earlier run that are taken in without anybody else having a turn.
+    private nonisolated static let restoredAtOnce = 256
     /// A peer is asked at most this often where it is.
     nonisolated static let askInterval = Duration.seconds(1)
 
@@ -31,9 +33,13 @@ package final class DHTService {
     private var askedAt: [UInt64: NetworkInstant] = [:]
     /// Those that have asked again before that was over.
     private var waiting: Set<UInt64> = []
+    private let memory: DHTRecordMemory?
+    /// What the last run has kept comes back.
+    private(set) var restoring: Task<Void, Never>?
 
-    package init(_ dht: DHTNode) {
-        self.dht = dht
+    /// - Parameter memory: where what is kept for others lasts; `nil` for a node that is another one in its next run.
+    package init(_ dht: DHTNode, memory: DHTRecordMemory? = nil) {
+        (self.dht, self.memory) = (dht, memory)
         records = MachineDriver(
             RecordStore(localKey: DHTKey(dht.connections.localNodeID)), clock: dht.connections.clock)
         tokens = StoreTokens(secret: AuthenticationKey(dht.connections.random.bytes(32)))
@@ -50,6 +56,21 @@ package final class DHTService {
             [weak self] session, stream in
             guard let quota = self?.quota else { return }
             try await quota.run(session) { try await self?.answer(stream, on: session) }
+        }
+        if restoring == nil { restoring = networkTask { [weak self] in await self?.restore() } }
+    }
+
+    private func restore() async {
+        var rest = await memory?.records()[...] ?? []
+        while !rest.isEmpty {
+            records.note { [part = rest.prefix(Self.restoredAtOnce)] records, now in
+                for (record, left) in part {
+                    records.restore(record.item, from: record.publisher, left: left, now: now)
+                }
+            }
+            rest = rest.dropFirst(Self.restoredAtOnce)
+            // Others have their turn.
+            await Task.yield()
         }
     }
 
@@ -196,6 +217,9 @@ package final class DHTService {
             } catch {
                 refusal = error
             }
+        }
+        if case .putItem(let item, _) = request, refusal == nil, let keeper = records.machine.publisher(ofItem: place) {
+            memory?.keep(DHTRecordMemory.Record(item, from: keeper), sentBy: session.subject)
         }
         return refusal
     }

@@ -98,6 +98,22 @@ package struct RecordStore: TimedMachine, Sendable {
         take(publisher, key, now: now)
     }
 
+    /// An item that an earlier run has kept, for what is left of its time. It makes room for nothing: whatever has been stored
+    /// since counts more. Whoever gives it has looked at its signature.
+    mutating func restore(_ item: MutableItem, from publisher: Publisher, left: Duration, now: NetworkInstant) {
+        let key = item.key
+        guard slots[key]?.item == nil, left > .zero, count < Self.limit,
+            // What is beyond somebody's share is left out.
+            (try? admit(publisher, replacing: nil, key: key, reach: nil)) != nil
+        else { return }
+        let expires = now.advanced(by: min(left, Self.lifetime))
+        slots[key, default: Slot()].item = Kept(content: item, publisher: publisher, expires: expires)
+        take(publisher, key, now: now)
+    }
+
+    /// Whom the item of that key counts against.
+    func publisher(ofItem key: DHTKey) -> Publisher? { slots[key]?.item?.publisher }
+
     /// Whom the item counts against.
     private func keeper(
         of item: MutableItem, putAgainBy publisher: Publisher, _ old: Kept<MutableItem>?, now: NetworkInstant
