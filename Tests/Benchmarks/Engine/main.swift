@@ -27,6 +27,7 @@ let usage = """
            Benchmarks meshsub PROTOCOL TOPIC [ADDRESS…]
                                                      GossipSub under its own name on connections without a realm; each
                                                      line of standard input is a command (OpenTopics.swift)
+           Benchmarks provide ADDRESS CID            a node that says in the DHT of that one that it provides something
            Benchmarks codecs                         the hot codecs, one thread
            Benchmarks dht [--nodes N] [--seed N] [--start perfect|ring] [--churn SHARE] [--loss SHARE]
                           [--attack none|withhold|lie|invent|flood|records] [--sybils SHARE --sybils-conduct withhold|lie|invent]
@@ -50,6 +51,9 @@ func run(_ arguments: [String]) async throws -> Bool {
     case ("meshsub", 3...):
         let addresses = try arguments.dropFirst(3).map { try Address($0) }
         try await OpenTopics.run(speaking: arguments[1], of: arguments[2], to: addresses)
+    case ("provide", 3):
+        guard let cid = CID(arguments[2]) else { return false }
+        try await provide(cid, through: try Address(arguments[1]))
     case ("codecs", 1): codecReport().show()
     case ("dht", _):
         guard let report = DHTSimulation.report(Array(arguments.dropFirst())) else { return false }
