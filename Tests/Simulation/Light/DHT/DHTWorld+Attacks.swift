@@ -71,6 +71,15 @@ extension DHTWorld {
             liars = nodes.filter { $0.conduct == .lie }.map(\.contact)
             liarCount = nodes.count
         }
-        return liars.map { ($0, $0.key.distance(to: key)) }.sorted { $0.1 < $1.1 }.prefix(Self.answerCount).map(\.0)
+        // Sorting all of them for each answer would be most of what a run costs.
+        var nearest: [(contact: DHTContact, distance: XORDistance)] = []
+        for contact in liars {
+            let distance = contact.key.distance(to: key)
+            if nearest.count >= Self.answerCount, let last = nearest.last, last.distance < distance { continue }
+            let place = nearest.firstIndex { $0.distance > distance } ?? nearest.count
+            nearest.insert((contact, distance), at: place)
+            nearest.removeLast(max(nearest.count - Self.answerCount, 0))
+        }
+        return nearest.map(\.contact)
     }
 }
