@@ -11,9 +11,10 @@ package final class DHTRecordMemory {
     /// Records on disk; the one written longest ago gives way. All are read at a start.
     nonisolated static let limit = 4_096
     /// Records written a second, and at once: of one subject, and of all. What is beyond is kept in memory alone, so that nobody
-    /// wears out the disk, or fills what waits for it; a member of a realm has a few stored in an hour.
+    /// wears out the disk, or fills what waits for it: each takes several pages of a log and a file. A member of a realm has a few
+    /// stored in an hour.
     nonisolated static let rate = SubjectBudget.Rate(perSecond: 1, burst: 128)
-    nonisolated static let totalRate = (perSecond: 20, burst: 512)
+    nonisolated static let totalRate = (perSecond: 4, burst: 512)
     /// Of a record, in milliseconds.
     nonisolated static let lifetime = RecordStore.lifetime.clampedNanoseconds / 1_000_000
     nonisolated static let table = Table<[UInt8], Record>(
