@@ -89,6 +89,8 @@ typedef struct {
     int space;
     uint64_t highest_id;
     uint64_t retired_prior;
+    /// One more than the largest packet number that it acknowledges; 0 where it does not.
+    uint64_t acknowledged;
     dep2p_guard_result result;
 } walk;
 
@@ -102,8 +104,10 @@ static const char malformed[] = "a frame is cut off";
 static int bytes(walk *self, int worked) { return worked ? 1 : refuse(self, malformed); }
 
 static int acknowledgement(walk *self, uint8_t type) {
-    uint64_t ranges;
-    if (!skip(&self->left, 2) || !take(&self->left, &ranges)) return refuse(self, malformed);
+    uint64_t largest, ranges;
+    if (!take(&self->left, &largest) || !skip(&self->left, 1) || !take(&self->left, &ranges)) return refuse(self, malformed);
+    // At most 2^62: one more is still a number.
+    if (largest >= self->acknowledged) self->acknowledged = largest + 1;
     // Two bytes a range at least: a larger count is a lie, and the loop below stays short.
     if (ranges > (uint64_t)(self->left.end - self->left.at) / 2) return refuse(self, malformed);
     return bytes(self, skip(&self->left, 1 + 2 * (unsigned)ranges + (type == ACK_ECN ? 3 : 0)));
@@ -271,5 +275,9 @@ dep2p_guard_result dep2p_guard_packet(dep2p_guard *self, const uint8_t *header, 
     if (number >= self->expected[space]) self->expected[space] = number + 1;
     self->highest_id = walk.highest_id;
     self->retired_prior = walk.retired_prior;
+    if (space == APPLICATION && walk.acknowledged > self->acknowledged) {
+        self->acknowledged = walk.acknowledged;
+        self->acknowledged_at = self->now;
+    }
     return walk.result;
 }

@@ -94,6 +94,8 @@ static void note_number(dep2p_quic *self, const uint8_t *header, size_t length) 
 
 uint64_t dep2p_quic_heard(dep2p_quic *self) { return self->fresh.at; }
 
+uint64_t dep2p_quic_acknowledged(dep2p_quic *self) { return self->guard.acknowledged_at; }
+
 int dep2p_guard_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                         const uint8_t *ciphertext, size_t length, const uint8_t *nonce, size_t nonce_length,
                         const uint8_t *header, size_t header_length) {

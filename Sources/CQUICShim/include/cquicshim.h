@@ -230,6 +230,8 @@ int dep2p_quic_in_final_period(dep2p_quic *connection);
 uint64_t dep2p_quic_pto(dep2p_quic *connection);
 /// When a packet came that was authentic and none before, in nanoseconds; 0 before the first of the application's keys.
 uint64_t dep2p_quic_heard(dep2p_quic *connection);
+/// When the peer last acknowledged a packet later than all that it had before, in nanoseconds; 0 before the first.
+uint64_t dep2p_quic_acknowledged(dep2p_quic *connection);
 size_t dep2p_quic_datagram_size(dep2p_quic *connection);
 size_t dep2p_quic_path_datagram_size(dep2p_quic *connection);
 size_t dep2p_quic_send_quantum(dep2p_quic *connection);

@@ -44,6 +44,9 @@ typedef struct {
     uint64_t retired_prior;
     uint64_t frames;
     uint64_t frames_at;
+    /// One more than the largest 1-RTT packet number that the peer has acknowledged, and when it did; zero before the first.
+    uint64_t acknowledged;
+    uint64_t acknowledged_at;
 } dep2p_guard;
 
 typedef struct {

@@ -90,6 +90,12 @@ package final class Connection {
     var bytesReceived: UInt64 = 0
     /// When the peer was last heard: by a packet that is authentic and no repetition, but for the handshake's.
     package internal(set) var receivedAt: NetworkInstant
+    /// When the peer last acknowledged something that was sent after all that it had acknowledged before; `nil` before the first,
+    /// and once the connection is over.
+    package var acknowledgedAt: NetworkInstant? {
+        let time = quic.map { dep2p_quic_acknowledged($0) } ?? 0
+        return time == 0 ? nil : NetworkInstant(nanoseconds: time)
+    }
     /// How often the peer acknowledged what streams had sent.
     var acknowledgements: UInt64 = 0
     /// Where the relay of a relayed path is known; empty for direct ones.

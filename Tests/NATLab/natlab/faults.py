@@ -134,6 +134,7 @@ FAULTS = {
         *both_sides("udp-blocked", moves.udp_blocked, sites=SYMMETRIC, gap=3),
         *both_sides("udp-blocked-one-relay", moves.udp_blocked, sites=SYMMETRIC, relays=1, gap=3),
         *both_sides("only-443", moves.only_443, sites=SYMMETRIC, relays=1, gap=3),
+        *both_sides("vpn-without-udp", moves.vpn_without_udp, sites=SYMMETRIC, relays=1, gap=3),
         *both_sides("udp-blocked-direct", moves.udp_blocked, sites=("port-restricted", "public"), direct=True, relays=1, gap=3),
         Fault("ipv6-only", moves.ipv6_only, ("dual-stack", "symmetric"), relays=1, gap=3),
         Fault("ipv6-only-listener", moves.ipv6_only, ("symmetric", "dual-stack"), at_receiver=True, relays=1, gap=3),

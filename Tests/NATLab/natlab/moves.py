@@ -53,6 +53,19 @@ def ipv4_only(scene):
     topology.ip(scene.site.hosts[0], "-6", "address", "flush", "dev", "eth0", "scope", "global")
 
 
+def vpn_without_udp(scene):
+    """A VPN comes up and takes the default route; it carries everything but UDP."""
+    host, router = scene.site.hosts[0], scene.site.routers[0]
+    topology.ip(router, "link", "add", "vpn0", "type", "veth", "peer", "name", "vpn0", "netns", host)
+    for namespace, value in ((router, "10.8.0.1/24"), (host, "10.8.0.2/24")):
+        topology.address(namespace, "vpn0", value)
+        topology.ip(namespace, "link", "set", "vpn0", "up")
+    # At the head, before what is let through because it goes on.
+    topology.nft(router, 'insert rule inet lab_filter forward iifname "vpn0" meta l4proto udp drop\n'
+                 'add rule inet lab_filter forward iifname "vpn0" accept\n')
+    topology.ip(host, "route", "replace", "default", "via", "10.8.0.1", "dev", "vpn0")
+
+
 def relays_restart(number, pause):
     """Every relay gets that signal, and is there again after so many seconds, at the same addresses."""
 

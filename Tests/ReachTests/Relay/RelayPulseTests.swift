@@ -11,11 +11,13 @@ import Testing
     private func at(_ seconds: Double) -> NetworkInstant { start.advanced(by: .seconds(seconds)) }
 
     private func signs(
-        heard: Double, answered: Double? = nil, frames: UInt64 = 0, roundTrip: Duration = .milliseconds(40),
+        heard: Double, answered: Double? = nil, acknowledged: Double? = nil, frames: UInt64 = 0,
+        roundTrip: Duration = .milliseconds(40),
         rest: Duration? = nil
     ) -> RelayPulse.Signs {
         RelayPulse.Signs(
-            heardAt: at(heard), answeredAt: at(answered ?? heard), frames: frames, roundTrip: roundTrip, rest: rest)
+            heardAt: at(heard), answeredAt: at(answered ?? heard),
+            acknowledgedAt: at(acknowledged ?? answered ?? heard), frames: frames, roundTrip: roundTrip, rest: rest)
     }
 
     /// What it finds, and when, as long as nothing comes; at most `count` findings.
@@ -80,5 +82,26 @@ import Testing
         let found = findings(&pulse, quiet, count: 1)
         #expect(found.map(\.1) == [.ask])
         #expect(pulse.look(signs(heard: 2.1, rest: .seconds(10)), now: at(2.1)) == nil)
+    }
+
+    /// What the relay sends still comes in the old way; what this node sends goes out another, and arrives nowhere.
+    @Test func whoHearsAndIsNotHeardFindsOutAfterAChangeOfTheNetwork() {
+        var pulse = RelayPulse()
+        _ = pulse.look(signs(heard: 0, frames: 100), now: at(0))
+        pulse.doubt(now: at(2))
+        // What was under way before is still acknowledged.
+        var found: [RelayPulse.Finding] = []
+        for step in 0..<20 {
+            let time = 2 + Double(step) * 0.1
+            let seen = signs(heard: time - 0.01, acknowledged: 2.03, frames: 100 + UInt64(step) * 10)
+            if let finding = pulse.look(seen, now: at(time)) { found.append(finding) }
+        }
+        #expect(found.prefix(4).elementsEqual([.ask, .ask, .ask, .silent]) && pulse.isSilent)
+        // The same, where its questions are answered.
+        pulse = RelayPulse()
+        _ = pulse.look(signs(heard: 0, frames: 100), now: at(0))
+        pulse.doubt(now: at(2))
+        #expect(pulse.look(signs(heard: 1.9, frames: 100), now: at(2)) == .ask)
+        #expect(pulse.look(signs(heard: 2.06, acknowledged: 2.06, frames: 104), now: at(2.3)) == nil && !pulse.isSilent)
     }
 }

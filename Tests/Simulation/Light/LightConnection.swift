@@ -67,6 +67,7 @@ package final class LightConnection: SecureConnection {
 
     /// A connection in memory has one path, which never dies, and counts nothing.
     package var statistics: ConnectionStatistics { .none }
+    package var acknowledgedAt: NetworkInstant? { clock?.now }
     package var receivedAt: NetworkInstant { clock?.now ?? NetworkInstant(nanoseconds: 0) }
     package var carrier: Connection? { nil }
     package func nudge() {}

@@ -20,6 +20,8 @@ struct RelayPulse {
         /// When anything came from the relay, and when that was a packet of its own connection.
         let heardAt: NetworkInstant
         let answeredAt: NetworkInstant
+        /// When the relay last acknowledged something later than all before.
+        let acknowledgedAt: NetworkInstant?
         /// Frames that have gone and come.
         let frames: UInt64
         let roundTrip: Duration
@@ -40,6 +42,15 @@ struct RelayPulse {
         let first: NetworkInstant
         var last: NetworkInstant
         var count: Int
+        /// Whether this side may not be heard any more though it hears: what went out another way before still comes back that
+        /// way. Only what the relay acknowledges then answers.
+        var isDoubt = false
+
+        func isAnswered(_ signs: Signs) -> Bool {
+            guard isDoubt else { return signs.heardAt > first }
+            // What was under way already is acknowledged within a round trip.
+            return signs.acknowledgedAt.map { $0 > first.advanced(by: signs.roundTrip) } ?? false
+        }
     }
 
     private var question: Question?
@@ -59,7 +70,7 @@ struct RelayPulse {
 
     mutating func look(_ signs: Signs, now: NetworkInstant) -> Finding? {
         if answeredAt != signs.answeredAt { (answeredAt, framesThen) = (signs.answeredAt, signs.frames) }
-        if let asked = question, signs.heardAt > asked.first {
+        if let asked = question, asked.isAnswered(signs) {
             question = nil
             if isSilent {
                 isSilent = false
@@ -67,7 +78,8 @@ struct RelayPulse {
             }
         }
         guard let due = due(signs), due <= now else { return nil }
-        let asked = Question(first: question?.first ?? now, last: now, count: (question?.count ?? 0) + 1)
+        var asked = question ?? Question(first: now, last: now, count: 0)
+        (asked.last, asked.count) = (now, asked.count + 1)
         question = asked
         let limit = max(Self.silence, signs.roundTrip * 4)
         guard !isSilent, asked.count > Self.questions, now.duration(since: asked.first) >= limit else { return .ask }
@@ -77,6 +89,10 @@ struct RelayPulse {
 
     /// The path to it may be another now: it is asked at the next look.
     mutating func doubt(now: NetworkInstant) {
-        if question == nil { question = Question(first: now, last: NetworkInstant(nanoseconds: 0), count: 0) }
+        // What was asked before says nothing of the path that is now.
+        if question == nil || !isSilent {
+            question = Question(first: now, last: NetworkInstant(nanoseconds: 0), count: 0)
+        }
+        question?.isDoubt = true
     }
 }

@@ -42,7 +42,8 @@ final class RelayWatch {
     private func signs(_ session: Session) -> RelayPulse.Signs {
         let answered = session.connection.receivedAt
         return RelayPulse.Signs(
-            heardAt: max(answered, leg?.heardAt ?? answered), answeredAt: answered, frames: leg?.carried ?? 0,
+            heardAt: max(answered, leg?.heardAt ?? answered), answeredAt: answered,
+            acknowledgedAt: session.connection.acknowledgedAt, frames: leg?.carried ?? 0,
             roundTrip: session.roundTripTime ?? .zero, rest: isReserved ? rest : nil)
     }
 

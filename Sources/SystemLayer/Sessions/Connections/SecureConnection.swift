@@ -56,6 +56,8 @@ package protocol SecureConnection: AnyObject, Sendable {
     var silenceCause: String { get set }
     /// When something last came from the peer.
     var receivedAt: NetworkInstant { get }
+    /// When the peer last acknowledged something later than all before: what this side sends arrives; `nil` before the first.
+    var acknowledgedAt: NetworkInstant? { get }
     /// Whether work is under way on it that outlives silence; see ``ByteStream/bearsSilence()``.
     var isPatient: Bool { get }
 
