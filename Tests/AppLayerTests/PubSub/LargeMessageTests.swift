@@ -18,13 +18,25 @@ import Testing
         return network
     }
 
-    @Test func oneGetsItAtOnceAndTheOthersWhenTheyAsk() {
+    @Test func threeGetItOneAfterTheOtherUnaskedAndNobodyElse() {
+        var network = star(of: 20)
+        // Nobody hears of it otherwise, and so nobody asks.
+        network.loses = { from, _, frame in from == 0 && frame.count < 1_024 }
+        let before = network.copies
+        network.publish(payload, topic, 1, by: 1)
+        // The author's copy, and those that are passed on.
+        network.run(for: .milliseconds(40))
+        #expect(network.copies - before == 2)
+        network.run(for: PubSubLimits.staggerDelay)
+        #expect(network.copies - before == 3)
+        network.run(for: .seconds(5))
+        #expect(network.copies - before == 1 + PubSubLimits.eagerDegree)
+    }
+
+    @Test func everybodyGetsItOnce() {
         var network = star(of: 20)
         let before = network.copies
         network.publish(payload, topic, 1, by: 1)
-        // The author's copy, and the first that is passed on.
-        network.run(for: .milliseconds(40))
-        #expect(network.copies - before == 2)
         network.run(for: .seconds(2))
         for index in 2..<20 { #expect(network.nodes[index].delivered.count == 1) }
         #expect(network.copies - before == 19)

@@ -104,4 +104,17 @@ import Testing
         #expect(pulse.look(signs(heard: 1.9, frames: 100), now: at(2)) == .ask)
         #expect(pulse.look(signs(heard: 2.06, acknowledged: 2.06, frames: 104), now: at(2.3)) == nil && !pulse.isSilent)
     }
+
+    /// Each peer that falls silent makes a doubt; many do when the network dies.
+    @Test func doubtsWithoutEndHideNoSilence() {
+        var pulse = RelayPulse()
+        _ = pulse.look(signs(heard: 0, frames: 100), now: at(0))
+        var silentAt: Double?
+        for step in 0..<60 where silentAt == nil {
+            let time = 2 + Double(step) * 0.05
+            pulse.doubt(now: at(time))
+            if pulse.look(signs(heard: 1.9, frames: 100), now: at(time)) == .silent { silentAt = time }
+        }
+        #expect(silentAt.map { $0 <= 3 } ?? false, "\(String(describing: silentAt))")
+    }
 }

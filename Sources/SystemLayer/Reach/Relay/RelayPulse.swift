@@ -87,12 +87,12 @@ struct RelayPulse {
         return .silent
     }
 
-    /// The path to it may be another now: it is asked at the next look.
+    /// The path to it may be another now: it is asked at the next look. While it is asked so already nothing begins anew: what
+    /// makes doubts comes more often than an answer's time just when the network dies.
     mutating func doubt(now: NetworkInstant) {
+        guard question?.isDoubt != true else { return }
         // What was asked before says nothing of the path that is now.
-        if question == nil || !isSilent {
-            question = Question(first: now, last: NetworkInstant(nanoseconds: 0), count: 0)
-        }
+        if !isSilent { question = Question(first: now, last: NetworkInstant(nanoseconds: 0), count: 0) }
         question?.isDoubt = true
     }
 }
