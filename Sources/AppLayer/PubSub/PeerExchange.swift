@@ -34,7 +34,8 @@ final class PeerExchange {
             nodeID != session.remoteNodeID
         else { return [] }
         let envelope = connections.peers.signedRecord(of: nodeID)
-        guard !envelope.isEmpty, let record = traced("a kept record is read", { try PeerRecord.open(envelope) }) else {
+        guard !envelope.isEmpty, let record = traced("a kept record is read", { try PeerRecord.reopened(envelope) })
+        else {
             return []
         }
         let rule = connections.addressRule()

@@ -47,6 +47,14 @@ package struct PeerRecord: Hashable, Sendable {
         return record
     }
 
+    /// The record in an envelope that ``open(_:)`` has taken before and this node has kept since: its signature is not looked at
+    /// again.
+    ///
+    /// - Throws: what ``Envelope`` throws, `malformedRecord`, `limitExceeded`.
+    package static func reopened(_ kept: [UInt8]) throws(IdentityError) -> PeerRecord {
+        try PeerRecord(protobuf: try Envelope(bytes: kept).payload)
+    }
+
     var protobuf: [UInt8] {
         var bytes: [UInt8] = []
         Protobuf.append(field: 1, bytes: nodeID.bytes, to: &bytes)

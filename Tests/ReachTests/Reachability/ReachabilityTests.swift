@@ -165,6 +165,42 @@ import Testing
         }
     }
 
+    /// Of a NAT that gives each connection another port, and lets nobody in but by what was forwarded by hand.
+    private func behindForward(to port: UInt16?) async throws -> (Reachability.State, verified: [SocketAddress]) {
+        let network = SimulatedWorld(seed: 5).network
+        let inside = v4(192, 168, 7, 10, 4001)
+        let gateway = SimulatedGateway(
+            external: Self.home, inside: inside.ip, mapping: .addressAndPort, filtering: .addressAndPort,
+            ports: .random, seed: 1)
+        if let port { gateway.forwards[port] = inside }
+        network.add(gateway)
+        var report = NATFamilyReport()
+        report.filtering = .endpointDependent
+        return try await network.run {
+            let asker = try Peer(network, at: inside, second: nil, filtering: report)
+            var peers = [asker]
+            for number in 0..<2 {
+                let server = try Peer(network, at: v4(45, 10, UInt8(number), 1, 4001), second: Self.second)
+                peers.append(server)
+                _ = try await asker.connections.connect(to: DialTarget(addresses: [server.address]))
+            }
+            try await network.sleep(for: .seconds(8))
+            let found = asker.reachability
+            defer { for peer in peers { peer.stop() } }
+            return (found.state, found.verified)
+        }
+    }
+
+    @Test("a port that was forwarded by hand is found, whatever ports the NAT gives to what goes out")
+    func staticForward() async throws {
+        let open = try await behindForward(to: 4001)
+        #expect(open.0 == .reachable && open.verified == [SocketAddress(Self.home, port: 4001)])
+        for other in [nil, 4002] {
+            let closed = try await behindForward(to: other)
+            #expect(closed.0 == .unreachable && closed.verified.isEmpty)
+        }
+    }
+
     private static let victim = v4(45, 99, 0, 1, 443)
 
     @Test("a lone server's word makes no address this node's; two that see the same do")

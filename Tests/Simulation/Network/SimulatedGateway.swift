@@ -11,6 +11,8 @@ package final class SimulatedGateway {
     package let inside: IPAddress
     /// Drops what its own drop.
     package var isDead = false
+    /// Ports that somebody has had forwarded, by hand.
+    package var forwards: [UInt16: SocketAddress] = [:]
     private var nat: SimulatedNAT
 
     package init(
@@ -41,6 +43,6 @@ package final class SimulatedGateway {
 
     /// Who inside gets a datagram that came to the external address; `nil` when it is dropped.
     func inbound(_ destination: SocketAddress, from source: SocketAddress) -> SocketAddress? {
-        isDead ? nil : nat.inbound(destination.port, from: source)
+        isDead ? nil : forwards[destination.port] ?? nat.inbound(destination.port, from: source)
     }
 }

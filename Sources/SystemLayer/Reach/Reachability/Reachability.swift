@@ -117,7 +117,7 @@ package final class Reachability {
     private func dialBack(_ session: Session) async throws -> ReachabilityMachine.Voice {
         var random = connections.random
         let ports = surroundings.ports()
-        let probes = ([0] + ports).prefix(DialBackMessage.probeLimit).map { port in
+        let probes = ([0] + ports + forwarded(besides: ports)).prefix(DialBackMessage.probeLimit).map { port in
             DialBackProbe(port: port, nonce: .random(using: &random))
         }
         let all = Waiter<Void>()
@@ -129,12 +129,14 @@ package final class Reachability {
         if !hasAll(probes) { try await all.value() }
         let own = Set(surroundings.own())
         var trials: [SocketAddress: ReachabilityMachine.Trial] = [:]
-        for probe in probes {
+        // The connection's own port is tried as it is: as one that may be forwarded it would be tried twice.
+        for probe in probes where probe.port != observed.port || ports.contains(probe.port) {
             let isMapped = probe.port != 0 || ports.contains(observed.port)
             let address = SocketAddress(observed.ip, port: probe.port == 0 ? observed.port : probe.port)
             let isOwn = own.contains(address)
             var isReachable: Bool? = awaited[probe.nonce]?.from.map(isStranger) ?? false
-            // A port that a gateway has opened is open to everyone.
+            // A port that a gateway has opened is open to everyone; so is one that the user has had forwarded: through what the
+            // gateway itself has assigned to this node it is seen at another.
             if isReachable == true, !isMapped { isReachable = await isOpen(observed.ip.family, isOwn: isOwn) }
             guard let isReachable, trials[address]?.isReachable != true else { continue }
             trials[address] = ReachabilityMachine.Trial(
@@ -142,6 +144,11 @@ package final class Reachability {
         }
         return ReachabilityMachine.Voice(
             subject: session.subject, isWitness: surroundings.isChosen(session), observed: observed, trials: trials)
+    }
+
+    /// Ports of this node's own that somebody may have had forwarded to it, as they are, by hand.
+    private func forwarded(besides ports: [UInt16]) -> [UInt16] {
+        Set(surroundings.own().map(\.port)).subtracting(ports).sorted()
     }
 
     /// Whether what came from `source` came uninvited: where a connection of this node's goes, anything lets it in.
