@@ -304,12 +304,21 @@ final class ReceiverRun {
                 frames.push(.working(waiting: isSenderExpected ? 0 : UInt64(max(disk.waiting, 1))))
             }
             if monitor.isStalled(at: clock.now, isBusy: !isSenderExpected) {
-                throw TransferError(.stalled, "nothing came for \(Int(timing.stall.seconds)) s")
+                throw stalled()
             }
             if let begunAt, !offered.isResolved, monitor.isOfferTooSlow(since: begunAt, at: clock.now) {
                 throw TransferError(.stalled, "the offer came too slowly")
             }
         }
+    }
+
+    /// A sender that is heard sends nothing; of one that has gone nothing is heard, whether its connection has ended or not.
+    private func stalled() -> TransferError {
+        let time = "\(Int(timing.stall.seconds)) s"
+        let silence = stream.peerHeardAt.map { clock.now.duration(since: $0) } ?? .zero
+        let isHeard = silence < timing.stall - timing.working
+        if isHeard { return TransferError(.stalled, "nothing came for \(time)") }
+        return TransferError(.connectionLost, "the sender is gone: nothing came for \(time)")
     }
 
     /// Whether the next step is the sender's, and none is left here.

@@ -195,7 +195,7 @@ import Testing
     func staticForward() async throws {
         let open = try await behindForward(to: 4001)
         #expect(open.0 == .reachable && open.verified == [SocketAddress(Self.home, port: 4001)])
-        for other in [nil, 4002] {
+        for other in [UInt16?.none, 4002] {
             let closed = try await behindForward(to: other)
             #expect(closed.0 == .unreachable && closed.verified.isEmpty)
         }
