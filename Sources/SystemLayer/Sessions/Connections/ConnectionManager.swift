@@ -26,48 +26,6 @@ internal import DeP2PReactor
 /// Calling order: ``open(_:now:isBusy:)``, the events of a session, ``close(_:)``; ``timerFired(now:isBusy:)`` at
 /// ``wake``. Sessions in a returned list are forgotten already: the caller closes them.
 struct ConnectionManager {
-    struct Entry: Equatable {
-        let id: UInt64
-        let nodeID: NodeID
-        var subject: Subject
-        /// Whether this node dialled.
-        let isInitiator: Bool
-        /// Whether it was dialled to ask something, and nobody wants its node.
-        var isErrand: Bool
-        /// Whether it was an errand, and its peer alone goes on using it: a stranger, though this node dialled.
-        var isTurned = false
-        /// Since when it counts as what it is.
-        var since: NetworkInstant
-        var lastUse: NetworkInstant
-        var isAdmitted = false
-        /// Whether it has asked for something that is offered to strangers.
-        var hasUsed = false
-        /// What the node does for it that lasts: reservations, circuits.
-        var commitments = 0
-
-        init(
-            id: UInt64, nodeID: NodeID, subject: Subject, isInitiator: Bool, isErrand: Bool = false,
-            now: NetworkInstant
-        ) {
-            (self.id, self.nodeID, self.subject, self.isInitiator) = (id, nodeID, subject, isInitiator)
-            self.isErrand = isErrand
-            (since, lastUse) = (now, now)
-        }
-    }
-
-    /// A session that is to be closed, and why.
-    struct Closing: Equatable {
-        let id: UInt64
-        let reason: String
-        var code = CloseCode.limit
-    }
-
-    enum OnOpen: Equatable {
-        /// Taken; these make room.
-        case opened(closing: [Closing])
-        case refused(LimitExceeded)
-    }
-
     /// Nodes that may be protected at once.
     static let protectedLimit = 1_024
     /// How long an errand may be idle: its node may be asked again in the course of one lookup and what follows it.
