@@ -7,8 +7,8 @@ package import DeP2PReactor
 /// has ended; ``stored(_:now:)`` or ``failed(_:now:)`` for each request, as they come. ``Action/placed(_:)`` comes once, when
 /// ``placedShare`` of them have it: who waits need wait no longer. ``Action/finished(_:)`` is the last.
 package struct StoreMachine: TimedMachine, Sendable {
-    /// The part of the nodes that suffices, eleven of twenty; the rest is slow, or gone, and is put with all the same.
-    package static let placedShare = 0.55
+    /// The part of the nodes that suffices, twelve of twenty; the rest is slow, or gone, and is put with all the same.
+    package static let placedShare = 0.6
     /// Nodes that a record is put with; of more within reach, as many from each of ``ReachBranches`` as from the others.
     package static let targetLimit = 80
     /// Nodes that it is put with while the lookup still runs: those within its reach that answer first.
