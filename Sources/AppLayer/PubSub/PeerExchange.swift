@@ -6,9 +6,26 @@ internal import DeP2PSessions
 /// receiver takes the addresses in it that it may dial on a member's word.
 @NetworkActor
 final class PeerExchange {
+    /// Whom peers have named lately, whatever came of it: pure. None takes what is the others'.
+    struct Budget {
+        private var all = MinuteWindow()
+        /// Of those whose word counted within the minute.
+        private var each: [NodeID: MinuteWindow] = [:]
+
+        /// Whether one more is looked at on that peer's word.
+        mutating func take(_ peer: NodeID, now: NetworkInstant) -> Bool {
+            for key in Array(each.keys) where each[key]?.isEmpty(now: now) ?? false { each[key] = nil }
+            var own = each[peer] ?? MinuteWindow()
+            guard own.take(limit: PubSubLimits.exchangesPerPeer, now: now),
+                all.take(limit: PubSubLimits.exchangesPerMinute, now: now)
+            else { return false }
+            each[peer] = own
+            return true
+        }
+    }
+
     private let connections: Connections
-    /// Whom peers have named lately, whatever came of it.
-    private var window = MinuteWindow()
+    private var budget = Budget()
     /// Sessions whose peers were asked who they are.
     private var asked: Set<UInt64> = []
 
@@ -48,7 +65,7 @@ final class PeerExchange {
         let rule = connections.addressRule()
         let voucher = rule.voucher(of: session)
         return named.map { peer in
-            guard window.take(limit: PubSubLimits.exchangesPerMinute, now: connections.clock.now) else { return [] }
+            guard budget.take(session.remoteNodeID, now: connections.clock.now) else { return [] }
             return Self.addresses(of: peer, by: rule, from: voucher, ownID: connections.localNodeID)
         }.filter { !$0.isEmpty }
     }

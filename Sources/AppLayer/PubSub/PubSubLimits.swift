@@ -111,9 +111,10 @@ package enum PubSubLimits {
     static let exchangedPeers = 16
     /// Members that take part from which on they are asked who they are: before a mesh can be full.
     static let acquainted = 8
-    /// Addresses of one of them that are tried, and how many of them a minute on the word of all peers together: whoever has the
-    /// realm key can make any number of keys, and have them sign whose addresses he likes.
+    /// Addresses of one of them that are tried, and how many of them a minute on the word of one peer, and of all together: whoever
+    /// has the realm key can make any number of keys, and have them sign whose addresses he likes.
     static let exchangedAddresses = 3
+    static let exchangesPerPeer = 4
     static let exchangesPerMinute = 16
     /// In a heartbeat: IHAVE messages of one peer, the ids in them that are looked at, the ids of IWANT and IDONTWANT.
     static let ihavesPerHeartbeat = 10

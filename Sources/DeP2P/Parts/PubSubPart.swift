@@ -3,8 +3,9 @@ internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DeP2PSessions
 
-/// Publishing and subscribing. A node that does either connects with those members whose addresses it was given, with some that
-/// show themselves and with some whom others name, and again when it loses them: messages go from member to member over connections that stand.
+/// Publishing and subscribing. A node that does either connects with those members whose addresses it was given, with some
+/// that show themselves and with some whom others name, and again when it loses them: messages go from member to member over
+/// connections that stand.
 @NetworkActor
 final class PubSubPart: NodePart {
     private static let firstDelay = Duration.seconds(1)

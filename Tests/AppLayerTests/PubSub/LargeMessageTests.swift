@@ -43,11 +43,20 @@ import Testing
     }
 
     /// What node 0 says to others after node 1 has announced something: whom it asks, and whom it tells that it needs it not.
-    private func said(trusting: Bool) -> (asked: [Int], declined: [Int]) {
+    ///
+    /// - Parameter hasBroken: whether node 1 has broken a promise before.
+    private func said(trusting: Bool, hasBroken: Bool = false) -> (asked: [Int], declined: [Int]) {
         var network = star(of: 20)
         if trusting {
             network.publish([1], topic, 1, by: 1)
             network.run(for: .seconds(2))
+        }
+        if hasBroken {
+            let liar = network.nodes[1].identity.nodeID
+            network.act(0) { router, _ in
+                router.scores.misbehaved(liar)
+                return []
+            }
         }
         let message = PubSubMessage(payload, to: topic, sequence: 2, by: network.nodes[1].identity)
         var rpc = PubSubRPC()
@@ -85,6 +94,12 @@ import Testing
         let told = said(trusting: true)
         #expect(told.asked == [1])
         #expect(told.declined.count >= PubSubLimits.leastDegree - 1 && !told.declined.contains(1))
+    }
+
+    /// Small messages buy no second large one that is kept back.
+    @Test func whoHasBrokenAPromiseKeepsItFromNobody() {
+        let told = said(trusting: true, hasBroken: true)
+        #expect(told.asked == [1] && told.declined.isEmpty)
     }
 
     @Test func whoHasGivenNothingKeepsItFromNobody() {

@@ -107,6 +107,70 @@ import Testing
         #expect(returning.count == 0)
     }
 
+    /// Signatures that take longer than ids are remembered: two turns of them.
+    @Test(arguments: [true, false]) func whatIsForgottenWhileItWaitsIsNotBookedForEver(isSigned: Bool) {
+        let start = NetworkInstant(nanoseconds: 1)
+        var router = PubSubRouter(ownID: IdentityKey.generate().nodeID, seed: 1, now: start)
+        let (peer, author) = (IdentityKey.generate(), IdentityKey.generate())
+        _ = router.addPeer(1, .init(nodeID: peer.nodeID, isOutbound: true, subject: nil), now: start)
+        _ = router.subscribe(topic, now: start)
+        let message = PubSubMessage([1, 2, 3], to: topic, sequence: 1, by: author)
+        var rpc = PubSubRPC()
+        rpc.messages = [message]
+        _ = router.receive(PubSubInput(rpc), from: 1, now: start)
+        #expect(router.unverifiedBytes == message.encoded.count)
+        var now = start
+        for _ in 0..<2 {
+            now = now.advanced(by: PubSubLimits.seenTime)
+            router.seen.timerFired(now: now)
+        }
+        #expect(router.seen[message.id] == nil)
+        // The same once more waits with the first.
+        _ = router.receive(PubSubInput(rpc), from: 1, now: now)
+        #expect(router.unverifiedBytes == message.encoded.count)
+        let actions = router.verified(message, isSigned: isSigned, now: now)
+        #expect(router.unverifiedBytes == 0 && router.bookings.isEmpty)
+        let isDelivered = actions.contains { if case .deliver = $0 { true } else { false } }
+        #expect(isDelivered == isSigned)
+    }
+
+    /// An office shares one address: of more than ten at one each is worth less, none so little that nobody speaks with it.
+    @Test func manyAtOneAddressAreWorthLess() throws {
+        let parameters = ScoreParameters()
+        var scores = PeerScores(parameters)
+        let office = Subject(IPAddress(v4: 0x2d21_0001))
+        let peers = try (0..<40).map(nodeID)
+        for peer in peers.prefix(parameters.colocationThreshold) { scores.connected(peer, office, now: now) }
+        scores.heartbeat(now: now)
+        #expect(peers.prefix(parameters.colocationThreshold).allSatisfy { scores.score($0) == 0 })
+        for peer in peers.dropFirst(parameters.colocationThreshold).prefix(2) {
+            scores.connected(peer, office, now: now)
+        }
+        scores.heartbeat(now: now)
+        #expect(peers.prefix(12).allSatisfy { scores.score($0) == -2 })
+        for peer in peers.dropFirst(12) { scores.connected(peer, office, now: now) }
+        scores.heartbeat(now: now)
+        #expect(peers.allSatisfy { scores.score($0) == parameters.colocationFloor })
+        // Elsewhere nobody is to blame for them, and with those who have gone the rest is as before.
+        let other = try nodeID(99)
+        scores.connected(other, Subject(IPAddress(v4: 0x2d21_0002)), now: now)
+        for peer in peers.dropFirst(10) { scores.disconnected(peer, now: now) }
+        scores.heartbeat(now: now)
+        #expect(scores.score(other) == 0 && peers.prefix(10).allSatisfy { scores.score($0) == 0 })
+    }
+
+    /// One who names members without end leaves the others their turn (issue 12.1).
+    @Test func noPeerNamesForAll() throws {
+        var budget = PeerExchange.Budget()
+        let peers = try (0..<6).map(nodeID)
+        func taken(by peer: NodeID, at time: NetworkInstant) -> Int {
+            (0..<50).count { _ in budget.take(peer, now: time) }
+        }
+        #expect(taken(by: peers[0], at: now) == PubSubLimits.exchangesPerPeer)
+        #expect(peers[1...].map { taken(by: $0, at: now) } == [4, 4, 4, 0, 0])
+        #expect(taken(by: peers[5], at: now.advanced(by: .seconds(62))) == PubSubLimits.exchangesPerPeer)
+    }
+
     @Test func soManyAuthorsAreKnownToServeOthers() {
         var served = ServedAuthors()
         for _ in 0..<PubSubLimits.servedAuthors + 10 {

@@ -192,33 +192,6 @@ import Testing
         #expect(router.unverifiedBytes == 0)
     }
 
-    /// Signatures that take longer than ids are remembered: two turns of them.
-    @Test(arguments: [true, false]) func whatIsForgottenWhileItWaitsIsNotBookedForEver(isSigned: Bool) {
-        let start = NetworkInstant(nanoseconds: 1)
-        var router = PubSubRouter(ownID: IdentityKey.generate().nodeID, seed: 1, now: start)
-        let (peer, author) = (IdentityKey.generate(), IdentityKey.generate())
-        _ = router.addPeer(1, .init(nodeID: peer.nodeID, isOutbound: true, subject: nil), now: start)
-        _ = router.subscribe(topic, now: start)
-        let message = PubSubMessage([1, 2, 3], to: topic, sequence: 1, by: author)
-        var rpc = PubSubRPC()
-        rpc.messages = [message]
-        _ = router.receive(PubSubInput(rpc), from: 1, now: start)
-        #expect(router.unverifiedBytes == message.encoded.count)
-        var now = start
-        for _ in 0..<2 {
-            now = now.advanced(by: PubSubLimits.seenTime)
-            router.seen.timerFired(now: now)
-        }
-        #expect(router.seen[message.id] == nil)
-        // The same once more waits with the first.
-        _ = router.receive(PubSubInput(rpc), from: 1, now: now)
-        #expect(router.unverifiedBytes == message.encoded.count)
-        let actions = router.verified(message, isSigned: isSigned, now: now)
-        #expect(router.unverifiedBytes == 0 && router.bookings.isEmpty)
-        let isDelivered = actions.contains { if case .deliver = $0 { true } else { false } }
-        #expect(isDelivered == isSigned)
-    }
-
     /// A member that was there some days ago, or a node that has begun anew, is given what was published then.
     @Test func whatIsOldIsNoNewsToWhoHasForgottenIt() throws {
         let (author, liar) = (IdentityKey.generate(), IdentityKey.generate())
