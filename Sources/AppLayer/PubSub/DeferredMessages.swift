@@ -1,10 +1,9 @@
 internal import DeP2PReactor
 internal import DequeModule
 
-/// Messages that are not passed on yet, to peers that seem to get them from their author too, and large ones, which go to one
-/// peer after the other: pure.
+/// Messages that are not passed on yet, to peers that seem to get them from their author too: pure.
 ///
-/// In three rows, each with a delay of its own: what comes first to a row is due first.
+/// In two rows, each with a delay of its own: what comes first to a row is due first.
 struct DeferredMessages {
     struct Entry {
         let due: NetworkInstant
@@ -18,21 +17,12 @@ struct DeferredMessages {
         var delay: Duration { isProven ? PubSubLimits.provenForwardDelay : PubSubLimits.forwardDelay }
     }
 
-    /// A large message, and who gets it, the next first.
-    struct Staggered {
-        let due: NetworkInstant
-        let message: PubSubMessage
-        let peers: [PubSubRouter.PeerKey]
-    }
-
     private var proven = Deque<Entry>()
     private var others = Deque<Entry>()
-    private var staggered = Deque<Staggered>()
 
     var count: Int { proven.count + others.count }
-    var staggeredCount: Int { staggered.count }
 
-    var wake: NetworkInstant? { [others.first?.due, proven.first?.due, staggered.first?.due].compactMap(\.self).min() }
+    var wake: NetworkInstant? { [others.first?.due, proven.first?.due].compactMap(\.self).min() }
 
     /// - Parameter last: when it is passed on at the latest; `nil` counts from now.
     mutating func append(
@@ -50,17 +40,6 @@ struct DeferredMessages {
     mutating func popDue(at now: NetworkInstant) -> Entry? {
         if let first = others.first, first.due <= now { return others.popFirst() }
         if let first = proven.first, first.due <= now { return proven.popFirst() }
-        return nil
-    }
-
-    mutating func stagger(_ message: PubSubMessage, to peers: [PubSubRouter.PeerKey], now: NetworkInstant) {
-        guard !peers.isEmpty else { return }
-        let due = now.advanced(by: PubSubLimits.staggerDelay)
-        staggered.append(Staggered(due: due, message: message, peers: peers))
-    }
-
-    mutating func popStaggered(at now: NetworkInstant) -> Staggered? {
-        if let first = staggered.first, first.due <= now { return staggered.popFirst() }
         return nil
     }
 }

@@ -2,7 +2,7 @@ internal import DeP2PReactor
 internal import DequeModule
 
 /// Messages that were asked for, of whom, and who else has them: pure. Who announces a message and doesn't send it broke a
-/// promise.
+/// promise; who is slow with it is not waited for.
 struct GossipPromises {
     private struct Promise {
         var peer: PubSubRouter.PeerKey
@@ -13,27 +13,45 @@ struct GossipPromises {
         var attempts = 1
     }
 
+    /// What is done next for a promise, after how long; one row for each, in which what is due first is in front.
+    private enum Row: Int, CaseIterable {
+        /// It may still come unasked: it is asked for.
+        case unasked
+        /// It was asked for and has not come: somebody else is asked too.
+        case asked
+        /// The same, once two were asked.
+        case askedAgain
+
+        var delay: Duration {
+            switch self {
+            case .unasked: PubSubLimits.requestDelay
+            case .asked: PubSubLimits.hedgeDelay
+            case .askedAgain: PubSubLimits.laterHedgeDelay
+            }
+        }
+    }
+
     private struct Waiting {
         let id: PubSubMessage.ID
-        let topic: Topic?
         let due: NetworkInstant
     }
 
-    /// What is to be asked for, and of whom; the topic that it was announced in.
-    struct Request {
+    /// What is to be asked for, and of whom.
+    struct Request: Equatable {
         let id: PubSubMessage.ID
-        let topic: Topic?
         let peer: PubSubRouter.PeerKey
     }
 
-    private static let othersLimit = 3
+    private static let othersLimit = 8
     /// Where there is no room, shares are of so many parts of eight of it: all promises are looked at to find whose are more,
     /// which must not be done for each id.
     private static let eighthsKept = 7
 
     private var promises: [PubSubMessage.ID: Promise] = [:]
-    /// What is not asked for yet, what is due first in front: each waits for as long.
-    private var waiting = Deque<Waiting>()
+    private var rows = [Deque<Waiting>](repeating: [], count: Row.allCases.count)
+    /// Who was asked last for something that did not come in time, and others were asked for: whoever else has a message is asked
+    /// first.
+    private var late: Set<PubSubRouter.PeerKey> = []
     /// Of each peer that has promised something, how much.
     private var owed: [PubSubRouter.PeerKey: Int] = [:]
     /// Promises that were looked at to make room.
@@ -42,56 +60,94 @@ struct GossipPromises {
     var count: Int { promises.count }
 
     /// When ``due(now:isHere:)`` has something.
-    var wake: NetworkInstant? { waiting.first?.due }
+    var wake: NetworkInstant? { rows.compactMap { $0.first?.due }.min() }
 
     /// `peer` has announced it.
     ///
-    /// - Parameters:
-    ///   - topic: what a later ``Request`` tells.
-    ///   - delay: how long it may come unasked: zero, or always as long.
+    /// - Parameter mayCome: whether it may come unasked: it is given a while.
     /// - Returns: whether it is to be asked for there, now.
     mutating func announced(
-        _ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey, in topic: Topic? = nil, after delay: Duration = .zero,
-        now: NetworkInstant
+        _ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey, mayCome: Bool = false, now: NetworkInstant
     ) -> Bool {
+        let waits = mayCome || late.contains(peer)
         if let promise = promises[id] {
-            if promise.peer != peer, promise.others.count < Self.othersLimit, !promise.others.contains(peer) {
-                promises[id]?.others.append(peer)
+            guard promise.peer != peer, !promise.others.contains(peer) else { return false }
+            if promise.attempts == 0, !waits {
+                promises[id]?.others.insert(promise.peer, at: 0)
+                ask(id, of: peer, .asked, now: now)
+                return true
             }
+            if promise.others.count < Self.othersLimit { promises[id]?.others.append(peer) }
             return false
         }
         if promises.count >= PubSubLimits.promises { makeRoom(for: peer) }
         guard promises.count < PubSubLimits.promises else { return false }
-        promises[id] = Promise(peer: peer, until: now.advanced(by: PubSubLimits.followUp))
+        promises[id] = Promise(peer: peer, until: now.advanced(by: PubSubLimits.followUp), attempts: waits ? 0 : 1)
         owed.increment(peer)
-        guard delay > .zero else { return true }
-        promises[id]?.attempts = 0
-        waiting.append(Waiting(id: id, topic: topic, due: now.advanced(by: delay)))
-        return false
+        wait(for: id, waits ? .unasked : .asked, now: now)
+        return !waits
     }
 
-    /// What has not come unasked, and whom to ask: who announced it first, of those who are still connected.
+    private mutating func wait(for id: PubSubMessage.ID, _ row: Row, now: NetworkInstant) {
+        rows[row.rawValue].append(Waiting(id: id, due: now.advanced(by: row.delay)))
+    }
+
+    /// Has `peer` owe it, as of now.
+    private mutating func ask(_ id: PubSubMessage.ID, of peer: PubSubRouter.PeerKey, _ row: Row, now: NetworkInstant) {
+        guard let promise = promises[id] else { return }
+        owed.decrement(promise.peer)
+        owed.increment(peer)
+        promises[id] = Promise(
+            peer: peer, until: now.advanced(by: PubSubLimits.followUp), others: promise.others.filter { $0 != peer })
+        wait(for: id, row, now: now)
+    }
+
+    /// What has not come, unasked or from whom it was asked of, and whom to ask: who announced it first, of those who are still
+    /// connected and were not late of late.
     mutating func due(now: NetworkInstant, isHere: (PubSubRouter.PeerKey) -> Bool) -> [Request] {
         var asked: [Request] = []
-        while let first = waiting.first, first.due <= now {
-            waiting.removeFirst()
-            guard let promise = promises[first.id], promise.attempts == 0 else { continue }
-            let others = promise.others.filter(isHere)
-            guard let peer = isHere(promise.peer) ? promise.peer : others.first else {
-                forget(first.id)
-                continue
+        for row in Row.allCases {
+            while let entry = rows[row.rawValue].first, entry.due <= now {
+                rows[row.rawValue].removeFirst()
+                guard let promise = promises[entry.id], (promise.attempts == 0) == (row == .unasked) else { continue }
+                let others = promise.others.filter(isHere)
+                promises[entry.id]?.others = others
+                let peer =
+                    row == .unasked
+                    ? first(of: [promise.peer].filter(isHere) + others) : askAnother(entry.id, others, row, now: now)
+                guard let peer else {
+                    if row == .unasked { forget(entry.id) }
+                    continue
+                }
+                if row == .unasked { ask(entry.id, of: peer, .asked, now: now) }
+                asked.append(Request(id: entry.id, peer: peer))
             }
-            owed.decrement(promise.peer)
-            owed.increment(peer)
-            promises[first.id] = Promise(
-                peer: peer, until: now.advanced(by: PubSubLimits.followUp), others: others.filter { $0 != peer })
-            asked.append(Request(id: first.id, topic: first.topic, peer: peer))
         }
         return asked
     }
 
-    mutating func came(_ id: PubSubMessage.ID) {
-        if !promises.isEmpty { forget(id) }
+    /// Somebody else is asked too; who was asked first owes it still.
+    private mutating func askAnother(
+        _ id: PubSubMessage.ID, _ others: [PubSubRouter.PeerKey], _ row: Row, now: NetworkInstant
+    ) -> PubSubRouter.PeerKey? {
+        guard let other = first(of: others), let promise = promises[id] else {
+            wait(for: id, row, now: now)
+            return nil
+        }
+        late.insert(promise.peer)
+        promises[id]?.others = others.filter { $0 != other }
+        wait(for: id, .askedAgain, now: now)
+        return other
+    }
+
+    private func first(of peers: [PubSubRouter.PeerKey]) -> PubSubRouter.PeerKey? {
+        peers.first { !late.contains($0) } ?? peers.first
+    }
+
+    mutating func came(_ id: PubSubMessage.ID, from peer: PubSubRouter.PeerKey) {
+        guard !promises.isEmpty, let promise = promises[id] else { return }
+        if promise.peer == peer, promise.attempts > 0 { late.remove(peer) }
+        forget(id)
     }
 
     private mutating func forget(_ id: PubSubMessage.ID) {
@@ -115,6 +171,7 @@ struct GossipPromises {
     mutating func expired(
         now: NetworkInstant, isHere: (PubSubRouter.PeerKey) -> Bool
     ) -> (broken: Set<PubSubRouter.PeerKey>, again: [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)]) {
+        late = late.filter(isHere)
         var (broken, again) = (Set<PubSubRouter.PeerKey>(), [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)]())
         for (id, promise) in promises where promise.attempts > 0 && (promise.until <= now || !isHere(promise.peer)) {
             if isHere(promise.peer) { broken.insert(promise.peer) }

@@ -108,13 +108,6 @@ struct PeerScores {
 
     func score(_ peer: NodeID) -> Double { sums[peer] ?? 0 }
 
-    /// Whether it was of late the first to give this node a message of the topic, and has done nothing that counts against it: who
-    /// gives small ones, and keeps back a large one that it has announced, does that once in some minutes.
-    func isDelivering(_ peer: NodeID, _ topic: Topic) -> Bool {
-        guard let entry = entries[peer], entry.behaviour == 0 else { return false }
-        return (entry.topics[topic]?.firstDeliveries ?? 0) >= 0.5
-    }
-
     // MARK: Events
 
     /// - Parameter subject: whom its address counts for; `nil` where that says nothing, as on this machine itself.

@@ -41,16 +41,15 @@ package enum PubSubLimits {
     /// The same where as many ids as these had come in such a time: a packet less costs more than what an id does.
     static let busyControlDelay = Duration.milliseconds(30)
     static let busyControlIDs = 8
-    /// From this many bytes on only the first few of the mesh get a message at once; the others are told of it.
+    /// From this many bytes on only a few get a message of its author at once; the others are told of it, and ask.
     static let lazyPushSize = 64 * 1024
     static let eagerDegree = 3
-    /// How long after each of those the next of them gets it, unless that one has it by then or gets it from another: most copies
-    /// that nobody needs come of what is sent at the same time.
-    static let staggerDelay = Duration.milliseconds(500)
-    /// Messages that are being passed on so; beyond, they are passed on at once.
-    static let staggeredCount = 32
-    /// How long who is told of a message waits for it before it asks: where the topic is not small, it may be on its way.
-    static let requestDelay = Duration.milliseconds(50)
+    /// How long who is told of a message by one who is not in the mesh, or was late of late, waits for it before it asks: it may
+    /// be on its way.
+    static let requestDelay = Duration.milliseconds(150)
+    /// How long after that it asks another who has it, and how long after that the next.
+    static let hedgeDelay = Duration.milliseconds(400)
+    static let laterHedgeDelay = Duration.milliseconds(800)
     /// How long a message that came from its author itself is kept back from those who seem to get it from there too: since
     /// they last showed that they do, and in all.
     static let forwardDelay = Duration.milliseconds(50)

@@ -36,12 +36,13 @@ extension PubSubRouter {
     private mutating func ask(for entry: PubSubControl.Announcement, of key: PeerKey, now: NetworkInstant) {
         guard isSubscribed(to: entry.topic) else { return }
         let count = budgets[key]?.takeAnnouncement(of: entry.ids.count) ?? 0
-        // In a small topic the author gives or offers each message itself, and nobody else sends it unasked.
-        let delay = topics[entry.topic]?.isSmall ?? true ? Duration.zero : PubSubLimits.requestDelay
+        // In the mesh what is announced is large, and does not come unasked; what others have may be on its way through it. In a
+        // small topic the author gives or offers each message itself.
+        let isOffered = topics[entry.topic].map { $0.isSmall || $0.mesh.contains(key) } ?? false
         for id in entry.ids.prefix(count) {
             let isKnown = seen.update(id) { $0.held(by: key) } != nil
-            if !isKnown, !seen.isPast(id), promises.announced(id, by: key, in: entry.topic, after: delay, now: now) {
-                askFor(id, of: key, entry.topic)
+            if !isKnown, !seen.isPast(id), promises.announced(id, by: key, mayCome: !isOffered, now: now) {
+                tell(key) { $0.control.iwant.append(id) }
             }
         }
     }
@@ -49,18 +50,8 @@ extension PubSubRouter {
     /// Asks for what was waited for in vain.
     mutating func askForAnnounced(now: NetworkInstant) {
         for request in promises.due(now: now, isHere: { peers[$0] != nil }) {
-            askFor(request.id, of: request.peer, request.topic)
+            tell(request.peer) { $0.control.iwant.append(request.id) }
         }
-    }
-
-    /// Asks for a message. Where it is one of many listeners, it needs it from nobody else then: but only who has been giving it
-    /// messages is relied on so far, for one who gives nothing would keep it from all others.
-    private mutating func askFor(_ id: PubSubMessage.ID, of key: PeerKey, _ topic: Topic?) {
-        tell(key) { $0.control.iwant.append(id) }
-        guard let topic, let state = topics[topic], !state.isSmall, let peer = peers[key],
-            scores.isDelivering(peer.nodeID, topic)
-        else { return }
-        for other in state.mesh where other != key { tell(other, isHurried: true) { $0.control.idontwant.append(id) } }
     }
 
     private mutating func give(_ ids: [PubSubMessage.ID], to key: PeerKey) -> [Action] {

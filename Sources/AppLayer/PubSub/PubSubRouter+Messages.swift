@@ -39,7 +39,7 @@ extension PubSubRouter {
         _ message: PubSubMessage, from key: PeerKey, at time: UInt64?, now: NetworkInstant
     ) -> [Action] {
         guard let peer = peers[key], message.author != ownID, isSubscribed(to: message.topic) else { return [] }
-        promises.came(message.id)
+        promises.came(message.id, from: key)
         if let state = seen.update(
             message.id,
             { record in
@@ -184,18 +184,16 @@ extension PubSubRouter {
         let mesh = (topics[message.topic]?.mesh ?? []).filter { peers[$0]?.nodeID != message.author }
         let isFromAuthor = peers[source]?.nodeID == message.author
         let lacking = mesh.filter { !(seen[message.id]?.isHeld(by: $0) ?? true) }
-        // In a small topic the author gives or offers a large one to all; whoever lacks it nevertheless asks.
-        let isOffered = isFromAuthor && isLarge(message) && (topics[message.topic]?.isSmall ?? false)
-        let (eager, lazy) = isOffered ? ([], lacking) : split(lacking, message)
-        // Of a large one all but the first are told: who gets it from elsewhere meanwhile says so.
-        let isSmall = topics[message.topic]?.isSmall ?? true
-        announce(message, to: isLarge(message) && !isSmall ? Array(eager.dropFirst()) + lazy : lazy)
-        if isLarge(message) { return [.deliver(message)] + stagger(message, to: eager, now: now) }
+        if isLarge(message) {
+            // A copy that nobody needs takes longer than to be asked.
+            announce(message, to: lacking)
+            return [.deliver(message)]
+        }
         guard isFromAuthor, deferred.count < PubSubLimits.deferredCount else {
-            return [.deliver(message)] + pass(message, to: eager)
+            return [.deliver(message)] + pass(message, to: lacking)
         }
         var (atOnce, served, proven) = ([PeerKey](), [PeerKey](), [PeerKey]())
-        for key in eager {
+        for key in lacking {
             switch self.served.standing(of: key, with: message.author) {
             case .unknown: atOnce.append(key)
             case .served: served.append(key)
@@ -232,21 +230,9 @@ extension PubSubRouter {
         }
     }
 
-    /// Sends a large message to the first of `targets` that lacks it, and a little later to the next that does then.
-    private mutating func stagger(_ message: PubSubMessage, to targets: [PeerKey], now: NetworkInstant) -> [Action] {
-        guard deferred.staggeredCount < PubSubLimits.staggeredCount else { return pass(message, to: targets) }
-        guard let record = seen[message.id] else { return [] }
-        let lacking = targets.filter { !record.isHeld(by: $0) && peers[$0] != nil }
-        deferred.stagger(message, to: Array(lacking.dropFirst()), now: now)
-        return pass(message, to: Array(lacking.prefix(1)))
-    }
-
     /// Passes on what was kept back in vain.
     mutating func forwardDeferred(now: NetworkInstant) -> [Action] {
         var actions: [Action] = []
-        while let entry = deferred.popStaggered(at: now) {
-            actions += stagger(entry.message, to: entry.peers, now: now)
-        }
         while let entry = deferred.popDue(at: now) {
             guard let record = seen[entry.message.id] else { continue }
             let lacking = entry.peers.filter { !record.isHeld(by: $0) }

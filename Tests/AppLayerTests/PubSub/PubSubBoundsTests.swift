@@ -57,7 +57,7 @@ import Testing
         #expect(promises.count <= PubSubLimits.promises)
         // They were not all looked at for each.
         #expect(promises.looks <= 8 * fromOthers * 2)
-        for number in 0..<fromOthers { promises.came(id(PubSubLimits.promises + number)) }
+        for number in 0..<fromOthers { promises.came(id(PubSubLimits.promises + number), from: 2) }
         #expect(promises.count <= PubSubLimits.promises - fromOthers + 1)
         // Who is gone owes nothing: there is room for one with less than what is a share of three.
         _ = promises.expired(now: now) { $0 == 2 }
@@ -74,7 +74,7 @@ import Testing
         // Who is gone has broken nothing, and the next is asked at once.
         let second = promises.expired(now: now, isHere: { $0 != 2 })
         #expect(second.broken.isEmpty && second.again.map(\.peer) == [3])
-        promises.came(id(0))
+        promises.came(id(0), from: 3)
         #expect(promises.count == 0)
     }
 

@@ -123,14 +123,16 @@ package final class TopicWorld {
 
     private func address(of conduct: TopicWorldNode.Conduct, _ index: Int) -> IPAddress {
         let isShared = conduct == .attacker && settings.attack == .colocation
-        return IPAddress(v4: isShared ? 0x2d00_0001 + UInt32(index % 8) << 8 : 0x2e00_0001 + UInt32(index) << 8)
+        return IPAddress(v4: isShared ? 0x2d00_0001 : 0x2e00_0001 + UInt32(index) << 8)
     }
 
     /// It subscribes, and connects with some that are there.
     func join(_ node: TopicWorldNode) {
         node.joinedAt = now
         carryOut(node.router.subscribe(topic, now: now), at: node)
-        for _ in 0..<settings.dials { dialSomebody(node) }
+        // So that each node has more of those who are at one address than an office may have.
+        let isCrowd = node.isAttacker && settings.attack == .colocation
+        for _ in 0..<settings.dials * (isCrowd ? 6 : 1) { dialSomebody(node) }
     }
 
     func dialSomebody(_ node: TopicWorldNode) {

@@ -14,7 +14,7 @@ package struct TopicWorldSettings: Sendable {
         case censor
         /// Each of a few nodes has as many of them as may connect with it.
         case eclipse
-        /// They are at a few addresses.
+        /// They are at one address, and connect with many.
         case colocation
         /// They announce messages and send none.
         case withhold
