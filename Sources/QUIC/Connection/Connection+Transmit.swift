@@ -295,6 +295,14 @@ extension Connection {
         return migrate(local: local, remote: remote, kind: kind)
     }
 
+    /// Moves the connection to a straight path that begins at a further socket of the endpoint's; as
+    /// ``migrate(local:remote:kind:)``.
+    package func migrate(from socket: SocketAddress, to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+        guard pendingMigration == nil, currentAddresses?.local != socket else { return false }
+        setKind(kind, ofPathTo: remote)
+        return migrate(local: socket, remote: remote, kind: kind)
+    }
+
     /// Moves the connection off a dead path to a straight one; as ``abandonPath(for:remote:kind:)``.
     package func abandonPath(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
         guard let local = straightLocal(to: remote) else { return false }

@@ -51,6 +51,8 @@ extension Endpoint {
             guard !isFramed, leg(at: local.ip) == nil else { return }
             datagrams.deliver(bytes, local: local, remote: remote, now: packetTime)
         } else {
+            // A further socket may be closed at any time: connections don't begin there.
+            guard Int(kind) == DEP2P_PACKET_SHORT || socket(at: local) == nil else { return }
             switch Int(kind) {
             case DEP2P_PACKET_LONG: acceptInitial(bytes, local: local, remote: remote, ecn: ecn)
             case DEP2P_PACKET_UNKNOWN_VERSION: negotiateVersion(dcid, scid, bytes.count, local, remote)

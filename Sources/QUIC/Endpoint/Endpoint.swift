@@ -40,9 +40,11 @@ package final class Endpoint {
     var lingering: [ConnectionID: Lingering] = [:]
     var certificates = CertificateCache()
     /// Drivers of paths that are not UDP sockets of this machine, by their (fake) local address.
-    private var legs: [IPAddress: any PacketDriver] = [:]
+    var legs: [IPAddress: any PacketDriver] = [:]
+    /// Sockets of this machine besides the driver's: paths of connections may begin there too.
+    var sockets: [SocketKey: any PacketDriver] = [:]
     /// Who takes the frames of a relay's circuit, by its id.
-    private(set) var circuits: [UInt64: RelayLeg] = [:]
+    var circuits: [UInt64: RelayLeg] = [:]
     /// Passes on others' frames, when this node is a relay.
     var forwarder: RelayForwarder?
     /// Where datagrams come in over TCP, when this node is a relay that listens there.
@@ -52,7 +54,7 @@ package final class Endpoint {
     private var dirty: [Connection] = []
     private var failed: [Connection] = []
     private var flushScheduled = false
-    private var pending: PendingBurst?
+    var pending: PendingBurst?
     private var nextID: UInt64 = 0
     var handshakes: HandshakeTable
     /// Answers without state a second, each kind by itself: who has one used up by what he makes up leaves the others.
@@ -68,7 +70,7 @@ package final class Endpoint {
     /// When the datagrams being handled were received.
     var packetTime: NetworkInstant
 
-    private struct PendingBurst {
+    struct PendingBurst {
         let bytes: [UInt8]
         let segment: Int
         let local: SocketAddress
@@ -183,6 +185,7 @@ package final class Endpoint {
     /// address (a wildcard, mostly) or an alias of it, and not the one that the kernel chose.
     func pathLocal(_ local: SocketAddress, from remote: SocketAddress, of connection: Connection) -> SocketAddress {
         guard connection.role == .client else { return local }
+        if let socket = socket(at: local) { return socket }
         return connection.aliases.local(to: remote) ?? boundAddress(for: local)
     }
 
@@ -293,7 +296,7 @@ package final class Endpoint {
         guard !FakeAddress.contains(burst.local.ip) else { return }
         guard !PathAliases.isAlias(burst.local.ip) else { return send(burst, fromAliasTo: burst.remote) }
         guard pending == nil else { return }  // a close packet while blocked: as if lost on the way
-        switch driver.send(burst) {
+        switch driver(at: burst.local).send(burst) {
         case .sent: break
         case .failed(let error):
             if error == ENETUNREACH || error == EHOSTUNREACH || error == EAFNOSUPPORT || error == EADDRNOTAVAIL {
@@ -339,6 +342,8 @@ package final class Endpoint {
         lingering.removeAll()
         for listener in tcpListeners { listener.close() }
         for case let leg as TCPLeg in Array(legs.values) { leg.close() }
+        for socket in sockets.values { socket.close() }
+        sockets.removeAll()
         driver.close()
     }
 
@@ -347,42 +352,6 @@ package final class Endpoint {
         driver.close()
         close()
     }
-
-    // MARK: Legs
-
-    /// Adds a driver whose paths start at the fake address `local` (a relay's leg), at any port.
-    package func addLeg(_ leg: any PacketDriver, local: SocketAddress) { legs[local.ip] = leg }
-    package func removeLeg(local: SocketAddress) { legs[local.ip] = nil }
-
-    /// How datagrams travel that start at `local`.
-    func kindOfPath(from local: SocketAddress) -> ConnectionPath.Kind? {
-        (legs[local.ip] as? RelayLeg).map { .relay($0.relayID) }
-    }
-
-    func leg(at local: IPAddress) -> (any PacketDriver)? { legs[local] }
-
-    /// Whether what leaves from `local` goes over a TCP connection first, which takes datagrams of any size.
-    private func beginsOverTCP(_ local: SocketAddress) -> Bool {
-        switch legs[local.ip] {
-        case is TCPLeg: true
-        case let relay as RelayLeg: relay.connection.currentAddresses.map { legs[$0.local.ip] is TCPLeg } ?? false
-        default: false
-        }
-    }
-
-    /// What fits for certain on the way from `local` to `remote`.
-    func knownDatagramSize(from local: SocketAddress, to remote: SocketAddress) -> Int? {
-        (legs[local.ip] ?? driver).knownDatagramSize(to: remote)
-    }
-
-    /// - Returns: false when the circuit's id is in use.
-    func addCircuit(_ id: UInt64, leg: RelayLeg) -> Bool {
-        guard circuits[id] == nil else { return false }
-        circuits[id] = leg
-        return true
-    }
-
-    func removeCircuit(_ id: UInt64) { circuits[id] = nil }
 }
 
 extension Endpoint: PacketSink {

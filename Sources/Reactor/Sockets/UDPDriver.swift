@@ -31,7 +31,8 @@ package final class UDPDriver: PacketDriver {
 
     private var sockets: [Socket]
     private weak var sink: (any PacketSink)?
-    private let memory = Memory(byteCount: messagesPerRead * messageSize)
+    /// With the first datagram: of many sockets that are opened to be met by chance, few ever get one.
+    private lazy var memory = Memory(byteCount: Self.messagesPerRead * Self.messageSize)
     private var buffers: UnsafeMutableRawBufferPointer { memory.bytes }
     private var received = [dep2p_received](repeating: dep2p_received(), count: messagesPerRead)
     /// Whether the kernel cuts bursts into datagrams; asked once.

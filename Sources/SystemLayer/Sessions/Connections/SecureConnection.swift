@@ -69,6 +69,9 @@ package protocol SecureConnection: AnyObject, Sendable {
     /// - Returns: whether that has begun; ``setMigrationHandler(_:)`` tells how it ends.
     func migrate(to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool
 
+    /// The same, by a path that begins at a further socket of this node's.
+    func migrate(from socket: SocketAddress, to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool
+
     /// Moves it off a dead path at once, and has the new one validated then; otherwise as ``migrate(to:kind:)``.
     func abandonPath(for local: SocketAddress, remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool
 
@@ -111,6 +114,9 @@ extension SecureConnection {
     }
     package var isPatient: Bool { false }
     package func settleStreams() {}
+    package func migrate(from socket: SocketAddress, to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
+        false
+    }
     package var lane: ConnectionTraffic.Lane { ConnectionTraffic.Lane(PathClass(path.kind), .v4) }
     package func promote() {}
     package func grantStreams(_ count: Int) {}
