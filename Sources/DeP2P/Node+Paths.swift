@@ -5,7 +5,13 @@ internal import DeP2PSessions
 extension Node {
     /// Relays through which `peer` may be reached, besides those that it names itself.
     func knownRelays(of peer: NodeID) -> [Address] {
-        relays.realmRelays + connections.peers.book.given(of: peer).compactMap { $0.relay?.address } + ownRelays
+        relays.realmRelays + chosenRelays(of: peer)
+    }
+
+    /// Of the relays through which that node may be reached those that this node's user has named, be it in an address of
+    /// that node's: any member can offer one to the realm.
+    func chosenRelays(of peer: NodeID) -> [Address] {
+        connections.peers.book.given(of: peer).compactMap { $0.relay?.address } + ownRelays
     }
 }
 

@@ -241,7 +241,8 @@ public final class Node {
         }
     }
 
-    private func isBusy(_ session: Session) -> Bool {
+    /// Whether anything but what parts keep open is on it.
+    func isBusy(_ session: Session) -> Bool {
         session.openStreamCount > parts.reduce(0) { $0 + $1.streamsKeptOpen(on: session) }
     }
 

@@ -186,7 +186,7 @@ struct ReceivingDescriptors {
 
 /// How many descriptors the process may have.
 package enum DescriptorLimit {
-    static var current: Int {
+    package static var current: Int {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
         return Int(clamping: limit.rlim_cur)

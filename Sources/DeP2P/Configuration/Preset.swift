@@ -17,10 +17,13 @@ public struct Preset: Sendable {
     package var mapsPorts: Bool
     /// Whether the node relays for its realm where it can: servers have the lines for it.
     package var relaysForRealm: Bool
+    /// Whether a NAT's ports are guessed where nothing else leads to a node: thousands of datagrams are too many for a phone.
+    package var guessesPorts: Bool
 
     /// For phones: few connections, long silences.
     public static let mobile = Preset(
-        "mobile", low: 20, high: 100, bufferedMiB: 16, keepAlive: .seconds(20), idleTimeout: .seconds(60))
+        "mobile", low: 20, high: 100, bufferedMiB: 16, keepAlive: .seconds(20), idleTimeout: .seconds(60),
+        guessesPorts: false)
     /// The default.
     public static let desktop = Preset(
         "desktop", low: 100, high: 400, bufferedMiB: 64, keepAlive: .seconds(3), idleTimeout: .seconds(9))
@@ -40,11 +43,12 @@ public struct Preset: Sendable {
 
     private init(
         _ name: String, low: Int, high: Int, bufferedMiB: Int, keepAlive: Duration, idleTimeout: Duration,
-        mapsPorts: Bool = true, relaysForRealm: Bool = false
+        mapsPorts: Bool = true, relaysForRealm: Bool = false, guessesPorts: Bool = true
     ) {
         self.name = name
         self.relaysForRealm = relaysForRealm
         self.mapsPorts = mapsPorts
+        self.guessesPorts = guessesPorts
         quic = EndpointConfiguration()
         quic.keepAlive = keepAlive
         quic.idleTimeout = idleTimeout

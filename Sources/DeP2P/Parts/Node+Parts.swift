@@ -1,3 +1,4 @@
+internal import DeP2PApp
 internal import DeP2PDiscovery
 internal import DeP2PIdentity
 internal import DeP2PQUIC
@@ -99,13 +100,19 @@ extension Node {
 
     private func holePunch(_ materials: Materials, _ configuration: NodeConfiguration) -> HolePunch {
         let environment = materials.environment
-        let surroundings = HolePunch.Surroundings(
+        var surroundings = HolePunch.Surroundings(
             interfaces: { [weak endpoint, interfaces = materials.interfaces] in
                 Listening.interfaces(endpoint?.localAddresses ?? [], of: interfaces.current)
             },
             observers: { [ownRelays] in ownRelays.compactMap(\.socketAddress) },
             relays: { [weak self] peer in self?.knownRelays(of: peer) ?? [] }, usesStraightPaths: usesDirect,
             usesRelays: configuration.usesRelays, hostMark: environment.host.secret)
+        if usesDirect, configuration.preset.guessesPorts {
+            surroundings.socketLimit = DescriptorLimit.current / 4
+            surroundings.openSocket = { try environment.sockets.driver([SocketAddress(.v4Any, port: 0)]) }
+        }
+        surroundings.isWaitedFor = { [weak self] session in self?.isBusy(session) ?? false }
+        surroundings.chosenRelays = { [weak self] peer in self?.chosenRelays(of: peer) ?? [] }
         return HolePunch(
             connections, endpoint: endpoint, stun: materials.stun, relays: relays, surroundings: surroundings)
     }

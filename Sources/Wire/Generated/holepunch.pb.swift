@@ -9,7 +9,8 @@
 //   https://github.com/apple/swift-protobuf/
 
 /// /dep2p/sys/holepunch/1.0.0: one round a stream, opened by the QUIC client over the relayed connection: offer, answer,
-/// start, then probes (datagrams beside QUIC), then what was chosen. A QUIC server opens one with Ask for a round.
+/// start, then probes (datagrams beside QUIC), then what was chosen. A QUIC server opens one with Ask for a round. Ports are
+/// guessed on a stream of its own after a round in vain: guess, guess, guess, start, then probes, then what was chosen.
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials
@@ -26,6 +27,48 @@ package import SwiftProtobuf
 fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobuf.ProtobufAPIVersionCheck {
   struct _2: SwiftProtobuf.ProtobufAPIVersion_2 {}
   typealias Version = _2
+}
+
+package nonisolated enum Dep2p_Holepunch_Mapping: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case untold // = 0
+
+  /// The same port for every destination.
+  case independent // = 1
+
+  /// Another port for each, at random.
+  case random // = 2
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .untold
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .untold
+    case 1: self = .independent
+    case 2: self = .random
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .untold: return 0
+    case .independent: return 1
+    case .random: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [Dep2p_Holepunch_Mapping] = [
+    .untold,
+    .independent,
+    .random,
+  ]
+
 }
 
 package nonisolated struct Dep2p_Holepunch_Message: Sendable {
@@ -76,6 +119,14 @@ package nonisolated struct Dep2p_Holepunch_Message: Sendable {
     set {body = .ask(newValue)}
   }
 
+  package var guess: Dep2p_Holepunch_Guess {
+    get {
+      if case .guess(let v)? = body {return v}
+      return Dep2p_Holepunch_Guess()
+    }
+    set {body = .guess(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -85,6 +136,7 @@ package nonisolated struct Dep2p_Holepunch_Message: Sendable {
     case start(Dep2p_Holepunch_Start)
     case chosen(Dep2p_Holepunch_Chosen)
     case ask(Dep2p_Holepunch_Ask)
+    case guess(Dep2p_Holepunch_Guess)
 
   }
 
@@ -177,6 +229,35 @@ package nonisolated struct Dep2p_Holepunch_Offer: Sendable {
   /// The same on both sides when both run on one machine, and only then.
   package var hostMark: Data = Data()
 
+  /// How the sender's NAT gives out ports over IPv4; told only by who would guess ports.
+  package var mapping: Dep2p_Holepunch_Mapping = .untold
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Where the sender is, with a proof that it receives there, and by whom the other is to have its own proven. The client's
+/// first has no proof, its second no witness.
+package nonisolated struct Dep2p_Holepunch_Guess: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Whether the sender is to open many sockets, and the other to guess.
+  package var opens: Bool = false
+
+  package var witnessIp: Data = Data()
+
+  package var witnessPort: UInt32 = 0
+
+  package var ip: Data = Data()
+
+  package var port: UInt32 = 0
+
+  /// Of STUN (ADDRESS-PROOF), by the other's witness.
+  package var proof: Data = Data()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -224,9 +305,13 @@ package nonisolated struct Dep2p_Holepunch_Ask: Sendable {
 
 fileprivate nonisolated let _protobuf_package = "dep2p.holepunch"
 
+nonisolated extension Dep2p_Holepunch_Mapping: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNTOLD\0\u{1}INDEPENDENT\0\u{1}RANDOM\0")
+}
+
 nonisolated extension Dep2p_Holepunch_Message: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Message"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}offer\0\u{1}answer\0\u{1}start\0\u{1}chosen\0\u{1}ask\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}offer\0\u{1}answer\0\u{1}start\0\u{1}chosen\0\u{1}ask\0\u{1}guess\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -299,6 +384,19 @@ nonisolated extension Dep2p_Holepunch_Message: SwiftProtobuf.Message, SwiftProto
           self.body = .ask(v)
         }
       }()
+      case 6: try {
+        var v: Dep2p_Holepunch_Guess?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .guess(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .guess(v)
+        }
+      }()
       default: break
       }
     }
@@ -329,6 +427,10 @@ nonisolated extension Dep2p_Holepunch_Message: SwiftProtobuf.Message, SwiftProto
     case .ask?: try {
       guard case .ask(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .guess?: try {
+      guard case .guess(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     }()
     case nil: break
     }
@@ -398,7 +500,7 @@ nonisolated extension Dep2p_Holepunch_Candidate.Kind: SwiftProtobuf._ProtoNamePr
 
 nonisolated extension Dep2p_Holepunch_Offer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Offer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}candidates\0\u{3}host_mark\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}candidates\0\u{3}host_mark\0\u{1}mapping\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -408,6 +510,7 @@ nonisolated extension Dep2p_Holepunch_Offer: SwiftProtobuf.Message, SwiftProtobu
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.candidates) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.hostMark) }()
+      case 3: try { try decoder.decodeSingularEnumField(value: &self.mapping) }()
       default: break
       }
     }
@@ -420,12 +523,71 @@ nonisolated extension Dep2p_Holepunch_Offer: SwiftProtobuf.Message, SwiftProtobu
     if !self.hostMark.isEmpty {
       try visitor.visitSingularBytesField(value: self.hostMark, fieldNumber: 2)
     }
+    if self.mapping != .untold {
+      try visitor.visitSingularEnumField(value: self.mapping, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Dep2p_Holepunch_Offer, rhs: Dep2p_Holepunch_Offer) -> Bool {
     if lhs.candidates != rhs.candidates {return false}
     if lhs.hostMark != rhs.hostMark {return false}
+    if lhs.mapping != rhs.mapping {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Dep2p_Holepunch_Guess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Guess"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}opens\0\u{3}witness_ip\0\u{3}witness_port\0\u{1}ip\0\u{1}port\0\u{1}proof\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.opens) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.witnessIp) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.witnessPort) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.ip) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.proof) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.opens != false {
+      try visitor.visitSingularBoolField(value: self.opens, fieldNumber: 1)
+    }
+    if !self.witnessIp.isEmpty {
+      try visitor.visitSingularBytesField(value: self.witnessIp, fieldNumber: 2)
+    }
+    if self.witnessPort != 0 {
+      try visitor.visitSingularUInt32Field(value: self.witnessPort, fieldNumber: 3)
+    }
+    if !self.ip.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ip, fieldNumber: 4)
+    }
+    if self.port != 0 {
+      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 5)
+    }
+    if !self.proof.isEmpty {
+      try visitor.visitSingularBytesField(value: self.proof, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Dep2p_Holepunch_Guess, rhs: Dep2p_Holepunch_Guess) -> Bool {
+    if lhs.opens != rhs.opens {return false}
+    if lhs.witnessIp != rhs.witnessIp {return false}
+    if lhs.witnessPort != rhs.witnessPort {return false}
+    if lhs.ip != rhs.ip {return false}
+    if lhs.port != rhs.port {return false}
+    if lhs.proof != rhs.proof {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

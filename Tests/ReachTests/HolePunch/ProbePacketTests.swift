@@ -56,14 +56,23 @@ import Testing
                 Candidate(.interface, v4(192, 168, 1, 2, 4001)), Candidate(.observed, v6(0x2600 << 48, 1, 9)),
                 Candidate(.predicted, v4(45, 1, 1, 1, 2_000), step: -2, count: 7),
             ], hostMark: [UInt8](repeating: 3, count: 16))
+        let told = HolePunchMessage.Offer(candidates: [], hostMark: [], mapping: .independent)
+        let proven = HolePunchMessage.Proven(
+            address: v4(45, 1, 1, 1, 80), proof: [UInt8](repeating: 7, count: AddressProof.length))
+        let guess = HolePunchMessage.Guess(opens: true, witness: v4(45, 1, 1, 2, 81), proven: proven)
         let messages: [HolePunchMessage] = [
             .offer(offer), .answer(offer), .start, .chosen(v4(45, 1, 1, 1, 80), isDirect: true), .ask,
+            .offer(told), .guess(guess), .guess(HolePunchMessage.Guess(opens: false)),
         ]
         for message in messages { #expect(try HolePunchMessage(decoding: message.encoded()) == message) }
         for mutated in mutations(of: try HolePunchMessage.offer(offer).encoded(), rounds: 2_000, seed: 12) {
             guard case .offer(let decoded)? = try? HolePunchMessage(decoding: mutated) else { continue }
             #expect(decoded.candidates.count <= Candidate.limit && decoded.hostMark.count <= 16)
             #expect(decoded.candidates.flatMap(\.addresses).count <= Candidate.limit * Candidate.runLimit)
+        }
+        for mutated in mutations(of: try HolePunchMessage.guess(guess).encoded(), rounds: 2_000, seed: 13) {
+            guard case .guess(let decoded)? = try? HolePunchMessage(decoding: mutated) else { continue }
+            #expect(decoded.proven.map { $0.proof.count <= AddressProof.length && $0.address.port > 0 } ?? true)
         }
     }
 

@@ -77,7 +77,8 @@ final class PunchNetwork {
 
     /// A node in a home of its own, or in that of `neighbour`.
     func node(
-        _ kind: SimulatedNATKind, inHomeOf neighbour: PunchNode? = nil, usesStraightPaths: Bool = true
+        _ kind: SimulatedNATKind, inHomeOf neighbour: PunchNode? = nil, usesStraightPaths: Bool = true,
+        guesses: Bool = true
     ) throws -> PunchNode {
         let number = UInt32(nodes.count + 1)
         let gateway = neighbour?.gateway ?? kind.gateway(number)
@@ -87,8 +88,8 @@ final class PunchNetwork {
             ?? IPAddress(v4: 0x2d14_000a + number << 16)
         let node = try world.relayNode(at: SocketAddress(ip, port: 4001))
         let made = PunchNode(
-            node, gateway: gateway, relays: [relay, secondRelay], isMember: areMembers,
-            usesStraightPaths: usesStraightPaths)
+            node, network: network, gateway: gateway, relays: [relay, secondRelay], isMember: areMembers,
+            usesStraightPaths: usesStraightPaths, guesses: guesses)
         nodes.append(made)
         return made
     }
@@ -129,19 +130,27 @@ final class PunchNode {
     let node: RelayNode
     let gateway: SimulatedGateway?
     let punch: HolePunch
+    /// What guessing opens.
+    let sockets: PunchSockets
 
     init(
-        _ node: RelayNode, gateway: SimulatedGateway?, relays: [RelayNode], isMember: Bool, usesStraightPaths: Bool
+        _ node: RelayNode, network: SimulatedNetwork, gateway: SimulatedGateway?, relays: [RelayNode], isMember: Bool,
+        usesStraightPaths: Bool,
+        guesses: Bool
     ) {
         self.node = node
         self.gateway = gateway
+        sockets = PunchSockets(node.socket.ip, network)
         if isMember { node.connections.onSession { $0.endAdmission(admitted: true) } }
+        var surroundings = HolePunch.Surroundings(
+            interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { relays.map(\.socket) },
+            relays: { _ in relays.map(\.address) }, usesStraightPaths: usesStraightPaths,
+            hostMark: Array("\(node.nodeID)".utf8))
+        surroundings.chosenRelays = { _ in relays.map(\.address) }
+        if guesses { surroundings.openSocket = { [sockets] in try sockets.open() } }
         punch = HolePunch(
             node.connections, endpoint: node.endpoint, stun: STUNService(node.endpoint), relays: node.client,
-            surroundings: HolePunch.Surroundings(
-                interfaces: { [InterfaceAddress(node.socket, prefixLength: 24)] }, observers: { relays.map(\.socket) },
-                relays: { _ in relays.map(\.address) }, usesStraightPaths: usesStraightPaths,
-                hostMark: Array("\(node.nodeID)".utf8)))
+            surroundings: surroundings)
         punch.start()
     }
 
@@ -150,6 +159,30 @@ final class PunchNode {
     func stop() {
         punch.stop()
         node.stop()
+    }
+}
+
+/// Free sockets of one host.
+@NetworkActor
+final class PunchSockets {
+    struct Refused: Error {}
+
+    /// More than these can't be had.
+    var limit = Int.max
+    private(set) var opened: [SocketAddress] = []
+    private let ip: IPAddress
+    private let network: SimulatedNetwork
+
+    init(_ ip: IPAddress, _ network: SimulatedNetwork) { (self.ip, self.network) = (ip, network) }
+
+    /// Those that are open now.
+    var standing: [SocketAddress] { opened.filter { network.isTaken($0) } }
+
+    func open() throws -> any PacketDriver {
+        guard opened.count < limit else { throw Refused() }
+        let address = SocketAddress(ip, port: UInt16(10_000 + opened.count))
+        opened.append(address)
+        return network.makeDriver(address: address)
     }
 }
 

@@ -36,11 +36,11 @@ import Testing
         #expect(
             report(none, .addressAndPort).verdict
                 == "behind a port-restricted cone NAT: peers connect directly by hole punching, those behind a symmetric"
-                + " NAT through a relay")
+                + " NAT after some seconds, when its ports are guessed")
         #expect(
             report(.addressAndPort, .addressAndPort, ports: .random).verdict
-                == "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric or port-restricted"
-                + " NAT, all others connect directly")
+                == "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric NAT, connects"
+                + " directly to those behind a port-restricted one when its ports are guessed, and to all others")
         #expect(
             report(.addressAndPort, .addressAndPort, ports: .sequential(step: 2)).verdict
                 == "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric or port-restricted"

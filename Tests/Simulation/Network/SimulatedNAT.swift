@@ -77,7 +77,7 @@ package struct SimulatedNAT: Sendable {
             return UInt16(lastPort)
         case .preserving, .random:
             while true {
-                let port = UInt16(1_024 + random.next() % 64_000)
+                let port = UInt16(1_024 + random.next() % 64_512)
                 if owners[port] == nil { return port }
             }
         }

@@ -33,6 +33,8 @@ struct ProbeMachine: TimedMachine {
         /// This node's address on it, as the peer sees it.
         let observed: SocketAddress
         let roundTrip: Duration
+        /// Where the answer came in, when ports were guessed: it may be one of many sockets.
+        var local: SocketAddress?
     }
 
     struct Transmission: Equatable {
@@ -74,6 +76,8 @@ struct ProbeMachine: TimedMachine {
     /// Where the peer's latest probes came from, authenticated each.
     private(set) var sources: [SocketAddress] = []
     private var round: Round?
+    /// Whether ports are guessed: what answers is kept as in a round, what is sent is ``BirthdayMachine``'s to say.
+    private var isGuessing = false
     private var random: any RandomNumberGenerator & Sendable
     private var sequence: UInt32 = 0
     private var outstanding: [UInt32: Outstanding] = [:]
@@ -104,7 +108,12 @@ struct ProbeMachine: TimedMachine {
         return timerFired(now: now)
     }
 
-    mutating func end() { round = nil }
+    mutating func end() { (round, isGuessing) = (nil, false) }
+
+    /// From now on, until ``end()``, whoever answers is in ``paths``.
+    mutating func beginGuessing() {
+        (paths, round, isGuessing) = ([], nil, true)
+    }
 
     mutating func timerFired(now: NetworkInstant) -> [Transmission] {
         guard var current = round else { return [] }
@@ -142,7 +151,9 @@ struct ProbeMachine: TimedMachine {
     // MARK: Packets
 
     /// One probe to `destination`, in a round or not.
-    mutating func probe(_ destination: SocketAddress, now: NetworkInstant) -> Transmission {
+    mutating func probe(
+        _ destination: SocketAddress, from source: SocketAddress? = nil, now: NetworkInstant
+    ) -> Transmission {
         sequence &+= 1
         let nonce = random.next()
         if outstanding.count >= Self.outstandingLimit, let oldest = outstanding.keys.min() {
@@ -150,7 +161,7 @@ struct ProbeMachine: TimedMachine {
         }
         outstanding[sequence] = Outstanding(destination: destination, nonce: nonce, sentAt: now)
         return Transmission(
-            packet: ProbePacket(.probe, sequence: sequence, nonce: nonce), destination: destination, source: nil)
+            packet: ProbePacket(.probe, sequence: sequence, nonce: nonce), destination: destination, source: source)
     }
 
     /// Tells the peer at `destination` that what goes there over QUIC is not acknowledged.
@@ -171,7 +182,7 @@ struct ProbeMachine: TimedMachine {
     ) -> OnReceive {
         switch packet.kind {
         case .probe: receiveProbe(packet, from: remote, to: local, now: now)
-        case .answer: receiveAnswer(packet, from: remote, now: now)
+        case .answer: receiveAnswer(packet, from: remote, to: local, now: now)
         case .stalled: isFresh(packet.sequence) ? .stalled : .ignored
         case .moved: isFresh(packet.sequence) ? .moved : .ignored
         }
@@ -201,14 +212,16 @@ struct ProbeMachine: TimedMachine {
     }
 
     private mutating func receiveAnswer(
-        _ packet: ProbePacket, from remote: SocketAddress, now: NetworkInstant
+        _ packet: ProbePacket, from remote: SocketAddress, to local: SocketAddress, now: NetworkInstant
     ) -> OnReceive {
         guard let probe = outstanding[packet.sequence], probe.nonce == packet.nonce, probe.destination == remote,
             let observed = packet.observed
         else { return .ignored }
         outstanding[packet.sequence] = nil
-        let path = Path(remote: remote, observed: observed, roundTrip: now.duration(since: probe.sentAt))
-        if round != nil, paths.count < Self.pathLimit, !paths.contains(where: { $0.remote == remote }) {
+        let path = Path(
+            remote: remote, observed: observed, roundTrip: now.duration(since: probe.sentAt),
+            local: isGuessing ? local : nil)
+        if round != nil || isGuessing, paths.count < Self.pathLimit, !paths.contains(where: { $0.remote == remote }) {
             paths.append(path)
         }
         return .answered(path)

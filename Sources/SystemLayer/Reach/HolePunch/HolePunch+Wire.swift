@@ -15,6 +15,22 @@ enum HolePunchMessage: Equatable {
     struct Offer: Equatable {
         let candidates: [Candidate]
         let hostMark: [UInt8]
+        /// How the sender's NAT gives out ports; told by who would guess.
+        var mapping: MappedPorts?
+    }
+
+    /// Where the sender is, and by whom the other is to show where it is itself.
+    struct Guess: Equatable {
+        /// Whether the sender is to open many sockets, and the other to guess ports.
+        let opens: Bool
+        var witness: SocketAddress?
+        /// The sender's address, with what the other's witness has written for it.
+        var proven: Proven?
+    }
+
+    struct Proven: Equatable {
+        let address: SocketAddress
+        let proof: [UInt8]
     }
 
     case offer(Offer)
@@ -22,6 +38,7 @@ enum HolePunchMessage: Equatable {
     case start
     case chosen(SocketAddress, isDirect: Bool)
     case ask
+    case guess(Guess)
 }
 
 extension HolePunchMessage {
@@ -36,6 +53,7 @@ extension HolePunchMessage {
             message.chosen.port = UInt32(address.port)
             message.chosen.direct = isDirect
         case .ask: message.ask = Dep2p_Holepunch_Ask()
+        case .guess(let guess): message.guess = guess.message
         }
         return try message.serializedBytes()
     }
@@ -56,6 +74,7 @@ extension HolePunchMessage {
             }
             self = .chosen(address, isDirect: chosen.direct)
         case .ask: self = .ask
+        case .guess(let guess): self = .guess(Guess(guess))
         }
     }
 }
@@ -72,6 +91,7 @@ extension HolePunchMessage.Offer {
         var offer = Dep2p_Holepunch_Offer()
         offer.candidates = candidates.prefix(Candidate.limit).map(\.message)
         offer.hostMark = Data(hostMark)
+        offer.mapping = mapping.map(\.message) ?? .untold
         return offer
     }
 
@@ -79,6 +99,45 @@ extension HolePunchMessage.Offer {
     fileprivate init(_ offer: Dep2p_Holepunch_Offer) {
         candidates = offer.candidates.prefix(Candidate.limit).compactMap { Candidate($0) }
         hostMark = Array(offer.hostMark.prefix(HolePunchMessage.hostMarkLength))
+        mapping = MappedPorts(offer.mapping)
+    }
+}
+
+extension MappedPorts {
+    fileprivate var message: Dep2p_Holepunch_Mapping {
+        switch self {
+        case .independent: .independent
+        case .random: .random
+        }
+    }
+
+    fileprivate init?(_ mapping: Dep2p_Holepunch_Mapping) {
+        switch mapping {
+        case .independent: self = .independent
+        case .random: self = .random
+        case .untold, .UNRECOGNIZED: return nil
+        }
+    }
+}
+
+extension HolePunchMessage.Guess {
+    fileprivate var message: Dep2p_Holepunch_Guess {
+        var guess = Dep2p_Holepunch_Guess()
+        guess.opens = opens
+        guess.witnessIp = Data(witness?.ip.bytes ?? [])
+        guess.witnessPort = UInt32(witness?.port ?? 0)
+        guess.ip = Data(proven?.address.ip.bytes ?? [])
+        guess.port = UInt32(proven?.address.port ?? 0)
+        guess.proof = Data(proven?.proof ?? [])
+        return guess
+    }
+
+    fileprivate init(_ guess: Dep2p_Holepunch_Guess) {
+        opens = guess.opens
+        witness = SocketAddress(ip: guess.witnessIp, port: guess.witnessPort)
+        proven = SocketAddress(ip: guess.ip, port: guess.port).map {
+            HolePunchMessage.Proven(address: $0, proof: Array(guess.proof.prefix(AddressProof.length)))
+        }
     }
 }
 

@@ -26,6 +26,14 @@ package final class HolePunch {
         package var usesStraightPaths: Bool
         /// Whether a dead path may be left for a relay.
         package var usesRelays: Bool
+        /// Those relays that the user has named, as of a peer: their word about where that peer is counts.
+        package var chosenRelays: @NetworkActor @Sendable (NodeID) -> [Address] = { _ in [] }
+        /// Opens a socket besides the node's own, at a free port of IPv4; `nil` where ports are not to be guessed.
+        package var openSocket: (@NetworkActor @Sendable () throws -> any PacketDriver)?
+        /// The most of these at once.
+        package var socketLimit = BirthdayMachine.socketCount
+        /// Whether anything waits for a session but what stays open on it for ever.
+        package var isWaitedFor: @NetworkActor @Sendable (Session) -> Bool = { _ in true }
         /// A secret of this machine, or of the part of it that shares its loopback interface; never sent.
         package var hostMark: [UInt8]
 
@@ -50,6 +58,10 @@ package final class HolePunch {
     let observer: AddressObserver
     /// Shared by all connections.
     var budget = ProbeBudget()
+    var gate = BirthdayGate()
+    let prover: AddressProver
+    /// How this node's NAT gives out ports, as far as observers have shown it lately.
+    private(set) var mapping: MappedPorts?
     private var links: [UInt64: PunchLink] = [:]
     /// Of those that probe; the others are in ``unnamed``.
     private var linksByName: [UInt64: PunchLink] = [:]
@@ -67,6 +79,7 @@ package final class HolePunch {
         self.relays = relays
         self.surroundings = surroundings
         observer = AddressObserver(endpoint, stun: stun)
+        prover = AddressProver(endpoint, stun: stun)
     }
 
     var clock: any NetworkClock { connections.clock }
@@ -94,7 +107,9 @@ package final class HolePunch {
 
     private func serve() {
         takeProbes()
-        connections.registry.register(Self.id, deadline: .within(PunchLink.roundDeadline * 2)) {
+        connections.registry.register(
+            Self.id, deadline: .within(PunchLink.roundDeadline * 2 + BirthdayMachine.deadline)
+        ) {
             [weak self] session, stream in
             guard let link = self?.link(of: session) else { throw SessionError(.unsupported) }
             try await link.serve(stream)
@@ -114,7 +129,11 @@ package final class HolePunch {
     /// The network has changed: what was found out about it no longer holds, and what failed may work now.
     package func networkChanged() {
         observer.forget()
-        for link in links.valuesInOrder { link.encourage() }
+        mapping = nil
+        for link in links.valuesInOrder {
+            link.trial?.stop()
+            link.encourage()
+        }
         guard surroundings.usesStraightPaths, !isStopped else { return }
         words?.cancel()
         words = networkTask { [weak self, clock] in
@@ -147,6 +166,7 @@ package final class HolePunch {
         unnamed[session.id] = link
         session.onEnd { [weak self, weak link] session, _ in
             link?.stop()
+            link?.closeSockets()
             guard let self else { return }
             links[session.id] = nil
             if unnamed.removeValue(forKey: session.id) == nil, let link { linksByName[link.name] = nil }
@@ -173,6 +193,7 @@ package final class HolePunch {
         var observers: [SocketAddress] = []
         for address in known where !observers.contains(address) { observers.append(address) }
         let observations = await observer.observations(of: observers)
+        mapping = PortPrediction.mapping(observations)
         let own = surroundings.interfaces().map { Candidate(.interface, $0.address) }
         let mapped = mappedAddresses.flatMap { $0() }.map { Candidate(.mapped, $0) }
         let observed = PortPrediction.candidates(observations).filter { candidate in
@@ -190,6 +211,31 @@ package final class HolePunch {
     }
 
     var rule: AddressRule { AddressRule(interfaces: surroundings.interfaces()) }
+
+    // MARK: Guessing
+
+    /// Whether a trial may begin now, for any connection.
+    var mayGuess: Bool { !isStopped && surroundings.openSocket != nil && gate.isOpen(now: clock.now) }
+
+    /// Who is believed about where `peer` is: a relay that this node's user has chosen, best one that it is connected with,
+    /// else at an address that was named, since it may be connected over IPv6.
+    func witness(for peer: NodeID) -> SocketAddress? {
+        let chosen = surroundings.chosenRelays(peer).filter { $0.nodeID != peer }
+        let known = relays.observers(of: Set(chosen.compactMap(\.nodeID))) + chosen.compactMap(\.udpAddress)
+        return known.first { $0.ip.family == .v4 }
+    }
+
+    /// Many sockets, as far as they can be had.
+    func openSockets() -> [SocketAddress] {
+        guard let open = surroundings.openSocket else { return [] }
+        var opened: [SocketAddress] = []
+        while opened.count < min(surroundings.socketLimit, BirthdayMachine.socketCount) {
+            guard let socket = traced("a socket to be met at", { try open() }), let local = endpoint.addSocket(socket)
+            else { break }
+            opened.append(local)
+        }
+        return opened
+    }
 
     // MARK: Datagrams
 

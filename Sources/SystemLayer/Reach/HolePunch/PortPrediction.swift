@@ -32,6 +32,15 @@ struct PortPrediction {
         return result
     }
 
+    /// How the NAT gives out IPv4 ports, where it is one of the two kinds that guessing is for.
+    static func mapping(_ observations: [Observation]) -> MappedPorts? {
+        let seen = credible(observations).filter { $0.mapped.ip.family == .v4 }
+        let mapped = Set(seen.map(\.mapped))
+        guard Set(seen.map(\.observer)).count > 1, Set(mapped.map(\.ip)).count == 1 else { return nil }
+        if mapped.count == 1 { return .independent }
+        return runs(around: seen.map(\.mapped)).isEmpty ? .random : nil
+    }
+
     /// Observations without those of an IP address that one subject alone sees while several agree on another: a liar would
     /// send peers to a victim, and hide the sequence of ports from all.
     private static func credible(_ observations: [Observation]) -> [Observation] {

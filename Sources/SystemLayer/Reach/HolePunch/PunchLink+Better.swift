@@ -83,7 +83,7 @@ extension PunchLink {
 
 extension Address {
     /// Where QUIC is spoken straight over UDP.
-    fileprivate var udpAddress: SocketAddress? {
+    var udpAddress: SocketAddress? {
         guard !isRelayed, case .ip(let ip)? = host, case .quic(let port)? = transport, port > 0 else { return nil }
         return SocketAddress(ip, port: port)
     }

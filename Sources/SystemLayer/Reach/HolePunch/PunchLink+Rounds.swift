@@ -34,6 +34,7 @@ extension PunchLink {
             let reader = FrameReader(stream, limit: HolePunchMessage.limit)
             try await stream.write(.offer(offer(own, to: voucher(nil))))
             guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
+            peerMapping = theirs.mapping
             try await stream.write(.start)
             let found = try await look(theirs, stream)
             stream.finish()
@@ -63,6 +64,13 @@ extension PunchLink {
                 machine.end()
             }
             try await clock.withDeadline(Self.roundDeadline) { try await self.answer(theirs, stream, reader) }
+        case .guess(let theirs) where !connection.isInitiator:
+            guard !isServing, !isStopped, rounds.takeNow(now: clock.now) else { throw SessionError(.busy) }
+            isServing = true
+            defer { isServing = false }
+            try await clock.withDeadline(BirthdayMachine.deadline) {
+                try await self.serveGuess(theirs, stream, reader)
+            }
         default: throw SessionError(.violation)
         }
     }
@@ -86,7 +94,8 @@ extension PunchLink {
 
     func offer(_ own: [Candidate], to voucher: AddressRule.Voucher) -> HolePunchMessage.Offer {
         HolePunchMessage.Offer(
-            candidates: hub.told(own, to: voucher), hostMark: keys.hostMark(hub.surroundings.hostMark))
+            candidates: hub.told(own, to: voucher), hostMark: keys.hostMark(hub.surroundings.hostMark),
+            mapping: hub.surroundings.openSocket == nil ? nil : hub.mapping)
     }
 
     /// What the word of the peer is worth. That it is on this machine takes more than a packet from there: the proof of a

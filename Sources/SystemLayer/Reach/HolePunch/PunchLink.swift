@@ -55,6 +55,11 @@ final class PunchLink {
     /// The peer's addresses, and this node's, that need no NAT to be opened.
     var openAddresses: (own: Set<SocketAddress>, peer: Set<SocketAddress>) = ([], [])
     var streamCount = 0
+    /// How the peer's NAT gives out ports, as it said in the last round.
+    var peerMapping: MappedPorts?
+    var trial: BirthdayTrial?
+    /// Sockets of a trial by which something came: one is where the path begins, or is about to.
+    var keptSockets: [SocketAddress] = []
 
     init(_ session: Session, of hub: HolePunch) {
         self.hub = hub
@@ -89,6 +94,7 @@ final class PunchLink {
         machine.end()
         task?.cancel()
         task = nil
+        trial?.stop()
         timer.set(nil)
         settling.map(clock.cancel)
     }
@@ -98,6 +104,7 @@ final class PunchLink {
         if path.peerAddress == nil { hub.observer.forget() }
         watch.reset(connection.counters, now: clock.now)
         circuitEnd = nil
+        closeSocketsLater()
         setTimer()
         hope()
     }
@@ -189,7 +196,8 @@ final class PunchLink {
         task = networkTask { [weak self] in
             guard let self else { return }
             do {
-                let paths = try await clock.withDeadline(Self.roundDeadline) { try await self.runRound() }
+                var paths = try await clock.withDeadline(Self.roundDeadline) { try await self.runRound() }
+                if paths.isEmpty { paths = await guessPorts() }
                 carryOut(keeper.punched(paths, now: clock.now))
             } catch let error as SessionError where error.code == .unsupported {
                 keeper.stopPunching(now: clock.now)
@@ -201,7 +209,12 @@ final class PunchLink {
     }
 
     private func migrate(to path: ProbeMachine.Path) {
-        if !connection.migrate(to: path.remote, kind: kind(of: path)) {
+        let kind = kind(of: path)
+        let socket = path.local.flatMap { hub.endpoint.socket(at: $0) }
+        let hasBegun =
+            socket.map { connection.migrate(from: $0, to: path.remote, kind: kind) }
+            ?? connection.migrate(to: path.remote, kind: kind)
+        if !hasBegun {
             carryOut(keeper.migrationEnded(false, now: clock.now))
         }
     }
@@ -223,6 +236,7 @@ final class PunchLink {
         case .ignored: return
         case .answer(let transmissions):
             send(transmissions)
+            trial?.heard(datagram.remote, at: hub.endpoint.socket(at: datagram.local))
             setTimer()
         case .answered(let path): answered(path)
         case .stalled:
@@ -236,6 +250,7 @@ final class PunchLink {
         hub.budget.answered(path.remote.ip, now: clock.now)
         if connection.path.remote == path.remote { keeper.heard(now: clock.now) }
         move.answered(path.remote)
+        trial?.found(path.remote, at: path.local.flatMap { hub.endpoint.socket(at: $0) })
         guard let settled, settling == nil, machine.isProbing else { return }
         let patience = min(max(path.roundTrip, Self.shortestSettling), Self.longestSettling)
         settling = clock.schedule(after: patience) { settled.resume(returning: ()) }
@@ -245,11 +260,21 @@ final class PunchLink {
         let current = connection.path.remote
         for item in transmissions {
             // Where the connection's own packets go needs no limit beyond the machine's.
-            guard item.destination == current || hub.budget.take(item.destination.ip, now: clock.now) else { continue }
+            // Nor does what answers the peer where it has proven to be.
+            guard
+                item.destination == current || item.destination.ip == trial?.peer
+                    || hub.budget.take(item.destination.ip, now: clock.now)
+            else { continue }
             hub.name(self)
             let bytes = item.packet.encoded(link: name, key: keys.own)
-            hub.endpoint.sendForeign(bytes, to: item.destination, from: item.source)
+            let source = item.source ?? (item.destination == current ? presentSocket : nil)
+            hub.endpoint.sendForeign(bytes, to: item.destination, from: source)
         }
+    }
+
+    /// The further socket at which the present path begins; `nil` where it is the node's own.
+    private var presentSocket: SocketAddress? {
+        keptSockets.isEmpty ? nil : connection.path.local.flatMap { hub.endpoint.socket(at: $0) }
     }
 
     // MARK: Time
@@ -259,7 +284,7 @@ final class PunchLink {
     }
 
     /// Whether anything waits for the connection.
-    private var isBusy: Bool { connection.statistics.openStreams > streamCount }
+    var isBusy: Bool { connection.statistics.openStreams > streamCount }
 
     /// Looks now and then whether the connection gets on.
     private func look(now: NetworkInstant) {

@@ -44,18 +44,19 @@ extension NATReport {
             "behind an address-restricted cone NAT: peers connect directly by hole punching, whatever their NAT"
         case .portRestricted:
             "behind a port-restricted cone NAT: peers connect directly by hole punching, those behind a symmetric NAT"
-                + " through a relay"
+                + " after some seconds, when its ports are guessed"
         case .symmetric: symmetric
         }
     }
 
     private var symmetric: String {
-        let start =
-            "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric or port-restricted"
+        let start = "behind a symmetric NAT (mapping varies): needs a relay to peers behind a symmetric"
         return if case .sequential(let step)? = decisive.allocation {
-            "\(start) NAT unless hole punching predicts its ports (steps of \(step)), all others connect directly"
+            "\(start) or port-restricted NAT unless hole punching predicts its ports (steps of \(step)), all others connect"
+                + " directly"
         } else {
-            "\(start) NAT, all others connect directly"
+            "\(start) NAT, connects directly to those behind a port-restricted one when its ports are guessed, and to all"
+                + " others"
         }
     }
 

@@ -27,6 +27,8 @@ package enum STUNAttribute: Equatable, Sendable {
         /// dep2p's own, as above: zeros that make a request as long as the answer that it hopes for. PADDING has to be
         /// understood, and most servers don't.
         package static let filler: UInt16 = 0xc2d3
+        /// dep2p's own, as above: see ``AddressProofAttribute``.
+        package static let addressProof: UInt16 = 0xc2d4
     }
 
     /// Longest SOFTWARE and reason phrase: fewer than 128 characters of at most 6 bytes (RFC 8489 section 14.14).
@@ -123,14 +125,14 @@ package enum STUNAttribute: Equatable, Sendable {
         STUNMessage.magicCookie.bigEndianBytes + transaction.bytes
     }
 
-    private static func address(_ value: [UInt8], mask: [UInt8] = [UInt8](repeating: 0, count: 16)) -> SocketAddress? {
+    static func address(_ value: [UInt8], mask: [UInt8] = [UInt8](repeating: 0, count: 16)) -> SocketAddress? {
         guard value.count == 8 && value[1] == 1 || value.count == 20 && value[1] == 2 else { return nil }
         let port = UInt16(value[2] ^ mask[0]) << 8 | UInt16(value[3] ^ mask[1])
         guard let ip = IPAddress(bytes: zip(value[4...], mask).map { $0 ^ $1 }) else { return nil }
         return SocketAddress(ip, port: port)
     }
 
-    private static func bytes(
+    static func bytes(
         _ address: SocketAddress, mask: [UInt8] = [UInt8](repeating: 0, count: 16)
     ) -> [UInt8] {
         let port = address.port.bigEndianBytes

@@ -123,9 +123,14 @@ package struct STUNMessage: Equatable, Sendable {
     }
 
     /// A Binding request as long as the longest answer to it: who answers must not amplify (PROTOCOL.md, section 18).
-    static func bindingRequest(_ transaction: STUNTransactionID, _ attributes: [STUNAttribute] = []) -> STUNMessage {
+    ///
+    /// - Parameter longest: bytes of that answer.
+    static func bindingRequest(
+        _ transaction: STUNTransactionID, _ attributes: [STUNAttribute] = [],
+        longest: Int = STUNResponder.longestResponse
+    ) -> STUNMessage {
         var request = STUNMessage(.request, transaction: transaction, attributes: attributes)
-        let missing = STUNResponder.longestResponse - request.bytes.count - attributeHeaderLength
+        let missing = longest - request.bytes.count - attributeHeaderLength
         if missing > 0 {
             request.attributes.append(.other(STUNAttribute.Code.filler, [UInt8](repeating: 0, count: missing)))
         }

@@ -34,8 +34,10 @@ package struct STUNResponder: Sendable {
     package static let longerPerSource = SubjectBudget.Rate(perSecond: 2, burst: 20)
     /// To everyone.
     package static let longerPerSecond = 200
-    /// No response is longer: over IPv6 with every attribute but OTHER-ADDRESS, which nodes have not.
+    /// No response without a proof is longer: over IPv6 with every attribute but OTHER-ADDRESS, which nodes have not.
     static let longestResponse = 84
+    /// The same, of one with a proof.
+    static let longestProof = longestResponse + 4 + AddressProof.length
 
     private let alternate: SocketAddress?
     private var responses = TokenBucket(rate: Self.responsesPerSecond, burst: Self.responsesPerSecond)
@@ -43,11 +45,15 @@ package struct STUNResponder: Sendable {
     private var longer = TokenBucket(rate: Self.longerPerSecond, burst: Self.longerPerSecond)
     private var sources = SubjectBudget(Self.perSource)
     private var longerSources = SubjectBudget(Self.longerPerSource)
+    private let makeKey: (@Sendable () -> [UInt8])?
+    private var proofs: AddressProof?
 
-    /// - Parameter alternate: the observer's other address and other port, when it has sockets at all four
-    ///   combinations. Without it a CHANGE-REQUEST that changes the address is refused (RFC 5780 section 6.1).
-    package init(alternate: SocketAddress? = nil) {
-        self.alternate = alternate
+    /// - Parameters:
+    ///   - alternate: the observer's other address and other port, when it has sockets at all four
+    ///     combinations. Without it a CHANGE-REQUEST that changes the address is refused (RFC 5780 section 6.1).
+    ///   - makeKey: gives the key of address proofs when one is first wanted; without it there are none.
+    package init(alternate: SocketAddress? = nil, makeKey: (@Sendable () -> [UInt8])? = nil) {
+        (self.alternate, self.makeKey) = (alternate, makeKey)
     }
 
     /// The response to `datagram`, or nothing when it is no Binding request or the rate is spent.
@@ -85,6 +91,8 @@ package struct STUNResponder: Sendable {
         let destination = SocketAddress(source.ip, port: port, scope: source.scope)
         // What is worth most first.
         var extra: [STUNAttribute] = []
+        // What goes elsewhere proves nothing of where the request came from.
+        if destination == source, let proven = proof(request, source, now: now) { extra.append(proven) }
         if let alternatePort { extra.append(.alternatePort(alternatePort)) }
         if let alternate { extra.append(.otherAddress(alternate)) }
         if let local { extra.append(.responseOrigin(self.local(local, origin, alternatePort))) }
@@ -92,6 +100,21 @@ package struct STUNResponder: Sendable {
             .success, transaction: request.transaction, attributes: [.xorMappedAddress(source)])
         guard let bytes = fitted(message, extra, to: datagram.count, source.ip, now: now) else { return nil }
         return Response(bytes: bytes, destination: destination, origin: origin)
+    }
+
+    /// What is said of a proof, where the request asks for it.
+    private mutating func proof(
+        _ request: STUNMessage, _ source: SocketAddress, now: NetworkInstant
+    ) -> STUNAttribute? {
+        guard let asked = AddressProofAttribute(request), let makeKey else { return nil }
+        let proofs = proofs ?? AddressProof(key: makeKey())
+        self.proofs = proofs
+        return switch asked {
+        case .wanted: AddressProofAttribute.proof(proofs.make(for: source, now: now)).attribute
+        case .question(let address, let proof):
+            AddressProofAttribute.verdict(proofs.isValid(proof, for: address, now: now)).attribute
+        case .proof, .verdict: nil
+        }
     }
 
     /// The message with as much of `extra`, and FINGERPRINT, as `allowed` bytes hold; `nil` when it is longer without any

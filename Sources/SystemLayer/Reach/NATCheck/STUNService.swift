@@ -8,7 +8,7 @@ package final class STUNService {
     /// Takes a message of the transaction that was waited for.
     package typealias Receiver = @NetworkActor (STUNMessage, Datagram) -> Void
 
-    private var responder = STUNResponder()
+    private var responder: STUNResponder
     /// Who waits for a transaction that this node has begun, or told somebody of.
     private var receivers: [STUNTransactionID: Receiver] = [:]
     private let alternate: AlternatePort?
@@ -20,6 +20,8 @@ package final class STUNService {
     package init(_ endpoint: Endpoint, alternate: AlternatePort? = nil) {
         self.endpoint = endpoint
         self.alternate = alternate
+        let random = endpoint.configuration.random
+        responder = STUNResponder(makeKey: { random.bytes(32) })
         endpoint.datagrams.take(.stun) { [weak self] in self?.receive($0) }
         alternate?.onDatagram = { [weak self, weak endpoint] datagram in
             let family = datagram.remote.ip.family

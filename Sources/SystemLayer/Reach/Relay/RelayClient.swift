@@ -219,11 +219,16 @@ package final class RelayClient {
     }
 
     /// Where the relays that this node is connected with answer STUN.
-    package var observers: [SocketAddress] {
-        let sessions = relays.compactMap(\.session).map { ($0.id, $0.path) }
-        let carriers = legs.sorted { $0.key < $1.key }.map { ($0.key, $0.value.connection.path) }
+    package var observers: [SocketAddress] { observers { _ in true } }
+
+    /// Those of them that are these nodes.
+    func observers(of nodes: Set<NodeID>) -> [SocketAddress] { observers(where: nodes.contains) }
+
+    private func observers(where isWanted: (NodeID) -> Bool) -> [SocketAddress] {
+        let sessions = relays.compactMap(\.session).map { ($0.id, $0.remoteNodeID, $0.path) }
+        let carriers = legs.sorted { $0.key < $1.key }.map { ($0.key, $0.value.relayID, $0.value.connection.path) }
         var found: [SocketAddress] = []
-        for (id, path) in sessions + carriers {
+        for (id, node, path) in sessions + carriers where isWanted(node) {
             for address in observers(id, path) where !found.contains(address) { found.append(address) }
         }
         return found

@@ -1,0 +1,60 @@
+internal import DeP2PIdentity
+internal import DeP2PQUIC
+internal import DeP2PReactor
+internal import DeP2PSessions
+
+/// Gets proofs of where this node's socket is, and has those of others checked (``AddressProof``).
+@NetworkActor
+final class AddressProver {
+    /// When, after the first time, a question is repeated, and how long the answer is waited for.
+    static let repetitions: [Duration] = [150, 400].map { .milliseconds($0) }
+    static let deadline = Duration.milliseconds(1_000)
+    /// Datagrams of one question at most.
+    static let questions = 1 + repetitions.count
+
+    private let endpoint: Endpoint
+    private let stun: STUNService
+
+    init(_ endpoint: Endpoint, stun: STUNService) { (self.endpoint, self.stun) = (endpoint, stun) }
+
+    /// This node's address as `witness` sees it, with what that has written for it.
+    func proof(by witness: SocketAddress) async throws -> HolePunchMessage.Proven {
+        let answer = try await ask(witness, .wanted)
+        guard case .proof(let proof) = AddressProofAttribute(answer.message),
+            let mapped = STUNBinding(answer.message, from: witness, elapsed: .zero)?.mapped
+        else { throw SessionError(.unsupported, detail: "\(witness) writes no proofs of addresses") }
+        return HolePunchMessage.Proven(address: mapped, proof: proof)
+    }
+
+    /// - Throws: when it is not `witness` who has written that.
+    func check(_ proven: HolePunchMessage.Proven, by witness: SocketAddress) async throws {
+        let answer = try await ask(witness, .question(proven.address, proven.proof))
+        guard AddressProofAttribute(answer.message) == .verdict(true) else {
+            throw SessionError(.violation, detail: "the peer's address is not proven")
+        }
+    }
+
+    private struct Answer: Sendable { let message: STUNMessage }
+
+    private func ask(_ witness: SocketAddress, _ attribute: AddressProofAttribute) async throws -> Answer {
+        var random = endpoint.configuration.random
+        let request = STUNMessage.bindingRequest(
+            .random(using: &random), [attribute.attribute], longest: STUNResponder.longestProof)
+        let waiter = Waiter<Answer>()
+        stun.expect(request.transaction) { message, datagram in
+            guard message.kind == .success, datagram.remote == witness else { return }
+            waiter.resume(returning: Answer(message: message))
+        }
+        let clock = endpoint.clock
+        let tokens = Self.repetitions.map { pause in
+            clock.schedule(after: pause) { [weak endpoint] in endpoint?.sendForeign(request.bytes, to: witness) }
+        }
+        let limit = clock.schedule(after: Self.deadline) { waiter.resume(throwing: SessionError(.timeout)) }
+        defer {
+            stun.forget(request.transaction)
+            for token in tokens + [limit] { clock.cancel(token) }
+        }
+        endpoint.sendForeign(request.bytes, to: witness)
+        return try await waiter.value()
+    }
+}
