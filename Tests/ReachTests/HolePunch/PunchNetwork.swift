@@ -53,6 +53,8 @@ final class PunchNetwork {
     private(set) var nodes: [PunchNode] = []
     /// Whether the nodes made from now on are members of one realm.
     var areMembers = true
+    /// How many of the relays the nodes made from now on know.
+    var relayCount = 2
     /// Nodes of a test's own.
     var liars: [RelayNode] = []
 
@@ -78,17 +80,18 @@ final class PunchNetwork {
     /// A node in a home of its own, or in that of `neighbour`.
     func node(
         _ kind: SimulatedNATKind, inHomeOf neighbour: PunchNode? = nil, usesStraightPaths: Bool = true,
-        guesses: Bool = true
+        guesses: Bool = true, behind own: SimulatedGateway? = nil
     ) throws -> PunchNode {
         let number = UInt32(nodes.count + 1)
-        let gateway = neighbour?.gateway ?? kind.gateway(number)
+        let gateway = neighbour?.gateway ?? own ?? kind.gateway(number)
         if let gateway, neighbour == nil { network.add(gateway) }
         let ip =
             gateway.map { IPAddress(v4: UInt32(truncatingIfNeeded: $0.inside.low) + 10 + number) }
             ?? IPAddress(v4: 0x2d14_000a + number << 16)
         let node = try world.relayNode(at: SocketAddress(ip, port: 4001))
         let made = PunchNode(
-            node, network: network, gateway: gateway, relays: [relay, secondRelay], isMember: areMembers,
+            node, network: network, gateway: gateway, relays: Array([relay, secondRelay].prefix(relayCount)),
+            isMember: areMembers,
             usesStraightPaths: usesStraightPaths, guesses: guesses)
         nodes.append(made)
         return made

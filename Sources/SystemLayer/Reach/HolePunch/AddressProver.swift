@@ -3,7 +3,8 @@ internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
 
-/// Gets proofs of where this node's socket is, and has those of others checked (``AddressProof``).
+/// Gets proofs of where this node's socket is, and has those of others checked (``AddressProof``); and asks where further
+/// sockets are seen.
 @NetworkActor
 final class AddressProver {
     /// When, after the first time, a question is repeated, and how long the answer is waited for.
@@ -26,6 +27,15 @@ final class AddressProver {
         return HolePunchMessage.Proven(address: mapped, proof: proof)
     }
 
+    /// Where `observer` sees that further socket of the endpoint's.
+    func mapped(_ socket: SocketAddress, by observer: SocketAddress) async throws -> SocketAddress {
+        let answer = try await ask(observer, nil, from: socket)
+        guard let mapped = STUNBinding(answer.message, from: observer, elapsed: .zero)?.mapped,
+            AddressRule.isPlausible(mapped.ip, by: observer.ip)
+        else { throw SessionError(.violation) }
+        return mapped
+    }
+
     /// - Throws: when it is not `witness` who has written that.
     func check(_ proven: HolePunchMessage.Proven, by witness: SocketAddress) async throws {
         let answer = try await ask(witness, .question(proven.address, proven.proof))
@@ -36,10 +46,13 @@ final class AddressProver {
 
     private struct Answer: Sendable { let message: STUNMessage }
 
-    private func ask(_ witness: SocketAddress, _ attribute: AddressProofAttribute) async throws -> Answer {
+    private func ask(
+        _ witness: SocketAddress, _ attribute: AddressProofAttribute?, from socket: SocketAddress? = nil
+    ) async throws -> Answer {
         var random = endpoint.configuration.random
         let request = STUNMessage.bindingRequest(
-            .random(using: &random), [attribute.attribute], longest: STUNResponder.longestProof)
+            .random(using: &random), [attribute?.attribute].compactMap(\.self),
+            longest: attribute == nil ? STUNResponder.longestResponse : STUNResponder.longestProof)
         let waiter = Waiter<Answer>()
         stun.expect(request.transaction) { message, datagram in
             guard message.kind == .success, datagram.remote == witness else { return }
@@ -47,14 +60,16 @@ final class AddressProver {
         }
         let clock = endpoint.clock
         let tokens = Self.repetitions.map { pause in
-            clock.schedule(after: pause) { [weak endpoint] in endpoint?.sendForeign(request.bytes, to: witness) }
+            clock.schedule(after: pause) { [weak endpoint] in
+                endpoint?.sendForeign(request.bytes, to: witness, from: socket)
+            }
         }
         let limit = clock.schedule(after: Self.deadline) { waiter.resume(throwing: SessionError(.timeout)) }
         defer {
             stun.forget(request.transaction)
             for token in tokens + [limit] { clock.cancel(token) }
         }
-        endpoint.sendForeign(request.bytes, to: witness)
+        endpoint.sendForeign(request.bytes, to: witness, from: socket)
         return try await waiter.value()
     }
 }

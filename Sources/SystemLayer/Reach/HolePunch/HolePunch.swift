@@ -14,6 +14,9 @@ package final class HolePunch {
     /// How long after a change of the network, and then after each other, those who dialled this node are told where it is.
     static let wordPauses: [Duration] = [.milliseconds(0), .milliseconds(300), .milliseconds(700), .seconds(2)]
 
+    /// Sockets that show which ports a NAT gives out at present: two make a step.
+    static let sequenceSockets = 2
+
     /// What it has to know of the node.
     package struct Surroundings: Sendable {
         /// The interfaces' addresses with the ports of the node's sockets, best first.
@@ -188,7 +191,9 @@ package final class HolePunch {
     // MARK: Candidates
 
     /// Where this node may be reached straight.
-    func candidates() async -> [Candidate] {
+    ///
+    /// - Parameter isDoubting: whether a round came to nothing that was made with what is known.
+    func candidates(isDoubting: Bool = false) async -> [Candidate] {
         let known = relays.observers + surroundings.observers()
         var observers: [SocketAddress] = []
         for address in known where !observers.contains(address) { observers.append(address) }
@@ -196,12 +201,38 @@ package final class HolePunch {
         mapping = PortPrediction.mapping(observations)
         let own = surroundings.interfaces().map { Candidate(.interface, $0.address) }
         let mapped = mappedAddresses.flatMap { $0() }.map { Candidate(.mapped, $0) }
-        let observed = PortPrediction.candidates(observations).filter { candidate in
+        var seen = PortPrediction.candidates(observations)
+        if seen.contains(where: { $0.kind == .predicted }) || isDoubting && PortPrediction.mayCount(observations) {
+            let present = await presentSequence(observers, as: Set(observations.map(\.mapped.ip)))
+            // What it gave the peer in the round before comes before what it gives out now.
+            let runs = isDoubting ? present.reversed() : present
+            if !present.isEmpty { seen = seen.filter { $0.kind != .predicted } + runs }
+        }
+        let observed = seen.filter { candidate in
             candidate.kind == .predicted || !(own + mapped).contains { $0.address == candidate.address }
         }
         // Loopback last, and only what is left of the limit: few peers are on this machine.
         let loopback = own.filter { $0.address.ip.isLoopback }
         return own.filter { !$0.address.ip.isLoopback } + mapped + observed + loopback
+    }
+
+    /// The ports that the NAT gives out next, from what it gives two sockets that are opened now: one that counts has counted
+    /// on since observers were first asked.
+    ///
+    /// - Parameter ips: where observers see this node; what is seen elsewhere counts for nothing.
+    private func presentSequence(_ observers: [SocketAddress], as ips: Set<IPAddress>) async -> [Candidate] {
+        guard let observer = observers.first(where: { $0.ip.family == .v4 }) else { return [] }
+        let sockets = openSockets(Self.sequenceSockets)
+        defer { for socket in sockets { endpoint.removeSocket(socket) } }
+        var seen: [PortPrediction.Observation] = []
+        for socket in sockets {
+            let mapped = await traced(awaiting: "the NAT's present port") {
+                try await self.prover.mapped(socket, by: observer)
+            }
+            guard let mapped, ips.contains(mapped.ip) else { return [] }
+            seen.append(PortPrediction.Observation(observer: observer, mapped: mapped))
+        }
+        return PortPrediction.candidates(seen).filter { $0.kind == .predicted }
     }
 
     /// What the peer is told of `candidates`.
@@ -226,10 +257,10 @@ package final class HolePunch {
     }
 
     /// Many sockets, as far as they can be had.
-    func openSockets() -> [SocketAddress] {
-        guard let open = surroundings.openSocket else { return [] }
+    func openSockets(_ count: Int = BirthdayMachine.socketCount) -> [SocketAddress] {
+        guard let open = surroundings.openSocket, !isStopped else { return [] }
         var opened: [SocketAddress] = []
-        while opened.count < min(surroundings.socketLimit, BirthdayMachine.socketCount) {
+        while opened.count < min(surroundings.socketLimit, count) {
             guard let socket = traced("a socket to be met at", { try open() }), let local = endpoint.addSocket(socket)
             else { break }
             opened.append(local)

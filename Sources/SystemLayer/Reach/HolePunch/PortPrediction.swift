@@ -41,6 +41,13 @@ struct PortPrediction {
         return runs(around: seen.map(\.mapped)).isEmpty ? .random : nil
     }
 
+    /// Whether the NAT may count its ports without that being seen: observers at one address alone see the same port always when
+    /// the port depends on the address.
+    static func mayCount(_ observations: [Observation]) -> Bool {
+        let seen = credible(observations).filter { $0.mapped.ip.family == .v4 }
+        return Set(seen.map(\.mapped)).count == 1 && Set(seen.map(\.observer.ip)).count == 1
+    }
+
     /// Observations without those of an IP address that one subject alone sees while several agree on another: a liar would
     /// send peers to a victim, and hide the sequence of ports from all.
     private static func credible(_ observations: [Observation]) -> [Observation] {

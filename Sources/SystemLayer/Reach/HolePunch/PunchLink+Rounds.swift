@@ -7,7 +7,7 @@ internal import DeP2PSessions
 extension PunchLink {
     func runRound() async throws -> [ProbeMachine.Path] {
         guard let session else { return [] }
-        let own = await hub.candidates()
+        let own = await hub.candidates(isDoubting: isDoubting)
         // An admission under way decides what the peer may know.
         _ = await session.waitForMembership()
         return try await round(session, own) { theirs, stream in
@@ -78,13 +78,16 @@ extension PunchLink {
     private func answer(
         _ theirs: HolePunchMessage.Offer, _ stream: NegotiatedStream, _ reader: FrameReader
     ) async throws {
-        let own = await hub.candidates()
+        let isRelayed = connection.path.peerAddress == nil
+        let own = await hub.candidates(isDoubting: isDoubting && isRelayed)
         _ = await session?.waitForMembership()
         try await stream.write(.answer(offer(own, to: voucher(theirs))))
         guard case .start = try await reader.requiredPunch() else { throw SessionError(.violation) }
         begin(own, theirs)
+        if isRelayed { isDoubting = true }
         let last = try await reader.next()
         guard let last, case .chosen(let address, let isDirect) = try HolePunchMessage(decoding: last) else { return }
+        isDoubting = false
         // How the path came about is the client's to know, where it leads is not its to say.
         guard machine.sources.contains(address) else { return }
         connection.setKind(isDirect ? .direct : .punched, ofPathTo: address)

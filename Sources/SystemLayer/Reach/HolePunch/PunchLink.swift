@@ -57,6 +57,8 @@ final class PunchLink {
     var streamCount = 0
     /// How the peer's NAT gives out ports, as it said in the last round.
     var peerMapping: MappedPorts?
+    /// Whether the last round over a relay came to nothing.
+    var isDoubting = false
     var trial: BirthdayTrial?
     /// Sockets of a trial by which something came: one is where the path begins, or is about to.
     var keptSockets: [SocketAddress] = []
@@ -197,6 +199,7 @@ final class PunchLink {
             guard let self else { return }
             do {
                 var paths = try await clock.withDeadline(Self.roundDeadline) { try await self.runRound() }
+                isDoubting = paths.isEmpty
                 if paths.isEmpty { paths = await guessPorts() }
                 carryOut(keeper.punched(paths, now: clock.now))
             } catch let error as SessionError where error.code == .unsupported {
