@@ -59,10 +59,12 @@ int dep2p_tcp_accept(int descriptor, dep2p_address *remote) {
     return accepted;
 }
 
-int dep2p_tcp_connect(const dep2p_address *remote) {
+int dep2p_tcp_connect(const dep2p_address *remote, int largest_segment) {
     int descriptor = open_socket(remote);
     if (descriptor < 0) return descriptor;
     tune(descriptor);
+    // Before the SYN, which tells it to the other side: what comes back is no larger either.
+    if (largest_segment > 0) set(descriptor, IPPROTO_TCP, TCP_MAXSEG, largest_segment);
     struct sockaddr_storage address;
     socklen_t length = dep2p_sockaddr(&address, remote);
     if (connect(descriptor, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS) return descriptor;

@@ -108,8 +108,9 @@ int dep2p_routes_changed(int descriptor);
 int dep2p_tcp_listen(const dep2p_address *bind_to, int backlog);
 /// One connection off the queue, non-blocking; -errno, -EAGAIN when none waits.
 int dep2p_tcp_accept(int descriptor, dep2p_address *remote);
-/// A non-blocking socket on its way to `remote`: writable once it is connected or has failed. -errno on failure.
-int dep2p_tcp_connect(const dep2p_address *remote);
+/// A non-blocking socket on its way to `remote`: writable once it is connected or has failed. Neither side sends segments of
+/// more than `largest_segment` bytes, options included; 0 leaves it to the system. -errno on failure.
+int dep2p_tcp_connect(const dep2p_address *remote, int largest_segment);
 /// The errno that the connect ended with, 0 when it is connected.
 int dep2p_tcp_connect_error(int descriptor);
 /// Closes after what was written, rather than with a reset.

@@ -51,6 +51,7 @@ package final class Endpoint {
     var tcpListeners: [TCPListener] = []
     /// For dialling over TCP: made with the first such dial.
     var tcpContext: TLSContext?
+    var narrowHosts = NarrowHosts()
     private var dirty: [Connection] = []
     private var failed: [Connection] = []
     private var flushScheduled = false

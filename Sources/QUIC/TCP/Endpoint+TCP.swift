@@ -17,21 +17,7 @@ extension Endpoint {
     /// - Throws: ``QUICError``; `.refused`, `.unreachable` and `.timeout` of the TCP connection too.
     package func connect(tcp remote: SocketAddress, expecting: NodeID?) async throws -> Connection {
         guard !isClosed else { throw QUICError(.endpointClosed, "this node has stopped") }
-        let context = try outerTLS()
-        let leg = try TCPLeg(connectingTo: remote, context: context, clock: clock)
-        add(leg)
-        do {
-            try await leg.waitOpen()
-            let connection = try await connect(to: leg.remote, from: leg.local, expecting: expecting)
-            connection.onClose.append { [weak leg] _ in leg?.close() }
-            return connection
-        } catch is CancellationError {
-            leg.close()
-            throw QUICError(.cancelled, "the dial was cancelled")
-        } catch {
-            leg.close()
-            throw error
-        }
+        return try await TCPDial(to: remote, expecting: expecting, from: self, context: try outerTLS()).run()
     }
 
     private func outerTLS() throws(QUICError) -> TLSContext {
@@ -45,7 +31,7 @@ extension Endpoint {
         }
     }
 
-    private func add(_ leg: TCPLeg) {
+    func add(_ leg: TCPLeg) {
         addLeg(leg, local: leg.local)
         leg.onClose = { [weak self] leg in self?.removeLeg(local: leg.local) }
         leg.start(self)

@@ -44,6 +44,8 @@ package final class TCPLeg: PacketDriver {
     /// Datagrams dropped because the connection was too slow for them.
     package private(set) var droppedDatagrams: UInt64 = 0
     var onClose: (@NetworkActor (TCPLeg) -> Void)?
+    /// Told when TCP stands, and TLS is to follow.
+    var onConnected: (@NetworkActor () -> Void)?
     /// Told whether a QUIC connection runs over the leg, when that changes.
     var onUse: (@NetworkActor (Bool) -> Void)?
     private let socket: TLSSocket
@@ -62,8 +64,14 @@ package final class TCPLeg: PacketDriver {
     /// A client's leg, on its way to `peer`.
     ///
     /// - Throws: ``QUICError`` `.refused`, `.unreachable`.
-    init(connectingTo peer: SocketAddress, context: TLSContext, clock: any NetworkClock) throws(QUICError) {
-        do { socket = try TLSSocket(connectingTo: peer, context: context) } catch { throw QUICError(error) }
+    init(
+        connectingTo peer: SocketAddress, segments: SegmentSize = .usual, context: TLSContext, clock: any NetworkClock
+    ) throws(QUICError) {
+        do {
+            socket = try TLSSocket(connectingTo: peer, largestSegment: segments.rawValue, context: context)
+        } catch {
+            throw QUICError(error)
+        }
         state = .connecting
         (self.peer, self.clock) = (peer, clock)
         (local, remote) = (FakeAddress.make(), FakeAddress.make())
@@ -177,6 +185,8 @@ package final class TCPLeg: PacketDriver {
         do throws(SocketError) {
             try socket.finishConnect(to: peer)
             state = .handshaking
+            onConnected?()
+            onConnected = nil
             shakeHands()
         } catch {
             end(QUICError(error))

@@ -26,7 +26,7 @@ package final class StreamSocket {
     /// - Throws: ``SocketError`` `.refused`, `.timeout`, `.unreachable`; `CancellationError`.
     package static func connect(to remote: SocketAddress) async throws -> StreamSocket {
         var raw = remote.raw
-        let descriptor = dep2p_tcp_connect(&raw)
+        let descriptor = dep2p_tcp_connect(&raw, 0)
         guard descriptor >= 0 else { throw SocketError(connectingTo: remote, errno: -descriptor) }
         let socket = StreamSocket(descriptor)
         do {

@@ -71,9 +71,13 @@ package final class TLSSocket {
     }
 
     /// A client's socket, on its way to `remote`.
-    package convenience init(connectingTo remote: SocketAddress, context: TLSContext) throws(SocketError) {
+    ///
+    /// - Parameter largestSegment: bytes of a TCP segment, either way, at most.
+    package convenience init(
+        connectingTo remote: SocketAddress, largestSegment: Int32, context: TLSContext
+    ) throws(SocketError) {
         var raw = remote.raw
-        let descriptor = dep2p_tcp_connect(&raw)
+        let descriptor = dep2p_tcp_connect(&raw, largestSegment)
         guard descriptor >= 0 else { throw SocketError(connectingTo: remote, errno: -descriptor) }
         do {
             try self.init(descriptor: descriptor, context: context)

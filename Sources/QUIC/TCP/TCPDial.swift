@@ -1,0 +1,100 @@
+internal import DeP2PIdentity
+internal import DeP2PReactor
+
+/// One dial over TCP, which a narrow hop does not stop for good.
+///
+/// Where a hop drops long packets without a word, TCP sends the same ones again until it gives up: Linux shortens them only where
+/// the administrator has said so (`net.ipv4.tcp_mtu_probing`, off as it comes). So segments are ``SegmentSize/usual`` from the
+/// beginning, and where TCP stands but no QUIC connection over it in time, a second one with ``SegmentSize/least`` is made beside
+/// it; the one over which a QUIC connection stands first is taken.
+///
+/// Calling order: ``run()``, once.
+@NetworkActor
+final class TCPDial {
+    /// From when TCP stands until the least segments are tried too: longer where TCP took long.
+    nonisolated static let patience = Duration.milliseconds(1_500)
+    nonisolated static let longestPatience = Duration.seconds(4)
+
+    private struct Success: Sendable {
+        let connection: Connection
+        let segments: SegmentSize
+    }
+
+    private let remote: SocketAddress
+    private let expecting: NodeID?
+    private let endpoint: Endpoint
+    private let context: TLSContext
+    private let outcome = Waiter<Success>()
+    private var attempts: [Task<Void, Never>] = []
+    private var underWay = 0
+    private var firstError: (any Error)?
+    private var timer: TimerToken?
+
+    init(to remote: SocketAddress, expecting: NodeID?, from endpoint: Endpoint, context: TLSContext) {
+        (self.remote, self.expecting, self.endpoint, self.context) = (remote, expecting, endpoint, context)
+    }
+
+    /// - Throws: ``QUICError``: what the first attempt ended with, when none succeeds.
+    func run() async throws -> Connection {
+        defer {
+            timer.map(endpoint.clock.cancel)
+            for attempt in attempts { attempt.cancel() }
+        }
+        begin(endpoint.narrowHosts.contains(remote.ip, now: endpoint.clock.now) ? .least : .usual)
+        do {
+            let success = try await outcome.value()
+            if success.segments == .least { endpoint.narrowHosts.note(remote.ip, now: endpoint.clock.now) }
+            return success.connection
+        } catch is CancellationError {
+            throw QUICError(.cancelled, "the dial was cancelled")
+        }
+    }
+
+    private func begin(_ segments: SegmentSize) {
+        underWay += 1
+        attempts.append(
+            networkTask { [self] in
+                do {
+                    let connection = try await attempt(segments)
+                    guard !outcome.isResolved else { return connection.close(code: 0) }
+                    outcome.resume(returning: Success(connection: connection, segments: segments))
+                } catch {
+                    failed(error)
+                }
+            })
+    }
+
+    private func failed(_ error: any Error) {
+        underWay -= 1
+        firstError = firstError ?? error
+        if underWay == 0, let firstError { outcome.resume(throwing: firstError) }
+    }
+
+    private func attempt(_ segments: SegmentSize) async throws -> Connection {
+        let leg = try TCPLeg(connectingTo: remote, segments: segments, context: context, clock: endpoint.clock)
+        if segments == .usual {
+            let begun = endpoint.clock.now
+            leg.onConnected = { [weak self] in self?.connected(since: begun) }
+        }
+        endpoint.add(leg)
+        do {
+            try await leg.waitOpen()
+            let connection = try await endpoint.connect(to: leg.remote, from: leg.local, expecting: expecting)
+            connection.onClose.append { [weak leg] _ in leg?.close() }
+            return connection
+        } catch {
+            leg.close()
+            throw error
+        }
+    }
+
+    /// TLS and QUIC take three round trips, TCP has taken one.
+    private func connected(since begun: NetworkInstant) {
+        guard timer == nil, !outcome.isResolved else { return }
+        let wait = min(max(Self.patience, endpoint.clock.now.duration(since: begun) * 6), Self.longestPatience)
+        timer = endpoint.clock.schedule(after: wait) { [weak self] in
+            guard let self, !outcome.isResolved, !endpoint.isClosed else { return }
+            begin(.least)
+        }
+    }
+}
