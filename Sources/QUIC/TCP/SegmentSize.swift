@@ -9,22 +9,33 @@ enum SegmentSize: Int32 {
     case least = 536
 }
 
-/// The hosts to which the usual segments were lost where the least came through: pure.
+/// What dials have shown of the ways to hosts: pure.
 struct NarrowHosts {
-    static let limit = 64
-    /// After which the usual ones are tried again.
-    static let lifetime = Duration.seconds(600)
-
-    /// The latest last.
-    private var noted: [(host: IPAddress, until: NetworkInstant)] = []
-
-    mutating func note(_ host: IPAddress, now: NetworkInstant) {
-        noted.removeAll { $0.host == host }
-        if noted.count == Self.limit { noted.removeFirst() }
-        noted.append((host, now.advanced(by: Self.lifetime)))
+    enum Finding: Equatable {
+        /// The usual segments were lost where the least came through.
+        case narrow
+        /// TCP stood, and nothing came over it until the dial was given up.
+        case suspected
     }
 
-    func contains(_ host: IPAddress, now: NetworkInstant) -> Bool {
-        noted.contains { $0.host == host && $0.until > now }
+    static let limit = 64
+
+    /// The latest last.
+    private var noted: [(host: IPAddress, finding: Finding, until: NetworkInstant)] = []
+
+    /// After which it is forgotten: then the usual ones are tried as everywhere.
+    static func lifetime(_ finding: Finding) -> Duration { finding == .narrow ? .seconds(600) : .seconds(30) }
+
+    mutating func note(_ finding: Finding, of host: IPAddress, now: NetworkInstant) {
+        forget(host)
+        if noted.count == Self.limit { noted.removeFirst() }
+        noted.append((host, finding, now.advanced(by: Self.lifetime(finding))))
+    }
+
+    /// The usual segments came through.
+    mutating func forget(_ host: IPAddress) { noted.removeAll { $0.host == host } }
+
+    func finding(of host: IPAddress, now: NetworkInstant) -> Finding? {
+        noted.first { $0.host == host && $0.until > now }?.finding
     }
 }

@@ -6,7 +6,8 @@ internal import DeP2PReactor
 /// Where a hop drops long packets without a word, TCP sends the same ones again until it gives up: Linux shortens them only where
 /// the administrator has said so (`net.ipv4.tcp_mtu_probing`, off as it comes). So segments are ``SegmentSize/usual`` from the
 /// beginning, and where TCP stands but no QUIC connection over it in time, a second one with ``SegmentSize/least`` is made beside
-/// it; the one over which a QUIC connection stands first is taken.
+/// it; the one over which a QUIC connection stands first is taken. Whoever dials may give up earlier than that: the next dial
+/// of that host makes both at once.
 ///
 /// Calling order: ``run()``, once.
 @NetworkActor
@@ -14,6 +15,8 @@ final class TCPDial {
     /// From when TCP stands until the least segments are tried too: longer where TCP took long.
     nonisolated static let patience = Duration.milliseconds(1_500)
     nonisolated static let longestPatience = Duration.seconds(4)
+    /// For how long nothing came over TCP, at the least, in a dial that is worth a suspicion.
+    nonisolated static let silence = Duration.milliseconds(400)
 
     private struct Success: Sendable {
         let connection: Connection
@@ -29,25 +32,45 @@ final class TCPDial {
     private var underWay = 0
     private var firstError: (any Error)?
     private var timer: TimerToken?
+    /// When TCP stood with the usual segments, and how long it took.
+    private var connected: (at: NetworkInstant, after: Duration)?
 
     init(to remote: SocketAddress, expecting: NodeID?, from endpoint: Endpoint, context: TLSContext) {
         (self.remote, self.expecting, self.endpoint, self.context) = (remote, expecting, endpoint, context)
     }
 
+    private var now: NetworkInstant { endpoint.clock.now }
+
     /// - Throws: ``QUICError``: what the first attempt ended with, when none succeeds.
     func run() async throws -> Connection {
+        let finding = endpoint.narrowHosts.finding(of: remote.ip, now: now)
         defer {
             timer.map(endpoint.clock.cancel)
             for attempt in attempts { attempt.cancel() }
         }
-        begin(endpoint.narrowHosts.contains(remote.ip, now: endpoint.clock.now) ? .least : .usual)
+        // The usual ones first: where both come through, they are likely to be ahead.
+        if finding != .narrow { begin(.usual) }
+        if finding != nil { begin(.least) }
         do {
             let success = try await outcome.value()
-            if success.segments == .least { endpoint.narrowHosts.note(remote.ip, now: endpoint.clock.now) }
+            learn(from: success.segments)
             return success.connection
         } catch is CancellationError {
+            suspect()
             throw QUICError(.cancelled, "the dial was cancelled")
         }
+    }
+
+    private func learn(from segments: SegmentSize) {
+        switch segments {
+        case .usual: endpoint.narrowHosts.forget(remote.ip)
+        case .least: endpoint.narrowHosts.note(.narrow, of: remote.ip, now: now)
+        }
+    }
+
+    private func suspect() {
+        guard let connected, now.duration(since: connected.at) >= max(Self.silence, connected.after * 4) else { return }
+        endpoint.narrowHosts.note(.suspected, of: remote.ip, now: now)
     }
 
     private func begin(_ segments: SegmentSize) {
@@ -73,8 +96,8 @@ final class TCPDial {
     private func attempt(_ segments: SegmentSize) async throws -> Connection {
         let leg = try TCPLeg(connectingTo: remote, segments: segments, context: context, clock: endpoint.clock)
         if segments == .usual {
-            let begun = endpoint.clock.now
-            leg.onConnected = { [weak self] in self?.connected(since: begun) }
+            let begun = now
+            leg.onConnected = { [weak self] in self?.stood(since: begun) }
         }
         endpoint.add(leg)
         do {
@@ -88,10 +111,12 @@ final class TCPDial {
         }
     }
 
-    /// TLS and QUIC take three round trips, TCP has taken one.
-    private func connected(since begun: NetworkInstant) {
+    private func stood(since begun: NetworkInstant) {
         guard timer == nil, !outcome.isResolved else { return }
-        let wait = min(max(Self.patience, endpoint.clock.now.duration(since: begun) * 6), Self.longestPatience)
+        let took = now.duration(since: begun)
+        connected = (now, took)
+        guard attempts.count == 1 else { return }
+        let wait = min(max(Self.patience, took * 6), Self.longestPatience)
         timer = endpoint.clock.schedule(after: wait) { [weak self] in
             guard let self, !outcome.isResolved, !endpoint.isClosed else { return }
             begin(.least)

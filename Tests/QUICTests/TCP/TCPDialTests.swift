@@ -14,19 +14,23 @@ struct NarrowHostsTests {
 
     @Test func aHostIsNarrowForAWhile() throws {
         var hosts = NarrowHosts()
-        hosts.note(try host(1), now: start)
-        #expect(hosts.contains(try host(1), now: start))
-        #expect(!hosts.contains(try host(2), now: start))
-        #expect(!hosts.contains(try host(1), now: start.advanced(by: NarrowHosts.lifetime)))
+        hosts.note(.suspected, of: try host(1), now: start)
+        #expect(hosts.finding(of: try host(1), now: start) == .suspected)
+        hosts.note(.narrow, of: try host(1), now: start)
+        #expect(hosts.finding(of: try host(1), now: start) == .narrow)
+        #expect(hosts.finding(of: try host(2), now: start) == nil)
+        #expect(hosts.finding(of: try host(1), now: start.advanced(by: NarrowHosts.lifetime(.narrow))) == nil)
+        hosts.forget(try host(1))
+        #expect(hosts.finding(of: try host(1), now: start) == nil)
     }
 
     @Test func theOldestGivesWay() throws {
         var hosts = NarrowHosts()
-        for number in 0..<NarrowHosts.limit { hosts.note(try host(number), now: start) }
+        for number in 0..<NarrowHosts.limit { hosts.note(.narrow, of: try host(number), now: start) }
         // Noted again it is the latest.
-        hosts.note(try host(0), now: start)
-        hosts.note(try host(NarrowHosts.limit), now: start)
-        let known = try (0...NarrowHosts.limit).filter { hosts.contains(try host($0), now: start) }
+        hosts.note(.narrow, of: try host(0), now: start)
+        hosts.note(.narrow, of: try host(NarrowHosts.limit), now: start)
+        let known = try (0...NarrowHosts.limit).filter { hosts.finding(of: try host($0), now: start) != nil }
         #expect(known == [0] + Array(2...NarrowHosts.limit))
     }
 }
@@ -67,6 +71,24 @@ struct TCPDialTests {
         dial.cancel()
         await #expect(throws: QUICError(.cancelled, "")) { try await dial.value }
         try await eventually { hop.hasEnded(0) && hop.hasEnded(1) && client.connections.isEmpty }
+        close(client, relay, hop)
+    }
+
+    /// Those who look for a way back do not wait as long as the least segments are waited with.
+    @Test func aDialAfterOneThatWasGivenUpIsLessPatient() async throws {
+        let (relay, client) = (try TCPRelay(), try loopbackEndpoint())
+        let hop = try Hop(to: relay.tcpAddress, passes: { $0 <= 600 })
+        let target = hop.address
+        await #expect(throws: (any Error).self) {
+            try await SystemNetworkClock.shared.withDeadline(.seconds(1)) {
+                try await client.connect(tcp: target, expecting: nil)
+            }
+        }
+        try await eventually { client.narrowHosts.finding(of: target.ip, now: client.clock.now) == .suspected }
+        let connection = try await client.connect(tcp: target, expecting: relay.endpoint.nodeID)
+        #expect(hop.segments.count == 3 && hop.segments[1...].contains { $0 <= 536 })
+        connection.close(code: 0)
+        #expect(client.narrowHosts.finding(of: target.ip, now: client.clock.now) == .narrow)
         close(client, relay, hop)
     }
 
