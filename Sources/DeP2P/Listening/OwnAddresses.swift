@@ -37,7 +37,7 @@ final class OwnAddresses {
             guard let relays else { return nil }
             let observers = (relays.observers + servers).filter { $0.ip.family == family }
             let report = await traced(awaiting: "whom the NAT lets in") {
-                try await environment.natCheck().run(observers: observers, scope: .filteringByAddress)
+                try await environment.natCheck().run(observers: observers, scope: .filtering)
             }
             return family == .v4 ? report?.ipv4Family : report?.ipv6Family
         }

@@ -81,7 +81,7 @@ import Testing
     /// What an asker finds out within five seconds.
     private func outcome(
         second: UInt16? = second, ports: [UInt16] = [], at askerAddress: SocketAddress = asker,
-        filtering: NATFamilyReport? = nil,
+        filtering: NATFamilyReport? = nil, asked: [SocketAddress] = [],
         _ filter: @escaping @NetworkActor (_ from: SocketAddress, _ to: SocketAddress) -> Bool
     ) async throws -> (Reachability.State, verified: [SocketAddress], refuted: Set<SocketAddress>, changes: Int) {
         let network = SimulatedWorld(seed: 1).network
@@ -89,6 +89,7 @@ import Testing
         return try await network.run {
             let asker = try Peer(network, at: askerAddress, second: nil, ports: ports, filtering: filtering)
             let server = try Peer(network, at: Self.server, second: second)
+            for observer in asked { asker.stun.wrote(to: observer) }
             _ = try await asker.connections.connect(to: DialTarget(addresses: [server.address]))
             try await network.sleep(for: .seconds(5))
             let result = asker.reachability
@@ -127,6 +128,14 @@ import Testing
             report.filtering = filtering
             #expect(try await outcome(filtering: report) { _, _ in true }.0 == state)
         }
+        // A stranger's port came in where those of known addresses are kept out: the port was forwarded.
+        report.filtering = .addressAndPortDependent
+        #expect(try await outcome(filtering: report) { _, _ in true }.0 == .reachable)
+        // Unless it is let in because the node has asked there.
+        #expect(
+            try await outcome(filtering: report, asked: [SocketAddress(Self.server.ip, port: Self.second)]) { _, _ in
+                true
+            }.0 == .unknown)
         // What a gateway forwards is open to everyone, whatever its filtering is otherwise.
         report.filtering = .addressDependent
         #expect(try await outcome(ports: [Self.asker.port], filtering: report) { _, _ in true }.0 == .reachable)

@@ -103,6 +103,7 @@ final class AddressObserver {
     private func begin(with observer: SocketAddress) -> STUNTransactionID {
         // A NAT that has a mapping keeps it: what counts is who was asked first.
         if !order.contains(observer) { order.append(observer) }
+        stun.wrote(to: observer)
         var random = endpoint.configuration.random
         let message = STUNMessage.bindingRequest(.random(using: &random))
         requests[message.transaction] = Request(

@@ -12,17 +12,19 @@ enum NATBehaviour {
     static let maximumStep = 32
 
     /// What most observers agree on: while two at different IP addresses see just the same address, fewer that see others
-    /// are wrong, or lie. A mapping that depends on whom it leads to gives no two the same.
+    /// are wrong, or lie. A mapping that depends on whom it leads to gives no two the same port: then the IP address alone counts.
     static func credible(_ samples: [Sample]) -> [Sample] {
-        var voters: [SocketAddress: Set<IPAddress>] = [:]
-        for sample in samples { voters[sample.mapped, default: []].insert(sample.destination.ip) }
-        guard let most = voters.max(by: { $0.value.count < $1.value.count }), most.value.count >= 2 else {
-            return samples
-        }
-        let others = Set(samples.filter { $0.mapped != most.key }.map(\.destination.ip))
+        agreed(samples, on: \.mapped) ?? agreed(samples, on: \.mapped.ip) ?? samples
+    }
+
+    private static func agreed<Seen: Hashable>(_ samples: [Sample], on seen: (Sample) -> Seen) -> [Sample]? {
+        var voters: [Seen: Set<IPAddress>] = [:]
+        for sample in samples { voters[seen(sample), default: []].insert(sample.destination.ip) }
+        guard let most = voters.max(by: { $0.value.count < $1.value.count }), most.value.count >= 2 else { return nil }
+        let others = Set(samples.filter { seen($0) != most.key }.map(\.destination.ip))
         // Who is on both sides has a mapping of its own: that is the NAT's doing.
-        guard others.count < most.value.count, others.isDisjoint(with: most.value) else { return samples }
-        return samples.filter { $0.mapped == most.key }
+        guard others.count < most.value.count, others.isDisjoint(with: most.value) else { return nil }
+        return samples.filter { seen($0) == most.key }
     }
 
     /// RFC 5780 section 4.3, over any set of observers: `samples` are one socket's mappings.

@@ -180,8 +180,8 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
 
     private var next: Stage {
         switch (scope, stage) {
-        case (.filteringByAddress, .survey): .baseline
-        case (.filteringByAddress, .filteringByAddress): .finished
+        case (.filtering, .survey): .baseline
+        case (.filtering, .filteringByPort): .finished
         default: Stage(rawValue: stage.rawValue + 1) ?? .finished
         }
     }

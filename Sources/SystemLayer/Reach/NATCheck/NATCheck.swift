@@ -10,8 +10,9 @@ package final class NATCheck {
     /// How much is to be found out.
     package enum Scope: Sendable {
         case everything
-        /// Whether an address that was never written to is let in: takes two observers, and three round trips.
-        case filteringByAddress
+        /// Whose packets are let in: whether those of an address that was never written to, which takes two observers, and if not,
+        /// whether those of another port of one that was, which takes one node.
+        case filtering
     }
 
     private let clock: any NetworkClock

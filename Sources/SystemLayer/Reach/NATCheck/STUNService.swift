@@ -13,6 +13,11 @@ package final class STUNService {
     private var receivers: [STUNTransactionID: Receiver] = [:]
     private let alternate: AlternatePort?
     private weak var endpoint: Endpoint?
+    /// Whom this node's own sockets have asked of late, the latest last: NATs let in what comes from there.
+    private var asked: [(observer: SocketAddress, until: NetworkInstant)] = []
+    /// More than a node asks in the time that NATs remember, RFC 4787 section 4.3's recommendation.
+    static let askedLimit = 64
+    static let askedMemory = Duration.seconds(300)
 
     /// Becomes the owner of the endpoint's datagrams that are STUN.
     ///
@@ -36,6 +41,20 @@ package final class STUNService {
     }
 
     package func forget(_ transaction: STUNTransactionID) { receivers[transaction] = nil }
+
+    /// The node asks `observer` from its own sockets.
+    func wrote(to observer: SocketAddress) {
+        guard let now = endpoint?.clock.now else { return }
+        asked.removeAll { $0.observer == observer || $0.until <= now }
+        if asked.count == Self.askedLimit { asked.removeFirst() }
+        asked.append((observer, now.advanced(by: Self.askedMemory)))
+    }
+
+    /// Whether a NAT may let packets of `source` in because this node has asked there.
+    func mayBeKnown(_ source: SocketAddress) -> Bool {
+        guard let now = endpoint?.clock.now else { return false }
+        return asked.contains { $0.observer == source && $0.until > now }
+    }
 
     private func receive(_ datagram: Datagram) {
         guard STUNMessage.isLikely(datagram.bytes) else { return }

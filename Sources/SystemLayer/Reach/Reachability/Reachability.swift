@@ -137,7 +137,9 @@ package final class Reachability {
             var isReachable: Bool? = awaited[probe.nonce]?.from.map(isStranger) ?? false
             // A port that a gateway has opened is open to everyone; so is one that the user has had forwarded: through what the
             // gateway itself has assigned to this node it is seen at another.
-            if isReachable == true, !isMapped { isReachable = await isOpen(observed.ip.family, isOwn: isOwn) }
+            if isReachable == true, !isMapped, let source = awaited[probe.nonce]?.from {
+                isReachable = await isOpen(to: source, isOwn: isOwn)
+            }
             guard let isReachable, trials[address]?.isReachable != true else { continue }
             trials[address] = ReachabilityMachine.Trial(
                 isReachable: isReachable, proof: isOwn ? .own : isMapped ? .sameIP : .sameAddress)
@@ -156,13 +158,16 @@ package final class Reachability {
         !connections.sessions.contains { $0.path.remote == source }
     }
 
-    /// Whether this node's NAT or firewall lets in whom it has never heard of; `nil` when that can't be told.
+    /// Whether this node's NAT or firewall lets in whom it has never heard of, as it has let in `source`; `nil` when that can't be
+    /// told. Where it keeps out other ports of whom it knows, the port that it has let a stranger's in at was forwarded by hand.
     ///
     /// - Parameter isOwn: an interface's address: firewalls before one look at ports, so that the second port has shown
     ///   it. NATs that know addresses only are common.
-    private func isOpen(_ family: IPAddress.Family, isOwn: Bool) async -> Bool? {
-        guard let found = await surroundings.filtering(family)?.filtering else { return isOwn ? true : nil }
-        return found == .endpointIndependent
+    private func isOpen(to source: SocketAddress, isOwn: Bool) async -> Bool? {
+        guard let found = await surroundings.filtering(source.ip.family)?.filtering else { return isOwn ? true : nil }
+        guard found == .addressAndPortDependent else { return found == .endpointIndependent }
+        // Of late this node itself has written there, to find out its address.
+        return stun.mayBeKnown(source) ? nil : true
     }
 
     /// Where the peer sees this node, once the indications are on their way.
