@@ -177,7 +177,7 @@ nat() {
     local binary
     binary=$(release_binary)
     Tests/NATLab/run.sh --self-test --pairs ci --runs 1 "$binary" &&
-        Tests/NATLab/run.sh --faults relay-killed,black-hole,nat-reboot,mtu-silent --size $((48 << 20)) "$binary"
+        Tests/NATLab/run.sh --faults relay-killed,black-hole,nat-reboot,mtu-silent,tcp-narrow --size $((48 << 20)) "$binary"
 }
 
 benchmarks() { Tests/Benchmarks/run.sh --smoke; }

@@ -7,8 +7,8 @@ import signal
 import sys
 
 from natlab import (
-    drivers, fairness, faults, finding, gateway, links, matrix, nat, natcheck, reachability, realmrelay, selftest,
-    topology)
+    drivers, fairness, faults, finding, gateway, links, matrix, nat, natcheck, reachability, realmrelay, recovery,
+    selftest, topology)
 from natlab.system import LabError
 
 
@@ -21,6 +21,7 @@ def arguments():
     what.add_argument("--realm-relay", action="store_true", help="members behind NATs, and a public one that relays for them")
     what.add_argument("--gateway", action="store_true", help="port mapping against miniupnpd")
     what.add_argument("--finding", action="store_true", help="members behind NATs find each other by a bootstrap relay")
+    what.add_argument("--recovery", action="store_true", help="how soon a listener that lost a relay is reachable (--runs of each)")
     what.add_argument("--fault-test", action="store_true", help="show that each fault does what it says")
     what.add_argument("--faults", metavar="WHICH", help="all, or names: a transfer through each (needs BINARY)")
     what.add_argument("--links", metavar="WHICH", help="all, or names: how much of a link a transfer fills (needs BINARY)")
@@ -56,12 +57,13 @@ def run(options):
     report = reporter(options.json)
     kinds = options.kinds.split(",")
     nothing_chosen = not (options.self_test or options.nat_check or options.reachability or options.gateway or options.pairs or options.finding or options.realm_relay
-                          or options.fault_test or options.faults or options.links or options.fairness)
+                          or options.fault_test or options.faults or options.links or options.recovery or options.fairness)
     failed = 0
     if options.self_test or nothing_chosen:
         failed += selftest.check(kinds, report)
     if options.nat_check:
         failed += natcheck.check(needed(options.binary), kinds, report)
+        failed += natcheck.liars(needed(options.binary), report)
     if options.reachability:
         failed += reachability.check(needed(options.binary), kinds, report)
     if options.realm_relay:
@@ -70,6 +72,8 @@ def run(options):
         failed += gateway.check(needed(options.binary), report)
     if options.finding:
         failed += finding.check(needed(options.binary), options.runs, min(options.size, finding.LARGEST), report)
+    if options.recovery:
+        failed += recovery.check(needed(options.binary), options.runs, report)
     if options.fault_test:
         failed += faults.test(report)
     if options.faults:

@@ -87,7 +87,7 @@ class StandIn(Driver):
     def addresses(self):
         return [address for pair in self.lab.relay_addresses for address in pair]
 
-    def listen(self, host):
+    def listen(self, host, _=None):
         """(events, target): the target is what `ping` is given."""
         identifier = os.urandom(4).hex()
         events = self.start(host, *self.PROGRAM, "listen", identifier, *self.addresses())
@@ -148,9 +148,10 @@ class DeP2P(Driver):
         for relay in self.relays:
             self.ready(relay, "relay")
 
-    def listen(self, host):
+    def listen(self, host, port=None):
         folder = self.path("inbox")
-        events = self.dep2p(host, "listen", "--realm-key", self.realm, "-o", folder, *self.options)
+        at = ("--listen", f":{port}") if port else ()
+        events = self.dep2p(host, "listen", "--realm-key", self.realm, "-o", folder, *at, *self.options)
         return events, self.ready(events, "listener")["addresses"]
 
     def target(self, addresses):

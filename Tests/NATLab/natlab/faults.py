@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import moves, nat, selftest, topology
-from .system import LabError, run as command
+from . import hops, moves, nat, selftest, topology
+from .system import LabError
 from .topology import FOLDER, Lab
 
 TRANSFER_LIMIT = 180
@@ -22,16 +22,9 @@ TRANSFER_LIMIT = 180
 STRIKES_AT = 0.3
 
 
-def forget_mappings(router):
-    command("ip", "netns", "exec", router, "python3", str(FOLDER / "natlab/conntrack.py"))
-    tables = command("ip", "netns", "exec", router, "nft", "list", "tables")
-    if "lab_nat" in tables and "map cone" in command("ip", "netns", "exec", router, "nft", "list", "table", "ip", "lab_nat"):
-        topology.nft(router, "flush map ip lab_nat cone\nflush set ip lab_nat seen_address\nflush set ip lab_nat seen\n")
-
-
 def nat_reboot(lab, site):
     """The router's mappings are gone; a random NAT gives others next time."""
-    forget_mappings(site.routers[0])
+    hops.forget(site.routers[0])
 
 
 def black_hole(lab, site):
@@ -51,7 +44,7 @@ def new_external_address(lab, site):
     topology.ip(router, "address", "del", f"{old}/32", "dev", "wan0")
     topology.nft(router, "delete table ip lab_nat\ndelete table inet lab_filter\n"
                  + nat.table(site.kind, "br0", "wan0", site.wan4))
-    forget_mappings(router)
+    hops.forget(router)
 
 
 def roaming(lab, site):
@@ -111,6 +104,14 @@ def both_sides(name, do, **options):
 
 
 SYMMETRIC = ("symmetric", "symmetric")
+# From the one end, or from the other, nothing but TCP to port 443 gets out: the relay carries all.
+ONLY_TCP = (("only-443", "symmetric"), ("symmetric", "only-443"))
+
+
+def over_tcp(name, do, **options):
+    """At the end that reaches its relay over TCP alone."""
+    return [Fault(name, do, sites=ONLY_TCP[0], relays=1, **options),
+            Fault(f"{name}-listener", do, sites=ONLY_TCP[1], relays=1, at_receiver=True, **options)]
 
 
 FAULTS = {
@@ -142,6 +143,12 @@ FAULTS = {
         Fault("ipv4-only-listener", moves.ipv4_only, ("symmetric", "dual-stack"), at_receiver=True, relays=1, gap=3),
         Fault("relay-restarts", moves.relays_restart(signal.SIGTERM, 0.4), SYMMETRIC, relays=1, gap=3),
         Fault("relays-killed-1s", moves.relays_restart(signal.SIGKILL, 1), SYMMETRIC, gap=4),
+        *over_tcp("tcp-narrow", hops.narrow(1280), gap=3),
+        *over_tcp("tcp-narrow-from-start", hops.narrow(1280), from_start=True),
+        *over_tcp("tcp-very-narrow", hops.narrow(600), gap=15),
+        *over_tcp("tcp-very-narrow-from-start", hops.narrow(600), from_start=True),
+        *over_tcp("tcp-forgetful", hops.forgetful(5), gap=3),
+        *both_sides("forgetful", hops.forgetful(5), sites=SYMMETRIC, gap=3),
         Fault("relays-killed-5s", moves.relays_restart(signal.SIGKILL, 5), SYMMETRIC, gap=8),
     ]
 }
@@ -170,7 +177,7 @@ def transfer(driver, lab, fault, size):
     driver.start_relays(fault.relays)
     sender_site, receiver_site = (lab.add_site(kind) for kind in fault.sites)
     if fault.from_start:
-        fault.do(lab, sender_site)
+        fault.do(lab, receiver_site if fault.at_receiver else sender_site)
     with tempfile.NamedTemporaryFile(prefix="natlab-") as file:
         write_random(file, size)
         receiver, target = driver.listen(receiver_site.hosts[0])
@@ -220,7 +227,7 @@ class Moves:
 
 def strike(driver, lab, fault, sender, receiver, paths):
     site, process = receiver if fault.at_receiver else sender
-    if fault.do.__module__ == moves.__name__:
+    if getattr(fault.do, "takes_time", fault.do.__module__ == moves.__name__):
         # Some take a while, and the transfer is watched meanwhile.
         threading.Thread(target=happen, args=[fault, Scene(driver, site, process.process)], daemon=True).start()
     elif fault.name == "relay-killed":
@@ -328,8 +335,40 @@ def test_size(do):
     return check
 
 
+class Echo:
+    """A TCP connection from a site's first host to a relay's: what comes back over it."""
+
+    def __init__(self, lab, site):
+        address, port, program = lab.relay_addresses[0][0], 443, FOLDER / "natlab/echo.py"
+        lab.start(lab.relays[0], "python3", program, "serve", address, port).child.stdout.readline()
+        self.process = lab.start(site.hosts[0], "python3", program, "ask", address, port, stdin=subprocess.PIPE)
+
+    def __call__(self, what):
+        self.process.child.stdin.write(f"{what}\n".encode())
+        self.process.child.stdin.flush()
+        return json.loads(self.process.child.stdout.readline())
+
+
+def test_narrow_tcp(lab, site, ask):
+    echo = Echo(lab, site)
+    before = echo(20_000)
+    hops.narrow(1280)(lab, site)
+    # Segments of 1460 bytes: what is short passes, what is long is gone, and nobody says so.
+    seen = [before, echo(1000), echo(20_000)]
+    return {"ok": [item["echoed"] for item in seen] == [True, True, False] and seen[2]["ended"] is None, "seen": seen}
+
+
+def test_forgetful(lab, site, ask):
+    echo = Echo(lab, site)
+    hops.strict(site.routers[0])
+    before = echo(100)
+    hops.forget(site.routers[0])
+    seen = [before, echo(100), echo("anew")]
+    return {"ok": [item["echoed"] for item in seen] == [True, False, True] and seen[1]["ended"] is None, "seen": seen}
+
+
 TESTS = {
     "nat-reboot": test_reboot, "black-hole": test_black_hole, "new-external-address": test_new_address,
     "roaming": test_roaming, "loss": test_loss, "mtu": test_size(small_link),
-    "mtu-silent": test_size(silent_small_link),
+    "mtu-silent": test_size(silent_small_link), "tcp-narrow": test_narrow_tcp, "forgetful": test_forgetful,
 }

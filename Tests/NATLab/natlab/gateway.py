@@ -1,6 +1,7 @@
 """Port mapping against the real miniupnpd, on the router of a site: each protocol maps, lets strangers in, and removes
 the mapping at the end."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from . import topology
+from . import nat, natcheck, topology
 from .drivers import Events
 from .system import LabError, run
 from .topology import Lab
@@ -51,12 +52,13 @@ table inet lab_map {
 
 
 class Gateway:
-    """A port-restricted site whose router runs miniupnpd."""
+    """A site whose router runs miniupnpd: port-restricted, or of another kind."""
 
-    def __init__(self, lab, folder, pcp=True, upnp=True):
+    def __init__(self, lab, folder, pcp=True, upnp=True, kind="port-restricted"):
         self.lab = lab
-        self.site = lab.add_site("port-restricted")
-        self.router = self.site.routers[0]
+        self.site = lab.add_site(kind)
+        # The one that the hosts see: before it there may be the provider's.
+        self.router = self.site.routers[-1]
         topology.nft(self.router, TABLES)
         self.configuration = os.path.join(folder, "miniupnpd.conf")
         self.folder = folder
@@ -93,19 +95,26 @@ class Gateway:
 class Client:
     """`dep2p listen` in the site's first host."""
 
-    def __init__(self, lab, site, binary, folder):
+    def __init__(self, lab, site, binary, folder, *options):
         self.lab = lab
         key = os.path.join(folder, "realm.key")
         if not os.path.exists(key):
             run(binary, "realm-key", "-o", key)
         self.process = lab.start(site.hosts[0], binary, "listen", "--ephemeral", "--json", "--realm-key", key,
-                                 "--listen", f":{PORT}")
+                                 "--listen", f":{PORT}", *options)
         self.events = Events(self.process)
 
     def mapping(self, wait=WAIT):
         """The next mapping that it tells; None when nothing comes."""
         found = self.events.next({"port_mapping"}, wait)
         return found and found[1]
+
+    def reachability(self):
+        """What it has found out when nothing more comes of it."""
+        while self.events.next({"reachability"}, WAIT):
+            pass
+        states = [item["state"] for _, item in self.events.seen if item["type"] == "reachability"]
+        return states[-1] if states else None
 
     def stop(self):
         """SIGTERM; returns how long it took."""
@@ -142,6 +151,9 @@ def check(binary, report):
             for name, value in one_protocol(binary, folder, protocol):
                 wrong += not value
                 report({"type": "gateway", "protocol": protocol, "check": name, "ok": bool(value)})
+        for name, value in carrier(binary, folder):
+            wrong += not value
+            report({"type": "gateway", "protocol": "carrier's NAT", "check": name, "ok": bool(value)})
         for name, value in answers(binary, folder):
             wrong += not value
             report({"type": "gateway", "protocol": "all", "check": name, "ok": bool(value)})
@@ -173,6 +185,29 @@ def one_protocol(binary, folder, protocol):
             time.sleep(4)
             gateway.restart()
             yield "mapped anew after a restart of the router", wait_for(gateway.mappings)
+
+
+OPEN = "can be opened for everyone"
+
+
+def carrier(binary, folder):
+    """A home router that maps ports, alone and behind a carrier's NAT, where what it opens leads nowhere."""
+    # miniupnpd maps nothing at an address that it knows to be private. Some carriers number such networks from others' space.
+    squatting = dataclasses.replace(nat.KINDS["double-nat"], name="double-nat-squatting", carrier="30.0.0")
+    for kind in (nat.KINDS["port-restricted"], nat.KINDS["double-nat"], squatting):
+        is_open = kind.routers == 1
+        with Lab(delay=0) as lab:
+            gateway = Gateway(lab, folder, kind=kind)
+            options = natcheck.relays(lab, binary, named=True)
+            output, _ = lab.start(gateway.site.hosts[0], binary, "nat-check", "--json", *options).child.communicate(timeout=40)
+            verdict = json.loads(output.splitlines()[-1])["verdict"]
+            yield f"{kind.name}: {verdict}", (OPEN in verdict) == is_open
+            client = Client(lab, gateway.site, binary, folder, *options)
+            mapped = client.mapping()
+            yield f"{kind.name} maps: {mapped and mapped['address']}", bool(mapped) == (kind.name != "double-nat")
+            state = client.reachability()
+            yield f"{kind.name}: {state}", state == ("public" if is_open else "private")
+            client.stop()
 
 
 def answers(binary, folder):

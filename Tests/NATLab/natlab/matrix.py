@@ -23,6 +23,7 @@ SMALL = [
     ("port-restricted", "port-restricted"), ("port-restricted", "symmetric"), ("symmetric", "symmetric"),
     ("double-nat", "no-hairpin"), ("udp-blocked", "port-restricted"), ("only-443", "public"),
     ("ipv6-only", "dual-stack"), ("ipv6-only", "symmetric"), ("port-restricted", SAME), ("udp-blocked", SAME),
+    ("symmetric", "forwarded"),
 ]
 
 
@@ -53,24 +54,26 @@ def expected(left, right):
     # IPv6 addresses are their hosts' own; firewalls that let answers in open for whoever is written to.
     if left.ipv6 and right.ipv6:
         return "direct"
-    # Of two NATs that draw ports at random neither's can be met; of one it can, by chance.
-    if left.ipv4 and right.ipv4 and nat.INDEPENDENT in (left.mapping, right.mapping):
-        return "direct"
+    if left.ipv4 and right.ipv4:
+        # Who listens there is open to everyone, whatever else the router does. Of two NATs that draw ports at random neither's
+        # can be met; of one it can, by chance.
+        if right.forwarded or nat.INDEPENDENT in (left.mapping, right.mapping):
+            return "direct"
     return "relay"
 
 
 def is_guessed(left, right):
     """Whether the two meet by chance alone: a port that is drawn at random, and a peer that lets in only who it wrote to."""
-    if right == SAME or expected(left, right) == "relay":
+    if right == SAME or expected(left, right) == "relay" or nat.KINDS[right].forwarded:
         return False
     kinds = nat.KINDS[left], nat.KINDS[right]
     steady = [kind for kind in kinds if kind.mapping == nat.INDEPENDENT]
     return len(steady) == 1 and steady[0].translated and steady[0].filtering == nat.PORT
 
 
-def one_run(driver, listener_host, pinger_host, limit=PING_LIMIT):
-    """Paths and times of one connection."""
-    listener, target = driver.listen(listener_host)
+def one_run(driver, listener_host, pinger_host, port=None, limit=PING_LIMIT):
+    """Paths and times of one connection; the listener is at that port, where one is forwarded to it."""
+    listener, target = driver.listen(listener_host, port)
     pinger = driver.ping(pinger_host, target, limit)
     replies, result = [], None
     end = time.monotonic() + limit + 3
@@ -107,8 +110,9 @@ def pair(make_driver, left, right, runs):
             second = first if right == SAME else lab.add_site(right)
             # Hosts with different numbers, so that private addresses that are the same are another pair's matter.
             hosts = (first.hosts[0], first.hosts[1] if right == SAME else second.hosts[0])
+            port = second.kind.forwarded and second.kind.forwarded + second.hosts.index(hosts[1])
             for _ in range(runs):
-                row["runs"].append(one_run(driver, hosts[1], hosts[0], ping_limit))
+                row["runs"].append(one_run(driver, hosts[1], hosts[0], port, ping_limit))
     except (LabError, OSError) as error:
         row["error"] = str(error)
     return judge(row, runs)

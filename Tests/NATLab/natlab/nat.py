@@ -22,11 +22,15 @@ class Kind:
     ipv6: bool = False
     translated: bool = True
     routers: int = 1
+    # The network between a home router and its provider's NAT.
+    carrier: str = "100.64.0"
     mapping: str = INDEPENDENT
     filtering: str = PORT
     hairpin: bool = True
     udp: bool = True
     tcp_ports: tuple = ()
+    # A port that somebody has had forwarded by hand, UDP, to each host of its own: the first host's; the next has the next.
+    forwarded: int = 0
 
 
 KINDS = {
@@ -43,6 +47,8 @@ KINDS = {
         Kind("only-443", udp=False, tcp_ports=(443,)),
         Kind("ipv6-only", ipv4=False, ipv6=True, translated=False),
         Kind("dual-stack", ipv6=True),
+        Kind("forwarded", forwarded=4001),
+        Kind("forwarded-symmetric", mapping=PORT, hairpin=False, forwarded=4001),
     ]
 }
 
@@ -53,6 +59,8 @@ def table(kind, inside, outside, external):
     parts = [filter_table(kind, inside, outside, external)]
     if kind.ipv4 and kind.translated:
         parts.append(cone_table(kind, inside, outside, external) if learns else masquerade_table(kind, outside))
+        if kind.forwarded:
+            parts.append(forward_table(kind, external))
     return "\n".join(parts)
 
 
@@ -103,6 +111,19 @@ table ip lab_nat {{
     chain translate {{
         type nat hook postrouting priority srcnat;
         oifname "{outside}" masquerade {flags}
+    }}
+}}
+"""
+
+
+def forward_table(kind, external):
+    """Before what the router has learned: a port that is forwarded is nobody else's, whether from outside or from inside."""
+    ports = ", ".join(f"{kind.forwarded + host} : 192.168.1.{10 + host}" for host in range(2))
+    return f"""
+table ip lab_forward {{
+    chain admit {{
+        type nat hook prerouting priority dstnat - 1;
+        ip daddr {external} meta l4proto udp dnat ip to udp dport map {{ {ports} }}
     }}
 }}
 """

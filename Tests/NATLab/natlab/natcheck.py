@@ -2,13 +2,13 @@
 
 import json
 
-from . import nat, selftest
+from . import nat, selftest, stun
 from .system import LabError
-from .topology import Lab
+from .topology import FOLDER, Lab
 
 NAMES = {
     ("public", 4): "none", ("full-cone", 4): "full cone", ("address-restricted", 4): "address-restricted cone",
-    ("symmetric", 4): "symmetric", ("ipv6-only", 6): "firewall",
+    ("symmetric", 4): "symmetric", ("forwarded-symmetric", 4): "symmetric", ("ipv6-only", 6): "firewall",
 }
 
 
@@ -49,9 +49,42 @@ def check(binary, kinds, report):
     return wrong
 
 
-def ask(lab, host, binary, ports):
-    servers = [option for v4, v6 in lab.relay_addresses for address in (v4, f"[{v6}]") for port in ports
-               for option in ("--server", f"{address}:{port}")]
+# Kinds in front of which observers lie: one whose mapping is steady, and one whose is not.
+LIED_TO = ("full-cone", "symmetric")
+
+
+def liars(binary, report):
+    """One observer that lies, beside two that do not, changes nothing of what is said; nor does it come first."""
+    wrong = 0
+    for name in LIED_TO:
+        for lie in stun.LIES:
+            with Lab() as lab:
+                lab_observers(lab, binary)
+                liar = lab.add_site("public")
+                address = liar.addresses[0][0]
+                process = lab.start(
+                    liar.hosts[0], "python3", FOLDER / "natlab/stun.py", address, *selftest.PORTS, "--lie", lie)
+                if process.child.stdout.readline() != b"ready\n":
+                    raise LabError(f"liar: {process.child.stderr.read().decode()}")
+                site = lab.add_site(nat.KINDS[name])
+                lies = [f"{address}:{port}" for port in selftest.PORTS]
+                seen = ask(lab, site.hosts[0], binary, selftest.PORTS, before=lies)
+            want = expected(nat.KINDS[name], legs=False) | {"observed": [site.wan4]}
+            seen["observed"] = sorted({item.rsplit(":", 1)[0] for item in seen.get("observed") or []})
+            if lie.endswith(("-port", "-port-each")) and name == "symmetric" and lie != "no-port":
+                # There honest ones see other ports too: nobody can tell, and less may be said of ports.
+                want["filtering"] = "endpoint-dependent"
+            differences = {key: seen.get(key) for key in want if seen.get(key) != want[key]}
+            wrong += bool(differences)
+            report({"type": "nat-check", "kind": name, "check": f"liar: {lie}", "seen": seen, "ok": not differences,
+                    "differences": differences})
+    return wrong
+
+
+def ask(lab, host, binary, ports, before=()):
+    servers = [option for address in before for option in ("--server", address)]
+    servers += [option for v4, v6 in lab.relay_addresses for address in (v4, f"[{v6}]") for port in ports
+                for option in ("--server", f"{address}:{port}")]
     process = lab.start(host, binary, "nat-check", "--json", *servers)
     output, errors = process.child.communicate(timeout=40)
     try:

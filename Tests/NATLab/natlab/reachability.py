@@ -16,7 +16,7 @@ WAIT = 6
 def expected(kind):
     if not kind.udp:
         return None
-    return "public" if kind.filtering == nat.INDEPENDENT else "private"
+    return "public" if kind.filtering == nat.INDEPENDENT or kind.forwarded else "private"
 
 
 def check(binary, kinds, report):
@@ -24,7 +24,8 @@ def check(binary, kinds, report):
     for name in kinds:
         kind = nat.KINDS[name]
         with Lab() as lab, tempfile.TemporaryDirectory(prefix="natlab-") as folder:
-            events = listen(lab, lab.add_site(kind), binary, folder)
+            site = lab.add_site(kind)
+            events = listen(lab, site, binary, folder)
             state, seconds, addresses = None, None, []
             while found := events.next({"reachability", "result"}, WAIT if state is None else 2):
                 seconds, event = found
@@ -32,9 +33,10 @@ def check(binary, kinds, report):
                     break
                 state, addresses = event["state"], event["addresses"]
         want = expected(kind)
-        wrong += state != want
-        report({"type": "reachability", "kind": name, "ok": state == want, "seconds": seconds and round(seconds, 2),
-                "differences": {} if state == want else {"state": state}, "addresses": addresses})
+        ok = state == want and (not kind.forwarded or any(f"/{site.wan4}/udp/{kind.forwarded}/" in item for item in addresses))
+        wrong += not ok
+        report({"type": "reachability", "kind": name, "ok": ok, "seconds": seconds and round(seconds, 2),
+                "differences": {} if ok else {"state": state}, "addresses": addresses})
     for name, ok in move(binary):
         wrong += not ok
         report({"type": "reachability", "check": name, "ok": bool(ok)})
@@ -45,6 +47,8 @@ def listen(lab, site, binary, folder):
     options = natcheck.relays(lab, binary, named=True)
     key = os.path.join(folder, "realm.key")
     run(binary, "realm-key", "-o", key)
+    if site.kind.forwarded:
+        options += ["--listen", f":{site.kind.forwarded}"]
     return Events(lab.start(
         site.hosts[0], binary, "listen", "--ephemeral", "--json", "--realm-key", key, "--no-port-mapping",
         "--state-dir", folder, *options))

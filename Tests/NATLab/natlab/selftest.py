@@ -33,6 +33,20 @@ def probe(lab, host, family):
         lab.end(process)
 
 
+def forwards(lab, site, report):
+    """Whether a stranger's request to a port that is forwarded is answered by the host behind it."""
+    seen = []
+    for number, host in enumerate(site.hosts):
+        port = site.kind.forwarded + number
+        process = lab.start(host, "python3", FOLDER / "natlab/stun.py", "0.0.0.0", port)
+        process.child.stdout.readline()
+        asker = lab.start(lab.relays[1], "python3", FOLDER / "natlab/asker.py", stdin=subprocess.PIPE)
+        output, _ = asker.child.communicate(f"{site.wan4} {port} 100 3\n".encode(), timeout=30)
+        seen.append(json.loads(output)["answered"])
+    report({"type": "selftest", "kind": site.kind.name, "check": "forwards", "seen": seen, "ok": seen == [3, 3]})
+    return seen == [3, 3]
+
+
 def expected(kind, family):
     if not kind.udp or not (kind.ipv4 if family == 4 else kind.ipv6):
         return {"udp": False}
@@ -54,6 +68,8 @@ def check(kinds, report):
         with Lab() as lab:
             observers(lab)
             site = lab.add_site(kind)
+            if kind.forwarded:
+                wrong += not forwards(lab, site, report)
             for host in range(len(site.hosts)):
                 for family in (4, 6):
                     seen, want = probe(lab, site.hosts[host], family), expected(kind, family)

@@ -1,7 +1,7 @@
 """STUN Binding (RFC 8489) with RESPONSE-PORT (RFC 5780), in as few lines as the lab's own probes need.
 
-Written apart from dep2p's, so that either shows the other's mistakes. Run as a program it is an observer:
-    stun.py ADDRESS PORT…
+Written apart from dep2p's, so that either shows the other's mistakes. Run as a program it is an observer, which may lie:
+    stun.py ADDRESS PORT… [--lie LIE]
 """
 
 import ipaddress
@@ -45,15 +45,56 @@ def response(datagram, source):
     if not is_message(datagram) or datagram[:2] != b"\x00\x01":
         return None
     identifier = datagram[8:20]
-    address = ipaddress.ip_address(source[0].split("%")[0])
-    port = source[1] ^ (COOKIE >> 16)
-    value = struct.pack("!BBH", 0, 1 if address.version == 4 else 2, port) + mask(address.packed, identifier)
-    body = struct.pack("!HH", XOR_MAPPED, len(value)) + value
+    body = observed(source[0].split("%")[0], source[1], identifier)
     target = source[1]
     for kind, content in attributes(datagram):
         if kind == RESPONSE_PORT:
             target = struct.unpack_from("!H", content)[0]
     return struct.pack("!HHI", 0x0101, len(body), COOKIE) + identifier + body, (source[0], target)
+
+
+def observed(address, port, identifier):
+    """The attribute that says where a request came from."""
+    address = ipaddress.ip_address(address)
+    value = struct.pack("!BBH", 0, 1 if address.version == 4 else 2, port ^ (COOKIE >> 16)) + mask(address.packed, identifier)
+    return struct.pack("!HH", XOR_MAPPED, len(value)) + value
+
+
+def error(identifier):
+    """500 Server Error."""
+    value = struct.pack("!HBB", 0, 5, 0) + b"none"
+    body = struct.pack("!HH", 0x0009, len(value)) + value
+    return struct.pack("!HHI", 0x0111, len(body), COOKIE) + identifier + body
+
+
+# What an observer may say instead of the truth: of a request's source, and of how many it has answered.
+LIES = {
+    "another-address": lambda source, _: ("45.66.77.88", source[1]),
+    "another-port": lambda source, _: (source[0], source[1] ^ 1),
+    "a-port-each": lambda source, count: (source[0], 20_000 + count * 7 % 40_000),
+    "private-address": lambda source, _: ("10.1.2.3", source[1]),
+    "loopback": lambda source, _: ("127.0.0.1", source[1]),
+    "nowhere": lambda source, _: ("0.0.0.0", 0),
+    "broadcast": lambda source, _: ("255.255.255.255", 65_535),
+    "multicast": lambda source, _: ("224.0.0.1", source[1]),
+    "no-port": lambda source, _: (source[0], 0),
+    "the-other-family": lambda source, _: ("2600:1f00:99::1", source[1]),
+    "error": None,
+    "garbage": None,
+}
+
+
+def lied(datagram, source, lie, count):
+    """(datagram, where to) answering as `lie` says; None for what is no request."""
+    if not is_message(datagram) or datagram[:2] != b"\x00\x01":
+        return None
+    identifier = datagram[8:20]
+    if lie == "garbage":
+        return os.urandom(64), source
+    if lie == "error":
+        return error(identifier), source
+    body = observed(*LIES[lie](source, count), identifier)
+    return struct.pack("!HHI", 0x0101, len(body), COOKIE) + identifier + body, source
 
 
 def mapped(datagram):
@@ -80,15 +121,19 @@ def udp(address, port=0):
 
 def main():
     """Listens on each port of each address given, and answers until it is ended."""
-    selector = selectors.DefaultSelector()
-    for address in [argument for argument in sys.argv[1:] if not argument.isdigit()]:
-        for port in [int(argument) for argument in sys.argv[1:] if argument.isdigit()]:
+    arguments = sys.argv[1:]
+    lie = arguments.pop(arguments.index("--lie") + 1) if "--lie" in arguments else None
+    arguments = [argument for argument in arguments if argument != "--lie"]
+    selector, count = selectors.DefaultSelector(), 0
+    for address in [argument for argument in arguments if not argument.isdigit()]:
+        for port in [int(argument) for argument in arguments if argument.isdigit()]:
             selector.register(udp(address, port), selectors.EVENT_READ)
     print("ready", flush=True)
     while True:
         for key, _ in selector.select():
             datagram, source = key.fileobj.recvfrom(2048)
-            answer = response(datagram, source)
+            answer = lied(datagram, source, lie, count) if lie else response(datagram, source)
+            count += 1
             if answer:
                 key.fileobj.sendto(*answer)
 

@@ -171,11 +171,11 @@ class Lab:
         router = self.router(site, "router")
         if outer:
             self.cable(router, "wan0", outer, "lan0")
-            address(outer, "lan0", "100.64.0.1/24")
-            address(router, "wan0", "100.64.0.2/24")
-            ip(router, "route", "add", "default", "via", "100.64.0.1")
+            address(outer, "lan0", f"{kind.carrier}.1/24")
+            address(router, "wan0", f"{kind.carrier}.2/24")
+            ip(router, "route", "add", "default", "via", f"{kind.carrier}.1")
             nft(outer, nat.table(kind, "lan0", "wan0", site.wan4))
-            nft(router, nat.table(kind, "br0", "wan0", "100.64.0.2"))
+            nft(router, nat.table(kind, "br0", "wan0", f"{kind.carrier}.2"))
         else:
             self.attach(router, "wan0", site.port, f"{site.wan4}/32", f"{site.wan6}::/48")
             if kind.ipv4:
