@@ -13,9 +13,14 @@ public protocol NetworkClock: AnyObject, Sendable {
 /// Names one scheduled action of one clock.
 public struct TimerToken: Hashable, Sendable {
     public let id: UInt64
+    /// Where the clock keeps the action.
+    @usableFromInline let place: UInt32
 
     @inlinable
-    public init(id: UInt64) { self.id = id }
+    public init(id: UInt64, place: UInt32 = 0) {
+        self.id = id
+        self.place = place
+    }
 }
 
 /// A wait that its deadline ended.

@@ -2,52 +2,76 @@ public import HeapModule
 
 /// Deadlines in order: a heap with lazy deletion. Pure; every clock is built on it.
 ///
+/// Actions lie in places that are used again, and a token names its place: nearly every timer is cancelled before it is due,
+/// a dozen for each request, and a table by number would hash each twice.
+///
 /// Public, so that other modules compile it for their own types: see ``Waiter``.
 public struct TimerQueue<Action> {
     @usableFromInline
     struct Entry: Comparable {
         @usableFromInline let deadline: NetworkInstant
-        @usableFromInline let id: UInt64
+        @usableFromInline let token: TimerToken
 
         @inlinable
-        init(deadline: NetworkInstant, id: UInt64) {
+        init(deadline: NetworkInstant, token: TimerToken) {
             self.deadline = deadline
-            self.id = id
+            self.token = token
         }
 
         @inlinable
-        static func == (left: Self, right: Self) -> Bool { left.id == right.id && left.deadline == right.deadline }
+        static func == (left: Self, right: Self) -> Bool {
+            left.token.id == right.token.id && left.deadline == right.deadline
+        }
 
         @inlinable
         static func < (left: Self, right: Self) -> Bool {
-            (left.deadline.nanoseconds, left.id) < (right.deadline.nanoseconds, right.id)
+            left.deadline.nanoseconds == right.deadline.nanoseconds
+                ? left.token.id < right.token.id : left.deadline.nanoseconds < right.deadline.nanoseconds
         }
     }
 
+    /// Whose action lies there, by the number of its token; 0 is nobody's.
+    @usableFromInline
+    struct Place {
+        @usableFromInline var id: UInt64
+        @usableFromInline var action: Action?
+
+        @inlinable
+        init(id: UInt64, action: Action?) { (self.id, self.action) = (id, action) }
+    }
+
     @usableFromInline var heap = Heap<Entry>()
-    @usableFromInline var actions: [UInt64: Action] = [:]
+    @usableFromInline var places: [Place] = []
+    @usableFromInline var free: [UInt32] = []
     @usableFromInline var nextID: UInt64 = 0
 
     @inlinable
     public init() {}
 
     @inlinable
-    public var count: Int { actions.count }
+    public var count: Int { places.count - free.count }
 
     @inlinable
     public mutating func insert(_ action: Action, at deadline: NetworkInstant) -> TimerToken {
         nextID &+= 1
-        actions[nextID] = action
-        heap.insert(Entry(deadline: deadline, id: nextID))
-        return TimerToken(id: nextID)
+        let token: TimerToken
+        if let place = free.popLast() {
+            token = TimerToken(id: nextID, place: place)
+            places[Int(place)] = Place(id: nextID, action: action)
+        } else {
+            token = TimerToken(id: nextID, place: UInt32(places.count))
+            places.append(Place(id: nextID, action: action))
+        }
+        heap.insert(Entry(deadline: deadline, token: token))
+        return token
     }
 
     @inlinable
     public mutating func remove(_ token: TimerToken) {
-        guard actions.removeValue(forKey: token.id) != nil else { return }
+        guard take(token) != nil else { return }
         // Cancelled entries stay in the heap until they reach its top; rebuild when they outnumber the live ones.
-        if heap.count > 64, heap.count > 2 * actions.count {
-            heap = Heap(heap.unordered.filter { actions[$0.id] != nil })
+        if heap.count > 64, heap.count > 2 * count {
+            heap = Heap(heap.unordered.filter { isLive($0.token) })
         }
     }
 
@@ -55,7 +79,7 @@ public struct TimerQueue<Action> {
     @inlinable
     public mutating func earliest() -> NetworkInstant? {
         while let first = heap.min {
-            if actions[first.id] != nil { return first.deadline }
+            if isLive(first.token) { return first.deadline }
             heap.removeMin()
         }
         return nil
@@ -65,6 +89,21 @@ public struct TimerQueue<Action> {
     @inlinable
     public mutating func popDue(at now: NetworkInstant) -> Action? {
         guard let deadline = earliest(), deadline <= now else { return nil }
-        return heap.popMin().flatMap { actions.removeValue(forKey: $0.id) }
+        return heap.popMin().flatMap { take($0.token) }
+    }
+
+    @inlinable
+    func isLive(_ token: TimerToken) -> Bool {
+        token.id != 0 && Int(token.place) < places.count && places[Int(token.place)].id == token.id
+    }
+
+    /// The token's action, whose place is another's from then on; `nil` when it was taken before.
+    @inlinable
+    mutating func take(_ token: TimerToken) -> Action? {
+        guard isLive(token) else { return nil }
+        let action = places[Int(token.place)].action.take()
+        places[Int(token.place)].id = 0
+        free.append(token.place)
+        return action
     }
 }
