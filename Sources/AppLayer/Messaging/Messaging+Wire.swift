@@ -1,5 +1,6 @@
 internal import DeP2PIdentity
 internal import DeP2PQUIC
+internal import DeP2PReactor
 internal import DeP2PSessions
 internal import DeP2PWire
 internal import SwiftProtobuf
@@ -41,11 +42,14 @@ extension ReplyHeader {
 }
 
 extension Chunk {
-    /// A header frame and the raw body behind it, in one run of bytes: one write, one packet where it fits.
-    convenience init(header: some SwiftProtobuf.Message, body: [UInt8]) throws {
-        let header: [UInt8] = try header.serializedBytes()
-        let frame = Frame.encode(header)
-        self.init(capacity: frame.count + body.count)
+    /// A header's frame and the raw body behind it, in one run of bytes: one write, one packet where it fits.
+    ///
+    /// - Parameter stream: which of these will be the next bytes; what its negotiation owes goes in front.
+    @NetworkActor
+    convenience init(frame: [UInt8], body: [UInt8], on stream: NegotiatedStream) {
+        let owed = stream.takeOwed(inFrontOf: frame.count + body.count)
+        self.init(capacity: owed.count + frame.count + body.count)
+        append(owed)
         append(frame)
         append(body)
     }

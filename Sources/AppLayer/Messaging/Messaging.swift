@@ -62,7 +62,11 @@ package final class Messaging {
     private let realm: Realm
     private var handlers: [String: MessageHandler] = [:]
     private var fallback: MessageHandler?
+    /// Of these the one that was asked for last.
+    private var recent: (name: String, handler: MessageHandler)?
     private var quota: MessagingQuota
+    /// The name of the last request: it is one.
+    private var checked = ""
     /// The node's own: told of what handlers throw, beside the ``MessageRefusal`` that the peer gets.
     package var onHandlerFailure: (@NetworkActor @Sendable (any Error, IncomingMessage) -> Void)?
 
@@ -90,9 +94,13 @@ package final class Messaging {
             throw LimitExceeded(name: "message handlers", value: handlers.count, limit: limits.handlers)
         }
         handlers[name] = handler
+        recent = nil
     }
 
-    package func unregister(_ name: String) { handlers[name] = nil }
+    package func unregister(_ name: String) {
+        handlers[name] = nil
+        recent = nil
+    }
 
     /// Serves requests of every protocol that has no handler of its own; `nil` serves them no more.
     package func registerFallback(_ handler: MessageHandler?) { fallback = handler }
@@ -114,7 +122,10 @@ package final class Messaging {
     package func request(
         _ body: [UInt8], protocol name: String, on session: Session, timeout: Duration? = nil
     ) async throws -> [UInt8]? {
-        try Self.check(name)
+        if name != checked {
+            try Self.check(name)
+            checked = name
+        }
         guard body.count <= limits.bodySize else {
             throw MessagingError(.tooLarge(limit: UInt64(limits.bodySize)), detail: "it has \(body.count)")
         }
@@ -123,7 +134,9 @@ package final class Messaging {
         do {
             let timeout = timeout ?? limits.requestTimeout
             let start = clock.now
-            let stream = try await session.openStream(Self.protocolID, within: timeout)
+            var opened = try session.openStreamAtOnce(Self.protocolID)
+            if opened == nil { opened = try await session.openStream(Self.protocolID, within: timeout) }
+            guard let stream = opened else { throw SessionError(.timeout) }
             let timer = clock.schedule(at: start.advanced(by: timeout)) {
                 isExpired = true
                 stream.reset(StreamCode.timeout.rawValue)
@@ -141,31 +154,49 @@ package final class Messaging {
     ) async throws -> [UInt8]? {
         do {
             let header = RequestHeader(protocolName: name, bodySize: body.count)
+            let request = Chunk(frame: header.frame, body: body, on: stream)
             do {
-                try await stream.write(try Chunk(header: header, body: body))
+                if try !stream.writeAtOnce(request) { try await stream.write(request) }
                 stream.finish()
             } catch let error as StreamError {
                 // A peer that wants no more of the request has said why on its own side of the stream.
                 guard case .stopped = error.code else { throw error }
             }
-            return try await reply(on: stream)
+            while true {
+                switch try stream.progress() {
+                case .wait(let waiter): try await waiter.value()
+                case .bytes(let chunk, let start):
+                    guard let (header, body) = ReplyHeader.whole(in: chunk, from: start) else {
+                        return try await reply(on: stream, first: Chunk(chunk, after: start))
+                    }
+                    try check(header)
+                    stream.stopReading(StreamCode.done.rawValue)
+                    return header.status == .reply ? chunk.array(body..<chunk.count) : nil
+                case .end, .unknown: return try await reply(on: stream, first: nil)
+                }
+            }
         } catch {
             stream.reset(StreamCode.cancelled.rawValue)
             throw error
         }
     }
 
-    private func reply(on stream: NegotiatedStream) async throws -> [UInt8]? {
-        let reader = FrameReader(stream, limit: ReplyHeader.frameLimit)
+    private func reply(on stream: NegotiatedStream, first: Chunk?) async throws -> [UInt8]? {
+        let reader = FrameReader(stream, limit: ReplyHeader.frameLimit, first: first)
         let header = try await Self.decode(ReplyHeader.self, reader.required())
+        try check(header)
+        let body = try await reader.raw(count: Int(header.bodySize))
+        stream.stopReading(StreamCode.done.rawValue)
+        return header.status == .reply ? body : nil
+    }
+
+    /// - Throws: what the peer says instead of an answer.
+    private func check(_ header: ReplyHeader) throws(MessagingError) {
         switch header.status {
         case .receipt, .reply:
             guard header.bodySize <= UInt64(limits.bodySize) else {
                 throw MessagingError(.replyTooLarge(limit: UInt64(limits.bodySize)))
             }
-            let body = try await reader.raw(count: Int(header.bodySize))
-            stream.stopReading(StreamCode.done.rawValue)
-            return header.status == .reply ? body : nil
         case .unknownProtocol: throw MessagingError(.unknownProtocol)
         case .handlerFailed: throw MessagingError(.handlerFailed, detail: header.detail)
         case .tooLarge: throw MessagingError(.tooLarge(limit: header.limit), detail: "on the other node")
@@ -177,50 +208,103 @@ package final class Messaging {
 
     // MARK: Serving
 
-    private func serve(_ stream: NegotiatedStream, of session: Session) async throws {
-        let reader = FrameReader(stream, limit: RequestHeader.frameLimit)
-        let header = try await Self.decode(RequestHeader.self, reader.required())
-        let sender = Sender(nodeID: session.remoteNodeID, subject: session.subject)
-        if let refusal = refusal(of: header) ?? quota.refusal(of: header.bodySize, from: sender).map(ReplyHeader.init) {
-            return try await refuse(stream, refusal)
+    /// A request as far as it has come.
+    private enum Arrival {
+        /// All of it, with where in the bytes its body begins.
+        case whole(RequestHeader, Chunk, body: Int)
+        case begun(RequestHeader, FrameReader)
+
+        var header: RequestHeader {
+            switch self {
+            case .whole(let header, _, _), .begun(let header, _): header
+            }
         }
-        // The size was checked against the limit in `refusal`.
-        let size = Int(header.bodySize)
+    }
+
+    private func serve(_ stream: NegotiatedStream, of session: Session) async throws {
+        let arrival: Arrival
+        if let arrived = whole(on: stream) {
+            arrival = arrived
+        } else {
+            let reader = FrameReader(stream, limit: RequestHeader.frameLimit)
+            arrival = .begun(try await Self.decode(RequestHeader.self, reader.required()), reader)
+        }
+        let sender = Sender(nodeID: session.remoteNodeID, subject: session.subject)
+        if let refusal = refusal(of: arrival.header, from: sender) { return try await refuse(stream, refusal) }
         let account = quota.begin(from: sender)
         var booked = 0
         defer { quota.end(account, bytes: booked) }
         let body: [UInt8]
         do {
-            body = try await receive(size, from: reader) { [self] count throws(LimitExceeded) in
-                try quota.book(count, for: account)
-                booked += count
+            switch arrival {
+            case .whole(_, let chunk, let start):
+                try quota.book(chunk.count - start, for: account)
+                booked = chunk.count - start
+                body = chunk.array(start..<chunk.count)
+            case .begun(let header, let reader):
+                // The size was checked against the limit in `refusal`.
+                body = try await receive(Int(header.bodySize), from: reader) { [self] count throws(LimitExceeded) in
+                    try quota.book(count, for: account)
+                    booked += count
+                }
             }
         } catch let limit as LimitExceeded {
             return try await refuse(stream, ReplyHeader(limit))
         }
         let message = IncomingMessage(
-            from: sender.nodeID, protocolName: header.protocol, body: body, path: session.path)
-        let answer = try await answer(to: message)
-        // A share of the quota is held as long as the peer takes nothing.
-        let timer = clock.schedule(after: limits.receiveDeadline) { stream.reset(StreamCode.timeout.rawValue) }
-        defer { clock.cancel(timer) }
-        try await stream.write(answer)
+            from: sender.nodeID, protocolName: arrival.header.protocol, body: body, path: session.path)
+        // It may be gone meanwhile.
+        guard let handler = handler(of: message.protocolName) else {
+            try await write(Chunk(frame: ReplyHeader(.unknownProtocol).frame, body: [], on: stream), to: stream)
+            return stream.finish()
+        }
+        let outcome: Result<[UInt8]?, any Error>
+        do { outcome = .success(try await handler(message)) } catch { outcome = .failure(error) }
+        let (header, reply) = answer(to: message, outcome)
+        let answer = Chunk(frame: header.frame, body: reply, on: stream)
+        if try !stream.writeAtOnce(answer) { try await write(answer, to: stream) }
         stream.finish()
     }
 
-    private func refuse(_ stream: NegotiatedStream, _ refusal: ReplyHeader) async throws {
+    /// A request that has come whole with its proposal.
+    private func whole(on stream: NegotiatedStream) -> Arrival? {
+        guard let (chunk, start) = stream.leftover,
+            let (header, body) = RequestHeader.whole(in: chunk, from: start)
+        else { return nil }
+        stream.dropLeftover()
+        return .whole(header, chunk, body: body)
+    }
+
+    /// A share of the quota is held as long as the peer takes nothing.
+    private func write(_ answer: Chunk, to stream: NegotiatedStream) async throws {
         let timer = clock.schedule(after: limits.receiveDeadline) { stream.reset(StreamCode.timeout.rawValue) }
         defer { clock.cancel(timer) }
-        try await stream.write(try Chunk(header: refusal, body: []))
+        try await stream.write(answer)
+    }
+
+    private func refuse(_ stream: NegotiatedStream, _ refusal: ReplyHeader) async throws {
+        try await write(Chunk(frame: refusal.frame, body: [], on: stream), to: stream)
         stream.finish()
         stream.stopReading(StreamCode.done.rawValue)
+    }
+
+    /// Who serves requests of that name; asked for each, of one name after the other.
+    private func handler(of name: String) -> MessageHandler? {
+        if let recent, recent.name == name { return recent.handler }
+        guard let handler = handlers[name] else { return fallback }
+        recent = (name, handler)
+        return handler
+    }
+
+    private func refusal(of header: RequestHeader, from sender: Sender) -> ReplyHeader? {
+        refusal(of: header) ?? quota.refusal(of: header.bodySize, from: sender).map(ReplyHeader.init)
     }
 
     private func refusal(of header: RequestHeader) -> ReplyHeader? {
         if header.bodySize > UInt64(limits.bodySize) {
             return ReplyHeader(.tooLarge, limit: UInt64(limits.bodySize))
         }
-        if handlers[header.protocol] != nil { return nil }
+        if recent?.name == header.protocol || handlers[header.protocol] != nil { return nil }
         // What can be no name is nobody's, also where everything has a handler.
         if fallback != nil, (try? Self.check(header.protocol)) != nil { return nil }
         return ReplyHeader(.unknownProtocol)
@@ -247,24 +331,19 @@ package final class Messaging {
         return bytes
     }
 
-    private func answer(to message: IncomingMessage) async throws -> Chunk {
-        guard let handler = handlers[message.protocolName] ?? fallback else {
-            return try Chunk(header: ReplyHeader(.unknownProtocol), body: [])
-        }
-        do {
-            guard let reply = try await handler(message) else {
-                return try Chunk(header: ReplyHeader(.receipt), body: [])
-            }
-            guard reply.count <= limits.bodySize else {
-                return try Chunk(header: ReplyHeader(.replyTooLarge, limit: UInt64(limits.bodySize)), body: [])
-            }
-            return try Chunk(header: ReplyHeader(.reply, bodySize: reply.count), body: reply)
-        } catch let refusal as MessageRefusal {
-            return try Chunk(header: ReplyHeader(.busy, detail: refusal.reason), body: [])
-        } catch {
+    private func answer(
+        to message: IncomingMessage, _ outcome: Result<[UInt8]?, any Error>
+    ) -> (header: ReplyHeader, body: [UInt8]) {
+        switch outcome {
+        case .success(nil): return (ReplyHeader(.receipt), [])
+        case .success(let reply?) where reply.count > limits.bodySize:
+            return (ReplyHeader(.replyTooLarge, limit: UInt64(limits.bodySize)), [])
+        case .success(let reply?): return (ReplyHeader(.reply, bodySize: reply.count), reply)
+        case .failure(let refusal as MessageRefusal): return (ReplyHeader(.busy, detail: refusal.reason), [])
+        case .failure(let error):
             // Its words are this node's own affair: paths, names, numbers.
             onHandlerFailure?(error, message)
-            return try Chunk(header: ReplyHeader(.handlerFailed), body: [])
+            return (ReplyHeader(.handlerFailed), [])
         }
     }
 

@@ -55,6 +55,8 @@ struct MessagingQuota {
     private var free: [Int] = []
     private var places: [Group: Int] = [:]
     private var accounts: [Sender: Account] = [:]
+    /// Asked for last.
+    private var recent: (sender: Sender, account: Account)?
 
     init(_ limits: MessagingLimits) {
         self.limits = limits
@@ -98,6 +100,14 @@ struct MessagingQuota {
     var senderCount: Int { accounts.count }
 
     private mutating func account(of sender: Sender) -> Account {
+        // One after the other of the same sender, mostly: comparing is less than hashing.
+        if let recent, recent.sender == sender { return recent.account }
+        let account = anyAccount(of: sender)
+        recent = (sender, account)
+        return account
+    }
+
+    private mutating func anyAccount(of sender: Sender) -> Account {
         if let account = accounts[sender] { return account }
         if accounts.count >= Self.remembered { forgetIdle() }
         let account = Account(
@@ -117,6 +127,7 @@ struct MessagingQuota {
 
     /// Those that stay have a request, and there are no more requests at once than ``MessagingLimits`` says.
     private mutating func forgetIdle() {
+        recent = nil
         accounts = accounts.filter { shares[$0.value.node].requests > 0 && shares[$0.value.subject].requests > 0 }
         let used = Set(accounts.values.flatMap { [$0.node, $0.subject, $0.subnet] })
         for (group, place) in places where !used.contains(place) {

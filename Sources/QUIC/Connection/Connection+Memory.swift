@@ -13,6 +13,9 @@ internal import DequeModule
 extension Connection {
     var isOverSendMemory: Bool { sendMemory > allowance.sendMemory }
 
+    /// Whether no writer would have to wait with so many bytes more.
+    func hasSendMemory(for more: Int) -> Bool { more <= allowance.sendMemory - sendMemory }
+
     func sendMemoryChanged(by change: Int, abandoned: Int) {
         guard change != 0 || abandoned != 0 else { return }
         sendMemory += change

@@ -196,15 +196,7 @@ package final class Connection {
     package func openStream(within patience: Duration? = nil) async throws -> QUICStream {
         let deadline = patience.map { endpoint.clock.now.advanced(by: $0) }
         while true {
-            guard let quic, case .established = state else {
-                throw StreamError(.connectionClosed, detail: closeReason?.description ?? "not established")
-            }
-            let id = dep2p_quic_open_stream(quic)
-            if id >= 0 {
-                let stream = QUICStream(id: id, connection: self)
-                streams[id] = stream
-                return stream
-            }
+            if let stream = try openStreamAtOnce() { return stream }
             let waiter = Waiter<Void>()
             streamCreditWaiters.append(waiter)
             markDirty()
@@ -220,6 +212,18 @@ package final class Connection {
             }
             try await waiter.value()
         }
+    }
+
+    /// As ``openStream(within:)`` where the peer grants a stream now; `nil` where that has to be waited for.
+    package func openStreamAtOnce() throws -> QUICStream? {
+        guard let quic, case .established = state else {
+            throw StreamError(.connectionClosed, detail: closeReason?.description ?? "not established")
+        }
+        let id = dep2p_quic_open_stream(quic)
+        guard id >= 0 else { return nil }
+        let stream = QUICStream(id: id, connection: self)
+        streams[id] = stream
+        return stream
     }
 
     /// Key material bound to this connection (RFC 8446 7.5): the same on both sides, and nowhere else.

@@ -15,6 +15,13 @@ package protocol ByteStream: AnyObject, Sendable {
     /// nothing is there, at the end, and after a failure.
     func readAvailable() -> Chunk?
 
+    /// What a reader waits for of whom ``readAvailable()`` had nothing: resolved when it is worth looking again. So that a
+    /// protocol of small messages waits in one place, instead of through each layer's own wait. `nil` where the stream
+    /// has no such thing: ``read()`` does it all.
+    ///
+    /// - Throws: ``StreamError``, as ``read()``.
+    func readWaiter() throws -> Waiter<Void>?
+
     /// Whether the peer's last byte has been read.
     var isAtEnd: Bool { get }
 
@@ -23,6 +30,11 @@ package protocol ByteStream: AnyObject, Sendable {
     /// The stream keeps a reference until the peer has acknowledged the bytes.
     /// - Throws: ``StreamError`` when the peer stopped reading or the connection ended.
     func write(_ chunk: Chunk) async throws
+
+    /// As ``write(_:)``, where that needs no wait.
+    ///
+    /// - Returns: false where it may have to wait: nothing was queued then.
+    func writeAtOnce(_ chunk: Chunk) throws -> Bool
 
     /// Ends the sending side after what is queued.
     func finish()
@@ -53,6 +65,8 @@ package protocol ByteStream: AnyObject, Sendable {
 }
 
 extension ByteStream {
+    package func readWaiter() throws -> Waiter<Void>? { nil }
+    package func writeAtOnce(_ chunk: Chunk) throws -> Bool { false }
     package func readsAtLeisure() {}
     package func bearsSilence() {}
     package func count(for tally: TrafficTally) {}

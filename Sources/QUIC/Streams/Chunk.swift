@@ -30,6 +30,13 @@ package final class Chunk: @unchecked Sendable {
         append(bytes)
     }
 
+    /// What follows the first `count` bytes of `chunk`, in memory of its own.
+    package convenience init(_ chunk: Chunk, after count: Int) {
+        precondition(count >= 0 && count <= chunk.count)
+        self.init(capacity: chunk.count - count)
+        append(UnsafeRawBufferPointer(start: chunk.base + count, count: chunk.count - count))
+    }
+
     package convenience init(_ bytes: ArraySlice<UInt8>) {
         self.init(capacity: bytes.count)
         bytes.withUnsafeBytes { append($0) }
@@ -52,6 +59,16 @@ package final class Chunk: @unchecked Sendable {
         bytes.withUnsafeBytes { append($0) }
     }
 
+    package func append(_ chunk: Chunk) {
+        append(UnsafeRawBufferPointer(start: chunk.base, count: chunk.count))
+    }
+
+    /// Whether the first bytes are these.
+    package func begins(with bytes: [UInt8]) -> Bool {
+        guard bytes.count <= count else { return false }
+        return bytes.withUnsafeBytes { bytes in bytes.baseAddress.map { memcmp(base, $0, bytes.count) == 0 } ?? true }
+    }
+
     func append(_ bytes: UnsafeRawBufferPointer) {
         precondition(
             bytes.count <= available, "a chunk of \(capacity) bytes cannot take \(bytes.count) more than \(count)")
@@ -69,11 +86,8 @@ package final class Chunk: @unchecked Sendable {
     package func array(_ range: Range<Int>? = nil) -> [UInt8] {
         let range = range ?? 0..<count
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
-        return [UInt8](unsafeUninitializedCapacity: range.count) { target, initialized in
-            UnsafeMutableRawBufferPointer(target).copyMemory(
-                from: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
-            initialized = range.count
-        }
+        // Not by `unsafeUninitializedCapacity`, which looks its types up at run time, each time.
+        return [UInt8](UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
     }
 
     /// Byte `index` of those filled.

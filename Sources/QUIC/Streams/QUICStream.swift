@@ -63,13 +63,23 @@ package final class QUICStream: ByteStream {
             if let chunk = readAvailable() { return chunk }
             if let readFailure { throw readFailure }
             if receiving.isFinished { return nil }
-            // A peer's timing may bring a second reader about: an error for that one, not the end of the process.
-            guard reader == nil else { throw StreamError(.alreadyClosed, detail: "another task reads this stream") }
-            let waiter = Waiter<Void>()
-            reader = waiter
-            defer { reader = nil }
-            try await waiter.value()
+            try await makeReader().value()
         }
+    }
+
+    private func makeReader() throws -> Waiter<Void> {
+        // A peer's timing may bring a second reader about: an error for that one, not the end of the process.
+        guard reader?.isResolved ?? true else {
+            throw StreamError(.alreadyClosed, detail: "another task reads this stream")
+        }
+        let waiter = Waiter<Void>()
+        reader = waiter
+        return waiter
+    }
+
+    package func readWaiter() throws -> Waiter<Void>? {
+        if let readFailure { throw readFailure }
+        return try makeReader()
     }
 
     package func readAvailable() -> Chunk? {
@@ -94,6 +104,17 @@ package final class QUICStream: ByteStream {
             try await waiter.value()
             if let writeFailure { throw writeFailure }
         }
+    }
+
+    package func writeAtOnce(_ chunk: Chunk) throws -> Bool {
+        if let writeFailure { throw writeFailure }
+        let count = UInt64(chunk.count)
+        guard sending.unsent + count <= Self.unsentHighWater, sending.retained + count <= Self.retainedHighWater,
+            connection.hasSendMemory(for: SendBuffer.memory(of: chunk))
+        else { return false }
+        keep { $0.append(chunk) }
+        connection.enqueue(self)
+        return true
     }
 
     package func finish() {

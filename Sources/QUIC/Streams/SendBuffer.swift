@@ -44,7 +44,7 @@ struct SendBuffer {
     }
 
     /// Pages that were never written to cost nothing: a chunk from the network is often large and nearly empty.
-    private static func memory(of chunk: Chunk) -> Int {
+    static func memory(of chunk: Chunk) -> Int {
         min(chunk.capacity, (chunk.count + pageSize - 1) / pageSize * pageSize) + chunkOverhead
     }
 

@@ -35,6 +35,16 @@ package final class BandwidthMeter {
 
     /// Where the streams of that protocol are counted.
     func tally(of protocolID: String) -> TrafficTally {
+        if let recent, recent.protocolID == protocolID { return recent.tally }
+        let tally = anyTally(of: protocolID)
+        recent = (protocolID, tally)
+        return tally
+    }
+
+    /// Asked for last: streams of one protocol come one after the other, and comparing is less than hashing.
+    private var recent: (protocolID: String, tally: TrafficTally)?
+
+    private func anyTally(of protocolID: String) -> TrafficTally {
         if let tally = tallies[protocolID] { return tally }
         // One place is the nameless streams'.
         guard tallies.count < Self.protocolLimit || protocolID == Self.negotiation else { return otherTally }

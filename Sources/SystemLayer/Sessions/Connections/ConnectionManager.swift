@@ -303,9 +303,11 @@ struct ConnectionManager {
 
     /// The peer asked for something that it is offered.
     mutating func used(_ id: UInt64, now: NetworkInstant) {
-        entries[id]?.hasUsed = true
+        // With each stream: looked up once.
+        guard let index = entries.index(forKey: id) else { return }
+        entries.values[index].hasUsed = true
         // An errand lasts by what this node asks.
-        if entries[id]?.isErrand == false { entries[id]?.lastUse = now }
+        if !entries.values[index].isErrand { entries.values[index].lastUse = now }
     }
 
     /// This node asks something on the session, of which an errand is made up.

@@ -22,33 +22,39 @@ struct InboundStream {
 
     func serve() async {
         do {
-            guard let (stream, registration) = try await negotiate() else { return }
+            // Most often what negotiates has come whole, and there is nothing to wait for.
+            let first = raw.readAvailable()
+            var agreed = first.flatMap(agreeAtOnce)
+            if agreed == nil { agreed = try await negotiate(first) }
+            guard let (stream, registration) = agreed else { return }
             // The agreement rides in front of the answer, but a handler that takes its time does not keep it back.
             let flush = session.clock.schedule(after: Self.agreementDelay) {
                 // What the handler writes meets the same error.
                 networkTask { try? await stream.flush() }
             }
             defer { session.clock.cancel(flush) }
-            session.began(stream.protocolID, on: number)
-            try await run(registration, on: stream)
+            session.began(registration.name, behind: registration.gate, on: number)
+            if case .within(let limit) = registration.deadline {
+                try await run(registration, on: stream, within: limit)
+            } else {
+                try await registration.handler(session, stream)
+            }
             stream.finish()
-            await dropRest()
+            if raw.isAtEnd { raw.stopReading(StreamCode.done.rawValue) } else { await dropRest() }
         } catch {
             raw.reset(Self.code(for: error).rawValue)
         }
     }
 
-    private func run(_ registration: Registration, on stream: NegotiatedStream) async throws {
-        guard case .within(let limit) = registration.deadline else {
-            return try await registration.handler(session, stream)
-        }
+    private func run(
+        _ registration: Registration, on stream: NegotiatedStream, within limit: Duration
+    ) async throws {
         try await session.clock.withDeadline(limit) { [session] in try await registration.handler(session, stream) }
     }
 
     /// Reads the peer's end before asking it to stop: there are libp2p implementations that, asked to stop writing,
     /// forget the answer that is on its way to them.
     private func dropRest() async {
-        guard !raw.isAtEnd else { return raw.stopReading(StreamCode.done.rawValue) }
         let patience = session.clock.schedule(after: Self.restPatience) { [raw] in
             raw.stopReading(StreamCode.done.rawValue)
         }
@@ -59,11 +65,21 @@ struct InboundStream {
         raw.stopReading(StreamCode.done.rawValue)
     }
 
+    /// For the protocol that was asked for last, whose proposal is known without a look at what is in it.
+    private func agreeAtOnce(_ chunk: Chunk) -> (NegotiatedStream, Registration)? {
+        guard let registration = session.registry.recent, session.isAdmitted || registration.gate == .open,
+            chunk.begins(with: registration.flight)
+        else { return nil }
+        session.count(raw, as: registration.name)
+        return (NegotiatedStream(agreeing: registration, over: raw, first: chunk), registration)
+    }
+
     /// `nil` when the peer left without agreeing on anything.
-    private func negotiate() async throws -> (NegotiatedStream, Registration)? {
+    ///
+    /// - Parameter first: what has come.
+    private func negotiate(_ first: Chunk?) async throws -> (NegotiatedStream, Registration)? {
         var listener = MultistreamListener()
-        // Most often it has come whole, and there is nothing to wait for.
-        raw.readAvailable().map { listener.receive($0.array()) }
+        first.map { listener.receive($0.array()) }
         var deadline: TimerToken?
         defer { deadline.map(session.clock.cancel) }
         func startDeadline() {

@@ -16,12 +16,15 @@ package final class NegotiatedStream: ByteStream {
     package let protocolID: String
     private let raw: any ByteStream
     private var output: [UInt8]
-    private var leftover: Chunk?
+    /// What came behind the negotiation, and where in it.
+    package private(set) var leftover: (chunk: Chunk, start: Int)?
     /// What the listener answers when it agrees; `nil` once it did, and on the listening side.
     private var expectedEcho: [UInt8]?
     private var dialer: MultistreamDialer?
     /// How long a reader waits for the listener's answer.
     private let patience: (clock: any NetworkClock, limit: Duration)?
+    private var agreementTimer: TimerToken?
+    private var isLate = false
 
     /// The dialing side, proposing `protocolID` with its first flight.
     ///
@@ -40,7 +43,18 @@ package final class NegotiatedStream: ByteStream {
         self.protocolID = protocolID
         self.raw = raw
         self.output = output
-        self.leftover = leftover.isEmpty ? nil : Chunk(leftover)
+        self.leftover = leftover.isEmpty ? nil : (Chunk(leftover), 0)
+    }
+
+    /// The listening side of a protocol whose proposal came as it always does.
+    ///
+    /// - Parameter first: what has come, which begins with that.
+    init(agreeing registration: Registration, over raw: any ByteStream, first: Chunk) {
+        patience = nil
+        protocolID = registration.name
+        self.raw = raw
+        output = registration.flight
+        leftover = first.count > output.count ? (first, output.count) : nil
     }
 
     /// The first flights of the protocols used last: a request a stream makes the same one over and over.
@@ -48,6 +62,15 @@ package final class NegotiatedStream: ByteStream {
     private static let flightLimit = 64
 
     private static func flight(for protocolID: String) -> [UInt8] {
+        if let recent, recent.protocolID == protocolID { return recent.flight }
+        let flight = anyFlight(for: protocolID)
+        recent = (protocolID, flight)
+        return flight
+    }
+
+    private static var recent: (protocolID: String, flight: [UInt8])?
+
+    private static func anyFlight(for protocolID: String) -> [UInt8] {
         if let flight = flights[protocolID] { return flight }
         if flights.count >= flightLimit { flights.removeAll() }
         let flight = MultistreamDialer([protocolID]).firstFlight
@@ -62,52 +85,112 @@ package final class NegotiatedStream: ByteStream {
     /// - Throws: also ``SessionError`` `unsupported` when the listener does not speak the protocol, and `timeout` when
     ///   it does not say.
     package func read() async throws -> Chunk? {
-        if let chunk = leftover {
-            leftover = nil
-            return chunk
-        }
+        if let chunk = takeLeftover() { return chunk }
         do {
             try await flush()
         } catch let error as StreamError {
             // A peer that wants to hear nothing may have said what it has to say.
             guard case .stopped = error.code else { throw error }
         }
-        if expectedEcho != nil, let data = try await agree() { return data }
+        if expectedEcho != nil, try await agree(), let data = takeLeftover() { return data }
         return try await raw.read()
     }
 
+    /// ``leftover`` has been taken.
+    package func dropLeftover() { leftover = nil }
+
+    private func takeLeftover() -> Chunk? {
+        guard let (chunk, start) = leftover else { return nil }
+        leftover = nil
+        return start == 0 ? chunk : Chunk(chunk, after: start)
+    }
+
     package func readAvailable() -> Chunk? {
-        if let chunk = leftover {
-            leftover = nil
-            return chunk
-        }
+        if let chunk = takeLeftover() { return chunk }
         // A read that has to say or to hear something first may wait.
         return output.isEmpty && expectedEcho == nil ? raw.readAvailable() : nil
     }
 
-    package var isAtEnd: Bool { leftover == nil && expectedEcho == nil && raw.isAtEnd }
+    /// What a look at the stream comes to.
+    package enum Progress {
+        /// Those of the chunk from there on.
+        case bytes(Chunk, from: Int)
+        case end
+        /// Look again when that is resolved.
+        case wait(Waiter<Void>)
+        /// Only ``read()`` can tell.
+        case unknown
+    }
 
-    /// Waits for the listener to agree; returns the data that came with that, if any.
-    private func agree() async throws -> Chunk? {
-        var isLate = false
-        let timer = patience.map { patience in
-            patience.clock.schedule(after: patience.limit) { [raw] in
-                isLate = true
+    /// As ``read()``, without the wait: for who waits by itself, at once for all that is between. Whoever began with that
+    /// goes on until the end or an error, or resets the stream.
+    ///
+    /// - Throws: as ``read()``.
+    package func progress() throws -> Progress {
+        if let (chunk, start) = leftover {
+            leftover = nil
+            return .bytes(chunk, from: start)
+        }
+        guard output.isEmpty else { return .unknown }
+        do {
+            while let chunk = raw.readAvailable() {
+                guard expectedEcho != nil else { return .bytes(chunk, from: 0) }
+                try settle(chunk)
+                if expectedEcho == nil { stopWaiting() }
+                if let (chunk, start) = leftover {
+                    leftover = nil
+                    return .bytes(chunk, from: start)
+                }
+            }
+            if raw.isAtEnd {
+                guard expectedEcho != nil else { return .end }
+                throw SessionError(.violation, detail: "the stream ended during protocol negotiation")
+            }
+            guard let waiter = try raw.readWaiter() else { return .unknown }
+            if expectedEcho != nil { startWaiting() }
+            return .wait(waiter)
+        } catch {
+            stopWaiting()
+            throw isLate ? lateness : error
+        }
+    }
+
+    private func startWaiting() {
+        guard agreementTimer == nil else { return }
+        agreementTimer = patience.map { patience in
+            patience.clock.schedule(after: patience.limit) { [weak self, raw] in
+                self?.isLate = true
                 raw.reset(StreamCode.timeout.rawValue)
             }
         }
-        defer { if let timer { patience?.clock.cancel(timer) } }
+    }
+
+    private func stopWaiting() {
+        guard let timer = agreementTimer else { return }
+        agreementTimer = nil
+        patience?.clock.cancel(timer)
+    }
+
+    private var lateness: SessionError {
+        SessionError(.timeout, detail: "the peer did not say whether it speaks \(protocolID)")
+    }
+
+    package var isAtEnd: Bool { leftover == nil && expectedEcho == nil && raw.isAtEnd }
+
+    /// Waits for the listener to agree; returns whether data came with that.
+    private func agree() async throws -> Bool {
+        startWaiting()
+        defer { stopWaiting() }
         do {
             while expectedEcho != nil {
                 guard let chunk = try await raw.read() else {
                     throw SessionError(.violation, detail: "the stream ended during protocol negotiation")
                 }
-                if let data = try settle(chunk) { return data }
+                try settle(chunk)
             }
-            return nil
+            return leftover != nil
         } catch {
-            guard isLate else { throw error }
-            throw SessionError(.timeout, detail: "the peer did not say whether it speaks \(protocolID)")
+            throw isLate ? lateness : error
         }
     }
 
@@ -120,8 +203,21 @@ package final class NegotiatedStream: ByteStream {
         let joined = Chunk(capacity: output.count + chunk.count)
         joined.append(output)
         output = []
-        joined.append(chunk.array())
+        joined.append(chunk)
         try await raw.write(joined)
+    }
+
+    package func writeAtOnce(_ chunk: Chunk) throws -> Bool {
+        guard output.isEmpty else { return false }
+        return try raw.writeAtOnce(chunk)
+    }
+
+    /// What the negotiation still owes, for who puts it in front of so many first bytes of its own, in one piece; nothing
+    /// where they are too many for that.
+    package func takeOwed(inFrontOf count: Int) -> [UInt8] {
+        guard count <= Self.joinLimit else { return [] }
+        defer { output = [] }
+        return output
     }
 
     /// Sends what the negotiation still owes, for a side that has nothing to say yet.
@@ -143,29 +239,36 @@ package final class NegotiatedStream: ByteStream {
         }
     }
 
-    package func reset(_ code: UInt64) { raw.reset(code) }
+    package func reset(_ code: UInt64) {
+        stopWaiting()
+        raw.reset(code)
+    }
 
-    package func stopReading(_ code: UInt64) { raw.stopReading(code) }
+    package func stopReading(_ code: UInt64) {
+        stopWaiting()
+        raw.stopReading(code)
+    }
 
     package func readsAtLeisure() { raw.readsAtLeisure() }
     package func bearsSilence() { raw.bearsSilence() }
 
     package func count(for tally: TrafficTally) { raw.count(for: tally) }
 
-    /// Takes the listener's answer; returns the data behind it, if any.
-    private func settle(_ chunk: Chunk) throws -> Chunk? {
-        guard let echo = expectedEcho else { return chunk }
-        if dialer == nil, chunk.count >= echo.count, chunk.array(0..<echo.count) == echo {
+    /// Takes the listener's answer, and leaves the data behind it.
+    private func settle(_ chunk: Chunk) throws {
+        guard let echo = expectedEcho else { return }
+        if dialer == nil, chunk.begins(with: echo) {
             expectedEcho = nil
-            return chunk.count == echo.count ? nil : Chunk(chunk.array(echo.count..<chunk.count))
+            if chunk.count > echo.count { leftover = (chunk, echo.count) }
+            return
         }
         var negotiation = dialer ?? MultistreamDialer([protocolID])
         defer { dialer = negotiation }
         switch negotiation.receive(chunk.array()) {
-        case .needMore: return nil
+        case .needMore: break
         case .selected(_, let data):
             expectedEcho = nil
-            return data.isEmpty ? nil : Chunk(data)
+            if !data.isEmpty { leftover = (Chunk(data), 0) }
         case .propose: throw SessionError(.violation, detail: "the peer answered a proposal that was not made")
         case .failed(let error):
             raw.reset(StreamCode.cancelled.rawValue)

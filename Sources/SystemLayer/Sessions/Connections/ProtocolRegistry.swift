@@ -1,4 +1,5 @@
 package import DeP2PReactor
+internal import DeP2PWire
 
 /// Who may open a protocol's streams.
 package enum Gate: Hashable, Sendable {
@@ -20,9 +21,20 @@ package enum StreamDeadline: Sendable {
 /// Serves one inbound stream. When it returns, the stream is finished; when it throws, the stream is reset.
 package typealias StreamHandler = @NetworkActor @Sendable (Session, NegotiatedStream) async throws -> Void
 
-struct Registration {
+/// An object: each stream passes it on.
+final class Registration: Sendable {
     let deadline: StreamDeadline
     let handler: StreamHandler
+    let name: String
+    let gate: Gate
+    /// What a dialer says that proposes this protocol first, and a listener that agrees: the same bytes.
+    let flight: [UInt8]
+
+    init(_ name: String, _ deadline: StreamDeadline, _ handler: @escaping StreamHandler) {
+        (self.name, self.deadline, self.handler) = (name, deadline, handler)
+        gate = ProtocolRegistry.gate(of: name)
+        flight = MultistreamDialer([name]).firstFlight
+    }
 }
 
 /// The protocols that a node serves, by their multistream names.
@@ -36,6 +48,8 @@ package final class ProtocolRegistry {
     package nonisolated static let admissionID = "/dep2p/realm/admission/1.0.0"
 
     private var handlers: [String: Registration] = [:]
+    /// Asked for last: a request a stream makes the same first flight over and over, which needs no parsing.
+    private(set) var recent: Registration?
 
     package init() {}
 
@@ -48,13 +62,21 @@ package final class ProtocolRegistry {
         _ protocolID: String, deadline: StreamDeadline, handler: @escaping StreamHandler
     ) -> Bool {
         guard handlers[protocolID] != nil || handlers.count < Self.protocolLimit else { return false }
-        handlers[protocolID] = Registration(deadline: deadline, handler: handler)
+        handlers[protocolID] = Registration(protocolID, deadline, handler)
+        recent = nil
         return true
     }
 
-    package func unregister(_ protocolID: String) { handlers[protocolID] = nil }
+    package func unregister(_ protocolID: String) {
+        handlers[protocolID] = nil
+        recent = nil
+    }
 
-    func registration(for protocolID: String) -> Registration? { handlers[protocolID] }
+    func registration(for protocolID: String) -> Registration? {
+        guard let registration = handlers[protocolID] else { return nil }
+        recent = registration
+        return registration
+    }
 
     /// The gate follows from the name alone, so that a stranger cannot learn what is registered behind it.
     package nonisolated static func gate(of protocolID: String) -> Gate {

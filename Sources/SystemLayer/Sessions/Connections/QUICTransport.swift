@@ -61,6 +61,7 @@ extension Connection: SecureConnection {
     package func openByteStream(within patience: Duration?) async throws -> any ByteStream {
         try await openStream(within: patience)
     }
+    package func openByteStreamAtOnce() throws -> (any ByteStream)? { try openStreamAtOnce() }
     package func promote() { promote(to: nil) }
     package func grantStreams(_ count: Int) {
         promote(to: ConnectionAllowance(streams: count, window: 0, maxWindow: 0))

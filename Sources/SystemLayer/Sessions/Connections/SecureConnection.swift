@@ -26,6 +26,11 @@ package protocol SecureConnection: AnyObject, Sendable {
     /// - Throws: `DeadlineExceeded`; `StreamError` when the connection has ended.
     func openByteStream(within patience: Duration?) async throws -> any ByteStream
 
+    /// Opens one that the peer grants now; `nil` where that has to be waited for.
+    ///
+    /// - Throws: `StreamError` when the connection has ended.
+    func openByteStreamAtOnce() throws -> (any ByteStream)?
+
     /// Hands every stream that the peer opens to `handler`, those already waiting first.
     func setStreamHandler(_ handler: @escaping @NetworkActor (any ByteStream) -> Void)
 
@@ -120,6 +125,7 @@ extension SecureConnection {
     package var lane: ConnectionTraffic.Lane { ConnectionTraffic.Lane(PathClass(path.kind), .v4) }
     package func promote() {}
     package func grantStreams(_ count: Int) {}
+    package func openByteStreamAtOnce() throws -> (any ByteStream)? { nil }
     package func openByteStream() async throws -> any ByteStream { try await openByteStream(within: nil) }
 }
 

@@ -193,11 +193,23 @@ package final class Session: Identifiable {
         }
     }
 
-    private func openRaw(for protocolID: String, within patience: Duration? = nil) async throws -> any ByteStream {
+    /// As ``openStream(_:within:)`` where the peer grants a stream now; `nil` where that has to be waited for.
+    package func openStreamAtOnce(_ protocolID: String) throws -> NegotiatedStream? {
+        try checkOpening(protocolID)
+        guard let raw = try connection.openByteStreamAtOnce() else { return nil }
+        count(raw, as: protocolID)
+        return NegotiatedStream(proposing: protocolID, over: raw, patience: (clock, limits.negotiationDeadline))
+    }
+
+    private func checkOpening(_ protocolID: String) throws(SessionError) {
         if let end { throw SessionError(.closed(end)) }
         guard membership == .admitted || ProtocolRegistry.gate(of: protocolID) == .open else {
             throw SessionError(.notMember, detail: "this connection is not admitted to the realm")
         }
+    }
+
+    private func openRaw(for protocolID: String, within patience: Duration? = nil) async throws -> any ByteStream {
+        try checkOpening(protocolID)
         let patience = min(patience ?? limits.openDeadline, limits.openDeadline)
         do {
             return try await connection.openByteStream(within: patience)
@@ -241,8 +253,8 @@ package final class Session: Identifiable {
     /// The peer and this node have agreed on a protocol. An admission that is asked for is no use of the node yet.
     ///
     /// - Parameter number: of the stream.
-    func began(_ protocolID: String, on number: UInt64) {
-        handlers[number]?.isForMembers = ProtocolRegistry.gate(of: protocolID) == .members
+    func began(_ protocolID: String, behind gate: Gate, on number: UInt64) {
+        if gate == .members { handlers[number]?.isForMembers = true }
         if protocolID != ProtocolRegistry.admissionID { onOccurrence?(self, .used) }
     }
 

@@ -11,10 +11,13 @@ package final class FrameReader {
     package let stream: any ByteStream
     private var decoder: FrameDecoder
 
-    /// - Parameter limit: the longest frame taken, in bytes.
-    package init(_ stream: any ByteStream, limit: Int) {
+    /// - Parameters:
+    ///   - limit: the longest frame taken, in bytes.
+    ///   - first: what was read of the stream before.
+    package init(_ stream: any ByteStream, limit: Int, first: Chunk? = nil) {
         self.stream = stream
         decoder = FrameDecoder(limit: limit)
+        if let first { decoder.append(first.array()) }
     }
 
     /// The longest frame taken, in bytes; protocols may change it between frames.
