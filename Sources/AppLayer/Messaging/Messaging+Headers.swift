@@ -12,7 +12,7 @@ extension RequestHeader {
         var fields = HeaderWriter()
         fields.text(1, `protocol`)
         fields.number(2, bodySize)
-        return fields.frame
+        return fields.frame()
     }
 
     /// - Parameter start: where the header begins.
@@ -35,7 +35,7 @@ extension ReplyHeader {
         fields.number(2, bodySize)
         fields.text(3, detail)
         fields.number(4, limit)
-        return fields.frame
+        return fields.frame()
     }
 
     /// Of a receipt or a reply: as ``RequestHeader/whole(in:)``.
@@ -63,11 +63,10 @@ private struct HeaderWriter {
     }
 
     /// The fields behind their length.
-    var frame: [UInt8] {
+    consuming func frame() -> [UInt8] {
         guard bytes.count <= 128 else { return Frame.encode(Array(bytes.dropFirst())) }
-        var frame = bytes
-        frame[0] = UInt8(bytes.count - 1)
-        return frame
+        bytes[0] = UInt8(bytes.count - 1)
+        return bytes
     }
 
     mutating func number(_ field: UInt8, _ value: UInt64) {

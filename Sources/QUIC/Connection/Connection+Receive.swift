@@ -47,11 +47,14 @@ extension Connection {
     private func afterCall(_ status: Int32) {
         if case .established = state, !isAnnounced { announce() }
         if !openedStreams.isEmpty {
-            let opened = openedStreams
-            openedStreams.removeAll(keepingCapacity: true)
+            // Taken over and given back: emptying a list that somebody reads would allocate another.
+            var opened: [QUICStream] = []
+            swap(&opened, &openedStreams)
             for stream in opened {
                 if let onStream { onStream(stream) } else { stream.reset(0) }
             }
+            opened.removeAll(keepingCapacity: true)
+            if openedStreams.isEmpty { openedStreams = opened }
         }
         if wasReset { return finish(CloseReason(.reset)) }
         if pathMayHaveChanged { reportPath() }

@@ -13,7 +13,10 @@ package final class Chunk: @unchecked Sendable {
     /// The most bytes this chunk can hold.
     package let capacity: Int
     /// The bytes filled so far.
-    package private(set) var count: Int
+    ///
+    /// Unchecked: a number that is read and written at once and lent to nobody, of which each check would take longer than
+    /// the access; and all that is done with a chunk asks for it.
+    @exclusivity(unchecked) package private(set) var count: Int
     let base: UnsafeMutableRawPointer
 
     /// Chunks of this capacity come from a pool, so that a transfer's steady state allocates nothing.
@@ -168,7 +171,7 @@ enum ChunkMemory {
         @NetworkActor
         static func keepingFreed(_ body: @NetworkActor () async throws -> Void) async rethrows {
             graveyard.withLock { $0 = $0 ?? [] }
-            defer { for block in graveyard.withLock({ $0.take() }) ?? [] { block.base.deallocate() } }
+            defer { for block in graveyard.withLock({ $0.take() }) ?? [] { Glibc.free(block.base) } }
             try await body()
         }
 
@@ -184,7 +187,9 @@ enum ChunkMemory {
 
     static func take(_ capacity: Int) -> UnsafeMutableRawPointer {
         if capacity == Chunk.pooledCapacity, let block = pool.withLock({ $0.popLast() }) { return block.base }
-        return .allocate(byteCount: capacity, alignment: 16)
+        // `allocate` would ask for a given alignment, for which a larger block is cut, and put together again later.
+        guard let base = malloc(capacity) else { preconditionFailure("out of memory") }
+        return base
     }
 
     static func give(_ base: UnsafeMutableRawPointer, _ capacity: Int) {
@@ -199,7 +204,7 @@ enum ChunkMemory {
                 pool.append(block)
                 return true
             }
-        if !kept { base.deallocate() }
+        if !kept { Glibc.free(base) }
     }
 }
 

@@ -10,6 +10,11 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     // Proof for @unchecked: `inbox` is guarded by its mutex and `sleeping` by being inside it; every other property
     // is touched only on the executor's own thread (checkIsolated in the accessors' actor).
 
+    /// A function by itself would be stored in a queue of anything as a generic one: an object more each.
+    private struct TimedAction {
+        let run: @NetworkActor () -> Void
+    }
+
     private struct Inbox {
         var jobs: [UnownedJob] = []
         var sleeping = false
@@ -25,7 +30,7 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     // Owned by the thread.
     var beforeWaiting: [@NetworkActor () -> Void] = []
     var externalWork = 0
-    private var timers = TimerQueue<@NetworkActor () -> Void>()
+    private var timers = TimerQueue<TimedAction>()
     private var handlers: [Int32: @NetworkActor (PollEvents) -> Void] = [:]
     private var simulations: [ObjectIdentifier: any Simulation] = [:]
 
@@ -146,7 +151,7 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     private func runDueTimers() {
         let now = Self.monotonicNow()
         while let action = timers.popDue(at: now) {
-            NetworkActor.assumeIsolated { action() }
+            NetworkActor.assumeIsolated { action.run() }
         }
     }
 
@@ -163,7 +168,7 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
     // MARK: Registration, on the thread
 
     func schedule(at deadline: NetworkInstant, _ action: @escaping @NetworkActor () -> Void) -> TimerToken {
-        timers.insert(action, at: deadline)
+        timers.insert(TimedAction(run: action), at: deadline)
     }
 
     func cancel(_ token: TimerToken) { timers.remove(token) }

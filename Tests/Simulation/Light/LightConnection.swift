@@ -88,6 +88,12 @@ package final class LightConnection: SecureConnection {
             try await clock.sleep(for: patience)
             throw DeadlineExceeded(duration: patience)
         }
+        return try open()
+    }
+
+    package func openByteStreamAtOnce() throws -> (any ByteStream)? { grantsStreams ? try open() : nil }
+
+    private func open() throws -> LightStream {
         guard end == nil, let other else { throw StreamError(.connectionClosed) }
         let (mine, theirs) = LightStream.pair((travel, other.travel))
         openedStreams += 1

@@ -80,6 +80,13 @@ package final class LightStream: ByteStream {
         return chunk
     }
 
+    package func readWaiter() throws -> Waiter<Void>? {
+        if let failure { throw failure }
+        let waiter = Waiter<Void>()
+        reader = waiter
+        return waiter
+    }
+
     private func wasRead(_ count: Int) {
         acknowledgedBytes += UInt64(count)
         unread -= count
@@ -99,6 +106,15 @@ package final class LightStream: ByteStream {
             writer = waiter
             try await waiter.value()
         }
+    }
+
+    package func writeAtOnce(_ chunk: Chunk) throws -> Bool {
+        if let sendFailure { throw sendFailure }
+        guard other != nil else { throw StreamError(.connectionClosed) }
+        guard unread + chunk.count <= Self.highWaterMark else { return false }
+        unread += chunk.count
+        tell { $0.take(chunk) }
+        return true
     }
 
     private func take(_ chunk: Chunk) {

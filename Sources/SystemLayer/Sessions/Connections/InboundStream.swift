@@ -12,12 +12,11 @@ struct InboundStream {
     private static let agreementDelay = Duration.milliseconds(500)
 
     private let raw: any ByteStream
-    private let number: UInt64
+    private let served: ServedStream
     private let session: Session
 
-    /// - Parameter number: by which the session knows the stream.
-    init(_ raw: any ByteStream, number: UInt64, of session: Session) {
-        (self.raw, self.number, self.session) = (raw, number, session)
+    init(_ served: ServedStream, of session: Session) {
+        (raw, self.served, self.session) = (served.stream, served, session)
     }
 
     func serve() async {
@@ -33,7 +32,7 @@ struct InboundStream {
                 networkTask { try? await stream.flush() }
             }
             defer { session.clock.cancel(flush) }
-            session.began(registration.name, behind: registration.gate, on: number)
+            session.began(registration, on: served)
             if case .within(let limit) = registration.deadline {
                 try await run(registration, on: stream, within: limit)
             } else {

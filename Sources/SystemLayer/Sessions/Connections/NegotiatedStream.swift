@@ -158,8 +158,8 @@ package final class NegotiatedStream: ByteStream {
     private func startWaiting() {
         guard agreementTimer == nil else { return }
         agreementTimer = patience.map { patience in
-            patience.clock.schedule(after: patience.limit) { [weak self, raw] in
-                self?.isLate = true
+            patience.clock.schedule(after: patience.limit) { [self] in
+                isLate = true
                 raw.reset(StreamCode.timeout.rawValue)
             }
         }

@@ -45,7 +45,7 @@ package final class Session: Identifiable {
     private var admissionsUnderWay = 0
     private var endWaiters: [Waiter<SessionEnd>] = []
     private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []
-    private var handlers: [UInt64: Served] = [:]
+    private var handlers: [UInt64: ServedStream] = [:]
     private var nextHandler: UInt64 = 0
     private var pathHandlers: [(id: UInt64, handler: @NetworkActor (ConnectionPath) -> Void)] = []
     private var nextPathHandler: UInt64 = 0
@@ -53,13 +53,6 @@ package final class Session: Identifiable {
     /// Whether more than a stranger's streams are served at once; and whether the connection's windows are raised.
     private var servesMore = false
     private var isPromoted = false
-
-    /// A stream that the peer has opened.
-    private struct Served {
-        let task: Task<Void, Never>
-        let stream: any ByteStream
-        var isForMembers = false
-    }
 
     /// What happens to a session that decides about its worth.
     enum Occurrence {
@@ -234,28 +227,26 @@ package final class Session: Identifiable {
             return
         }
         nextHandler &+= 1
-        let key = nextHandler
-        let task = networkTask { [self] in
-            await InboundStream(stream, number: key, of: self).serve()
+        let (key, served) = (nextHandler, ServedStream(stream))
+        handlers[key] = served
+        served.task = networkTask { [self] in
+            await InboundStream(served, of: self).serve()
             handlers[key] = nil
         }
-        handlers[key] = Served(task: task, stream: stream)
     }
 
     /// Gives up the streams of members' protocols that the peer has opened.
     package func dropMemberStreams(_ code: StreamCode) {
         for served in handlers.valuesInOrder where served.isForMembers {
             served.stream.reset(code.rawValue)
-            served.task.cancel()
+            served.task?.cancel()
         }
     }
 
     /// The peer and this node have agreed on a protocol. An admission that is asked for is no use of the node yet.
-    ///
-    /// - Parameter number: of the stream.
-    func began(_ protocolID: String, behind gate: Gate, on number: UInt64) {
-        if gate == .members { handlers[number]?.isForMembers = true }
-        if protocolID != ProtocolRegistry.admissionID { onOccurrence?(self, .used) }
+    func began(_ registration: Registration, on stream: ServedStream) {
+        if registration.gate == .members { stream.isForMembers = true }
+        if !registration.isAdmission { onOccurrence?(self, .used) }
     }
 
     // MARK: Worth
@@ -385,7 +376,7 @@ package final class Session: Identifiable {
         self.end = end
         membership = .outsider
         endAdmission(admitted: false)
-        for served in handlers.valuesInOrder { served.task.cancel() }
+        for served in handlers.valuesInOrder { served.task?.cancel() }
         let waiters = endWaiters
         let observers = endHandlers
         endWaiters = []
