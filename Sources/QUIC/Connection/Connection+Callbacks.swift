@@ -15,10 +15,12 @@ private func with<Result: Sendable>(
 }
 
 extension Connection {
-    static var callbacks: dep2p_quic_callbacks {
+    /// Of no actor by themselves: `with` asks for the thread, once. What ngtcp2 points at is handed on unchecked: it is
+    /// used on this thread, before the callback returns.
+    nonisolated static var callbacks: dep2p_quic_callbacks {
         dep2p_quic_callbacks(
             stream_data: { user, id, isLast, data, length in
-                let bytes = UnsafeRawBufferPointer(start: data, count: length)
+                nonisolated(unsafe) let bytes = UnsafeRawBufferPointer(start: data, count: length)
                 return with(user) { connection in
                     connection.streams[id]?.received(bytes, isLast: isLast != 0)
                     return 0
@@ -55,7 +57,10 @@ extension Connection {
             streams_credit: { user in with(user) { $0.streamCreditGrew() } },
             handshake_completed: { user in with(user) { $0.state = .established } },
             handshake_confirmed: { user in with(user) { $0.isConfirmed = true } },
-            new_cid: { user, cid, token in with(user) { $0.makeConnectionID(cid, token) } },
+            new_cid: { user, cid, token in
+                nonisolated(unsafe) let (cid, token) = (cid, token)
+                return with(user) { $0.makeConnectionID(cid, token) }
+            },
             retire_cid: { user, cid in
                 guard let cid = cid?.pointee else { return }
                 with(user) { $0.retire(ConnectionID(cid)) }

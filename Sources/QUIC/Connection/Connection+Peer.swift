@@ -6,8 +6,11 @@ extension Connection {
     /// Both ends of the path that the peer has last been proven on; fake addresses where it is relayed or over TCP.
     /// `nil` while the handshake of a peer without a Retry token is under way.
     var validatedAddresses: (local: SocketAddress, remote: SocketAddress)? {
-        let current = currentAddresses.map { ValidatedPath.Ends(local: $0.local, remote: $0.remote) }
-        return validatedPath.standing(current: current, now: endpoint.clock.now).map { ($0.local, $0.remote) }
+        // Without closures: each would ask at run time which thread it is on.
+        var current: ValidatedPath.Ends?
+        if let (local, remote) = currentAddresses { current = ValidatedPath.Ends(local: local, remote: remote) }
+        guard let ends = validatedPath.standing(current: current, now: endpoint.clock.now) else { return nil }
+        return (ends.local, ends.remote)
     }
 
     /// The peer's own address, which it has proven to receive at; `nil` where it is reached through a relay, and before

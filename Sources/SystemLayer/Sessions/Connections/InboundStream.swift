@@ -23,7 +23,7 @@ struct InboundStream {
         do {
             // Most often what negotiates has come whole, and there is nothing to wait for.
             let first = raw.readAvailable()
-            var agreed = first.flatMap(agreeAtOnce)
+            var agreed = agreeAtOnce(first)
             if agreed == nil { agreed = try await negotiate(first) }
             guard let (stream, registration) = agreed else { return }
             // The agreement rides in front of the answer, but a handler that takes its time does not keep it back.
@@ -65,9 +65,9 @@ struct InboundStream {
     }
 
     /// For the protocol that was asked for last, whose proposal is known without a look at what is in it.
-    private func agreeAtOnce(_ chunk: Chunk) -> (NegotiatedStream, Registration)? {
-        guard let registration = session.registry.recent, session.isAdmitted || registration.gate == .open,
-            chunk.begins(with: registration.flight)
+    private func agreeAtOnce(_ chunk: Chunk?) -> (NegotiatedStream, Registration)? {
+        guard let chunk, let registration = session.registry.recent,
+            session.isAdmitted || registration.gate == .open, chunk.begins(with: registration.flight)
         else { return nil }
         session.count(raw, as: registration.name)
         return (NegotiatedStream(agreeing: registration, over: raw, first: chunk), registration)

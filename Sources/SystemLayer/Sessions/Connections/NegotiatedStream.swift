@@ -156,12 +156,10 @@ package final class NegotiatedStream: ByteStream {
     }
 
     private func startWaiting() {
-        guard agreementTimer == nil else { return }
-        agreementTimer = patience.map { patience in
-            patience.clock.schedule(after: patience.limit) { [self] in
-                isLate = true
-                raw.reset(StreamCode.timeout.rawValue)
-            }
+        guard agreementTimer == nil, let patience else { return }
+        agreementTimer = patience.clock.schedule(after: patience.limit) { [self] in
+            isLate = true
+            raw.reset(StreamCode.timeout.rawValue)
         }
     }
 
