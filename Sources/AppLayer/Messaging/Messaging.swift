@@ -222,13 +222,7 @@ package final class Messaging {
     }
 
     private func serve(_ stream: NegotiatedStream, of session: Session) async throws {
-        let arrival: Arrival
-        if let arrived = whole(on: stream) {
-            arrival = arrived
-        } else {
-            let reader = FrameReader(stream, limit: RequestHeader.frameLimit)
-            arrival = .begun(try await Self.decode(RequestHeader.self, reader.required()), reader)
-        }
+        let arrival = if let whole = whole(on: stream) { whole } else { try await beginning(of: stream) }
         let sender = Sender(nodeID: session.remoteNodeID, subject: session.subject)
         if let refusal = refusal(of: arrival.header, from: sender) { return try await refuse(stream, refusal) }
         let account = quota.begin(from: sender)
@@ -253,17 +247,19 @@ package final class Messaging {
         }
         let message = IncomingMessage(
             from: sender.nodeID, protocolName: arrival.header.protocol, body: body, path: session.path)
+        var outcome = Result<[UInt8]?, any Error>.failure(MessagingError(.unknownProtocol))
         // It may be gone meanwhile.
-        guard let handler = handler(of: message.protocolName) else {
-            try await write(Chunk(frame: ReplyHeader(.unknownProtocol).frame, body: [], on: stream), to: stream)
-            return stream.finish()
-        }
-        let outcome: Result<[UInt8]?, any Error>
-        do { outcome = .success(try await handler(message)) } catch { outcome = .failure(error) }
-        let (header, reply) = answer(to: message, outcome)
+        let handler = handler(of: message.protocolName)
+        if let handler { do { outcome = .success(try await handler(message)) } catch { outcome = .failure(error) } }
+        let (header, reply) = handler == nil ? (ReplyHeader(.unknownProtocol), []) : answer(to: message, outcome)
         let answer = Chunk(frame: header.frame, body: reply, on: stream)
         if try !stream.writeAtOnce(answer) { try await write(answer, to: stream) }
         stream.finish()
+    }
+
+    private func beginning(of stream: NegotiatedStream) async throws -> Arrival {
+        let reader = FrameReader(stream, limit: RequestHeader.frameLimit)
+        return .begun(try await Self.decode(RequestHeader.self, reader.required()), reader)
     }
 
     /// A request that has come whole with its proposal.
