@@ -10,6 +10,7 @@ final class HolePunchPart: NodePart {
     init(_ punch: HolePunch, own: OwnAddresses) {
         self.punch = punch
         punch.mappedAddresses.append { [weak own] in own?.mappings?.addresses ?? [] }
+        punch.verifiedAddresses = { [weak own] in own?.reachability.verified ?? [] }
     }
 
     func start() { punch.start() }

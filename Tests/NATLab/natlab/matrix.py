@@ -23,7 +23,7 @@ SMALL = [
     ("port-restricted", "port-restricted"), ("port-restricted", "symmetric"), ("symmetric", "symmetric"),
     ("double-nat", "no-hairpin"), ("udp-blocked", "port-restricted"), ("only-443", "public"),
     ("ipv6-only", "dual-stack"), ("ipv6-only", "symmetric"), ("port-restricted", SAME), ("udp-blocked", SAME),
-    ("symmetric", "forwarded"),
+    ("symmetric", "forwarded-symmetric"),
 ]
 
 

@@ -1,8 +1,10 @@
 import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
+import DeP2PSimulation
 import Testing
 
+@testable import DeP2PReach
 @testable import DeP2PSessions
 
 /// Whole rounds between nodes behind simulated NATs.
@@ -25,6 +27,21 @@ import Testing
                 #expect(session.path.kind == expected && other.path.kind == expected, "\(session.path) \(other.path)")
             }
             #expect(session.isOpen && other.isOpen)
+        }
+    }
+
+    /// No observer sees that port: the NAT gives others to what goes out.
+    @Test("a port that was forwarded by hand is a way in, behind whatever NATs", arguments: [true, false])
+    func forwardedByHand(isKnown: Bool) async throws {
+        try await withPunchNetwork(seed: 9) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            let gateway = try #require(far.gateway)
+            gateway.forwards[4001] = far.node.socket
+            let address = SocketAddress(gateway.external, port: 4001)
+            far.punch.verifiedAddresses = { isKnown ? [address] : [] }
+            let (session, _) = try await world.connect(near, far)
+            let isStraight = try await world.wait(atMost: .seconds(3)) { session.path.isStraight }
+            #expect(isStraight == isKnown, "\(session.path)")
         }
     }
 }

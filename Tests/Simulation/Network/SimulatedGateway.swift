@@ -13,6 +13,8 @@ package final class SimulatedGateway {
     package var isDead = false
     /// Ports that somebody has had forwarded, by hand.
     package var forwards: [UInt16: SocketAddress] = [:]
+    /// By which of them somebody outside has come in: answers leave by it too.
+    private var admitted: [SocketAddress: UInt16] = [:]
     private var nat: SimulatedNAT
 
     package init(
@@ -38,11 +40,16 @@ package final class SimulatedGateway {
 
     /// The external source of a datagram from inside; `nil` when it is dropped.
     func outbound(_ source: SocketAddress, to destination: SocketAddress) -> SocketAddress? {
-        isDead ? nil : nat.outbound(source, to: destination)
+        guard !isDead else { return nil }
+        if let port = admitted[destination], forwards[port] == source { return SocketAddress(external, port: port) }
+        return nat.outbound(source, to: destination)
     }
 
     /// Who inside gets a datagram that came to the external address; `nil` when it is dropped.
     func inbound(_ destination: SocketAddress, from source: SocketAddress) -> SocketAddress? {
-        isDead ? nil : forwards[destination.port] ?? nat.inbound(destination.port, from: source)
+        guard !isDead else { return nil }
+        guard let host = forwards[destination.port] else { return nat.inbound(destination.port, from: source) }
+        admitted[source] = destination.port
+        return host
     }
 }

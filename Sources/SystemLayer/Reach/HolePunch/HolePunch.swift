@@ -54,6 +54,8 @@ package final class HolePunch {
 
     /// Ports that gateways forward to this node: whoever maps some adds what gives their addresses.
     package var mappedAddresses: [@NetworkActor () -> [SocketAddress]] = []
+    /// Where strangers have got through to this node.
+    package var verifiedAddresses: @NetworkActor () -> [SocketAddress] = { [] }
     let connections: Connections
     let endpoint: Endpoint
     let relays: RelayClient
@@ -211,9 +213,13 @@ package final class HolePunch {
         let observed = seen.filter { candidate in
             candidate.kind == .predicted || !(own + mapped).contains { $0.address == candidate.address }
         }
+        // A port forwarded by hand is seen by nobody where the NAT gives others to what goes out.
+        let forwarded = verifiedAddresses().map { Candidate(.mapped, $0) }.filter { candidate in
+            !(own + mapped + observed).contains { $0.kind != .predicted && $0.address == candidate.address }
+        }
         // Loopback last, and only what is left of the limit: few peers are on this machine.
         let loopback = own.filter { $0.address.ip.isLoopback }
-        return own.filter { !$0.address.ip.isLoopback } + mapped + observed + loopback
+        return own.filter { !$0.address.ip.isLoopback } + mapped + forwarded + observed + loopback
     }
 
     /// The ports that the NAT gives out next, from what it gives two sockets that are opened now: one that counts has counted
