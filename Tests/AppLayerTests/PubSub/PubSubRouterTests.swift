@@ -57,6 +57,46 @@ import Testing
         for index in 1..<6 { #expect(network.nodes[index].delivered.count == 300) }
     }
 
+    /// Each pair of eight, those who publish among them, whose last messages before that reach half of the others.
+    @Test func whicheverTwoOfEightStopTheOthersLackNothing() {
+        for first in 0..<8 {
+            for second in first + 1..<8 {
+                let (network, published) = withoutTwo(first, second)
+                let left = network.nodes.indices.filter { $0 != first && $0 != second }
+                let had = left.map { Set(network.nodes[$0].delivered.map(\.id)) }
+                for message in published {
+                    let lacking = zip(left, had).count { index, has in
+                        network.nodes[index].identity.nodeID != message.author && !has.contains(message.id)
+                    }
+                    #expect(lacking == 0, "\(first) and \(second) stopped")
+                }
+            }
+        }
+    }
+
+    /// - Returns: also what was published.
+    private func withoutTwo(_ first: Int, _ second: Int) -> (network: RouterNetwork, published: [PubSubMessage]) {
+        var network = RouterNetwork(8)
+        network.connectAll()
+        network.subscribeAll(topic)
+        network.run(for: .seconds(2))
+        var published: [PubSubMessage] = []
+        for number in 0..<40 {
+            let ending = number < 20 ? first : second
+            let isEnding = (17..<20).contains(number) || (27..<30).contains(number)
+            network.loses = { from, to, _ in isEnding && from == ending && to % 2 == number % 2 }
+            for author in [0, 1] where !network.nodes[author].isDown {
+                let data = [UInt8](repeating: UInt8(number), count: 1_024)
+                published.append(network.publish(data, topic, UInt64(number), by: author))
+            }
+            network.run(for: .milliseconds(2))
+            if number == 19 { network.stop(first) }
+            if number == 29 { network.stop(second) }
+        }
+        network.run(for: .seconds(5))
+        return (network, published)
+    }
+
     @Test func anAuthorWhoStopsServingOneIsMadeUpForByTheOthers() {
         var network = RouterNetwork(4)
         network.connectAll()
