@@ -11,7 +11,7 @@ extension Node {
     /// Of the relays through which that node may be reached those that this node's user has named, be it in an address of
     /// that node's: any member can offer one to the realm.
     func chosenRelays(of peer: NodeID) -> [Address] {
-        connections.peers.book.given(of: peer).compactMap { $0.relay?.address } + ownRelays
+        ownRelays + connections.peers.book.given(of: peer).compactMap { $0.relay?.address }
     }
 }
 

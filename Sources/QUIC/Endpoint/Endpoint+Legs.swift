@@ -63,6 +63,9 @@ extension Endpoint {
         return local
     }
 
+    /// Further sockets that are open.
+    package var furtherSocketCount: Int { sockets.count }
+
     /// Closes a further socket. A connection whose path begins there has none any more.
     package func removeSocket(_ local: SocketAddress) {
         guard let socket = sockets.removeValue(forKey: SocketKey(local)) else { return }

@@ -216,8 +216,14 @@ import Testing
                     let proof =
                         switch lie {
                         case .forged: [UInt8](repeating: 9, count: AddressProof.length)
-                        case .transplanted: try await prover.proof(by: witness).proof
-                        case .ownObserver: friendly.make(for: Self.victim, now: world.network.now)
+                        case .transplanted:
+                            try await prover.proof(
+                                by: witness, in: [UInt8](repeating: 0, count: AddressProof.contextLength)
+                            ).proof
+                        case .ownObserver:
+                            friendly.make(
+                                for: Self.victim, in: [UInt8](repeating: 0, count: AddressProof.contextLength),
+                                now: world.network.now)
                         }
                     let proven = HolePunchMessage.Proven(address: Self.victim, proof: proof)
                     try await stream.write(

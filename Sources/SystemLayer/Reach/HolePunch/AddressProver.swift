@@ -18,11 +18,12 @@ final class AddressProver {
 
     init(_ endpoint: Endpoint, stun: STUNService) { (self.endpoint, self.stun) = (endpoint, stun) }
 
-    /// This node's address as `witness` sees it, with what that has written for it.
-    func proof(by witness: SocketAddress) async throws -> HolePunchMessage.Proven {
-        let answer = try await ask(witness, .wanted)
+    /// This node's address as `witness` sees it, with what that has written for it, in that context.
+    func proof(by witness: SocketAddress, in context: [UInt8]) async throws -> HolePunchMessage.Proven {
+        let answer = try await ask(witness, .wanted(context))
         guard case .proof(let proof) = AddressProofAttribute(answer.message),
-            let mapped = STUNBinding(answer.message, from: witness, elapsed: .zero)?.mapped
+            let mapped = STUNBinding(answer.message, from: witness, elapsed: .zero)?.mapped,
+            AddressRule.isPlausible(mapped.ip, by: witness.ip)
         else { throw SessionError(.unsupported, detail: "\(witness) writes no proofs of addresses") }
         return HolePunchMessage.Proven(address: mapped, proof: proof)
     }
@@ -36,9 +37,9 @@ final class AddressProver {
         return mapped
     }
 
-    /// - Throws: when it is not `witness` who has written that.
-    func check(_ proven: HolePunchMessage.Proven, by witness: SocketAddress) async throws {
-        let answer = try await ask(witness, .question(proven.address, proven.proof))
+    /// - Throws: when it is not `witness` who has written that, in that context.
+    func check(_ proven: HolePunchMessage.Proven, by witness: SocketAddress, in context: [UInt8]) async throws {
+        let answer = try await ask(witness, .question(proven.address, context, proven.proof))
         guard AddressProofAttribute(answer.message) == .verdict(true) else {
             throw SessionError(.violation, detail: "the peer's address is not proven")
         }
@@ -54,6 +55,7 @@ final class AddressProver {
             .random(using: &random), [attribute?.attribute].compactMap(\.self),
             longest: attribute == nil ? STUNResponder.longestResponse : STUNResponder.longestProof)
         let waiter = Waiter<Answer>()
+        if socket == nil { stun.wrote(to: witness) }
         stun.expect(request.transaction) { message, datagram in
             guard message.kind == .success, datagram.remote == witness else { return }
             waiter.resume(returning: Answer(message: message))

@@ -55,7 +55,10 @@ final class BirthdayTrial {
     }
 
     private func keep(_ socket: SocketAddress?, for remote: SocketAddress) {
-        guard let socket, remote.ip == peer, sockets.contains(socket), !hit.contains(socket) else { return }
+        // As many as are probed: a peer that answers them all has no more of them kept.
+        guard let socket, remote.ip == peer, hit.count < BirthdayMachine.hitLimit, sockets.contains(socket),
+            !hit.contains(socket)
+        else { return }
         hit.append(socket)
     }
 

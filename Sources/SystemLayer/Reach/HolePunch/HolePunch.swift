@@ -63,6 +63,9 @@ package final class HolePunch {
     let observer: AddressObserver
     /// Shared by all connections.
     var budget = ProbeBudget()
+    let stun: STUNService
+    /// How often the NAT is asked what it gives out at present: rounds are the peers' to begin, as often as they like.
+    private var sequences = TokenBucket(rate: 1, burst: 4)
     var gate = BirthdayGate()
     let prover: AddressProver
     /// How this node's NAT gives out ports, as far as observers have shown it lately.
@@ -85,6 +88,7 @@ package final class HolePunch {
         self.surroundings = surroundings
         observer = AddressObserver(endpoint, stun: stun)
         prover = AddressProver(endpoint, stun: stun)
+        self.stun = stun
     }
 
     var clock: any NetworkClock { connections.clock }
@@ -205,7 +209,7 @@ package final class HolePunch {
         let mapped = mappedAddresses.flatMap { $0() }.map { Candidate(.mapped, $0) }
         var seen = PortPrediction.candidates(observations)
         if seen.contains(where: { $0.kind == .predicted }) || isDoubting && PortPrediction.mayCount(observations) {
-            let present = await presentSequence(observers, as: Set(observations.map(\.mapped.ip)))
+            let present = await presentSequence(observers, as: Set(seen.map(\.address.ip)))
             // What it gave the peer in the round before comes before what it gives out now.
             let runs = isDoubting ? present.reversed() : present
             if !present.isEmpty { seen = seen.filter { $0.kind != .predicted } + runs }
@@ -227,7 +231,9 @@ package final class HolePunch {
     ///
     /// - Parameter ips: where observers see this node; what is seen elsewhere counts for nothing.
     private func presentSequence(_ observers: [SocketAddress], as ips: Set<IPAddress>) async -> [Candidate] {
-        guard let observer = observers.first(where: { $0.ip.family == .v4 }) else { return [] }
+        guard let observer = observers.first(where: { $0.ip.family == .v4 }),
+            sequences.takeNow(now: connections.clock.now)
+        else { return [] }
         let sockets = openSockets(Self.sequenceSockets)
         defer { for socket in sockets { endpoint.removeSocket(socket) } }
         var seen: [PortPrediction.Observation] = []
@@ -266,7 +272,8 @@ package final class HolePunch {
     func openSockets(_ count: Int = BirthdayMachine.socketCount) -> [SocketAddress] {
         guard let open = surroundings.openSocket, !isStopped else { return [] }
         var opened: [SocketAddress] = []
-        while opened.count < min(surroundings.socketLimit, count) {
+        // Those that are kept of earlier trials count.
+        while opened.count < count, endpoint.furtherSocketCount < surroundings.socketLimit {
             guard let socket = traced("a socket to be met at", { try open() }), let local = endpoint.addSocket(socket)
             else { break }
             opened.append(local)

@@ -73,6 +73,8 @@ struct ProbeKeys: Sendable {
     let own: [UInt8]
     let peer: [UInt8]
     private let host: [UInt8]
+    /// Of what proofs of addresses are for: those of the client's, and of the server's.
+    private let contexts: (client: [UInt8], server: [UInt8])
     private let isClient: Bool
 
     /// - Parameter secret: of what the exporter gives for ``label``, without a salt.
@@ -81,8 +83,16 @@ struct ProbeKeys: Sendable {
         own = derive(isClient ? "client" : "server")
         peer = derive(isClient ? "server" : "client")
         host = derive("host")
+        contexts = (
+            Array(derive("client address").prefix(AddressProof.contextLength)),
+            Array(derive("server address").prefix(AddressProof.contextLength))
+        )
         self.isClient = isClient
     }
+
+    /// What a proof of this side's address is for, and one of the peer's (``AddressProof``).
+    var ownContext: [UInt8] { isClient ? contexts.client : contexts.server }
+    var peerContext: [UInt8] { isClient ? contexts.server : contexts.client }
 
     /// Names the connection in its probes.
     static func link(_ secret: HKDF) -> UInt64 {

@@ -110,14 +110,14 @@ extension PunchLink {
         for _ in 0..<AddressProver.questions where !hub.budget.take(witness.ip, now: clock.now) {
             throw SessionError(.busy)
         }
-        return try await hub.prover.proof(by: witness)
+        return try await hub.prover.proof(by: witness, in: keys.ownContext)
     }
 
     private func proven(_ theirs: HolePunchMessage.Guess, by witness: SocketAddress) async throws -> SocketAddress {
         guard let proven = theirs.proven, proven.address.ip.family == .v4,
             hub.rule.admits(proven.address, from: voucher(nil))
         else { throw SessionError(.violation) }
-        try await hub.prover.check(proven, by: witness)
+        try await hub.prover.check(proven, by: witness, in: keys.peerContext)
         return proven.address
     }
 
@@ -145,6 +145,7 @@ extension PunchLink {
     private func send(_ shot: BirthdayMachine.Shot) {
         hub.name(self)
         let probe = machine.probe(shot.destination, from: shot.source, now: clock.now)
+        hub.stun.probing()
         hub.endpoint.sendForeign(
             probe.packet.encoded(link: name, key: keys.own), to: probe.destination, from: probe.source)
     }

@@ -271,6 +271,7 @@ final class PunchLink {
             hub.name(self)
             let bytes = item.packet.encoded(link: name, key: keys.own)
             let source = item.source ?? (item.destination == current ? presentSocket : nil)
+            hub.stun.probing()
             hub.endpoint.sendForeign(bytes, to: item.destination, from: source)
         }
     }

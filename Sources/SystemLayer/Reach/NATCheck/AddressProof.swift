@@ -5,12 +5,15 @@ internal import DeP2PReactor
 ///
 /// An observer that is asked for one writes it and sends it to where the request came from, so that only who receives
 /// there has it. Whoever trusts that observer has it checked by it, and by no one else can it be: the observer keeps
-/// nothing, and its key is its process's. Whoever shows a proof that somebody else got has to be told it by him.
+/// nothing, and its key is its process's. A proof is written for one connection, of which the asker names something that
+/// only its two ends know: what a node shows one peer that peer can show nobody else.
 struct AddressProof: Sendable {
-    /// When it was written, in nanoseconds of the observer's clock, and a code over that and the address.
+    /// When it was written, in nanoseconds of the observer's clock, and a code over that, the address and what it is for.
     static let length = 8 + codeLength
     /// How long it counts: for an exchange through a relay.
     static let lifetime = Duration.seconds(20)
+    /// Of what names the connection that it is for, and the side.
+    static let contextLength = 16
     private static let codeLength = 16
     private static let label = Array("dep2p address proof v1".utf8)
 
@@ -18,31 +21,32 @@ struct AddressProof: Sendable {
 
     init(key: [UInt8]) { self.key = key }
 
-    func make(for address: SocketAddress, now: NetworkInstant) -> [UInt8] {
+    func make(for address: SocketAddress, in context: [UInt8], now: NetworkInstant) -> [UInt8] {
         let time = now.nanoseconds.bigEndianBytes
-        return time + code(address, time)
+        return time + code(address, context, time)
     }
 
-    func isValid(_ proof: [UInt8], for address: SocketAddress, now: NetworkInstant) -> Bool {
-        guard proof.count == Self.length else { return false }
+    func isValid(_ proof: [UInt8], for address: SocketAddress, in context: [UInt8], now: NetworkInstant) -> Bool {
+        guard proof.count == Self.length, context.count == Self.contextLength else { return false }
         let time = Array(proof.prefix(8))
-        guard constantTimeEqual(Array(proof.dropFirst(8)), code(address, time)) else { return false }
+        guard constantTimeEqual(Array(proof.dropFirst(8)), code(address, context, time)) else { return false }
         let written = NetworkInstant(nanoseconds: time.reduce(0) { $0 << 8 | UInt64($1) })
         return written <= now && now.duration(since: written) < Self.lifetime
     }
 
-    private func code(_ address: SocketAddress, _ time: [UInt8]) -> [UInt8] {
-        let parts = Self.label + [address.ip.family.rawValue] + address.ip.bytes + address.port.bigEndianBytes + time
+    private func code(_ address: SocketAddress, _ context: [UInt8], _ time: [UInt8]) -> [UInt8] {
+        let parts =
+            Self.label + context + [address.ip.family.rawValue] + address.ip.bytes + address.port.bigEndianBytes + time
         return Array(hmacSHA256(key: key, message: parts).prefix(Self.codeLength))
     }
 }
 
 /// What the attribute ADDRESS-PROOF has in it, by who sends it (PROTOCOL.md, section 18).
 enum AddressProofAttribute: Equatable {
-    /// Of a request: a proof is wanted; nothing.
-    case wanted
-    /// Of a request: is this one right? The address as in MAPPED-ADDRESS, and the proof.
-    case question(SocketAddress, [UInt8])
+    /// Of a request: a proof is wanted, for that context.
+    case wanted([UInt8])
+    /// Of a request: is this one right? The address as in MAPPED-ADDRESS, the context and the proof.
+    case question(SocketAddress, [UInt8], [UInt8])
     /// Of a response: the proof.
     case proof([UInt8])
     /// Of a response: whether it is, in four bytes.
@@ -58,11 +62,12 @@ enum AddressProofAttribute: Equatable {
     }
 
     private static func asked(_ value: [UInt8]) -> Self? {
-        guard !value.isEmpty else { return .wanted }
-        guard value.count > AddressProof.length,
-            let address = STUNAttribute.address(Array(value.dropLast(AddressProof.length)))
-        else { return nil }
-        return .question(address, Array(value.suffix(AddressProof.length)))
+        guard value.count != AddressProof.contextLength else { return .wanted(value) }
+        let rest = AddressProof.contextLength + AddressProof.length
+        guard value.count > rest, let address = STUNAttribute.address(Array(value.dropLast(rest))) else { return nil }
+        let behind = Array(value.suffix(rest))
+        return .question(
+            address, Array(behind.prefix(AddressProof.contextLength)), Array(behind.suffix(AddressProof.length)))
     }
 
     private static func answered(_ value: [UInt8]) -> Self? {
@@ -76,8 +81,8 @@ enum AddressProofAttribute: Equatable {
     var attribute: STUNAttribute {
         let value: [UInt8] =
             switch self {
-            case .wanted: []
-            case .question(let address, let proof): STUNAttribute.bytes(address) + proof
+            case .wanted(let context): context
+            case .question(let address, let context, let proof): STUNAttribute.bytes(address) + context + proof
             case .proof(let proof): proof
             case .verdict(let isRight): [0, 0, 0, isRight ? 1 : 0]
             }

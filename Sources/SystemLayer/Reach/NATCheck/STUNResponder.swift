@@ -110,9 +110,10 @@ package struct STUNResponder: Sendable {
         let proofs = proofs ?? AddressProof(key: makeKey())
         self.proofs = proofs
         return switch asked {
-        case .wanted: AddressProofAttribute.proof(proofs.make(for: source, now: now)).attribute
-        case .question(let address, let proof):
-            AddressProofAttribute.verdict(proofs.isValid(proof, for: address, now: now)).attribute
+        case .wanted(let context):
+            AddressProofAttribute.proof(proofs.make(for: source, in: context, now: now)).attribute
+        case .question(let address, let context, let proof):
+            AddressProofAttribute.verdict(proofs.isValid(proof, for: address, in: context, now: now)).attribute
         case .proof, .verdict: nil
         }
     }

@@ -15,6 +15,8 @@ package final class STUNService {
     private weak var endpoint: Endpoint?
     /// Whom this node's own sockets have asked of late, the latest last: NATs let in what comes from there.
     private var asked: [(observer: SocketAddress, until: NetworkInstant)] = []
+    /// Until when it may be known to whom a peer likes: these are too many to be noted.
+    private var probedUntil: NetworkInstant?
     /// More than a node asks in the time that NATs remember, RFC 4787 section 4.3's recommendation.
     static let askedLimit = 64
     static let askedMemory = Duration.seconds(300)
@@ -46,13 +48,23 @@ package final class STUNService {
     func wrote(to observer: SocketAddress) {
         guard let now = endpoint?.clock.now else { return }
         asked.removeAll { $0.observer == observer || $0.until <= now }
-        if asked.count == Self.askedLimit { asked.removeFirst() }
+        if asked.count == Self.askedLimit {
+            asked.removeFirst()
+            probing()
+        }
         asked.append((observer, now.advanced(by: Self.askedMemory)))
     }
 
-    /// Whether a NAT may let packets of `source` in because this node has asked there.
+    /// The node probes addresses that peers name, from its own sockets.
+    func probing() {
+        guard let now = endpoint?.clock.now else { return }
+        probedUntil = now.advanced(by: Self.askedMemory)
+    }
+
+    /// Whether a NAT may let packets of `source` in because this node has asked there, or wherever a peer wanted it to.
     func mayBeKnown(_ source: SocketAddress) -> Bool {
         guard let now = endpoint?.clock.now else { return false }
+        if let probedUntil, probedUntil > now { return true }
         return asked.contains { $0.observer == source && $0.until > now }
     }
 
