@@ -2,15 +2,28 @@ internal import DeP2PReactor
 internal import DequeModule
 
 /// Messages that were asked for, of whom, and who else has them: pure. Who announces a message and doesn't send it broke a
-/// promise; who is slow with it is not waited for.
+/// promise; who is slow with it is not waited for, unless parts of something long come from him meanwhile.
 struct GossipPromises {
+    /// Who announced a message too.
+    private struct Other {
+        let peer: PubSubRouter.PeerKey
+        /// Of the mesh: what he announces he announces once.
+        let isNear: Bool
+    }
+
     private struct Promise {
+        /// Who owes it.
         var peer: PubSubRouter.PeerKey
         var until: NetworkInstant
-        /// Who announced it too.
-        var others: [PubSubRouter.PeerKey] = []
-        /// How often it was asked for; not at all while it may come unasked.
-        var attempts = 1
+        var others: [Other] = []
+        /// How often it was asked for because it was owed; not at all while it may come unasked.
+        var attempts = 0
+        /// Who was asked for it, the last one last.
+        var asked: [PubSubRouter.PeerKey] = []
+        /// How often somebody was waited for who was sending something.
+        var waits = 0
+        /// Its entry in a row: those that it had before are none any more.
+        var turn: UInt64 = 0
     }
 
     /// What is done next for a promise, after how long; one row for each, in which what is due first is in front.
@@ -33,6 +46,7 @@ struct GossipPromises {
 
     private struct Waiting {
         let id: PubSubMessage.ID
+        let turn: UInt64
         let due: NetworkInstant
     }
 
@@ -42,111 +56,164 @@ struct GossipPromises {
         let peer: PubSubRouter.PeerKey
     }
 
-    private static let othersLimit = 8
+    /// Who is connected, and of whom parts of something long have just come.
+    struct Company {
+        let isHere: (PubSubRouter.PeerKey) -> Bool
+        let isSending: (PubSubRouter.PeerKey) -> Bool
+    }
+
+    /// As many as a mesh has.
+    static let othersLimit = PubSubLimits.mostDegree
+    /// How often one who is sending something is waited for, for one message: it may be anything.
+    static let waitsLimit = 12
     /// Where there is no room, shares are of so many parts of eight of it: all promises are looked at to find whose are more,
     /// which must not be done for each id.
     private static let eighthsKept = 7
 
     private var promises: [PubSubMessage.ID: Promise] = [:]
     private var rows = [Deque<Waiting>](repeating: [], count: Row.allCases.count)
-    /// Who was asked last for something that did not come in time, and others were asked for: whoever else has a message is asked
-    /// first.
-    private var late: Set<PubSubRouter.PeerKey> = []
+    private var turns: UInt64 = 0
+    /// Who did not send in time what he was asked for, when somebody else could be asked, and until when that counts: whoever
+    /// else has a message is asked first.
+    private var late: [PubSubRouter.PeerKey: NetworkInstant] = [:]
     /// Of each peer that has promised something, how much.
     private var owed: [PubSubRouter.PeerKey: Int] = [:]
     /// Promises that were looked at to make room.
     private(set) var looks = 0
 
     var count: Int { promises.count }
+    /// Entries that are still to be looked at, those that are none any more included.
+    var waitingCount: Int { rows.reduce(0) { $0 + $1.count } }
 
-    /// When ``due(now:isHere:)`` has something.
+    /// When ``due(now:among:)`` has something.
     var wake: NetworkInstant? { rows.compactMap { $0.first?.due }.min() }
+
+    // MARK: Announced
 
     /// `peer` has announced it.
     ///
-    /// - Parameter mayCome: whether it may come unasked: it is given a while.
+    /// - Parameter mayCome: whether it may come unasked, and is given a while; not from one of the mesh.
     /// - Returns: whether it is to be asked for there, now.
     mutating func announced(
         _ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey, mayCome: Bool = false, now: NetworkInstant
     ) -> Bool {
-        let waits = mayCome || late.contains(peer)
-        if let promise = promises[id] {
-            guard promise.peer != peer, !promise.others.contains(peer) else { return false }
-            if promise.attempts == 0, !waits {
-                promises[id]?.others.insert(promise.peer, at: 0)
-                ask(id, of: peer, .asked, now: now)
-                return true
-            }
-            if promise.others.count < Self.othersLimit { promises[id]?.others.append(peer) }
-            return false
-        }
+        let waits = mayCome || isLate(peer, now)
+        if promises[id] != nil { return announcedToo(id, Other(peer: peer, isNear: !mayCome), waits: waits, now: now) }
         if promises.count >= PubSubLimits.promises { makeRoom(for: peer) }
         guard promises.count < PubSubLimits.promises else { return false }
-        promises[id] = Promise(peer: peer, until: now.advanced(by: PubSubLimits.followUp), attempts: waits ? 0 : 1)
+        promises[id] = Promise(peer: peer, until: now, others: waits ? [Other(peer: peer, isNear: !mayCome)] : [])
         owed.increment(peer)
-        wait(for: id, waits ? .unasked : .asked, now: now)
+        if waits { wait(for: id, .unasked, now: now) } else { ask(id, of: peer, now: now) }
         return !waits
     }
 
-    private mutating func wait(for id: PubSubMessage.ID, _ row: Row, now: NetworkInstant) {
-        rows[row.rawValue].append(Waiting(id: id, due: now.advanced(by: row.delay)))
+    private mutating func announcedToo(
+        _ id: PubSubMessage.ID, _ other: Other, waits: Bool, now: NetworkInstant
+    ) -> Bool {
+        // Who was asked has had his turn: he takes no other's place by announcing it again.
+        guard let promise = promises[id], !promise.asked.contains(other.peer),
+            !promise.others.contains(where: { $0.peer == other.peer })
+        else { return false }
+        if promise.attempts == 0, !waits {
+            ask(id, of: other.peer, now: now)
+            return true
+        }
+        if promise.others.count < Self.othersLimit {
+            promises[id]?.others.append(other)
+        } else if other.isNear, !isLate(other.peer, now),
+            let place = promise.others.firstIndex(where: { !$0.isNear || isLate($0.peer, now) })
+        {
+            promises[id]?.others[place] = other
+        }
+        return false
+    }
+
+    private func isLate(_ peer: PubSubRouter.PeerKey, _ now: NetworkInstant) -> Bool {
+        late[peer].map { $0 > now } ?? false
     }
 
     /// Has `peer` owe it, as of now.
-    private mutating func ask(_ id: PubSubMessage.ID, of peer: PubSubRouter.PeerKey, _ row: Row, now: NetworkInstant) {
-        guard let promise = promises[id] else { return }
+    private mutating func ask(_ id: PubSubMessage.ID, of peer: PubSubRouter.PeerKey, now: NetworkInstant) {
+        guard var promise = promises[id] else { return }
         owed.decrement(promise.peer)
         owed.increment(peer)
-        promises[id] = Promise(
-            peer: peer, until: now.advanced(by: PubSubLimits.followUp), others: promise.others.filter { $0 != peer })
-        wait(for: id, row, now: now)
+        promise.peer = peer
+        promise.until = now.advanced(by: PubSubLimits.followUp)
+        promise.attempts += 1
+        promise.others.removeAll { $0.peer == peer }
+        promise.asked.removeAll { $0 == peer }
+        promise.asked.append(peer)
+        promises[id] = promise
+        wait(for: id, promise.attempts > 1 ? .askedAgain : .asked, now: now)
     }
 
-    /// What has not come, unasked or from whom it was asked of, and whom to ask: who announced it first, of those who are still
-    /// connected and were not late of late.
-    mutating func due(now: NetworkInstant, isHere: (PubSubRouter.PeerKey) -> Bool) -> [Request] {
+    private mutating func wait(for id: PubSubMessage.ID, _ row: Row, now: NetworkInstant) {
+        turns &+= 1
+        promises[id]?.turn = turns
+        rows[row.rawValue].append(Waiting(id: id, turn: turns, due: now.advanced(by: row.delay)))
+    }
+
+    // MARK: Due
+
+    /// What has not come, unasked or from whom it was asked of, and whom to ask.
+    mutating func due(now: NetworkInstant, among company: Company) -> [Request] {
         var asked: [Request] = []
         for row in Row.allCases {
             while let entry = rows[row.rawValue].first, entry.due <= now {
                 rows[row.rawValue].removeFirst()
-                guard let promise = promises[entry.id], (promise.attempts == 0) == (row == .unasked) else { continue }
-                let others = promise.others.filter(isHere)
-                promises[entry.id]?.others = others
+                guard let promise = promises[entry.id], promise.turn == entry.turn else { continue }
+                promises[entry.id]?.others = promise.others.filter { company.isHere($0.peer) }
                 let peer =
                     row == .unasked
-                    ? first(of: [promise.peer].filter(isHere) + others) : askAnother(entry.id, others, row, now: now)
-                guard let peer else {
-                    if row == .unasked { forget(entry.id) }
-                    continue
-                }
-                if row == .unasked { ask(entry.id, of: peer, .asked, now: now) }
-                asked.append(Request(id: entry.id, peer: peer))
+                    ? askFirst(entry.id, now: now) : askAnother(entry.id, row, among: company, now: now)
+                if let peer { asked.append(Request(id: entry.id, peer: peer)) }
             }
         }
         return asked
     }
 
+    private mutating func askFirst(_ id: PubSubMessage.ID, now: NetworkInstant) -> PubSubRouter.PeerKey? {
+        guard let peer = promises[id].flatMap({ best(of: $0.others, now) }) else {
+            forget(id)
+            return nil
+        }
+        ask(id, of: peer, now: now)
+        return peer
+    }
+
     /// Somebody else is asked too; who was asked first owes it still.
     private mutating func askAnother(
-        _ id: PubSubMessage.ID, _ others: [PubSubRouter.PeerKey], _ row: Row, now: NetworkInstant
+        _ id: PubSubMessage.ID, _ row: Row, among company: Company, now: NetworkInstant
     ) -> PubSubRouter.PeerKey? {
-        guard let other = first(of: others), let promise = promises[id] else {
+        guard let promise = promises[id], let last = promise.asked.last else { return nil }
+        if promise.waits < Self.waitsLimit, company.isHere(last), company.isSending(last) {
+            promises[id]?.waits += 1
+            wait(for: id, .askedAgain, now: now)
+            return nil
+        }
+        guard let other = best(of: promise.others, now) else {
             wait(for: id, row, now: now)
             return nil
         }
-        late.insert(promise.peer)
-        promises[id]?.others = others.filter { $0 != other }
+        late[last] = now.advanced(by: PubSubLimits.lateTime)
+        promises[id]?.others.removeAll { $0.peer == other }
+        promises[id]?.asked.append(other)
         wait(for: id, .askedAgain, now: now)
         return other
     }
 
-    private func first(of peers: [PubSubRouter.PeerKey]) -> PubSubRouter.PeerKey? {
-        peers.first { !late.contains($0) } ?? peers.first
+    /// Who announced it first, of those who were not late of late; of the mesh before the rest.
+    private func best(of others: [Other], _ now: NetworkInstant) -> PubSubRouter.PeerKey? {
+        let inTime = others.filter { !isLate($0.peer, now) }
+        return (inTime.first { $0.isNear } ?? inTime.first ?? others.first { $0.isNear } ?? others.first)?.peer
     }
 
-    mutating func came(_ id: PubSubMessage.ID, from peer: PubSubRouter.PeerKey) {
+    // MARK: Over
+
+    /// - Parameter isLarge: whether that makes up for having been late: something small is cheap.
+    mutating func came(_ id: PubSubMessage.ID, from peer: PubSubRouter.PeerKey, isLarge: Bool) {
         guard !promises.isEmpty, let promise = promises[id] else { return }
-        if promise.peer == peer, promise.attempts > 0 { late.remove(peer) }
+        if isLarge, promise.asked.contains(peer) { late[peer] = nil }
         forget(id)
     }
 
@@ -164,32 +231,35 @@ struct GossipPromises {
         for (id, promise) in promises where owed[promise.peer, default: 0] > share { forget(id) }
     }
 
-    /// What a heartbeat finds: who broke a promise, and whom to ask instead; where nobody else has it the same once more, for
-    /// a queue that was full may have taken the message with it.
-    ///
-    /// - Parameter isHere: whether a peer is still connected; who is not has broken nothing.
+    /// What a heartbeat finds: who broke a promise, and whom to ask instead; where nobody else has it one who was asked before,
+    /// for a queue that was full may have taken the message with it. Who is not connected any more has broken nothing.
     mutating func expired(
-        now: NetworkInstant, isHere: (PubSubRouter.PeerKey) -> Bool
-    ) -> (broken: Set<PubSubRouter.PeerKey>, again: [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)]) {
-        late = late.filter(isHere)
-        var (broken, again) = (Set<PubSubRouter.PeerKey>(), [(id: PubSubMessage.ID, peer: PubSubRouter.PeerKey)]())
-        for (id, promise) in promises where promise.attempts > 0 && (promise.until <= now || !isHere(promise.peer)) {
-            if isHere(promise.peer) { broken.insert(promise.peer) }
-            var others = promise.others.filter(isHere)
-            let next = others.isEmpty ? promise.peer : others.removeFirst()
-            guard isHere(next), promise.attempts < PubSubLimits.attempts else {
+        now: NetworkInstant, among company: Company
+    ) -> (broken: Set<PubSubRouter.PeerKey>, again: [Request]) {
+        late = late.filter { company.isHere($0.key) && $0.value > now }
+        var (broken, again) = (Set<PubSubRouter.PeerKey>(), [Request]())
+        // A dictionary's order is another in every process.
+        let over = promises.filter {
+            $0.value.attempts > 0 && ($0.value.until <= now || !company.isHere($0.value.peer))
+        }
+        for (id, promise) in over.sorted(by: { $0.key < $1.key }) {
+            let isHere = company.isHere(promise.peer)
+            if isHere, promise.waits < Self.waitsLimit, company.isSending(promise.peer) {
+                promises[id]?.waits += 1
+                promises[id]?.until = now.advanced(by: PubSubLimits.heartbeat)
+                continue
+            }
+            if isHere { broken.insert(promise.peer) }
+            promises[id]?.others = promise.others.filter { company.isHere($0.peer) }
+            let before = promise.asked.filter { $0 != promise.peer && company.isHere($0) && !isLate($0, now) }
+            let next = best(of: promises[id]?.others ?? [], now) ?? before.first ?? promise.peer
+            guard company.isHere(next), promise.attempts < PubSubLimits.attempts else {
                 forget(id)
                 continue
             }
-            owed.decrement(promise.peer)
-            owed.increment(next)
-            promises[id] = Promise(
-                peer: next, until: now.advanced(by: PubSubLimits.followUp), others: others,
-                attempts: promise.attempts + 1)
-            again.append((id, next))
+            ask(id, of: next, now: now)
+            again.append(Request(id: id, peer: next))
         }
-        // A dictionary's order is another in every process.
-        again.sort { $0.id < $1.id }
         return (broken, again)
     }
 }

@@ -6,22 +6,20 @@ internal import DeP2PSessions
 /// receiver takes the addresses in it that it may dial on a member's word.
 @NetworkActor
 final class PeerExchange {
-    /// Whom peers have named lately, whatever came of it: pure. None takes what is the others'.
+    /// Whom peers have named lately: pure. What a peer names in vain takes nothing from the others.
     struct Budget {
         private var all = MinuteWindow()
         /// Of those whose word counted within the minute.
         private var each: [NodeID: MinuteWindow] = [:]
 
         /// Whether one more is looked at on that peer's word.
-        mutating func take(_ peer: NodeID, now: NetworkInstant) -> Bool {
+        mutating func look(_ peer: NodeID, now: NetworkInstant) -> Bool {
             for key in Array(each.keys) where each[key]?.isEmpty(now: now) ?? false { each[key] = nil }
-            var own = each[peer] ?? MinuteWindow()
-            guard own.take(limit: PubSubLimits.exchangesPerPeer, now: now),
-                all.take(limit: PubSubLimits.exchangesPerMinute, now: now)
-            else { return false }
-            each[peer] = own
-            return true
+            return each[peer, default: MinuteWindow()].take(limit: PubSubLimits.exchangesPerPeer, now: now)
         }
+
+        /// Whether one more is connected with.
+        mutating func meet(now: NetworkInstant) -> Bool { all.take(limit: PubSubLimits.exchangesPerMinute, now: now) }
     }
 
     private let connections: Connections
@@ -65,8 +63,9 @@ final class PeerExchange {
         let rule = connections.addressRule()
         let voucher = rule.voucher(of: session)
         return named.map { peer in
-            guard budget.take(session.remoteNodeID, now: connections.clock.now) else { return [] }
-            return Self.addresses(of: peer, by: rule, from: voucher, ownID: connections.localNodeID)
+            guard budget.look(session.remoteNodeID, now: connections.clock.now) else { return [] }
+            let found = Self.addresses(of: peer, by: rule, from: voucher, ownID: connections.localNodeID)
+            return found.isEmpty || budget.meet(now: connections.clock.now) ? found : []
         }.filter { !$0.isEmpty }
     }
 

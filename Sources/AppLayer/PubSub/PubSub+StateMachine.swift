@@ -11,8 +11,8 @@ package import DeP2PReactor
 ///
 /// Where this differs from the specification, no peer notices: a topic of up to D_hi members has all of them in its mesh, so
 /// that there is nobody to gossip to; what comes from its author himself is not passed on to those who get it from him too
-/// (``ServedAuthors``), nor verified until somebody wants it; and large messages go to a few at once, and to the others when
-/// they ask.
+/// (``ServedAuthors``), nor verified until somebody wants it, if it is not large; and large messages go to a few of its
+/// author's peers at once, and to everybody else when they ask.
 package struct PubSubRouter: TimedMachine {
     /// A peer for as long as it is connected.
     package typealias PeerKey = UInt64
@@ -52,6 +52,8 @@ package struct PubSubRouter: TimedMachine {
         let isOutbound: Bool
         /// Bytes of its messages that are not verified yet.
         var unverifiedBytes = 0
+        /// Until when it counts as one who is sending something long.
+        var sendsUntil = NetworkInstant(nanoseconds: 0)
     }
 
     /// What a peer is told with the next RPC.
@@ -172,6 +174,11 @@ package struct PubSubRouter: TimedMachine {
         for message in rpc.messages { actions += take(message, from: key, at: input.time, now: now) }
         if !rpc.control.isEmpty { actions += obey(rpc.control, from: key, now: now) }
         return actions + takeOutput(now: now)
+    }
+
+    /// A part of a long RPC has come, ``PubSubLimits/partSize`` bytes since the last.
+    package mutating func receives(from key: PeerKey, now: NetworkInstant) {
+        peers[key]?.sendsUntil = now.advanced(by: PubSubLimits.hedgeDelay)
     }
 
     /// A peer sent what is no RPC at all.

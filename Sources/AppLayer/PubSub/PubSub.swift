@@ -283,6 +283,7 @@ package final class PubSub {
         }
         if isActive { speak(on: session) }
         let reader = FrameReader(stream, limit: PubSubLimits.frame)
+        reader.tellParts(of: PubSubLimits.partSize) { [driver] in driver.note { $0.receives(from: link.key, now: $1) } }
         while let frame = try await reader.next() {
             do throws(PubSubRPC.Violation) {
                 let input = try PubSubInput(frame, from: link.nodeID, at: wallClock())

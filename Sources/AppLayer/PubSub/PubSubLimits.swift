@@ -50,6 +50,10 @@ package enum PubSubLimits {
     /// How long after that it asks another who has it, and how long after that the next.
     static let hedgeDelay = Duration.milliseconds(400)
     static let laterHedgeDelay = Duration.milliseconds(800)
+    /// How long it counts that a peer was late with what others had.
+    static let lateTime = Duration.seconds(120)
+    /// Of an RPC that has not come whole, after how many bytes each its sender counts as sending.
+    package static let partSize = 16 * 1024
     /// How long a message that came from its author itself is kept back from those who seem to get it from there too: since
     /// they last showed that they do, and in all.
     static let forwardDelay = Duration.milliseconds(50)

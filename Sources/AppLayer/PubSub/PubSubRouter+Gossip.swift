@@ -49,7 +49,7 @@ extension PubSubRouter {
 
     /// Asks for what was waited for in vain.
     mutating func askForAnnounced(now: NetworkInstant) {
-        for request in promises.due(now: now, isHere: { peers[$0] != nil }) {
+        for request in promises.due(now: now, among: company(now: now)) {
             tell(request.peer) { $0.control.iwant.append(request.id) }
         }
     }
@@ -68,8 +68,13 @@ extension PubSubRouter {
         return actions
     }
 
+    private func company(now: NetworkInstant) -> GossipPromises.Company {
+        GossipPromises.Company(
+            isHere: { [peers] in peers[$0] != nil }, isSending: { [peers] in (peers[$0]?.sendsUntil ?? now) > now })
+    }
+
     mutating func lookAtPromises(now: NetworkInstant) {
-        let (broken, again) = promises.expired(now: now) { peers[$0] != nil }
+        let (broken, again) = promises.expired(now: now, among: company(now: now))
         for key in broken.sorted() { if let peer = peers[key] { scores.misbehaved(peer.nodeID) } }
         for entry in again { tell(entry.peer) { $0.control.iwant.append(entry.id) } }
     }

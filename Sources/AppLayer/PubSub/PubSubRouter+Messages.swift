@@ -39,7 +39,7 @@ extension PubSubRouter {
         _ message: PubSubMessage, from key: PeerKey, at time: UInt64?, now: NetworkInstant
     ) -> [Action] {
         guard let peer = peers[key], message.author != ownID, isSubscribed(to: message.topic) else { return [] }
-        promises.came(message.id, from: key)
+        promises.came(message.id, from: key, isLarge: isLarge(message))
         if let state = seen.update(
             message.id,
             { record in
@@ -118,6 +118,7 @@ extension PubSubRouter {
             return takeOutput(now: now)
         }
         if let source { return accept(message, from: source, now: now) + takeOutput(now: now) }
+        if isLarge(message) { offer(message) }
         return pass(message, to: before.wanted) + takeOutput(now: now)
     }
 
@@ -185,8 +186,13 @@ extension PubSubRouter {
         let isFromAuthor = peers[source]?.nodeID == message.author
         let lacking = mesh.filter { !(seen[message.id]?.isHeld(by: $0) ?? true) }
         if isLarge(message) {
-            // A copy that nobody needs takes longer than to be asked.
-            announce(message, to: lacking)
+            guard !lacking.isEmpty else { return [.deliver(message)] }
+            // Who announces what he then does not give breaks a promise, and what is forged he does not give.
+            guard seen[message.id]?.state == .verified else {
+                _ = seen.update(message.id) { $0.isVerifying = true }
+                return [.deliver(message), .verify(message, from: source)]
+            }
+            offer(message)
             return [.deliver(message)]
         }
         guard isFromAuthor, deferred.count < PubSubLimits.deferredCount else {
@@ -260,6 +266,12 @@ extension PubSubRouter {
     private func split(_ targets: [PeerKey], _ message: PubSubMessage) -> (eager: [PeerKey], lazy: [PeerKey]) {
         guard isLarge(message), targets.count > PubSubLimits.eagerDegree else { return (targets, []) }
         return (Array(targets.prefix(PubSubLimits.eagerDegree)), Array(targets.dropFirst(PubSubLimits.eagerDegree)))
+    }
+
+    /// Tells those of the mesh of a large message who lack it: a copy that nobody needs takes longer than to be asked.
+    private mutating func offer(_ message: PubSubMessage) {
+        guard let record = seen[message.id], let mesh = topics[message.topic]?.mesh else { return }
+        announce(message, to: mesh.filter { !record.isHeld(by: $0) && peers[$0]?.nodeID != message.author })
     }
 
     private mutating func announce(_ message: PubSubMessage, to peers: [PeerKey]) {

@@ -37,6 +37,19 @@ import Testing
         #expect(network.copies - before == 19)
     }
 
+    /// Or whoever has one forged by its author, on a connection of his own, would have promised it to his whole mesh.
+    @Test func whatIsForgedByItsAuthorIsPromisedToNobody() {
+        var network = star(of: 8)
+        var bytes = PubSubMessage(payload, to: topic, sequence: 1, by: network.nodes[1].identity).encoded
+        bytes[bytes.count - 1] ^= 1
+        let before = network.frames
+        network.inject([0x12] + Varint.encode(UInt64(bytes.count)) + bytes, from: 1, to: 0)
+        network.run(for: .milliseconds(500))
+        #expect(network.nodes[0].delivered.count == 1 && network.nodes[0].verifications == 1)
+        for index in 2..<8 { #expect(network.nodes[index].router.promises.count == 0) }
+        #expect(network.frames - before <= 7, "IDONTWANT, which is true of it too")
+    }
+
     /// Who announces it first and keeps it back delays it by less than half a second, and only once.
     @Test func whoKeepsItBackIsNotWaitedFor() {
         var network = star(of: 8)

@@ -9,6 +9,7 @@ import Testing
     private let topic = Topic.other
     private let now = NetworkInstant(nanoseconds: 1_000_000_000_000)
     private let author = IdentityKey.generate()
+    private let everybody = GossipPromises.Company(isHere: { _ in true }, isSending: { _ in false })
 
     private func id(_ number: Int) -> PubSubMessage.ID {
         SHA256.hash([UInt8(number & 255), UInt8(number >> 8 & 255), UInt8(number >> 16)])
@@ -36,7 +37,7 @@ import Testing
         var (time, asked) = (now, 0)
         for _ in 0..<PubSubLimits.attempts {
             time = time.advanced(by: PubSubLimits.followUp)
-            asked += promises.expired(now: time, isHere: { _ in true }).again.count
+            asked += promises.expired(now: time, among: everybody).again.count
         }
         #expect(asked == PubSubLimits.promises * (PubSubLimits.attempts - 1))
         #expect(promises.count == 0)
@@ -57,10 +58,10 @@ import Testing
         #expect(promises.count <= PubSubLimits.promises)
         // They were not all looked at for each.
         #expect(promises.looks <= 8 * fromOthers * 2)
-        for number in 0..<fromOthers { promises.came(id(PubSubLimits.promises + number), from: 2) }
+        for number in 0..<fromOthers { promises.came(id(PubSubLimits.promises + number), from: 2, isLarge: false) }
         #expect(promises.count <= PubSubLimits.promises - fromOthers + 1)
         // Who is gone owes nothing: there is room for one with less than what is a share of three.
-        _ = promises.expired(now: now) { $0 == 2 }
+        _ = promises.expired(now: now, among: GossipPromises.Company(isHere: { $0 == 2 }, isSending: { _ in false }))
         #expect(promises.count == 0)
         for number in 0...PubSubLimits.promises { _ = promises.announced(id(number), by: 3, now: now) }
         #expect(promises.count == PubSubLimits.promises)
@@ -69,12 +70,13 @@ import Testing
     @Test func whoBreaksAPromiseIsFollowedByOthersWhoAnnouncedIt() {
         var promises = GossipPromises()
         for peer in 1...10 { _ = promises.announced(id(0), by: UInt64(peer), now: now) }
-        let first = promises.expired(now: now.advanced(by: PubSubLimits.followUp), isHere: { _ in true })
+        let first = promises.expired(now: now.advanced(by: PubSubLimits.followUp), among: everybody)
         #expect(first.broken == [1] && first.again.map(\.peer) == [2])
         // Who is gone has broken nothing, and the next is asked at once.
-        let second = promises.expired(now: now, isHere: { $0 != 2 })
+        let second = promises.expired(
+            now: now, among: GossipPromises.Company(isHere: { $0 != 2 }, isSending: { _ in false }))
         #expect(second.broken.isEmpty && second.again.map(\.peer) == [3])
-        promises.came(id(0), from: 3)
+        promises.came(id(0), from: 3, isLarge: false)
         #expect(promises.count == 0)
     }
 
@@ -159,16 +161,17 @@ import Testing
         #expect(scores.score(other) == 0 && peers.prefix(10).allSatisfy { scores.score($0) == 0 })
     }
 
-    /// One who names members without end leaves the others their turn (issue 12.1).
+    /// Who names members without end, or in vain, leaves the others their turn (issue 12.1).
     @Test func noPeerNamesForAll() throws {
         var budget = PeerExchange.Budget()
         let peers = try (0..<6).map(nodeID)
-        func taken(by peer: NodeID, at time: NetworkInstant) -> Int {
-            (0..<50).count { _ in budget.take(peer, now: time) }
+        func looks(_ peer: NodeID, at time: NetworkInstant) -> Int {
+            (0..<50).count { _ in budget.look(peer, now: time) }
         }
-        #expect(taken(by: peers[0], at: now) == PubSubLimits.exchangesPerPeer)
-        #expect(peers[1...].map { taken(by: $0, at: now) } == [4, 4, 4, 0, 0])
-        #expect(taken(by: peers[5], at: now.advanced(by: .seconds(62))) == PubSubLimits.exchangesPerPeer)
+        #expect(peers.map { looks($0, at: now) } == [4, 4, 4, 4, 4, 4])
+        let met = (0..<50).count { _ in budget.meet(now: now) }
+        #expect(met == PubSubLimits.exchangesPerMinute)
+        #expect(looks(peers[5], at: now.advanced(by: .seconds(62))) == PubSubLimits.exchangesPerPeer)
     }
 
     @Test func soManyAuthorsAreKnownToServeOthers() {

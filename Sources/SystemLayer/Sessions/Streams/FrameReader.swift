@@ -10,6 +10,8 @@ internal import DeP2PWire
 package final class FrameReader {
     package let stream: any ByteStream
     private var decoder: FrameDecoder
+    /// Told of each so many bytes of a frame that has not come whole.
+    private var part: (size: Int, came: @NetworkActor () -> Void, told: Int)?
 
     /// - Parameters:
     ///   - limit: the longest frame taken, in bytes.
@@ -29,13 +31,23 @@ package final class FrameReader {
     /// Bytes that have arrived beyond the frames taken.
     package var bufferedBytes: Int { decoder.bufferedBytes }
 
+    /// Has `came` called for each `size` bytes of a frame that has not come whole yet.
+    package func tellParts(of size: Int, _ came: @escaping @NetworkActor () -> Void) { part = (size, came, 0) }
+
     /// The next frame; `nil` when the stream ended between frames.
     ///
     /// - Throws: ``FrameError`` for an oversized or malformed length or an end inside a frame; `StreamError` as the
     ///   stream does.
     package func next() async throws -> [UInt8]? {
         while true {
-            if let frame = try decoder.next() { return frame }
+            if let frame = try decoder.next() {
+                part?.told = 0
+                return frame
+            }
+            if let told = part, decoder.bufferedBytes >= told.told + told.size {
+                part?.told = decoder.bufferedBytes
+                told.came()
+            }
             var chunk = stream.readAvailable()
             if chunk == nil { chunk = try await stream.read() }
             guard let chunk else {
