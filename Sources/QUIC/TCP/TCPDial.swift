@@ -30,7 +30,8 @@ final class TCPDial {
     private let outcome = Waiter<Success>()
     private var attempts: [Task<Void, Never>] = []
     private var underWay = 0
-    private var firstError: (any Error)?
+    /// What the usual segments' attempt ended with, or else the other's.
+    private var error: (any Error)?
     private var timer: TimerToken?
     /// When TCP stood with the usual segments, and how long it took.
     private var connected: (at: NetworkInstant, after: Duration)?
@@ -41,7 +42,7 @@ final class TCPDial {
 
     private var now: NetworkInstant { endpoint.clock.now }
 
-    /// - Throws: ``QUICError``: what the first attempt ended with, when none succeeds.
+    /// - Throws: ``QUICError``: what the attempt with the usual segments ended with, when none succeeds.
     func run() async throws -> Connection {
         let finding = endpoint.narrowHosts.finding(of: remote.ip, now: now)
         defer {
@@ -53,7 +54,8 @@ final class TCPDial {
         if finding != nil { begin(.least) }
         do {
             let success = try await outcome.value()
-            learn(from: success.segments)
+            // Not anew from a dial that tried nothing else: or it would never be found out that the hop is gone.
+            if finding != .narrow { learn(from: success.segments) }
             return success.connection
         } catch is CancellationError {
             suspect()
@@ -82,15 +84,15 @@ final class TCPDial {
                     guard !outcome.isResolved else { return connection.close(code: 0) }
                     outcome.resume(returning: Success(connection: connection, segments: segments))
                 } catch {
-                    failed(error)
+                    failed(error, segments)
                 }
             })
     }
 
-    private func failed(_ error: any Error) {
+    private func failed(_ error: any Error, _ segments: SegmentSize) {
         underWay -= 1
-        firstError = firstError ?? error
-        if underWay == 0, let firstError { outcome.resume(throwing: firstError) }
+        if self.error == nil || segments == .usual { self.error = error }
+        if underWay == 0, let error = self.error { outcome.resume(throwing: error) }
     }
 
     private func attempt(_ segments: SegmentSize) async throws -> Connection {
