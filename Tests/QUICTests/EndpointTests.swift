@@ -139,17 +139,10 @@ struct WildcardTests {
     /// Sockets bound to the wildcard see concrete local addresses on what they receive.
     @Test(arguments: [(IPAddress.v4Any, IPAddress.v4Loopback), (.v6Any, .v6Loopback)])
     func reachesAWildcardSocketFromAWildcardSocket(bound: IPAddress, dialled: IPAddress) async throws {
-        let server = try Endpoint(key: .generate(), driver: try UDPDriver(bind: [SocketAddress(bound, port: 0)]))
-        let client = try Endpoint(key: .generate(), driver: try UDPDriver(bind: [SocketAddress(bound, port: 0)]))
-        server.onConnection = { serveEcho($0) }
-        server.start()
-        client.start()
-        defer {
-            client.close()
-            server.close()
+        try await withKernelSockets(at: bound) { server, client in
+            let connection = try await client.connect(
+                to: SocketAddress(dialled, port: server.localAddresses[0].port), expecting: server.nodeID)
+            #expect(try await exchange(connection, [1, 2, 3]) == [1, 2, 3])
         }
-        let connection = try await client.connect(
-            to: SocketAddress(dialled, port: server.localAddresses[0].port), expecting: server.nodeID)
-        #expect(try await exchange(connection, [1, 2, 3]) == [1, 2, 3])
     }
 }

@@ -117,3 +117,20 @@ func withPair(
     }
     try await network.run { try await body(pair, network) }
 }
+
+/// Runs `body` with a server that echoes and a client, each at a socket of the kernel's, and closes both after it.
+@NetworkActor
+func withKernelSockets(
+    at ip: IPAddress = .v4Any, _ body: @NetworkActor (_ server: Endpoint, _ client: Endpoint) async throws -> Void
+) async throws {
+    let server = try Endpoint(key: .generate(), driver: try UDPDriver(bind: [SocketAddress(ip, port: 0)]))
+    let client = try Endpoint(key: .generate(), driver: try UDPDriver(bind: [SocketAddress(ip, port: 0)]))
+    server.onConnection = { serveEcho($0) }
+    server.start()
+    client.start()
+    defer {
+        client.close()
+        server.close()
+    }
+    try await body(server, client)
+}

@@ -50,35 +50,26 @@ import Testing
     /// By the kernel, whose sockets are bound to a wildcard and tell where a packet came to.
     @Test func bothBySocketsOfTheKernel() async throws {
         let anywhere = SocketAddress(.v4Any, port: 0)
-        let (server, client) = (
-            try Endpoint(key: .generate(), driver: try UDPDriver(bind: [anywhere])),
-            try Endpoint(key: .generate(), driver: try UDPDriver(bind: [anywhere]))
-        )
-        server.onConnection = { serveEcho($0) }
-        server.start()
-        client.start()
-        defer {
-            client.close()
-            server.close()
-        }
-        let connection = try await client.connect(
-            to: SocketAddress(.v4Loopback, port: server.localAddresses[0].port), expecting: server.nodeID)
-        #expect(try await exchange(connection, pattern(1_000)) == pattern(1_000))
-        let own = try #require(client.addSocket(try UDPDriver(bind: [anywhere])))
-        let others = try #require(server.addSocket(try UDPDriver(bind: [anywhere])))
-        let target = SocketAddress(.v4Loopback, port: others.port)
-        for (socket, remote) in [(own, connection.path.remote ?? target), (own, target)] {
-            let ended = Waiter<Bool>()
-            connection.onMigrationEnd = { ended.resume(returning: $0) }
-            // The second begins where the first has led: another address of the peer's, from the client's own socket.
-            let hasBegun =
-                connection.path.local == socket
-                ? connection.migrate(to: remote, kind: .punched)
-                : connection.migrate(from: socket, to: remote, kind: .punched)
-            #expect(hasBegun)
-            #expect(try await ended.value())
-            #expect(connection.path.remote == remote)
-            #expect(try await exchange(connection, pattern(500_000)) == pattern(500_000))
+        try await withKernelSockets { server, client in
+            let connection = try await client.connect(
+                to: SocketAddress(.v4Loopback, port: server.localAddresses[0].port), expecting: server.nodeID)
+            #expect(try await exchange(connection, pattern(1_000)) == pattern(1_000))
+            let own = try #require(client.addSocket(try UDPDriver(bind: [anywhere])))
+            let others = try #require(server.addSocket(try UDPDriver(bind: [anywhere])))
+            let target = SocketAddress(.v4Loopback, port: others.port)
+            for (socket, remote) in [(own, connection.path.remote ?? target), (own, target)] {
+                let ended = Waiter<Bool>()
+                connection.onMigrationEnd = { ended.resume(returning: $0) }
+                // The second begins where the first has led: another address of the peer's, from the client's own socket.
+                let hasBegun =
+                    connection.path.local == socket
+                    ? connection.migrate(to: remote, kind: .punched)
+                    : connection.migrate(from: socket, to: remote, kind: .punched)
+                #expect(hasBegun)
+                #expect(try await ended.value())
+                #expect(connection.path.remote == remote)
+                #expect(try await exchange(connection, pattern(500_000)) == pattern(500_000))
+            }
         }
     }
 

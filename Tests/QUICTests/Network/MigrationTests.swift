@@ -43,33 +43,25 @@ struct MigrationTests {
     /// By real sockets, whose packets come in at another address than the bound one: a better way to the same peer begins
     /// at the socket of the present one.
     @Test func movesToAnotherAddressOfThePeersFromOneSocket() async throws {
-        let anywhere = SocketAddress(.v4Any, port: 0)
-        let server = try Endpoint(key: .generate(), driver: try UDPDriver(bind: [anywhere]))
-        let client = try Endpoint(key: .generate(), driver: try UDPDriver(bind: [anywhere]))
-        server.onConnection = { serveEcho($0) }
-        server.start()
-        client.start()
-        defer {
-            client.close()
-            server.close()
+        try await withKernelSockets { server, client in
+            let port = server.localAddresses[0].port
+            let addresses = [1, 2, 3].map { SocketAddress(IPAddress(v4: 0x7f00_0000 + UInt32($0)), port: port) }
+            let connection = try await client.connect(to: addresses[0], expecting: server.nodeID)
+            #expect(try await exchange(connection, pattern(1_000)) == pattern(1_000))
+            for next in [addresses[1], addresses[2], addresses[0], addresses[1]] {
+                let moved = Waiter<Bool>()
+                connection.onMigrationEnd = { moved.resume(returning: $0) }
+                let transfer = networkTask { try await exchange(connection, pattern(1_000_000)) }
+                #expect(connection.migrate(to: next, kind: .direct))
+                #expect(!connection.migrate(to: addresses[2], kind: .direct), "one at a time")
+                #expect(try await moved.value() && connection.path.remote == next)
+                #expect(try await transfer.value == pattern(1_000_000))
+            }
+            // Off a path that is given up, without waiting for what comes of the next.
+            #expect(!connection.abandonPath(to: addresses[1], kind: .direct), "it is there")
+            #expect(connection.abandonPath(to: addresses[0], kind: .direct) && connection.path.remote == addresses[0])
+            #expect(try await exchange(connection, pattern(1_000_000)) == pattern(1_000_000))
         }
-        let port = server.localAddresses[0].port
-        let addresses = [1, 2, 3].map { SocketAddress(IPAddress(v4: 0x7f00_0000 + UInt32($0)), port: port) }
-        let connection = try await client.connect(to: addresses[0], expecting: server.nodeID)
-        #expect(try await exchange(connection, pattern(1_000)) == pattern(1_000))
-        for next in [addresses[1], addresses[2], addresses[0], addresses[1]] {
-            let moved = Waiter<Bool>()
-            connection.onMigrationEnd = { moved.resume(returning: $0) }
-            let transfer = networkTask { try await exchange(connection, pattern(1_000_000)) }
-            #expect(connection.migrate(to: next, kind: .direct))
-            #expect(!connection.migrate(to: addresses[2], kind: .direct), "one at a time")
-            #expect(try await moved.value() && connection.path.remote == next)
-            #expect(try await transfer.value == pattern(1_000_000))
-        }
-        // Off a path that is given up, without waiting for what comes of the next.
-        #expect(!connection.abandonPath(to: addresses[1], kind: .direct), "it is there")
-        #expect(connection.abandonPath(to: addresses[0], kind: .direct) && connection.path.remote == addresses[0])
-        #expect(try await exchange(connection, pattern(1_000_000)) == pattern(1_000_000))
     }
 
     @Test func aDeadPathLeavesTheOldOneInUse() async throws {
