@@ -122,7 +122,8 @@ package final class Messaging {
     package func request(
         _ body: [UInt8], protocol name: String, on session: Session, timeout: Duration? = nil
     ) async throws -> [UInt8]? {
-        if name != checked {
+        // By bytes: texts that are not the same ones may count as equal.
+        if !checked.utf8.elementsEqual(name.utf8) {
             try Self.check(name)
             checked = name
         }

@@ -20,6 +20,7 @@ extension Connection {
     nonisolated static var callbacks: dep2p_quic_callbacks {
         dep2p_quic_callbacks(
             stream_data: { user, id, isLast, data, length in
+                // Proof: ngtcp2 keeps the bytes until the callback returns, and `with` runs its body on this thread before that.
                 nonisolated(unsafe) let bytes = UnsafeRawBufferPointer(start: data, count: length)
                 return with(user) { connection in
                     connection.streams[id]?.received(bytes, isLast: isLast != 0)
@@ -58,6 +59,7 @@ extension Connection {
             handshake_completed: { user in with(user) { $0.state = .established } },
             handshake_confirmed: { user in with(user) { $0.isConfirmed = true } },
             new_cid: { user, cid, token in
+                // Proof: both are ngtcp2's to be filled before the callback returns, which `with` does on this thread.
                 nonisolated(unsafe) let (cid, token) = (cid, token)
                 return with(user) { $0.makeConnectionID(cid, token) }
             },
