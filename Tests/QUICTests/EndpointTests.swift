@@ -59,19 +59,11 @@ struct EndpointTests {
     }
 
     @Test func echoesOverLoopback() async throws {
-        let address = SocketAddress(.v4Loopback, port: 0)
-        let server = try Endpoint(key: .generate(), driver: try UDPDriver(bind: [address]))
-        let client = try Endpoint(key: .generate(), driver: try UDPDriver(bind: [address]))
-        server.onConnection = { serveEcho($0) }
-        server.start()
-        client.start()
-        defer {
-            client.close()
-            server.close()
+        try await withKernelSockets(at: .v4Loopback) { server, client in
+            let connection = try await client.connect(to: server.localAddresses[0], expecting: server.nodeID)
+            let data = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+            #expect(try await exchange(connection, data) == data)
         }
-        let connection = try await client.connect(to: server.localAddresses[0], expecting: server.nodeID)
-        let data = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
-        #expect(try await exchange(connection, data) == data)
     }
 }
 

@@ -167,6 +167,7 @@ import Testing
             PortPrediction.mapping(observations)
         }
         #expect(mapping(observation(1, 4001), observation(2, 4001)) == .independent)
+        #expect(mapping(observation(1, 9), observation(2, 4001), observation(3, 4001)) == .independent, "one lies")
         #expect(mapping(observation(1, 40_001), observation(2, 51_733)) == .random)
         #expect(mapping(observation(1, 4001), observation(2, 4002)) == nil, "in sequence: predicted, not guessed")
         #expect(mapping(observation(1, 4001)) == nil && mapping() == nil, "one alone shows nothing")

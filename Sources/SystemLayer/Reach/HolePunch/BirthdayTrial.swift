@@ -19,6 +19,8 @@ final class BirthdayTrial {
     private let send: @NetworkActor (BirthdayMachine.Shot) -> Void
     /// Resumed when a way is found, when nothing more will come of it, and when it is given up.
     let over = Waiter<Void>()
+    /// Told when nothing waits for it any more.
+    var onWorthless: (@NetworkActor () -> Void)?
 
     /// - Parameters:
     ///   - sockets: none for the side that guesses.
@@ -71,7 +73,10 @@ final class BirthdayTrial {
 
     private func fire() {
         guard timer.onWake != nil else { return }
-        guard isWorthIt() else { return stop() }
+        guard isWorthIt() else {
+            onWorthless?()
+            return stop()
+        }
         for shot in machine.timerFired(now: clock.now) { send(shot) }
         if let wake = machine.wake { return timer.set(wake) }
         guard !isSpent else { return }

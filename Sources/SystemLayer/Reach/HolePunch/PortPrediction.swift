@@ -35,9 +35,10 @@ struct PortPrediction {
     /// How the NAT gives out IPv4 ports, where it is one of the two kinds that guessing is for.
     static func mapping(_ observations: [Observation]) -> MappedPorts? {
         let seen = credible(observations).filter { $0.mapped.ip.family == .v4 }
-        let mapped = Set(seen.map(\.mapped))
-        guard Set(seen.map(\.observer)).count > 1, Set(mapped.map(\.ip)).count == 1 else { return nil }
-        if mapped.count == 1 { return .independent }
+        guard Set(seen.map(\.observer.ip)).count > 1, Set(seen.map(\.mapped.ip)).count == 1 else { return nil }
+        // Two that see the same port can't both have made it up, as one that sees another can.
+        let witnesses = Dictionary(grouping: seen, by: \.mapped).values.map { Set($0.map(\.observer.ip)).count }
+        if witnesses.contains(where: { $0 > 1 }) { return .independent }
         return runs(around: seen.map(\.mapped)).isEmpty ? .random : nil
     }
 

@@ -91,6 +91,7 @@ extension PunchLink {
         try await stream.write(.guess(HolePunchMessage.Guess(opens: opens, witness: witness, proven: own)))
         guard case .guess(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
         let trial = try begin(at: try await proven(theirs, by: witness), opens: opens)
+        trial.onWorthless = { [weak stream] in stream?.reset(StreamCode.cancelled.rawValue) }
         defer { end(trial) }
         try await stream.write(.start)
         let last = try await reader.next()
