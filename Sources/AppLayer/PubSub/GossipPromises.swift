@@ -1,3 +1,4 @@
+internal import DeP2PIdentity
 internal import DeP2PReactor
 internal import DequeModule
 
@@ -64,6 +65,8 @@ struct GossipPromises {
 
     /// As many as a mesh has.
     static let othersLimit = PubSubLimits.mostDegree
+    /// Peers that are remembered as late when they are gone.
+    static let goneLimit = 1_024
     /// How often one who is sending something is waited for, for one message: it may be anything.
     static let waitsLimit = 12
     /// Where there is no room, shares are of so many parts of eight of it: all promises are looked at to find whose are more,
@@ -76,6 +79,8 @@ struct GossipPromises {
     /// Who did not send in time what he was asked for, when somebody else could be asked, and until when that counts: whoever
     /// else has a message is asked first.
     private var late: [PubSubRouter.PeerKey: NetworkInstant] = [:]
+    /// The same of who is not connected any more: to come again makes up for nothing.
+    private var lateAndGone: [NodeID: NetworkInstant] = [:]
     /// Of each peer that has promised something, how much.
     private var owed: [PubSubRouter.PeerKey: Int] = [:]
     /// Promises that were looked at to make room.
@@ -87,6 +92,18 @@ struct GossipPromises {
 
     /// When ``due(now:among:)`` has something.
     var wake: NetworkInstant? { rows.compactMap { $0.first?.due }.min() }
+
+    // MARK: Peers
+
+    mutating func joined(_ peer: PubSubRouter.PeerKey, _ nodeID: NodeID, now: NetworkInstant) {
+        if let until = lateAndGone.removeValue(forKey: nodeID), until > now { late[peer] = until }
+    }
+
+    /// Its promises end by and by: nobody is charged with them.
+    mutating func left(_ peer: PubSubRouter.PeerKey, _ nodeID: NodeID) {
+        guard let until = late.removeValue(forKey: peer), lateAndGone.count < Self.goneLimit else { return }
+        lateAndGone[nodeID] = until
+    }
 
     // MARK: Announced
 
@@ -185,7 +202,8 @@ struct GossipPromises {
     private mutating func askAnother(
         _ id: PubSubMessage.ID, _ row: Row, among company: Company, now: NetworkInstant
     ) -> PubSubRouter.PeerKey? {
-        guard let promise = promises[id], let last = promise.asked.last else { return nil }
+        guard let promise = promises[id] else { return nil }
+        guard let last = promise.asked.last else { return askFirst(id, now: now) }
         if promise.waits < Self.waitsLimit, company.isHere(last), company.isSending(last) {
             promises[id]?.waits += 1
             wait(for: id, .askedAgain, now: now)
@@ -217,6 +235,18 @@ struct GossipPromises {
         forget(id)
     }
 
+    /// It came from `peer` and there was no room for it: it is asked for again, there or of another, when there may be.
+    mutating func cameInVain(_ id: PubSubMessage.ID, from peer: PubSubRouter.PeerKey, now: NetworkInstant) {
+        guard var promise = promises[id] else { return }
+        guard promise.attempts < PubSubLimits.attempts else { return forget(id) }
+        promise.asked = []
+        promise.others.removeAll { $0.peer == peer }
+        promise.others.append(Other(peer: peer, isNear: false))
+        promise.until = now.advanced(by: PubSubLimits.followUp)
+        promises[id] = promise
+        wait(for: id, .askedAgain, now: now)
+    }
+
     private mutating func forget(_ id: PubSubMessage.ID) {
         if let promise = promises.removeValue(forKey: id) { owed.decrement(promise.peer) }
     }
@@ -236,7 +266,8 @@ struct GossipPromises {
     mutating func expired(
         now: NetworkInstant, among company: Company
     ) -> (broken: Set<PubSubRouter.PeerKey>, again: [Request]) {
-        late = late.filter { company.isHere($0.key) && $0.value > now }
+        late = late.filter { $0.value > now }
+        lateAndGone = lateAndGone.filter { $0.value > now }
         var (broken, again) = (Set<PubSubRouter.PeerKey>(), [Request]())
         // A dictionary's order is another in every process.
         let over = promises.filter {

@@ -134,6 +134,7 @@ package struct PubSubRouter: TimedMachine {
         guard peers[key] == nil else { return [] }
         peers[key] = Peer(nodeID: introduction.nodeID, isOutbound: introduction.isOutbound)
         budgets[key] = GossipBudget()
+        promises.joined(key, introduction.nodeID, now: now)
         scores.connected(introduction.nodeID, introduction.subject, now: now)
         return []
     }
@@ -151,6 +152,7 @@ package struct PubSubRouter: TimedMachine {
         // Back again, it may begin with something before all are connected with it, and is known for nothing.
         served.forget(author: peer.nodeID)
         held.forget(key)
+        promises.left(key, peer.nodeID)
         recalls.forget(key)
         told.removeAll { $0 == key }
         return []

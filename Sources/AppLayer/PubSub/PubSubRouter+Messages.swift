@@ -39,7 +39,6 @@ extension PubSubRouter {
         _ message: PubSubMessage, from key: PeerKey, at time: UInt64?, now: NetworkInstant
     ) -> [Action] {
         guard let peer = peers[key], message.author != ownID, isSubscribed(to: message.topic) else { return [] }
-        promises.came(message.id, from: key, isLarge: isLarge(message))
         if let state = seen.update(
             message.id,
             { record in
@@ -47,15 +46,21 @@ extension PubSubRouter {
                 return record.state
             })
         {
+            promises.came(message.id, from: key, isLarge: isLarge(message))
             if state == .rejected { scores.invalid(peer.nodeID, message.topic) }
             served.shows(message, key, now: now)
             return []
         }
         let isFromAuthor = message.author == peer.nodeID
-        guard !seen.isPast(message.id), bookings[message.id] == nil else { return [] }
         let isJudged = isJudged(message.topic)
-        guard isFromAuthor || isNews(message, at: time), isFromAuthor && !isJudged || hasRoom(for: message, of: peer)
-        else { return [] }
+        let isWanted =
+            !seen.isPast(message.id) && bookings[message.id] == nil && (isFromAuthor || isNews(message, at: time))
+        guard !isWanted || isFromAuthor && !isJudged || hasRoom(for: message, of: peer) else {
+            promises.cameInVain(message.id, from: key, now: now)
+            return []
+        }
+        promises.came(message.id, from: key, isLarge: isLarge(message))
+        guard isWanted else { return [] }
         var record = SeenMessages.Record(message: message, state: isFromAuthor ? .fromAuthor : .unverified)
         record.holders = [SeenMessages.Holder(peer: key, hasSent: true)]
         for other in held.take(message.id) where other != key {

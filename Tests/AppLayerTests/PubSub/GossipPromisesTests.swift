@@ -88,6 +88,44 @@ import Testing
         #expect(isForgiven)
     }
 
+    @Test func whoComesAgainIsStillLate() {
+        let nodeID = IdentityKey.generate().nodeID
+        var promises = GossipPromises()
+        for peer in UInt64(1)...2 { _ = promises.announced(first, by: peer, now: now) }
+        _ = promises.due(now: now.advanced(by: PubSubLimits.hedgeDelay), among: everybody)
+        promises.left(1, nodeID)
+        let later = now.advanced(by: .seconds(60))
+        _ = promises.expired(now: later, among: everybody)
+        promises.joined(9, nodeID, now: later)
+        let isAsked = promises.announced(second, by: 9, now: later)
+        #expect(!isAsked)
+        promises.left(9, nodeID)
+        let forgiven = later.advanced(by: PubSubLimits.lateTime)
+        promises.joined(10, nodeID, now: forgiven)
+        let isForgiven = promises.announced(SHA256.hash([3]), by: 10, now: forgiven)
+        #expect(isForgiven)
+    }
+
+    /// It was lost, where nobody else announced it afterwards.
+    @Test func whatCameInVainIsAskedForAgain() {
+        var promises = GossipPromises()
+        _ = promises.announced(first, by: 1, now: now)
+        var (time, asked) = (now, 1)
+        for _ in 0..<10 {
+            promises.cameInVain(first, from: 1, now: time)
+            time = time.advanced(by: PubSubLimits.laterHedgeDelay)
+            // Who has sent it has broken nothing.
+            #expect(promises.expired(now: time, among: everybody).broken.isEmpty)
+            asked += promises.due(now: time, among: everybody).count
+        }
+        #expect(asked == PubSubLimits.attempts && promises.count == 0)
+        _ = promises.announced(second, by: 1, now: time)
+        _ = promises.announced(second, by: 2, now: time)
+        promises.cameInVain(second, from: 1, now: time)
+        let other = promises.due(now: time.advanced(by: PubSubLimits.laterHedgeDelay), among: everybody)
+        #expect(other.map(\.peer) == [2], "who announced it first, of those who did not send it")
+    }
+
     /// What is announced, sent, taken for no news, and announced again left an entry each time, for ever.
     @Test func nothingIsLookedAtTwice() {
         var promises = GossipPromises()
