@@ -3,37 +3,16 @@ internal import DeP2PReactor
 internal import DequeModule
 
 /// Messages that were asked for, of whom, and who else has them: pure. Who announces a message and doesn't send it broke a
-/// promise; who is slow with it is not waited for, unless parts of something long come from him meanwhile.
+/// promise; who is slow with it is not waited for, unless parts of something long come from him meanwhile. As long as somebody
+/// has announced it who was not asked, it is not given up.
 struct GossipPromises {
-    /// Who announced a message too.
-    private struct Other {
-        let peer: PubSubRouter.PeerKey
-        /// Of the mesh: what he announces he announces once.
-        let isNear: Bool
-    }
-
-    private struct Promise {
-        /// Who owes it.
-        var peer: PubSubRouter.PeerKey
-        var until: NetworkInstant
-        var others: [Other] = []
-        /// How often it was asked for because it was owed; not at all while it may come unasked.
-        var attempts = 0
-        /// Who was asked for it, the last one last.
-        var asked: [PubSubRouter.PeerKey] = []
-        /// How often somebody was waited for who was sending something.
-        var waits = 0
-        /// Its entry in a row: those that it had before are none any more.
-        var turn: UInt64 = 0
-    }
-
     /// What is done next for a promise, after how long; one row for each, in which what is due first is in front.
     private enum Row: Int, CaseIterable {
         /// It may still come unasked: it is asked for.
         case unasked
         /// It was asked for and has not come: somebody else is asked too.
         case asked
-        /// The same, once two were asked.
+        /// The same, once two were asked; and what came when there was no room.
         case askedAgain
 
         var delay: Duration {
@@ -51,6 +30,13 @@ struct GossipPromises {
         let due: NetworkInstant
     }
 
+    /// A message that came when there was no room.
+    private struct PutOff {
+        let id: PubSubMessage.ID
+        let peer: PubSubRouter.PeerKey
+        let size: Int
+    }
+
     /// What is to be asked for, and of whom.
     struct Request: Equatable {
         let id: PubSubMessage.ID
@@ -63,32 +49,34 @@ struct GossipPromises {
         let isSending: (PubSubRouter.PeerKey) -> Bool
     }
 
-    /// As many as a mesh has.
-    static let othersLimit = PubSubLimits.mostDegree
-    /// Peers that are remembered as late when they are gone.
-    static let goneLimit = 1_024
-    /// How often one who is sending something is waited for, for one message: it may be anything.
-    static let waitsLimit = 12
+    /// How often nobody else is asked for one message because who was asked is sending something: it may be anything.
+    static let waitsLimit = 8
+    /// How often one who was asked is not charged for the same reason.
+    static let chargeLimit = 24
+    /// How often what one sent and there was no room for is asked of him again as soon as there is.
+    static let vainLimit = PubSubLimits.retransmissions
+    /// Messages that were put off which are looked at when there is room.
+    private static let putOffLooks = 8
     /// Where there is no room, shares are of so many parts of eight of it: all promises are looked at to find whose are more,
     /// which must not be done for each id.
     private static let eighthsKept = 7
 
-    private var promises: [PubSubMessage.ID: Promise] = [:]
+    private var promises: [PubSubMessage.ID: GossipPromise] = [:]
     private var rows = [Deque<Waiting>](repeating: [], count: Row.allCases.count)
     private var turns: UInt64 = 0
-    /// Who did not send in time what he was asked for, when somebody else could be asked, and until when that counts: whoever
-    /// else has a message is asked first.
-    private var late: [PubSubRouter.PeerKey: NetworkInstant] = [:]
-    /// The same of who is not connected any more: to come again makes up for nothing.
-    private var lateAndGone: [NodeID: NetworkInstant] = [:]
-    /// Of each peer that has promised something, how much.
+    private var putOff = Deque<PutOff>()
+    private var late = LatePeers()
+    /// Of each peer on whose account promises are, how many.
     private var owed: [PubSubRouter.PeerKey: Int] = [:]
+    private var random: RouterRandom
     /// Promises that were looked at to make room.
     private(set) var looks = 0
 
+    init(seed: UInt64 = 0) { random = RouterRandom(seed: seed) }
+
     var count: Int { promises.count }
     /// Entries that are still to be looked at, those that are none any more included.
-    var waitingCount: Int { rows.reduce(0) { $0 + $1.count } }
+    var waitingCount: Int { rows.reduce(putOff.count) { $0 + $1.count } }
 
     /// When ``due(now:among:)`` has something.
     var wake: NetworkInstant? { rows.compactMap { $0.first?.due }.min() }
@@ -96,13 +84,24 @@ struct GossipPromises {
     // MARK: Peers
 
     mutating func joined(_ peer: PubSubRouter.PeerKey, _ nodeID: NodeID, now: NetworkInstant) {
-        if let until = lateAndGone.removeValue(forKey: nodeID), until > now { late[peer] = until }
+        late.joined(peer, nodeID, now: now)
     }
 
-    /// Its promises end by and by: nobody is charged with them.
-    mutating func left(_ peer: PubSubRouter.PeerKey, _ nodeID: NodeID) {
-        guard let until = late.removeValue(forKey: peer), lateAndGone.count < Self.goneLimit else { return }
-        lateAndGone[nodeID] = until
+    /// Who leaves instead of sending what he was asked for is late, and what he was asked for is asked of others.
+    mutating func left(
+        _ peer: PubSubRouter.PeerKey, _ nodeID: NodeID, among company: Company, now: NetworkInstant
+    ) -> [Request] {
+        defer { late.left(peer, nodeID) }
+        guard owed[peer, default: 0] > 0 else { return [] }
+        var asked: [Request] = []
+        for id in promises.filter({ $0.value.asked.last?.peer == peer }).keys.sorted() {
+            late.note(peer, now: now)
+            promises[id]?.keep(company.isHere)
+            guard let other = next(id, now: now) else { continue }
+            ask(id, of: other, now: now)
+            asked.append(Request(id: id, peer: other))
+        }
+        return asked
     }
 
     // MARK: Announced
@@ -114,54 +113,40 @@ struct GossipPromises {
     mutating func announced(
         _ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey, mayCome: Bool = false, now: NetworkInstant
     ) -> Bool {
-        let waits = mayCome || isLate(peer, now)
-        if promises[id] != nil { return announcedToo(id, Other(peer: peer, isNear: !mayCome), waits: waits, now: now) }
-        if promises.count >= PubSubLimits.promises { makeRoom(for: peer) }
-        guard promises.count < PubSubLimits.promises else { return false }
-        promises[id] = Promise(peer: peer, until: now, others: waits ? [Other(peer: peer, isNear: !mayCome)] : [])
-        owed.increment(peer)
-        if waits { wait(for: id, .unasked, now: now) } else { ask(id, of: peer, now: now) }
-        return !waits
-    }
-
-    private mutating func announcedToo(
-        _ id: PubSubMessage.ID, _ other: Other, waits: Bool, now: NetworkInstant
-    ) -> Bool {
+        let waits = mayCome || late.contains(peer, now: now)
+        let isNew = promises[id] == nil
+        guard !isNew || begin(id, by: peer), let promise = promises[id] else { return false }
         // Who was asked has had his turn: he takes no other's place by announcing it again.
-        guard let promise = promises[id], !promise.asked.contains(other.peer),
-            !promise.others.contains(where: { $0.peer == other.peer })
-        else { return false }
-        if promise.attempts == 0, !waits {
-            ask(id, of: other.peer, now: now)
+        guard !promise.knows(peer) else { return false }
+        guard waits || !promise.asked.isEmpty else {
+            ask(id, of: peer, now: now)
             return true
         }
-        if promise.others.count < Self.othersLimit {
-            promises[id]?.others.append(other)
-        } else if other.isNear, !isLate(other.peer, now),
-            let place = promise.others.firstIndex(where: { !$0.isNear || isLate($0.peer, now) })
-        {
-            promises[id]?.others[place] = other
-        }
+        promises[id]?.add(.init(peer: peer, isNear: !mayCome)) { [late] in late.contains($0, now: now) }
+        if isNew { wait(for: id, .unasked, now: now) }
         return false
     }
 
-    private func isLate(_ peer: PubSubRouter.PeerKey, _ now: NetworkInstant) -> Bool {
-        late[peer].map { $0 > now } ?? false
+    /// - Returns: whether there is room for it.
+    private mutating func begin(_ id: PubSubMessage.ID, by peer: PubSubRouter.PeerKey) -> Bool {
+        if promises.count >= PubSubLimits.promises { makeRoom(for: peer) }
+        guard promises.count < PubSubLimits.promises else { return false }
+        promises[id] = GossipPromise(owner: peer)
+        owed.increment(peer)
+        return true
     }
 
-    /// Has `peer` owe it, as of now.
     private mutating func ask(_ id: PubSubMessage.ID, of peer: PubSubRouter.PeerKey, now: NetworkInstant) {
         guard var promise = promises[id] else { return }
-        owed.decrement(promise.peer)
+        owed.decrement(promise.owner)
         owed.increment(peer)
-        promise.peer = peer
-        promise.until = now.advanced(by: PubSubLimits.followUp)
-        promise.attempts += 1
-        promise.others.removeAll { $0.peer == peer }
-        promise.asked.removeAll { $0 == peer }
-        promise.asked.append(peer)
+        promise.ask(peer, until: now.advanced(by: PubSubLimits.followUp))
         promises[id] = promise
-        wait(for: id, promise.attempts > 1 ? .askedAgain : .asked, now: now)
+        wait(for: id, promise.asked.count > 1 ? .askedAgain : .asked, now: now)
+    }
+
+    private mutating func next(_ id: PubSubMessage.ID, now: NetworkInstant) -> PubSubRouter.PeerKey? {
+        promises[id]?.next(isLate: { [late] in late.contains($0, now: now) }, using: &random)
     }
 
     private mutating func wait(for id: PubSubMessage.ID, _ row: Row, now: NetworkInstant) {
@@ -178,87 +163,113 @@ struct GossipPromises {
         for row in Row.allCases {
             while let entry = rows[row.rawValue].first, entry.due <= now {
                 rows[row.rawValue].removeFirst()
-                guard let promise = promises[entry.id], promise.turn == entry.turn else { continue }
-                promises[entry.id]?.others = promise.others.filter { company.isHere($0.peer) }
+                guard promises[entry.id]?.turn == entry.turn else { continue }
+                promises[entry.id]?.keep(company.isHere)
+                guard let promise = promises[entry.id] else { continue }
                 let peer =
-                    row == .unasked
-                    ? askFirst(entry.id, now: now) : askAnother(entry.id, row, among: company, now: now)
-                if let peer { asked.append(Request(id: entry.id, peer: peer)) }
+                    promise.asked.isEmpty ? next(entry.id, now: now) : another(entry.id, among: company, now: now)
+                if let peer {
+                    ask(entry.id, of: peer, now: now)
+                    asked.append(Request(id: entry.id, peer: peer))
+                } else if promise.asked.isEmpty {
+                    forget(entry.id)
+                }
             }
         }
         return asked
     }
 
-    private mutating func askFirst(_ id: PubSubMessage.ID, now: NetworkInstant) -> PubSubRouter.PeerKey? {
-        guard let peer = promises[id].flatMap({ best(of: $0.others, now) }) else {
-            forget(id)
-            return nil
-        }
-        ask(id, of: peer, now: now)
-        return peer
-    }
-
-    /// Somebody else is asked too; who was asked first owes it still.
-    private mutating func askAnother(
-        _ id: PubSubMessage.ID, _ row: Row, among company: Company, now: NetworkInstant
+    /// Who else is asked, if it is to be waited no longer for who was asked last; it is looked at again otherwise.
+    private mutating func another(
+        _ id: PubSubMessage.ID, among company: Company, now: NetworkInstant
     ) -> PubSubRouter.PeerKey? {
-        guard let promise = promises[id] else { return nil }
-        guard let last = promise.asked.last else { return askFirst(id, now: now) }
-        if promise.waits < Self.waitsLimit, company.isHere(last), company.isSending(last) {
-            promises[id]?.waits += 1
-            wait(for: id, .askedAgain, now: now)
+        guard let promise = promises[id], let last = promise.asked.last else { return nil }
+        let isSending = company.isSending(last.peer) && !late.contains(last.peer, now: now)
+        if isSending { promises[id]?.asked[promise.asked.count - 1].waits += 1 }
+        guard !isSending || promise.waits >= Self.waitsLimit, let other = next(id, now: now) else {
+            if isSending { promises[id]?.waits += 1 }
+            wait(for: id, promise.asked.count > 1 || isSending ? .askedAgain : .asked, now: now)
             return nil
         }
-        guard let other = best(of: promise.others, now) else {
-            wait(for: id, row, now: now)
-            return nil
-        }
-        late[last] = now.advanced(by: PubSubLimits.lateTime)
-        promises[id]?.others.removeAll { $0.peer == other }
-        promises[id]?.asked.append(other)
-        wait(for: id, .askedAgain, now: now)
+        // Where others were waited for instead of him he is not late yet.
+        if last.vain == 0, !isSending || last.waits >= Self.waitsLimit { late.note(last.peer, now: now) }
         return other
-    }
-
-    /// Who announced it first, of those who were not late of late; of the mesh before the rest.
-    private func best(of others: [Other], _ now: NetworkInstant) -> PubSubRouter.PeerKey? {
-        let inTime = others.filter { !isLate($0.peer, now) }
-        return (inTime.first { $0.isNear } ?? inTime.first ?? others.first { $0.isNear } ?? others.first)?.peer
     }
 
     // MARK: Over
 
-    /// - Parameter isLarge: whether that makes up for having been late: something small is cheap.
-    mutating func came(_ id: PubSubMessage.ID, from peer: PubSubRouter.PeerKey, isLarge: Bool) {
-        guard !promises.isEmpty, let promise = promises[id] else { return }
-        if isLarge, promise.asked.contains(peer) { late[peer] = nil }
-        forget(id)
-    }
-
-    /// It came from `peer` and there was no room for it: it is asked for again, there or of another, when there may be.
-    mutating func cameInVain(_ id: PubSubMessage.ID, from peer: PubSubRouter.PeerKey, now: NetworkInstant) {
-        guard var promise = promises[id] else { return }
-        guard promise.attempts < PubSubLimits.attempts else { return forget(id) }
-        promise.asked = []
-        promise.others.removeAll { $0.peer == peer }
-        promise.others.append(Other(peer: peer, isNear: false))
-        promise.until = now.advanced(by: PubSubLimits.followUp)
-        promises[id] = promise
-        wait(for: id, .askedAgain, now: now)
+    mutating func came(_ id: PubSubMessage.ID) {
+        if !promises.isEmpty { forget(id) }
     }
 
     private mutating func forget(_ id: PubSubMessage.ID) {
-        if let promise = promises.removeValue(forKey: id) { owed.decrement(promise.peer) }
+        if let promise = promises.removeValue(forKey: id) { owed.decrement(promise.owner) }
+    }
+
+    /// It came from `peer` and there was no room for it: it is asked for again when there is.
+    ///
+    /// - Parameter isHisRoom: whether there would be room for another's.
+    /// - Returns: of whom it is asked instead, now.
+    mutating func cameInVain(
+        _ id: PubSubMessage.ID, _ size: Int, from peer: PubSubRouter.PeerKey, isHisRoom: Bool, now: NetworkInstant
+    ) -> PubSubRouter.PeerKey? {
+        let isNew = promises[id] == nil
+        guard !isNew || begin(id, by: peer), let promise = promises[id] else { return nil }
+        guard !isNew else {
+            // It came unasked, and nobody has announced it.
+            promises[id]?.add(.init(peer: peer, isNear: false)) { _ in false }
+            putOff.append(PutOff(id: id, peer: peer, size: size))
+            wait(for: id, .askedAgain, now: now)
+            return nil
+        }
+        // What nobody was asked for changes nothing.
+        guard let last = promise.asked.last, last.peer == peer, last.vain < Self.vainLimit else { return nil }
+        promises[id]?.asked[promise.asked.count - 1].vain += 1
+        putOff.append(PutOff(id: id, peer: peer, size: size))
+        guard isHisRoom, let other = next(id, now: now) else { return nil }
+        ask(id, of: other, now: now)
+        return other
+    }
+
+    /// Whose messages are looked at when there is room.
+    var whoIsPutOff: Set<PubSubRouter.PeerKey> { Set(putOff.prefix(Self.putOffLooks).map(\.peer)) }
+
+    /// There is room again.
+    ///
+    /// - Parameter room: in bytes, for what is that peer's; `nil`: it is gone.
+    /// - Returns: what is asked for again: one for each time, for as much may come.
+    mutating func roomCame(now: NetworkInstant, _ room: (PubSubRouter.PeerKey) -> Int?) -> Request? {
+        for _ in 0..<min(putOff.count, Self.putOffLooks) {
+            guard let entry = putOff.popFirst() else { return nil }
+            guard let promise = promises[entry.id], promise.asked.last.map({ $0.peer == entry.peer }) ?? true,
+                let room = room(entry.peer)
+            else { continue }
+            guard entry.size <= room else {
+                putOff.append(entry)
+                continue
+            }
+            ask(entry.id, of: entry.peer, now: now)
+            return Request(id: entry.id, peer: entry.peer)
+        }
+        return nil
     }
 
     /// Who has promised more than his share is waited for no more for what is beyond it, where one with less announces
-    /// something: who announces what he has not keeps nobody else from being asked.
+    /// something: who announces what he has not keeps nobody else from being asked. First what nobody else has announced.
     private mutating func makeRoom(for peer: PubSubRouter.PeerKey) {
         let peers = owed.count + (owed[peer] == nil ? 1 : 0)
         let share = PubSubLimits.promises / 8 * Self.eighthsKept / peers
         guard owed[peer, default: 0] < share else { return }
-        looks += promises.count
-        for (id, promise) in promises where owed[promise.peer, default: 0] > share { forget(id) }
+        for isShared in [false, true] where promises.count >= PubSubLimits.promises {
+            looks += promises.count
+            // A dictionary's order is another in every process.
+            let few = promises.filter {
+                owed[$0.value.owner, default: 0] > share && $0.value.others.isEmpty != isShared
+            }
+            for (id, promise) in few.sorted(by: { $0.key < $1.key }) where owed[promise.owner, default: 0] > share {
+                forget(id)
+            }
+        }
     }
 
     /// What a heartbeat finds: who broke a promise, and whom to ask instead; where nobody else has it one who was asked before,
@@ -266,31 +277,45 @@ struct GossipPromises {
     mutating func expired(
         now: NetworkInstant, among company: Company
     ) -> (broken: Set<PubSubRouter.PeerKey>, again: [Request]) {
-        late = late.filter { $0.value > now }
-        lateAndGone = lateAndGone.filter { $0.value > now }
+        late.heartbeat(now: now)
         var (broken, again) = (Set<PubSubRouter.PeerKey>(), [Request]())
-        // A dictionary's order is another in every process.
-        let over = promises.filter {
-            $0.value.attempts > 0 && ($0.value.until <= now || !company.isHere($0.value.peer))
+        let over = promises.filter { entry in
+            entry.value.asked.contains { $0.until <= now || !company.isHere($0.peer) }
         }
-        for (id, promise) in over.sorted(by: { $0.key < $1.key }) {
-            let isHere = company.isHere(promise.peer)
-            if isHere, promise.waits < Self.waitsLimit, company.isSending(promise.peer) {
-                promises[id]?.waits += 1
-                promises[id]?.until = now.advanced(by: PubSubLimits.heartbeat)
-                continue
+        for id in over.keys.sorted() {
+            promises[id]?.keep(company.isHere)
+            broken.formUnion(charge(id, among: company, now: now))
+            guard let promise = promises[id], promise.asked.allSatisfy({ $0.until <= now }) else { continue }
+            var peer = next(id, now: now)
+            if peer == nil, promise.rounds < PubSubLimits.attempts - 1 {
+                promises[id]?.rounds += 1
+                peer = (promise.asked.first { !late.contains($0.peer, now: now) } ?? promise.asked.first)?.peer
             }
-            if isHere { broken.insert(promise.peer) }
-            promises[id]?.others = promise.others.filter { company.isHere($0.peer) }
-            let before = promise.asked.filter { $0 != promise.peer && company.isHere($0) && !isLate($0, now) }
-            let next = best(of: promises[id]?.others ?? [], now) ?? before.first ?? promise.peer
-            guard company.isHere(next), promise.attempts < PubSubLimits.attempts else {
+            guard let peer else {
                 forget(id)
                 continue
             }
-            ask(id, of: next, now: now)
-            again.append(Request(id: id, peer: next))
+            ask(id, of: peer, now: now)
+            again.append(Request(id: id, peer: peer))
         }
         return (broken, again)
+    }
+
+    /// Who was asked and has let his time pass.
+    private mutating func charge(
+        _ id: PubSubMessage.ID, among company: Company, now: NetworkInstant
+    ) -> [PubSubRouter.PeerKey] {
+        var broken: [PubSubRouter.PeerKey] = []
+        for (index, entry) in (promises[id]?.asked ?? []).enumerated()
+        where entry.until <= now && entry.vain == 0 && !entry.isCharged {
+            if entry.waits < Self.chargeLimit, company.isSending(entry.peer) {
+                promises[id]?.asked[index].waits += 1
+                promises[id]?.asked[index].until = now.advanced(by: PubSubLimits.heartbeat)
+            } else {
+                promises[id]?.asked[index].isCharged = true
+                broken.append(entry.peer)
+            }
+        }
+        return broken
     }
 }

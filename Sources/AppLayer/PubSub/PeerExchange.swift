@@ -62,7 +62,8 @@ final class PeerExchange {
     func addresses(of named: [ExchangedPeer], from session: Session) -> [[Address]] {
         let rule = connections.addressRule()
         let voucher = rule.voucher(of: session)
-        return named.map { peer in
+        let connected = Set(connections.sessions.map(\.remoteNodeID.bytes))
+        return named.filter { !connected.contains($0.nodeID) }.map { peer in
             guard budget.look(session.remoteNodeID, now: connections.clock.now) else { return [] }
             let found = Self.addresses(of: peer, by: rule, from: voucher, ownID: connections.localNodeID)
             return found.isEmpty || budget.meet(now: connections.clock.now) ? found : []

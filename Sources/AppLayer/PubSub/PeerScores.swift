@@ -177,6 +177,8 @@ struct PeerScores {
         refresh(peer)
     }
 
+    func behaviour(of peer: NodeID) -> Double { entries[peer]?.behaviour ?? 0 }
+
     mutating func setApplication(_ score: Double, of peer: NodeID) {
         entries[peer]?.application = score
         refresh(peer)

@@ -50,10 +50,14 @@ package struct PubSubRouter: TimedMachine {
     struct Peer {
         let nodeID: NodeID
         let isOutbound: Bool
-        /// Bytes of its messages that are not verified yet.
-        var unverifiedBytes = 0
         /// Until when it counts as one who is sending something long.
         var sendsUntil = NetworkInstant(nanoseconds: 0)
+    }
+
+    /// On whose account a message waits.
+    struct Booking {
+        let peer: PeerKey
+        let nodeID: NodeID
     }
 
     /// What a peer is told with the next RPC.
@@ -72,7 +76,7 @@ package struct PubSubRouter: TimedMachine {
     var topics: [Topic: MeshTopic] = [:]
     var seen: SeenMessages
     var cache = MessageCache()
-    var promises = GossipPromises()
+    var promises: GossipPromises
     var served = ServedAuthors()
     var scores: PeerScores
     var returning = ReturningPeers()
@@ -80,9 +84,13 @@ package struct PubSubRouter: TimedMachine {
     var held = HeldElsewhere()
     /// Messages kept back for a moment.
     var deferred = DeferredMessages()
+    /// Bytes of messages that are not verified, or judged, yet, and whose they are: they outlive a connection.
     var unverifiedBytes = 0
+    var unverified: [NodeID: Int] = [:]
     /// Who has such messages booked, by their ids: they may be judged later than they are remembered as seen.
-    var bookings: [PubSubMessage.ID: PeerKey] = [:]
+    var bookings: [PubSubMessage.ID: Booking] = [:]
+    /// What is to be verified so that peers can be told of it.
+    var toVerify: [Action] = []
     /// Peers with something to be told, in that order.
     var told: [PeerKey] = []
     private var outputs: [PeerKey: Output] = [:]
@@ -98,6 +106,7 @@ package struct PubSubRouter: TimedMachine {
     package init(ownID: NodeID, seed: UInt64, scores: ScoreParameters = ScoreParameters(), now: NetworkInstant) {
         self.ownID = ownID
         random = RouterRandom(seed: seed)
+        promises = GossipPromises(seed: random.next())
         self.scores = PeerScores(scores)
         seen = SeenMessages(now: now)
         // Nodes that started together do not beat together.
@@ -147,15 +156,14 @@ package struct PubSubRouter: TimedMachine {
         if isLost { returning.left(peer.nodeID, interests, now: now) }
         for topic in interests { drop(key, from: topic) }
         scores.disconnected(peer.nodeID, now: now)
-        unverifiedBytes -= peer.unverifiedBytes
         served.forget(key)
         // Back again, it may begin with something before all are connected with it, and is known for nothing.
         served.forget(author: peer.nodeID)
         held.forget(key)
-        promises.left(key, peer.nodeID)
         recalls.forget(key)
         told.removeAll { $0 == key }
-        return []
+        for request in promises.left(key, peer.nodeID, among: company(now: now), now: now) { ask(request) }
+        return takeOutput(now: now)
     }
 
     private mutating func drop(_ key: PeerKey, from topic: Topic) {
@@ -307,8 +315,9 @@ package struct PubSubRouter: TimedMachine {
     }
 
     mutating func takeOutput(now: NetworkInstant) -> [Action] {
-        guard !told.isEmpty else { return [] }
-        var (actions, left) = ([Action](), [PeerKey]())
+        guard !told.isEmpty || !toVerify.isEmpty else { return [] }
+        var (actions, left) = (toVerify, [PeerKey]())
+        toVerify = []
         for key in told {
             let isDue = outputs[key].map { output in
                 output.isHurried || output.rpc.control.idontwant.count >= PubSubLimits.idsSent

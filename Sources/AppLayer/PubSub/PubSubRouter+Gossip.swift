@@ -38,20 +38,23 @@ extension PubSubRouter {
         let count = budgets[key]?.takeAnnouncement(of: entry.ids.count) ?? 0
         // In the mesh what is announced is large, and does not come unasked; what others have may be on its way through it. In a
         // small topic the author gives or offers each message itself.
-        let isOffered = topics[entry.topic].map { $0.isSmall || $0.mesh.contains(key) } ?? false
+        let isOffered =
+            topics[entry.topic].map { $0.mesh.contains(key) || $0.isSmall && $0.listeners.contains(key) } ?? false
         for id in entry.ids.prefix(count) {
             let isKnown = seen.update(id) { $0.held(by: key) } != nil
             if !isKnown, !seen.isPast(id), promises.announced(id, by: key, mayCome: !isOffered, now: now) {
-                tell(key) { $0.control.iwant.append(id) }
+                ask(.init(id: id, peer: key))
             }
         }
     }
 
+    mutating func ask(_ request: GossipPromises.Request) {
+        tell(request.peer) { $0.control.iwant.append(request.id) }
+    }
+
     /// Asks for what was waited for in vain.
     mutating func askForAnnounced(now: NetworkInstant) {
-        for request in promises.due(now: now, among: company(now: now)) {
-            tell(request.peer) { $0.control.iwant.append(request.id) }
-        }
+        for request in promises.due(now: now, among: company(now: now)) { ask(request) }
     }
 
     private mutating func give(_ ids: [PubSubMessage.ID], to key: PeerKey) -> [Action] {
@@ -61,14 +64,17 @@ extension PubSubRouter {
             guard let record = seen[id], let message = record.message, record.state != .rejected,
                 budgets[key]?.takeTransmission(of: message) ?? false
             else { continue }
-            // It says that it has it not, whatever it was sent or said before.
-            _ = seen.update(id) { record in record.holders.removeAll { $0.peer == key && !$0.hasSent } }
+            // It says that it has it not, whatever it was sent or said, or sent itself, before.
+            let isVerified = record.state == .verified
+            _ = seen.update(id) { record in
+                record.holders.removeAll { $0.peer == key && (isVerified || !$0.hasSent) }
+            }
             actions += pass(message, to: [key])
         }
         return actions
     }
 
-    private func company(now: NetworkInstant) -> GossipPromises.Company {
+    func company(now: NetworkInstant) -> GossipPromises.Company {
         GossipPromises.Company(
             isHere: { [peers] in peers[$0] != nil }, isSending: { [peers] in (peers[$0]?.sendsUntil ?? now) > now })
     }
@@ -76,7 +82,7 @@ extension PubSubRouter {
     mutating func lookAtPromises(now: NetworkInstant) {
         let (broken, again) = promises.expired(now: now, among: company(now: now))
         for key in broken.sorted() { if let peer = peers[key] { scores.misbehaved(peer.nodeID) } }
-        for entry in again { tell(entry.peer) { $0.control.iwant.append(entry.id) } }
+        for request in again { ask(request) }
     }
 
     /// Tells some who are not in the mesh what has come of late.
@@ -114,8 +120,26 @@ extension PubSubRouter {
         return takeOutput(now: now)
     }
 
+    /// Tells a peer of messages that it has not sent itself. Who announces what he then does not give breaks a promise, and
+    /// what is forged nobody gives: of what came from its author it is told when that is verified.
     private mutating func tellOf(_ ids: [PubSubMessage.ID], _ topic: Topic, _ key: PeerKey) {
-        guard !ids.isEmpty else { return }
-        tell(key) { $0.control.announce(ids, in: topic) }
+        guard let nodeID = peers[key]?.nodeID else { return }
+        var verified: [PubSubMessage.ID] = []
+        for id in ids {
+            guard let record = seen[id], let message = record.message, message.author != nodeID, !record.isJudging,
+                !record.holders.contains(where: { $0.peer == key && $0.hasSent })
+            else { continue }
+            switch record.state {
+            case .verified: verified.append(id)
+            case .fromAuthor:
+                _ = seen.update(id) { record in
+                    if !record.untold.contains(key) { record.untold.append(key) }
+                    record.isVerifying = true
+                }
+                if !record.isVerifying { toVerify.append(.verify(message, from: record.holders.first?.peer ?? 0)) }
+            case .unverified, .rejected: break
+            }
+        }
+        if !verified.isEmpty { tell(key) { $0.control.announce(verified, in: topic) } }
     }
 }

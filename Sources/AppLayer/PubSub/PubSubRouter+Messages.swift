@@ -38,28 +38,21 @@ extension PubSubRouter {
     mutating func take(
         _ message: PubSubMessage, from key: PeerKey, at time: UInt64?, now: NetworkInstant
     ) -> [Action] {
-        guard let peer = peers[key], message.author != ownID, isSubscribed(to: message.topic) else { return [] }
-        if let state = seen.update(
-            message.id,
-            { record in
-                record.held(by: key, sent: true)
-                return record.state
-            })
-        {
-            promises.came(message.id, from: key, isLarge: isLarge(message))
-            if state == .rejected { scores.invalid(peer.nodeID, message.topic) }
-            served.shows(message, key, now: now)
+        guard let peer = peers[key] else { return [] }
+        guard message.author != ownID, isSubscribed(to: message.topic) else {
+            promises.came(message.id)
             return []
         }
+        if let actions = takeAgain(message, from: key, peer.nodeID, now: now) { return actions }
         let isFromAuthor = message.author == peer.nodeID
         let isJudged = isJudged(message.topic)
         let isWanted =
             !seen.isPast(message.id) && bookings[message.id] == nil && (isFromAuthor || isNews(message, at: time))
-        guard !isWanted || isFromAuthor && !isJudged || hasRoom(for: message, of: peer) else {
-            promises.cameInVain(message.id, from: key, now: now)
+        guard !isWanted || isFromAuthor && !isJudged || room(of: peer.nodeID) >= message.encoded.count else {
+            findsNoRoom(message, from: key, now: now)
             return []
         }
-        promises.came(message.id, from: key, isLarge: isLarge(message))
+        promises.came(message.id)
         guard isWanted else { return [] }
         var record = SeenMessages.Record(message: message, state: isFromAuthor ? .fromAuthor : .unverified)
         record.holders = [SeenMessages.Holder(peer: key, hasSent: true)]
@@ -71,10 +64,34 @@ extension PubSubRouter {
         seen.insert(message.id, record)
         sayThatItCame(message, record)
         if isFromAuthor, !isJudged { return accept(message, from: key, now: now) }
-        peers[key]?.unverifiedBytes += message.encoded.count
+        unverified[peer.nodeID, default: 0] += message.encoded.count
         unverifiedBytes += message.encoded.count
-        bookings[message.id] = key
+        bookings[message.id] = Booking(peer: key, nodeID: peer.nodeID)
         return [isFromAuthor ? .judge(message, from: key) : .verify(message, from: key)]
+    }
+
+    /// - Returns: `nil` for one that has not been here before.
+    private mutating func takeAgain(
+        _ message: PubSubMessage, from key: PeerKey, _ nodeID: NodeID, now: NetworkInstant
+    ) -> [Action]? {
+        let known = seen.update(message.id) { record -> (state: SeenMessages.State, isFirst: Bool) in
+            let isFirst = !record.holders.contains { $0.peer == key && $0.hasSent }
+            record.held(by: key, sent: true)
+            return (record.state, record.isJudging && isFirst)
+        }
+        guard let known else { return nil }
+        promises.came(message.id)
+        if known.state == .rejected { scores.invalid(nodeID, message.topic) }
+        served.shows(message, key, now: now)
+        // Behind all that the first who sent it has there it might never be looked at.
+        return known.isFirst ? [.judge(message, from: key)] : []
+    }
+
+    private mutating func findsNoRoom(_ message: PubSubMessage, from key: PeerKey, now: NetworkInstant) {
+        let size = message.encoded.count
+        let isHisRoom = size <= min(PubSubLimits.unverifiedBytes - unverifiedBytes, PubSubLimits.unverifiedBytesPerPeer)
+        let other = promises.cameInVain(message.id, size, from: key, isHisRoom: isHisRoom, now: now)
+        if let other { ask(.init(id: message.id, peer: other)) }
     }
 
     /// What its author says on a connection of its own it says now. Others have it from who knows when: what is older than what
@@ -84,9 +101,9 @@ extension PubSubRouter {
     }
 
     /// A peer may have as much waiting as there is room left, and at most its own limit: some leave room to others.
-    private func hasRoom(for message: PubSubMessage, of peer: Peer) -> Bool {
+    private func room(of nodeID: NodeID) -> Int {
         let most = min(PubSubLimits.unverifiedBytes - unverifiedBytes, PubSubLimits.unverifiedBytesPerPeer)
-        return peer.unverifiedBytes + message.encoded.count <= most
+        return most - unverified[nodeID, default: 0]
     }
 
     /// IDONTWANT: its payload need not come again. Of what is forged that is true as well. What comes from its author is told of
@@ -107,14 +124,15 @@ extension PubSubRouter {
         _ = seen.update(message.id) { record in
             record.isVerifying = false
             record.state = isSigned ? .verified : .rejected
-            record.wanted = []
+            (record.wanted, record.untold) = ([], [])
         }
+        if isSigned { announce(message, to: before.untold) }
         let source = before.state == .unverified ? before.holders.first?.peer : nil
         if isSigned, let source, isJudged(message.topic) {
             _ = seen.update(message.id) { $0.isJudging = true }
             return [.judge(message, from: source)] + takeOutput(now: now)
         }
-        release(message)
+        release(message, now: now)
         guard isSigned else {
             for holder in before.holders where holder.hasSent {
                 if let peer = peers[holder.peer] { scores.invalid(peer.nodeID, message.topic) }
@@ -129,18 +147,22 @@ extension PubSubRouter {
 
     /// What was forgotten while it waited is known again: it goes on as if it had been judged in time.
     private mutating func remember(_ message: PubSubMessage, isJudging: Bool) {
-        guard seen[message.id] == nil, let source = bookings[message.id] else { return }
+        guard seen[message.id] == nil, let source = bookings[message.id]?.peer else { return }
         var record = SeenMessages.Record(message: message, state: isJudging ? .verified : .unverified)
         (record.isVerifying, record.isJudging) = (!isJudging, isJudging)
         record.holders = [SeenMessages.Holder(peer: source, hasSent: true)]
         seen.insert(message.id, record)
     }
 
-    /// It waits no longer.
-    private mutating func release(_ message: PubSubMessage) {
-        guard let source = bookings.removeValue(forKey: message.id), peers[source] != nil else { return }
+    /// It waits no longer: there is room for what there was none for.
+    private mutating func release(_ message: PubSubMessage, now: NetworkInstant) {
+        guard let nodeID = bookings.removeValue(forKey: message.id)?.nodeID else { return }
         unverifiedBytes -= message.encoded.count
-        peers[source]?.unverifiedBytes -= message.encoded.count
+        let left = unverified[nodeID, default: 0] - message.encoded.count
+        unverified[nodeID] = left > 0 ? left : nil
+        var rooms: [PeerKey: Int] = [:]
+        for key in promises.whoIsPutOff { rooms[key] = peers[key].map { room(of: $0.nodeID) } }
+        if let request = promises.roomCame(now: now, { rooms[$0] }) { ask(request) }
     }
 
     // MARK: The application's verdict
@@ -160,12 +182,23 @@ extension PubSubRouter {
     private func isJudged(_ topic: Topic) -> Bool { topics[topic]?.isJudged ?? false }
 
     /// The answer to a `judge`.
+    ///
+    /// - Parameter verdict: `nil` where its turn did not come: it is as if it had not come from there.
     package mutating func judged(
-        _ message: PubSubMessage, _ verdict: Verdict, from source: PeerKey, now: NetworkInstant
+        _ message: PubSubMessage, _ verdict: Verdict?, from source: PeerKey, now: NetworkInstant
     ) -> [Action] {
         remember(message, isJudging: true)
-        release(message)
-        guard let before = seen[message.id], before.isJudging else { return [] }
+        release(message, now: now)
+        guard let before = seen[message.id], before.isJudging else { return takeOutput(now: now) }
+        guard let verdict else {
+            seen.forget(message.id)
+            for holder in before.holders where holder.peer != source && peers[holder.peer] != nil {
+                if promises.announced(message.id, by: holder.peer, now: now) {
+                    ask(.init(id: message.id, peer: holder.peer))
+                }
+            }
+            return takeOutput(now: now)
+        }
         _ = seen.update(message.id) { record in
             (record.isJudging, record.wanted) = (false, [])
             if verdict == .reject { record.state = .rejected }

@@ -32,6 +32,8 @@ struct SeenMessages {
         var holders: [Holder] = []
         /// Who gets it once it is verified.
         var wanted: [PubSubRouter.PeerKey] = []
+        /// Who is told of it once it is verified.
+        var untold: [PubSubRouter.PeerKey] = []
 
         mutating func held(by peer: PubSubRouter.PeerKey, sent: Bool = false) {
             if let index = holders.firstIndex(where: { $0.peer == peer }) {
@@ -81,11 +83,16 @@ struct SeenMessages {
         return nil
     }
 
+    /// It is as if it had never come.
+    mutating func forget(_ id: PubSubMessage.ID) {
+        if young.removeValue(forKey: id) == nil { old[id] = nil }
+    }
+
     /// The message is no longer kept; that it was seen still is, and of a forged one that it was.
     mutating func forgetContent(_ id: PubSubMessage.ID) {
         let isForged = update(id) { record in
             record.message = nil
-            (record.holders, record.wanted) = ([], [])
+            (record.holders, record.wanted, record.untold) = ([], [], [])
             return record.state == .rejected
         }
         guard isForged == false else { return }

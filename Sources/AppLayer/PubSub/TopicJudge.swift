@@ -4,7 +4,8 @@ internal import DequeModule
 /// Has the application's validators judge messages, away from the network thread, in turns of each peer's.
 ///
 /// So many are judged at once; those that wait are bounded by what each peer may have unverified. Who takes longer than
-/// ``patience`` has said that it is to be ignored, and keeps its place until it returns.
+/// ``patience`` has said that it is to be ignored, and keeps its place until it returns. What others send too waits on their
+/// account as well: what the first has waiting there does not hold it up. Whose turn has not come by then has no verdict.
 @NetworkActor
 final class TopicJudge {
     static let concurrency = 32
@@ -17,6 +18,7 @@ final class TopicJudge {
         /// `nil` once it is decided: what waits for its turn to be forgotten holds nothing.
         var message: PubSubMessage?
         let source: PubSubRouter.PeerKey
+        var isRunning = false
         let validators: [TopicValidator]
         let deadline: NetworkInstant
         var isDecided: Bool { message == nil }
@@ -32,11 +34,13 @@ final class TopicJudge {
     private var waiting = PeerTurns<Case>()
     /// Not decided, or decided of late: the first due first.
     private var open = Deque<Case>()
+    /// Of those, who has no verdict yet.
+    private var cases: [PubSubMessage.ID: Case] = [:]
     private var running = 0
     /// Whether they are asked on the network thread: on virtual time, which would run on while they are asked elsewhere.
     var isInline = false
     /// Told of each case once.
-    var onVerdict: (@NetworkActor (PubSubMessage, PubSubRouter.Verdict, PubSubRouter.PeerKey) -> Void)?
+    var onVerdict: (@NetworkActor (PubSubMessage, PubSubRouter.Verdict?, PubSubRouter.PeerKey) -> Void)?
 
     init(clock: any NetworkClock) {
         (self.clock, timer) = (clock, WakeTimer(clock))
@@ -44,9 +48,14 @@ final class TopicJudge {
     }
 
     func judge(_ message: PubSubMessage, from source: PubSubRouter.PeerKey, by validators: [TopicValidator]) {
+        if let one = cases[message.id] {
+            if !one.isRunning, waiting.count < Self.waitingLimit { waiting.add(one, from: source) }
+            return begin()
+        }
         let one = Case(message, from: source, validators, deadline: clock.now.advanced(by: Self.patience))
-        guard waiting.count < Self.waitingLimit else { return decide(one, .ignore) }
+        guard waiting.count < Self.waitingLimit else { return decide(one, nil) }
         open.append(one)
+        cases[message.id] = one
         waiting.add(one, from: source)
         begin()
         arm()
@@ -54,7 +63,8 @@ final class TopicJudge {
 
     private func begin() {
         while running < Self.concurrency, let one = waiting.take(1).first {
-            guard let message = one.message else { continue }
+            guard let message = one.message, !one.isRunning else { continue }
+            one.isRunning = true
             running += 1
             networkTask { [self] in
                 let verdict = await verdict(on: message, by: one.validators)
@@ -91,16 +101,17 @@ final class TopicJudge {
         return verdict
     }
 
-    private func decide(_ one: Case, _ verdict: PubSubRouter.Verdict) {
+    private func decide(_ one: Case, _ verdict: PubSubRouter.Verdict?) {
         guard let message = one.message else { return }
         one.message = nil
+        if cases[message.id] === one { cases[message.id] = nil }
         onVerdict?(message, verdict, one.source)
     }
 
     private func expire() {
         while let first = open.first, first.isDecided || first.deadline <= clock.now {
             open.removeFirst()
-            decide(first, .ignore)
+            decide(first, first.isRunning ? .ignore : nil)
         }
         arm()
     }

@@ -11,43 +11,76 @@ import Testing
     private let second = SHA256.hash([2])
     private let everybody = GossipPromises.Company(isHere: { _ in true }, isSending: { _ in false })
 
-    /// Who is asked at `wake`.
-    private func next(_ promises: inout GossipPromises, after delay: Duration) -> [PubSubRouter.PeerKey] {
-        guard let wake = promises.wake else { return [] }
-        #expect(wake == now.advanced(by: delay))
-        return promises.due(now: wake, among: everybody).map(\.peer)
+    private func company(
+        without gone: Set<UInt64> = [], sending: Set<UInt64> = []
+    ) -> GossipPromises.Company {
+        GossipPromises.Company(isHere: { !gone.contains($0) }, isSending: { sending.contains($0) })
+    }
+
+    /// Who is asked until `end` or until it is given up, and who is charged, looked at every 100 ms.
+    private func run(
+        _ promises: inout GossipPromises, from start: NetworkInstant? = nil, for time: Duration,
+        among company: GossipPromises.Company? = nil,
+        _ event: (inout GossipPromises, NetworkInstant) -> Void = { _, _ in }
+    ) -> (asked: [(peer: UInt64, after: Duration)], charged: [UInt64]) {
+        var (asked, charged) = ([(peer: UInt64, after: Duration)](), [UInt64]())
+        let start = start ?? now
+        for step in 1...Int(time / .milliseconds(100)) {
+            let after = Duration.milliseconds(100 * step)
+            let now = start.advanced(by: after)
+            asked += promises.due(now: now, among: company ?? everybody).map { ($0.peer, after) }
+            if step % 10 == 0 {
+                let expired = promises.expired(now: now, among: company ?? everybody)
+                asked += expired.again.map { ($0.peer, after) }
+                charged += expired.broken.sorted()
+            }
+            event(&promises, now)
+        }
+        return (asked, charged)
     }
 
     @Test func whoIsSlowIsNotWaitedFor() {
         var promises = GossipPromises()
         let asked = (1...4).map { promises.announced(first, by: $0, now: now) }
         #expect(asked == [true, false, false, false])
-        #expect(next(&promises, after: PubSubLimits.hedgeDelay) == [2])
-        let later = PubSubLimits.hedgeDelay + PubSubLimits.laterHedgeDelay
-        #expect(next(&promises, after: later) == [3])
-        // Who was asked first owes it still.
-        let expired = promises.expired(now: now.advanced(by: PubSubLimits.followUp), among: everybody)
-        #expect(expired.broken == [1] && expired.again.map(\.peer) == [4])
-        promises.came(first, from: 4, isLarge: true)
+        let later = run(&promises, for: .milliseconds(1_300))
+        #expect(later.asked.map(\.after) == [.milliseconds(400), .milliseconds(1_200)])
+        #expect(Set(later.asked.map(\.peer)).isSubset(of: [2, 3, 4]) && later.asked[0].peer != later.asked[1].peer)
+        promises.came(first)
         #expect(promises.count == 0)
         _ = promises.due(now: now.advanced(by: .seconds(9)), among: everybody)
         #expect(promises.wake == nil)
     }
 
+    /// Each who was asked and let three seconds pass, while nobody else sent it.
+    @Test func whoIsAskedAndSendsNothingIsCharged() {
+        var promises = GossipPromises()
+        for peer in UInt64(1)...3 { _ = promises.announced(first, by: peer, now: now) }
+        let all = run(&promises, for: .seconds(4))
+        #expect(all.charged.first == 1)
+        let later = run(&promises, from: now.advanced(by: .seconds(4)), for: .seconds(20))
+        #expect(Set(all.charged + later.charged) == [1, 2, 3])
+        // Where nobody else has it those who had been asked are asked again, so often.
+        #expect(all.asked.count + later.asked.count == 2 + PubSubLimits.attempts - 1 && promises.count == 0)
+    }
+
     @Test func whoElseHasItIsAskedAsSoonAsThereIsSomebody() {
         var promises = GossipPromises()
         _ = promises.announced(first, by: 1, now: now)
-        #expect(next(&promises, after: PubSubLimits.hedgeDelay).isEmpty)
+        #expect(run(&promises, for: .milliseconds(500)).asked.isEmpty)
         _ = promises.announced(first, by: 2, now: now)
-        #expect(next(&promises, after: PubSubLimits.hedgeDelay * 2) == [2])
+        let asked = promises.due(
+            now: now.advanced(by: PubSubLimits.hedgeDelay * 2 + .milliseconds(100)), among: everybody)
+        #expect(asked.map(\.peer) == [2])
     }
 
     @Test func whatMayComeIsAskedForLater() {
         var promises = GossipPromises()
         let asked = [1, 2].map { promises.announced(first, by: $0, mayCome: true, now: now) }
         #expect(asked == [false, false])
-        #expect(next(&promises, after: PubSubLimits.requestDelay) == [1])
-        promises.came(first, from: 1, isLarge: true)
+        let later = promises.due(now: now.advanced(by: PubSubLimits.requestDelay), among: everybody)
+        #expect(later.count == 1 && (1...2).contains(later[0].peer))
+        promises.came(first)
         _ = promises.announced(second, by: 1, mayCome: true, now: now)
         // From one of the mesh it does not come unasked.
         let isAsked = promises.announced(second, by: 2, now: now)
@@ -55,36 +88,26 @@ import Testing
         #expect(promises.expired(now: now.advanced(by: PubSubLimits.followUp), among: everybody).broken == [2])
     }
 
-    /// One who answers nothing delays one message, and not each that he announces first.
-    @Test func whoWasLateIsAskedLastUntilHeDelivers() {
-        var promises = GossipPromises()
-        _ = promises.announced(first, by: 1, now: now)
-        _ = promises.announced(first, by: 2, now: now)
-        #expect(next(&promises, after: PubSubLimits.hedgeDelay) == [2])
-        promises.came(first, from: 2, isLarge: true)
-        let late = [1, 2].map { promises.announced(second, by: $0, now: now) }
-        #expect(late == [false, true])
-        promises.came(second, from: 2, isLarge: true)
-        // Where nobody else has one he is asked, and one that comes clears him.
-        _ = promises.announced(first, by: 1, now: now)
-        _ = promises.due(now: now.advanced(by: PubSubLimits.requestDelay), among: everybody)
-        promises.came(first, from: 1, isLarge: true)
-        let isAsked = promises.announced(second, by: 1, now: now)
-        #expect(isAsked)
-    }
+    // MARK: Late
 
-    /// It costs next to nothing to send one of one's own when asked for it.
-    @Test func somethingSmallMakesUpForNothing() {
+    /// One who answers nothing delays one message, and not each that he announces first.
+    @Test func whoWasLateIsAskedLast() {
         var promises = GossipPromises()
+        for peer in UInt64(1)...2 { _ = promises.announced(first, by: peer, now: now) }
+        #expect(run(&promises, for: .milliseconds(400)).asked.map(\.peer) == [2])
+        promises.came(first)
+        let asked = [1, 2].map { promises.announced(second, by: $0, now: now) }
+        #expect(asked == [false, true])
+        promises.came(second)
+        // Where nobody else has one he is asked, and for what he sends then he is not asked first: it may be his own.
         _ = promises.announced(first, by: 1, now: now)
-        _ = promises.announced(first, by: 2, now: now)
-        _ = promises.due(now: now.advanced(by: PubSubLimits.hedgeDelay), among: everybody)
-        promises.came(first, from: 1, isLarge: false)
+        #expect(promises.due(now: now.advanced(by: PubSubLimits.requestDelay), among: everybody).map(\.peer) == [1])
+        promises.came(first)
         let isAsked = promises.announced(second, by: 1, now: now)
         #expect(!isAsked)
-        let later = now.advanced(by: PubSubLimits.hedgeDelay + PubSubLimits.lateTime + .seconds(3))
-        promises.came(second, from: 2, isLarge: false)
-        let isForgiven = promises.announced(second, by: 1, now: later)
+        promises.came(second)
+        let isForgiven = promises.announced(
+            second, by: 1, now: now.advanced(by: PubSubLimits.hedgeDelay + PubSubLimits.lateTime))
         #expect(isForgiven)
     }
 
@@ -93,45 +116,39 @@ import Testing
         var promises = GossipPromises()
         for peer in UInt64(1)...2 { _ = promises.announced(first, by: peer, now: now) }
         _ = promises.due(now: now.advanced(by: PubSubLimits.hedgeDelay), among: everybody)
-        promises.left(1, nodeID)
+        _ = promises.left(1, nodeID, among: company(without: [1]), now: now)
         let later = now.advanced(by: .seconds(60))
         _ = promises.expired(now: later, among: everybody)
         promises.joined(9, nodeID, now: later)
         let isAsked = promises.announced(second, by: 9, now: later)
         #expect(!isAsked)
-        promises.left(9, nodeID)
+        _ = promises.left(9, nodeID, among: company(without: [9]), now: later)
         let forgiven = later.advanced(by: PubSubLimits.lateTime)
         promises.joined(10, nodeID, now: forgiven)
         let isForgiven = promises.announced(SHA256.hash([3]), by: 10, now: forgiven)
         #expect(isForgiven)
     }
 
-    /// It was lost, where nobody else announced it afterwards.
-    @Test func whatCameInVainIsAskedForAgain() {
+    /// He was asked first each time, and nobody knew him.
+    @Test func whoLeavesBeforeHeIsLateIsLate() {
+        let nodeID = IdentityKey.generate().nodeID
         var promises = GossipPromises()
-        _ = promises.announced(first, by: 1, now: now)
-        var (time, asked) = (now, 1)
-        for _ in 0..<10 {
-            promises.cameInVain(first, from: 1, now: time)
-            time = time.advanced(by: PubSubLimits.laterHedgeDelay)
-            // Who has sent it has broken nothing.
-            #expect(promises.expired(now: time, among: everybody).broken.isEmpty)
-            asked += promises.due(now: time, among: everybody).count
-        }
-        #expect(asked == PubSubLimits.attempts && promises.count == 0)
-        _ = promises.announced(second, by: 1, now: time)
-        _ = promises.announced(second, by: 2, now: time)
-        promises.cameInVain(second, from: 1, now: time)
-        let other = promises.due(now: time.advanced(by: PubSubLimits.laterHedgeDelay), among: everybody)
-        #expect(other.map(\.peer) == [2], "who announced it first, of those who did not send it")
+        for peer in UInt64(1)...2 { _ = promises.announced(first, by: peer, now: now) }
+        let others = promises.left(1, nodeID, among: company(without: [1]), now: now)
+        #expect(others == [.init(id: first, peer: 2)], "at once")
+        promises.joined(3, nodeID, now: now)
+        let isAsked = promises.announced(second, by: 3, now: now)
+        #expect(!isAsked)
     }
+
+    // MARK: Crowds
 
     /// What is announced, sent, taken for no news, and announced again left an entry each time, for ever.
     @Test func nothingIsLookedAtTwice() {
         var promises = GossipPromises()
         for _ in 0..<1_000 {
             _ = promises.announced(first, by: 1, now: now)
-            promises.came(first, from: 1, isLarge: false)
+            promises.came(first)
         }
         _ = promises.announced(first, by: 1, now: now)
         _ = promises.due(now: now.advanced(by: PubSubLimits.hedgeDelay), among: everybody)
@@ -146,36 +163,108 @@ import Testing
         var promises = GossipPromises()
         let crowd = UInt64(100)..<150
         for peer in crowd { _ = promises.announced(first, by: peer, mayCome: true, now: now) }
-        var (time, asked) = (now, [PubSubRouter.PeerKey]())
-        func turn(_ delay: Duration) {
-            time = time.advanced(by: delay)
-            asked += promises.due(now: time, among: everybody).map(\.peer)
-            for peer in crowd { _ = promises.announced(first, by: peer, mayCome: true, now: time) }
-        }
-        turn(PubSubLimits.requestDelay)
+        let begun = promises.due(now: now.advanced(by: PubSubLimits.requestDelay), among: everybody)
+        #expect(begun.count == 1)
         // The mesh has it later than they say that they do, and says so once.
-        for peer in UInt64(1)...6 { _ = promises.announced(first, by: peer, now: time) }
-        for _ in 0..<7 { turn(PubSubLimits.laterHedgeDelay) }
-        #expect(asked.prefix(7) == [100, 1, 2, 3, 4, 5, 6])
+        let start = now.advanced(by: PubSubLimits.requestDelay)
+        for peer in UInt64(1)...6 { _ = promises.announced(first, by: peer, now: start) }
+        let asked = run(&promises, from: start, for: .seconds(5)) { promises, now in
+            for peer in crowd { _ = promises.announced(first, by: peer, mayCome: true, now: now) }
+        }.asked
+        #expect(Set(asked.prefix(6).map(\.peer)) == Set(1...6))
     }
+
+    /// As many who are of the mesh themselves, of one topic or another, announce it before those who have it.
+    @Test func noCrowdWithinTheMeshKeepsItFromBeingAskedOfTheRest() {
+        for size in [3, 13, 40] {
+            var promises = GossipPromises(seed: UInt64(size))
+            for peer in 0..<UInt64(size) { _ = promises.announced(first, by: 100 + peer, now: now) }
+            for peer in UInt64(1)...3 { _ = promises.announced(first, by: peer, now: now) }
+            let all = run(&promises, for: .seconds(60))
+            #expect(Set(all.asked.map(\.peer)).isSuperset(of: 1...3))
+        }
+    }
+
+    // MARK: Sending
 
     /// On a slow way a message takes longer than others are given; further copies would make it slower still.
     @Test func whoIsSendingIsWaitedFor() {
         var promises = GossipPromises()
-        let sending = GossipPromises.Company(isHere: { _ in true }, isSending: { $0 == 1 })
         for peer in UInt64(1)...2 { _ = promises.announced(first, by: peer, now: now) }
-        var (asked, broken, waits) = ([GossipPromises.Request](), Set<PubSubRouter.PeerKey>(), 0)
-        for step in 1...80 {
-            let time = now.advanced(by: .milliseconds(100 * step))
-            asked += promises.due(now: time, among: sending)
-            if step % 10 == 0 {
-                let expired = promises.expired(now: time, among: sending)
-                broken.formUnion(expired.broken)
-                asked += expired.again
+        let all = run(&promises, for: .seconds(10), among: company(sending: [1]))
+        // It may be anything that he sends: not for ever. But he is not charged with it yet.
+        #expect(all.asked.first?.peer == 2 && (.seconds(6) ... .seconds(7)).contains(all.asked[0].after))
+        #expect(all.charged == [2])
+        let later = run(
+            &promises, from: now.advanced(by: .seconds(10)), for: .seconds(30), among: company(sending: [1]))
+        #expect(later.charged.contains(1))
+    }
+
+    /// Somebody who sends something else for as long delays one message, once.
+    @Test func whoSendsSomethingElseIsWaitedForOnce() {
+        var promises = GossipPromises()
+        for id in [first, second] {
+            for peer in UInt64(1)...2 { _ = promises.announced(id, by: peer, now: now) }
+            let asked = run(&promises, for: .seconds(8), among: company(sending: [1])).asked
+            if id == first {
+                #expect(asked.first?.peer == 2)
+            } else {
+                #expect(asked.isEmpty || asked[0].after < .seconds(1))
             }
-            if asked.isEmpty { waits += 1 }
+            promises.came(id)
         }
-        // It may be anything that he sends: not for ever.
-        #expect((60...70).contains(waits) && asked.first?.peer == 2 && broken.contains(1))
+        let isAsked = promises.announced(SHA256.hash([3]), by: 1, now: now)
+        #expect(!isAsked)
+    }
+
+    // MARK: No room
+
+    /// It was lost, where nobody else announced it afterwards; who has sent it has broken nothing.
+    @Test func whatCameInVainIsAskedForWhenThereIsRoom() {
+        var promises = GossipPromises()
+        _ = promises.announced(first, by: 1, now: now)
+        let other = promises.cameInVain(first, 1_000, from: 1, isHisRoom: true, now: now)
+        #expect(other == nil)
+        #expect(promises.roomCame(now: now) { _ in 999 } == nil)
+        #expect(promises.roomCame(now: now) { _ in 1_000 } == .init(id: first, peer: 1))
+        #expect(promises.roomCame(now: now) { _ in 1_000 } == nil, "asked for already")
+        // Where there is none for long it is asked for a few times more, and nobody is charged.
+        for _ in 0..<10 { _ = promises.cameInVain(first, 1_000, from: 1, isHisRoom: false, now: now) }
+        let all = run(&promises, for: .seconds(30))
+        #expect(all.charged.isEmpty && all.asked.count == PubSubLimits.attempts - 1 && promises.count == 0)
+        #expect(promises.waitingCount <= GossipPromises.vainLimit)
+    }
+
+    @Test func whatCameUnaskedAndInVainIsAskedFor() {
+        var promises = GossipPromises()
+        for _ in 0..<3 { _ = promises.cameInVain(first, 1_000, from: 1, isHisRoom: false, now: now) }
+        #expect(promises.count == 1 && promises.waitingCount == 2)
+        #expect(run(&promises, for: .seconds(1)).asked.map(\.peer) == [1])
+    }
+
+    /// One who keeps his own room full, and sends what he announced first, over and over.
+    @Test func whoseOwnRoomIsFullKeepsItFromNobody() {
+        var promises = GossipPromises()
+        for peer in UInt64(1)...3 { _ = promises.announced(first, by: peer, now: now) }
+        let other = promises.cameInVain(first, 1_000, from: 1, isHisRoom: true, now: now)
+        #expect(other == 2 || other == 3, "at once")
+        let asked = run(&promises, for: .seconds(2)) { promises, now in
+            // Neither does one whom nobody has asked.
+            for peer in [UInt64(1), 9] { _ = promises.cameInVain(first, 1_000, from: peer, isHisRoom: true, now: now) }
+        }.asked
+        #expect(asked.count == 1 && asked[0].peer == 5 - (other ?? 0) && asked[0].after <= .seconds(1))
+    }
+
+    /// As many as there are attempts, each of whom sends it once when he is asked.
+    @Test func thoseWhoseRoomIsFullUseUpNoAttempts() {
+        for seed in UInt64(1)...20 {
+            var promises = GossipPromises(seed: seed)
+            for peer in UInt64(1)...6 { _ = promises.announced(first, by: peer, now: now) }
+            var asked: UInt64? = 1
+            while let peer = asked, peer != 6 {
+                asked = promises.cameInVain(first, 1_000, from: peer, isHisRoom: true, now: now)
+            }
+            #expect(asked == 6)
+        }
     }
 }

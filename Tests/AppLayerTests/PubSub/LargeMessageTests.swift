@@ -50,6 +50,43 @@ import Testing
         #expect(network.frames - before <= 7, "IDONTWANT, which is true of it too")
     }
 
+    /// Nor by gossip, where more listen than are in one mesh: who asks gets none, and it is not the forger who pays.
+    @Test func whatIsForgedByItsAuthorIsNoGossip() {
+        var network = star(of: 30)
+        for size in [10, 2_000, payload.count] {
+            let data = [UInt8](repeating: 7, count: size)
+            var bytes = PubSubMessage(data, to: topic, sequence: UInt64(size), by: network.nodes[1].identity).encoded
+            bytes[bytes.count - 1] ^= 1
+            network.inject([0x12] + Varint.encode(UInt64(bytes.count)) + bytes, from: 1, to: 0)
+            network.run(for: .seconds(8))
+        }
+        let honest = network.nodes[0].identity.nodeID
+        #expect(network.nodes[0].delivered.count == 3)
+        for index in 2..<30 {
+            #expect(network.nodes[index].router.promises.count == 0)
+            #expect(network.nodes[index].router.scores.behaviour(of: honest) == 0)
+        }
+    }
+
+    /// Who has begun anew knows nothing of what it has said before, and wants none of it.
+    @Test func whoBeginsAnewIsNotToldOfItsOwn() {
+        var network = RouterNetwork(2)
+        network.connect(0, 1)
+        network.subscribeAll(topic)
+        network.run(for: .seconds(2))
+        for number in UInt64(1)...3 { network.publish([1, 2, 3], topic, number, by: 1) }
+        network.run(for: .seconds(1))
+        network.disconnect(0, 1)
+        let ownID = network.nodes[1].identity.nodeID
+        network.nodes[1].router = PubSubRouter(ownID: ownID, seed: 9, now: network.now)
+        network.connect(0, 1)
+        network.act(1) { $0.subscribe(topic, now: $1) }
+        network.run(for: .milliseconds(50))
+        #expect(network.nodes[1].router.promises.count == 0)
+        network.run(for: .seconds(15))
+        #expect(network.nodes[1].router.scores.behaviour(of: network.nodes[0].identity.nodeID) == 0)
+    }
+
     /// Who announces it first and keeps it back delays it by less than half a second, and only once.
     @Test func whoKeepsItBackIsNotWaitedFor() {
         var network = star(of: 8)

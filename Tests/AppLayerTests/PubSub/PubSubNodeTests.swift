@@ -5,6 +5,7 @@ import DeP2PRealm
 import DeP2PSessions
 import DeP2PSimulation
 import Glibc
+import Synchronization
 import Testing
 
 @testable import DeP2PApp
@@ -141,12 +142,13 @@ struct PubSubNode {
         }
     }
 
-    /// A validator that never says anything keeps its places, and nothing else: what it does not judge is ignored.
+    /// A validator that never says anything keeps its places, and nothing else: what it does not judge is ignored, and what it
+    /// was not asked about has not come.
     @Test func whoNeverJudgesIgnores() async throws {
         try await world.run {
             let judge = TopicJudge(clock: world.network)
             judge.isInline = true
-            var verdicts: [PubSubRouter.Verdict] = []
+            var verdicts: [PubSubRouter.Verdict?] = []
             judge.onVerdict = { _, verdict, _ in verdicts.append(verdict) }
             let author = IdentityKey.generate()
             let network = world.network
@@ -161,7 +163,8 @@ struct PubSubNode {
             try await network.sleep(for: .seconds(3))
             #expect(verdicts.isEmpty)
             try await network.sleep(for: .seconds(2))
-            #expect(verdicts == messages.map { _ in .ignore })
+            let heard = TopicJudge.concurrency
+            #expect(verdicts == messages.indices.map { $0 < heard ? .ignore : nil })
             try await network.sleep(for: .seconds(100))
             #expect(verdicts.count == messages.count)
             // It has its places again.
@@ -171,10 +174,37 @@ struct PubSubNode {
         }
     }
 
+    /// One who has much waiting there sends what others have too, first: it was ignored, for ever.
+    @Test func whatOthersSendTooIsNotBehindWhatTheFirstHasThere() async throws {
+        try await world.run {
+            let judge = TopicJudge(clock: world.network)
+            judge.isInline = true
+            var verdicts: [PubSubMessage.ID: PubSubRouter.Verdict?] = [:]
+            let judged = Mutex(0)
+            judge.onVerdict = { message, verdict, _ in verdicts[message.id] = .some(verdict) }
+            let author = IdentityKey.generate()
+            let network = world.network
+            let messages = (0..<3_000).map { PubSubMessage([], to: .other, sequence: UInt64($0), by: author) }
+            let wanted = try #require(messages.last)
+            let takesLong: TopicValidator = { message in
+                if message == wanted { judged.withLock { $0 += 1 } }
+                try? await network.sleep(for: .milliseconds(100))
+                return .accept
+            }
+            for message in messages { judge.judge(message, from: 1, by: [takesLong]) }
+            for source in UInt64(2)...3 { judge.judge(wanted, from: source, by: [takesLong]) }
+            try await network.sleep(for: .seconds(1))
+            #expect(verdicts[wanted.id] == .accept && judged.withLock { $0 } == 1)
+            try await network.sleep(for: .seconds(9))
+            let unheard = verdicts.values.count { $0 == nil }
+            #expect(verdicts.count == messages.count && (1_000..<2_000).contains(unheard))
+        }
+    }
+
     /// Validators run elsewhere than on the network thread.
     @Test func aValidatorIsNotOnTheNetworkThread() async throws {
         let judge = TopicJudge(clock: SystemNetworkClock.shared)
-        let verdict = Waiter<PubSubRouter.Verdict>()
+        let verdict = Waiter<PubSubRouter.Verdict?>()
         judge.onVerdict = { _, said, _ in verdict.resume(returning: said) }
         let message = PubSubMessage([], to: .other, sequence: 1, by: .generate())
         let own = pthread_self()

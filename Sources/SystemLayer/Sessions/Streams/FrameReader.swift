@@ -10,8 +10,8 @@ internal import DeP2PWire
 package final class FrameReader {
     package let stream: any ByteStream
     private var decoder: FrameDecoder
-    /// Told of each so many bytes of a frame that has not come whole.
-    private var part: (size: Int, came: @NetworkActor () -> Void, told: Int)?
+    /// Told of each so many bytes that come.
+    private var part: (size: Int, came: @NetworkActor () -> Void, left: Int)?
 
     /// - Parameters:
     ///   - limit: the longest frame taken, in bytes.
@@ -31,8 +31,8 @@ package final class FrameReader {
     /// Bytes that have arrived beyond the frames taken.
     package var bufferedBytes: Int { decoder.bufferedBytes }
 
-    /// Has `came` called for each `size` bytes of a frame that has not come whole yet.
-    package func tellParts(of size: Int, _ came: @escaping @NetworkActor () -> Void) { part = (size, came, 0) }
+    /// Has `came` called for each `size` bytes that come.
+    package func tellParts(of size: Int, _ came: @escaping @NetworkActor () -> Void) { part = (size, came, size) }
 
     /// The next frame; `nil` when the stream ended between frames.
     ///
@@ -40,14 +40,7 @@ package final class FrameReader {
     ///   stream does.
     package func next() async throws -> [UInt8]? {
         while true {
-            if let frame = try decoder.next() {
-                part?.told = 0
-                return frame
-            }
-            if let told = part, decoder.bufferedBytes >= told.told + told.size {
-                part?.told = decoder.bufferedBytes
-                told.came()
-            }
+            if let frame = try decoder.next() { return frame }
             var chunk = stream.readAvailable()
             if chunk == nil { chunk = try await stream.read() }
             guard let chunk else {
@@ -55,7 +48,15 @@ package final class FrameReader {
                 throw FrameError(.truncated)
             }
             decoder.append(chunk.array())
+            tell(chunk.count)
         }
+    }
+
+    private func tell(_ bytes: Int) {
+        guard let part else { return }
+        let left = part.left - bytes
+        self.part?.left = left > 0 ? left : part.size
+        if left <= 0 { part.came() }
     }
 
     /// The next frame, where the protocol requires one.
