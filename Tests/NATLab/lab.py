@@ -46,7 +46,7 @@ def reporter(as_json):
         elif item["type"] == "pair":
             print(matrix.text(item), flush=True)
         else:
-            name = " ".join(str(item[key]) for key in ("kind", "host", "family", "protocol", "check", "fault", "paths", "seconds", "gap", "error") if key in item)
+            name = " ".join(str(item[key]) for key in ("kind", "host", "family", "protocol", "check", "fault", "paths", "seconds", "gap", "over", "bounds", "error") if key in item)
             print(f"{'ok    ' if item['ok'] else 'FAILED'} {item['type']} {name} {item.get('differences') or ''}",
                   flush=True)
     return report
