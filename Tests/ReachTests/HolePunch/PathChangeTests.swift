@@ -176,6 +176,30 @@ import Testing
         }
     }
 
+    /// A straight path that was left so soon leaves the circuit before it standing: the way back is tried again and again.
+    @Test("nor does one soon after the path went straight", arguments: [true, false], [12, 14, 15])
+    func anEarlyOutage(ofListener: Bool, seconds: Int) async throws {
+        try await withPunchNetwork(seed: 26) { world in
+            let (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
+            let sink = PunchTransfer(at: far)
+            let (session, _) = try await world.connect(near, far)
+            let end = world.network.now.advanced(by: .seconds(30))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            #expect(try await world.wait(atMost: .seconds(3)) { session.path.isStraight })
+            try await world.network.sleep(for: .milliseconds(500))
+            let cut = ofListener ? far : near
+            let outside = cut.gateway?.external ?? cut.node.socket.ip
+            world.network.filter = { _, from, to in from.ip != outside && to.ip != outside }
+            try await world.network.sleep(for: .seconds(Int64(seconds)))
+            world.network.filter = nil
+            let before = sink.received
+            #expect(try await world.wait(atMost: .seconds(3)) { sink.received > before })
+            let sent = try await task.value
+            #expect(try await world.wait(atMost: .seconds(20)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+
     @Test("the only relay restarts, and transfers go on", arguments: [true, false], [400, 1_000, 5_000])
     func restartedRelay(isKilled: Bool, pause: Int) async throws {
         try await withPunchNetwork(seed: 21) { world in

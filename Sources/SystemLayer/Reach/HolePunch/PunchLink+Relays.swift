@@ -17,6 +17,9 @@ extension PunchLink {
     /// that bears silence waits longer, until QUIC's own timeout.
     static let grace = Duration.seconds(5)
 
+    /// How often the circuit that the connection is on is taken anew while the peer is silent.
+    static let repeatLimit = 1
+
     /// How long a circuit is kept that the connection has left for a straight path.
     static let warmth = Duration.seconds(3)
 
@@ -86,7 +89,8 @@ extension PunchLink {
     func goBack(to relay: PathKeeper.Relay) {
         stay()
         let relays = detours
-        if relay == .known || relays.isEmpty, let (ends, leg) = hub.relays.wayBack(for: connection) {
+        if (relay == .known && mayRepeat) || relays.isEmpty, let (ends, leg) = hub.relays.wayBack(for: connection) {
+            if hub.relays.isOnItsWay(connection) { repeats += 1 }
             // A NAT that has forgotten everything moved the connection to the relay too: frames pass once it shows there.
             leg.connection.nudge()
             if !abandonPath(for: ends, by: leg.relayID) { cannotMigrate() }
@@ -97,6 +101,11 @@ extension PunchLink {
             cannotMigrate()
         }
     }
+
+    /// Whether the circuit that the connection is on may be taken anew. That frees the congestion window, so that something is
+    /// sent at once; but each time costs one of the four IDs that the peer has given out in advance, and who is silent gives
+    /// no more. What a relay has asked the peer about, which answered, is worth them.
+    private var mayRepeat: Bool { repeats < Self.repeatLimit || !hub.relays.isOnItsWay(connection) }
 
     /// Back to the straight path that was there before a better one.
     func goStraight(to remote: SocketAddress) {

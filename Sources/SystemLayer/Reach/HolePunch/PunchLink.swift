@@ -46,6 +46,8 @@ final class PunchLink {
     var isAbandoning = false
     /// Whether circuits through other relays are asked for.
     var isDetouring = false
+    /// How often the present circuit was taken anew since the peer last acknowledged anything.
+    var repeats = 0
     /// How the straight path came about that was left for a better one.
     var formerKind = ConnectionPath.Kind.direct
     /// Why and when the circuit ended that carried the connection. Where nothing comes in its place it is why the peer is silent.
@@ -294,6 +296,7 @@ final class PunchLink {
     private func look(now: NetworkInstant) {
         guard watch.nextLook <= now else { return }
         let finding = watch.look(connection.counters, isPatient: keeper.isDirect, now: now)
+        if finding == .acknowledged { repeats = 0 }
         let isStraight = connection.path.peerAddress != nil
         // A relay, or a path that is narrow, is left for another path, which is looked at anew.
         if connection.isInitiator, finding == .stalled || finding == .silent && !isStraight {

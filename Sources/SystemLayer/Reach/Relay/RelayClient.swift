@@ -253,6 +253,12 @@ package final class RelayClient {
         return (ends, way.leg)
     }
 
+    /// Whether `connection` is on the circuit that it is relayed by now, and on no straight path.
+    func isOnItsWay(_ connection: any SecureConnection) -> Bool {
+        guard let way = circuits[ObjectIdentifier(connection)] else { return false }
+        return way.leg.circuit(of: connection.path) == way.circuit
+    }
+
     /// The relay by which `connection` is or was relayed, whether or not this node is connected with it now.
     func relay(of connection: any SecureConnection) -> (relay: NodeID, addresses: [Address])? {
         circuits[ObjectIdentifier(connection)].map { ($0.leg.relayID, $0.relayAddresses) }
