@@ -70,7 +70,8 @@ private final class SenderRun {
     }
 
     func transfer() async throws -> TransferSummary {
-        stream.bearsSilence()
+        // A relay that is lost before the peer has answered is why it does not: whoever asks is told that, soon.
+        stream.bearsSilenceOnceAgreed()
         let outcome: TransferSummary? = try await concurrently([
             { try await self.readFrames() },
             {

@@ -53,6 +53,10 @@ package protocol ByteStream: AnyObject, Sendable {
     /// the time that both sides have told each other, and not when its peer counts as gone.
     func bearsSilence()
 
+    /// The same, from when the peer has agreed to speak the stream's protocol: until then nothing is under way. For who reads,
+    /// since it is a reader who hears that.
+    func bearsSilenceOnceAgreed()
+
     /// Says whose bytes the stream's are counted as, once its protocol is known.
     func count(for tally: TrafficTally)
 
@@ -69,6 +73,7 @@ extension ByteStream {
     package func writeAtOnce(_ chunk: Chunk) throws -> Bool { false }
     package func readsAtLeisure() {}
     package func bearsSilence() {}
+    package func bearsSilenceOnceAgreed() { bearsSilence() }
     package func count(for tally: TrafficTally) {}
 }
 

@@ -262,6 +262,27 @@ import Testing
         }
     }
 
+    @Test("so it is soon, where the peer had not yet said whether it speaks what it was asked for", arguments: 1...2)
+    func stoppedBeforeTheFirstAnswer(relays: Int) async throws {
+        try await withPunchNetwork(seed: 25) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            let (session, _) = try await world.connect(near, far)
+            try await world.network.sleep(for: .seconds(3))
+            // From now on nothing comes from the peer.
+            let outside = try #require(far.gateway?.external)
+            world.network.filter = { _, from, _ in from.ip != outside }
+            let stream = try await session.openStream(PunchTransfer.id)
+            stream.bearsSilenceOnceAgreed()
+            let task = networkTask { try await stream.read() }
+            try await world.network.sleep(for: .milliseconds(200))
+            for relay in [world.relay, world.secondRelay].prefix(relays) { relay.service?.stop() }
+            #expect(try await world.wait(atMost: .seconds(6)) { session.end != nil })
+            await #expect(throws: (any Error).self) { try await task.value }
+            let end = try #require(session.end)
+            #expect(end.cause == .closedLocally(.relayEnded) && end.reason.hasSuffix("the relay is stopping"), "\(end)")
+        }
+    }
+
     @Test("a listener whose relay was killed is there again in time, though nothing moves")
     func idleListener() async throws {
         try await withPunchNetwork(seed: 22) { world in

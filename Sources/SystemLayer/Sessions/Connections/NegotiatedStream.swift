@@ -25,6 +25,7 @@ package final class NegotiatedStream: ByteStream {
     private let patience: (clock: any NetworkClock, limit: Duration)?
     private var agreementTimer: TimerToken?
     private var isLate = false
+    private var isToBearSilence = false
 
     /// The dialing side, proposing `protocolID` with its first flight.
     ///
@@ -250,13 +251,23 @@ package final class NegotiatedStream: ByteStream {
     package func readsAtLeisure() { raw.readsAtLeisure() }
     package func bearsSilence() { raw.bearsSilence() }
 
+    package func bearsSilenceOnceAgreed() {
+        isToBearSilence = expectedEcho != nil
+        if !isToBearSilence { raw.bearsSilence() }
+    }
+
+    private func agreed() {
+        expectedEcho = nil
+        if isToBearSilence { raw.bearsSilence() }
+    }
+
     package func count(for tally: TrafficTally) { raw.count(for: tally) }
 
     /// Takes the listener's answer, and leaves the data behind it.
     private func settle(_ chunk: Chunk) throws {
         guard let echo = expectedEcho else { return }
         if dialer == nil, chunk.begins(with: echo) {
-            expectedEcho = nil
+            agreed()
             if chunk.count > echo.count { leftover = (chunk, echo.count) }
             return
         }
@@ -265,7 +276,7 @@ package final class NegotiatedStream: ByteStream {
         switch negotiation.receive(chunk.array()) {
         case .needMore: break
         case .selected(_, let data):
-            expectedEcho = nil
+            agreed()
             if !data.isEmpty { leftover = (Chunk(data), 0) }
         case .propose: throw SessionError(.violation, detail: "the peer answered a proposal that was not made")
         case .failed(let error):
