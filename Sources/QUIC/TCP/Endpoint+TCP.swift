@@ -20,6 +20,10 @@ extension Endpoint {
         return try await TCPDial(to: remote, expecting: expecting, from: self, context: try outerTLS()).run()
     }
 
+    /// A connection over TCP to that host is dead, and has not ended: a hop may have become narrow. The next dial there tries the
+    /// smallest segments at once, beside the usual ones.
+    package func suspectNarrowHop(to host: IPAddress) { narrowHosts.suspect(host, now: clock.now) }
+
     private func outerTLS() throws(QUICError) -> TLSContext {
         if let tcpContext { return tcpContext }
         do throws(SocketError) {

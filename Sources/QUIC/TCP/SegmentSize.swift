@@ -32,6 +32,11 @@ struct NarrowHosts {
         noted.append((host, finding, now.advanced(by: Self.lifetime(finding))))
     }
 
+    /// What went over TCP there was followed by nothing: it is not said that long packets are why.
+    mutating func suspect(_ host: IPAddress, now: NetworkInstant) {
+        if finding(of: host, now: now) == nil { note(.suspected, of: host, now: now) }
+    }
+
     /// The usual segments came through.
     mutating func forget(_ host: IPAddress) { noted.removeAll { $0.host == host } }
 

@@ -200,6 +200,31 @@ import Testing
         }
     }
 
+    /// As behind a hop that has become narrow under TCP: what is long is lost, what comes is short.
+    @Test("a relay that is heard, but hears nothing, is left within two seconds")
+    func deafRelay() async throws {
+        try await withPunchNetwork(seed: 27) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            let (sink, back) = (PunchTransfer(at: far), PunchTransfer(at: near))
+            let (session, other) = try await world.connect(near, far, both: true)
+            let end = world.network.now.advanced(by: .seconds(12))
+            let tasks = [(sink, session), (back, other)].map { sink, session in
+                networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            }
+            try await world.network.sleep(for: .seconds(4))
+            let outside = try #require(near.gateway?.external)
+            #expect(session.path.kind == .relay(world.relay.nodeID))
+            world.network.filter = { _, from, to in !(from.ip == outside && to.ip == world.relay.socket.ip) }
+            #expect(
+                try await world.wait(atMost: .seconds(2)) { session.path.kind == .relay(world.secondRelay.nodeID) })
+            for (task, sink) in zip(tasks, [sink, back]) {
+                let sent = try await task.value
+                #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
+                #expect(sink.isIntact && sink.received == sent)
+            }
+        }
+    }
+
     @Test("the only relay restarts, and transfers go on", arguments: [true, false], [400, 1_000, 5_000])
     func restartedRelay(isKilled: Bool, pause: Int) async throws {
         try await withPunchNetwork(seed: 21) { world in

@@ -38,6 +38,9 @@ struct ProgressWatch {
         case silent
     }
 
+    /// Whether nothing that was under way at the last look had been acknowledged since the one before.
+    var isUnanswered: Bool { unanswered > 0 }
+
     private let keepAlive: Duration
     private var last: Counters
     private var heardAt: NetworkInstant

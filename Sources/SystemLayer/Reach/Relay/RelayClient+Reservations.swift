@@ -128,6 +128,7 @@ extension RelayClient {
     }
 
     private func fellSilent(_ session: Session) {
+        if let peer = session.path.tcpPeer { endpoint.suspectNarrowHop(to: peer.ip) }
         if let index = relays.firstIndex(where: { $0.session === session }) {
             driver.handle { $0.silent(index, now: $1) }
         }

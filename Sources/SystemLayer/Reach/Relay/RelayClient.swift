@@ -247,6 +247,13 @@ package final class RelayClient {
         for watch in watches.valuesInOrder { watch.doubt() }
     }
 
+    /// What `connection` sends over its relay is not acknowledged: it may be that the relay does not hear this node any more, which
+    /// hears it.
+    func doubt(_ connection: any SecureConnection) {
+        let carrier = legs.first { $0.value.circuit(of: connection.path) != nil }?.key
+        carrier.flatMap { watches[$0] }?.doubt()
+    }
+
     /// Fresh addresses of the circuit that `connection` is relayed by, to come back to it; `nil` when it is gone.
     func wayBack(for connection: any SecureConnection) -> (ends: RelayLeg.Ends, leg: RelayLeg)? {
         guard let way = circuits[ObjectIdentifier(connection)], let ends = way.renew() else { return nil }
