@@ -59,6 +59,7 @@ extension Endpoint {
             return nil
         }
         sockets[SocketKey(local)] = socket
+        hasHadSockets = true
         socket.start(self)
         return local
     }
@@ -81,8 +82,12 @@ extension Endpoint {
         sockets.isEmpty ? nil : sockets[SocketKey(local)]?.localAddresses.first
     }
 
-    /// What sends from `local`.
-    func driver(at local: SocketAddress) -> any PacketDriver {
-        sockets.isEmpty ? driver : sockets[SocketKey(local)] ?? driver
+    /// What sends from `local`; `nil` for a further socket that has been closed: from the node's own it would look as if the
+    /// node had moved there.
+    func driver(at local: SocketAddress) -> (any PacketDriver)? {
+        guard hasHadSockets else { return driver }
+        let key = SocketKey(local)
+        if let socket = sockets[key] { return socket }
+        return driver.localAddresses.contains { SocketKey($0) == key } ? driver : nil
     }
 }

@@ -43,6 +43,8 @@ package final class Endpoint {
     var legs: [IPAddress: any PacketDriver] = [:]
     /// Sockets of this machine besides the driver's: paths of connections may begin there too.
     var sockets: [SocketKey: any PacketDriver] = [:]
+    /// Whether there were any: then what leaves from an address may have lost its socket.
+    var hasHadSockets = false
     /// Who takes the frames of a relay's circuit, by its id.
     var circuits: [UInt64: RelayLeg] = [:]
     /// Passes on others' frames, when this node is a relay.
@@ -297,7 +299,8 @@ package final class Endpoint {
         guard !FakeAddress.contains(burst.local.ip) else { return }
         guard !PathAliases.isAlias(burst.local.ip) else { return send(burst, fromAliasTo: burst.remote) }
         guard pending == nil else { return }  // a close packet while blocked: as if lost on the way
-        switch driver(at: burst.local).send(burst) {
+        guard let driver = driver(at: burst.local) else { return }
+        switch driver.send(burst) {
         case .sent: break
         case .failed(let error):
             if error == ENETUNREACH || error == EHOSTUNREACH || error == EAFNOSUPPORT || error == EADDRNOTAVAIL {

@@ -101,20 +101,20 @@ import Testing
     private static let start = NetworkInstant.milliseconds(1_000)
 
     private func begins(
-        _ gate: inout BirthdayGate, _ expected: Bool, at ip: IPAddress, now: NetworkInstant,
+        _ gate: inout BirthdayGate, _ expected: Bool, at ip: IPAddress, isServed: Bool = false, now: NetworkInstant,
         location: SourceLocation = #_sourceLocation
     ) {
-        let begins = gate.begin(at: ip, now: now)
+        let begins = gate.begin(at: ip, isServed: isServed, now: now)
         #expect(begins == expected, sourceLocation: location)
     }
 
     @Test func oneAtATime() {
         var gate = BirthdayGate()
         begins(&gate, true, at: Self.ip, now: Self.start)
-        #expect(!gate.isOpen(now: Self.start))
+        #expect(!gate.isOpen(isServed: false, now: Self.start))
         begins(&gate, false, at: IPAddress(v4: 0x2d14_0002), now: Self.start)
         gate.end(succeeded: true, sent: 10, now: Self.start)
-        #expect(gate.isOpen(now: Self.start))
+        #expect(gate.isOpen(isServed: false, now: Self.start))
     }
 
     @Test("after each failure the pause at that address is twice as long, an hour at most; a success ends that")
@@ -141,7 +141,7 @@ import Testing
         var (own, all) = (0, 0)
         for second in 0..<3_600 {
             let now = Self.start.advanced(by: .seconds(second))
-            if gate.begin(at: Self.ip, now: now) {
+            if gate.begin(at: Self.ip, isServed: false, now: now) {
                 own += 1
                 gate.end(succeeded: second % 2 == 0, sent: 0, now: now)
             }
@@ -150,13 +150,37 @@ import Testing
         gate = BirthdayGate()
         for second in 0..<3_600 {
             let now = Self.start.advanced(by: .seconds(second))
-            if gate.begin(at: IPAddress(v4: UInt32(0x2d15_0000 + second)), now: now) {
+            if gate.begin(at: IPAddress(v4: UInt32(0x2d15_0000 + second)), isServed: false, now: now) {
                 all += 1
                 gate.end(succeeded: false, sent: 2_048, now: now)
             }
         }
         #expect(all == BirthdayGate.hourly)
         begins(&gate, true, at: Self.ip, now: Self.start.advanced(by: .seconds(7_200)))
+    }
+
+    @Test("who dials this node again and again leaves trials to others who dial it, and all together some to itself")
+    func shares() {
+        var gate = BirthdayGate()
+        var now = Self.start
+        func trials(_ addresses: [UInt32], isServed: Bool, seconds: Int) -> Int {
+            var count = 0
+            for _ in 0..<seconds {
+                now = now.advanced(by: .seconds(1))
+                for address in addresses where gate.begin(at: IPAddress(v4: address), isServed: isServed, now: now) {
+                    count += 1
+                    gate.end(succeeded: true, sent: 10, now: now)
+                }
+            }
+            return count
+        }
+        let taken = trials([0x2d15_0001, 0x2d15_0002, 0x2d15_0003], isServed: true, seconds: 600)
+        #expect(taken == 3 + BirthdayGate.hourlyServedAgain)
+        let others = trials((0..<20).map { 0x2d16_0000 + $0 }, isServed: true, seconds: 1)
+        #expect(others == BirthdayGate.hourlyServed - taken)
+        #expect(!gate.isOpen(isServed: true, now: now) && gate.isOpen(isServed: false, now: now))
+        let own = trials([0x2d17_0001, 0x2d17_0002], isServed: false, seconds: 600)
+        #expect(own == BirthdayGate.hourly - BirthdayGate.hourlyServed)
     }
 
     @Test func mappings() {

@@ -19,6 +19,8 @@ struct NATCheckBench {
         /// With one, it is a dep2p node, whose second socket has that port.
         var secondPort: UInt16?
         var isSilent = false
+        /// Nothing goes out of its second port, nor comes in there.
+        var hasDeadPort = false
         /// Answers as if RESPONSE-PORT and CHANGE-REQUEST were not there.
         var ignoresRequests = false
         /// The largest request that it answers, bytes.
@@ -137,7 +139,10 @@ struct NATCheckBench {
                 ? (other.ip == destination.ip ? observer.address.ip : other.ip) : destination.ip,
             port: response.origin.changesPort
                 ? (other.port == destination.port ? observer.address.port : other.port) : destination.port)
-        guard response.destination.ip == nat.external else { return }
+        guard response.destination.ip == nat.external, !(observer.hasDeadPort && from.port != observer.address.port)
+        else {
+            return
+        }
         deliver(response.bytes, from: from, to: response.destination, at: now.advanced(by: .milliseconds(20)))
     }
 

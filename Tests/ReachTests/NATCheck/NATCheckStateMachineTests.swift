@@ -98,6 +98,17 @@ import Testing
         #expect(symmetric.run().report.mapping == .addressAndPortDependent)
     }
 
+    @Test("silence of a second port that answers nobody says nothing of filtering by port", arguments: [true, false])
+    func deadSecondPort(isAlone: Bool) {
+        var nodes = Self.dep2pNodes
+        for index in nodes.indices { nodes[index].hasDeadPort = true }
+        for filtering in [NATCheckBench.Rule.address, .addressAndPort] {
+            var nat = NATCheckBench(nodes, mapping: NATCheckBench.Rule.nothing, filtering: filtering)
+            if isAlone { nat.scope = .filtering }
+            #expect(nat.run().report.filtering == .endpointDependent)
+        }
+    }
+
     @Test("asked for filtering alone, it does nothing else")
     func scope() {
         for (filtering, expected) in [

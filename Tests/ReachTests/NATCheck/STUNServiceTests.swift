@@ -59,6 +59,32 @@ import Testing
         }
     }
 
+    @Test("a further socket answers nobody, and what would leave from one that is closed leaves from no other")
+    func furtherSockets() async throws {
+        let network = await SimulatedWorld(seed: 1).network
+        try await network.run {
+            let endpoint = try Endpoint(
+                key: .generate(), driver: network.makeDriver(address: Self.node), clock: network)
+            let service = STUNService(endpoint)
+            endpoint.start()
+            defer { withExtendedLifetime(service) { endpoint.close() } }
+            let driver = network.makeDriver(address: SocketAddress(Self.node.ip, port: 6000))
+            let further = try #require(endpoint.addSocket(driver))
+            let client = DatagramSocket(network.makeDriver(address: Self.client))
+            await #expect(throws: DeadlineExceeded.self) {
+                try await self.ask(network, at: further, [], from: client)
+            }
+            #expect(try await ask(network, at: Self.node, [], from: client).1 == Self.node)
+            var sources: [SocketAddress] = []
+            client.onDatagram = { sources.append($0.remote) }
+            endpoint.sendForeign([1, 2, 3], to: Self.client, from: further)
+            endpoint.removeSocket(further)
+            endpoint.sendForeign([1, 2, 3], to: Self.client, from: further)
+            try await network.sleep(for: .milliseconds(200))
+            #expect(sources == [further])
+        }
+    }
+
     @Test("what is no STUN opens no second socket")
     func idle() async throws {
         let network = await SimulatedWorld(seed: 1).network

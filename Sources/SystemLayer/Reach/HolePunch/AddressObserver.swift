@@ -10,8 +10,8 @@ final class AddressObserver {
     static let observerLimit = 6
     /// When, after the first time, a request is repeated.
     static let repetitions: [Duration] = [.milliseconds(120), .milliseconds(300)]
-    /// How long answers are waited for; and how much longer for the rest once one has come.
-    static let deadline = Duration.milliseconds(500)
+    /// How long answers are waited for, where round trips are short; and how much longer for the rest once one has come.
+    static let leastDeadline = Duration.milliseconds(500)
     static let patience = Duration.milliseconds(100)
     /// How long an answer is good for: shorter than what NATs keep an idle mapping for (RFC 4787 REQ-5).
     static let lifetime = Duration.seconds(20)
@@ -40,10 +40,14 @@ final class AddressObserver {
     private var clock: any NetworkClock { endpoint.clock }
 
     /// What the observers say, as far as they answer in time; fresh answers are not asked for again.
-    func observations(of observers: [SocketAddress]) async -> [PortPrediction.Observation] {
+    ///
+    /// - Parameter patience: how long answers may take where that is long.
+    func observations(
+        of observers: [SocketAddress], within patience: Duration = .zero
+    ) async -> [PortPrediction.Observation] {
         let wanted = Array(observers.prefix(Self.observerLimit))
         let stale = wanted.filter(isStale)
-        if !stale.isEmpty { await ask(stale) }
+        if !stale.isEmpty { await ask(stale, max(Self.leastDeadline, patience)) }
         return order.compactMap { observer in
             guard wanted.contains(where: { $0.ip == observer.ip }), let answer = answers[observer] else { return nil }
             return PortPrediction.Observation(observer: observer, mapped: answer.mapped)
@@ -60,25 +64,25 @@ final class AddressObserver {
         order = []
     }
 
-    private func ask(_ observers: [SocketAddress]) async {
+    private func ask(_ observers: [SocketAddress], _ deadline: Duration) async {
         // The work throws nothing, and whoever is cancelled has no use for it.
         if let underway { return _ = try? await underway.value() }
         let task = SharedTask { [self] in
             defer { underway = nil }
-            await run(observers)
+            await run(observers, deadline)
         }
         underway = task
         // The same.
         _ = try? await task.value()
     }
 
-    private func run(_ observers: [SocketAddress]) async {
+    private func run(_ observers: [SocketAddress], _ deadline: Duration) async {
         if order.count + observers.count > Self.memory { forget() }
         let ids = observers.map { observer in
             answers[observer] = nil
             return begin(with: observer)
         }
-        let end = clock.now.advanced(by: Self.deadline)
+        let end = clock.now.advanced(by: deadline)
         var due = [Duration.zero] + Self.repetitions
         let start = clock.now
         var hasAnswer = false

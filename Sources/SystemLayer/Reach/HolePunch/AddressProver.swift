@@ -9,7 +9,7 @@ internal import DeP2PSessions
 final class AddressProver {
     /// When, after the first time, a question is repeated, and how long the answer is waited for.
     static let repetitions: [Duration] = [150, 400].map { .milliseconds($0) }
-    static let deadline = Duration.milliseconds(1_000)
+    static let leastDeadline = Duration.milliseconds(1_000)
     /// Datagrams of one question at most.
     static let questions = 1 + repetitions.count
 
@@ -19,8 +19,12 @@ final class AddressProver {
     init(_ endpoint: Endpoint, stun: STUNService) { (self.endpoint, self.stun) = (endpoint, stun) }
 
     /// This node's address as `witness` sees it, with what that has written for it, in that context.
-    func proof(by witness: SocketAddress, in context: [UInt8]) async throws -> HolePunchMessage.Proven {
-        let answer = try await ask(witness, .wanted(context))
+    ///
+    /// - Parameter patience: how long the answer may take where that is long.
+    func proof(
+        by witness: SocketAddress, in context: [UInt8], within patience: Duration = .zero
+    ) async throws -> HolePunchMessage.Proven {
+        let answer = try await ask(witness, .wanted(context), within: patience)
         guard case .proof(let proof) = AddressProofAttribute(answer.message),
             let mapped = STUNBinding(answer.message, from: witness, elapsed: .zero)?.mapped,
             AddressRule.isPlausible(mapped.ip, by: witness.ip)
@@ -38,8 +42,11 @@ final class AddressProver {
     }
 
     /// - Throws: when it is not `witness` who has written that, in that context.
-    func check(_ proven: HolePunchMessage.Proven, by witness: SocketAddress, in context: [UInt8]) async throws {
-        let answer = try await ask(witness, .question(proven.address, context, proven.proof))
+    func check(
+        _ proven: HolePunchMessage.Proven, by witness: SocketAddress, in context: [UInt8],
+        within patience: Duration = .zero
+    ) async throws {
+        let answer = try await ask(witness, .question(proven.address, context, proven.proof), within: patience)
         guard AddressProofAttribute(answer.message) == .verdict(true) else {
             throw SessionError(.violation, detail: "the peer's address is not proven")
         }
@@ -48,7 +55,8 @@ final class AddressProver {
     private struct Answer: Sendable { let message: STUNMessage }
 
     private func ask(
-        _ witness: SocketAddress, _ attribute: AddressProofAttribute?, from socket: SocketAddress? = nil
+        _ witness: SocketAddress, _ attribute: AddressProofAttribute?, from socket: SocketAddress? = nil,
+        within patience: Duration = .zero
     ) async throws -> Answer {
         var random = endpoint.configuration.random
         let request = STUNMessage.bindingRequest(
@@ -66,7 +74,9 @@ final class AddressProver {
                 endpoint?.sendForeign(request.bytes, to: witness, from: socket)
             }
         }
-        let limit = clock.schedule(after: Self.deadline) { waiter.resume(throwing: SessionError(.timeout)) }
+        let limit = clock.schedule(after: max(Self.leastDeadline, patience)) {
+            waiter.resume(throwing: SessionError(.timeout))
+        }
         defer {
             stun.forget(request.transaction)
             for token in tokens + [limit] { clock.cancel(token) }

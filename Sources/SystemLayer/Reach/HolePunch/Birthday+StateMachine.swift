@@ -38,10 +38,15 @@ struct BirthdayMachine: TimedMachine {
     static let hitProbes = 5
     static let hitInterval = Duration.milliseconds(200)
     static let hitLimit = 8
-    /// How long the last probes' answers are waited for.
-    static let patience = Duration.milliseconds(1_500)
-    /// Of one trial in all, with the exchange before it.
-    static let deadline = Duration.seconds(16)
+    /// How long the last probes' answers are waited for, and how long a trial takes in all, with the exchange before it, where
+    /// round trips are short.
+    static let leastPatience = Duration.milliseconds(1_500)
+    static let leastDeadline = Duration.seconds(16)
+    /// Round trips that the exchange before it takes, the proofs with it, and the answers to the last probes.
+    static let roundTrips = 8
+
+    static func patience(_ roundTrip: Duration) -> Duration { max(leastPatience, roundTrip * 2) }
+    static func deadline(_ roundTrip: Duration) -> Duration { leastDeadline + roundTrip * roundTrips }
 
     enum Part: Equatable {
         /// Writes to where the peer is, from each of these sockets.

@@ -5,7 +5,8 @@ internal import DeP2PReactor
 ///
 /// One trial at a time, so many an hour, fewer of them at one address, and there not again before a pause that doubles with
 /// each failure: whoever has proven an address gets the datagrams of a trial there now and then, and so do the neighbours whom
-/// he shares it with; and he can't have all the trials that others need.
+/// he shares it with; and he can't have all the trials that others need. Who dialled has the choice of whom to dial: to trials
+/// of connections that others made a part of the hour's is denied, and another part to those where there was one already.
 struct BirthdayGate {
     /// From the end of a trial to the next at the same address: after one that succeeded or was given up early, and after a
     /// failure; doubled with each of these.
@@ -15,6 +16,9 @@ struct BirthdayGate {
     /// Trials in an hour, and of these at one address.
     static let hourly = 30
     static let hourlyAtOne = 10
+    /// Of an hour's trials those of connections that others made, and of these those at addresses where there was one before.
+    static let hourlyServed = 24
+    static let hourlyServedAgain = 12
     /// Datagrams from which on a trial without success is a failure.
     static let failing = 256
     static let hour = Duration.seconds(3_600)
@@ -28,22 +32,39 @@ struct BirthdayGate {
     }
 
     private var present: IPAddress?
-    private var begun: [(at: NetworkInstant, ip: IPAddress)] = []
+    private struct Begun {
+        let at: NetworkInstant
+        let ip: IPAddress
+        let isServed: Bool
+        /// Whether another at that address was not an hour ago.
+        let isAgain: Bool
+    }
+
+    private var begun: [Begun] = []
     private var past: [Past] = []
 
     /// Whether any trial could begin.
-    func isOpen(now: NetworkInstant) -> Bool {
-        present == nil && begun.count { now.duration(since: $0.at) < Self.hour } < Self.hourly
+    ///
+    /// - Parameter isServed: whether the other side made the connection.
+    func isOpen(isServed: Bool, now: NetworkInstant) -> Bool {
+        guard present == nil else { return false }
+        let lately = begun.filter { now.duration(since: $0.at) < Self.hour }
+        return lately.count < Self.hourly && (!isServed || lately.count(where: \.isServed) < Self.hourlyServed)
     }
 
-    /// Begins a trial, which ``end(succeeded:now:)`` ends.
-    mutating func begin(at ip: IPAddress, now: NetworkInstant) -> Bool {
-        guard isOpen(now: now), past.first(where: { $0.ip == ip }).map({ $0.until <= now }) ?? true else {
+    /// Begins a trial, which ``end(succeeded:sent:now:)`` ends.
+    mutating func begin(at ip: IPAddress, isServed: Bool, now: NetworkInstant) -> Bool {
+        guard isOpen(isServed: isServed, now: now),
+            past.first(where: { $0.ip == ip }).map({ $0.until <= now }) ?? true
+        else { return false }
+        begun.removeAll { now.duration(since: $0.at) >= Self.hour }
+        let there = begun.count { $0.ip == ip }
+        guard there < Self.hourlyAtOne else { return false }
+        let isAgain = there > 0
+        if isServed, isAgain, begun.count(where: { $0.isServed && $0.isAgain }) >= Self.hourlyServedAgain {
             return false
         }
-        begun.removeAll { now.duration(since: $0.at) >= Self.hour }
-        guard begun.count(where: { $0.ip == ip }) < Self.hourlyAtOne else { return false }
-        begun.append((now, ip))
+        begun.append(Begun(at: now, ip: ip, isServed: isServed, isAgain: isAgain))
         present = ip
         return true
     }

@@ -15,6 +15,7 @@ final class BirthdayTrial {
     private var isSpent = false
     private let timer: WakeTimer
     private let clock: any NetworkClock
+    private let patience: Duration
     private let isWorthIt: @NetworkActor () -> Bool
     private let send: @NetworkActor (BirthdayMachine.Shot) -> Void
     /// Resumed when a way is found, when nothing more will come of it, and when it is given up.
@@ -24,13 +25,16 @@ final class BirthdayTrial {
 
     /// - Parameters:
     ///   - sockets: none for the side that guesses.
+    ///   - roundTrip: what the last probes' answers may take, as far as is known.
     ///   - isWorthIt: asked before anything is sent; it ends when it isn't.
     init(
-        at peer: SocketAddress, from sockets: [SocketAddress], random: RandomSource, clock: any NetworkClock,
+        at peer: SocketAddress, from sockets: [SocketAddress], roundTrip: Duration, random: RandomSource,
+        clock: any NetworkClock,
         isWorthIt: @escaping @NetworkActor () -> Bool, send: @escaping @NetworkActor (BirthdayMachine.Shot) -> Void
     ) {
         (self.peer, self.sockets, self.clock) = (peer.ip, sockets, clock)
         (self.isWorthIt, self.send) = (isWorthIt, send)
+        patience = BirthdayMachine.patience(roundTrip)
         var random = random
         let part = sockets.isEmpty ? BirthdayMachine.Part.guesses(peer: peer.ip) : .opens(sockets, peer: peer)
         machine = BirthdayMachine(part, random: &random, now: clock.now)
@@ -82,6 +86,6 @@ final class BirthdayTrial {
         guard !isSpent else { return }
         isSpent = true
         timer.set(nil)
-        _ = clock.schedule(after: BirthdayMachine.patience) { [weak self] in self?.stop() }
+        _ = clock.schedule(after: patience) { [weak self] in self?.stop() }
     }
 }

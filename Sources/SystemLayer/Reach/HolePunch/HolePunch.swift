@@ -117,7 +117,8 @@ package final class HolePunch {
     private func serve() {
         takeProbes()
         connections.registry.register(
-            Self.id, deadline: .within(PunchLink.roundDeadline * 2 + BirthdayMachine.deadline)
+            Self.id,
+            deadline: .within(PunchLink.roundDeadline * 2 + BirthdayMachine.deadline(PunchLink.longestRoundTrip))
         ) {
             [weak self] session, stream in
             guard let link = self?.link(of: session) else { throw SessionError(.unsupported) }
@@ -198,12 +199,14 @@ package final class HolePunch {
 
     /// Where this node may be reached straight.
     ///
-    /// - Parameter isDoubting: whether a round came to nothing that was made with what is known.
-    func candidates(isDoubting: Bool = false) async -> [Candidate] {
+    /// - Parameters:
+    ///   - isDoubting: whether a round came to nothing that was made with what is known.
+    ///   - patience: how long observers may take where that is long.
+    func candidates(isDoubting: Bool = false, within patience: Duration = .zero) async -> [Candidate] {
         let known = relays.observers + surroundings.observers()
         var observers: [SocketAddress] = []
         for address in known where !observers.contains(address) { observers.append(address) }
-        let observations = await observer.observations(of: observers)
+        let observations = await observer.observations(of: observers, within: patience)
         mapping = PortPrediction.mapping(observations)
         let own = surroundings.interfaces().map { Candidate(.interface, $0.address) }
         let mapped = mappedAddresses.flatMap { $0() }.map { Candidate(.mapped, $0) }
@@ -258,7 +261,11 @@ package final class HolePunch {
     // MARK: Guessing
 
     /// Whether a trial may begin now, for any connection.
-    var mayGuess: Bool { !isStopped && surroundings.openSocket != nil && gate.isOpen(now: clock.now) }
+    ///
+    /// - Parameter isServed: of those that others made.
+    func mayGuess(isServed: Bool) -> Bool {
+        !isStopped && surroundings.openSocket != nil && gate.isOpen(isServed: isServed, now: clock.now)
+    }
 
     /// Who is believed about where `peer` is: a relay that this node's user has chosen, best one that it is connected with,
     /// else at an address that was named, since it may be connected over IPv6.

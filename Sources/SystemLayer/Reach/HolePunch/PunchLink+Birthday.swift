@@ -11,6 +11,8 @@ internal import DeP2PSessions
 extension PunchLink {
     /// How long a socket is kept that something came by, for the client to move there.
     static let socketPatience = Duration.seconds(10)
+    /// Waits grow with round trips up to this.
+    static let longestRoundTrip = Duration.seconds(2)
 
     // MARK: The client's side
 
@@ -20,7 +22,7 @@ extension PunchLink {
             return []
         }
         let paths = await traced(awaiting: "guessing ports") {
-            try await clock.withDeadline(BirthdayMachine.deadline) {
+            try await clock.withDeadline(BirthdayMachine.deadline(roundTrip)) {
                 try await self.guessPorts(session, opens: opens, witness)
             }
         }
@@ -36,10 +38,13 @@ extension PunchLink {
         }
     }
 
+    /// By the relay: what the way to the peer, to the witness and back may take too.
+    var roundTrip: Duration { min(connection.statistics.smoothedRTT, Self.longestRoundTrip) }
+
     /// Whether something waits for a better path, and it is neither too early nor another's turn.
     private var isWorthGuessing: Bool {
         guard let session, isWaitedFor else { return false }
-        return hub.mayGuess && (session.isAdmitted || !hub.relays.wantsMembersOnly())
+        return hub.mayGuess(isServed: !connection.isInitiator) && (session.isAdmitted || !hub.relays.wantsMembersOnly())
     }
 
     /// Whether the connection is relayed and anything but what stays open for ever is on it.
@@ -111,21 +116,23 @@ extension PunchLink {
         for _ in 0..<AddressProver.questions where !hub.budget.take(witness.ip, now: clock.now) {
             throw SessionError(.busy)
         }
-        return try await hub.prover.proof(by: witness, in: keys.ownContext)
+        return try await hub.prover.proof(by: witness, in: keys.ownContext, within: roundTrip * 2)
     }
 
     private func proven(_ theirs: HolePunchMessage.Guess, by witness: SocketAddress) async throws -> SocketAddress {
         guard let proven = theirs.proven, proven.address.ip.family == .v4,
             hub.rule.admits(proven.address, from: voucher(nil))
         else { throw SessionError(.violation) }
-        try await hub.prover.check(proven, by: witness, in: keys.peerContext)
+        try await hub.prover.check(proven, by: witness, in: keys.peerContext, within: roundTrip * 2)
         return proven.address
     }
 
     // MARK: The trial
 
     private func begin(at peer: SocketAddress, opens: Bool) throws -> BirthdayTrial {
-        guard trial == nil, !isStopped, isWorthGuessing, hub.gate.begin(at: peer.ip, now: clock.now) else {
+        guard trial == nil, !isStopped, isWorthGuessing,
+            hub.gate.begin(at: peer.ip, isServed: !connection.isInitiator, now: clock.now)
+        else {
             throw SessionError(.busy)
         }
         let sockets = opens ? hub.openSockets() : []
@@ -136,7 +143,7 @@ extension PunchLink {
         }
         machine.beginGuessing()
         let begun = BirthdayTrial(
-            at: peer, from: sockets, random: hub.connections.random, clock: clock,
+            at: peer, from: sockets, roundTrip: roundTrip, random: hub.connections.random, clock: clock,
             isWorthIt: { [weak self] in self?.isWaitedFor ?? false },
             send: { [weak self] shot in self?.send(shot) })
         trial = begun

@@ -7,7 +7,7 @@ internal import DeP2PSessions
 extension PunchLink {
     func runRound() async throws -> [ProbeMachine.Path] {
         guard let session else { return [] }
-        let own = await hub.candidates(isDoubting: isDoubting)
+        let own = await hub.candidates(isDoubting: isDoubting, within: roundTrip)
         // An admission under way decides what the peer may know.
         _ = await session.waitForMembership()
         return try await round(session, own) { theirs, stream in
@@ -68,7 +68,7 @@ extension PunchLink {
             guard !isServing, !isStopped, rounds.takeNow(now: clock.now) else { throw SessionError(.busy) }
             isServing = true
             defer { isServing = false }
-            try await clock.withDeadline(BirthdayMachine.deadline) {
+            try await clock.withDeadline(BirthdayMachine.deadline(roundTrip)) {
                 try await self.serveGuess(theirs, stream, reader)
             }
         default: throw SessionError(.violation)
@@ -79,7 +79,7 @@ extension PunchLink {
         _ theirs: HolePunchMessage.Offer, _ stream: NegotiatedStream, _ reader: FrameReader
     ) async throws {
         let isRelayed = connection.path.peerAddress == nil
-        let own = await hub.candidates(isDoubting: isDoubting && isRelayed)
+        let own = await hub.candidates(isDoubting: isDoubting && isRelayed, within: roundTrip)
         _ = await session?.waitForMembership()
         try await stream.write(.answer(offer(own, to: voucher(theirs))))
         guard case .start = try await reader.requiredPunch() else { throw SessionError(.violation) }

@@ -13,7 +13,11 @@ extension NATCheckStateMachine {
         case .filteringByPort:
             // An address that is let in may still depend on its port.
             guard report.filtering == .endpointDependent || report.filtering == nil else { return [] }
-            return filteringProbe(changesAddress: false, now: now)
+            let test = filteringProbe(changesAddress: false, now: now)
+            guard let port = secondPort, !test.isEmpty, !samples.contains(where: { $0.destination == port }) else {
+                return test
+            }
+            return test + [probe(.second, port, now: now)]
         case .hairpin: return hairpinProbes(now: now)
         case .sizes: return report.mapped == nil ? [] : sizeProbes(now: now)
         case .burst: return burstProbes(now: now)
@@ -26,6 +30,12 @@ extension NATCheckStateMachine {
         return answered.first { others[$0] != nil } ?? answered.first { alternatePorts[$0] != nil }
             ?? answered.first { one in answered.contains { $0.ip == one.ip && $0.port != one.port } }
             ?? answered[0]
+    }
+
+    /// The second port of the observer that the first socket writes to, where that tells one.
+    var secondPort: SocketAddress? {
+        guard let port = others[base]?.port ?? alternatePorts[base] else { return nil }
+        return SocketAddress(base.ip, port: port, scope: base.scope)
     }
 
     /// The other three sockets of each RFC 5780 server, the second one of each node.

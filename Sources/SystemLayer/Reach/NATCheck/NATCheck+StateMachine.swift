@@ -66,12 +66,12 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
 
     package private(set) var report = NATFamilyReport()
     let observers: [SocketAddress]
-    private let secondPort: UInt16
+    private let ownSecondPort: UInt16
     private let scope: NATCheck.Scope
     var random: any RandomNumberGenerator & Sendable
     private(set) var stage = Stage.survey
     private var probes: [Probe] = []
-    private var samples: [NATBehaviour.Sample] = []
+    private(set) var samples: [NATBehaviour.Sample] = []
     /// The other address and port of RFC 5780 servers, and the second ports of dep2p nodes.
     private(set) var others: [SocketAddress: SocketAddress] = [:]
     private(set) var alternatePorts: [SocketAddress: UInt16] = [:]
@@ -90,7 +90,7 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
         self.scope = scope
         var seen: Set<SocketAddress> = []
         self.observers = Array(observers.filter { seen.insert($0).inserted }.prefix(Self.maximumObservers))
-        secondPort = second.port
+        ownSecondPort = second.port
         self.random = random
         report.asked = self.observers.count
         report.local = first
@@ -234,7 +234,7 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
         if probes.contains(where: { ($0.binding?.elapsed ?? .zero) >= Self.timing.initialTimeout }) {
             samplesAreInOrder = false
         }
-        let allocation = NATBehaviour.allocation(credible, local: secondPort, mapping: report.mapping)
+        let allocation = NATBehaviour.allocation(credible, local: ownSecondPort, mapping: report.mapping)
         report.allocation = samplesAreInOrder ? allocation : nil
     }
 
@@ -254,11 +254,20 @@ package struct NATCheckStateMachine: TimedMachine, Sendable {
     }
 
     /// A second port that is kept out settles it even where no other address could be tried; one that is let in does
-    /// not say whether another address is.
+    /// not say whether another address is. Silence says something only of a port from which an answer came otherwise: to who
+    /// asked there. That of another observer at the same address has answered already.
     private mutating func concludeFilteringByPort() {
-        guard report.filtering == nil else {
-            return concludeFiltering(.addressDependent, otherwise: .addressAndPortDependent)
+        guard let test = probes.first else { return }
+        switch test.outcome {
+        case .answered where report.filtering != nil: report.filtering = .addressDependent
+        case .silent where test.socket == .second || hasHeardSecondPort: report.filtering = .addressAndPortDependent
+        case .answered, .silent, .refused, .pending: break
         }
-        if probes.first?.outcome == .silent { report.filtering = .addressAndPortDependent }
+    }
+
+    private var hasHeardSecondPort: Bool {
+        guard let port = secondPort else { return false }
+        return samples.contains { $0.destination == port }
+            || probes.dropFirst().contains { $0.destination == port && $0.binding != nil }
     }
 }

@@ -73,7 +73,8 @@ package final class STUNService {
         // Anything may come to this port: what is not STUN is nobody's.
         if !receivers.isEmpty, let message = try? STUNMessage(datagram.bytes), message.kind != .request {
             receivers[message.transaction]?(message, datagram)
-        } else {
+        } else if endpoint?.socket(at: datagram.local) == nil {
+            // Further sockets are there for one peer each, and answer nobody.
             let port = alternate?.port(datagram.remote.ip.family)
             answer(datagram, otherPort: port, isAlternate: false)
         }
