@@ -15,12 +15,13 @@ esac
 find_swift
 command -v protoc >/dev/null || install_packages protobuf-compiler
 
-# The plugin comes with the library that the generated code is built against, so that the two fit.
-said=$(swift build --package-path "$top" --product protoc-gen-swift 2>&1) || {
+# The plugin comes with the library that the generated code is built against, so that the two fit. With the flags of
+# Tests/run.sh: with others it would build that library anew, and the next build all that is above it.
+said=$(swift build "${without_debug_info[@]}" --package-path "$top" --product protoc-gen-swift 2>&1) || {
     printf '%s\n' "$said" | tail -n 20 >&2
     fail "the plugin of protoc could not be built" "its errors are above"
 }
-plugin=$(swift build --package-path "$top" --show-bin-path)/protoc-gen-swift
+plugin=$(swift build "${without_debug_info[@]}" --package-path "$top" --show-bin-path)/protoc-gen-swift
 
 cd "$top/Sources/Wire/Protos"
 protoc --plugin="$plugin" --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true \
