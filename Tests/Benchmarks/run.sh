@@ -9,7 +9,7 @@ top=$(cd "$here/../.." && pwd)
 
 find_swift
 install_build_packages
-install_packages gcc openssl openssh-client openssh-server python3 nats-server mosquitto mosquitto-clients
+install_packages gcc openssl openssh-client openssh-server python3 nats-server mosquitto mosquitto-clients iproute2 nftables procps
 
 out=$top/.build-benchmarks
 mkdir -p "$out"

@@ -189,20 +189,26 @@ class SecureCopy:
         shutil.copy(self.folder / "user.pub", self.folder / "authorized")
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True) if os.geteuid() == 0 else None
 
-    def copy(self, source):
-        target, port = self.folder / "scp.out", free_port()
+    def server(self, address, port):
+        """The command of an sshd that lets this user in, once it is at that address."""
         config = self.folder / "config"
         config.write_text(
-            f"ListenAddress 127.0.0.1:{port}\nHostKey {self.folder}/host\nAuthorizedKeysFile {self.folder}/authorized\n"
+            f"ListenAddress {address}:{port}\nHostKey {self.folder}/host\nAuthorizedKeysFile {self.folder}/authorized\n"
             "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\n"
             "Subsystem sftp internal-sftp\n")
-        server = Process(["/usr/sbin/sshd", "-D", "-e", "-f", config])
+        return ["/usr/sbin/sshd", "-D", "-e", "-f", config]
+
+    def client(self, address, port, source, target):
+        return ["scp", "-q", "-F", "none", "-P", str(port), "-i", self.folder / "user",
+                "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                source, f"{getpass.getuser()}@{address}:{target}"]
+
+    def copy(self, source):
+        target, port = self.folder / "scp.out", free_port()
+        server = Process(self.server("127.0.0.1", port))
         wait_for_port(port, server)
         started = time.monotonic()
-        client = Process(
-            ["scp", "-q", "-F", "none", "-P", str(port), "-i", self.folder / "user",
-             "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-             source, f"{getpass.getuser()}@127.0.0.1:{target}"])
+        client = Process(self.client("127.0.0.1", port, source, target))
         sent = client.succeed()
         wall = time.monotonic() - started
         self._wait_for_session(server.pid)

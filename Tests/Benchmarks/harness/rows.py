@@ -10,6 +10,7 @@ import threading
 
 from copies import DeP2P, OpenSSL, SecureCopy, Tar, TarOverTLS, check_same_folder, free_port, wait_for_port
 from crowd import crowd_rows, relayed_rows
+from links import link_rows
 from measure import Failure, Process, alternate, median, run_json, status_kib
 from table import Row
 from topics import topic_memory_rows, topic_rows
@@ -356,7 +357,7 @@ def codec_rows(bench):
 GROUPS = {
     "send": copy_rows, "many": many_rows, "stream": stream_rows, "request": request_rows, "handshake": handshake_rows,
     "start": start_rows, "memory": memory_rows, "idle": idle_rows, "crowd": crowd_rows, "relayed-crowd": relayed_rows,
-    "relay": relay_rows, "topics": topic_rows, "topic-memory": topic_memory_rows, "codec": codec_rows,
+    "relay": relay_rows, "links": link_rows, "topics": topic_rows, "topic-memory": topic_memory_rows, "codec": codec_rows,
 }
 
 
