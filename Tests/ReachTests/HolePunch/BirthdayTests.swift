@@ -169,6 +169,25 @@ import Testing
         }
     }
 
+    @Test("nothing waits any more at the side that was asked: the one that asked ends it too")
+    func givenUpByTheOther() async throws {
+        try await withPunchNetwork(seed: 35) { world in
+            let (near, far) = (try world.node(.portRestricted), try world.node(.symmetricRandom))
+            let probes = watch(world, try #require(far.gateway?.external), passes: false)
+            let (session, _) = try await world.connect(near, far)
+            _ = try await open(session, to: far.node)
+            #expect(try await world.wait(atMost: .seconds(10)) { far.sockets.standing.count > 0 })
+            far.wish.isThere = false
+            try await world.network.sleep(for: .seconds(1))
+            #expect(far.sockets.standing.isEmpty)
+            let count = probes.times.count
+            try await world.network.sleep(for: .seconds(8))
+            // Of rounds alone.
+            #expect(probes.times.count - count <= ProbeBudget.burst + ProbeBudget.rate * 9)
+            session.close(.normal)
+        }
+    }
+
     @Test("the sockets go with the session, and with the node", arguments: [true, false])
     func ended(bySession: Bool) async throws {
         try await withPunchNetwork(seed: 34) { world in

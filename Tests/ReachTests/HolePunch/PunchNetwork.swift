@@ -135,6 +135,7 @@ final class PunchNode {
     let punch: HolePunch
     /// What guessing opens.
     let sockets: PunchSockets
+    let wish = PunchWish()
 
     init(
         _ node: RelayNode, network: SimulatedNetwork, gateway: SimulatedGateway?, relays: [RelayNode], isMember: Bool,
@@ -150,6 +151,7 @@ final class PunchNode {
             relays: { _ in relays.map(\.address) }, usesStraightPaths: usesStraightPaths,
             hostMark: Array("\(node.nodeID)".utf8))
         surroundings.chosenRelays = { _ in relays.map(\.address) }
+        surroundings.isWaitedFor = { [wish] _ in wish.isThere }
         if guesses { surroundings.openSocket = { [sockets] in try sockets.open() } }
         punch = HolePunch(
             node.connections, endpoint: node.endpoint, stun: STUNService(node.endpoint), relays: node.client,
@@ -163,6 +165,12 @@ final class PunchNode {
         punch.stop()
         node.stop()
     }
+}
+
+/// Whether anything waits for a better path.
+@NetworkActor
+final class PunchWish {
+    var isThere = true
 }
 
 /// Free sockets of one host.

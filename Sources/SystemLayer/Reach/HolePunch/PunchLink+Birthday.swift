@@ -69,6 +69,11 @@ extension PunchLink {
             guard case .start = try await reader.requiredPunch() else { throw SessionError(.violation) }
             let trial = try begin(at: peer, opens: opens)
             defer { end(trial) }
+            networkTask { [weak trial] in
+                // It says nothing more: whatever ends its side of the stream, nobody there opens or guesses any longer.
+                _ = await traced(awaiting: "a peer goes on guessing") { try await reader.next() }
+                trial?.stop()
+            }
             try await trial.over.value()
             let paths = machine.paths
             if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
