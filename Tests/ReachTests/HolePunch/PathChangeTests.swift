@@ -176,55 +176,6 @@ import Testing
         }
     }
 
-    /// A straight path that was left so soon leaves the circuit before it standing: the way back is tried again and again.
-    @Test("nor does one soon after the path went straight", arguments: [true, false], [12, 14, 15])
-    func anEarlyOutage(ofListener: Bool, seconds: Int) async throws {
-        try await withPunchNetwork(seed: 26) { world in
-            let (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
-            let sink = PunchTransfer(at: far)
-            let (session, _) = try await world.connect(near, far)
-            let end = world.network.now.advanced(by: .seconds(30))
-            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
-            #expect(try await world.wait(atMost: .seconds(3)) { session.path.isStraight })
-            try await world.network.sleep(for: .milliseconds(500))
-            let cut = ofListener ? far : near
-            let outside = cut.gateway?.external ?? cut.node.socket.ip
-            world.network.filter = { _, from, to in from.ip != outside && to.ip != outside }
-            try await world.network.sleep(for: .seconds(Int64(seconds)))
-            world.network.filter = nil
-            let before = sink.received
-            #expect(try await world.wait(atMost: .seconds(3)) { sink.received > before })
-            let sent = try await task.value
-            #expect(try await world.wait(atMost: .seconds(20)) { sink.isComplete })
-            #expect(session.isOpen && sink.isIntact && sink.received == sent)
-        }
-    }
-
-    /// As behind a hop that has become narrow under TCP: what is long is lost, what comes is short.
-    @Test("a relay that is heard, but hears nothing, is left within two seconds")
-    func deafRelay() async throws {
-        try await withPunchNetwork(seed: 27) { world in
-            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
-            let (sink, back) = (PunchTransfer(at: far), PunchTransfer(at: near))
-            let (session, other) = try await world.connect(near, far, both: true)
-            let end = world.network.now.advanced(by: .seconds(12))
-            let tasks = [(sink, session), (back, other)].map { sink, session in
-                networkTask { try await sink.send(on: session) { world.network.now >= end } }
-            }
-            try await world.network.sleep(for: .seconds(4))
-            let outside = try #require(near.gateway?.external)
-            #expect(session.path.kind == .relay(world.relay.nodeID))
-            world.network.filter = { _, from, to in !(from.ip == outside && to.ip == world.relay.socket.ip) }
-            #expect(
-                try await world.wait(atMost: .seconds(2)) { session.path.kind == .relay(world.secondRelay.nodeID) })
-            for (task, sink) in zip(tasks, [sink, back]) {
-                let sent = try await task.value
-                #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
-                #expect(sink.isIntact && sink.received == sent)
-            }
-        }
-    }
-
     @Test("the only relay restarts, and transfers go on", arguments: [true, false], [400, 1_000, 5_000])
     func restartedRelay(isKilled: Bool, pause: Int) async throws {
         try await withPunchNetwork(seed: 21) { world in
@@ -284,27 +235,6 @@ import Testing
             await #expect(throws: (any Error).self) { try await task.value }
             let end = try #require(session.end)
             #expect(end.cause == .timeout && end.reason.hasSuffix("the relay is stopping"), "\(end)")
-        }
-    }
-
-    @Test("so it is soon, where the peer had not yet said whether it speaks what it was asked for", arguments: 1...2)
-    func stoppedBeforeTheFirstAnswer(relays: Int) async throws {
-        try await withPunchNetwork(seed: 25) { world in
-            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
-            let (session, _) = try await world.connect(near, far)
-            try await world.network.sleep(for: .seconds(3))
-            // From now on nothing comes from the peer.
-            let outside = try #require(far.gateway?.external)
-            world.network.filter = { _, from, _ in from.ip != outside }
-            let stream = try await session.openStream(PunchTransfer.id)
-            stream.bearsSilenceOnceAgreed()
-            let task = networkTask { try await stream.read() }
-            try await world.network.sleep(for: .milliseconds(200))
-            for relay in [world.relay, world.secondRelay].prefix(relays) { relay.service?.stop() }
-            #expect(try await world.wait(atMost: .seconds(6)) { session.end != nil })
-            await #expect(throws: (any Error).self) { try await task.value }
-            let end = try #require(session.end)
-            #expect(end.cause == .closedLocally(.relayEnded) && end.reason.hasSuffix("the relay is stopping"), "\(end)")
         }
     }
 

@@ -73,8 +73,10 @@ extension RelayClient {
         if relays[index].session !== session {
             // It took the reservation over; what runs over the old connection ends there.
             if let old = relays[index].session {
+                let isSilent = isSilent(old)
                 watches[old.id]?.isReserved = false
-                connections.retire(old)
+                // Where the relay is not heard on it, who comes by its circuits has to learn that, and asks for others.
+                if isSilent { old.close(.normal) } else { connections.retire(old) }
             }
             relays[index].session = session
             watch(session).isReserved = true

@@ -12,6 +12,8 @@ package final class RelayService {
     private final class LiveCircuit {
         let circuit: RelayCircuit
         let ended = Waiter<CircuitEnd>()
+        /// The target while it is asked, and the stream on which it is.
+        var question: (target: Session, stream: NegotiatedStream)?
         /// What it had carried at the last look.
         var carried: UInt64 = 0
 
@@ -157,7 +159,7 @@ package final class RelayService {
             circuits[number] = nil
         }
         startSweeping()
-        guard let side = await ask(other, source: session.remoteNodeID, circuit) else {
+        guard let side = await ask(other, source: session.remoteNodeID, live) else {
             throw RelayError(.refusedByTarget)
         }
         machine.targetAccepted(number, now: connections.clock.now)
@@ -214,14 +216,16 @@ package final class RelayService {
 
     /// The target's stream, when it accepts.
     private func ask(
-        _ target: Session, source: NodeID, _ circuit: RelayCircuit
+        _ target: Session, source: NodeID, _ live: LiveCircuit
     ) async -> (stream: NegotiatedStream, reader: FrameReader)? {
-        var grant = grant(circuit, id: circuit.ids.second)
+        var grant = grant(live.circuit, id: live.circuit.ids.second)
         grant.confirms = true
         var opened: NegotiatedStream?
         do {
             let stream = try await target.openStream(RelayProtocol.id)
             opened = stream
+            live.question = (target, stream)
+            defer { live.question = nil }
             let reader = FrameReader(stream, limit: RelayMessage.limit)
             let answer = try await connections.clock.withDeadline(limits.answerDeadline) {
                 try await stream.write(.incoming(source, grant))
@@ -249,7 +253,12 @@ package final class RelayService {
     private func hold(_ session: Session) {
         guard holders[session.remoteNodeID] !== session else { return }
         session.commit()
-        holders.updateValue(session, forKey: session.remoteNodeID)?.release()
+        let former = holders.updateValue(session, forKey: session.remoteNodeID)
+        former?.release()
+        // It may have come anew because the one before is dead: who waits for its answer there asks again, and is heard.
+        for case let (target, stream)? in circuits.valuesInOrder.map(\.question) where target === former {
+            stream.reset(StreamCode.cancelled.rawValue)
+        }
     }
 
     private func reservationEnded(_ nodeID: NodeID) {
