@@ -90,6 +90,7 @@ extension Connection {
         let stream = QUICStream(id: id, connection: self)
         streams[id] = stream
         openedStreams.append(stream)
+        countedStreams += 1
     }
 
     fileprivate func streamCreditGrew() {

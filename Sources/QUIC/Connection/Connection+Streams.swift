@@ -59,10 +59,31 @@ extension Connection {
         markDirty()
     }
 
+    /// The peer may open a stream in the place of one. It is told with the next data that goes there, or after a while:
+    /// else that would be a packet of its own, and its acknowledgement another. At once when it may need it.
     func returnStreamCredit() {
-        guard let quic else { return }
-        dep2p_quic_release_stream_credit(quic, 1)
-        markDirty()
+        countedStreams -= 1
+        heldStreamCredit += 1
+        if 2 * (countedStreams + heldStreamCredit) >= allowance.streams {
+            releaseStreamCredit()
+            markDirty()
+        } else if streamCreditTimer == nil {
+            streamCreditTimer = endpoint.clock.schedule(after: Self.streamCreditPatience) { [weak self] in
+                guard let self else { return }
+                streamCreditTimer = nil
+                guard heldStreamCredit > 0 else { return }
+                releaseStreamCredit()
+                markDirty()
+            }
+        }
+    }
+
+    private static let streamCreditPatience = Duration.milliseconds(500)
+
+    func releaseStreamCredit() {
+        guard let quic, heldStreamCredit > 0 else { return }
+        dep2p_quic_release_stream_credit(quic, heldStreamCredit)
+        heldStreamCredit = 0
     }
 
     func markDirty() {

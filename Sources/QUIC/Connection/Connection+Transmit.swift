@@ -35,6 +35,7 @@ extension Connection {
     func flush() {
         isDirty = false
         retryBlocked()
+        if !sendQueue.isEmpty { releaseStreamCredit() }
         var more = true
         for _ in 0..<Self.burstsPerFlush where more && quic != nil { more = sendBurst() }
         if more { markDirty() }

@@ -57,6 +57,10 @@ package final class Connection {
     var blockedStreams = Deque<QUICStream>()
     var openedStreams: [QUICStream] = []
     var streamCreditWaiters = Deque<Waiter<Void>>()
+    /// Streams of the peer's that count: they are open, or have unread bytes; and how many that did the peer is not told of yet.
+    var countedStreams = 0
+    var heldStreamCredit = 0
+    var streamCreditTimer: TimerToken?
     var connectionIDs: Set<ConnectionID> = []
     var resetTokens: Set<ResetToken> = []
     let established = Waiter<Void>()
