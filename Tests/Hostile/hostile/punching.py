@@ -5,7 +5,7 @@ import ipaddress
 from .wire import field, fields, framed
 
 PROTOCOL = "/dep2p/sys/holepunch/1.0.0"
-OFFER, ANSWER, START = 1, 2, 3
+OFFER, ANSWER = 1, 2
 INTERFACE, OBSERVED = 1, 3
 
 
@@ -19,7 +19,8 @@ def offer(candidates, mark=b""):
 
 
 def begin(peer, candidates, mark=b"", seconds=5.0):
-    """A round as the connection's client: (stream, the answer's candidates, its host mark); None when refused."""
+    """A round as the connection's client, after whose answer the node probes: (stream, the answer's candidates, its host mark);
+    None when refused."""
     stream = peer.open(PROTOCOL, offer(candidates, mark))
     frames = stream.wait(lambda one: one.frames or one.ended, seconds, "an answer to the offer").frames
     if not frames or ANSWER not in (body := fields(frames[0])):
@@ -27,7 +28,3 @@ def begin(peer, candidates, mark=b"", seconds=5.0):
     answer = fields(body[ANSWER][0])
     found = [(str(ipaddress.ip_address(one[1][0])), one[2][0]) for one in map(fields, answer.get(1, []))]
     return stream, found, answer.get(2, [b""])[0]
-
-
-def start(stream):
-    stream.write(framed(field(START, b"")))

@@ -15,6 +15,8 @@ final class AddressObserver {
     static let patience = Duration.milliseconds(100)
     /// How long an answer is good for: shorter than what NATs keep an idle mapping for (RFC 4787 REQ-5).
     static let lifetime = Duration.seconds(20)
+    /// How long one that has not answered is not waited for again, where another has.
+    static let silence = Duration.seconds(5)
 
     /// Observers remembered.
     static let memory = 64
@@ -28,6 +30,7 @@ final class AddressObserver {
     private let stun: STUNService
     private var requests: [STUNTransactionID: Request] = [:]
     private var answers: [SocketAddress: (mapped: SocketAddress, at: NetworkInstant)] = [:]
+    private var askedAt: [SocketAddress: NetworkInstant] = [:]
     /// The observers, those that were asked first before the others.
     private var order: [SocketAddress] = []
     private var underway: SharedTask<Void>?
@@ -46,7 +49,8 @@ final class AddressObserver {
         of observers: [SocketAddress], within patience: Duration = .zero
     ) async -> [PortPrediction.Observation] {
         let wanted = Array(observers.prefix(Self.observerLimit))
-        let stale = wanted.filter(isStale)
+        let isAnswered = !wanted.allSatisfy(isStale)
+        let stale = wanted.filter { isStale($0) && !(isAnswered && isSilent($0)) }
         if !stale.isEmpty { await ask(stale, max(Self.leastDeadline, patience)) }
         return order.compactMap { observer in
             guard wanted.contains(where: { $0.ip == observer.ip }), let answer = answers[observer] else { return nil }
@@ -58,9 +62,13 @@ final class AddressObserver {
         answers[observer].map { clock.now.duration(since: $0.at) >= Self.lifetime } ?? true
     }
 
+    private func isSilent(_ observer: SocketAddress) -> Bool {
+        askedAt[observer].map { clock.now.duration(since: $0) < Self.silence } ?? false
+    }
+
     /// The network has changed: nothing that was said of it holds.
     func forget() {
-        answers = [:]
+        (answers, askedAt) = ([:], [:])
         order = []
     }
 
@@ -107,6 +115,7 @@ final class AddressObserver {
     private func begin(with observer: SocketAddress) -> STUNTransactionID {
         // A NAT that has a mapping keeps it: what counts is who was asked first.
         if !order.contains(observer) { order.append(observer) }
+        askedAt[observer] = clock.now
         stun.wrote(to: observer)
         var random = endpoint.configuration.random
         let message = STUNMessage.bindingRequest(.random(using: &random))

@@ -66,6 +66,8 @@ package final class HolePunch {
     let stun: STUNService
     /// How often the NAT is asked what it gives out at present: rounds are the peers' to begin, as often as they like.
     private var sequences = TokenBucket(rate: 1, burst: 4)
+    /// How often observers are asked for the sake of a circuit that nothing has come by yet: strangers make them too.
+    private var looksAhead = TokenBucket(rate: 1, burst: 4)
     var gate = BirthdayGate()
     let prover: AddressProver
     /// How this node's NAT gives out ports, as far as observers have shown it lately.
@@ -106,6 +108,7 @@ package final class HolePunch {
                 link.relayFellSilent()
             }
         }
+        relays.onCircuit = { [weak self] in self?.lookAhead() }
         connections.onSession { [weak self] session in
             if session.isInitiator { self?.link(of: session)?.keep() } else { self?.watch(session) }
         }
@@ -203,9 +206,7 @@ package final class HolePunch {
     ///   - isDoubting: whether a round came to nothing that was made with what is known.
     ///   - patience: how long observers may take where that is long.
     func candidates(isDoubting: Bool = false, within patience: Duration = .zero) async -> [Candidate] {
-        let known = relays.observers + surroundings.observers()
-        var observers: [SocketAddress] = []
-        for address in known where !observers.contains(address) { observers.append(address) }
+        let observers = observers
         let observations = await observer.observations(of: observers, within: patience)
         mapping = PortPrediction.mapping(observations)
         let own = surroundings.interfaces().map { Candidate(.interface, $0.address) }
@@ -227,6 +228,23 @@ package final class HolePunch {
         // Loopback last, and only what is left of the limit: few peers are on this machine.
         let loopback = own.filter { $0.address.ip.isLoopback }
         return own.filter { !$0.address.ip.isLoopback } + mapped + forwarded + observed + loopback
+    }
+
+    private var observers: [SocketAddress] {
+        var unique: [SocketAddress] = []
+        for address in relays.observers + surroundings.observers() where !unique.contains(address) {
+            unique.append(address)
+        }
+        return unique
+    }
+
+    /// A circuit is about to carry a connection, which a round begins with: by then the observers have answered.
+    private func lookAhead() {
+        guard surroundings.usesStraightPaths, !isStopped, looksAhead.takeNow(now: clock.now) else { return }
+        networkTask { [weak self] in
+            guard let self else { return }
+            _ = await observer.observations(of: observers)
+        }
     }
 
     /// The ports that the NAT gives out next, from what it gives two sockets that are opened now: one that counts has counted

@@ -11,7 +11,6 @@ extension PunchLink {
         // An admission under way decides what the peer may know.
         _ = await session.waitForMembership()
         return try await round(session, own) { theirs, stream in
-            try await clock.sleep(for: connection.statistics.smoothedRTT / 2)
             let paths = try await probe(own, theirs)
             if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
                 try await stream.write(.chosen(best.observed, isDirect: kind(of: best) == .direct))
@@ -35,7 +34,6 @@ extension PunchLink {
             try await stream.write(.offer(offer(own, to: voucher(nil))))
             guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
             peerMapping = theirs.mapping
-            try await stream.write(.start)
             let found = try await look(theirs, stream)
             stream.finish()
             stream.stopReading(StreamCode.done.rawValue)
@@ -82,7 +80,8 @@ extension PunchLink {
         let own = await hub.candidates(isDoubting: isDoubting && isRelayed, within: roundTrip)
         _ = await session?.waitForMembership()
         try await stream.write(.answer(offer(own, to: voucher(theirs))))
-        guard case .start = try await reader.requiredPunch() else { throw SessionError(.violation) }
+        // The client begins when it has the answer.
+        try await clock.sleep(for: min(connection.statistics.smoothedRTT / 2, Self.longestLead))
         begin(own, theirs)
         if isRelayed { isDoubting = true }
         let last = try await reader.next()

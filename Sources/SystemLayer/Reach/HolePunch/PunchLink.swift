@@ -12,6 +12,8 @@ final class PunchLink {
     /// How long better paths may take to show after the first: a round trip, within these.
     static let shortestSettling = Duration.milliseconds(30)
     static let longestSettling = Duration.milliseconds(200)
+    /// How long the way of an answer to the client may be taken to be.
+    static let longestLead = Duration.seconds(1)
     /// From one round that the peer asks for to the next.
     static let askInterval = Duration.seconds(10)
     /// Rounds that a peer may begin, a minute's worth.

@@ -94,6 +94,7 @@ extension RelayClient {
     private func openCircuit(
         to target: NodeID, over session: Session, at ways: [Address]
     ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
+        onCircuit?()
         let (stream, reader, reply) = try await exchange(.connect(target), on: session)
         switch reply {
         case .refusal(let error): throw error
@@ -123,6 +124,7 @@ extension RelayClient {
         guard isReserved, accepts(source), let leg = leg(of: session),
             leg.open(grant.id, datagramSize: grant.datagramSize) != nil
         else { return try await stream.write(.answer(false)) }
+        onCircuit?()
         stream.bearsSilence()
         let circuit = InboundCircuits.Circuit(grant, leg, stream, now: clock.now)
         inbound.opened(circuit)

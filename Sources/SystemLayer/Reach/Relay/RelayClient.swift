@@ -73,6 +73,8 @@ package final class RelayClient {
     private var circuits: [ObjectIdentifier: CircuitWay] = [:]
     /// Takes a connection whose circuit has ended, to bring it onto another path; otherwise it is closed.
     var carryOn: (@NetworkActor (any SecureConnection, CircuitEnd) -> Bool)?
+    /// Called when a circuit is asked for, or taken.
+    var onCircuit: (@NetworkActor () -> Void)?
     /// When relays are chosen anew.
     let choiceTimer: WakeTimer
     /// Of the sessions with relays: whether these are there.
