@@ -1,4 +1,5 @@
 internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 
 /// Identify push (libp2p/specs identify): who is connected hears at once that a node's addresses have changed.
@@ -10,6 +11,11 @@ extension Identify {
     static let pushLimit = 256
     /// After opening a connection, how long until the peer is asked: what is over at once learns nothing.
     static let askDelay = Duration.milliseconds(300)
+    /// A peer that is reached through a relay is asked once the path is a straight one, or has carried so many bytes, or after
+    /// that time: the answer is longer than all that is said until then, and few connections stay relayed.
+    static let relayedAskDelay = Duration.seconds(20)
+    static let relayedAskBytes: UInt64 = 16_384
+    static let relayedLookInterval = Duration.seconds(1)
 
     /// Asks the nodes that this one dials where they are, and takes what nodes push.
     package func learn() {
@@ -30,6 +36,11 @@ extension Identify {
             networkTask { [weak session] in
                 // Cancelled: there is nothing to ask any more.
                 guard let clock = session?.clock, (try? await clock.sleep(for: Self.askDelay)) != nil else { return }
+                let deadline = clock.now.advanced(by: Self.relayedAskDelay)
+                while let waiting = session, waiting.isQuietOnRelay, clock.now < deadline {
+                    // Nobody tells when a relay has carried much.
+                    guard (try? await clock.sleep(for: Self.relayedLookInterval)) != nil else { return }
+                }
                 guard let session, session.isOpen,
                     let information = await traced(awaiting: "who a peer is", { try await Self.ask(session) })
                 else { return }
@@ -67,5 +78,13 @@ extension Identify {
                 }
             }
         }
+    }
+}
+
+extension Session {
+    fileprivate var isQuietOnRelay: Bool {
+        guard isOpen, path.isRelayed else { return false }
+        let statistics = connection.statistics
+        return statistics.bytesSent + statistics.bytesReceived < Identify.relayedAskBytes
     }
 }
