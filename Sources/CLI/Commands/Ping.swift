@@ -39,21 +39,26 @@ extension OptionEntry {
         ])
     static let pingInterval = OptionEntry(
         "interval", short: "i", value: .duration, summary: "time between round trips (default 1s)",
-        paragraphs: ["The time from one round trip's start to the next. The default is `1s`."])
+        paragraphs: [
+            "The time from one round trip's start to the next. The default is `1s`, and `10s` with `--until-direct`."
+        ])
     static let pingRequireDirect = OptionEntry(
         "require-direct", summary: "fail with status 69 unless the path is direct",
         paragraphs: ["Fail with status 69 when the last reply came over a relay."])
     static let pingUntilDirect = OptionEntry(
         "until-direct", summary: "go on until the path is direct",
         paragraphs: [
-            "Go on until a reply comes over a direct path, found by hole punching or otherwise, then end. When `--timeout` is "
-                + "over before, the status is 75."
+            "Go on until a reply comes over a direct path, found by hole punching or otherwise, then end. Whenever the path "
+                + "changes a round trip follows at once, so there need be few meanwhile. When `--timeout` is over before, the "
+                + "status is 75."
         ])
 }
 
 struct PingPlan: CommandPlan, Equatable {
     static let defaultCount = 4
     static let defaultInterval = Duration.seconds(1)
+    /// While a direct path is waited for, whose coming is followed by one at once.
+    static let patientInterval = Duration.seconds(10)
     static let defaultTimeout = Duration.seconds(10)
 
     let target: Target
@@ -74,7 +79,9 @@ struct PingPlan: CommandPlan, Equatable {
         requiresDirect = options.isSet(.pingRequireDirect)
         let given = try options.value(.pingCount, as: ArgumentValue.count)
         count = given ?? (untilDirect ? nil : Self.defaultCount)
-        interval = try options.value(.pingInterval, as: ArgumentValue.interval) ?? Self.defaultInterval
+        interval =
+            try options.value(.pingInterval, as: ArgumentValue.interval)
+            ?? (untilDirect ? Self.patientInterval : Self.defaultInterval)
         node = try NodePlan(options, defaultTimeout: Self.defaultTimeout)
         guard node.usesDirect || !untilDirect else {
             throw CLIError(.usage, "--until-direct and --no-direct exclude each other")

@@ -84,6 +84,7 @@ private final class PingRun {
     private var pinger: Pinger?
     private var sent = 0
     private var lastStart: NetworkInstant?
+    private var lastPath: ConnectionPath?
     private var deadline: NetworkInstant?
     private var pause: Waiter<Void>?
     private var pathHandler: UInt64?
@@ -134,7 +135,9 @@ private final class PingRun {
         lastStart = start
         let patience = min(options.timeout, left ?? options.timeout)
         let time = try await roundTrip(pinger, within: patience)
-        return PingReply(number: sent, roundTrip: time, waited: patience, path: session.path)
+        let path = session.path
+        lastPath = path
+        return PingReply(number: sent, roundTrip: time, waited: patience, path: path)
     }
 
     private func opened() async throws -> Pinger {
@@ -161,6 +164,7 @@ private final class PingRun {
     /// Or until the path is another one, where that is followed.
     private func wait(until due: NetworkInstant) async throws {
         guard session.clock.now < due else { return }
+        if options.followsPath, session.path != lastPath { return }
         let pause = Waiter<Void>()
         self.pause = pause
         let token = session.clock.schedule(at: due) { pause.resume(returning: ()) }

@@ -162,8 +162,8 @@ class DeP2P(Driver):
 
     def ping(self, host, target, limit):
         hints, address = self.target(target)
-        return self.dep2p(host, "ping", "--realm-key", self.realm, "--until-direct", "-c", "1000", "-i", "50ms", "--timeout", f"{limit}s",
-                          *self.options, *hints, address)
+        return self.dep2p(host, "ping", "--realm-key", self.realm, "--until-direct", "--timeout", f"{limit}s", *self.options, *hints,
+                          address)
 
     def send(self, host, target, path):
         hints, address = self.target(target)

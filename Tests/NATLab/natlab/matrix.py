@@ -90,6 +90,7 @@ def one_run(driver, listener_host, pinger_host, port=None, limit=PING_LIMIT):
     return {
         "connected": True, "path": best, "first_byte": round(replies[0][0], 3),
         "best_path": round(next(when for when, path in replies if path == best), 3),
+        "relayed": (result or {}).get("relayed_bytes", 0),
     }
 
 
@@ -125,6 +126,7 @@ def judge(row, runs):
     row["first_byte"] = median(run["first_byte"] for run in done)
     row["best_path"] = median(run["best_path"] for run in done)
     row["slowest_first_byte"] = max((run["first_byte"] for run in done), default=None)
+    row["relayed"] = median(run["relayed"] for run in done if run["relayed"])
     row["slowest_best_path"] = max((run["best_path"] for run in done), default=None)
     good = row["expected"] == "relay" or set(row["seen"]) <= DIRECT
     limit = GUESSED_PATH_LIMIT if is_guessed(row["left"], row["right"]) else BEST_PATH_LIMIT
@@ -153,12 +155,13 @@ def run(make_driver, pairs, runs, jobs, report):
     return failed, late
 
 
-HEADER = f"{'from':<20}{'to':<20}{'expected':<10}{'seen':<18}{'connected':<11}{'first byte':<12}{'best path':<11}"
+HEADER = f"{'from':<20}{'to':<20}{'expected':<10}{'seen':<18}{'connected':<11}{'first byte':<12}{'best path':<11}{'relayed':<9}"
 
 
 def text(row):
     seconds = [f"{row[key]:.2f} s" if row[key] is not None else "-" for key in ("first_byte", "best_path")]
     mark = "" if row["ok"] and not row["late"] else "late" if row["ok"] else f"FAILED {row.get('error', '')}"
     connected = f"{row['connected']}/{len(row['runs'])}"
+    relayed = f"{row['relayed']:.0f} B" if row["relayed"] else "-"
     return (f"{row['left']:<20}{row['right']:<20}{row['expected']:<10}{','.join(row['seen']) or '-':<18}"
-            f"{connected:<11}{seconds[0]:<12}{seconds[1]:<11}{mark}")
+            f"{connected:<11}{seconds[0]:<12}{seconds[1]:<11}{relayed:<9}{mark}")
