@@ -18,15 +18,19 @@ extension PunchLink {
 
     /// - Returns: the ways that were found; none where it is not worth a trial, or it failed.
     func guessPorts() async -> [ProbeMachine.Path] {
-        guard let session, let opens, isWorthGuessing, let witness = hub.witness(for: session.remoteNodeID) else {
-            return []
-        }
+        guard willGuess, let session, let opens, let witness = hub.witness(for: session.remoteNodeID) else { return [] }
         let paths = await traced(awaiting: "guessing ports") {
             try await clock.withDeadline(BirthdayMachine.deadline(roundTrip)) {
                 try await self.guessPorts(session, opens: opens, witness)
             }
         }
         return paths ?? []
+    }
+
+    /// Whether ports are guessed when a round comes to nothing.
+    var willGuess: Bool {
+        guard let session, opens != nil, isWorthGuessing else { return false }
+        return hub.witness(for: session.remoteNodeID) != nil
     }
 
     /// Whether this side is to open sockets, as the two have said of their NATs in the round before.

@@ -11,12 +11,18 @@ extension PunchLink {
         // An admission under way decides what the peer may know.
         _ = await session.waitForMembership()
         return try await round(session, own) { theirs, stream in
-            let paths = try await probe(own, theirs)
+            let paths = try await probe(own, theirs, within: patience)
             if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
                 try await stream.write(.chosen(best.observed, isDirect: kind(of: best) == .direct))
             }
             return paths
         }
+    }
+
+    /// How long a round's first answer is waited for.
+    private var patience: Duration {
+        guard willGuess else { return Self.probeDeadline }
+        return min(Self.probeDeadline, max(Self.guessedProbeDeadline, connection.statistics.smoothedRTT * 4))
     }
 
     /// A round that this side begins: both tell their candidates, and then `look` at the same time.
@@ -126,11 +132,12 @@ extension PunchLink {
 
     /// - Parameter targets: what is probed; by default all that may be of what the peer has named.
     func probe(
-        _ own: [Candidate], _ theirs: HolePunchMessage.Offer, targets: [SocketAddress]? = nil
+        _ own: [Candidate], _ theirs: HolePunchMessage.Offer, targets: [SocketAddress]? = nil,
+        within patience: Duration = probeDeadline
     ) async throws -> [ProbeMachine.Path] {
         let waiter = Waiter<Void>()
         settled = waiter
-        let limit = clock.schedule(after: Self.probeDeadline) { waiter.resume(returning: ()) }
+        let limit = clock.schedule(after: patience) { waiter.resume(returning: ()) }
         defer {
             machine.end()
             settled = nil

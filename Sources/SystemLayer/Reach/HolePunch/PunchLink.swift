@@ -9,6 +9,9 @@ final class PunchLink {
     /// How long one round may take altogether, and its probes.
     static let roundDeadline = Duration.seconds(8)
     static let probeDeadline = Duration.milliseconds(2_500)
+    /// The same, and four round trips, where ports are guessed if nothing comes of it: what a port that is drawn at random
+    /// lets in comes with the first probes.
+    static let guessedProbeDeadline = Duration.seconds(1)
     /// How long better paths may take to show after the first: a round trip, within these.
     static let shortestSettling = Duration.milliseconds(30)
     static let longestSettling = Duration.milliseconds(200)
