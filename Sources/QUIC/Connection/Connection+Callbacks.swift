@@ -113,6 +113,9 @@ extension Connection {
     fileprivate func retire(_ id: ConnectionID) {
         connectionIDs.remove(id)
         endpoint.unroute(id)
+        retiredIDs.append(id)
+        endpoint.setRetired(id, true)
+        if retiredIDs.count > Self.retiredLimit { endpoint.setRetired(retiredIDs.removeFirst(), false) }
     }
 
     fileprivate func usesResetToken(_ token: ResetToken, _ isActive: Bool) {

@@ -63,6 +63,9 @@ package final class Connection {
     var streamCreditTimer: TimerToken?
     var connectionIDs: Set<ConnectionID> = []
     var resetTokens: Set<ResetToken> = []
+    /// IDs that the peer has retired, the latest last: what it sent to them by a slower path may still come.
+    var retiredIDs: [ConnectionID] = []
+    static let retiredLimit = 8
     let established = Waiter<Void>()
     private var closeWaiters: [Waiter<CloseReason>] = []
 

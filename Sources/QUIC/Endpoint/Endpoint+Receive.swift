@@ -45,6 +45,8 @@ extension Endpoint {
             connection.receive(bytes, local: local, remote: remote, ecn: ecn)
         } else if lingering[id] != nil {
             answerLate(id)
+        } else if isRetired(id) {
+            return
         } else if DatagramKind(firstByte: first) != .quic {
             // Not QUIC unless its ID was known: those are 64 random bits, which STUN, frames and probes cannot meet.
             // What comes over TCP is the relay's QUIC and frames: for others there is no address to answer to.

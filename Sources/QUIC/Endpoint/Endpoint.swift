@@ -33,6 +33,8 @@ package final class Endpoint {
     private var routes: [ConnectionID: Connection] = [:]
     /// Whose peer may end it with this token (RFC 9000 10.3.1).
     private var resetTokens: [ResetToken: Connection] = [:]
+    /// IDs that connections had, which stand: what comes there is late, and no reason to end them (RFC 9000 10.3).
+    private var retired: Set<ConnectionID> = []
     private(set) var connections: [UInt64: Connection] = [:]
     /// The connections with each peer, since one was last announced; `nil` until somebody asks. All that are silent ask each
     /// second: looking at all others would be the square of them, just when a network that was gone is back.
@@ -227,11 +229,17 @@ package final class Endpoint {
     func unroute(_ id: ConnectionID) { routes[id] = nil }
     func connection(for id: ConnectionID) -> Connection? { routes[id] }
 
+    func setRetired(_ id: ConnectionID, _ isRetired: Bool) {
+        if isRetired { retired.insert(id) } else { retired.remove(id) }
+    }
+    func isRetired(_ id: ConnectionID) -> Bool { retired.contains(id) }
+
     func setReset(_ token: ResetToken, of connection: Connection?) { resetTokens[token] = connection }
     func connection(resetBy token: ResetToken) -> Connection? { resetTokens[token] }
 
     func forget(_ connection: Connection, established: Bool) {
         for id in connection.connectionIDs { routes[id] = nil }
+        retired.subtract(connection.retiredIDs)
         for token in connection.resetTokens { resetTokens[token] = nil }
         connection.resetTokens.removeAll()
         connections[connection.id] = nil

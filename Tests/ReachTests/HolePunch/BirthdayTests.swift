@@ -62,6 +62,29 @@ import Testing
     }
 }
 
+/// Where the way to the relay and back takes 600 ms, and to the peer 1.2 s: all that is waited for follows that.
+@Suite(.serialized, .timeLimit(.minutes(2))) @NetworkActor struct BirthdayFarAwayTests {
+    @Test("they meet where round trips are long", arguments: 0..<2)
+    func meets(way: Int) async throws {
+        try await withPunchNetwork(seed: 3) { world in
+            world.network.link.latency = .milliseconds(300)
+            let (near, far) = (
+                try world.node(BirthdayTests.kinds[way].0), try world.node(BirthdayTests.kinds[way].1)
+            )
+            far.node.client.use(world.relay.address)
+            #expect(try await world.wait(atMost: .seconds(15)) { !far.node.client.standing.isEmpty })
+            let session = try await near.node.connect(try #require(far.node.client.standing.first?.address))
+            let sink = PunchTransfer(at: far)
+            let end = world.network.now.advanced(by: .seconds(60))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            #expect(try await world.wait(atMost: .seconds(50)) { session.path.isStraight })
+            let sent = try await task.value
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+}
+
 /// What makes a node guess, and how much of it there is at most.
 @Suite(.serialized, .timeLimit(.minutes(4))) @NetworkActor struct BirthdayBoundsTests {
     private static let hold = "/test/hold/1.0.0"
