@@ -186,8 +186,7 @@ final class ReceiverRun {
         events(.offered(offer))
         monitor.total = offer.hasStream ? nil : offer.totalSize
         if let maximum = policy.maximumSize, offer.totalSize > maximum {
-            throw TransferError(
-                .tooLarge, "\(offer.totalSize) bytes; it takes at most \(maximum)", limit: maximum)
+            throw TransferError(.tooLarge, "\(offer.totalSize) bytes; it takes at most \(maximum)", limit: maximum)
         }
         if case .refuse(let code, let reason) = await policy.decide(offer, transfer) {
             throw TransferError(code, reason)
@@ -206,6 +205,7 @@ final class ReceiverRun {
             offer, descriptors, mayRefuseFiles: machine.takesRefusals)
         isAccepted = true
         for page in HeldPage.pages(claims, takesZeros: takesZeros) { frames.push(.accept(page)) }
+        stream.readsInBulk()
         events(.accepted)
         for failure in refused {
             frames.push(.refused(index: failure.index, failure.error))

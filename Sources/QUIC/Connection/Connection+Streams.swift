@@ -35,6 +35,17 @@ extension Connection {
         return lent
     }
 
+    /// Opens what the peer may send to its bound at once, and that stream's share of it, instead of by and by: behind a
+    /// lost packet nothing is read for a round trip or two, in which a start doubles what is under way each time. Where a
+    /// round trip is short the windows would only fill this side's socket, and they are left to grow as they are read.
+    func openWindow(of stream: QUICStream) {
+        guard let quic, !stream.isClosedByTransport, statistics.minRTT >= ReceiveWindow.far else { return }
+        let credit = receiveWindow.raise(to: receiveWindow.limit, limit: receiveWindow.limit)
+        if credit > 0 { dep2p_quic_extend_connection(quic, credit) }
+        dep2p_quic_extend_stream(quic, stream.id, receiveWindow.limit / 2)
+        markDirty()
+    }
+
     private func grantAnew(_ count: Int) {
         guard let quic, count > 0 else { return }
         if receiveWindow.consume(UInt64(count)) {

@@ -17,6 +17,8 @@ struct ReceiveWindow {
     private static let quarters = 4
     /// Bytes.
     static let modest: UInt64 = 4 * 1024 * 1024
+    /// The shortest round trip that is a way between machines, and not the work of this one.
+    static let far = Duration.milliseconds(10)
 
     /// Bytes.
     private(set) var size: UInt64

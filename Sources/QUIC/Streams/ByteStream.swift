@@ -49,6 +49,10 @@ package protocol ByteStream: AnyObject, Sendable {
     /// connection's other streams no longer, as far as the transport has room for that.
     func readsAtLeisure()
 
+    /// Says that much will come which is read as it comes, as a file is: the sender may go on while what the network lost is
+    /// sent again, as far as the connection's allowance has room for that.
+    func readsInBulk()
+
     /// Says that the stream is work under way, such as a transfer: while it is open, silence ends its connection only after
     /// the time that both sides have told each other, and not when its peer counts as gone.
     func bearsSilence()
@@ -72,6 +76,7 @@ extension ByteStream {
     package func readWaiter() throws -> Waiter<Void>? { nil }
     package func writeAtOnce(_ chunk: Chunk) throws -> Bool { false }
     package func readsAtLeisure() {}
+    package func readsInBulk() {}
     package func bearsSilence() {}
     package func bearsSilenceOnceAgreed() { bearsSilence() }
     package func count(for tally: TrafficTally) {}

@@ -19,6 +19,7 @@ package final class QUICStream: ByteStream {
     private var writeFailure: StreamError?
     private var readStopped = false
     private var isReadAtLeisure = false
+    private var isReadInBulk = false
     /// Whether silence is borne for its sake: ``Connection/isPatient``.
     private(set) var isPatient = false
     /// Of the unread bytes, those that the connection has granted anew already: ``Connection/lend(_:)``.
@@ -157,6 +158,12 @@ package final class QUICStream: ByteStream {
         guard !isReadAtLeisure else { return }
         isReadAtLeisure = true
         lent += connection.lend(receiving.count)
+    }
+
+    package func readsInBulk() {
+        guard !isReadInBulk, !readStopped else { return }
+        isReadInBulk = true
+        connection.openWindow(of: self)
     }
 
     private func consumed(_ count: Int) {

@@ -56,6 +56,7 @@ final class CutStream: ByteStream {
     private let inner: LightStream
     private var remaining: Int
     private(set) var bytesRead = 0
+    private(set) var isReadInBulk = false
     let peerHeardAt: NetworkInstant?
 
     init(_ inner: LightStream, after bytes: Int = .max, peerHeardAt: NetworkInstant? = nil) {
@@ -85,6 +86,7 @@ final class CutStream: ByteStream {
     func finish() { inner.finish() }
     func reset(_ code: UInt64) { inner.reset(code) }
     func stopReading(_ code: UInt64) { inner.stopReading(code) }
+    func readsInBulk() { isReadInBulk = true }
     var acknowledgedBytes: UInt64 { inner.acknowledgedBytes }
 }
 
@@ -93,6 +95,8 @@ struct TransferOutcome: Sendable {
     let sent: Result<TransferSummary, any Error>
     let received: Result<TransferSummary, any Error>
     let bytesOnTheWire: Int
+    /// Whether the sender was granted more than any stream's.
+    let wasReadInBulk: Bool
 
     var sendError: TransferError? { Self.error(sent) }
     var receiveError: TransferError? { Self.error(received) }
@@ -147,7 +151,8 @@ func transfer(
         receiver.descriptors = budget
         return try await receiver.run(over: cut, from: sender, clock: clock, events: receiverEvents)
     }.result
-    return TransferOutcome(sent: await sent, received: await received, bytesOnTheWire: cut.bytesRead)
+    return TransferOutcome(
+        sent: await sent, received: await received, bytesOnTheWire: cut.bytesRead, wasReadInBulk: cut.isReadInBulk)
 }
 
 /// Sends raw bytes to a receiver, `rest` of them once it has accepted, and gives back how it ended and what it

@@ -30,6 +30,7 @@ import Testing
         let sent = try outcome.sent.get()
         #expect(try read(inbox + "/disk.img") == bytes)
         try outcome.expectBothSidesAgree()
+        #expect(outcome.wasReadInBulk)
         #expect(sent.bytes == UInt64(size) && sent.files.count == 1 && sent.resumedBytes == 0)
         var hasher = MerkleHasher()
         Chunk(bytes).withBytes { hasher.update($0) }
@@ -171,6 +172,7 @@ import Testing
         let outcome = try await transfer(try SendSource(paths: [path]), to: .folder(folder), policy: policy)
         #expect(outcome.sendError?.code == .notAllowed)
         #expect(outcome.sendError?.message == "no x from you")
+        #expect(!outcome.wasReadInBulk)
     }
 
     @Test func moreThanTheDiskHoldsIsRefusedBeforehand() async throws {

@@ -133,6 +133,32 @@ struct FlowControlTests {
         }
     }
 
+    /// Behind a lost packet nothing is read for a round trip or two: who sends what is read in bulk may go on meanwhile, up
+    /// to what the connection may have under way at all. On a short way nothing is gained by that.
+    @Test(arguments: [(1, 1, 1), (50, 1, 9), (50, 3, 16)])
+    func readingInBulkOpensTheWindowsOfAFarSender(_ latency: Int, _ streams: Int, _ mebibytes: UInt64) async throws {
+        try await withPair { pair, network in
+            network.link.latency = .milliseconds(latency)
+            let (client, server) = try await pair.connectBoth()
+            let unread = Box<[QUICStream]>([])
+            server.onStream = { stream in
+                for _ in 0..<2 { stream.readsInBulk() }
+                unread.value.append(stream)
+            }
+            let writers = (0..<streams).map { _ in
+                networkTask {
+                    let stream = try await client.openStream()
+                    for _ in 0..<200 { try await stream.write(Chunk(pattern(100_000))) }
+                }
+            }
+            try await network.sleep(for: .seconds(30))
+            let arrived = client.streams.values.reduce(0) { $0 + $1.acknowledgedBytes }
+            #expect(arrived == mebibytes << 20)
+            for stream in unread.value { stream.stopReading(0) }
+            for writer in writers { _ = await failure { try await writer.value } }
+        }
+    }
+
     /// Bytes of streams that were reset or stopped midway return to the connection's window (RFC 9000 4.5).
     @Test(arguments: [0.0, 0.03])
     func abandonedStreamsReturnTheirWindow(_ loss: Double) async throws {

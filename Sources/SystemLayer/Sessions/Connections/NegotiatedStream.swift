@@ -249,6 +249,7 @@ package final class NegotiatedStream: ByteStream {
     }
 
     package func readsAtLeisure() { raw.readsAtLeisure() }
+    package func readsInBulk() { raw.readsInBulk() }
     package func bearsSilence() { raw.bearsSilence() }
 
     package func bearsSilenceOnceAgreed() {
