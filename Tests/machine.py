@@ -31,6 +31,7 @@ MAY = {
     "SystemLayer/Reach/PortMapping/Gateway+PCP.swift": "the number of the interface that the environment named",
     "Storage/SQLite/": "a part of it",
     "SystemLayer/Reach/Dialing/NameResolver.swift": "a part of it",
+    "SystemLayer/Reach/Dialing/NameSource.swift": "a part of it",
     "SystemLayer/Reach/UDPBlocking/NetworkFingerprint.swift": "a part of it",
     "SystemLayer/Reach/UDPBlocking/UDPMemory.swift": "what a dialler without a node gets",
     "SystemLayer/Reach/NATCheck/NATCheck.swift": "what a check without a node gets",

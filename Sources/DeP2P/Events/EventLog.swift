@@ -130,21 +130,3 @@ enum EventLog {
         }
     }
 }
-
-/// Writes the events down where somebody reads that; nothing else observes for it.
-@NetworkActor
-final class EventLogPart: NodePart {
-    private weak var node: Node?
-
-    init(of node: Node) { self.node = node }
-
-    func start() {
-        guard isTraced(at: .notable), let events = node?.events() else { return }
-        networkTask {
-            for await event in events {
-                let line = EventLog.line(event)
-                trace(line.what, line.fields, at: line.level)
-            }
-        }
-    }
-}

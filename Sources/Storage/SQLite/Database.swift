@@ -1,18 +1,6 @@
 internal import CDeP2PSQLite
 internal import Glibc
 
-/// What SQLite says went wrong.
-struct DatabaseError: Error {
-    /// The extended result code.
-    let code: Int32
-    let message: String
-    /// The system's own `errno`; of use where the code says that the system failed.
-    let system: Int32
-
-    /// The result code without its extension.
-    var primary: Int32 { code & 0xff }
-}
-
 /// An open database file, and the one door to SQLite: every call of its C interface is in this file.
 ///
 /// Not for two threads at once: it is opened without locks of its own (SQLITE_OPEN_NOMUTEX), and is kept inside a mutex.
@@ -28,7 +16,7 @@ final class Database {
     /// The longest row or statement, in bytes.
     private static let lengthLimit: Int32 = 1 << 20
 
-    fileprivate let handle: OpaquePointer
+    let handle: OpaquePointer
 
     /// Opens a file that exists; nothing is read of it yet.
     ///
@@ -100,102 +88,13 @@ final class Database {
         }
     }
 
-    fileprivate func check(_ status: Int32) throws(DatabaseError) {
+    func check(_ status: Int32) throws(DatabaseError) {
         guard status == SQLITE_OK else { throw Self.error(handle, status) }
     }
 
-    fileprivate static func error(_ handle: OpaquePointer, _ status: Int32) -> DatabaseError {
+    static func error(_ handle: OpaquePointer, _ status: Int32) -> DatabaseError {
         DatabaseError(
             code: max(sqlite3_extended_errcode(handle), status), message: String(cString: sqlite3_errmsg(handle)),
             system: sqlite3_system_errno(handle))
-    }
-}
-
-/// One compiled statement: bind, then step until there is no row, then reset for the next use.
-final class Statement {
-    private let database: Database
-    private let handle: OpaquePointer
-
-    init(_ database: Database, _ sql: String) throws(DatabaseError) {
-        self.database = database
-        var prepared: OpaquePointer?
-        try database.check(sqlite3_prepare_v2(database.handle, sql, -1, &prepared, nil))
-        // No error and no statement is what white space gives: a mistake of ours.
-        guard let prepared else { throw DatabaseError(code: SQLITE_MISUSE, message: "no statement", system: 0) }
-        handle = prepared
-    }
-
-    // A failure of the last step is told again, and known.
-    deinit { sqlite3_finalize(handle) }
-
-    // MARK: Parameters, from 1 on
-
-    func bind(_ index: Int32, _ text: String) throws(DatabaseError) {
-        try database.check(dep2p_sqlite_bind_text(handle, index, text))
-    }
-
-    func bind(_ index: Int32, _ bytes: [UInt8]) throws(DatabaseError) {
-        try database.check(dep2p_sqlite_bind_blob(handle, index, bytes, bytes.count))
-    }
-
-    /// `nil` is NULL. Numbers beyond what an integer of SQLite holds become the largest.
-    func bind(_ index: Int32, _ number: UInt64?) throws(DatabaseError) {
-        guard let number else { return try database.check(sqlite3_bind_null(handle, index)) }
-        try bind(index, Int64(clamping: number))
-    }
-
-    func bind(_ index: Int32, _ number: Int64) throws(DatabaseError) {
-        try database.check(sqlite3_bind_int64(handle, index, number))
-    }
-
-    // MARK: Running
-
-    /// - Returns: whether there is a row to look at.
-    func step() throws(DatabaseError) -> Bool {
-        switch sqlite3_step(handle) {
-        case SQLITE_ROW: return true
-        case SQLITE_DONE: return false
-        case let status: throw Database.error(database.handle, status)
-        }
-    }
-
-    /// Runs it to its end and makes it ready for other parameters.
-    func run() throws(DatabaseError) {
-        while try step() {}
-        reset()
-    }
-
-    func reset() { sqlite3_reset(handle) }
-
-    // MARK: Columns of the present row, from 0 on
-
-    func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
-
-    func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
-
-    func blob(_ column: Int32) -> [UInt8] {
-        // The pointer first, then the count (sqlite.org/c3ref/column_blob.html); an empty one has none.
-        guard let start = sqlite3_column_blob(handle, column) else { return [] }
-        return [UInt8](UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column))))
-    }
-}
-
-extension DatabaseError {
-    /// What it means for a store whose file is at `path`.
-    func problem(_ path: String) -> StorageProblem {
-        StorageProblem(code: problemCode, path: path, detail: message)
-    }
-
-    private var problemCode: StorageProblem.Code {
-        switch primary {
-        case SQLITE_FULL: .full
-        case SQLITE_READONLY: .readOnly
-        case SQLITE_PERM, SQLITE_AUTH: .noPermission
-        case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL: .busy
-        case SQLITE_CANTOPEN, SQLITE_IOERR: StorageProblem.code(errno: system)
-        case SQLITE_NOMEM, SQLITE_NOLFS: .system
-        // Our own statements are right: whatever else fails does so for what it finds in the file.
-        default: .damaged
-        }
     }
 }

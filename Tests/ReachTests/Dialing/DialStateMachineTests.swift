@@ -5,7 +5,7 @@ import Testing
 @testable import DeP2PReach
 @testable import DeP2PSessions
 
-@Suite struct DialerStateMachineTests {
+@Suite struct DialStateMachineTests {
     private typealias Candidate = DialMachine.Candidate
 
     private func at(_ milliseconds: UInt64) -> NetworkInstant { NetworkInstant(nanoseconds: milliseconds * 1_000_000) }
