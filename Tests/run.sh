@@ -72,6 +72,7 @@ house() {
     report "temporary folders that are not TestSupport's" "$(git grep -nE 'mkdtemp|NSTemporaryDirectory|"/tmp/dep2p' -- \
         'Tests/*.swift' ':!Tests/TestSupport')" || status=1
     report "errors that are lost without a reason" "$(python3 -B Tests/swallowed.py)" || status=1
+    report "folders of SystemLayer that use each other" "$(python3 -B Tests/pairs.py)" || status=1
     report "types that a reader looks for elsewhere" "$(python3 -B Tests/named.py)" || status=1
     report "loops that sleep" "$(python3 -B Tests/polls.py)" || status=1
     report "options or commands that the engine names" "$(git grep -nE -e '--[a-z]|"[^"]*dep2p (keygen|realm-key|start|listen|send|ping|relay|nat-check)' -- \
