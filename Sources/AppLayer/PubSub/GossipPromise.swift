@@ -35,6 +35,8 @@ struct GossipPromise {
     var rounds = 0
     /// How often nobody else was asked because who was asked was sending something.
     var waits = 0
+    /// Its entry among those that were put off, likewise.
+    var putOff: UInt64?
     /// Its entry in a row: those that it had before are none any more.
     var turn: UInt64 = 0
 
@@ -44,13 +46,13 @@ struct GossipPromise {
         asked.contains { $0.peer == peer } || others.contains { $0.peer == peer }
     }
 
-    /// - Parameter gives: who gives his place to another of the mesh.
+    /// - Parameter gives: who gives his place to another.
     mutating func add(_ other: Other, gives: (PubSubRouter.PeerKey) -> Bool) {
         let count = others.count { $0.isNear == other.isNear }
         if count < (other.isNear ? Self.nearLimit : Self.othersLimit) {
             others.append(other)
-        } else if other.isNear, !gives(other.peer),
-            let place = others.firstIndex(where: { $0.isNear && gives($0.peer) })
+        } else if !gives(other.peer),
+            let place = others.firstIndex(where: { $0.isNear == other.isNear && gives($0.peer) })
         {
             others[place] = other
         }

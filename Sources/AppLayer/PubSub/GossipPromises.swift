@@ -35,6 +35,7 @@ struct GossipPromises {
         let id: PubSubMessage.ID
         let peer: PubSubRouter.PeerKey
         let size: Int
+        let turn: UInt64
     }
 
     /// What is to be asked for, and of whom.
@@ -218,17 +219,26 @@ struct GossipPromises {
         guard !isNew else {
             // It came unasked, and nobody has announced it.
             promises[id]?.add(.init(peer: peer, isNear: false)) { _ in false }
-            putOff.append(PutOff(id: id, peer: peer, size: size))
+            putOff(id, size, of: peer)
             wait(for: id, .askedAgain, now: now)
             return nil
         }
         // What nobody was asked for changes nothing.
-        guard let last = promise.asked.last, last.peer == peer, last.vain < Self.vainLimit else { return nil }
-        promises[id]?.asked[promise.asked.count - 1].vain += 1
-        putOff.append(PutOff(id: id, peer: peer, size: size))
-        guard isHisRoom, let other = next(id, now: now) else { return nil }
+        guard let index = promise.asked.firstIndex(where: { $0.peer == peer }),
+            promise.asked[index].vain < Self.vainLimit
+        else { return nil }
+        promises[id]?.asked[index].vain += 1
+        putOff(id, size, of: peer)
+        guard isHisRoom, index == promise.asked.count - 1, let other = next(id, now: now) else { return nil }
         ask(id, of: other, now: now)
         return other
+    }
+
+    private mutating func putOff(_ id: PubSubMessage.ID, _ size: Int, of peer: PubSubRouter.PeerKey) {
+        guard promises[id]?.putOff == nil else { return }
+        turns &+= 1
+        promises[id]?.putOff = turns
+        putOff.append(PutOff(id: id, peer: peer, size: size, turn: turns))
     }
 
     /// Whose messages are looked at when there is room.
@@ -241,13 +251,12 @@ struct GossipPromises {
     mutating func roomCame(now: NetworkInstant, _ room: (PubSubRouter.PeerKey) -> Int?) -> Request? {
         for _ in 0..<min(putOff.count, Self.putOffLooks) {
             guard let entry = putOff.popFirst() else { return nil }
-            guard let promise = promises[entry.id], promise.asked.last.map({ $0.peer == entry.peer }) ?? true,
-                let room = room(entry.peer)
-            else { continue }
+            guard promises[entry.id]?.putOff == entry.turn, let room = room(entry.peer) else { continue }
             guard entry.size <= room else {
                 putOff.append(entry)
                 continue
             }
+            promises[entry.id]?.putOff = nil
             ask(entry.id, of: entry.peer, now: now)
             return Request(id: entry.id, peer: entry.peer)
         }
@@ -278,6 +287,7 @@ struct GossipPromises {
         now: NetworkInstant, among company: Company
     ) -> (broken: Set<PubSubRouter.PeerKey>, again: [Request]) {
         late.heartbeat(now: now)
+        putOff.removeAll { [promises] in promises[$0.id]?.putOff != $0.turn || !company.isHere($0.peer) }
         var (broken, again) = (Set<PubSubRouter.PeerKey>(), [Request]())
         let over = promises.filter { entry in
             entry.value.asked.contains { $0.until <= now || !company.isHere($0.peer) }
@@ -285,11 +295,16 @@ struct GossipPromises {
         for id in over.keys.sorted() {
             promises[id]?.keep(company.isHere)
             broken.formUnion(charge(id, among: company, now: now))
-            guard let promise = promises[id], promise.asked.allSatisfy({ $0.until <= now }) else { continue }
+            guard let promise = promises[id], promise.asked.allSatisfy({ $0.until <= now || $0.waits > 0 }) else {
+                continue
+            }
+            let over = promise.asked.filter { $0.until <= now }
             var peer = next(id, now: now)
+            // Who goes on sending something does not keep others from being asked again.
+            if peer == nil, over.isEmpty, !promise.asked.isEmpty { continue }
             if peer == nil, promise.rounds < PubSubLimits.attempts - 1 {
                 promises[id]?.rounds += 1
-                peer = (promise.asked.first { !late.contains($0.peer, now: now) } ?? promise.asked.first)?.peer
+                peer = (over.first { !late.contains($0.peer, now: now) } ?? over.first)?.peer
             }
             guard let peer else {
                 forget(id)

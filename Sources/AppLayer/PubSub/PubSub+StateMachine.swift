@@ -89,8 +89,10 @@ package struct PubSubRouter: TimedMachine {
     var unverified: [NodeID: Int] = [:]
     /// Who has such messages booked, by their ids: they may be judged later than they are remembered as seen.
     var bookings: [PubSubMessage.ID: Booking] = [:]
-    /// What is to be verified so that peers can be told of it.
+    /// What is to be verified so that peers can be told of it, and of what they are told with the next heartbeat: each by
+    /// itself would be more announcements than they look at.
     var toVerify: [Action] = []
+    var untold: [PeerKey: [Topic: [PubSubMessage.ID]]] = [:]
     /// Peers with something to be told, in that order.
     var told: [PeerKey] = []
     private var outputs: [PeerKey: Output] = [:]
@@ -152,7 +154,7 @@ package struct PubSubRouter: TimedMachine {
     package mutating func removePeer(_ key: PeerKey, isLost: Bool, now: NetworkInstant) -> [Action] {
         guard let peer = peers.removeValue(forKey: key) else { return [] }
         let interests = interests.removeValue(forKey: key) ?? []
-        (budgets[key], outputs[key]) = (nil, nil)
+        (budgets[key], outputs[key], untold[key]) = (nil, nil, nil)
         if isLost { returning.left(peer.nodeID, interests, now: now) }
         for topic in interests { drop(key, from: topic) }
         scores.disconnected(peer.nodeID, now: now)

@@ -120,7 +120,7 @@ package enum PubSubLimits {
     static let exchangesPerPeer = 4
     static let exchangesPerMinute = 16
     /// In a heartbeat: IHAVE messages of one peer, the ids in them that are looked at, the ids of IWANT and IDONTWANT.
-    static let ihavesPerHeartbeat = 10
+    static let ihavesPerHeartbeat = 256
     static let ihaveIDsPerHeartbeat = 5_000
     static let iwantIDsPerHeartbeat = 5_000
     static let idontwantIDsPerHeartbeat = 16_384

@@ -41,7 +41,7 @@ extension PubSubRouter {
         let isOffered =
             topics[entry.topic].map { $0.mesh.contains(key) || $0.isSmall && $0.listeners.contains(key) } ?? false
         for id in entry.ids.prefix(count) {
-            let isKnown = seen.update(id) { $0.held(by: key) } != nil
+            let isKnown = seen.update(id) { $0.held(by: key, offered: true) } != nil
             if !isKnown, !seen.isPast(id), promises.announced(id, by: key, mayCome: !isOffered, now: now) {
                 ask(.init(id: id, peer: key))
             }
@@ -65,9 +65,10 @@ extension PubSubRouter {
                 budgets[key]?.takeTransmission(of: message) ?? false
             else { continue }
             // It says that it has it not, whatever it was sent or said, or sent itself, before.
-            let isVerified = record.state == .verified
+            // But who has sent what may still turn out to be bad answers for it.
+            let isGood = record.state == .verified && !record.isJudging
             _ = seen.update(id) { record in
-                record.holders.removeAll { $0.peer == key && (isVerified || !$0.hasSent) }
+                record.holders.removeAll { $0.peer == key && (isGood || !$0.hasSent) }
             }
             actions += pass(message, to: [key])
         }
@@ -109,6 +110,13 @@ extension PubSubRouter {
     }
 
     mutating func goOnRecalling() {
+        for key in untold.keys.sorted() {
+            for (topic, ids) in (untold[key] ?? [:]).sorted(by: { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }
+            ) {
+                tell(key) { $0.control.announce(ids, in: topic) }
+            }
+        }
+        untold = [:]
         for page in recalls.heartbeat(in: cache) { tellOf(page.ids, page.topic, page.peer) }
     }
 

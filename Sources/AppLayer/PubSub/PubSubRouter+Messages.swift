@@ -126,7 +126,9 @@ extension PubSubRouter {
             record.state = isSigned ? .verified : .rejected
             (record.wanted, record.untold) = ([], [])
         }
-        if isSigned { announce(message, to: before.untold) }
+        if isSigned {
+            for key in before.untold { untold[key, default: [:]][message.topic, default: []].append(message.id) }
+        }
         let source = before.state == .unverified ? before.holders.first?.peer : nil
         if isSigned, let source, isJudged(message.topic) {
             _ = seen.update(message.id) { $0.isJudging = true }
@@ -191,13 +193,7 @@ extension PubSubRouter {
         release(message, now: now)
         guard let before = seen[message.id], before.isJudging else { return takeOutput(now: now) }
         guard let verdict else {
-            seen.forget(message.id)
-            for holder in before.holders where holder.peer != source && peers[holder.peer] != nil {
-                if promises.announced(message.id, by: holder.peer, now: now) {
-                    ask(.init(id: message.id, peer: holder.peer))
-                }
-            }
-            return takeOutput(now: now)
+            return notHeard(message, before.holders.filter { $0.peer != source }, now: now)
         }
         _ = seen.update(message.id) { record in
             (record.isJudging, record.wanted) = (false, [])
@@ -214,6 +210,22 @@ extension PubSubRouter {
         }
         seen.forgetContent(message.id)
         return [.withhold(message)] + takeOutput(now: now)
+    }
+
+    /// It is asked of those who have said that they give it: who only has it may have refused it.
+    private mutating func notHeard(
+        _ message: PubSubMessage, _ others: [SeenMessages.Holder], now: NetworkInstant
+    ) -> [Action] {
+        let givers = others.filter { ($0.hasSent || $0.hasOffered) && peers[$0.peer] != nil }
+        guard !givers.isEmpty else {
+            seen.forgetContent(message.id)
+            return [.withhold(message)] + takeOutput(now: now)
+        }
+        seen.forget(message.id)
+        for giver in givers where promises.announced(message.id, by: giver.peer, now: now) {
+            ask(.init(id: message.id, peer: giver.peer))
+        }
+        return takeOutput(now: now)
     }
 
     /// Delivers a message and sees to it that the mesh gets it.

@@ -10,6 +10,8 @@ struct SeenMessages {
     struct Holder: Equatable {
         let peer: PubSubRouter.PeerKey
         var hasSent: Bool
+        /// Whether it has announced it, which promises to give it.
+        var hasOffered = false
     }
 
     enum State: Equatable {
@@ -35,11 +37,12 @@ struct SeenMessages {
         /// Who is told of it once it is verified.
         var untold: [PubSubRouter.PeerKey] = []
 
-        mutating func held(by peer: PubSubRouter.PeerKey, sent: Bool = false) {
+        mutating func held(by peer: PubSubRouter.PeerKey, sent: Bool = false, offered: Bool = false) {
             if let index = holders.firstIndex(where: { $0.peer == peer }) {
                 if sent { holders[index].hasSent = true }
+                if offered { holders[index].hasOffered = true }
             } else if message != nil {
-                holders.append(Holder(peer: peer, hasSent: sent))
+                holders.append(Holder(peer: peer, hasSent: sent, hasOffered: offered))
             }
         }
 

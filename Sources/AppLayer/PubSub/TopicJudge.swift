@@ -12,13 +12,16 @@ final class TopicJudge {
     /// Less than what an author's next message waits for this one (``DeliveryOrder/patience``).
     static let patience = Duration.seconds(4)
     /// Those that wait for a place, decided or not: while validators that never return hold all of them nobody is taken out.
-    static let waitingLimit = 131_072
+    static let waitingLimit = 196_608
+    /// Those that others have sent too take a third of that, and each so many more places.
+    static let moreSources = 3
 
     private final class Case {
         /// `nil` once it is decided: what waits for its turn to be forgotten holds nothing.
         var message: PubSubMessage?
         let source: PubSubRouter.PeerKey
         var isRunning = false
+        var moreSources = 0
         let validators: [TopicValidator]
         let deadline: NetworkInstant
         var isDecided: Bool { message == nil }
@@ -49,7 +52,11 @@ final class TopicJudge {
 
     func judge(_ message: PubSubMessage, from source: PubSubRouter.PeerKey, by validators: [TopicValidator]) {
         if let one = cases[message.id] {
-            if !one.isRunning, waiting.count < Self.waitingLimit { waiting.add(one, from: source) }
+            guard !one.isRunning, one.moreSources < Self.moreSources, waiting.count < Self.waitingLimit / 3 else {
+                return
+            }
+            one.moreSources += 1
+            waiting.add(one, from: source)
             return begin()
         }
         let one = Case(message, from: source, validators, deadline: clock.now.advanced(by: Self.patience))

@@ -232,7 +232,7 @@ import Testing
         for _ in 0..<10 { _ = promises.cameInVain(first, 1_000, from: 1, isHisRoom: false, now: now) }
         let all = run(&promises, for: .seconds(30))
         #expect(all.charged.isEmpty && all.asked.count == PubSubLimits.attempts - 1 && promises.count == 0)
-        #expect(promises.waitingCount <= GossipPromises.vainLimit)
+        #expect(promises.waitingCount == 0)
     }
 
     @Test func whatCameUnaskedAndInVainIsAskedFor() {
@@ -253,6 +253,42 @@ import Testing
             for peer in [UInt64(1), 9] { _ = promises.cameInVain(first, 1_000, from: peer, isHisRoom: true, now: now) }
         }.asked
         #expect(asked.count == 1 && asked[0].peer == 5 - (other ?? 0) && asked[0].after <= .seconds(1))
+    }
+
+    /// What was put off and given up stayed, behind what was to be asked for next.
+    @Test func whatIsPutOffIsSoOnce() {
+        var promises = GossipPromises()
+        for round in 0..<20 {
+            let now = now.advanced(by: .seconds(round))
+            for number in UInt8(0)..<100 {
+                for _ in 0..<3 {
+                    _ = promises.cameInVain(SHA256.hash([number]), 1_000, from: 1, isHisRoom: false, now: now)
+                }
+            }
+            #expect(promises.waitingCount <= 200)
+            _ = promises.left(1, IdentityKey.generate().nodeID, among: company(without: [1]), now: now)
+            _ = promises.due(now: now.advanced(by: .milliseconds(800)), among: company(without: [1]))
+            _ = promises.expired(now: now.advanced(by: .milliseconds(900)), among: company(without: [1]))
+            #expect(promises.count == 0 && promises.waitingCount == 0)
+        }
+    }
+
+    /// His came when another had been asked already.
+    @Test func whoWasAskedBeforeAndFindsNoRoomIsNotCharged() {
+        var promises = GossipPromises()
+        for peer in UInt64(1)...2 { _ = promises.announced(first, by: peer, now: now) }
+        #expect(run(&promises, for: .milliseconds(400)).asked.map(\.peer) == [2])
+        #expect(promises.cameInVain(first, 1_000, from: 1, isHisRoom: true, now: now) == nil)
+        #expect(promises.roomCame(now: now) { _ in 1_000 } == .init(id: first, peer: 1))
+        #expect(!run(&promises, for: .seconds(20)).charged.contains(1))
+    }
+
+    /// Who sends something else for ever keeps nobody who lost his copy from being asked again.
+    @Test func whoGoesOnSendingHoldsUpNoOthersSecondChance() {
+        var promises = GossipPromises()
+        for peer in UInt64(1)...2 { _ = promises.announced(first, by: peer, now: now) }
+        let all = run(&promises, for: .seconds(6), among: company(sending: [2]))
+        #expect(all.asked.map(\.peer).prefix(2) == [2, 1] && all.asked[1].after <= .seconds(4))
     }
 
     /// As many as there are attempts, each of whom sends it once when he is asked.

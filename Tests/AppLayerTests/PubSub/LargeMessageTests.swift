@@ -87,6 +87,32 @@ import Testing
         #expect(network.nodes[1].router.scores.behaviour(of: network.nodes[0].identity.nodeID) == 0)
     }
 
+    /// As many as it looks at announcements in a heartbeat were told one by one, and no more were known of.
+    @Test func manyWhoseAuthorIsGoneAreStillTold() {
+        var network = RouterNetwork(3)
+        network.connectAll()
+        network.subscribeAll(topic)
+        network.run(for: .seconds(2))
+        for other in 0...1 { network.disconnect(2, other) }
+        for number in UInt64(1)...1_500 { network.publish([1, 2, 3], topic, number, by: 0) }
+        network.run(for: .seconds(1))
+        #expect(network.nodes[1].delivered.count == 1_500 && network.nodes[1].verifications == 0)
+        network.connect(2, 1)
+        network.run(for: .seconds(10))
+        #expect(network.nodes[2].delivered.count == 1_500)
+    }
+
+    /// Of twenty at once each is announced to those who do not get it unasked.
+    @Test func aBurstComesWhole() {
+        var network = star(of: 8)
+        for number in UInt64(1)...40 {
+            network.publish(payload, topic, number, by: 0)
+            network.run(for: .milliseconds(5))
+        }
+        network.run(for: .seconds(15))
+        for index in 1..<8 { #expect(network.nodes[index].delivered.count == 40) }
+    }
+
     /// Who announces it first and keeps it back delays it by less than half a second, and only once.
     @Test func whoKeepsItBackIsNotWaitedFor() {
         var network = star(of: 8)

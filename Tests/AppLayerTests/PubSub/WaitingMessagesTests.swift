@@ -44,7 +44,7 @@ import Testing
     @Test func whatWasNotHeardIsAskedOfAnother() {
         let now = NetworkInstant(nanoseconds: 1)
         var router = PubSubRouter(ownID: IdentityKey.generate().nodeID, seed: 1, now: now)
-        for key in UInt64(1)...2 {
+        for key in UInt64(1)...3 {
             let nodeID = IdentityKey.generate().nodeID
             _ = router.addPeer(key, .init(nodeID: nodeID, isOutbound: true, subject: nil), now: now)
             var rpc = PubSubRPC()
@@ -61,13 +61,20 @@ import Testing
         }
         _ = router.receive(PubSubInput(rpc), from: 1, now: now)
         #expect(isJudged(router.verified(message, isSigned: true, now: now), from: 1))
-        var announcement = PubSubRPC()
+        // Who only has it has promised nothing, and may have refused it.
+        var (announcement, refusal) = (PubSubRPC(), PubSubRPC())
+        refusal.control.idontwant = [message.id]
+        _ = router.receive(PubSubInput(refusal), from: 3, now: now)
         announcement.control.announce([message.id], in: topic)
         _ = router.receive(PubSubInput(announcement), from: 2, now: now)
         let asked = router.judged(message, nil, from: 1, now: now).contains { action in
             if case .sendRPC(let output, 2) = action { output.rpc.control.iwant == [message.id] } else { false }
         }
         #expect(asked && router.unverifiedBytes == 0)
+        let late = router.timerFired(now: now.advanced(by: .milliseconds(700)))
+        #expect(
+            !late.contains { if case .sendRPC(let output, 3) = $0 { !output.rpc.control.iwant.isEmpty } else { false } }
+        )
         _ = router.receive(PubSubInput(rpc), from: 2, now: now)
         #expect(isJudged(router.verified(message, isSigned: true, now: now), from: 2))
         // Who sends it too while it waits there has it judged on his account as well, once.
