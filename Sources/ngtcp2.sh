@@ -24,9 +24,19 @@ ngtcp2_prefix=/usr/local
 # not that of any one packet. 1.11 follows draft-ietf-ccwg-bbr; 0.12 (BBR version 1) did not look at losses. Radio links
 # lose more than 2 % without any congestion. What loses half of a round is no radio link: a start that goes to 2.8 times
 # the rate of a shallow queue still ends by it.
+#
+# The best rate is that of the last two cycles of probing (draft-ietf-ccwg-bbr, MaxBwFilterLen), and a cycle ends once: 1.11
+# ends one with each round trip until the next probe. What random loss takes from each round's rate multiplies then: on a
+# link of 30 ms that loses 3 % the rate was seen to fall from 6.1 to 3.7 MB/s in a hundred rounds.
+#
+# The shortest round trip is looked for each 10 s and believed for 20, instead of 5 and 10 (BBR version 1 looks each 10 s):
+# each look leaves the link half empty for 200 ms and a round trip.
 ngtcp2_changes=(
     lib/ngtcp2_bbr.c 's/^\(#define NGTCP2_BBR_LOSS_THRESH_NUMER\) 2$/\1 40/'
     lib/ngtcp2_bbr.c 's/^\( *if (bbr->loss_in_round\)) {$/\1 \&\& is_inflight_too_high(\&bbr->rst->rs)) {/'
+    lib/ngtcp2_bbr.c 's/^ *if (bbr_is_in_probe_bw_state(bbr) && !bbr->rst->rs.is_app_limited) {$/bbr->ack_phase = NGTCP2_BBR_ACK_PHASE_ACKS_PROBE_FEEDBACK; &/'
+    lib/ngtcp2_bbr.c 's/^\(#define NGTCP2_BBR_PROBE_RTT_INTERVAL (\)5 /\110 /'
+    lib/ngtcp2_bbr.c 's/^\(#define NGTCP2_BBR_MIN_RTT_FILTERLEN (\)10 /\120 /'
 )
 
 ngtcp2_packages=(libngtcp2-dev libngtcp2-crypto-gnutls-dev)
