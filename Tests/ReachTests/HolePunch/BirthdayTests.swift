@@ -246,35 +246,31 @@ import Testing
             var asked = 0
             liar.connections.registry.register(HolePunch.id, deadline: .unlimited(because: "a test")) { _, stream in
                 let reader = FrameReader(stream, limit: HolePunchMessage.limit)
-                switch try await reader.requiredPunch() {
-                case .offer:
-                    // No address that answers: or they would meet.
-                    try await stream.write(
-                        .answer(HolePunchMessage.Offer(candidates: [], hostMark: [], mapping: .random)))
-                    while try await reader.next() != nil {}
-                case .guess(let guess):
-                    asked += 1
-                    let witness = try #require(guess.witness)
-                    let proof =
-                        switch lie {
-                        case .forged: [UInt8](repeating: 9, count: AddressProof.length)
-                        case .transplanted:
-                            try await prover.proof(
-                                by: witness, in: [UInt8](repeating: 0, count: AddressProof.contextLength)
-                            ).proof
-                        case .ownObserver:
-                            friendly.make(
-                                for: Self.victim, in: [UInt8](repeating: 0, count: AddressProof.contextLength),
-                                now: world.network.now)
-                        }
-                    let proven = HolePunchMessage.Proven(address: Self.victim, proof: proof)
-                    try await stream.write(
-                        .guess(HolePunchMessage.Guess(opens: true, witness: friend.socket, proven: proven)))
-                    guard case .guess = try await reader.requiredPunch() else { return }
-                    try await stream.write(.start)
-                    while try await reader.next() != nil {}
-                default: break
-                }
+                guard case .offer = try await reader.requiredPunch() else { return }
+                // No address that answers: or they would meet.
+                try await stream.write(
+                    .answer(HolePunchMessage.Offer(candidates: [], hostMark: [], mapping: .random)))
+                guard case .guess(let guess) = try await reader.requiredPunch() else { return }
+                asked += 1
+                let witness = try #require(guess.witness)
+                let proof =
+                    switch lie {
+                    case .forged: [UInt8](repeating: 9, count: AddressProof.length)
+                    case .transplanted:
+                        try await prover.proof(
+                            by: witness, in: [UInt8](repeating: 0, count: AddressProof.contextLength)
+                        ).proof
+                    case .ownObserver:
+                        friendly.make(
+                            for: Self.victim, in: [UInt8](repeating: 0, count: AddressProof.contextLength),
+                            now: world.network.now)
+                    }
+                let proven = HolePunchMessage.Proven(address: Self.victim, proof: proof)
+                try await stream.write(
+                    .guess(HolePunchMessage.Guess(opens: true, witness: friend.socket, proven: proven)))
+                guard case .guess = try await reader.requiredPunch() else { return }
+                try await stream.write(.start)
+                while try await reader.next() != nil {}
             }
             liar.client.use(world.relay.address)
             #expect(try await world.wait(atMost: .seconds(5)) { !liar.client.standing.isEmpty })

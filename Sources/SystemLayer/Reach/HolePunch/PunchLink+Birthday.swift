@@ -5,7 +5,7 @@ internal import DeP2PSessions
 
 /// Guessing ports, when a round came to nothing because one side's NAT gives them out at random (``BirthdayMachine``).
 ///
-/// QUIC's client begins it, on a stream of its own. First each shows the other where it is, by an observer that the other
+/// QUIC's client begins it, on the stream of that round. First each shows the other where it is, by an observer that the other
 /// trusts (``AddressProver``): nothing is sent to an address because the peer names it. Who cannot, or has nothing that
 /// waits for the connection, sends none.
 extension PunchLink {
@@ -18,10 +18,13 @@ extension PunchLink {
 
     /// - Returns: the ways that were found; none where it is not worth a trial, or it failed.
     func guessPorts() async -> [ProbeMachine.Path] {
-        guard willGuess, let session, let opens, let witness = hub.witness(for: session.remoteNodeID) else { return [] }
+        guard willGuess, let session, let opens, let (stream, reader) = unfinished,
+            let witness = hub.witness(for: session.remoteNodeID)
+        else { return [] }
+        unfinished = nil
         let paths = await traced(awaiting: "guessing ports") {
             try await clock.withDeadline(BirthdayMachine.deadline(roundTrip)) {
-                try await self.guessPorts(session, opens: opens, witness)
+                try await self.guessPorts(stream, reader, on: session, opens: opens, witness)
             }
         }
         return paths ?? []
@@ -58,13 +61,11 @@ extension PunchLink {
     }
 
     private func guessPorts(
-        _ session: Session, opens: Bool, _ witness: SocketAddress
+        _ stream: NegotiatedStream, _ reader: FrameReader, on session: Session, opens: Bool, _ witness: SocketAddress
     ) async throws -> [ProbeMachine.Path] {
-        let stream = try await session.openStream(HolePunch.id)
         streamCount += 1
         defer { streamCount -= 1 }
         do {
-            let reader = FrameReader(stream, limit: HolePunchMessage.limit)
             try await stream.write(.guess(HolePunchMessage.Guess(opens: opens, witness: witness)))
             guard case .guess(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
             let peer = try await proven(theirs, by: witness)

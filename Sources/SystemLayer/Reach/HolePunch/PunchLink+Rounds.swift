@@ -10,7 +10,7 @@ extension PunchLink {
         let own = await hub.candidates(isDoubting: isDoubting, within: roundTrip)
         // An admission under way decides what the peer may know.
         _ = await session.waitForMembership()
-        return try await round(session, own) { theirs, stream in
+        return try await round(session, own, goesOn: { $0.isEmpty && willGuess }) { theirs, stream in
             let paths = try await probe(own, theirs, within: patience)
             if let best = paths.min(by: { $0.roundTrip < $1.roundTrip }) {
                 try await stream.write(.chosen(best.observed, isDirect: kind(of: best) == .direct))
@@ -27,9 +27,11 @@ extension PunchLink {
 
     /// A round that this side begins: both tell their candidates, and then `look` at the same time.
     ///
-    /// - Parameter look: gets what the peer told, and says on the stream which path it chose.
+    /// - Parameters:
+    ///   - goesOn: whether the stream is left open with what was found.
+    ///   - look: gets what the peer told, and says on the stream which path it chose.
     func round<Found>(
-        _ session: Session, _ own: [Candidate],
+        _ session: Session, _ own: [Candidate], goesOn: (Found) -> Bool = { _ in false },
         _ look: (HolePunchMessage.Offer, NegotiatedStream) async throws -> Found
     ) async throws -> Found {
         let stream = try await session.openStream(HolePunch.id)
@@ -41,14 +43,22 @@ extension PunchLink {
             guard case .answer(let theirs) = try await reader.requiredPunch() else { throw SessionError(.violation) }
             peerMapping = theirs.mapping
             let found = try await look(theirs, stream)
-            stream.finish()
-            stream.stopReading(StreamCode.done.rawValue)
+            let goesOn = goesOn(found)
+            unfinished = (stream, reader)
+            if !goesOn { finishRound() }
             return found
         } catch {
             machine.end()
             stream.reset(StreamCode.cancelled.rawValue)
             throw SessionError(error, on: session)
         }
+    }
+
+    func finishRound() {
+        guard let (stream, _) = unfinished else { return }
+        unfinished = nil
+        stream.finish()
+        stream.stopReading(StreamCode.done.rawValue)
     }
 
     // MARK: The server's side
@@ -67,7 +77,14 @@ extension PunchLink {
                 isServing = false
                 machine.end()
             }
-            try await clock.withDeadline(Self.roundDeadline) { try await self.answer(theirs, stream, reader) }
+            let guess = try await clock.withDeadline(Self.roundDeadline) {
+                try await self.answer(theirs, stream, reader)
+            }
+            guard let guess else { return }
+            machine.end()
+            try await clock.withDeadline(BirthdayMachine.deadline) {
+                try await self.serveGuess(guess, stream, reader)
+            }
         case .guess(let theirs) where !connection.isInitiator:
             guard !isServing, !isStopped, rounds.takeNow(now: clock.now) else { throw SessionError(.busy) }
             isServing = true
@@ -79,9 +96,10 @@ extension PunchLink {
         }
     }
 
+    /// - Returns: with what the client goes on after a round in vain, if it does.
     private func answer(
         _ theirs: HolePunchMessage.Offer, _ stream: NegotiatedStream, _ reader: FrameReader
-    ) async throws {
+    ) async throws -> HolePunchMessage.Guess? {
         let isRelayed = connection.path.peerAddress == nil
         let own = await hub.candidates(isDoubting: isDoubting && isRelayed, within: roundTrip)
         _ = await session?.waitForMembership()
@@ -90,12 +108,17 @@ extension PunchLink {
         try await clock.sleep(for: min(connection.statistics.smoothedRTT / 2, Self.longestLead))
         begin(own, theirs)
         if isRelayed { isDoubting = true }
-        let last = try await reader.next()
-        guard let last, case .chosen(let address, let isDirect) = try HolePunchMessage(decoding: last) else { return }
-        isDoubting = false
-        // How the path came about is the client's to know, where it leads is not its to say.
-        guard machine.sources.contains(address) else { return }
-        connection.setKind(isDirect ? .direct : .punched, ofPathTo: address)
+        switch try await reader.next().map(HolePunchMessage.init(decoding:)) {
+        case .guess(let guess): return guess
+        case .chosen(let address, let isDirect):
+            isDoubting = false
+            // How the path came about is the client's to know, where it leads is not its to say.
+            if machine.sources.contains(address) {
+                connection.setKind(isDirect ? .direct : .punched, ofPathTo: address)
+            }
+            return nil
+        default: return nil
+        }
     }
 
     // MARK: Probing

@@ -66,6 +66,8 @@ final class PunchLink {
     var peerMapping: MappedPorts?
     /// Whether the last round over a relay came to nothing.
     var isDoubting = false
+    /// The stream of a round in vain, on which ports are guessed next.
+    var unfinished: (stream: NegotiatedStream, reader: FrameReader)?
     var trial: BirthdayTrial?
     /// Sockets of a trial by which something came: one is where the path begins, or is about to.
     var keptSockets: [SocketAddress] = []
@@ -208,6 +210,7 @@ final class PunchLink {
                 var paths = try await clock.withDeadline(Self.roundDeadline) { try await self.runRound() }
                 isDoubting = paths.isEmpty
                 if paths.isEmpty { paths = await guessPorts() }
+                finishRound()
                 carryOut(keeper.punched(paths, now: clock.now))
             } catch let error as SessionError where error.code == .unsupported {
                 keeper.stopPunching(now: clock.now)
@@ -295,7 +298,7 @@ final class PunchLink {
     }
 
     /// Whether anything waits for the connection.
-    var isBusy: Bool { connection.statistics.openStreams > streamCount }
+    var isBusy: Bool { connection.statistics.openStreams > streamCount + (unfinished == nil ? 0 : 1) }
 
     /// Looks now and then whether the connection gets on.
     private func look(now: NetworkInstant) {
