@@ -9,8 +9,8 @@
 //   https://github.com/apple/swift-protobuf/
 
 /// /dep2p/sys/holepunch/1.0.0: one round a stream, opened by the QUIC client over the relayed connection: offer, answer,
-/// start, then probes (datagrams beside QUIC), then what was chosen. A QUIC server opens one with Ask for a round. Ports are
-/// guessed on a stream of its own after a round in vain: guess, guess, guess, start, then probes, then what was chosen.
+/// then probes (datagrams beside QUIC), then what was chosen. A QUIC server opens one with Ask for a round. After a round in
+/// vain ports may be guessed on its stream: guess, guess, guess, start, then probes, then what was chosen.
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials
@@ -94,7 +94,7 @@ package nonisolated struct Dep2p_Holepunch_Message: Sendable {
     set {body = .answer(newValue)}
   }
 
-  /// The answerer probes on receipt; the offerer half a round trip after sending it.
+  /// Of the server's, when ports are guessed: the client probes on receipt.
   package var start: Dep2p_Holepunch_Start {
     get {
       if case .start(let v)? = body {return v}
@@ -132,7 +132,7 @@ package nonisolated struct Dep2p_Holepunch_Message: Sendable {
   package nonisolated enum OneOf_Body: Equatable, Sendable {
     case offer(Dep2p_Holepunch_Offer)
     case answer(Dep2p_Holepunch_Offer)
-    /// The answerer probes on receipt; the offerer half a round trip after sending it.
+    /// Of the server's, when ports are guessed: the client probes on receipt.
     case start(Dep2p_Holepunch_Start)
     case chosen(Dep2p_Holepunch_Chosen)
     case ask(Dep2p_Holepunch_Ask)
