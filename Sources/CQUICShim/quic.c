@@ -149,6 +149,25 @@ int dep2p_quic_read(dep2p_quic *self, const dep2p_address *local, const dep2p_ad
     return status_of(self, self->refusal ? NGTCP2_ERR_PROTO : status);
 }
 
+/// What follows an Initial's header where that carries an acknowledgement alone: its length and number, the frame with a few
+/// ranges, the tag, and a server's ID that is longer than the one that the client began with.
+enum { INITIAL_ACK_ROOM = 96 };
+
+/// Takes the acknowledgement of the server's Initial from ngtcp2 and throws it away, before the client's first Handshake
+/// packet. The server discards its Initial keys when that comes, and so does the client when it goes (RFC 9001 4.9.1):
+/// nobody needs the acknowledgement, and with an Initial packet in front the datagram would have to be padded to 1,200
+/// bytes (RFC 9000 14.1), a third of what a relay carries for a handshake. In so little room ngtcp2 finds no place for
+/// another packet, and fills it with padding. What it writes instead, if the Initial keys are gone already, is sent.
+static ngtcp2_ssize leave_out_initial_ack(dep2p_quic *self, ngtcp2_path *path, ngtcp2_pkt_info *info, uint8_t *result,
+                                          size_t capacity, uint64_t ts) {
+    self->initial.state = INITIAL_ACK_LEFT_OUT;
+    size_t room = self->initial.header + INITIAL_ACK_ROOM;
+    // Of a token as long as that nobody knows what fits behind it.
+    if (self->initial.header == 0 || room > capacity / 2) return 0;
+    ngtcp2_ssize written = ngtcp2_conn_writev_stream(self->conn, path, info, result, room, NULL, 0, -1, NULL, 0, ts);
+    return written > 0 && dep2p_initial_header(result, (size_t)written) > 0 ? 0 : written;
+}
+
 ssize_t dep2p_quic_write(dep2p_quic *self, dep2p_address *local, dep2p_address *remote, uint8_t *ecn, uint8_t *result,
                          size_t capacity, ssize_t *accepted, uint32_t flags, int64_t stream, const dep2p_vec *vectors,
                          size_t vector_count, uint64_t ts) {
@@ -160,9 +179,18 @@ ssize_t dep2p_quic_write(dep2p_quic *self, dep2p_address *local, dep2p_address *
                            (flags & DEP2P_WRITE_FIN ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0);
     ngtcp2_path_storage_zero(&storage);
     self->guard.now = ts;
-    ngtcp2_ssize written = ngtcp2_conn_writev_stream(self->conn, &storage.path, &info, result, capacity, &taken,
-                                                     write_flags, stream, (const ngtcp2_vec *)vectors, vector_count,
-                                                     ts);
+    ngtcp2_ssize written = 0;
+    if (self->initial.state == INITIAL_ACK_DUE) {
+        written = leave_out_initial_ack(self, &storage.path, &info, result, capacity, ts);
+    }
+    if (written == 0) {
+        written = ngtcp2_conn_writev_stream(self->conn, &storage.path, &info, result, capacity, &taken, write_flags,
+                                            stream, (const ngtcp2_vec *)vectors, vector_count, ts);
+    }
+    if (written > 0 && self->initial.state == INITIAL_ACK_KEPT && !self->guard.is_server) {
+        size_t header = dep2p_initial_header(result, (size_t)written);
+        if (header > 0) self->initial.header = header;
+    }
     *accepted = taken;
     if (written < 0) return status_of(self, (int)written);
     if (written > 0) {

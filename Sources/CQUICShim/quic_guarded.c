@@ -121,6 +121,11 @@ int dep2p_guard_crypto_data(ngtcp2_conn *conn, ngtcp2_encryption_level level, ui
     // Once the handshake is over no TLS message has any use: tickets are not resumed, and GnuTLS answers a KeyUpdate,
     // which RFC 9001 6 forbids, with keys that ngtcp2 has no place for.
     if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT || self->is_tls_over) return 0;
+    // A client that acknowledges this has no need to acknowledge the Initial before it.
+    if (level == NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE && !self->guard.is_server &&
+        self->initial.state == INITIAL_ACK_KEPT) {
+        self->initial.state = INITIAL_ACK_DUE;
+    }
     int status = ngtcp2_crypto_recv_crypto_data_cb(conn, level, offset, data, length, user);
     self->is_tls_over = gnutls_handshake_get_last_in(self->session) == GNUTLS_HANDSHAKE_FINISHED;
     return status;

@@ -39,6 +39,12 @@ struct dep2p_quic {
     const char *refusal;
     int is_tls_over;
     int is_confirmed;
+    /// A client's acknowledgement of the server's Initial (quic_guarded.c): how long the header of its own Initial is, and
+    /// whether the acknowledgement is to be left out, which happens once.
+    struct {
+        size_t header;
+        enum { INITIAL_ACK_KEPT, INITIAL_ACK_DUE, INITIAL_ACK_LEFT_OUT } state;
+    } initial;
     /// A server's view of the paths that datagrams come on (quic_guarded.c).
     struct {
         dep2p_address local, remote;
@@ -76,6 +82,9 @@ int dep2p_guard_crypto_data(ngtcp2_conn *conn, ngtcp2_encryption_level level, ui
                             void *user);
 int dep2p_guard_rx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user);
 int dep2p_guard_tx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user);
+
+/// The length of the header in front of an Initial packet's Length; 0 when the packet is none.
+size_t dep2p_initial_header(const uint8_t *packet, size_t length);
 
 /// Makes the TLS session of a connection (quic_tls.c); 0 when that worked.
 int dep2p_session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_server);

@@ -28,6 +28,22 @@ int dep2p_initial_inspect(const uint8_t *data, size_t length, dep2p_initial *ini
     return status == 0 ? DEP2P_ACCEPT_OK : DEP2P_ACCEPT_RETRY;
 }
 
+size_t dep2p_initial_header(const uint8_t *packet, size_t length) {
+    // RFC 9000 17.2.2: first byte and version, both IDs with their lengths, the token with its own.
+    if (length < 6 || (packet[0] & 0xb0) != 0x80) return 0;
+    size_t at = 5;
+    for (int id = 0; id < 2; id++) {
+        at += 1 + (size_t)packet[at];
+        if (at >= length) return 0;
+    }
+    size_t bytes = (size_t)1 << (packet[at] >> 6);
+    if (bytes > length - at) return 0;
+    uint64_t token = packet[at] & 0x3f;
+    for (size_t i = 1; i < bytes; i++) token = token << 8 | packet[at + i];
+    at += bytes;
+    return token > length - at ? 0 : at + (size_t)token;
+}
+
 ssize_t dep2p_write_version_negotiation(uint8_t *result, size_t capacity, const dep2p_cid *dcid, const dep2p_cid *scid,
                                         uint8_t random) {
     uint32_t versions[] = {0x1a2a3a4au, NGTCP2_PROTO_VER_V1};  // the first is RFC 9000 15's greasing

@@ -20,6 +20,15 @@ extension Connection {
     /// RFC 9000 14.1: the size that every path must carry.
     private static let handshakeDatagram = 1_200
 
+    /// A ClientHello of this side's fits into one Initial packet of that size, and ngtcp2 pads that to no more than it has.
+    /// What RFC 9000 14.1 wants of UDP is for nothing on a circuit: nobody else can send by it, and its other end gets the
+    /// rest there (``Endpoint/receiveFrame(_:remote:ecn:)``).
+    private static let relayedHello = 352
+
+    /// A relay carries no probes for larger datagrams before it has carried so much of this side's: most connections leave
+    /// it before that, and each probe is as long as all that they say on it. Those of one round trip lose little.
+    private static let quietOnRelay: UInt64 = 16_384
+
     private struct Datagram {
         let count: Int
         let local: SocketAddress
@@ -67,7 +76,7 @@ extension Connection {
         guard endpoint.canSend else { return false }
         let now = endpoint.clock.now.nanoseconds
         // Larger datagrams wait for the handshake: ngtcp2 would pad each Initial to the full size.
-        let largest = isAnnounced ? dep2p_quic_datagram_size(quic) : Self.handshakeDatagram
+        let largest = isAnnounced ? largestDatagram(quic) : beginsOnRelay ? Self.relayedHello : Self.handshakeDatagram
         let size = blackHole.cap(now: endpoint.clock.now).map { min($0, largest) } ?? largest
         let limit = min(
             endpoint.sendBuffer.count, Self.segmentsPerBurst * dep2p_quic_path_datagram_size(quic),
@@ -98,6 +107,17 @@ extension Connection {
         // and ngtcp2 1.11 counts the pace in whole nanoseconds a byte: none at all, or 1 GB/s at most.
         if let quic = self.quic, first != nil, isAnnounced, !staysOnMachine { dep2p_quic_sent(quic, now) }
         return first != nil && !exhausted
+    }
+
+    private var beginsOnRelay: Bool {
+        guard role == .client, let local = currentAddresses?.local else { return false }
+        return endpoint.leg(at: local.ip) is RelayLeg
+    }
+
+    /// ngtcp2 sends a probe for a larger datagram when there is room for it.
+    private func largestDatagram(_ quic: OpaquePointer) -> Int {
+        let isQuiet = settledPath == .relay && traffic[.relay].wire.sent < Self.quietOnRelay
+        return isQuiet ? dep2p_quic_path_datagram_size(quic) : dep2p_quic_datagram_size(quic)
     }
 
     private func emit(_ range: Range<Int>, _ datagram: Datagram) {

@@ -211,7 +211,8 @@ package final class Endpoint {
             beginsOverTCP(local)
             ? Int(DEP2P_WIDE_DATAGRAM) : configuration.maxDatagramSize - (leg == nil ? 0 : RelayFrame.headerSize)
         return dep2p_quic_settings(
-            initial_ts: now.nanoseconds, initial_rtt: configuration.initialRTT.clampedNanoseconds,
+            initial_ts: now.nanoseconds,
+            initial_rtt: initialRTT(from: leg as? RelayLeg, to: remote, now: now).clampedNanoseconds,
             handshake_timeout: configuration.handshakeTimeout.clampedNanoseconds,
             max_idle_timeout: configuration.transportIdleTimeout.clampedNanoseconds,
             initial_max_data: connection.allowance.window, initial_max_stream_data: configuration.streamWindow,
@@ -221,6 +222,13 @@ package final class Endpoint {
             fixed_datagram_size: known == nil ? 0 : 1,
             use_bbr: configuration.congestionControl == .bbr && known == nil ? 1 : 0,
             grease: 0)
+    }
+
+    /// What a handshake takes for the round trip, a third of the time until it is sent again: on a circuit that is known,
+    /// and a repetition in vain would be as long as all that many connections say there.
+    private func initialRTT(from leg: RelayLeg?, to remote: SocketAddress, now: NetworkInstant) -> Duration {
+        let known = leg?.roundTrip(to: remote, now: now) ?? .zero
+        return max(configuration.initialRTT, min(known, EndpointConfiguration.longestInitialRTT))
     }
 
     // MARK: Routes

@@ -38,6 +38,9 @@ package struct EndpointConfiguration: Sendable {
     /// The guess before the first sample. Low, since a path change starts from it again: the old path's validation
     /// lasts three times the timeout that follows from it, and a lost Initial is repeated after as long.
     package var initialRTT: Duration = .milliseconds(30)
+    /// The most of it where a longer one is known: nine times that, as a server validates the path that it has left, is
+    /// less than passes between two migrations.
+    static let longestInitialRTT = Duration.milliseconds(110)
     /// BBR keeps its rate where packets are lost at random, as on radio links: at 10 % loss and 40 ms a file takes
     /// seconds instead of minutes. Between addresses of one machine it is CUBIC always, which paces less.
     package var congestionControl = CongestionControl.bbr

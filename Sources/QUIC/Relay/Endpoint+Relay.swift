@@ -29,9 +29,24 @@ extension Endpoint {
         leg.heard()
         let ends = leg.ends(of: id, epoch: epoch)
         let packet = UnsafeMutableRawBufferPointer(rebasing: bytes[RelayFrame.headerSize...])
-        receivePacket(packet, local: ends.local, remote: ends.remote, ecn: ecn, isFramed: true)
+        guard packet.count < Self.initialSize, let first = packet.first, Self.isInitial(first) else {
+            receivePacket(packet, local: ends.local, remote: ends.remote, ecn: ecn, isFramed: true)
+            return true
+        }
+        withUnsafeTemporaryAllocation(byteCount: Self.initialSize, alignment: 1) { padded in
+            padded.copyMemory(from: UnsafeRawBufferPointer(packet))
+            for index in packet.count..<padded.count { padded[index] = 0 }
+            receivePacket(padded, local: ends.local, remote: ends.remote, ecn: ecn, isFramed: true)
+        }
         return true
     }
+
+    /// RFC 9000 14.1: what a server wants of a datagram with an Initial packet. Zeros behind the last packet are none, and a
+    /// circuit need not carry them: it leads to one peer, and to no address that somebody else could name.
+    private static let initialSize = 1_200
+
+    /// RFC 9000 17.2.2, whatever the fixed bit is.
+    private static func isInitial(_ first: UInt8) -> Bool { first & 0xb0 == 0x80 }
 }
 
 extension Connection {

@@ -28,6 +28,8 @@ package final class RelayLeg: PacketDriver {
 
     private struct Circuit {
         let datagramSize: Int?
+        let openedAt: NetworkInstant
+        var roundTrip: Duration?
         var epoch: UInt8 = 0
     }
 
@@ -63,11 +65,13 @@ package final class RelayLeg: PacketDriver {
     ///
     /// - Parameter datagramSize: what the relay says fits for certain, without the frame's header; believed only of a
     ///   relay on this machine.
+    /// - Parameter roundTrip: how long this side has waited for the other end's answer; `nil` where the other end waits.
     /// - Returns: `nil` at ``circuitLimit``, or when the id is in use.
-    package func open(_ id: UInt64, datagramSize: Int? = nil) -> Ends? {
+    package func open(_ id: UInt64, datagramSize: Int? = nil, roundTrip: Duration? = nil) -> Ends? {
         guard circuits.count < Self.circuitLimit, connection.closeReason == nil, endpoint.addCircuit(id, leg: self)
         else { return nil }
-        circuits[id] = Circuit(datagramSize: usable(datagramSize))
+        circuits[id] = Circuit(
+            datagramSize: usable(datagramSize), openedAt: endpoint.clock.now, roundTrip: roundTrip)
         return ends(of: id, epoch: 0)
     }
 
@@ -111,6 +115,15 @@ package final class RelayLeg: PacketDriver {
             let known = endpoint.knownDatagramSize(from: path.local, to: path.remote), size >= 1_200
         else { return nil }
         return min(size, known - RelayFrame.headerSize)
+    }
+
+    /// How long a packet to `remote` and its answer take, as the making of the circuit has shown: who is dialled has answered
+    /// the relay when it opened the circuit, and is asked with the first packet that came of it.
+    func roundTrip(to remote: SocketAddress, now: NetworkInstant) -> Duration? {
+        guard let circuit = circuits[remote.ip.low] else { return nil }
+        let time = circuit.roundTrip ?? now.duration(since: circuit.openedAt)
+        circuits[remote.ip.low]?.roundTrip = time
+        return time
     }
 
     /// Whether a frame that came from `remote` can be the relay's.

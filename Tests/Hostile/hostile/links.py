@@ -176,6 +176,9 @@ class CircuitLink:
         self.carrier.link.send(self.frame(data), self.carrier.remote)
 
     def deliver(self, data):
+        if data[0] & 0xB0 == 0x80:
+            # Initial packets are not padded on circuits (PROTOCOL.md 14).
+            data = data.ljust(1200, b"\0")
         if self.owner:
             self.owner.receive(data, self.owner.remote)
             self.owner.settle()

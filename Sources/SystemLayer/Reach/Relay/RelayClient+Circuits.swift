@@ -95,11 +95,16 @@ extension RelayClient {
         to target: NodeID, over session: Session, at ways: [Address]
     ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
         onCircuit?()
+        let start = clock.now
         let (stream, reader, reply) = try await exchange(.connect(target), on: session)
         switch reply {
         case .refusal(let error): throw error
         case .circuit(let grant):
-            guard let leg = leg(of: session), let ends = leg.open(grant.id, datagramSize: grant.datagramSize) else {
+            // The relay asks the target before it answers.
+            let time = clock.now.duration(since: start)
+            guard let leg = leg(of: session),
+                let ends = leg.open(grant.id, datagramSize: grant.datagramSize, roundTrip: time)
+            else {
                 Self.end(stream)
                 throw RelayError.limit("circuits through one relay", RelayLeg.circuitLimit)
             }
