@@ -5,8 +5,9 @@ internal import DeP2PReactor
 extension Connection {
     func receive(_ bytes: UnsafeMutableRawBufferPointer, local: SocketAddress, remote: SocketAddress, ecn: UInt8) {
         guard let quic else { return }
-        bytesReceived += UInt64(bytes.count)
-        countReceived(bytes.count, local: local, remote: remote)
+        let count = bytes.count - endpoint.addedZeros
+        bytesReceived += UInt64(count)
+        countReceived(count, local: local, remote: remote)
         var localRaw = local.raw
         var remoteRaw = remote.raw
         let status = dep2p_quic_read(

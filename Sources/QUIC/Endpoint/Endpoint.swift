@@ -74,6 +74,8 @@ package final class Endpoint {
     var sendBuffer: UnsafeMutableRawBufferPointer { sendMemory.bytes }
     /// When the datagrams being handled were received.
     var packetTime: NetworkInstant
+    /// Zeros at the end of the datagram being handled that did not travel: ``receiveFrame(_:remote:ecn:)``.
+    var addedZeros = 0
 
     struct PendingBurst {
         let bytes: [UInt8]

@@ -36,6 +36,8 @@ extension Endpoint {
         withUnsafeTemporaryAllocation(byteCount: Self.initialSize, alignment: 1) { padded in
             padded.copyMemory(from: UnsafeRawBufferPointer(packet))
             for index in packet.count..<padded.count { padded[index] = 0 }
+            addedZeros = padded.count - packet.count
+            defer { addedZeros = 0 }
             receivePacket(padded, local: ends.local, remote: ends.remote, ecn: ecn, isFramed: true)
         }
         return true
