@@ -82,7 +82,7 @@ extension PunchLink {
             }
             guard let guess else { return }
             machine.end()
-            try await clock.withDeadline(BirthdayMachine.deadline) {
+            try await clock.withDeadline(BirthdayMachine.deadline(roundTrip)) {
                 try await self.serveGuess(guess, stream, reader)
             }
         case .guess(let theirs) where !connection.isInitiator:
