@@ -299,9 +299,9 @@ struct GossipPromises {
                 continue
             }
             let over = promise.asked.filter { $0.until <= now }
+            // Who goes on sending something is waited for, and keeps nobody else from being asked again.
+            guard !over.isEmpty || promise.asked.isEmpty else { continue }
             var peer = next(id, now: now)
-            // Who goes on sending something does not keep others from being asked again.
-            if peer == nil, over.isEmpty, !promise.asked.isEmpty { continue }
             if peer == nil, promise.rounds < PubSubLimits.attempts - 1 {
                 promises[id]?.rounds += 1
                 peer = (over.first { !late.contains($0.peer, now: now) } ?? over.first)?.peer

@@ -243,7 +243,6 @@ package final class Endpoint {
         if isRetired { retired.insert(id) } else { retired.remove(id) }
     }
     func isRetired(_ id: ConnectionID) -> Bool { retired.contains(id) }
-
     func setReset(_ token: ResetToken, of connection: Connection?) { resetTokens[token] = connection }
     func connection(resetBy token: ResetToken) -> Connection? { resetTokens[token] }
 
