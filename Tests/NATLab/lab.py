@@ -7,7 +7,7 @@ import signal
 import sys
 
 from natlab import (
-    drivers, fairness, faults, finding, gateway, links, matrix, nat, natcheck, reachability, realmrelay, recovery,
+    drivers, fairness, faults, faulttest, finding, gateway, links, matrix, nat, natcheck, reachability, realmrelay, recovery,
     selftest, topology)
 from natlab.system import LabError
 
@@ -46,7 +46,7 @@ def reporter(as_json):
         elif item["type"] == "pair":
             print(matrix.text(item), flush=True)
         else:
-            name = " ".join(str(item[key]) for key in ("kind", "host", "family", "protocol", "check", "fault", "paths", "seconds", "gap", "over", "bounds", "error") if key in item)
+            name = " ".join(str(item[key]) for key in ("kind", "host", "family", "protocol", "check", "fault", "paths", "seconds", "gap", "returned", "over", "bounds", "error") if key in item)
             print(f"{'ok    ' if item['ok'] else 'FAILED'} {item['type']} {name} {item.get('differences') or ''}",
                   flush=True)
     return report
@@ -75,7 +75,7 @@ def run(options):
     if options.recovery:
         failed += recovery.check(needed(options.binary), options.runs, report)
     if options.fault_test:
-        failed += faults.test(report)
+        failed += faulttest.test(report)
     if options.faults:
         failed += run_faults(options, report)
     if options.links:

@@ -109,6 +109,7 @@ class DeP2P(Driver):
         self.count = 0
         self.options = []
         self.homes = []
+        self.inbox = None
         self.realm = os.path.join(self.folder.name, "realm.key")
         subprocess.run([self.binary, "realm-key", "-o", self.realm], check=True, capture_output=True, timeout=10)
 
@@ -149,7 +150,7 @@ class DeP2P(Driver):
             self.ready(relay, "relay")
 
     def listen(self, host, port=None):
-        folder = self.path("inbox")
+        self.inbox = folder = self.path("inbox")
         at = ("--listen", f":{port}") if port else ()
         events = self.dep2p(host, "listen", "--realm-key", self.realm, "-o", folder, *at, *self.options)
         return events, self.ready(events, "listener")["addresses"]

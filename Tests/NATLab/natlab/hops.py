@@ -37,6 +37,8 @@ def forgetful(seconds):
         strict(router)
         while True:
             forget(router)
+            if scene.struck is None:
+                scene.is_struck()
             time.sleep(seconds)
 
     forgetting.takes_time = True

@@ -22,15 +22,19 @@ table inet lab_host {{
 def outage(scene):
     """Nothing passes for a while, as with a pulled cable."""
     host_rules(scene.site, "drop;", "drop;")
+    scene.is_struck()
     time.sleep(OUTAGE)
     topology.nft(scene.site.hosts[0], "delete table inet lab_host\n")
+    scene.is_back()
 
 
 def stopped(scene):
     """The process stands still for a while, as with a closed lid."""
     scene.process.signal(signal.SIGSTOP)
+    scene.is_struck()
     time.sleep(OUTAGE)
     scene.process.signal(signal.SIGCONT)
+    scene.is_back()
 
 
 def udp_blocked(scene):
@@ -74,7 +78,9 @@ def relays_restart(number, pause):
             relay.process.signal(number)
         for relay in scene.driver.relays:
             relay.process.child.wait(10)
+        scene.is_struck()
         time.sleep(pause)
         scene.driver.restart_relays()
+        scene.is_back()
 
     return strike
