@@ -56,6 +56,21 @@ import Testing
         #expect(machine.standing == [0, 1])
     }
 
+    @Test("a connection with a relay that is missed, whoever made it, has the relay asked at once")
+    func aReachedRelay() {
+        var machine = machine(relays: 1)
+        #expect(machine.reached(0, now: at(9)) == [])
+        #expect(machine.lost(0, now: at(10)) == [.changed, .reserve(0)])
+        // It is being asked already.
+        #expect(machine.reached(0, now: at(10)) == [])
+        #expect(machine.failed(0, now: at(10.1)) == [])
+        #expect(machine.reached(0, now: at(10.15)) == [.reserve(0)])
+        #expect(machine.granted(0, time: .seconds(100), now: at(10.2)) == [.changed])
+        // One that grants and hangs up again is not asked sooner for it.
+        #expect(machine.lost(0, now: at(10.3)) == [.changed])
+        #expect(machine.reached(0, now: at(10.4)) == [] && machine.wake == at(11.3))
+    }
+
     @Test func aLostRelayIsAskedOftenForAWhileAndThenSeldom() {
         var machine = machine(relays: 1)
         var now = at(10)

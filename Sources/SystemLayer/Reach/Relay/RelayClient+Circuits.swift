@@ -53,21 +53,27 @@ extension RelayClient {
         return try await openCircuit(to: target, over: session, at: ways)
     }
 
+    /// When a relay that has no reservation of the target is asked again: where it was restarted the target is about to come
+    /// too. That it answers is known by then, so that it costs little.
+    static let absencePauses: [Duration] = [.milliseconds(100), .milliseconds(150), .milliseconds(250)]
+
     /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is.
     ///
     /// - Parameter pauses: after which it is asked again when there is none.
     func openCircuit(
         to target: NodeID, via relay: NodeID, at addresses: [Address], again pauses: [Duration]
     ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
-        for pause in pauses {
+        var (failures, absences) = (pauses[...], Self.absencePauses[...])
+        while true {
             do {
                 return try await openCircuit(to: target, via: relay, at: addresses)
             } catch {
                 // Nobody tells when a relay, or the peer, is back.
+                let isAbsent = (error as? RelayError)?.code == .noReservation
+                guard let pause = (isAbsent ? absences.popFirst() : nil) ?? failures.popFirst() else { throw error }
                 try await clock.sleep(for: pause)
             }
         }
-        return try await openCircuit(to: target, via: relay, at: addresses)
     }
 
     /// A relay that does not answer where it was is tried by every way anew.

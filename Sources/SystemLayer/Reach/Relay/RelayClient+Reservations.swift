@@ -98,6 +98,12 @@ extension RelayClient {
         watchUDP()
     }
 
+    /// Whoever wanted the session: a relay that was missed is asked at once when it is back.
+    func reached(_ session: Session) {
+        guard let index = relays.firstIndex(where: { $0.address.nodeID == session.remoteNodeID }) else { return }
+        driver.handle { $0.reached(index, now: $1) }
+    }
+
     /// Asks a relay for a reservation before the present one is due for renewal.
     func renew(_ index: Int) { driver.handle { $0.renew(index, now: $1) } }
 

@@ -110,6 +110,7 @@ package final class RelayClient {
         self.service = service
         RelayProtocol.serve(on: connections, service: nil, client: self)
         connections.onSession { [weak self] session in
+            self?.reached(session)
             guard !session.isInitiator else { return }
             self?.inbound.took(session, path: session.path)
             session.onPathChange { [weak self, weak session] path in

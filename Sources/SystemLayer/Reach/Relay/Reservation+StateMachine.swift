@@ -216,6 +216,15 @@ struct ReservationMachine: TimedMachine {
         relays.indices.contains(index) && relays[index].isReturning(now)
     }
 
+    /// A connection with the relay stands, whoever wanted it: one that may be back any moment is.
+    mutating func reached(_ index: Int, now: NetworkInstant) -> [Action] {
+        guard isReturning(index, now: now), case .idle(let notBefore) = relays[index].phase,
+            notBefore <= now.advanced(by: Self.returnInterval)
+        else { return [] }
+        relays[index].phase = .idle(notBefore: now)
+        return advance(now: now)
+    }
+
     /// Something better than the time of renewal says that it is to be renewed now.
     mutating func renew(_ index: Int, now: NetworkInstant) -> [Action] {
         guard !isStopped, relays.indices.contains(index), case .held(let held) = relays[index].phase else { return [] }
