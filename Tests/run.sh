@@ -31,7 +31,7 @@ Those with a plus between them run side by side.
   nat         network namespaces with NATs: each behaves as named, pairs of them meet, transfers outlive faults (needs root)
   benchmarks  every benchmark once, small: does it run
   quickstart  Sources/quickstart.sh --no-demo, twice, and an installation below a prefix
-  unit        every unit test once, in as many processes side by side as there are processors
+  unit        every unit test once, in several processes side by side
 
 and, only when named:
 
