@@ -18,7 +18,10 @@ def narrow(size):
 def forget(router):
     """Every mapping and every flow that a router has."""
     run("ip", "netns", "exec", router, "python3", str(topology.FOLDER / "natlab/conntrack.py"))
-    if "map cone" in run("ip", "netns", "exec", router, "nft", "list", "ruleset"):
+    rules = run("ip", "netns", "exec", router, "nft", "list", "ruleset")
+    if "map given" in rules:
+        topology.nft(router, "flush map ip lab_nat given\n")
+    if "map cone" in rules:
         topology.nft(router, "flush map ip lab_nat cone\nflush set ip lab_nat seen_address\nflush set ip lab_nat seen\n")
 
 

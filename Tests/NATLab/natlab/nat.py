@@ -3,7 +3,7 @@
 A translating router learns from what the inside sends: `cone` maps an external port to its inside owner, `seen` holds
 the endpoints written to. Both are keyed by the inside port, which masquerading keeps, so that mappings are independent
 of the endpoint. What comes in from outside is let through by the table's filtering rule. `symmetric` draws a random
-port for each endpoint instead.
+port for each endpoint instead, and `sequential` takes the next one for each address.
 """
 
 from dataclasses import dataclass
@@ -41,6 +41,7 @@ KINDS = {
         Kind("address-restricted", filtering=ADDRESS),
         Kind("port-restricted"),
         Kind("symmetric", mapping=PORT, hairpin=False),
+        Kind("sequential", mapping=ADDRESS, hairpin=False),
         Kind("double-nat", routers=2),
         Kind("no-hairpin", hairpin=False),
         Kind("udp-blocked", udp=False),
@@ -58,7 +59,10 @@ def table(kind, inside, outside, external):
     learns = kind.mapping == INDEPENDENT and (kind.hairpin or kind.filtering != PORT)
     parts = [filter_table(kind, inside, outside, external)]
     if kind.ipv4 and kind.translated:
-        parts.append(cone_table(kind, inside, outside, external) if learns else masquerade_table(kind, outside))
+        if kind.mapping == ADDRESS:
+            parts.append(sequential_table(outside, external))
+        else:
+            parts.append(cone_table(kind, inside, outside, external) if learns else masquerade_table(kind, outside))
         if kind.forwarded:
             parts.append(forward_table(kind, external))
     return "\n".join(parts)
@@ -111,6 +115,35 @@ table ip lab_nat {{
     chain translate {{
         type nat hook postrouting priority srcnat;
         oifname "{outside}" masquerade {flags}
+    }}
+}}
+"""
+
+
+# Of a sequence's ports the first byte; they are counted by the second.
+SEQUENCE = 0x75
+
+
+def sequential_table(outside, external):
+    """The next port in sequence for each address that a socket inside writes to, whatever the port there. The count is in the
+    machine's order of bytes, and a port's first byte comes first: hence the shift, on machines whose last byte comes first."""
+    return f"""
+table ip lab_nat {{
+    map given {{
+        typeof ip saddr . udp sport . ip daddr : udp sport
+        flags dynamic,timeout; timeout {TIMEOUT}; size 65535;
+    }}
+    chain count {{
+        type filter hook postrouting priority mangle;
+        oifname != "{outside}" return
+        meta l4proto != udp return
+        ip saddr . udp sport . ip daddr @given return
+        add @given {{ ip saddr . udp sport . ip daddr : ((numgen inc mod 256) << 8) | {SEQUENCE} }}
+    }}
+    chain translate {{
+        type nat hook postrouting priority srcnat;
+        oifname "{outside}" meta l4proto udp snat ip to {external} : ip saddr . udp sport . ip daddr map @given
+        oifname "{outside}" masquerade
     }}
 }}
 """

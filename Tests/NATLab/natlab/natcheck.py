@@ -8,8 +8,13 @@ from .topology import FOLDER, Lab
 
 NAMES = {
     ("public", 4): "none", ("full-cone", 4): "full cone", ("address-restricted", 4): "address-restricted cone",
-    ("symmetric", 4): "symmetric", ("forwarded-symmetric", 4): "symmetric", ("ipv6-only", 6): "firewall",
+    ("symmetric", 4): "symmetric", ("forwarded-symmetric", 4): "symmetric", ("sequential", 4): "symmetric",
+    ("ipv6-only", 6): "firewall",
 }
+
+
+# The observers are at two addresses: one step in sequence may be chance.
+PORTS = {nat.INDEPENDENT: "preserving", nat.ADDRESS: None, nat.PORT: "random"}
 
 
 def expected(kind, legs):
@@ -27,7 +32,7 @@ def expected(kind, legs):
         "exit": 0, "udp": True, "ipv4": kind.ipv4, "ipv6": kind.ipv6, "mapping": facts["mapping"],
         "filtering": facts["filtering"], "nat_type": name, "mtu": 1500,
         "hairpin": facts["hairpin"] if steady else None,
-        "ports": None if not facts["translated"] else "preserving" if steady else "random",
+        "ports": None if not facts["translated"] else PORTS[facts["mapping"]],
     }
 
 

@@ -205,6 +205,12 @@ import Testing
         var few = NATCheckBench(Self.plainPair, mapping: .addressAndPort, filtering: .nothing)
         few.ports = .sequential(step: 1)
         #expect(few.run().report.allocation == nil)
+        // A port for each address, which every socket and observer there shares: the same ones come again.
+        var shared = NATCheckBench(Self.nodes, mapping: .address, filtering: .addressAndPort)
+        shared.ports = .sequential(step: 1)
+        #expect(shared.run().report.allocation == nil)
+        shared.ports = .random
+        #expect(shared.run().report.allocation == .random)
     }
 
     @Test(

@@ -59,10 +59,13 @@ enum NATBehaviour {
         if samples.allSatisfy({ $0.mapped.port == local }) { return .preserving }
         // One mapping for all says nothing about the next; two could be near each other by chance.
         guard let mapping, mapping != .endpointIndependent, samples.count >= 3 else { return nil }
-        let steps = zip(samples.dropFirst(), samples).map { Int($0.mapped.port) - Int($1.mapped.port) }
-            .filter { $0 != 0 }
+        // Where a port is an address's, or that of one more, it is made once and seen again.
+        var ports: [Int] = []
+        for sample in samples where !ports.contains(Int(sample.mapped.port)) { ports.append(Int(sample.mapped.port)) }
+        let steps = zip(ports.dropFirst(), ports).map { $0 - $1 }
+        if steps.contains(where: { abs($0) > maximumStep }) { return .random }
         guard steps.count >= 2 else { return nil }
-        let isSequential = steps.allSatisfy { abs($0) <= maximumStep && ($0 > 0) == (steps[0] > 0) }
+        let isSequential = steps.allSatisfy { ($0 > 0) == (steps[0] > 0) }
         return isSequential ? .sequential(step: steps.sorted()[steps.count / 2]) : .random
     }
 }
