@@ -92,7 +92,7 @@ final class Client {
         let started = ContinuousClock.now
         var left = requests
         let workers = (0..<Self.depth).map { _ in
-            Task { @NetworkActor in
+            networkTask { [self] in
                 while left > 0 {
                     left -= 1
                     try await request(connection)

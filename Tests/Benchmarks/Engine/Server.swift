@@ -30,7 +30,7 @@ func serve() async throws {
         key: .generate(), driver: UDPDriver(bind: [loopback]), configuration: configuration())
     endpoint.onConnection = { connection in
         connection.onStream = { stream in
-            Task { @NetworkActor in try? await answer(stream) }
+            networkTask { try? await answer(stream) }
         }
     }
     endpoint.start()

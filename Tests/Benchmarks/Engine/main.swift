@@ -68,12 +68,14 @@ func run(_ arguments: [String]) async throws -> Bool {
         guard let count = Int(arguments[2]), count > 0 else { return false }
         let address = try Address(arguments[1])
         if let measurement = Client.measurements[mode] {
-            let client = try await Client(address: address)
-            let report = try await measurement(client)(count)
-            await client.close()
+            // An application that lives on the network thread pays no thread switch for a reply.
+            let report = try await networkTask {
+                let client = try Client(address: address)
+                defer { client.close() }
+                return try await measurement(client)(count)
+            }.value
             report.show()
         } else if let measurement = Members.measurements[mode] {
-            // An application that lives on the network thread pays no thread switch for a reply.
             try await networkTask { try await measurement(Members(address: address))(count) }.value.show()
         } else if let measurement = Crowd.measurements[mode] {
             try await networkTask { try await measurement(Crowd(address: address))(count) }.value.show()
