@@ -9,7 +9,13 @@ extension Connection {
         stream.isQueued = true
         sendQueue.append(stream)
         markDirty()
+        newlyQueued += 1
+        if newlyQueued == Self.streamsWorthSending { endpoint.hasten() }
     }
+
+    /// So many streams that have something new are sent before the rest of the tasks run that are ready: else, with many
+    /// requests under way, this side would answer all while the peer waits, and then wait while the peer takes them all.
+    private static let streamsWorthSending = 8
 
     /// The application took `count` bytes: the peer may send as many more.
     ///

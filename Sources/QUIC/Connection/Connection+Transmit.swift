@@ -43,6 +43,7 @@ extension Connection {
     /// Sends what may be sent now and sets the timer.
     func flush() {
         isDirty = false
+        newlyQueued = 0
         retryBlocked()
         if !sendQueue.isEmpty { releaseStreamCredit() }
         var more = true

@@ -70,6 +70,8 @@ package final class Connection {
     private var closeWaiters: [Waiter<CloseReason>] = []
 
     var isDirty = false
+    /// Streams that got something to send since the last flush.
+    var newlyQueued = 0
     var timer: TimerToken?
     /// Ends a handshake that packets keep alive beyond its time; ngtcp2 counts a lost last flight as done.
     var handshakeTimer: TimerToken?

@@ -56,9 +56,9 @@ package final class Endpoint {
     /// For dialling over TCP: made with the first such dial.
     var tcpContext: TLSContext?
     var narrowHosts = NarrowHosts()
-    private var dirty: [Connection] = []
-    private var failed: [Connection] = []
-    private var flushScheduled = false
+    var dirty: [Connection] = []
+    var failed: [Connection] = []
+    var flushScheduled = false
     var pending: PendingBurst?
     private var nextID: UInt64 = 0
     var handshakes: HandshakeTable
@@ -282,27 +282,7 @@ package final class Endpoint {
 
     var random: RandomSource { configuration.random }
 
-    // MARK: Flushing
-
-    func needsFlush(_ connection: Connection) {
-        dirty.append(connection)
-        guard !flushScheduled else { return }
-        flushScheduled = true
-        NetworkActor.beforeWaiting { [weak self] in self?.flush() }
-    }
-
-    /// A connection that failed while it was writing is ended once the flush is over.
-    func failAfterFlush(_ connection: Connection) { failed.append(connection) }
-
-    private func flush() {
-        flushScheduled = false
-        let connections = dirty
-        dirty.removeAll(keepingCapacity: true)
-        for connection in connections { connection.flush() }
-        let broken = failed
-        failed.removeAll()
-        for connection in broken { connection.fail() }
-    }
+    // MARK: Sending
 
     /// False while a burst waits for room in the socket's buffer.
     var canSend: Bool { pending == nil && !isClosed }

@@ -37,6 +37,12 @@ public actor NetworkActor {
     package static func beforeWaiting(_ action: @escaping @NetworkActor () -> Void) {
         executor.beforeWaiting.append(action)
     }
+
+    /// Runs `action` once, as soon as the task that runs now waits or ends, before others that are ready.
+    @NetworkActor
+    package static func afterThisTask(_ action: @escaping @NetworkActor () -> Void) {
+        executor.afterJob.append(action)
+    }
 }
 
 extension NetworkActor {

@@ -4,7 +4,7 @@ import Synchronization
 
 /// The network thread: runs the actor's jobs, expires timers, waits on epoll, and steps simulated networks when idle.
 ///
-/// One turn: jobs until none is ready → the actions of ``beforeWaiting`` → due timers → epoll (without waiting when a
+/// One turn: jobs until none is ready, each with the actions of ``afterJob`` that it leaves → the actions of ``beforeWaiting`` → due timers → epoll (without waiting when a
 /// simulated network still has something to do) → that network's next step when nothing real was ready.
 package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
     // Proof for @unchecked: `inbox` is guarded by its mutex and `sleeping` by being inside it; every other property
@@ -29,6 +29,7 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
 
     // Owned by the thread.
     var beforeWaiting: [@NetworkActor () -> Void] = []
+    var afterJob: [@NetworkActor () -> Void] = []
     var externalWork = 0
     private var timers = TimerQueue<TimedAction>()
     private var handlers: [Int32: @NetworkActor (PollEvents) -> Void] = [:]
@@ -89,7 +90,9 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while true {
             runJobs(&running)
-            runBeforeWaiting()
+            // Of those that no job left but the network, on the way to the next turn.
+            if !afterJob.isEmpty { run(take(&afterJob)) }
+            if !beforeWaiting.isEmpty { run(take(&beforeWaiting)) }
             let idleStep = externalWork == 0 && !waitingSimulations().isEmpty
             let mustPoll = idleStep || !beforeWaiting.isEmpty
             let timeout = mustPoll ? 0 : timeUntilNextTimer()
@@ -109,17 +112,22 @@ package final class NetworkExecutor: SerialExecutor, TaskExecutor, @unchecked Se
         while true {
             inbox.withLock { swap(&$0.jobs, &running) }
             if running.isEmpty { return }
-            for job in running { job.runSynchronously(isolatedTo: serial, taskExecutor: preferred) }
+            for job in running {
+                job.runSynchronously(isolatedTo: serial, taskExecutor: preferred)
+                if !afterJob.isEmpty { run(take(&afterJob)) }
+            }
             running.removeAll(keepingCapacity: true)
         }
     }
 
-    /// Runs the actions of this turn; what they add waits for the next, after a look at the network.
-    private func runBeforeWaiting() {
-        guard !beforeWaiting.isEmpty else { return }
-        let actions = beforeWaiting
-        beforeWaiting.removeAll(keepingCapacity: true)
+    private func run(_ actions: [@NetworkActor () -> Void]) {
         NetworkActor.assumeIsolated { for action in actions { action() } }
+    }
+
+    /// The actions of a list; what they add to it waits, in ``beforeWaiting`` for the next turn, after a look at the network.
+    private func take(_ list: inout [@NetworkActor () -> Void]) -> [@NetworkActor () -> Void] {
+        defer { list = [] }
+        return list
     }
 
     private func hasJobs() -> Bool { inbox.withLock { !$0.jobs.isEmpty } }

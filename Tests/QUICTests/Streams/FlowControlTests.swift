@@ -56,6 +56,31 @@ struct FlowControlTests {
         }
     }
 
+    /// The index of the first of so many tasks, each with a stream of its own to write, that finds something sent.
+    private func firstThatFindsSomethingSent(of count: Int) async throws -> Int? {
+        let found = Box<Int?>(nil)
+        try await withPair { pair, network in
+            let connection = try await pair.connect()
+            try await network.sleep(for: .seconds(1))
+            let before = connection.bytesSent
+            let tasks = (0..<count).map { index in
+                networkTask {
+                    if found.value == nil, connection.bytesSent > before { found.value = index }
+                    let stream = try await connection.openStream()
+                    try await stream.write(Chunk(pattern(1_000)))
+                    stream.finish()
+                }
+            }
+            for task in tasks { try await task.value }
+        }
+        return found.value
+    }
+
+    @Test func manyStreamsAreSentBeforeAllHaveWritten() async throws {
+        #expect(try await firstThatFindsSomethingSent(of: 32) == 8)
+        #expect(try await firstThatFindsSomethingSent(of: 8) == nil, "a few go together")
+    }
+
     @Test func openingWaitsAtTheLimitAndGoesOn() async throws {
         var configuration = EndpointConfiguration()
         configuration.maxStreams = 2
