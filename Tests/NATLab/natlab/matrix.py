@@ -14,6 +14,9 @@ BEST_PATH_LIMIT = 3.0
 GUESSED_PATH_LIMIT = 20.0
 PING_LIMIT = 12
 GUESSED_PING_LIMIT = 22
+# Bytes of both sides over a relay until the path is direct, where nothing else moves. More is told, and fails nothing: so
+# much depends on when a port is met.
+RELAYED_LIMIT = 4096
 SAME = "same"
 DIRECT = {"direct", "punched"}
 
@@ -127,6 +130,7 @@ def judge(row, runs):
     row["best_path"] = median(run["best_path"] for run in done)
     row["slowest_first_byte"] = max((run["first_byte"] for run in done), default=None)
     row["relayed"] = median(run["relayed"] for run in done if run["relayed"])
+    row["most_relayed"] = max((run["relayed"] for run in done if run["path"] in DIRECT), default=0)
     row["slowest_best_path"] = max((run["best_path"] for run in done), default=None)
     good = row["expected"] == "relay" or set(row["seen"]) <= DIRECT
     limit = GUESSED_PATH_LIMIT if is_guessed(row["left"], row["right"]) else BEST_PATH_LIMIT
@@ -161,6 +165,8 @@ HEADER = f"{'from':<20}{'to':<20}{'expected':<10}{'seen':<18}{'connected':<11}{'
 def text(row):
     seconds = [f"{row[key]:.2f} s" if row[key] is not None else "-" for key in ("first_byte", "best_path")]
     mark = "" if row["ok"] and not row["late"] else "late" if row["ok"] else f"FAILED {row.get('error', '')}"
+    if row["most_relayed"] > RELAYED_LIMIT:
+        mark += f" over {RELAYED_LIMIT} B: {row['most_relayed']}"
     connected = f"{row['connected']}/{len(row['runs'])}"
     relayed = f"{row['relayed']:.0f} B" if row["relayed"] else "-"
     return (f"{row['left']:<20}{row['right']:<20}{row['expected']:<10}{','.join(row['seen']) or '-':<18}"
