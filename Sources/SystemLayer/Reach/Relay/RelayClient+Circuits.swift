@@ -53,9 +53,9 @@ extension RelayClient {
         return try await openCircuit(to: target, over: session, at: ways)
     }
 
-    /// When a relay that has no reservation of the target is asked again: where it was restarted the target is about to come
-    /// too. That it answers is known by then, so that it costs little.
-    static let absencePauses: [Duration] = [.milliseconds(100), .milliseconds(150), .milliseconds(250)]
+    /// When a relay that has no reservation of the target, or could not ask it, is asked again: where it was restarted, or the
+    /// target lost its way there, that is about to come anew. Each time costs some of what a relay serves a minute.
+    static let absencePauses: [Duration] = [.milliseconds(50), .milliseconds(150)]
 
     /// A circuit to `target` through a relay at one of `addresses`, for a connection that there is.
     ///
@@ -69,7 +69,8 @@ extension RelayClient {
                 return try await openCircuit(to: target, via: relay, at: addresses)
             } catch {
                 // Nobody tells when a relay, or the peer, is back.
-                let isAbsent = (error as? RelayError)?.code == .noReservation
+                let code = (error as? RelayError)?.code
+                let isAbsent = code == .noReservation || code == .refusedByTarget
                 guard let pause = (isAbsent ? absences.popFirst() : nil) ?? failures.popFirst() else { throw error }
                 try await clock.sleep(for: pause)
             }
