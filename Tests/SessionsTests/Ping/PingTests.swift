@@ -28,6 +28,32 @@ import Testing
         #expect(try await pinger.ping(timeout: .seconds(5)) >= .zero)
     }
 
+    @Test(
+        "in a realm the first ping takes one round trip, and who knows libp2p's name alone is asked by that",
+        arguments: [true, false])
+    func aRealmsPeer(isOurs: Bool) async throws {
+        let world = SimulatedWorld(seed: 2, latency: .milliseconds(50))
+        try await world.run {
+            let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
+            if isOurs {
+                Ping.serve(on: right.connections)
+            } else {
+                right.connections.registry.register(
+                    "/ipfs/ping/1.0.0", deadline: .unlimited(because: "a test")
+                ) { _, stream in
+                    while let chunk = try await stream.read() { try await stream.write(chunk) }
+                }
+            }
+            let session = try await left.connect(to: right)
+            session.beginAdmission()
+            let start = session.clock.now
+            let pinger = try await Ping.open(session)
+            let time = try await pinger.ping(timeout: .seconds(5))
+            #expect((session.clock.now.duration(since: start) == time) == isOurs)
+            for _ in 0..<3 { #expect(try await pinger.ping(timeout: .seconds(5)) == time) }
+        }
+    }
+
     @Test func aWrongEchoIsAViolation() async throws {
         let (left, right) = (world.lightNode(port: 1), world.lightNode(port: 2))
         right.connections.registry.register("/ipfs/ping/1.0.0", deadline: .unlimited(because: "a test")) { _, stream in

@@ -4,15 +4,18 @@ package import DeP2PReactor
 /// Pings over one stream.
 @NetworkActor
 package final class Pinger {
-    private let stream: NegotiatedStream
+    private var stream: NegotiatedStream
     private let session: Session
+    /// Whether nothing shows yet that the peer knows what the stream speaks.
+    private var isGuess: Bool
     private var received: [UInt8] = []
     /// What was sent and has not come back: the echo of a ping that was given up may still come.
     private var awaited: [[UInt8]] = []
 
-    init(_ stream: NegotiatedStream, session: Session) {
+    init(_ stream: NegotiatedStream, session: Session, isGuess: Bool = false) {
         self.stream = stream
         self.session = session
+        self.isGuess = isGuess
     }
 
     /// One round trip.
@@ -36,6 +39,22 @@ package final class Pinger {
     }
 
     private func roundTrip() async throws -> Duration {
+        do {
+            let time = try await exchange()
+            isGuess = false
+            return time
+        } catch {
+            guard isGuess, !Task.isCancelled, session.end == nil else { throw error }
+            // Whether it refused the name, or broke off at what it took for another: it is asked what it knows.
+            isGuess = false
+            stream.reset(StreamCode.cancelled.rawValue)
+            (received, awaited) = ([], [])
+            stream = try await session.openStream(anyOf: Ping.protocolIDs)
+            return try await exchange()
+        }
+    }
+
+    private func exchange() async throws -> Duration {
         let payload = PingPayload.random(from: session.random)
         let start = session.clock.now
         guard awaited.count < Ping.awaitedLimit else { throw SessionError(.timeout) }
