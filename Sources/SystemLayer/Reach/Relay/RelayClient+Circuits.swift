@@ -68,10 +68,10 @@ extension RelayClient {
             do {
                 return try await openCircuit(to: target, via: relay, at: addresses)
             } catch {
-                // Nobody tells when a relay, or the peer, is back.
                 let code = (error as? RelayError)?.code
                 let isAbsent = code == .noReservation || code == .refusedByTarget
                 guard let pause = (isAbsent ? absences.popFirst() : nil) ?? failures.popFirst() else { throw error }
+                // Nobody tells when a relay, or the peer, is back.
                 try await clock.sleep(for: pause)
             }
         }
