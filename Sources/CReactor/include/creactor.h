@@ -144,7 +144,8 @@ enum {
 // TLSSocket, before the descriptor, which is never OpenSSL's: the BIO only borrows it. Buffers are the caller's for the
 // call: a write that has to be repeated may come from elsewhere (ACCEPT_MOVING_WRITE_BUFFER) as long as the bytes are the
 // same, and DatagramQueue keeps them in front until they are taken. What was read ahead is in the one intake of the
-// process, or, of a connection whose turn is over, in memory that dep2p_tls has and frees.
+// process, or, of a connection whose turn is over, in memory that dep2p_tls has and frees; what was written and not sent
+// is in such memory too.
 
 /// Contexts verify nobody: the outer TLS only gets through firewalls. NULL on failure.
 dep2p_tls_context *dep2p_tls_client_context(void);
@@ -162,8 +163,14 @@ int dep2p_tls_handshake(dep2p_tls *tls);
 int dep2p_tls_read(dep2p_tls *tls, uint8_t *data, int capacity);
 /// Whether a whole record was read from the socket that no read has returned yet: the socket alone does not tell of it.
 int dep2p_tls_holds_input(dep2p_tls *tls);
-/// Bytes written, of one record at most, or a status.
+/// Bytes taken, of DEP2P_TLS_RECORDS records at most, or a status. They go in one system call; what of them the socket does
+/// not take waits (dep2p_tls_unsent), and nothing more is taken before it is gone.
 int dep2p_tls_write(dep2p_tls *tls, const uint8_t *data, int length);
+enum { DEP2P_TLS_RECORDS = 4 };
+/// Bytes of records that the socket has not taken yet.
+size_t dep2p_tls_unsent(const dep2p_tls *tls);
+/// Sends those. DEP2P_TLS_DONE once none is left, or a status.
+int dep2p_tls_flush(dep2p_tls *tls);
 void dep2p_tls_shutdown(dep2p_tls *tls);
 
 #endif

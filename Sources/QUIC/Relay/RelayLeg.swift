@@ -161,6 +161,12 @@ package final class RelayLeg: PacketDriver {
         let most = min(Self.segmentsPerBurst, Self.burstSize / size)
         guard most > 0, let source = burst.bytes.baseAddress else { return .failed(EMSGSIZE) }
         count()
+        if let leg = endpoint.tcpLeg(from: path.local) {
+            return withUnsafeTemporaryAllocation(byteCount: RelayFrame.headerSize, alignment: 1) { header in
+                RelayFrame.write(circuit: id, epoch: epoch, at: 0, of: header)
+                return leg.send(burst, after: UnsafeRawBufferPointer(header))
+            }
+        }
         let target = frames.bytes
         var (offset, filled, count) = (0, 0, 0)
         while offset < burst.bytes.count {

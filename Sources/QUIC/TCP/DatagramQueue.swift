@@ -16,6 +16,8 @@ struct DatagramQueue {
     private static let slack = 64 * 1024
     /// Bytes that room is made for at once: a record, and the datagram that has it sent.
     private static let burst = 24 * 1024
+    /// Memory beyond which none is kept for the next queue.
+    private static let largestSpare = 512 * 1024
 
     private var bytes: [UInt8] = []
     private var head = 0
@@ -28,20 +30,33 @@ struct DatagramQueue {
     /// Bytes of memory that are kept.
     var memory: Int { bytes.capacity }
 
-    /// - Parameter isScarce: whether the queues of all streams hold as much as they may together: then this one has what
-    ///   the slowest has.
+    /// - Parameters:
+    ///   - datagram: its first bytes are those of `header`.
+    ///   - besides: bytes that have left the queue and wait all the same.
+    ///   - isScarce: whether the queues of all streams hold as much as they may together: then this one has what the slowest
+    ///     has.
     /// - Returns: false when it was dropped.
-    mutating func append(_ datagram: UnsafeRawBufferPointer, now: NetworkInstant, isScarce: Bool = false) -> Bool {
-        if isEmpty { (busySince, drained) = (now, 0) }
-        let size = datagram.count
+    mutating func append(
+        _ datagram: UnsafeRawBufferPointer, after header: UnsafeRawBufferPointer? = nil, now: NetworkInstant,
+        besides: Int = 0, isScarce: Bool = false
+    ) -> Bool {
+        if isEmpty, besides == 0 { (busySince, drained) = (now, 0) }
+        let size = datagram.count + (header?.count ?? 0)
         guard (1...DatagramFraming.largestDatagram).contains(size),
-            count + size + DatagramFraming.headerSize <= (isScarce ? Self.smallest : allowance(now))
+            count + besides + size + DatagramFraming.headerSize <= (isScarce ? Self.smallest : allowance(now))
         else { return false }
         if bytes.capacity == 0 { bytes.reserveCapacity(Self.burst) }
         bytes.append(UInt8(size >> 8))
         bytes.append(UInt8(size & 255))
+        if let header { bytes += header }
         bytes += datagram
         return true
+    }
+
+    /// Begins in memory that another queue has left: what is used by turns is not made anew for each datagram.
+    mutating func begin(in spare: inout [UInt8]) {
+        guard bytes.capacity == 0 else { return }
+        swap(&bytes, &spare)
     }
 
     private mutating func allowance(_ now: NetworkInstant) -> Int {
@@ -57,18 +72,34 @@ struct DatagramQueue {
     }
 
     /// Offers up to `most` of the bytes that come next; what `write` returns as taken is gone.
-    mutating func drain(_ most: Int, _ write: (UnsafeRawBufferPointer) -> Int) {
+    ///
+    /// - Parameter spare: has the queue's memory once it is empty. A leg that was busy once keeps nothing: a relay has
+    ///   thousands of these, and most of them are idle.
+    mutating func drain(_ most: Int, leaving spare: inout [UInt8], _ write: (UnsafeRawBufferPointer) -> Int) {
         let end = min(head + most, bytes.count)
         let taken = bytes.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[head..<end])) }
         head += max(0, min(taken, end - head))
         drained += max(0, taken)
         if head == bytes.count {
-            // A leg that was busy once keeps nothing: a relay has thousands of these, and most of them are idle.
-            bytes = []
-            head = 0
-        } else if head >= Self.slack {
+            leave(to: &spare)
+        } else if head >= max(Self.slack, count) {
             bytes.removeFirst(head)
             head = 0
         }
+    }
+
+    /// Has what waits in memory of its size, when it will wait for a while.
+    mutating func settle(leaving spare: inout [UInt8]) {
+        guard bytes.capacity > 2 * count + Self.burst else { return }
+        let rest = bytes.withUnsafeBytes { Array($0[head...]) }
+        leave(to: &spare)
+        bytes = rest
+    }
+
+    private mutating func leave(to spare: inout [UInt8]) {
+        bytes.removeAll(keepingCapacity: true)
+        head = 0
+        if bytes.capacity > spare.capacity, bytes.capacity <= Self.largestSpare { swap(&bytes, &spare) }
+        bytes = []
     }
 }

@@ -21,10 +21,14 @@ package final class TCPLeg: PacketDriver {
     /// Bytes that wait in the queues of all legs, from which on each has what the slowest has: whoever sends to many that
     /// read nothing fills no relay's memory.
     static let waitingLimit = 32 * 1024 * 1024
-    /// Bytes that wait in the queues of this process's legs.
+    /// Bytes that wait in this process's legs.
     private(set) static var waiting = 0
+    /// The memory of the queue that emptied last.
+    private static var spare: [UInt8] = []
     /// Records read before other work gets its turn.
     private static let recordsPerTurn = 16
+    /// What reading is for: the set's own functions take a microsecond for it.
+    private static let incoming = PollEvents.readable.rawValue | PollEvents.failed.rawValue | PollEvents.hungUp.rawValue
     /// TLS records' limit (RFC 8446 5.1).
     private static let recordSize = 16_384
 
@@ -57,6 +61,9 @@ package final class TCPLeg: PacketDriver {
     private var deadline: TimerToken?
     private var flushIsScheduled = false
     private var isBlocked = false
+    /// Records that are sent at once: more where the socket has taken all of the last ones, so that little waits outside the
+    /// queue on a slow one.
+    private var batch = 1
     private var interest: PollEvents = []
     private var watch: DescriptorWatch?
     private var connections: [UInt64: Connection] = [:]
@@ -110,19 +117,19 @@ package final class TCPLeg: PacketDriver {
         }
     }
 
-    package func send(_ burst: PacketBurst) -> SendOutcome {
+    package func send(_ burst: PacketBurst) -> SendOutcome { send(burst, after: nil) }
+
+    /// - Parameter header: what goes in front of each datagram.
+    func send(_ burst: PacketBurst, after header: UnsafeRawBufferPointer?) -> SendOutcome {
         guard state == .open, burst.segment > 0 else { return .failed(ENETUNREACH) }
         let now = clock.now
         var offset = 0
         while offset < burst.bytes.count {
             let end = min(offset + burst.segment, burst.bytes.count)
-            let datagram = UnsafeRawBufferPointer(rebasing: burst.bytes[offset..<end])
-            let isScarce = Self.waiting >= Self.waitingLimit
-            if !counted({ $0.append(datagram, now: now, isScarce: isScarce) }) { droppedDatagrams &+= 1 }
+            append(UnsafeRawBufferPointer(rebasing: burst.bytes[offset..<end]), after: header, now: now)
             offset = end
+            if !isBlocked, queue.count >= batch * Self.recordSize { flush() }
         }
-        guard !isBlocked else { return .sent }
-        if queue.count >= Self.recordSize { flush() }
         // What many small datagrams of one turn need is one record.
         guard !queue.isEmpty, !isBlocked, !flushIsScheduled else { return .sent }
         flushIsScheduled = true
@@ -132,6 +139,19 @@ package final class TCPLeg: PacketDriver {
         }
         return .sent
     }
+
+    private func append(_ datagram: UnsafeRawBufferPointer, after header: UnsafeRawBufferPointer?, now: NetworkInstant)
+    {
+        let unsent = isBlocked ? socket.unsent : 0
+        let before = queue.count
+        queue.begin(in: &Self.spare)
+        if !queue.append(datagram, after: header, now: now, besides: unsent, isScarce: Self.isScarce) {
+            droppedDatagrams &+= 1
+        }
+        Self.waiting += queue.count - before
+    }
+
+    private static var isScarce: Bool { waiting >= waitingLimit }
 
     /// Sends what is left, as far as it goes at once, and ends the TCP connection.
     package func close() { end(QUICError(.endpointClosed, "the TCP connection was closed")) }
@@ -176,7 +196,7 @@ package final class TCPLeg: PacketDriver {
                 flush()
             }
             // An error or a hang-up shows when reading.
-            if state == .open, !events.isDisjoint(with: [.readable, .failed, .hungUp]) { read() }
+            if state == .open, events.rawValue & Self.incoming != 0 { read() }
         case .closed: break
         }
     }
@@ -265,37 +285,39 @@ package final class TCPLeg: PacketDriver {
 
     private func flush() {
         guard state == .open, !isBlocked else { return }
-        var failed = false
-        while !queue.isEmpty, !isBlocked, !failed {
-            counted { queue in
-                queue.drain(Self.recordSize) { bytes in
-                    switch socket.write(bytes) {
-                    case .bytes(let count): return count
-                    case .blocked(.ended): failed = true
-                    case .blocked: isBlocked = true
-                    }
-                    return 0
+        let before = held
+        var progress = socket.flush()
+        while progress == .done, !queue.isEmpty {
+            queue.drain(batch * Self.recordSize, leaving: &Self.spare) { bytes in
+                switch socket.write(bytes) {
+                case .bytes(let count): return count
+                case .blocked(let status): progress = status
                 }
+                return 0
             }
+            if progress == .done, socket.unsent > 0 { progress = .wantsWrite }
+            batch = progress == .done && !Self.isScarce ? min(batch * 2, TLSSocket.recordsPerWrite) : 1
         }
-        if failed {
+        if case .ended = progress {
             // Not from within a send, which may be a connection's that ends with the leg.
             NetworkActor.beforeWaiting { [weak self] in self?.end(QUICError(.closedByPeer, "the TCP connection ended"))
             }
+        } else {
+            isBlocked = progress != .done
         }
+        if isBlocked { queue.settle(leaving: &Self.spare) }
+        Self.waiting += held - before
         wait(for: isBlocked ? [.readable, .writable] : .readable)
     }
 
-    private func counted<Result>(_ change: (inout DatagramQueue) -> Result) -> Result {
-        let before = queue.count
-        defer { Self.waiting += queue.count - before }
-        return change(&queue)
-    }
+    /// Bytes that wait for the socket.
+    private var held: Int { queue.count + socket.unsent }
 
     private func end(_ error: QUICError) {
         guard state != .closed else { return }
         flush()
-        counted { $0 = DatagramQueue() }
+        Self.waiting -= held
+        queue = DatagramQueue()
         state = .closed
         deadline.map(clock.cancel)
         watch?.cancel()

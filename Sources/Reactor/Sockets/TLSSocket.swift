@@ -69,7 +69,11 @@ package final class TLSSocket {
     /// Whether there may be more to read although the socket is not readable.
     package var holdsInput: Bool { tls.map { dep2p_tls_holds_input($0) != 0 } ?? false }
 
-    /// At most one record; after ``Transfer/blocked(_:)`` the same bytes are to be offered again.
+    /// Records that one write takes at most.
+    package nonisolated static let recordsPerWrite = Int(DEP2P_TLS_RECORDS)
+
+    /// At most ``recordsPerWrite`` records, in one system call; after ``Transfer/blocked(_:)`` the same bytes are to be offered
+    /// again. What was taken, and the socket did not take, is ``unsent``.
     package func write(_ bytes: UnsafeRawBufferPointer) -> Transfer {
         guard let tls else { return .blocked(.ended(failed: false)) }
         // Proof: as above.
@@ -77,6 +81,12 @@ package final class TLSSocket {
             tls, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), Int32(clamping: bytes.count))
         return status > 0 ? .bytes(Int(status)) : .blocked(Self.progress(status))
     }
+
+    /// Bytes that wait for room in the socket: until it is writable nothing more is taken, and then ``flush()`` goes on.
+    package var unsent: Int { tls.map { dep2p_tls_unsent($0) } ?? 0 }
+
+    /// Sends what waits.
+    package func flush() -> Progress { tls.map { Self.progress(dep2p_tls_flush($0)) } ?? .ended(failed: false) }
 
     package func close() {
         guard let tls else { return }

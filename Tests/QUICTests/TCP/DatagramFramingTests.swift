@@ -85,13 +85,14 @@ import Testing
     @Test func nothingIsKeptOfWhatIsOver() {
         var splitter = DatagramSplitter()
         var queue = DatagramQueue()
+        var spare: [UInt8] = []
         for _ in 0..<3 {
             for piece in [[0x40, 0], [UInt8](repeating: 7, count: 9_000), [UInt8](repeating: 7, count: 7_384)] {
                 var piece = piece
                 #expect(piece.withUnsafeMutableBytes { splitter.receive($0) { _, _ in true } })
             }
             while pattern(8_181).withUnsafeBytes({ queue.append($0, now: start) }) {}
-            while !queue.isEmpty { queue.drain(16_384) { $0.count } }
+            while !queue.isEmpty { queue.drain(16_384, leaving: &spare) { $0.count } }
             #expect(splitter.memory == 0 && queue.memory == 0)
         }
     }
@@ -106,13 +107,14 @@ import Testing
 
     @Test func theQueueGivesBackWhatItTookAndDropsTheRest() {
         var queue = DatagramQueue()
+        var spare: [UInt8] = []
         let datagram = pattern(1_000)
         var taken = 0
         while datagram.withUnsafeBytes({ queue.append($0, now: start) }) { taken += 1 }
         #expect(queue.count <= DatagramQueue.limit && queue.count > DatagramQueue.limit - 1_002)
         var stream: [UInt8] = []
         while !queue.isEmpty {
-            queue.drain(16_384) { bytes in
+            queue.drain(16_384, leaving: &spare) { bytes in
                 let part = min(bytes.count, 5_000)
                 stream += bytes[..<part]
                 return part
@@ -125,11 +127,12 @@ import Testing
     /// Bytes that wait when a stream that takes `rate` bytes a second is offered more all the time.
     private func backlog(rate: Int, for milliseconds: Int) -> [Int] {
         var queue = DatagramQueue()
+        var spare: [UInt8] = []
         let datagram = pattern(1_200)
         return (0..<milliseconds).map { millisecond in
             let now = start.advanced(by: .milliseconds(millisecond))
             while datagram.withUnsafeBytes({ queue.append($0, now: now) }) {}
-            queue.drain(rate / 1_000) { $0.count }
+            queue.drain(rate / 1_000, leaving: &spare) { $0.count }
             return queue.count
         }
     }
@@ -150,6 +153,51 @@ import Testing
         #expect(queue.count <= DatagramQueue.smallest && queue.count > DatagramQueue.smallest - 1_002)
         #expect(pattern(1_000).withUnsafeBytes { queue.append($0, now: start) })
         #expect(pattern(1).withUnsafeBytes { !queue.append($0, now: start, isScarce: true) })
+    }
+
+    @Test func memoryGoesFromQueueToQueue() {
+        var (first, second) = (DatagramQueue(), DatagramQueue())
+        var spare: [UInt8] = []
+        while pattern(8_181).withUnsafeBytes({ first.append($0, now: start) }) {}
+        let memory = first.memory
+        while !first.isEmpty { first.drain(65_536, leaving: &spare) { $0.count } }
+        #expect(first.memory == 0 && spare.capacity == memory)
+        second.begin(in: &spare)
+        #expect(second.memory == memory && spare.capacity == 0)
+        #expect(pattern(100).withUnsafeBytes { second.append($0, now: start) })
+        // Who waits with little gives back the rest, and has kept what waits.
+        second.settle(leaving: &spare)
+        #expect(second.memory < 1_000 && spare.capacity == memory && spare.isEmpty)
+        var stream: [UInt8] = []
+        second.drain(65_536, leaving: &spare) { bytes in
+            stream += bytes
+            return bytes.count
+        }
+        #expect(stream == framed([pattern(100)]) && spare.capacity == memory)
+    }
+
+    @Test func aHeaderIsPartOfItsDatagram() {
+        var queue = DatagramQueue()
+        var spare: [UInt8] = []
+        let (header, packet) = (pattern(9, seed: 3), pattern(1_000))
+        let taken = packet.withUnsafeBytes { packet in
+            header.withUnsafeBytes { queue.append(packet, after: $0, now: start) }
+        }
+        var stream: [UInt8] = []
+        queue.drain(65_536, leaving: &spare) { bytes in
+            stream += bytes
+            return bytes.count
+        }
+        #expect(taken && stream == framed([header + packet]))
+    }
+
+    /// What the socket's side holds of a stream counts as if it were in the queue.
+    @Test func whatWaitsOutsideCounts() {
+        var queue = DatagramQueue()
+        let waiting = 100_000
+        #expect(pattern(1_000).withUnsafeBytes { queue.append($0, now: start) })
+        while pattern(1_000).withUnsafeBytes({ queue.append($0, now: start, besides: waiting) }) {}
+        #expect(queue.count + waiting <= DatagramQueue.limit && queue.count + waiting > DatagramQueue.limit - 1_002)
     }
 
     @Test func theQueueTakesNoDatagramThatTheOtherSideRefuses() {
