@@ -22,9 +22,10 @@ static void settings_fill(dep2p_quic *self, ngtcp2_settings *settings, ngtcp2_tr
         settings->no_tx_udp_payload_size_shaping = 1;
         settings->pmtud_probes = none;
         settings->pmtud_probeslen = 1;
-    } else if (from->datagram_size == DEP2P_WIDE_DATAGRAM) {
-        // ngtcp2's own sizes, with the wide one after what most paths carry: it is either far off or at once there.
-        static const uint16_t wide[] = {1454 - 48, DEP2P_WIDE_DATAGRAM, 1390 - 48, 1280 - 48, 1492 - 48};
+    } else if (from->datagram_size == DEP2P_RECORD_DATAGRAM) {
+        // ngtcp2's own sizes, with the wide ones after what most paths carry: they are either far off or at once there.
+        static const uint16_t wide[] = {1454 - 48, DEP2P_WIDE_DATAGRAM, DEP2P_RECORD_DATAGRAM,
+                                        1390 - 48, 1280 - 48,           1492 - 48};
         settings->pmtud_probes = wide;
         settings->pmtud_probeslen = sizeof wide / sizeof *wide;
     }

@@ -119,6 +119,8 @@ typedef struct {
 /// UDP payload where all of the way may be TCP: two of them, each as a relay frame with its length, fill a TLS record
 /// (16,384 bytes) exactly.
 #define DEP2P_WIDE_DATAGRAM 8181
+/// One of them alone does.
+#define DEP2P_RECORD_DATAGRAM 16373
 
 typedef struct {
     uint64_t initial_ts;
@@ -132,7 +134,7 @@ typedef struct {
     uint64_t max_streams_bidi;
     uint64_t max_streams_uni;
     uint64_t random_seed;
-    /// The largest, sought with ngtcp2's own steps; DEP2P_WIDE_DATAGRAM seeks that one too.
+    /// The largest, sought with ngtcp2's own steps; DEP2P_RECORD_DATAGRAM seeks DEP2P_WIDE_DATAGRAM before it.
     size_t datagram_size;
     /// Start with datagram_size at once, without probing: for a path whose MTU is known.
     int fixed_datagram_size;

@@ -91,6 +91,7 @@ extension Connection {
         settle(beforeTaking: current.kind)
         reportedPath = current
         blackHole.pathChanged()
+        wideDatagrams.pathChanged(sent: bytesSent)
         lookAtPath()
         onPathChange?(current)
     }

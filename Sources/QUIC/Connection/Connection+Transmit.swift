@@ -79,8 +79,9 @@ extension Connection {
         // Larger datagrams wait for the handshake: ngtcp2 would pad each Initial to the full size.
         let largest = isAnnounced ? largestDatagram(quic) : beginsOnRelay ? Self.relayedHello : Self.handshakeDatagram
         let size = blackHole.cap(now: endpoint.clock.now).map { min($0, largest) } ?? largest
+        let room = size == WideDatagrams.whole ? endpoint.sendBuffer.count : UDPDriver.bytesPerCall
         let limit = min(
-            endpoint.sendBuffer.count, Self.segmentsPerBurst * dep2p_quic_path_datagram_size(quic),
+            room, Self.segmentsPerBurst * dep2p_quic_path_datagram_size(quic),
             max(dep2p_quic_send_quantum(quic), size))
         var start = 0
         var end = 0
@@ -118,7 +119,13 @@ extension Connection {
     /// ngtcp2 sends a probe for a larger datagram when there is room for it.
     private func largestDatagram(_ quic: OpaquePointer) -> Int {
         let isQuiet = settledPath == .relay && traffic[.relay].wire.sent < Self.quietOnRelay
-        return isQuiet ? dep2p_quic_path_datagram_size(quic) : dep2p_quic_datagram_size(quic)
+        if isQuiet { return dep2p_quic_path_datagram_size(quic) }
+        let largest = dep2p_quic_datagram_size(quic)
+        guard largest == WideDatagrams.whole else { return largest }
+        wideDatagrams.look(sent: bytesSent, now: endpoint.clock.now) {
+            currentAddresses.map { endpoint.beginsOverTCP($0.local) } ?? false
+        }
+        return wideDatagrams.areDue ? largest : WideDatagrams.half
     }
 
     private func emit(_ range: Range<Int>, _ datagram: Datagram) {

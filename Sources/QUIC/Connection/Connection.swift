@@ -77,6 +77,7 @@ package final class Connection {
     var handshakeTimer: TimerToken?
     var timerDeadline = NetworkInstant.distantFuture
     var blackHole = BlackHoleDetector()
+    var wideDatagrams = WideDatagrams()
     /// Whether the current path joins two addresses of one machine.
     var staysOnMachine = false
     /// Whether the timer's expiry was handled since it was last set.

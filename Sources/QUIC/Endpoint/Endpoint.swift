@@ -10,8 +10,8 @@ import Glibc
 /// ``start()``; ``connect(to:from:kind:expecting:)`` at will; ``close(code:reason:)`` last.
 @NetworkActor
 package final class Endpoint {
-    /// Kernel limit of one GSO send: 65,535 less IP and UDP headers, rounded down.
-    private static let sendBufferSize = 65_000
+    /// Of four TLS records; one GSO send takes a little less (``UDPDriver/bytesPerCall``).
+    private static let sendBufferSize = 4 * WideDatagrams.whole
     static let secretLength = 32
 
     package let nodeID: NodeID
@@ -211,7 +211,7 @@ package final class Endpoint {
         let known = knownDatagramSize(from: local, to: remote)
         let largest =
             beginsOverTCP(local)
-            ? Int(DEP2P_WIDE_DATAGRAM) : configuration.maxDatagramSize - (leg == nil ? 0 : RelayFrame.headerSize)
+            ? WideDatagrams.whole : configuration.maxDatagramSize - (leg == nil ? 0 : RelayFrame.headerSize)
         return dep2p_quic_settings(
             initial_ts: now.nanoseconds,
             initial_rtt: initialRTT(from: leg as? RelayLeg, to: remote, now: now).clampedNanoseconds,
