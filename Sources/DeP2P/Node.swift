@@ -88,68 +88,36 @@ public final class Node {
     /// - Throws: what its sockets could not be opened for; `QUICError` when the identity yields no certificate.
     package init(_ configuration: NodeConfiguration, in environment: NodeEnvironment) throws {
         let listener = try environment.sockets.listener(configuration.tcpListen)
-        let driver = try environment.sockets.driver(configuration.listen)
-        let clock = environment.clock
-        let key = configuration.identity ?? IdentityKey.generate(from: environment.random)
+        let ground = try NodeGround(configuration, in: environment)
+        let key = ground.key
+        (nodeID, clock, wallClock) = (key.nodeID, environment.clock, environment.wallClock)
+        (endpoint, connections) = (ground.endpoint, ground.connections)
         transferLimits = TransferQueueLimits(places: configuration.preset.transfers)
         offerBytes = configuration.preset.offerBytes
-        nodeID = key.nodeID
-        self.clock = clock
-        let endpoint = try Endpoint(
-            key: key, driver: driver, clock: clock, configuration: environment.apply(to: configuration.preset.quic))
-        self.endpoint = endpoint
-        let transport = QUICTransport(endpoint)
-        let dialer = Dialer(
-            transport: transport, clock: clock, limits: configuration.preset.connections, names: environment.names,
-            udp: UDPMemory(wallClock: environment.wallClock, network: environment.network))
-        connections = Connections(
-            localNodeID: key.nodeID, transport: transport, dialer: dialer, clock: clock,
-            random: environment.random, limits: configuration.preset.connections,
-            peers: PeerStore(clock: clock, wallClock: environment.wallClock))
-        let interfaces = InterfaceCache(clock) { environment.interfaces() }
-        connections.addressRule = { AddressRule(interfaces: interfaces.current) }
         realm = Realm(connections)
         messaging = Messaging(connections: connections, realm: realm, limits: configuration.preset.messaging)
         streams = AppStreams(connections: connections, realm: realm)
-        wallClock = environment.wallClock
-        pubsub = PubSub(connections: connections, realm: realm, key: key, wallClock: environment.wallClock)
+        pubsub = PubSub(connections: connections, realm: realm, key: key, wallClock: wallClock)
         access = configuration.access
-        connections.usesDirect = configuration.usesDirect
         usesDirect = configuration.usesDirect
-        let relays = RelayClient(connections, dialer: dialer, endpoint: endpoint)
-        self.relays = relays
-        if configuration.usesRelays {
-            for relay in configuration.relays { connections.peers.give(relay, as: .relay) }
-            let source = OwnRelays(connections.peers)
-            source.ofRealm = { [weak relays] in relays?.realmRelays ?? [] }
-            connections.sources.append(source)
-        }
+        relays = ground.relays()
         let alternate = AlternatePort(endpoint) { try environment.sockets.channel($0, forStrangers: true) }
         let stun = STUNService(endpoint, alternate: alternate)
         own = OwnAddresses(
-            connections, endpoint: endpoint, stun: stun, listener: listener, relays: relays,
-            usesDirect: configuration.usesDirect,
-            servers: connections.peers.book.ownRelays.compactMap(\.socketAddress), interfaces: interfaces,
+            connections, endpoint: endpoint, stun: stun, listener: listener, relays: relays, usesDirect: usesDirect,
+            servers: connections.peers.book.ownRelays.compactMap(\.socketAddress), interfaces: ground.interfaces,
             environment: environment)
-        relayService = configuration.relay.map { [connections] relay in
+        relayService = configuration.relay.map { [connections, endpoint] relay in
             RelayService(connections, endpoint: endpoint, limits: relay.limits, membersOnly: relay.membersOnly)
         }
-        let notices = StorageNotices()
-        self.notices = notices
+        notices = StorageNotices()
         storage = Self.storage(configuration, notices, environment)
-        dialer.udp.storage = storage
-        let isEphemeral = configuration.isEphemeral || configuration.identity == nil
-        if configuration.storage != nil || configuration.stateDirectory != nil { connections.peers.storage = storage }
-        connections.peers.writes = !isEphemeral
-        let sequence = RecordSequence(
-            of: key.nodeID, storage: isEphemeral ? MemoryStorage(clock: environment.wallClock) : storage,
-            wallClock: environment.wallClock)
-        for address in configuration.knownPeers { connections.peers.give(address) }
+        let sequence = ground.remember(in: storage, wallClock: wallClock)
         parts = capabilities(
             configuration,
             Materials(
                 key: key, listener: listener, alternate: alternate, stun: stun, sequence: sequence,
-                udp: dialer.udp, interfaces: interfaces, environment: environment))
+                udp: ground.dialer.udp, interfaces: ground.interfaces, environment: environment))
         for part in parts { part.start() }
     }
 
