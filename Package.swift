@@ -15,6 +15,12 @@ let house: [SwiftSetting] = [
     .unsafeFlags(["-Xfrontend", "-function-sections"], .when(configuration: .release)),
 ]
 
+/// What simulated worlds spend their time in: optimized in debug builds too, where generic types would be put together anew at
+/// each step of a loop, so that all unit tests together work little more than half as long. What a debug build asserts is
+/// asserted there as well.
+let hot: [SwiftSetting] =
+    house + [.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug))]
+
 /// What a program does before its first line. The static standard library asks the linker to export every symbol, for
 /// programs that load plug-ins: these load none, and each of 14,000 exported symbols costs room and time. 56,000 addresses
 /// in the program depend on where it is loaded: as a table of 1.3 MB, or packed (which the linker of the toolchain does, and
@@ -44,9 +50,10 @@ let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 func floor(
-    _ name: String, on dependencies: [Target.Dependency], path: String? = nil, exclude: [String] = []
+    _ name: String, on dependencies: [Target.Dependency], path: String? = nil, exclude: [String] = [],
+    settings: [SwiftSetting] = house
 ) -> Target {
-    .target(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: house)
+    .target(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: settings)
 }
 
 func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -105,20 +112,22 @@ let package = Package(
             path: "Sources/SystemLayer/Reach"),
         floor(
             "DeP2PSessions", on: ["DeP2PQUIC", "DeP2PReactor", "DeP2PStorage", "DeP2PWire", "DeP2PIdentity", protobuf],
-            path: "Sources/SystemLayer/Sessions"),
+            path: "Sources/SystemLayer/Sessions", settings: hot),
         floor(
             "DeP2PQUIC",
             on: [
                 "DeP2PReactor", "DeP2PIdentity", "CDeP2PQUICShim", "CDeP2PReactor", "CDeP2PNgtcp2", "CDeP2PGnuTLS",
                 "CDeP2POpenSSL", deque,
             ],
-            path: "Sources/QUIC"),
+            path: "Sources/QUIC", settings: hot),
         floor("DeP2PHTTP", on: ["DeP2PReactor", "DeP2PIdentity", "CDeP2PReactor"], path: "Sources/HTTP"),
-        floor("DeP2PReactor", on: ["DeP2PIdentity", "CDeP2PReactor", heap, logging], path: "Sources/Reactor"),
+        floor(
+            "DeP2PReactor", on: ["DeP2PIdentity", "CDeP2PReactor", heap, logging], path: "Sources/Reactor",
+            settings: hot),
         floor("DeP2PWire", on: ["DeP2PIdentity", protobuf], path: "Sources/Wire", exclude: ["Protos"]),
         floor(
             "DeP2PIdentity", on: ["CDeP2PSystem", "CDeP2POpenSSL", "CDeP2PSodium", "CDeP2PIPSecMB"],
-            path: "Sources/Identity"),
+            path: "Sources/Identity", settings: hot),
         floor("DeP2PStorage", on: ["DeP2PIdentity", "CDeP2PSQLite"], path: "Sources/Storage"),
         .target(name: "CDeP2PSystem", path: "Sources/CSystem"),
         .target(name: "CDeP2PReactor", dependencies: ["CDeP2POpenSSL"], path: "Sources/CReactor"),
@@ -161,7 +170,7 @@ let package = Package(
                 "DeP2P", "DeP2PApp", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PReactor",
                 "DeP2PStorage", "DeP2PIdentity", heap,
             ],
-            path: "Tests/Simulation", resources: [.embedInCode("Light/DHT/round-trips.txt")], swiftSettings: house),
+            path: "Tests/Simulation", resources: [.embedInCode("Light/DHT/round-trips.txt")], swiftSettings: hot),
         .target(
             name: "DeP2PTestSupport", dependencies: ["DeP2PReactor", "DeP2PIdentity"], path: "Tests/TestSupport",
             swiftSettings: house),
