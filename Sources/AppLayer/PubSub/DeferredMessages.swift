@@ -21,6 +21,12 @@ struct DeferredMessages {
     private var others = Deque<Entry>()
 
     var count: Int { proven.count + others.count }
+    private(set) var bytes = 0
+
+    /// Whether there is room for one more.
+    func takes(_ message: PubSubMessage) -> Bool {
+        count < PubSubLimits.deferredCount && bytes + message.encoded.count <= PubSubLimits.deferredBytes
+    }
 
     var wake: NetworkInstant? { [others.first?.due, proven.first?.due].compactMap(\.self).min() }
 
@@ -34,12 +40,19 @@ struct DeferredMessages {
         let entry = Entry(
             due: now.advanced(by: delay), last: last ?? now.advanced(by: PubSubLimits.longestForwardDelay),
             message: message, peers: peers, isProven: isProven)
+        bytes += message.encoded.count
         if isProven { proven.append(entry) } else { others.append(entry) }
     }
 
     mutating func popDue(at now: NetworkInstant) -> Entry? {
-        if let first = others.first, first.due <= now { return others.popFirst() }
-        if let first = proven.first, first.due <= now { return proven.popFirst() }
-        return nil
+        guard let entry = others.popFirst(dueAt: now) ?? proven.popFirst(dueAt: now) else { return nil }
+        bytes -= entry.message.encoded.count
+        return entry
+    }
+}
+
+extension Deque<DeferredMessages.Entry> {
+    fileprivate mutating func popFirst(dueAt now: NetworkInstant) -> Element? {
+        first.flatMap { $0.due <= now ? popFirst() : nil }
     }
 }

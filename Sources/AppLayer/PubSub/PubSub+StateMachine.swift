@@ -1,5 +1,6 @@
 package import DeP2PIdentity
 package import DeP2PReactor
+internal import DequeModule
 
 /// GossipSub v1.2 as a pure router: what comes in from peers and from this node goes in, what is to be sent and delivered
 /// comes out.
@@ -58,6 +59,8 @@ package struct PubSubRouter: TimedMachine {
     struct Booking {
         let peer: PeerKey
         let nodeID: NodeID
+        /// Whether it came from its author, and waits for the sake of others alone.
+        var isDelivered = false
     }
 
     /// What a peer is told with the next RPC.
@@ -89,6 +92,9 @@ package struct PubSubRouter: TimedMachine {
     var unverified: [NodeID: Int] = [:]
     /// Who has such messages booked, by their ids: they may be judged later than they are remembered as seen.
     var bookings: [PubSubMessage.ID: Booking] = [:]
+    /// What authors have said themselves that finds no room to wait in, in the order of its coming.
+    var putOff: [NodeID: Deque<PubSubMessage.ID>] = [:]
+    var putOffCount = 0
     /// What is to be verified so that peers can be told of it, and of what they are told with the next heartbeat: each by
     /// itself would be more announcements than they look at.
     var toVerify: [Action] = []

@@ -62,8 +62,9 @@ package enum PubSubLimits {
     static let provenForwardDelay = Duration.milliseconds(500)
     static let provenShows = 32
     static let longestForwardDelay = Duration.seconds(10)
-    /// Messages that are kept back so, of all authors; beyond, they are passed on at once.
+    /// Messages that are kept back so, of all authors, and their bytes; beyond, they are passed on at once.
     static let deferredCount = 4_096
+    static let deferredBytes = 16 * 1024 * 1024
     /// Authors for whom it is known who gets their messages otherwise, and how many of those are known each.
     static let servedAuthors = 256
 

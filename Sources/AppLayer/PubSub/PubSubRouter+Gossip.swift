@@ -142,9 +142,8 @@ extension PubSubRouter {
             case .fromAuthor:
                 _ = seen.update(id) { record in
                     if !record.untold.contains(key) { record.untold.append(key) }
-                    record.isVerifying = true
                 }
-                if !record.isVerifying { toVerify.append(.verify(message, from: record.holders.first?.peer ?? 0)) }
+                toVerify += verifyForOthers(message)
             case .unverified, .rejected: break
             }
         }

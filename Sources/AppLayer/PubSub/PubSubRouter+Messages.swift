@@ -64,9 +64,7 @@ extension PubSubRouter {
         seen.insert(message.id, record)
         sayThatItCame(message, record)
         if isFromAuthor, !isJudged { return accept(message, from: key, now: now) }
-        unverified[peer.nodeID, default: 0] += message.encoded.count
-        unverifiedBytes += message.encoded.count
-        bookings[message.id] = Booking(peer: key, nodeID: peer.nodeID)
+        book(message, Booking(peer: key, nodeID: peer.nodeID))
         return [isFromAuthor ? .judge(message, from: key) : .verify(message, from: key)]
     }
 
@@ -100,12 +98,6 @@ extension PubSubRouter {
         time.map { MessageNumbers.isCurrent(message.sequence, at: $0) } ?? true
     }
 
-    /// A peer may have as much waiting as there is room left, and at most its own limit: some leave room to others.
-    private func room(of nodeID: NodeID) -> Int {
-        let most = min(PubSubLimits.unverifiedBytes - unverifiedBytes, PubSubLimits.unverifiedBytesPerPeer)
-        return most - unverified[nodeID, default: 0]
-    }
-
     /// IDONTWANT: its payload need not come again. Of what is forged that is true as well. What comes from its author is told of
     /// however small it is: nobody else then has to verify it, which takes longer.
     private mutating func sayThatItCame(_ message: PubSubMessage, _ record: SeenMessages.Record) {
@@ -120,7 +112,10 @@ extension PubSubRouter {
     /// The answer to a `verify`.
     package mutating func verified(_ message: PubSubMessage, isSigned: Bool, now: NetworkInstant) -> [Action] {
         remember(message, isJudging: false)
-        guard let before = seen[message.id], before.isVerifying else { return [] }
+        guard let before = seen[message.id], before.isVerifying else {
+            release(message, now: now)
+            return takeOutput(now: now)
+        }
         _ = seen.update(message.id) { record in
             record.isVerifying = false
             record.state = isSigned ? .verified : .rejected
@@ -145,26 +140,6 @@ extension PubSubRouter {
         if let source { return accept(message, from: source, now: now) + takeOutput(now: now) }
         if isLarge(message) { offer(message) }
         return pass(message, to: before.wanted) + takeOutput(now: now)
-    }
-
-    /// What was forgotten while it waited is known again: it goes on as if it had been judged in time.
-    private mutating func remember(_ message: PubSubMessage, isJudging: Bool) {
-        guard seen[message.id] == nil, let source = bookings[message.id]?.peer else { return }
-        var record = SeenMessages.Record(message: message, state: isJudging ? .verified : .unverified)
-        (record.isVerifying, record.isJudging) = (!isJudging, isJudging)
-        record.holders = [SeenMessages.Holder(peer: source, hasSent: true)]
-        seen.insert(message.id, record)
-    }
-
-    /// It waits no longer: there is room for what there was none for.
-    private mutating func release(_ message: PubSubMessage, now: NetworkInstant) {
-        guard let nodeID = bookings.removeValue(forKey: message.id)?.nodeID else { return }
-        unverifiedBytes -= message.encoded.count
-        let left = unverified[nodeID, default: 0] - message.encoded.count
-        unverified[nodeID] = left > 0 ? left : nil
-        var rooms: [PeerKey: Int] = [:]
-        for key in promises.whoIsPutOff { rooms[key] = peers[key].map { room(of: $0.nodeID) } }
-        if let request = promises.roomCame(now: now, { rooms[$0] }) { ask(request) }
     }
 
     // MARK: The application's verdict
@@ -239,13 +214,12 @@ extension PubSubRouter {
             guard !lacking.isEmpty else { return [.deliver(message)] }
             // Who announces what he then does not give breaks a promise, and what is forged he does not give.
             guard seen[message.id]?.state == .verified else {
-                _ = seen.update(message.id) { $0.isVerifying = true }
-                return [.deliver(message), .verify(message, from: source)]
+                return [.deliver(message)] + verifyForOthers(message)
             }
             offer(message)
             return [.deliver(message)]
         }
-        guard isFromAuthor, deferred.count < PubSubLimits.deferredCount else {
+        guard isFromAuthor, deferred.takes(message) else {
             return [.deliver(message)] + pass(message, to: lacking)
         }
         var (atOnce, served, proven) = ([PeerKey](), [PeerKey](), [PeerKey]())
@@ -277,11 +251,8 @@ extension PubSubRouter {
             }
             return [.send(message, to: lacking)]
         case .fromAuthor, .unverified:
-            _ = seen.update(message.id) { record in
-                record.wanted += lacking.filter { !record.wanted.contains($0) }
-                record.isVerifying = true
-            }
-            return record.isVerifying ? [] : [.verify(message, from: record.holders.first?.peer ?? 0)]
+            _ = seen.update(message.id) { record in record.wanted += lacking.filter { !record.wanted.contains($0) } }
+            return verifyForOthers(message)
         case .rejected: return []
         }
     }
