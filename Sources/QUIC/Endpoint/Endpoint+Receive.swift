@@ -62,7 +62,8 @@ extension Endpoint {
                 if let token = ResetToken(endOf: bytes), let connection = connection(resetBy: token) {
                     let local = pathLocal(local, from: remote, of: connection)
                     connection.receive(bytes, local: local, remote: remote, ecn: ecn)
-                } else {
+                } else if socket(at: local) == nil {
+                    // Nor are strangers told that there is one.
                     resetUnknown(dcid, bytes.count, local, remote)
                 }
             default: break

@@ -47,6 +47,25 @@ import Testing
         }
     }
 
+    /// Who guesses the port of a further socket is not told that he has: not even by a stateless reset.
+    @Test func aStrangerIsNotAnswered() async throws {
+        try await withPair { pair, network in
+            let socket = host(1, port: 7_000)
+            #expect(pair.server.addSocket(network.makeDriver(address: socket)) == socket)
+            let answers = Box<[SocketAddress]>([])
+            network.filter = { _, from, to in
+                if to == pair.clientAddress { answers.value.append(from) }
+                return true
+            }
+            for target in [socket, pair.serverAddress] {
+                let packet = [0x41] + [UInt8](repeating: 9, count: 99)
+                network.send(packet, from: pair.clientAddress, to: target, ecn: 0)
+                try await network.sleep(for: .seconds(1))
+            }
+            #expect(answers.value.allSatisfy { $0 == pair.serverAddress } && !answers.value.isEmpty)
+        }
+    }
+
     /// By the kernel, whose sockets are bound to a wildcard and tell where a packet came to.
     @Test func bothBySocketsOfTheKernel() async throws {
         let anywhere = SocketAddress(.v4Any, port: 0)
