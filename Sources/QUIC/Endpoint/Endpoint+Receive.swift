@@ -96,7 +96,9 @@ extension Endpoint {
         // What comes over a leg comes from where the leg leads: nobody else can write into it.
         let isProven = original != nil || leg(at: local.ip) != nil
         guard hasRoom else { return refuse(initial, Self.connectionRefused, local, remote) }
-        switch handshakes.admit(upcomingID, subject: subject(local: local, remote: remote), isProven: isProven) {
+        let circuit = leg(at: local.ip) is RelayLeg ? remote.ip.low : nil
+        let subject = subject(local: local, remote: remote)
+        switch handshakes.admit(upcomingID, subject: subject, circuit: circuit, isProven: isProven) {
         case .proveAddress: return sendRetry(initial, local, remote)
         case .accept(let displaced): displaced.flatMap { connections[$0] }?.giveWay()
         }

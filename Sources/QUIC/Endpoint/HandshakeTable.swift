@@ -7,9 +7,11 @@ internal import DeP2PReactor
 /// is room for a few of those, in all and under one subject, and whoever comes beyond proves its address, which costs a
 /// round trip and keeps nobody out. Who has proven it is counted under its ``Subject``. At a limit the oldest handshake
 /// gives way, of the subject itself or else, of the subnet that has the most, of the subject that has the most: whoever
-/// fills the table fills it for itself, from however many addresses of a network.
+/// fills the table fills it for itself, from however many addresses of a network. Behind a relay all are one subject: of
+/// that it is the oldest on the circuit with the most, since a stranger has few circuits, and datagrams of seventy bytes
+/// are enough to begin with.
 ///
-/// Calling order: ``admit(_:subject:isProven:)`` for each new Initial, ``end(_:)`` when its handshake has ended either
+/// Calling order: ``admit(_:subject:circuit:isProven:)`` for each new Initial, ``end(_:)`` when its handshake has ended either
 /// way.
 struct HandshakeTable {
     struct Limits {
@@ -39,6 +41,8 @@ struct HandshakeTable {
     private struct Entry {
         let group: Group
         let subject: Subject
+        /// Behind a relay.
+        let circuit: UInt64?
     }
 
     private let limits: Limits
@@ -57,24 +61,26 @@ struct HandshakeTable {
     /// Proven handshakes under way of a subject.
     func count(of subject: Subject) -> Int { groups[.subject(subject)]?.count ?? 0 }
 
-    /// - Parameter id: the new connection's number, larger than any before.
-    mutating func admit(_ id: UInt64, subject: Subject, isProven: Bool) -> Verdict {
+    /// - Parameters:
+    ///   - id: the new connection's number, larger than any before.
+    ///   - circuit: by which it comes, where the subject is a relay.
+    mutating func admit(_ id: UInt64, subject: Subject, circuit: UInt64? = nil, isProven: Bool) -> Verdict {
         guard isProven else {
             guard entries.count < limits.total, groups[.unproven]?.count ?? 0 < limits.unproven,
                 unproven[subject, default: 0] < limits.unprovenPerSubject
             else { return .proveAddress }
             unproven.increment(subject)
-            add(id, Entry(group: .unproven, subject: subject))
+            add(id, Entry(group: .unproven, subject: subject, circuit: nil))
             return .accept(displaced: nil)
         }
         var displaced: UInt64?
         if count(of: subject) >= limits.perSubject {
-            displaced = groups[.subject(subject)]?.min()
+            displaced = groups[.subject(subject)].flatMap(first)
         } else if entries.count >= limits.total {
             displaced = oldestOfTheLargestGroup
         }
         if let displaced { end(displaced) }
-        add(id, Entry(group: .subject(subject), subject: subject))
+        add(id, Entry(group: .subject(subject), subject: subject, circuit: circuit))
         return .accept(displaced: displaced)
     }
 
@@ -98,9 +104,17 @@ struct HandshakeTable {
         var subnets: [Group: Int] = [:]
         for (group, members) in groups { subnets[group.subnet, default: 0] += members.count }
         let oldest = groups.compactMap { group, members in
-            members.min().map { (subnet: subnets[group.subnet] ?? 0, size: members.count, id: $0) }
+            first(of: members).map { (subnet: subnets[group.subnet] ?? 0, size: members.count, id: $0) }
         }
         return oldest.max { ($0.subnet, $0.size, $1.id) < ($1.subnet, $1.size, $0.id) }?.id
+    }
+
+    /// The oldest on the circuit with the most.
+    private func first(of members: Set<UInt64>) -> UInt64? {
+        var counts: [UInt64?: Int] = [:]
+        for id in members { counts[entries[id]?.circuit, default: 0] += 1 }
+        guard counts.count > 1, let most = counts.values.max() else { return members.min() }
+        return members.filter { counts[entries[$0]?.circuit] == most }.min()
     }
 
     private mutating func add(_ id: UInt64, _ entry: Entry) {

@@ -41,6 +41,32 @@ import Testing
         #expect(table.count == 4)
     }
 
+    /// A stranger on one circuit, who begins again and again, does not end the handshakes of those on others.
+    @Test func behindARelayACircuitFillsItsOwnPlaces() {
+        var table = HandshakeTable(limits: limits)
+        let relay = Subject.relay(7)
+        _ = table.admit(1, subject: relay, circuit: 100, isProven: true)
+        _ = table.admit(2, subject: relay, circuit: 200, isProven: true)
+        for id in UInt64(3)...4 { _ = table.admit(id, subject: relay, circuit: 300, isProven: true) }
+        for id in UInt64(5)...50 {
+            #expect(table.admit(id, subject: relay, circuit: 300, isProven: true) == .accept(displaced: id - 2))
+        }
+        #expect(table.admit(51, subject: relay, circuit: 400, isProven: true) == .accept(displaced: 49))
+        // With as many each it is the oldest of all.
+        #expect(table.admit(52, subject: relay, circuit: 500, isProven: true) == .accept(displaced: 1))
+        #expect(table.count == 4)
+    }
+
+    /// The same where it is the whole table that is full.
+    @Test func ofTheLargestSubjectACircuitFillsItsOwnPlaces() {
+        let limits = HandshakeTable.Limits(total: 4, perSubject: 9, unproven: 5, unprovenPerSubject: 2)
+        var table = HandshakeTable(limits: limits)
+        _ = table.admit(1, subject: .relay(7), circuit: 100, isProven: true)
+        for id in UInt64(2)...4 { _ = table.admit(id, subject: .relay(7), circuit: 300, isProven: true) }
+        #expect(table.admit(5, subject: subject(1), isProven: true) == .accept(displaced: 2))
+        #expect(table.admit(6, subject: subject(2), isProven: true) == .accept(displaced: 3))
+    }
+
     @Test func aFullTableTakesFromWhoHasTheMost() {
         var table = HandshakeTable(limits: limits)
         var id: UInt64 = 0
