@@ -23,6 +23,19 @@ import Testing
         }
     }
 
+    /// The stream of a peer that has said something long may be silent for hours.
+    @Test func keepsNoMemoryOfAFrameThatWasTaken() throws {
+        var decoder = FrameDecoder(limit: 1 << 20)
+        for piece in [Frame.encode([UInt8](repeating: 1, count: 1 << 20))[..<500_000], [1, 2, 3]] {
+            decoder.append(Array(piece))
+            #expect(try decoder.next() == nil)
+            #expect(decoder.memory >= 500_000)
+        }
+        decoder.append([UInt8](repeating: 1, count: (1 << 20) - 500_000))
+        #expect(try decoder.next()?.count == 1 << 20)
+        #expect(decoder.memory == 0 && decoder.isEmpty)
+    }
+
     @Test func refusesALengthAboveTheLimitBeforeItsBytesArrive() throws {
         var decoder = FrameDecoder(limit: 100)
         decoder.append(Varint.encode(101))

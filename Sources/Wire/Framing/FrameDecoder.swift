@@ -21,6 +21,9 @@ package struct FrameDecoder: Sendable {
     /// The bytes kept.
     package var bufferedBytes: Int { buffer.count - position }
 
+    /// Bytes of memory that it has for them.
+    package var memory: Int { buffer.capacity }
+
     package mutating func append(_ bytes: [UInt8]) {
         if isEmpty {
             buffer = bytes
@@ -39,6 +42,8 @@ package struct FrameDecoder: Sendable {
         guard buffer.count - start >= length else { return nil }
         let frame = Array(buffer[start..<start + length])
         position = start + length
+        // Of a long frame nothing is kept: the next may be far off.
+        if isEmpty { (buffer, position) = ([], 0) }
         return frame
     }
 
