@@ -48,6 +48,7 @@ static dep2p_quic *self_make(const dep2p_quic_callbacks *callbacks, void *user, 
     self->callbacks = *callbacks;
     self->user = user;
     self->guard.is_server = is_server;
+    dep2p_memory_begin(self);
     if (dep2p_session_make(self, credentials, is_server) != 0) {
         dep2p_quic_free(self);
         return NULL;
@@ -69,7 +70,7 @@ dep2p_quic *dep2p_quic_client(const dep2p_quic_callbacks *callbacks, void *user,
     path_buffer buffer;
     ngtcp2_path *path = path_in(&buffer, local, remote);
     if (ngtcp2_conn_client_new(&self->conn, &dcid, &scid, path, NGTCP2_PROTO_VER_V1, &dep2p_callback_table, &settings,
-                               &params, NULL, self) != 0) {
+                               &params, &self->allocator, self) != 0) {
         dep2p_quic_free(self);
         return NULL;
     }
@@ -106,7 +107,7 @@ dep2p_quic *dep2p_quic_server(const dep2p_quic_callbacks *callbacks, void *user,
     path_buffer buffer;
     ngtcp2_path *path = path_in(&buffer, local, remote);
     if (ngtcp2_conn_server_new(&self->conn, &client_scid, &scid, path, initial->version, &dep2p_callback_table,
-                               &settings, &params, NULL, self) != 0) {
+                               &settings, &params, &self->allocator, self) != 0) {
         dep2p_quic_free(self);
         return NULL;
     }

@@ -27,6 +27,9 @@ struct dep2p_quic {
     ngtcp2_crypto_conn_ref reference;
     dep2p_quic_callbacks callbacks;
     void *user;
+    /// What ngtcp2 asks for memory, for as long as the connection is not freed, and how much it has (quic_memory.c).
+    ngtcp2_mem allocator;
+    size_t memory;
     uint64_t random_state;
     int last_failure;
     int wants_protocol;
@@ -85,6 +88,9 @@ int dep2p_guard_tx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *u
 
 /// The length of the header in front of an Initial packet's Length; 0 when the packet is none.
 size_t dep2p_initial_header(const uint8_t *packet, size_t length);
+
+/// Before ngtcp2 makes the connection (quic_memory.c).
+void dep2p_memory_begin(dep2p_quic *self);
 
 /// Makes the TLS session of a connection (quic_tls.c); 0 when that worked.
 int dep2p_session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_server);

@@ -234,6 +234,8 @@ uint64_t dep2p_quic_pto(dep2p_quic *connection);
 uint64_t dep2p_quic_heard(dep2p_quic *connection);
 /// When the peer last acknowledged a packet later than all that it had before, in nanoseconds; 0 before the first.
 uint64_t dep2p_quic_acknowledged(dep2p_quic *connection);
+/// Bytes of the heap that ngtcp2 has for the connection; what streams send is not among them.
+size_t dep2p_quic_memory(dep2p_quic *connection);
 size_t dep2p_quic_datagram_size(dep2p_quic *connection);
 size_t dep2p_quic_path_datagram_size(dep2p_quic *connection);
 size_t dep2p_quic_send_quantum(dep2p_quic *connection);

@@ -16,6 +16,7 @@ extension Connection {
         let heard = dep2p_quic_heard(quic)
         receivedAt = heard == 0 ? endpoint.packetTime : NetworkInstant(nanoseconds: heard)
         afterCall(status)
+        if self.quic != nil { endpoint.noteMemory(of: self) }
     }
 
     func handleExpiry() {

@@ -46,6 +46,10 @@ package final class Connection {
     var sendMemory = 0
     /// Bytes of memory that streams' unread bytes are in.
     var receiveMemory = 0
+    /// Bytes of memory that streams' readers have for what they have read of something that has not come whole.
+    var keptMemory = 0
+    /// What ``heldMemory`` was when that was last looked at.
+    var notedMemory = 0
     /// Unread bytes that the peer was granted anew nevertheless: ``lend(_:)``.
     var lentBytes = 0
     var abandonedMemory = 0

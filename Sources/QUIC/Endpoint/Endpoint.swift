@@ -67,6 +67,10 @@ package final class Endpoint {
     var refusalBudget = TokenBucket(rate: 100, burst: 100)
     var versionBudget = TokenBucket(rate: 100, burst: 100)
     package private(set) var isClosed = false
+    /// As ``Connection/notedMemory`` of all connections has it (`Endpoint+Memory.swift`).
+    var heldMemory = 0
+    /// ``EndpointConfiguration/maxReceiveMemory``, but for tests.
+    var maxReceiveMemory: Int
     /// What connections carried that have ended, those too whose handshake came to nothing.
     var endedTraffic = ConnectionTraffic()
 
@@ -93,6 +97,7 @@ package final class Endpoint {
         self.driver = driver
         self.clock = clock
         self.configuration = configuration
+        maxReceiveMemory = configuration.maxReceiveMemory
         handshakes = HandshakeTable(
             limits: HandshakeTable.Limits(
                 total: configuration.maxHandshakes, perSubject: configuration.maxHandshakesPerSubject,
@@ -252,6 +257,7 @@ package final class Endpoint {
         for token in connection.resetTokens { resetTokens[token] = nil }
         connection.resetTokens.removeAll()
         connections[connection.id] = nil
+        forgetMemory(of: connection)
         handshakes.end(connection.id)
     }
 

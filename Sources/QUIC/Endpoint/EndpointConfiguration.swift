@@ -26,7 +26,7 @@ package struct EndpointConfiguration: Sendable {
     /// What one connection's streams may hold in memory until the peer has acknowledged it, bytes; see
     /// ``ConnectionAllowance/sendMemory``.
     package var maxSendMemory = ConnectionAllowance.defaultSendMemory
-    /// The application's close code for a peer that holds more of this side's memory than a connection may.
+    /// The application's close code for a peer that holds more of this side's memory than it may.
     package var limitCloseCode: UInt64 = 0
     /// What connections that the peer has made begin with, until ``Connection/promote(to:)``; `nil` for all of
     /// ``allowance``, with which those that this side makes begin.
@@ -64,6 +64,10 @@ package struct EndpointConfiguration: Sendable {
     /// How long nothing may come while a stream bears silence (`ByteStream.bearsSilence()`): a transfer outlives what makes its
     /// peer count as gone. What the peer is told (max_idle_timeout).
     package var transportIdleTimeout: Duration { max(idleTimeout, Self.patience) }
+
+    /// Bytes of memory that what has come of all connections may wait in, unread or incomplete; beyond it who has the most
+    /// loses a connection (`Endpoint+Memory.swift`). Two connections may always fill theirs.
+    var maxReceiveMemory: Int { max(64 * 1024 * 1024, maxConnections * 512 * 1024) }
 
     /// What one connection may fill at most.
     package var allowance: ConnectionAllowance {

@@ -53,6 +53,10 @@ package protocol ByteStream: AnyObject, Sendable {
     /// sent again, as far as the connection's allowance has room for that.
     func readsInBulk()
 
+    /// Says how many bytes of memory its reader has for what it has read and can do nothing with yet: they count as if they
+    /// were unread.
+    func keeps(_ bytes: Int)
+
     /// Says that the stream is work under way, such as a transfer: while it is open, silence ends its connection only after
     /// the time that both sides have told each other, and not when its peer counts as gone.
     func bearsSilence()
@@ -77,6 +81,7 @@ extension ByteStream {
     package func writeAtOnce(_ chunk: Chunk) throws -> Bool { false }
     package func readsAtLeisure() {}
     package func readsInBulk() {}
+    package func keeps(_ bytes: Int) {}
     package func bearsSilence() {}
     package func bearsSilenceOnceAgreed() { bearsSilence() }
     package func count(for tally: TrafficTally) {}

@@ -20,6 +20,8 @@ package final class QUICStream: ByteStream {
     private var readStopped = false
     private var isReadAtLeisure = false
     private var isReadInBulk = false
+    /// Memory of its reader: ``keeps(_:)``.
+    private var kept = 0
     /// Whether silence is borne for its sake: ``Connection/isPatient``.
     private(set) var isPatient = false
     /// Of the unread bytes, those that the connection has granted anew already: ``Connection/lend(_:)``.
@@ -139,6 +141,7 @@ package final class QUICStream: ByteStream {
     package func stopReading(_ code: UInt64) {
         guard !readStopped else { return }
         readStopped = true
+        keeps(0)
         if !receiving.isFinished, readFailure == nil { connection.stopReceiving(self, code: code) }
         dropUnread()
         fail(reading: StreamError(.alreadyClosed))
@@ -158,6 +161,12 @@ package final class QUICStream: ByteStream {
         guard !isReadAtLeisure else { return }
         isReadAtLeisure = true
         lent += connection.lend(receiving.count)
+    }
+
+    package func keeps(_ bytes: Int) {
+        let bytes = readStopped ? 0 : bytes
+        connection.keptMemory += bytes - kept
+        kept = bytes
     }
 
     package func readsInBulk() {

@@ -250,6 +250,7 @@ package final class NegotiatedStream: ByteStream {
 
     package func readsAtLeisure() { raw.readsAtLeisure() }
     package func readsInBulk() { raw.readsInBulk() }
+    package func keeps(_ bytes: Int) { raw.keeps(bytes) }
     package func bearsSilence() { raw.bearsSilence() }
 
     package func bearsSilenceOnceAgreed() {

@@ -10,6 +10,9 @@ internal import DeP2PWire
 package final class FrameReader {
     package let stream: any ByteStream
     private var decoder: FrameDecoder
+    /// Of what it has read, bytes of memory that the stream was told of: none that are few.
+    private var kept = 0
+    private static let toldMemory = 128 * 1024
     /// Told of each so many bytes that come.
     private var part: (size: Int, came: @NetworkActor () -> Void, left: Int)?
 
@@ -40,7 +43,10 @@ package final class FrameReader {
     ///   stream does.
     package func next() async throws -> [UInt8]? {
         while true {
-            if let frame = try decoder.next() { return frame }
+            if let frame = try decoder.next() {
+                tellMemory()
+                return frame
+            }
             var chunk = stream.readAvailable()
             if chunk == nil { chunk = try await stream.read() }
             guard let chunk else {
@@ -48,8 +54,17 @@ package final class FrameReader {
                 throw FrameError(.truncated)
             }
             decoder.append(chunk.array())
+            tellMemory()
             tell(chunk.count)
         }
+    }
+
+    /// A long frame that comes by and by, or never whole, takes memory meanwhile: the connection's.
+    private func tellMemory() {
+        let memory = decoder.memory >= Self.toldMemory ? decoder.memory : 0
+        guard memory != kept else { return }
+        kept = memory
+        stream.keeps(memory)
     }
 
     private func tell(_ bytes: Int) {
@@ -70,7 +85,10 @@ package final class FrameReader {
     /// The next bytes outside any frame: first what is already here, then as the stream delivers them; `nil` at the
     /// end.
     package func nextRaw() async throws -> Chunk? {
-        guard decoder.isEmpty else { return Chunk(decoder.takeRemaining()) }
+        guard decoder.isEmpty else {
+            defer { tellMemory() }
+            return Chunk(decoder.takeRemaining())
+        }
         return try await stream.read()
     }
 
