@@ -38,6 +38,10 @@ void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes) {
     if (lanes) free_mb_mgr(&lanes->manager);
 }
 
+size_t dep2p_hash_lanes_together(const dep2p_hash_lanes *lanes) {
+    return lanes->manager.used_arch == IMB_ARCH_SSE ? 2 : 16;
+}
+
 enum { DIGEST = 32 };
 
 int dep2p_hash_lanes_sha256(
@@ -73,6 +77,11 @@ dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing) {
 }
 
 void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes) { (void)lanes; }
+
+size_t dep2p_hash_lanes_together(const dep2p_hash_lanes *lanes) {
+    (void)lanes;
+    return 1;
+}
 
 int dep2p_hash_lanes_sha256(
     dep2p_hash_lanes *lanes, const uint8_t *first, size_t before, const uint8_t *data, size_t count, size_t size,

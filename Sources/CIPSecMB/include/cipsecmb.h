@@ -20,6 +20,10 @@ typedef struct dep2p_hash_lanes dep2p_hash_lanes;
 dep2p_hash_lanes *dep2p_hash_lanes_create(bool *missing);
 void dep2p_hash_lanes_free(dep2p_hash_lanes *lanes);
 
+// How many messages at a time keep them busy: 2 where they take the processor's instructions for SHA-256 by turns, otherwise 16,
+// which fill the lanes of the widest vector unit, or 8 twice.
+size_t dep2p_hash_lanes_together(const dep2p_hash_lanes *lanes);
+
 // Writes the 32-byte digests of messages of `size` bytes each: of `before` that follow one another at `first`, and then of
 // `count` that follow one another at `data`.
 // Returns 0; -1 when a digest could not be computed, and then `digests` holds nothing of use.

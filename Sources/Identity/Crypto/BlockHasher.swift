@@ -4,9 +4,8 @@
 /// digests are wanted. As many whole blocks as fill all lanes are hashed where they lie; what is copied aside and waits
 /// for more is a block that ends in the next bytes, and bytes that make too few blocks for all lanes at once.
 package struct BlockHasher: Sendable {
-    /// Blocks that are hashed together: they fill the lanes of the widest vector unit (16, or 8 twice), and this many wait at
-    /// most.
-    private static let gatheredBlocks = 16
+    /// Blocks that are hashed together, and of which fewer wait: what waits is copied aside.
+    private static let gatheredBlocks = HashLanes.together
 
     package let blockSize: Int
     private var gathered: [UInt8] = []

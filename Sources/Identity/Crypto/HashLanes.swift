@@ -14,6 +14,16 @@ final class HashLanes: Sendable {
     /// Kept for the next time; threads beyond that make their own.
     private static let kept = 4
 
+    /// Messages that are worth hashing at once; 1 without lanes, since one after another needs no others.
+    static let together: Int = {
+        var count = 16
+        shared.borrow { lanes in
+            count = Int(dep2p_hash_lanes_together(lanes))
+            return true
+        }
+        return shared.isMissing.load(ordering: .relaxed) ? 1 : count
+    }()
+
     static let shared = HashLanes {
         var isMissing = false
         if let lanes = dep2p_hash_lanes_create(&isMissing) { return .made(lanes) }

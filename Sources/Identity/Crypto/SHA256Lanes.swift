@@ -2,7 +2,7 @@ internal import CDeP2PIPSecMB
 
 extension SHA256 {
     /// Fewer blocks than this are hashed faster one after another.
-    static let leastBlocks = 6
+    static let leastBlocks = min(HashLanes.together, 6)
     /// Blocks that one call of the library takes: as many as its widest vector unit has lanes, several times.
     private static let blocksAtOnce = 64
 
