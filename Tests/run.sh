@@ -75,6 +75,8 @@ house() {
     report "folders of SystemLayer that use each other" "$(python3 -B Tests/pairs.py)" || status=1
     report "types that a reader looks for elsewhere" "$(python3 -B Tests/named.py)" || status=1
     report "loops that sleep" "$(python3 -B Tests/polls.py)" || status=1
+    report "tasks that detour through the thread pool, where virtual time runs on: networkTask is meant" \
+        "$(git grep -nE '\bTask \{ @NetworkActor' -- 'Sources/*.swift' 'Tests/*.swift')" || status=1
     report "options or commands that the engine names" "$(git grep -nE -e '--[a-z]|"[^"]*dep2p (keygen|realm-key|start|listen|send|ping|relay|nat-check)' -- \
         'Sources/*.swift' ':!Sources/CLI' ':!*.pb.swift' | grep -vE ':[0-9]+: *//')" || status=1
     report "what reads the machine around a node's environment" "$(python3 -B Tests/machine.py)" || status=1

@@ -99,7 +99,7 @@ final class SimulatedPair {
 @NetworkActor
 func serveEcho(_ connection: Connection) {
     connection.onStream = { stream in
-        Task { @NetworkActor in
+        networkTask {
             while let chunk = try await stream.read() { try await stream.write(chunk) }
             stream.finish()
         }
@@ -110,7 +110,7 @@ func serveEcho(_ connection: Connection) {
 @NetworkActor
 func exchange(_ connection: Connection, _ data: [UInt8]) async throws -> [UInt8] {
     let stream = try await connection.openStream()
-    let sender = Task { @NetworkActor in
+    let sender = networkTask {
         var offset = 0
         while offset < data.count {
             let end = min(offset + 100_000, data.count)

@@ -80,7 +80,7 @@ package final class TransferReceiver {
         } catch {
             let cancelled = Task.isCancelled
             // Saying goodbye must not be cancelled itself.
-            throw await Task { @NetworkActor in await run.giveUp(error, cancelled: cancelled) }.value
+            throw await networkTask { await run.giveUp(error, cancelled: cancelled) }.value
         }
     }
 }

@@ -163,7 +163,7 @@ private struct Broken: Error, CustomStringConvertible {
                 try await left.messaging.request([1], protocol: "slow", on: session, timeout: .milliseconds(10))
             }
         }
-        let waiting = Task { @NetworkActor in
+        let waiting = networkTask {
             try await left.messaging.request([1], protocol: "silent", on: session)
         }
         let silent = Waiter<Void>()
@@ -197,7 +197,7 @@ private struct Broken: Error, CustomStringConvertible {
             try await left.messaging.request([UInt8](repeating: 0, count: 101), protocol: "hold", on: session)
         }
         let held = (0..<2).map { _ in
-            Task { @NetworkActor in try await left.messaging.request([1], protocol: "hold", on: session) }
+            networkTask { try await left.messaging.request([1], protocol: "hold", on: session) }
         }
         while entered < 2 { await Task.yield() }
         await #expect(throws: MessagingError(.busy)) {

@@ -107,14 +107,14 @@ import Testing
     @NetworkActor private func cancelling() async throws {
         let budget = DescriptorBudget(limit: 64)
         let waiter = Waiter<Void>()
-        let first = Task { @NetworkActor in
+        let first = networkTask {
             try await budget.withDescriptors(for: .sending, atLeast: 8, upTo: 8) { _ in try await waiter.value() }
         }
         await Task.yield()
-        let second = Task { @NetworkActor in
+        let second = networkTask {
             try await budget.withDescriptors(for: .sending, atLeast: 4, upTo: 4) { _ in }
         }
-        let third = Task { @NetworkActor in
+        let third = networkTask {
             try await budget.withDescriptors(for: .sending, atLeast: 8, upTo: 8) { $0 }
         }
         await Task.yield()

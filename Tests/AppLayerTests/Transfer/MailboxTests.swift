@@ -41,7 +41,7 @@ import Testing
         // One is left, which is too little, and a second is still: both come with the flush.
         mailbox.push(4)
         let rest = Waiter<[Int]?>()
-        let taking = Task { @NetworkActor in rest.resume(returning: try await mailbox.take(atLeast: 4)) }
+        let taking = networkTask { rest.resume(returning: try await mailbox.take(atLeast: 4)) }
         await Task.yield()
         #expect(!rest.isResolved)
         mailbox.flush()
@@ -56,7 +56,7 @@ import Testing
     @NetworkActor private static func checkRoom() async throws {
         let mailbox = Mailbox<Int>()
         mailbox.push(1, weight: 2)
-        let waiting = (0..<3).map { _ in Task { @NetworkActor in try await mailbox.waitForRoom(below: 2) } }
+        let waiting = (0..<3).map { _ in networkTask { try await mailbox.waitForRoom(below: 2) } }
         await Task.yield()
         mailbox.release(1)
         for task in waiting { try await task.value }

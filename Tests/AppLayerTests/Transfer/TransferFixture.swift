@@ -142,11 +142,11 @@ func transfer(
     let sender = try #require(sender)
     let clock = SystemNetworkClock.shared
     let budget = descriptors ?? .shared
-    async let sent = Task { @NetworkActor in
+    async let sent = networkTask {
         try await TransferSender(source: source, timing: timing, descriptors: budget)
             .run(over: left, clock: clock, events: senderEvents)
     }.result
-    async let received = Task { @NetworkActor in
+    async let received = networkTask {
         let receiver = TransferReceiver(destination: destination, policy: policy, timing: timing)
         receiver.descriptors = budget
         return try await receiver.run(over: cut, from: sender, clock: clock, events: receiverEvents)
@@ -165,12 +165,12 @@ func receive(
     let sender = try #require(testSender)
     var timing = TransferTiming()
     timing.farewell = .milliseconds(200)
-    let receiving = Task { @NetworkActor in
+    let receiving = networkTask {
         try await TransferReceiver(destination: .folder(folder), timing: timing)
             .run(over: right, from: sender, clock: SystemNetworkClock.shared)
     }
     let accepted = Waiter<Void>()
-    let answers = Task { @NetworkActor in
+    let answers = networkTask {
         var splitter = FrameSplitter()
         var frames: [TransferReceiverFrame] = []
         while let chunk = try? await left.read() {

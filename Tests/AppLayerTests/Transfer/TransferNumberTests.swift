@@ -193,7 +193,7 @@ import Testing
         // The receiver answers the offer before it takes a file: wait for that, as a sender does.
         let (left, right) = await LightStreamPair.make()
         let sender = try #require(testSender)
-        let receiving = Task { @NetworkActor [folder] in
+        let receiving = networkTask { [folder] in
             try await TransferReceiver(destination: .folder(folder))
                 .run(over: right, from: sender, clock: SystemNetworkClock.shared) { event in
                     // The sender ends its side once everything is stored.
@@ -204,7 +204,7 @@ import Testing
         try await left.write(Chunk(flight.prefix(head)))
         _ = try await left.read()
         try await left.write(Chunk(flight.dropFirst(head)))
-        let reading = Task { @NetworkActor in while let chunk = try? await left.read() { _ = chunk } }
+        let reading = networkTask { while let chunk = try? await left.read() { _ = chunk } }
         defer { reading.cancel() }
         #expect(try await receiving.value.bytes == 4)
         var status = stat()
@@ -246,11 +246,11 @@ import Testing
             let (left, right) = await LightStreamPair.make()
             var timing = TransferTiming()
             timing.farewell = .milliseconds(20)
-            let sending = Task { @NetworkActor [timing] in
+            let sending = networkTask { [timing] in
                 try await TransferSender(source: try SendSource(paths: [path]), timing: timing)
                     .run(over: left, clock: SystemNetworkClock.shared)
             }
-            let reading = Task { @NetworkActor in while let chunk = try? await right.read() { _ = chunk } }
+            let reading = networkTask { while let chunk = try? await right.read() { _ = chunk } }
             try await right.write(Chunk(answer))
             await right.finish()
             await #expect(throws: TransferError.self) { try await sending.value }

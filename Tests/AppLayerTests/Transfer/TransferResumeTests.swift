@@ -61,12 +61,13 @@ import Testing
         let bytes = generator.bytes(12 << 20)
         let path = try scratch.file("disk.img", bytes)
         let sender = try #require(testSender)
-        let dying = Task { @NetworkActor [folder] in
+        let dying = networkTask { [folder] in
             let clock = SystemNetworkClock.shared
             let (left, right) = LightStream.pair()
             let cut = CutStream(right, after: 8 << 20, peerHeardAt: clock.now)
             let source = try SendSource(paths: [path])
-            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            let sending = networkTask {
+                try await TransferSender(source: source).run(over: left, clock: clock)
             }
             _ = try? await TransferReceiver(destination: .folder(folder)).run(over: cut, from: sender, clock: clock)
             _ = await sending.result

@@ -48,8 +48,8 @@ import Testing
         -> TransferSummary
     {
         let (left, right) = LightStream.pair()
-        let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
-        let result = await Task { @NetworkActor in
+        let receiving = networkTask { await service.receive(right, from: Sender(sender)) }
+        let result = await networkTask {
             try await TransferSender(source: source).run(over: left, clock: SystemNetworkClock.shared)
         }.result
         await receiving.value
@@ -64,7 +64,7 @@ import Testing
 
     @Test func sixtyAtOnceAllArrive() async throws {
         let sources = try sources(60)
-        let names = try await Task { @NetworkActor [folder] in
+        let names = try await networkTask { [folder] in
             let log = Log()
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 16))
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -84,7 +84,7 @@ import Testing
     @Test func eventsBelongToOneTransfer() async throws {
         let sources = try sources(2, bytes: 3 << 20)
         let sender = try #require(testSender)
-        let log = try await Task { @NetworkActor [folder] in
+        let log = try await networkTask { [folder] in
             let log = Log()
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 4))
             async let one = Self.send(sources[0], to: service, from: sender)
@@ -92,7 +92,7 @@ import Testing
             _ = try await (one, two)
             return log
         }.value
-        try await Task { @NetworkActor in
+        try await networkTask {
             #expect(log.results.keys.allSatisfy { $0.sender == sender } && log.results.count == 2)
             var stored: [IncomingTransfer: [String]] = [:]
             for case (.stored(let file), let transfer) in log.events { stored[transfer, default: []] += file.path }
@@ -106,13 +106,13 @@ import Testing
 
     @Test func whoIsNotAdmittedIsRefusedBeforeAnythingIsRead() async throws {
         let sender = try #require(testSender)
-        let (error, read) = try await Task { @NetworkActor [folder] in
+        let (error, read) = try await networkTask { [folder] in
             let log = Log()
             let policy = ReceivePolicy(admit: { _ in .refuse(.notAllowed, "not from you") })
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 1), policy: policy)
             let (left, right) = LightStream.pair()
             let counting = CutStream(right)
-            let receiving = Task { @NetworkActor in await service.receive(counting, from: Sender(sender)) }
+            let receiving = networkTask { await service.receive(counting, from: Sender(sender)) }
             var splitter = FrameSplitter()
             var error: TransferError?
             while error == nil, let chunk = try await left.read() {
@@ -133,13 +133,13 @@ import Testing
     @Test func whereNobodyMayWaitTheLimitIsNamed() async throws {
         let sources = try sources(1)
         let sender = try #require(testSender)
-        let error = await Task { @NetworkActor [folder] in
+        let error = await networkTask { [folder] in
             var limits = TransferQueueLimits(places: 1)
             limits.waiting = 0
             let log = Log()
             let service = Self.service(folder, log, limits: limits)
             let (silent, right) = LightStream.pair()
-            let holding = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
+            let holding = networkTask { await service.receive(right, from: Sender(sender)) }
             while service.runningCount == 0 { await Task.yield() }
             var refusal: TransferError?
             do { _ = try await Self.send(sources[0], to: service, from: sender) } catch {
@@ -160,13 +160,13 @@ import Testing
         let page = try TransferSenderFrame.offer(
             OfferPage(entries: entries, count: TransferLimits.entries, totalSize: 0, more: true)
         ).encoded()
-        let (error, sent) = await Task { @NetworkActor [folder] in
+        let (error, sent) = await networkTask { [folder] in
             let log = Log()
             let service = Self.service(
                 folder, log, limits: TransferQueueLimits(places: 4), offerBytes: 1 << 20)
             let (left, right) = LightStream.pair()
-            let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
-            let draining = Task { @NetworkActor in while let chunk = try? await left.read() { _ = chunk } }
+            let receiving = networkTask { await service.receive(right, from: Sender(sender)) }
+            let draining = networkTask { while let chunk = try? await left.read() { _ = chunk } }
             var sent = 0
             while log.results.isEmpty, sent < 16 << 20 {
                 do { try await left.write(Chunk(page)) } catch { break }
@@ -192,12 +192,12 @@ import Testing
                 entries: [TransferEntry(kind: .file, path: ["x"], size: 5)], count: 1, totalSize: 5, more: false)
         ).encoded()
         let flood = try offer + (0..<5000).flatMap { _ in try TransferSenderFrame.working.encoded() }
-        let error = try await Task { @NetworkActor [folder] in
+        let error = try await networkTask { [folder] in
             let log = Log()
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 4))
             let (left, right) = LightStream.pair()
-            let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
-            let draining = Task { @NetworkActor in while let chunk = try? await left.read() { _ = chunk } }
+            let receiving = networkTask { await service.receive(right, from: Sender(sender)) }
+            let draining = networkTask { while let chunk = try? await left.read() { _ = chunk } }
             try await left.write(Chunk(flood))
             left.finish()
             await receiving.value
@@ -217,15 +217,15 @@ import Testing
         ).encoded()
         let crumb = try TransferSenderFrame.data(1).encoded() + [7]
         let crumbs = try TransferSenderFrame.start(index: 0, offset: 0).encoded() + (0..<20_000).flatMap { _ in crumb }
-        let turns = try await Task { @NetworkActor [folder] in
+        let turns = try await networkTask { [folder] in
             let log = Log()
             let service = Self.service(folder, log, limits: TransferQueueLimits(places: 4))
             let (left, right) = LightStream.pair()
-            let receiving = Task { @NetworkActor in await service.receive(right, from: Sender(sender)) }
+            let receiving = networkTask { await service.receive(right, from: Sender(sender)) }
             try await left.write(Chunk(offer))
             _ = try await left.read()
             var turns = 0
-            let other = Task { @NetworkActor in
+            let other = networkTask {
                 while !Task.isCancelled {
                     try await SystemNetworkClock.shared.sleep(for: .zero)
                     turns += 1
@@ -234,7 +234,7 @@ import Testing
             let chunk = Chunk(crumbs)
             try await SystemNetworkClock.shared.sleep(for: .milliseconds(20))
             let before = turns
-            _ = Task { @NetworkActor in try? await left.write(chunk) }
+            _ = networkTask { try? await left.write(chunk) }
             while left.acknowledgedBytes < UInt64(offer.count + crumbs.count) { await Task.yield() }
             left.finish()
             await receiving.value

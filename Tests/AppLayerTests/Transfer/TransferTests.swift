@@ -239,10 +239,10 @@ import Testing
         let clock = await SystemNetworkClock.shared
         let accepted = await Waiter<Void>()
         let sender = try #require(testSender)
-        let sending = Task { @NetworkActor in
+        let sending = networkTask {
             try await TransferSender(source: source).run(over: left, clock: clock)
         }
-        let receiving = Task { @NetworkActor [folder] in
+        let receiving = networkTask { [folder] in
             try await TransferReceiver(destination: .folder(folder)).run(over: right, from: sender, clock: clock) {
                 if case .accepted = $0 { accepted.resume(returning: ()) }
             }

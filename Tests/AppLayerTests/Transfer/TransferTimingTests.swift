@@ -29,13 +29,13 @@ private final class SteppedClock: NetworkClock {
         let due = timers.filter { $0.deadline <= now }
         timers.removeAll { $0.deadline <= now }
         for timer in due { timer.action() }
-        for _ in 0..<50 { await Task { @NetworkActor in }.value }
+        for _ in 0..<50 { await networkTask {}.value }
     }
 
     /// Steps until `task` ends.
     func run<Value: Sendable>(_ task: Task<Value, any Error>) async -> Result<Value, any Error> {
         var result: Result<Value, any Error>?
-        let waiting = Task { @NetworkActor in result = await task.result }
+        let waiting = networkTask { result = await task.result }
         while result == nil { await step() }
         await waiting.value
         return result ?? .failure(CancellationError())
@@ -55,17 +55,18 @@ private final class SteppedClock: NetworkClock {
     @Test func aReceiverThatStopsReadingIsAStall() async throws {
         let source = try SendSource(paths: [scratch.file("x", Array(repeating: 1, count: 4 << 20))])
         let accept = try TransferReceiverFrame.accept(HeldPage(files: [], more: false)).encoded()
-        let (error, after) = try await Task { @NetworkActor in
+        let (error, after) = try await networkTask {
             let clock = SteppedClock()
             let (left, right) = LightStream.pair()
-            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            let sending = networkTask {
+                try await TransferSender(source: source).run(over: left, clock: clock)
             }
             try await right.write(Chunk(accept))
             var read = 0
             while read < 2 << 20, let chunk = try await right.read() { read += chunk.count }
             let started = clock.now
             // Alive, but not reading: that is no progress.
-            let talking = Task { @NetworkActor in
+            let talking = networkTask {
                 while true {
                     try await clock.sleep(for: .seconds(5))
                     try await right.write(Chunk(TransferReceiverFrame.working(waiting: 0).encoded()))
@@ -83,10 +84,11 @@ private final class SteppedClock: NetworkClock {
     @Test func aReceiverThatIsBusyWritingIsNoStall() async throws {
         let source = try SendSource(paths: [scratch.file("x", Array(repeating: 1, count: 4 << 20))])
         let accept = try TransferReceiverFrame.accept(HeldPage(files: [], more: false)).encoded()
-        let error = try await Task { @NetworkActor in
+        let error = try await networkTask {
             let clock = SteppedClock()
             let (left, right) = LightStream.pair()
-            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            let sending = networkTask {
+                try await TransferSender(source: source).run(over: left, clock: clock)
             }
             try await right.write(Chunk(accept))
             var read = 0
@@ -111,15 +113,16 @@ private final class SteppedClock: NetworkClock {
         let content = Array(repeating: UInt8(7), count: 12 << 20)
         let source = try SendSource(paths: [scratch.file("x", content)])
         let sender = try #require(testSender)
-        let summaries = try await Task { @NetworkActor in
+        let summaries = try await networkTask {
             let clock = SteppedClock()
             let (left, right) = LightStream.pair()
             let receiver = TransferReceiver(destination: .descriptor(writeEnd))
-            let receiving = Task { @NetworkActor in
+            let receiving = networkTask {
                 defer { close(writeEnd) }
                 return try await receiver.run(over: right, from: sender, clock: clock)
             }
-            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            let sending = networkTask {
+                try await TransferSender(source: source).run(over: left, clock: clock)
             }
             for _ in 0..<600 { await clock.step() }
             let consuming = Task.detached {
@@ -147,14 +150,15 @@ private final class SteppedClock: NetworkClock {
         }
         let source = try SendSource(paths: [scratch.file("x", Array(repeating: 7, count: 12 << 20))])
         let sender = try #require(testSender)
-        let error = await Task { @NetworkActor in
+        let error = await networkTask {
             let clock = SystemNetworkClock.shared
             let (left, right) = LightStream.pair()
             // Before so much waits for the consumer that nothing more is read.
             let cut = CutStream(right, after: TransferLimits.writeBehind / 4 * 3)
             let receiver = TransferReceiver(destination: .descriptor(writeEnd))
-            let receiving = Task { @NetworkActor in try await receiver.run(over: cut, from: sender, clock: clock) }
-            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            let receiving = networkTask { try await receiver.run(over: cut, from: sender, clock: clock) }
+            let sending = networkTask {
+                try await TransferSender(source: source).run(over: left, clock: clock)
             }
             let result = await receiving.result
             sending.cancel()
@@ -171,10 +175,10 @@ private final class SteppedClock: NetworkClock {
         let offer = try TransferSenderFrame.offer(
             OfferPage(entries: [entry], count: 1, totalSize: 100, more: false)
         ).encoded()
-        let error = try await Task { @NetworkActor [folder] in
+        let error = try await networkTask { [folder] in
             let (left, right) = LightStream.pair()
             let cut = CutStream(right, after: offer.count)
-            let receiving = Task { @NetworkActor in
+            let receiving = networkTask {
                 try await TransferReceiver(destination: .folder(folder))
                     .run(over: cut, from: sender, clock: SystemNetworkClock.shared)
             }
@@ -193,15 +197,15 @@ private final class SteppedClock: NetworkClock {
         let offer = try TransferSenderFrame.offer(
             OfferPage(entries: [entry], count: 1, totalSize: 100, more: false)
         ).encoded()
-        let (error, after) = try await Task { @NetworkActor [folder] in
+        let (error, after) = try await networkTask { [folder] in
             let clock = SteppedClock()
             let (left, right) = LightStream.pair()
             let receiver = TransferReceiver(destination: .folder(folder))
-            let receiving = Task { @NetworkActor in try await receiver.run(over: right, from: sender, clock: clock) }
+            let receiving = networkTask { try await receiver.run(over: right, from: sender, clock: clock) }
             try await left.write(Chunk(offer))
             _ = try await left.read()
             let started = clock.now
-            let reading = Task { @NetworkActor in while try await left.read() != nil {} }
+            let reading = networkTask { while try await left.read() != nil {} }
             defer { reading.cancel() }
             return (await clock.run(receiving).error, clock.now.duration(since: started))
         }.value
@@ -213,7 +217,7 @@ private final class SteppedClock: NetworkClock {
     @Test func aSlowDecisionIsNotAStall() async throws {
         let source = try SendSource(paths: [scratch.file("x", [1, 2, 3])])
         let sender = try #require(testSender)
-        let summary = try await Task { @NetworkActor [folder] in
+        let summary = try await networkTask { [folder] in
             let clock = SteppedClock()
             let (asked, decided) = (Waiter<Void>(), Waiter<Void>())
             let policy = ReceivePolicy { _, _ in
@@ -223,8 +227,9 @@ private final class SteppedClock: NetworkClock {
             }
             let (left, right) = LightStream.pair()
             let receiver = TransferReceiver(destination: .folder(folder), policy: policy)
-            let receiving = Task { @NetworkActor in try await receiver.run(over: right, from: sender, clock: clock) }
-            let sending = Task { @NetworkActor in try await TransferSender(source: source).run(over: left, clock: clock)
+            let receiving = networkTask { try await receiver.run(over: right, from: sender, clock: clock) }
+            let sending = networkTask {
+                try await TransferSender(source: source).run(over: left, clock: clock)
             }
             try await asked.value()
             for _ in 0..<600 { await clock.step() }

@@ -95,7 +95,7 @@ import Testing
         var iterator = calls.makeAsyncIterator()
         #expect(await iterator.next() != nil)
         // Whatever else was asked of the network thread came before this.
-        await Task { @NetworkActor in call.finish() }.value
+        await networkTask { call.finish() }.value
         #expect(await iterator.next() == nil)
     }
 }

@@ -15,7 +15,7 @@ import Testing
         let place = OncePlace(once: true)
         #expect(await place.take())
         var second: Bool?
-        let waiting = Task { @NetworkActor in second = await place.take() }
+        let waiting = networkTask { second = await place.take() }
         for _ in 0..<20 { await Task.yield() }
         #expect(second == nil)
         place.leave(filled: false)
@@ -26,8 +26,8 @@ import Testing
     @Test func whatComesWholeIsTheLast() async throws {
         let place = OncePlace(once: true)
         #expect(await place.take())
-        let waiting = (0..<3).map { _ in Task { @NetworkActor in await place.take() } }
-        let free = Task { @NetworkActor in try await place.waitUntilFree() }
+        let waiting = (0..<3).map { _ in networkTask { await place.take() } }
+        let free = networkTask { try await place.waitUntilFree() }
         for _ in 0..<20 { await Task.yield() }
         place.leave(filled: true)
         for task in waiting { #expect(await task.value == false) }
@@ -38,7 +38,7 @@ import Testing
     @Test func notEverybodyMayWait() async {
         let place = OncePlace(once: true)
         #expect(await place.take())
-        let waiting = (0..<OncePlace.waiterLimit).map { _ in Task { @NetworkActor in await place.take() } }
+        let waiting = (0..<OncePlace.waiterLimit).map { _ in networkTask { await place.take() } }
         for _ in 0..<200 { await Task.yield() }
         #expect(await place.take() == false)
         place.leave(filled: true)
@@ -48,7 +48,7 @@ import Testing
     @Test func aCancelledWaiterTakesNothing() async {
         let place = OncePlace(once: true)
         #expect(await place.take())
-        let waiting = Task { @NetworkActor in await place.take() }
+        let waiting = networkTask { await place.take() }
         for _ in 0..<20 { await Task.yield() }
         waiting.cancel()
         #expect(await waiting.value == false)

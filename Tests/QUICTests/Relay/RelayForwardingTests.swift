@@ -115,7 +115,7 @@ struct RelayForwardingTests {
             let connection = try await trio.dial()
             let exhausted = Waiter<Void>()
             trio.circuit.onExhausted = { exhausted.resume(returning: ()) }
-            let sender = Task { @NetworkActor in
+            let sender = networkTask {
                 _ = try await exchange(connection, [UInt8](repeating: 1, count: 200_000))
             }
             try await exhausted.value()

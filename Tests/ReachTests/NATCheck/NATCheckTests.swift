@@ -120,7 +120,7 @@ import Testing
     func cancellation() async throws {
         let network = await SimulatedWorld(seed: 1).network
         await network.run {
-            let task = Task { @NetworkActor in try await check(network, observers: Self.all) }
+            let task = networkTask { try await check(network, observers: Self.all) }
             await Task.yield()
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }

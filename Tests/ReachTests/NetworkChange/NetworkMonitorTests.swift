@@ -86,7 +86,7 @@ import Testing
 
     @Test("the kernel's socket opens and closes as often as one likes")
     func routeSocket() async throws {
-        try await Task { @NetworkActor in
+        try await networkTask {
             for _ in 0..<50 {
                 let socket = try #require(RouteSocket())
                 socket.onChange = {}

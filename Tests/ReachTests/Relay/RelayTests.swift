@@ -140,7 +140,7 @@ struct RelayTests {
             #expect(try await world.wait(atMost: .seconds(1)) { right.connections.session(with: left.nodeID) != nil })
             let other = try #require(right.connections.session(with: left.nodeID))
             let stream = try await session.openStream("/none")
-            let sender = Task { @NetworkActor in try await stream.write(Chunk([UInt8](repeating: 1, count: 300_000))) }
+            let sender = networkTask { try await stream.write(Chunk([UInt8](repeating: 1, count: 300_000))) }
             for end in [try await session.waitClosed(), try await other.waitClosed()] {
                 #expect(end.cause == .closedLocally(.relayEnded))
                 #expect(end.reason.contains("bytes-per-circuit of 100000") && !end.reason.contains("--"))
@@ -234,7 +234,7 @@ struct RelayTests {
             let alone = try await pinger.ping(timeout: .seconds(2))
             let flooding = try await nodes[2].connect(nodes[3].client.standing[0].address)
             let stream = try await flooding.openStream(anyOf: Ping.protocolIDs)
-            let flood = Task { @NetworkActor in
+            let flood = networkTask {
                 while true { try await stream.write(Chunk([UInt8](repeating: 1, count: 65_536))) }
             }
             for _ in 0..<20 {
