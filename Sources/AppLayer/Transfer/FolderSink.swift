@@ -75,11 +75,11 @@ final class FolderSink: TransferSink, @unchecked Sendable {
     private func reserveRoom() throws(TransferError) {
         guard let place = folder.room() else { return }
         let needed = bytesNeeded(in: place)
-        guard room.reserve(needed, for: reservation, in: place) != .reserved else { return }
+        guard room.reserve(needed, for: reservation, in: folder) != .reserved else { return }
         // What nobody finishes must not be in the way of what comes. It goes when its room is written to, not before: an
         // offer is only words, and others may still come for what they left.
         let left = PartialSweep.leftoverBytes(in: folder, keeping: held.names)
-        let outcome = room.reserve(needed, for: reservation, in: place.adding(left))
+        let outcome = room.reserve(needed, for: reservation, in: folder, adding: left)
         countsOnLeftovers = outcome == .reserved
         guard case .refused(let available, let reserved) = outcome else { return }
         let beside = reserved > 0 ? " beside the \(reserved) that other transfers will take" : ""

@@ -35,11 +35,12 @@ struct PartialSweep {
         }
     }
 
-    /// Bytes of the leftovers but those named in `keeping`.
+    /// Bytes of the leftovers that could be removed now, but those named in `keeping`.
     static func leftoverBytes(in folder: FolderHandle, keeping: Set<String>) -> UInt64 {
         var sweep = PartialSweep(folder)
         return sweep.find().reduce(0) { sum, leftover in
-            keeping.contains(leftover.name) ? sum : sum + min(leftover.bytes, .max - sum)
+            guard leftover.bytes > 0, !keeping.contains(leftover.name), sweep.open(leftover) != nil else { return sum }
+            return sum + min(leftover.bytes, .max - sum)
         }
     }
 
@@ -100,13 +101,19 @@ struct PartialSweep {
 
     /// False when a transfer has the file open, or it can't be opened: then it stays, and its room does not count.
     private func remove(_ leftover: Leftover) -> Bool {
+        guard let file = open(leftover) else { return false }
+        file.removeName()
+        return true
+    }
+
+    /// `nil` when a transfer has the file open, or it can't be opened.
+    private func open(_ leftover: Leftover) -> PartialFile? {
         // What can't be opened is another user's, or has been removed meanwhile.
         guard let place = try? folder.directory(leftover.folder[...], create: false),
             let opened = try? PartialFile.open(leftover.name, in: place.descriptor, create: false, pulse: pulse),
-            case .partial = opened
-        else { return false }
-        place.descriptor.remove(Array(leftover.name.utf8))
-        return true
+            case .partial(let file, _) = opened
+        else { return nil }
+        return file
     }
 
     static func wallClockSeconds() -> Int64 {

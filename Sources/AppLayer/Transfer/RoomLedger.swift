@@ -49,11 +49,17 @@ struct RoomLedger: Sendable {
     }
 
     private var reservations: [ID: Reservation] = [:]
+    /// Bytes that all transfers have written, by file system; past the largest number it begins anew.
+    private(set) var written: [UInt64: UInt64] = [:]
 
+    /// - Parameter mark: ``written`` from before the room was asked for. What was written since then may be missing from what
+    ///   is reserved and still be free in `room`, so it counts as reserved.
     mutating func reserve(
-        _ bytes: UInt64, for id: ID, in room: FileSystemRoom, at now: NetworkInstant
+        _ bytes: UInt64, for id: ID, in room: FileSystemRoom, since mark: [UInt64: UInt64], at now: NetworkInstant
     ) -> OnReserve {
-        let others = reserved(in: room, beside: id, at: now)
+        let since = (written[room.device] ?? 0) &- (mark[room.device] ?? 0)
+        let reserved = reserved(in: room, beside: id, at: now)
+        let others = reserved + min(since, .max - reserved)
         let available = room.freeBytes - min(room.freeBytes, others)
         guard bytes <= available else {
             return .refused(available: available, reservedByOthers: min(others, room.freeBytes))
@@ -64,12 +70,15 @@ struct RoomLedger: Sendable {
 
     /// Makes sure of room for what is about to be written: a stream has reserved nothing, and a file with holes may have
     /// more data than was offered.
-    mutating func cover(_ bytes: UInt64, for id: ID, in room: FileSystemRoom, at now: NetworkInstant) -> OnReserve {
-        bytes <= outstanding(id) ? .reserved : reserve(bytes, for: id, in: room, at: now)
+    mutating func cover(
+        _ bytes: UInt64, for id: ID, in room: FileSystemRoom, since mark: [UInt64: UInt64], at now: NetworkInstant
+    ) -> OnReserve {
+        bytes <= outstanding(id) ? .reserved : reserve(bytes, for: id, in: room, since: mark, at: now)
     }
 
     mutating func wrote(_ bytes: UInt64, for id: ID, at now: NetworkInstant) {
         guard var reservation = reservations[id] else { return }
+        written[reservation.device, default: 0] &+= bytes
         reservation.look(at: now)
         reservation.outstanding -= min(reservation.outstanding, bytes)
         reservation.written += min(bytes, .max - reservation.written)

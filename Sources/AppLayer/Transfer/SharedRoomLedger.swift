@@ -18,12 +18,23 @@ final class SharedRoomLedger: Sendable {
         }
     }
 
-    func reserve(_ bytes: UInt64, for id: RoomLedger.ID, in room: FileSystemRoom) -> RoomLedger.OnReserve {
-        state.withLock { $0.ledger.reserve(bytes, for: id, in: room, at: Self.now) }
+    /// - Parameter added: bytes that will be free as well.
+    /// - Returns: nil where the file system doesn't say what room it has.
+    func reserve(
+        _ bytes: UInt64, for id: RoomLedger.ID, in folder: FolderHandle, adding added: UInt64 = 0
+    ) -> RoomLedger.OnReserve? {
+        with(folder) { ledger, room, mark in
+            ledger.reserve(bytes, for: id, in: room.adding(added), since: mark, at: Self.now)
+        }
     }
 
-    func cover(_ bytes: UInt64, for id: RoomLedger.ID, in room: FileSystemRoom) -> RoomLedger.OnReserve {
-        state.withLock { $0.ledger.cover(bytes, for: id, in: room, at: Self.now) }
+    /// Asks the file system, which may take its time, while others go on.
+    private func with(
+        _ folder: FolderHandle, _ body: (inout RoomLedger, FileSystemRoom, [UInt64: UInt64]) -> RoomLedger.OnReserve
+    ) -> RoomLedger.OnReserve? {
+        let mark = state.withLock { $0.ledger.written }
+        guard let room = folder.room() else { return nil }
+        return state.withLock { body(&$0.ledger, room, mark) }
     }
 
     func wrote(_ bytes: UInt64, for id: RoomLedger.ID) {
@@ -39,9 +50,9 @@ final class SharedRoomLedger: Sendable {
     func leaveOthersTheirRoom(
         _ bytes: UInt64, for id: RoomLedger.ID, in folder: FolderHandle
     ) throws(TransferError) {
-        guard bytes > outstanding(id), let place = folder.room(),
-            case .refused(let available, let reserved) = cover(bytes, for: id, in: place), reserved > 0
-        else { return }
+        guard bytes > outstanding(id) else { return }
+        let outcome = with(folder) { $0.cover(bytes, for: id, in: $1, since: $2, at: Self.now) }
+        guard case .refused(let available, let reserved) = outcome, reserved > 0 else { return }
         throw TransferError(
             .noSpace,
             "\(bytes) bytes more are needed and \(available) are free beside the \(reserved) that other transfers will "
