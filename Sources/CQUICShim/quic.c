@@ -32,7 +32,7 @@ static void settings_fill(dep2p_quic *self, ngtcp2_settings *settings, ngtcp2_tr
     params->initial_max_data = from->initial_max_data;
     params->initial_max_stream_data_bidi_local = from->initial_max_stream_data;
     params->initial_max_stream_data_bidi_remote = from->initial_max_stream_data;
-    params->initial_max_stream_data_uni = from->initial_max_stream_data;
+    params->initial_max_stream_data_uni = from->max_stream_data_uni;
     params->initial_max_streams_bidi = from->max_streams_bidi;
     params->initial_max_streams_uni = from->max_streams_uni;
     params->max_idle_timeout = from->max_idle_timeout;
@@ -266,6 +266,18 @@ void dep2p_quic_keep_alive(dep2p_quic *self, uint64_t interval) {
 int64_t dep2p_quic_open_stream(dep2p_quic *self) {
     int64_t stream = -1;
     return ngtcp2_conn_open_bidi_stream(self->conn, &stream, NULL) == 0 ? stream : -1;
+}
+
+int dep2p_quic_grants_one_stream_of(dep2p_quic *self, uint64_t length) {
+    if (!self->guard.is_server || !self->has_send_key) return 0;
+    // The key was installed for a peer with parameters alone (dep2p_guard_tx_key).
+    const ngtcp2_transport_params *params = ngtcp2_conn_get_remote_transport_params(self->conn);
+    return params && params->initial_max_streams_uni == 1 && params->initial_max_stream_data_uni == length;
+}
+
+int64_t dep2p_quic_open_unidirectional_stream(dep2p_quic *self) {
+    int64_t stream = -1;
+    return ngtcp2_conn_open_uni_stream(self->conn, &stream, NULL) == 0 ? stream : -1;
 }
 
 void dep2p_quic_reset_stream(dep2p_quic *self, int64_t stream, uint64_t code) {

@@ -145,5 +145,7 @@ int dep2p_guard_rx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *u
 
 int dep2p_guard_tx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user) {
     dep2p_quic *self = user;
-    return level == NGTCP2_ENCRYPTION_LEVEL_1RTT || self->guard.is_server ? key(conn) : 0;
+    int status = level == NGTCP2_ENCRYPTION_LEVEL_1RTT || self->guard.is_server ? key(conn) : 0;
+    if (status == 0 && level == NGTCP2_ENCRYPTION_LEVEL_1RTT) self->has_send_key = 1;
+    return status;
 }

@@ -41,6 +41,9 @@ struct dep2p_quic {
     /// Why the guard ended the connection, if it did.
     const char *refusal;
     int is_tls_over;
+    /// Whether this side has the keys of the application's data for what it sends: a server before its client has proven
+    /// who it is.
+    int has_send_key;
     int is_confirmed;
     /// A client's acknowledgement of the server's Initial (quic_guarded.c): how long the header of its own Initial is, and
     /// whether the acknowledgement is to be left out, which happens once.

@@ -21,9 +21,11 @@ package final class Realm {
         self.connections = connections
         admission = Admission(connections) { [weak self] session in self?.admitted(session) }
         connections.onSession { [weak self] session in
+            // Later it would be no news: the peer may have left the realm by then.
+            let greeting = session.connection.takeGreeting()
             // Who is only asked something need not hear that this node is in a realm.
             guard let self, id != nil, session.isInitiator, !session.isErrand else { return }
-            admission?.start(session)
+            admission?.start(session, greeting: greeting)
         }
         connections.onWanted { [weak self] session in
             guard let self, id != nil, session.membership == .outsider else { return }

@@ -18,18 +18,23 @@ import Testing
         try world.node(on: world.machine(at: IPAddress(v4: 0x0a00_0000 + host)))
     }
 
-    /// Handshake and admission together take two round trips: the opener's proof follows its Finished at once.
-    @Test func admissionCostsOneRoundTripMore() async throws {
+    /// Who is dialled proves itself in the handshake, and the other's proof goes with what it has to say: one round trip.
+    @Test func admissionCostsNoRoundTrip() async throws {
         let world = SimulatedWorld(seed: 1)
         world.network.link.latency = .milliseconds(50)
         try await world.run {
             let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
             try left.join(key)
             try right.join(key)
+            try right.messaging.register("echo") { $0.body }
             let start = world.network.now
-            _ = try await left.connectMember(DialTarget(addresses: right.addresses))
+            let session = try await left.connectMember(DialTarget(addresses: right.addresses))
             let elapsed = world.network.now.duration(since: start)
-            #expect(elapsed >= .milliseconds(200) && elapsed < .milliseconds(260), "\(elapsed)")
+            #expect(elapsed >= .milliseconds(100) && elapsed < .milliseconds(130), "\(elapsed)")
+            _ = try await left.messaging.request([1], protocol: "echo", on: session)
+            let both = world.network.now.duration(since: start)
+            #expect(both >= .milliseconds(200) && both < .milliseconds(240), "\(both)")
+            #expect(right.connections.session(with: left.nodeID)?.isAdmitted == true)
             await left.stop(grace: .zero)
             await right.stop(grace: .zero)
         }

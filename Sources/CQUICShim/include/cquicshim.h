@@ -132,7 +132,9 @@ typedef struct {
     /// How far a stream's window grows by itself. The connection's is this side's to tune.
     uint64_t max_stream_window;
     uint64_t max_streams_bidi;
+    /// Unidirectional streams that the peer may open, and what each may carry: neither ever grows.
     uint64_t max_streams_uni;
+    uint64_t max_stream_data_uni;
     uint64_t random_seed;
     /// The largest, sought with ngtcp2's own steps; DEP2P_RECORD_DATAGRAM seeks DEP2P_WIDE_DATAGRAM before it.
     size_t datagram_size;
@@ -244,6 +246,11 @@ uint64_t dep2p_quic_data_left(dep2p_quic *connection);
 void dep2p_quic_keep_alive(dep2p_quic *connection, uint64_t interval_ns);
 
 int64_t dep2p_quic_open_stream(dep2p_quic *connection);
+/// On a server that has keys for what it sends to its client: whether that grants one unidirectional stream of exactly
+/// `length` bytes (RFC 9000 18.2).
+int dep2p_quic_grants_one_stream_of(dep2p_quic *connection, uint64_t length);
+/// As dep2p_quic_open_stream, for a stream of one direction.
+int64_t dep2p_quic_open_unidirectional_stream(dep2p_quic *connection);
 void dep2p_quic_reset_stream(dep2p_quic *connection, int64_t stream, uint64_t code);
 void dep2p_quic_stop_stream(dep2p_quic *connection, int64_t stream, uint64_t code);
 /// Lets the peer send so many bytes more on one stream, on the connection, and open so many streams more.

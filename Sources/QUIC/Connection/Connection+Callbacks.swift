@@ -23,7 +23,11 @@ extension Connection {
                 // Proof: ngtcp2 keeps the bytes until the callback returns, and `with` runs its body on this thread before that.
                 nonisolated(unsafe) let bytes = UnsafeRawBufferPointer(start: data, count: length)
                 return with(user) { connection in
-                    connection.streams[id]?.received(bytes, isLast: isLast != 0)
+                    if let stream = connection.streams[id] {
+                        stream.received(bytes, isLast: isLast != 0)
+                    } else if id & 2 != 0 {
+                        connection.receivedGreeting(bytes)
+                    }
                     return 0
                 }
             },
@@ -35,7 +39,8 @@ extension Connection {
                 }
             },
             stream_opened: { user, id in
-                with(user) { $0.opened(id) }
+                // RFC 9000 2.1: of one direction, so the greeting's, which is no application's.
+                if id & 2 == 0 { with(user) { $0.opened(id) } }
                 return 0
             },
             stream_closed: { user, id, code in

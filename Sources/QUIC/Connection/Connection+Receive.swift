@@ -47,6 +47,7 @@ extension Connection {
 
     /// What follows from a call into ngtcp2, now that none of its callbacks is running.
     private func afterCall(_ status: Int32) {
+        if case .handshaking = state { greet() }
         if case .established = state, !isAnnounced { announce() }
         if !openedStreams.isEmpty {
             // Taken over and given back: emptying a list that somebody reads would allocate another.

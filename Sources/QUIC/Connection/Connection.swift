@@ -34,6 +34,9 @@ package final class Connection {
     var wasReset = false
     var versionMismatched = false
     var isAnnounced = false
+    /// Of a server: whether it has said what `Connection+Greeting.swift` is about; of a client: what has come of it.
+    package internal(set) var hasGreeted = false
+    var greeting: [UInt8] = []
     var pathMayHaveChanged = false
     /// The path under validation; only one at a time.
     var pendingMigration: (local: SocketAddress, remote: SocketAddress)?
@@ -242,9 +245,8 @@ package final class Connection {
 
     /// Key material bound to this connection (RFC 8446 7.5): the same on both sides, and nowhere else.
     package func exportKeyingMaterial(label: String, count: Int) throws(QUICError) -> [UInt8] {
-        guard let quic, case .established = state else { throw QUICError(.internalError, "the connection has ended") }
-        var result = [UInt8](repeating: 0, count: count)
-        guard dep2p_quic_export(quic, label, label.utf8.count, &result, count) == 0 else {
+        guard case .established = state else { throw QUICError(.internalError, "the connection has ended") }
+        guard let result = export(label, count: count) else {
             throw QUICError(.internalError, "the TLS exporter failed")
         }
         return result

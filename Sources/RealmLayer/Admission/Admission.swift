@@ -6,7 +6,9 @@ internal import DeP2PWire
 
 /// `/dep2p/realm/admission/1.0.0`: each side proves the realm key to the other, once a connection.
 ///
-/// Either side may open it; the side that dialled does so as soon as the connection stands.
+/// Either side may open it; the side that dialled does so as soon as the connection stands. Who was dialled proves itself
+/// earlier where that is asked for, in the handshake (``Greeting``): then the other side goes on at once, and hears later
+/// that its own proof was right.
 @NetworkActor
 final class Admission {
     static let deadline = Duration.seconds(5)
@@ -23,6 +25,8 @@ final class Admission {
 
     /// The admission key of the realm that the node is in.
     private var key: AuthenticationKey?
+    /// What a node in no realm makes its greetings with: it does what one in another realm does.
+    private let noRealmKey: AuthenticationKey
     private var proofs: [UInt64: Proofs] = [:]
     private var backoff = AdmissionBackoff()
     private let running = SharedTasks<UInt64, Void>()
@@ -32,6 +36,14 @@ final class Admission {
     init(_ connections: Connections, onAdmitted: @escaping @NetworkActor (Session) -> Void) {
         self.connections = connections
         self.onAdmitted = onAdmitted
+        noRealmKey = AuthenticationKey(connections.random.bytes(32))
+        connections.setGreeting(
+            Greeting(
+                exporterLabel: AdmissionContext.exporterLabel, exporterLength: AdmissionContext.exporterLength
+            ) { [weak self, random = connections.random, dialled = connections.localNodeID] exporter in
+                guard let self else { return random.bytes(Greeting.length) }
+                return AdmissionContext.earlyProof(of: dialled, exporter: exporter, key: key ?? noRealmKey)
+            })
         connections.registry.register(ProtocolRegistry.admissionID, deadline: .within(Self.deadline)) {
             [weak self] session, stream in
             try await self?.accept(stream, on: session)
@@ -64,15 +76,22 @@ final class Admission {
     }
 
     /// Begins the admission without waiting for it; `nil` outside a realm.
+    ///
+    /// - Parameter greeting: what the peer said in the handshake, if that has just been.
     @discardableResult
-    func start(_ session: Session) -> SharedTask<Void>? {
+    func start(_ session: Session, greeting: [UInt8]? = nil) -> SharedTask<Void>? {
         if let task = running[session.id] { return task }
         guard let key, session.isOpen, !session.isAdmitted else { return nil }
         session.beginAdmission()
         return running.task(for: session.id) { [weak self, clock = connections.clock] in
             var isAdmitted = false
             defer { session.endAdmission(admitted: isAdmitted) }
-            isAdmitted = try await clock.withDeadline(Self.deadline) { try await Self.prove(key, to: session) }
+            isAdmitted = try await clock.withDeadline(Self.deadline) {
+                let proving = try await Proving(key, to: session, greeting)
+                guard proving.opener.isPeerProven else { return try await proving.isAccepted() }
+                networkTask { await Self.watch(proving, on: session) }
+                return true
+            }
             // The node may have left the realm while the answer travelled.
             guard isAdmitted, let self, self.key == key else {
                 isAdmitted = false
@@ -83,18 +102,42 @@ final class Admission {
         }
     }
 
-    private static func prove(_ key: AuthenticationKey, to session: Session) async throws -> Bool {
-        let exporter = try session.exportKeyingMaterial(
-            label: AdmissionContext.exporterLabel, count: AdmissionContext.exporterLength)
-        let context = AdmissionContext(
-            exporter: exporter, opener: session.localNodeID, acceptor: session.remoteNodeID)
-        let opener = AdmissionOpener(context: context, key: key)
-        let stream = try await session.openStream(ProtocolRegistry.admissionID)
-        defer { stream.stopReading(StreamCode.done.rawValue) }
-        try await stream.writeFrame(try AdmissionMessage.encode(proof: opener.proof))
-        stream.finish()
-        let answer = try await FrameReader(stream, limit: AdmissionMessage.limit).required()
-        return opener.receive(try AdmissionMessage.decode(answer)) == .admitted
+    /// This side's proof, on its way.
+    @NetworkActor
+    private struct Proving {
+        let opener: AdmissionOpener
+        private let stream: NegotiatedStream
+
+        init(_ key: AuthenticationKey, to session: Session, _ greeting: [UInt8]?) async throws {
+            let exporter = try session.exportKeyingMaterial(
+                label: AdmissionContext.exporterLabel, count: AdmissionContext.exporterLength)
+            let context = AdmissionContext(
+                exporter: exporter, opener: session.localNodeID, acceptor: session.remoteNodeID)
+            opener = AdmissionOpener(context: context, key: key, greeting: greeting)
+            stream = try await session.openStream(ProtocolRegistry.admissionID)
+            try await stream.writeFrame(try opener.proof.encoded())
+            stream.finish()
+        }
+
+        func isAccepted() async throws -> Bool {
+            defer { stream.stopReading(StreamCode.done.rawValue) }
+            let answer = try await FrameReader(stream, limit: AdmissionMessage.limit).required()
+            return opener.receive(try AdmissionMessage(answer)) == .admitted
+        }
+    }
+
+    /// The peer has proven itself in the handshake, and goes on to look at this side's proof. Where it finds that wrong, it
+    /// has left the realm between the two. While it says nothing, streams to it wait likewise.
+    private static func watch(_ proving: Proving, on session: Session) async {
+        do {
+            if try await session.clock.withDeadline(deadline, { try await proving.isAccepted() }) { return }
+        } catch {
+            switch realmError(error, on: session).code {
+            case .timeout, .closed: return
+            default: break
+            }
+        }
+        session.close(.normal, reason: "the node has left the realm")
     }
 
     private static func realmError(_ error: any Error, on session: Session) -> RealmError {
@@ -115,13 +158,16 @@ final class Admission {
 
     private func accept(_ stream: NegotiatedStream, on session: Session) async throws {
         guard begin(session) else { throw SessionError(.busy) }
-        defer { proofs[session.id]?.isLookedAt = false }
+        defer {
+            proofs[session.id]?.isLookedAt = false
+            session.proofJudged()
+        }
         let frame = try await FrameReader(stream, limit: AdmissionMessage.limit).required()
-        let proof = try AdmissionMessage.decode(frame)
+        let proof = try AdmissionMessage(frame)
         let exporter = try session.exportKeyingMaterial(
             label: AdmissionContext.exporterLabel, count: AdmissionContext.exporterLength)
         let (verdict, delay) = judge(proof, exporter: exporter, session)
-        let answer = try AdmissionMessage.encode(proof: verdict.answer)
+        let answer = try verdict.answer.encoded()
         if verdict.isAdmitted { admitted(session) }
         if delay > .zero { try await connections.clock.sleep(for: delay) }
         try await stream.writeFrame(answer)
@@ -151,7 +197,7 @@ final class Admission {
     }
 
     private func judge(
-        _ proof: [UInt8], exporter: [UInt8], _ session: Session
+        _ proof: AdmissionMessage, exporter: [UInt8], _ session: Session
     ) -> (AdmissionAcceptor.OnProof, delay: Duration) {
         let context = AdmissionContext(
             exporter: exporter, opener: session.remoteNodeID, acceptor: session.localNodeID)

@@ -19,6 +19,8 @@ from .wire import field, fields, framed, proposal
 
 ADMISSION = "/dep2p/realm/admission/1.0.0"
 PING = "/ipfs/ping/1.0.0"
+# The first stream of one direction that a server opens.
+GREETING = 3
 PAYLOAD = 1150
 AGAIN_AFTER = 0.25
 FRAMES_KEPT = 200_000
@@ -302,7 +304,7 @@ class Connection:
 
     def _answer_proposal(self, stream):
         is_own = stream.number & 1 == (0 if self.is_client else 1)
-        if is_own or stream.answered or stream.protocol is None or not self.is_open:
+        if stream.number & 2 or is_own or stream.answered or stream.protocol is None or not self.is_open:
             return
         stream.answered = True
         handler = self.served.get(stream.protocol)
@@ -316,9 +318,18 @@ class Connection:
 
     def admit(self, realm, seconds=10.0):
         """Proves the realm key; whether the peer proved it too."""
-        stream = self.open(ADMISSION, framed(field(1, self.proof(realm, OPENER))), fin=True)
+        known = self.greeting == realm.early_proof(self.exporter, self.node_id)
+        stream = self.open(ADMISSION, framed(field(1, self.proof(realm, OPENER)) + (field(2, 1) if known else b"")),
+                           fin=True)
         frames = stream.wait(lambda one: one.frames or one.ended, seconds, "the answer to the admission").frames
-        return bool(frames) and fields(frames[0])[1][0] == self.proof(realm, ACCEPTOR)
+        answer = fields(frames[0]) if frames else {}
+        return answer == {2: [1]} if known else answer.get(1) == [self.proof(realm, ACCEPTOR)]
+
+    @property
+    def greeting(self):
+        """The early proof, where this side dialled and asked for one; what it is worth, nobody has looked yet."""
+        stream = self.streams.get(GREETING)
+        return bytes(stream.data) if stream else b""
 
     def proof(self, realm, role, opened_here=True):
         own, peer = self.identity.node_id, self.node_id

@@ -12,11 +12,11 @@ class Handshake(QuicConnection):
     """Shakes hands as aioquic does; `on_payload(payload)` sees each 1-RTT payload on the way.
 
     `tamper(data)` may change the messages of TLS before they are cut into packets; without `parameters` they lack the
-    extension that QUIC demands.
+    extension that QUIC demands. A client that is `greeted` asks for the early proof (PROTOCOL.md, section 9).
     """
 
     def __init__(self, identity, on_payload, *, is_client, streams=128, window=1 << 28, idle=60.0, tamper=None,
-                 parameters=True, **options):
+                 parameters=True, greeted=False, **options):
         self._on_payload, self._tamper, self._parameters = on_payload, tamper, parameters
         self.exporter_secret = None
         super().__init__(configuration=QuicConfiguration(
@@ -25,6 +25,9 @@ class Handshake(QuicConnection):
             max_stream_data=window, idle_timeout=idle), **options)
         for limit in (self._local_max_streams_bidi, self._local_max_streams_uni):
             limit.value = limit.sent = streams
+        if greeted:
+            self._local_max_streams_uni.value = self._local_max_streams_uni.sent = 1
+            self._local_max_stream_data_uni = 32
 
     def _initialize(self, peer_cid):
         super()._initialize(peer_cid)

@@ -14,6 +14,7 @@ from .wire import base58, varint
 
 EXTENSION = x509.ObjectIdentifier("1.3.6.1.4.1.53594.1.1")
 OPENER, ACCEPTOR = b"dep2p-realm-admission-opener-v1", b"dep2p-realm-admission-acceptor-v1"
+EARLY = b"dep2p-realm-admission-early-v1"
 EXPORTER = b"EXPORTER-dep2p-realm"
 
 
@@ -80,5 +81,11 @@ class Realm:
 
     def proof(self, role, exporter, opener, acceptor):
         """The proof of one side; `opener` and `acceptor` are NodeIDs."""
-        parts = (role, exporter, opener, acceptor)
+        return self._mac(role, exporter, opener, acceptor)
+
+    def early_proof(self, exporter, dialled):
+        """What who was dialled says in the handshake."""
+        return self._mac(EARLY, exporter, dialled)
+
+    def _mac(self, *parts):
         return hmac.new(self.admission, b"".join(varint(len(part)) + part for part in parts), hashlib.sha256).digest()

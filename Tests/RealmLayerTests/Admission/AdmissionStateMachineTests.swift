@@ -30,7 +30,7 @@ import Testing
         let other = acceptor(context(), key: AuthenticationKey(SecureRandom.bytes(32))).receive(opener.proof)
         let none = acceptor(context(), key: nil).receive(opener.proof)
         #expect(other == none)
-        #expect(!none.isAdmitted && none.answer.count == AdmissionContext.proofLength)
+        #expect(!none.isAdmitted && none.answer.mac.count == AdmissionContext.proofLength)
         #expect(opener.receive(none.answer) == .refused)
     }
 
@@ -68,16 +68,66 @@ import Testing
         #expect(one.proof(of: .opener, key: key) != one.proof(of: .acceptor, key: key))
     }
 
+    private func early(of node: Int, exporter: [UInt8]? = nil, key: AuthenticationKey? = nil) -> [UInt8] {
+        AdmissionContext.earlyProof(of: nodes[node], exporter: exporter ?? self.exporter, key: key ?? self.key)
+    }
+
+    @Test func whoHasProvenItselfInTheHandshakeNeedNotDoSoAgain() {
+        let opener = AdmissionOpener(context: context(), key: key, greeting: early(of: 1))
+        #expect(opener.isPeerProven && opener.proof.isProven)
+        let verdict = acceptor(context(), key: key).receive(opener.proof)
+        #expect(verdict.isAdmitted && verdict.answer == AdmissionMessage(isProven: true))
+        #expect(opener.receive(verdict.answer) == .admitted)
+        // One that knows nothing of that answers with a proof.
+        let old = acceptor(context(), key: key).receive(AdmissionMessage(mac: opener.proof.mac))
+        #expect(old.answer.mac.count == 32 && opener.receive(old.answer) == .admitted)
+    }
+
+    /// Of another session, another node, another realm, or no bytes of the sort: and then its word counts for nothing.
+    @Test func anyOtherGreetingProvesNothing() {
+        let other = AuthenticationKey(SecureRandom.bytes(32))
+        let right = early(of: 1)
+        let wrong = [
+            early(of: 1, exporter: SecureRandom.bytes(32)), early(of: 0), early(of: 2), early(of: 1, key: other), [],
+            Array(right.dropLast()), right + [0], SecureRandom.bytes(32),
+            context().proof(of: .opener, key: key), context().proof(of: .acceptor, key: key),
+        ]
+        for greeting in wrong.map(Optional.some) + [nil] {
+            let opener = AdmissionOpener(context: context(), key: key, greeting: greeting)
+            #expect(!opener.isPeerProven && !opener.proof.isProven)
+            #expect(opener.receive(AdmissionMessage(isProven: true)) == .refused)
+            #expect(opener.receive(AdmissionMessage(mac: right, isProven: true)) == .refused)
+        }
+    }
+
+    @Test func aGreetingIsNoOtherProof() {
+        for node in 0..<2 {
+            let verdict = acceptor(context(), key: key).receive(AdmissionMessage(mac: early(of: node)))
+            #expect(!verdict.isAdmitted)
+            let opener = AdmissionOpener(context: context(), key: key)
+            #expect(opener.receive(AdmissionMessage(mac: early(of: node))) == .refused)
+        }
+    }
+
+    /// A stranger that says so of itself gets what any wrong proof gets.
+    @Test func aWrongProofOfWhoSaysThatItKnowsTheOtherSideIsAnsweredAlike() {
+        let proof = AdmissionMessage(mac: SecureRandom.bytes(32), isProven: true)
+        let here = acceptor(context(), key: key).receive(proof)
+        let none = acceptor(context(), key: nil).receive(proof)
+        #expect(here == none && !none.isAdmitted && none.answer.mac.count == 32 && !none.answer.isProven)
+        #expect(!acceptor(context(), key: nil).receive(AdmissionMessage(isProven: true)).isAdmitted)
+    }
+
     @Test func wrongLengthsAndRandomBytesAreRefused() {
         var random = SplitMix64(seed: 6)
         let acceptor = acceptor(context(), key: key)
         let proof = AdmissionOpener(context: context(), key: key).proof
         for _ in 0..<500 {
             let bytes = random.bytes(upTo: 64)
-            if let decoded = try? AdmissionMessage.decode(bytes) { #expect(!acceptor.receive(decoded).isAdmitted) }
-            #expect(!acceptor.receive(bytes).isAdmitted)
-            #expect(!acceptor.receive(Array(proof.prefix(bytes.count % 32))).isAdmitted)
+            if let decoded = try? AdmissionMessage(bytes) { #expect(!acceptor.receive(decoded).isAdmitted) }
+            #expect(!acceptor.receive(AdmissionMessage(mac: bytes)).isAdmitted)
+            #expect(!acceptor.receive(AdmissionMessage(mac: Array(proof.mac.prefix(bytes.count % 32)))).isAdmitted)
         }
-        #expect(!acceptor.receive(proof + [0]).isAdmitted)
+        #expect(!acceptor.receive(AdmissionMessage(mac: proof.mac + [0])).isAdmitted)
     }
 }

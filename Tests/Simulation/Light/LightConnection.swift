@@ -14,6 +14,8 @@ package final class LightConnection: SecureConnection {
     package var roundTripTime: Duration? { .milliseconds(1) }
     /// Both ends export the same value; set another on one to have two connections look like one man's in the middle.
     package var exporterSecret: [UInt8]
+    package private(set) var hasGreeted = false
+    private var greeting: [UInt8]?
     package private(set) var openedStreams = 0
     private var streams: [LightStream] = []
     private weak var other: LightConnection?
@@ -131,7 +133,19 @@ package final class LightConnection: SecureConnection {
     /// The path of a connection in memory never changes.
     package func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void) {}
 
-    package func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] {
+    func greet(_ initiator: LightConnection, with greeting: Greeting) {
+        hasGreeted = true
+        initiator.greeting = greeting.make(export(greeting.exporterLabel, greeting.exporterLength))
+    }
+
+    package func takeGreeting() -> [UInt8]? {
+        defer { greeting = nil }
+        return greeting
+    }
+
+    package func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8] { export(label, count) }
+
+    private func export(_ label: String, _ count: Int) -> [UInt8] {
         hkdfSHA256(key: exporterSecret, salt: [], info: Array(label.utf8), count: count)
     }
 

@@ -1,4 +1,5 @@
 package import DeP2PIdentity
+package import DeP2PQUIC
 package import DeP2PReactor
 package import DeP2PSessions
 
@@ -21,6 +22,8 @@ package final class LightNetwork {
     /// Messages on their way, and when one last set out or arrived.
     package private(set) var underWay = 0
     package private(set) var lastTravel = NetworkInstant(nanoseconds: 0)
+    /// Whether who is dialled says its greeting, as over QUIC: without it each side hears of the other later.
+    package var greets = false
     /// Told of each connection and stream.
     var onEvent: (@NetworkActor (String) -> Void)?
     let random: RandomSource
@@ -89,6 +92,7 @@ package final class LightNetwork {
         let pair = LightConnection.pair(
             initiator: dialler.nodeID, acceptor: listener.nodeID, initiatorAddress: dialler.address,
             acceptorAddress: listener.address, secret: random.bytes(32), travel: (there, back))
+        if greets, let greeting = listener.greeting { pair.acceptor.greet(pair.initiator, with: greeting) }
         pair.initiator.onEnd = { [weak self] end in self?.onEvent?("connection \(number) ends at its dialler: \(end)") }
         dialler.add(pair.initiator)
         let arrive: @NetworkActor () -> Void = {
@@ -108,6 +112,7 @@ package final class LightTransport: Transport {
     package private(set) var connections: [LightConnection] = []
     private let network: LightNetwork
     var handler: (@NetworkActor (any SecureConnection) -> Void)?
+    private(set) var greeting: Greeting?
 
     init(_ nodeID: NodeID, at address: SocketAddress, in network: LightNetwork) {
         self.nodeID = nodeID
@@ -129,4 +134,6 @@ package final class LightTransport: Transport {
     package func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
         self.handler = handler
     }
+
+    package func setGreeting(_ greeting: Greeting) { self.greeting = greeting }
 }

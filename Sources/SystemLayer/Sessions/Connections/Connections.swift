@@ -1,4 +1,5 @@
 package import DeP2PIdentity
+package import DeP2PQUIC
 package import DeP2PReactor
 
 /// A node's sessions: dials them, accepts them, keeps their number within the limits.
@@ -93,6 +94,9 @@ package final class Connections {
 
     /// Calls `observer` with every session as it opens, in or out, before its first stream is served.
     package func onSession(_ observer: @escaping @NetworkActor (Session) -> Void) { observers.append(observer) }
+
+    /// Says `greeting` in the first flight to whoever dials this node and asks for it.
+    package func setGreeting(_ greeting: Greeting) { transport.setGreeting(greeting) }
 
     /// Calls `observer` with every session as it is admitted to the realm.
     package func onAdmission(_ observer: @escaping @NetworkActor (Session) -> Void) {

@@ -124,7 +124,7 @@ struct InboundStream {
         // Nothing here has another name; and comparing text with marks in a wrong order takes the square of the time.
         guard Self.isASCII(name) else { return nil }
         if !session.isAdmitted, ProtocolRegistry.gate(of: name) == .members {
-            guard await session.waitForMembership() else { throw SessionError(.notMember) }
+            guard await session.waitForProof() else { throw SessionError(.notMember) }
         }
         return session.registry.registration(for: name)
     }

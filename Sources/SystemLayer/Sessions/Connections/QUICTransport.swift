@@ -35,6 +35,8 @@ package final class QUICTransport: Transport {
     package func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void) {
         endpoint.onConnection = { handler($0) }
     }
+
+    package func setGreeting(_ greeting: Greeting) { endpoint.greeting = greeting }
 }
 
 extension TransportFailure {

@@ -95,6 +95,12 @@ package protocol SecureConnection: AnyObject, Sendable {
     /// The TLS exporter (RFC 8446 section 7.5) with an empty context.
     func exportKeyingMaterial(label: String, count: Int) throws -> [UInt8]
 
+    /// Whether this side was dialled and has told the peer in its first flight what ``takeGreeting()`` gives there.
+    var hasGreeted: Bool { get }
+
+    /// What the peer, which was dialled, said in its first flight: once.
+    func takeGreeting() -> [UInt8]?
+
     /// Grants the peer all the streams and bytes that a connection may have: it is worth them. See
     /// ``Connection/promote(to:)``.
     func promote()
@@ -118,6 +124,8 @@ extension SecureConnection {
         set {}
     }
     package var isPatient: Bool { false }
+    package var hasGreeted: Bool { false }
+    package func takeGreeting() -> [UInt8]? { nil }
     package func settleStreams() {}
     package func migrate(from socket: SocketAddress, to remote: SocketAddress, kind: ConnectionPath.Kind) -> Bool {
         false

@@ -24,7 +24,7 @@ package final class Session: Identifiable {
     package nonisolated let openedAt: NetworkInstant
     /// What it took to connect; empty for inbound sessions.
     package internal(set) var attempts: [ConnectAttempt] = []
-    package private(set) var membership = Membership.outsider
+    package internal(set) var membership = Membership.outsider
     /// How the connection ended; `nil` while it lives.
     package private(set) var end: SessionEnd?
     /// Whether another session with the same node is used for new streams instead.
@@ -41,8 +41,10 @@ package final class Session: Identifiable {
     package let connection: any SecureConnection
     /// Counts what the streams carry.
     var meter: BandwidthMeter?
-    private var membershipWaiters: [Waiter<Void>] = []
-    private var admissionsUnderWay = 0
+    var membershipWaiters: [Waiter<Void>] = []
+    var admissionsUnderWay = 0
+    /// Whether the peer has proven itself, or failed to, since it was greeted.
+    var isProofJudged = false
     private var endWaiters: [Waiter<SessionEnd>] = []
     private var endHandlers: [@NetworkActor (Session, SessionEnd) -> Void] = []
     private var handlers: [UInt64: ServedStream] = [:]
@@ -286,50 +288,6 @@ package final class Session: Identifiable {
         guard !isPromoted, end == nil else { return }
         (isPromoted, servesMore) = (true, true)
         connection.promote()
-    }
-
-    // MARK: Membership
-
-    /// Marks the session as proving its membership; streams for members wait meanwhile.
-    package func beginAdmission() {
-        admissionsUnderWay += 1
-        if membership == .outsider { membership = .pending }
-    }
-
-    /// Ends an admission that is under way; an admitted session stays so, and one that proves itself once more (the
-    /// first time was given up) goes on waiting for that.
-    package func endAdmission(admitted: Bool) {
-        admissionsUnderWay = max(0, admissionsUnderWay - 1)
-        if membership != .admitted {
-            let failed: Membership = admissionsUnderWay > 0 && end == nil ? .pending : .outsider
-            membership = admitted && end == nil ? .admitted : failed
-            if isAdmitted {
-                promote()
-                onOccurrence?(self, .admitted)
-            }
-        }
-        guard membership != .pending else { return }
-        let waiters = membershipWaiters
-        membershipWaiters = []
-        for waiter in waiters { waiter.resume(returning: ()) }
-    }
-
-    /// Whether the peer may use members' streams, once an admission under way is over.
-    ///
-    /// - Parameter patience: how long that is waited for; `nil` takes the limit's.
-    package func waitForMembership(atMost patience: Duration? = nil) async -> Bool {
-        guard membership == .pending else { return isAdmitted }
-        let waiter = Waiter<Void>()
-        let token = clock.schedule(after: min(patience ?? limits.admissionWait, limits.admissionWait)) {
-            waiter.resume(returning: ())
-        }
-        defer { clock.cancel(token) }
-        membershipWaiters.append(waiter)
-        // One whose time ran out, or that was cancelled, must not stay behind.
-        defer { membershipWaiters.removeAll { $0 === waiter } }
-        // Over, too late, or cancelled: the membership says what came of it.
-        try? await waiter.value()
-        return isAdmitted
     }
 
     // MARK: Addresses

@@ -16,6 +16,9 @@ package protocol Transport: AnyObject, Sendable {
 
     func setConnectionHandler(_ handler: @escaping @NetworkActor (any SecureConnection) -> Void)
 
+    /// Says `greeting` in the first flight to whoever dials this node and asks for it.
+    func setGreeting(_ greeting: Greeting)
+
     /// The bound addresses; wildcards stay wildcards.
     var localAddresses: [SocketAddress] { get }
 
@@ -25,6 +28,7 @@ package protocol Transport: AnyObject, Sendable {
 
 extension Transport {
     package var traffic: ConnectionTraffic { ConnectionTraffic() }
+    package func setGreeting(_ greeting: Greeting) {}
 
     package func connect(tcp address: SocketAddress, expecting nodeID: NodeID?) async throws -> any SecureConnection {
         throw TransportFailure(.unsupported, detail: "TCP is not spoken here")
