@@ -38,7 +38,7 @@ extension Node {
         do {
             return try await messaging.request(body, protocol: name, on: session, timeout: timeout)
         } catch {
-            throw DeP2PError(error)
+            throw DeP2PError(session.refusal ?? error)
         }
     }
 

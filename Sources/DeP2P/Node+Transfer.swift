@@ -39,7 +39,7 @@ extension Node {
             hub.emit(.transfer(subject, .ended(.success(summary))))
             return summary
         } catch {
-            let error = DeP2PError(error)
+            let error = DeP2PError(session.refusal ?? error)
             hub.emit(.transfer(subject, .ended(.failure(error))))
             throw error
         }

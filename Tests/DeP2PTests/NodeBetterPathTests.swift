@@ -22,7 +22,7 @@ import Testing
             let right = try world.node(on: world.machine(behind: gateway))
             let left = try world.node(on: world.machine(behind: gateway))
             for node in [outside, right, left] { try node.join(key) }
-            let seen = try await outside.connectedFrom(right)
+            let seen = try await outside.connectedFrom(right, in: world)
             let address = try Address("/ip4/\(seen.ip)/udp/\(seen.port)/quic-v1/p2p/\(right.nodeID)")
             let session = try await left.connectMember(DialTarget(addresses: [address]))
             #expect(session.path.remote == seen && seen.ip == gateway.external)
@@ -41,8 +41,10 @@ extension Node {
     /// Has the other node connect to this one.
     ///
     /// - Returns: where it is seen.
-    fileprivate func connectedFrom(_ other: Node) async throws -> SocketAddress {
+    fileprivate func connectedFrom(_ other: Node, in world: SimulatedWorld) async throws -> SocketAddress {
         _ = try await other.connectMember(DialTarget(addresses: addresses))
+        // Who was dialled has the connection half a round trip later.
+        _ = try await world.wait(atMost: .seconds(1)) { connections.session(with: other.nodeID) != nil }
         return try #require(connections.session(with: other.nodeID)?.path.remote)
     }
 }

@@ -92,6 +92,11 @@ import Testing
             let log = EventLog(of: hub, .peers)
             for _ in 0..<60 {
                 let session = try await guest.connectMember(DialTarget(addresses: hub.addresses))
+                // Closed at once, the connection would be none yet for who was dialled.
+                #expect(
+                    try await world.wait(atMost: .seconds(1)) {
+                        hub.connections.session(with: guest.nodeID)?.isAdmitted == true
+                    })
                 session.close(.normal)
                 try await world.network.sleep(for: .milliseconds(200))
             }

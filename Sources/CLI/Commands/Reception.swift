@@ -20,6 +20,7 @@ final class Reception {
     private let plan: ReceptionPlan
     private let output: Output
     private var inbox: Inbox?
+    private var happened: EventReader?
     private let writer = MessageWriter()
     private var clock: (any NetworkClock)?
     private var incoming: [IncomingTransfer: Incoming] = [:]
@@ -38,6 +39,7 @@ final class Reception {
     /// - Parameter destination: nil takes messages only.
     func begin(on node: Node, _ destination: TransferReceiver.Destination?, _ events: EventReader) {
         clock = node.clock
+        happened = events
         events.observe { [output] event in
             guard case .messageFailed(let sender, _, let reason) = event else { return }
             output.note("a message from \(sender) was not taken: \(TerminalText.escape(reason))")
@@ -79,6 +81,8 @@ final class Reception {
     private func take(_ message: IncomingMessage) async throws -> [UInt8]? {
         let text = await text(of: message)
         guard !output.isBacklogged else { throw MessageRefusal(Self.unread) }
+        // Who sends it may have come with the same packet.
+        happened?.catchUp()
         switch text {
         case .field(let field):
             let from = message.from.description
@@ -110,6 +114,7 @@ final class Reception {
         switch event {
         case .offered(let offer):
             guard let clock else { return }
+            happened?.catchUp()
             let total = offer.hasStream ? nil : offer.totalSize
             let name = Delivery.name(of: offer)
             incoming[transfer] = Incoming(

@@ -10,6 +10,7 @@ final class EventReader {
     private static let kinds = NodeEvent.Kinds.all.subtracting(.transfers)
 
     private var handlers: [@NetworkActor (NodeEvent) -> Void] = []
+    private var events: NodeEvents?
     private var reading: SharedTask<Void>?
 
     nonisolated init() {}
@@ -19,9 +20,15 @@ final class EventReader {
 
     func begin(on node: Node) {
         let events = node.events(of: Self.kinds)
+        self.events = events
         reading = SharedTask { [weak self] in
             for await event in events { self?.tell(event) }
         }
+    }
+
+    /// Tells what has happened by now: whoever tells of something that follows from it says that behind it.
+    func catchUp() {
+        while let event = events?.takeAtOnce() { tell(event) }
     }
 
     private func tell(_ event: NodeEvent) {

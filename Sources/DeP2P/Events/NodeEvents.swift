@@ -93,5 +93,8 @@ public final class NodeEvents: AsyncSequence, Sendable {
         }
     }
 
+    /// An event that has come and was not read, for the observer that reads them; `nil` where there is none.
+    package func takeAtOnce() -> NodeEvent? { pop() }
+
     private func pop() -> NodeEvent? { queue.withLock { $0.pop() } }
 }

@@ -71,7 +71,8 @@ extension Connection {
     /// Adds what the stream has carried since the last time.
     func settle(_ stream: QUICStream) {
         let bytes = stream.takeUnsettled()
-        guard bytes != .zero else { return }
+        // The greeting is a part of the handshake, and no protocol's; its reader counts it as little.
+        guard bytes != .zero, !stream.isOfOneDirection else { return }
         traffic.carried(bytes, over: settledPath)
         (stream.tally ?? namelessTally)?.add(bytes, over: settledPath)
     }

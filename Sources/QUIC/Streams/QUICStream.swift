@@ -57,6 +57,9 @@ package final class QUICStream: ByteStream {
     /// Whether the peer opened the stream.
     package var isInbound: Bool { (id & 1 == 0) == (connection.role == .server) }
 
+    /// RFC 9000 section 2.1.
+    var isOfOneDirection: Bool { id & 2 != 0 }
+
     // MARK: ByteStream
 
     package func bearsSilence() { isPatient = true }

@@ -52,6 +52,7 @@ import Testing
         let (sender, receiver) = (try await node(key), try await node(key, .only([])))
         try await receiver.receive(into: folder.path, messages: { _ in nil })
         _ = try await receiver.connectMember(DialTarget(addresses: await sender.addresses))
+        try await sender.waitUntilConnected(with: receiver)
         await #expect(throws: DeP2PError(.busy, "")) { try await sender.send("hello", to: DialTarget(receiver.nodeID)) }
         await #expect(throws: DeP2PError(DeP2PError.Code(rawValue: "notAllowed"), "")) {
             try await sender.send(files: [folder.path], to: DialTarget(receiver.nodeID))
@@ -65,6 +66,7 @@ import Testing
         let (sender, receiver) = (try await node(key), try await node(key))
         let incoming = try await receiver.acceptStreams("chat")
         _ = try await receiver.connectMember(DialTarget(addresses: await sender.addresses))
+        try await sender.waitUntilConnected(with: receiver)
         let near = try await sender.openStream("chat", to: DialTarget(receiver.nodeID))
         try await near.write("one")
         var far: NodeStream?

@@ -206,6 +206,7 @@ import Testing
         let (left, right) = (try await node(), try await node(.only([])))
         let incoming = try await right.acceptStreams("chat")
         try await right.connect(to: DialTarget(await left.addresses[0])).proveMembership()
+        try await left.waitUntilConnected(with: right)
         let near = try await left.openStream("chat", to: DialTarget(right.nodeID))
         #expect(await failure(of: near)?.code == .notAllowed)
         await incoming.cancel()
