@@ -122,8 +122,8 @@ package final class Messaging {
     package func request(
         _ body: [UInt8], protocol name: String, on session: Session, timeout: Duration? = nil
     ) async throws -> [UInt8]? {
-        // By bytes: texts that are not the same ones may count as equal.
-        if !checked.utf8.elementsEqual(name.utf8) {
+        // Texts that are not the same ones may count as equal, but no other of so many bytes as one of ASCII.
+        if checked.utf8.count != name.utf8.count || checked != name {
             try Self.check(name)
             checked = name
         }
@@ -150,6 +150,7 @@ package final class Messaging {
         }
     }
 
+    @inline(__always)
     private func exchange(
         _ body: [UInt8], protocol name: String, over stream: NegotiatedStream
     ) async throws -> [UInt8]? {
@@ -222,6 +223,7 @@ package final class Messaging {
         }
     }
 
+    @inline(__always)
     private func serve(_ stream: NegotiatedStream, of session: Session) async throws {
         let arrival = if let whole = whole(on: stream) { whole } else { try await beginning(of: stream) }
         let sender = Sender(nodeID: session.remoteNodeID, subject: session.subject)

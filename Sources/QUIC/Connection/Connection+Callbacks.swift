@@ -9,9 +9,21 @@ internal import DequeModule
 private func with<Result: Sendable>(
     _ user: UnsafeMutableRawPointer?, _ body: @NetworkActor (Connection) -> Result
 ) -> Result {
-    guard let user else { preconditionFailure("ngtcp2 calls back with the pointer it was given") }
-    let connection = Unmanaged<Connection>.fromOpaque(user).takeUnretainedValue()
+    let connection = connection(user)
     return NetworkActor.assumeIsolated { body(connection) }
+}
+
+/// The same for what comes with every packet: the body captures nothing but gets `arguments`.
+private func with<Arguments, Result: Sendable>(
+    _ user: UnsafeMutableRawPointer?, _ arguments: Arguments,
+    _ body: @escaping @NetworkActor (Connection, Arguments) -> Result
+) -> Result {
+    NetworkActor.assumeIsolated(connection(user), arguments, body)
+}
+
+private func connection(_ user: UnsafeMutableRawPointer?) -> Connection {
+    guard let user else { preconditionFailure("ngtcp2 calls back with the pointer it was given") }
+    return Unmanaged<Connection>.fromOpaque(user).takeUnretainedValue()
 }
 
 extension Connection {
@@ -20,19 +32,20 @@ extension Connection {
     nonisolated static var callbacks: dep2p_quic_callbacks {
         dep2p_quic_callbacks(
             stream_data: { user, id, isLast, data, length in
-                // Proof: ngtcp2 keeps the bytes until the callback returns, and `with` runs its body on this thread before that.
-                nonisolated(unsafe) let bytes = UnsafeRawBufferPointer(start: data, count: length)
-                return with(user) { connection in
+                // ngtcp2 keeps the bytes until the callback returns, and `with` runs its body on this thread before that.
+                with(user, (id, isLast != 0, UnsafeRawBufferPointer(start: data, count: length))) { connection, came in
+                    let (id, isLast, bytes) = came
                     if let stream = connection.streams[id] {
-                        stream.received(bytes, isLast: isLast != 0)
+                        stream.received(bytes, isLast: isLast)
                     } else if id & 2 != 0 {
                         connection.receivedGreeting(bytes)
                     }
-                    return 0
                 }
+                return 0
             },
             stream_acknowledged: { user, id, end in
-                with(user) { connection in
+                with(user, (id, end)) { connection, acknowledged in
+                    let (id, end) = acknowledged
                     connection.acknowledgements &+= 1
                     connection.endpoint.ledger?.acknowledged(upTo: end, stream: id, of: connection)
                     connection.streams[id]?.acknowledged(upTo: end)
@@ -40,11 +53,12 @@ extension Connection {
             },
             stream_opened: { user, id in
                 // RFC 9000 2.1: of one direction, so the greeting's, which is no application's.
-                if id & 2 == 0 { with(user) { $0.opened(id) } }
+                if id & 2 == 0 { with(user, id) { $0.opened($1) } }
                 return 0
             },
             stream_closed: { user, id, code in
-                with(user) { connection in
+                with(user, (id, code)) { connection, closed in
+                    let (id, code) = closed
                     connection.endpoint.ledger?.closed(stream: id, of: connection)
                     if let stream = connection.streams.removeValue(forKey: id) {
                         connection.settle(stream)

@@ -28,7 +28,8 @@ package final class Connection {
     let endpoint: Endpoint
     /// GnuTLS points at them for as long as the connection is not freed.
     let credentials: TLSCredentials
-    private var handle: QUICHandle?
+    // What is unchecked is as a stream has it: asked for with each message, and changed in place without a call to anybody.
+    @exclusivity(unchecked) private var handle: QUICHandle?
     var state = State.handshaking
     var isConfirmed = false
     var wasReset = false
@@ -46,27 +47,27 @@ package final class Connection {
     var receiveWindow: ReceiveWindow
     /// Bytes of memory that streams' data holds until it is acknowledged, and what of it is of streams that were given
     /// up (`Connection+Memory.swift`).
-    var sendMemory = 0
+    @exclusivity(unchecked) var sendMemory = 0
     /// Bytes of memory that streams' unread bytes are in.
-    var receiveMemory = 0
+    @exclusivity(unchecked) var receiveMemory = 0
     /// Bytes of memory that streams' readers have for what they have read of something that has not come whole.
     var keptMemory = 0
     /// What ``heldMemory`` was when that was last looked at.
     var notedMemory = 0
     /// Unread bytes that the peer was granted anew nevertheless: ``lend(_:)``.
-    var lentBytes = 0
-    var abandonedMemory = 0
+    @exclusivity(unchecked) var lentBytes = 0
+    @exclusivity(unchecked) var abandonedMemory = 0
     var isEndingOverMemory = false
     var memoryWaiters = Deque<QUICStream>()
-    var streams: [Int64: QUICStream] = [:]
+    @exclusivity(unchecked) var streams: [Int64: QUICStream] = [:]
     var sendQueue = Deque<QUICStream>()
     /// Streams with something to send that their own window holds back.
     var blockedStreams = Deque<QUICStream>()
     var openedStreams: [QUICStream] = []
     var streamCreditWaiters = Deque<Waiter<Void>>()
     /// Streams of the peer's that count: they are open, or have unread bytes; and how many that did the peer is not told of yet.
-    var countedStreams = 0
-    var heldStreamCredit = 0
+    @exclusivity(unchecked) var countedStreams = 0
+    @exclusivity(unchecked) var heldStreamCredit = 0
     var streamCreditTimer: TimerToken?
     var connectionIDs: Set<ConnectionID> = []
     var resetTokens: Set<ResetToken> = []
@@ -76,9 +77,9 @@ package final class Connection {
     let established = Waiter<Void>()
     private var closeWaiters: [Waiter<CloseReason>] = []
 
-    var isDirty = false
+    @exclusivity(unchecked) var isDirty = false
     /// Streams that got something to send since the last flush.
-    var newlyQueued = 0
+    @exclusivity(unchecked) var newlyQueued = 0
     var timer: TimerToken?
     /// Ends a handshake that packets keep alive beyond its time; ngtcp2 counts a lost last flight as done.
     var handshakeTimer: TimerToken?
@@ -114,7 +115,7 @@ package final class Connection {
         return time == 0 ? nil : NetworkInstant(nanoseconds: time)
     }
     /// How often the peer acknowledged what streams had sent.
-    var acknowledgements: UInt64 = 0
+    @exclusivity(unchecked) var acknowledgements: UInt64 = 0
     /// Where the relay of a relayed path is known; empty for direct ones.
     var kindOfPath: [SocketAddress: ConnectionPath.Kind] = [:]
     /// How straight paths came about, by the peer's address on them; and the one that was told last.

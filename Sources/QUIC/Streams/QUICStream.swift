@@ -1,6 +1,8 @@
 package import DeP2PReactor
 
 /// One bidirectional QUIC stream. See ``ByteStream`` for the calling order.
+/// Its flags, numbers and references are unchecked: they are read and written at once and lent to nobody, and a stream that
+/// lives for one message spends more time on the checks than on what they guard.
 @NetworkActor
 package final class QUICStream: ByteStream {
     /// Unsent bytes beyond which ``write(_:)`` waits.
@@ -17,32 +19,32 @@ package final class QUICStream: ByteStream {
     private var receiving = ReceiveBuffer()
     private var readFailure: StreamError?
     private var writeFailure: StreamError?
-    private var readStopped = false
-    private var isReadAtLeisure = false
+    @exclusivity(unchecked) private var readStopped = false
+    @exclusivity(unchecked) private var isReadAtLeisure = false
     private var isReadInBulk = false
     /// Memory of its reader: ``keeps(_:)``.
-    private var kept = 0
+    @exclusivity(unchecked) private var kept = 0
     /// Whether silence is borne for its sake: ``Connection/isPatient``.
     private(set) var isPatient = false
     /// Of the unread bytes, those that the connection has granted anew already: ``Connection/lend(_:)``.
-    private var lent = 0
-    private var reader: Waiter<Void>?
-    private var writer: Waiter<Void>?
+    @exclusivity(unchecked) private var lent = 0
+    @exclusivity(unchecked) private var reader: Waiter<Void>?
+    @exclusivity(unchecked) private var writer: Waiter<Void>?
     /// In the connection's queue of streams with something to send.
-    var isQueued = false
+    @exclusivity(unchecked) var isQueued = false
     /// In the connection's queue of streams that their window holds back.
-    var isHeldBack = false
+    @exclusivity(unchecked) var isHeldBack = false
     /// In the connection's queue of streams whose writer waits for memory.
-    var waitsForMemory = false
+    @exclusivity(unchecked) var waitsForMemory = false
     /// ngtcp2 has forgotten the stream: both directions are done.
-    private(set) var isClosedByTransport = false
-    private var creditReturned = false
+    @exclusivity(unchecked) private(set) var isClosedByTransport = false
+    @exclusivity(unchecked) private var creditReturned = false
     /// Bytes that have come in order, read or not.
-    private var arrived: UInt64 = 0
+    @exclusivity(unchecked) private var arrived: UInt64 = 0
     /// Of what was sent and has arrived, what has been added to ``tally`` and the connection's.
-    private var settled = ByteTotals.zero
+    @exclusivity(unchecked) private var settled = ByteTotals.zero
     /// Of its protocol, once that is known.
-    private(set) var tally: TrafficTally?
+    @exclusivity(unchecked) private(set) var tally: TrafficTally?
     private var resetCode: UInt64?
 
     init(id: Int64, connection: Connection) {

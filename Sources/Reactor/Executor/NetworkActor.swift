@@ -27,6 +27,16 @@ public actor NetworkActor {
         }
     }
 
+    /// As ``assumeIsolated(_:)`` of a function that captures nothing, with what it would capture as arguments: what calls it
+    /// for each of many small things makes no object each time.
+    @inlinable
+    public static func assumeIsolated<First, Second, Result: Sendable>(
+        _ first: First, _ second: Second, _ body: @escaping @NetworkActor (First, Second) -> Result
+    ) -> Result {
+        checkIsolated()
+        return unsafeBitCast(body, to: ((First, Second) -> Result).self)(first, second)
+    }
+
     @usableFromInline
     static func checkIsolated() { executor.checkIsolated() }
 

@@ -19,6 +19,7 @@ struct InboundStream {
         (raw, self.served, self.session) = (served.stream, served, session)
     }
 
+    @inline(__always)
     func serve() async {
         do {
             // Most often what negotiates has come whole, and there is nothing to wait for.
