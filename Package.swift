@@ -133,7 +133,7 @@ let package = Package(
         .target(name: "CDeP2PReactor", dependencies: ["CDeP2POpenSSL"], path: "Sources/CReactor"),
         .target(
             name: "CDeP2PQUICShim", dependencies: ["CDeP2PReactor", "CDeP2PNgtcp2", "CDeP2PGnuTLS", "CDeP2POpenSSL"],
-            path: "Sources/CQUICShim"),
+            path: "Sources/CQUICShim", linkerSettings: [.linkedLibrary("hogweed"), .linkedLibrary("gmp")]),
         // libminiupnpc-dev: UPnP port mapping.
         .target(name: "CDeP2PMiniUPnPc", path: "Sources/CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
         // libc-ares-dev: text records of DNS.
@@ -181,7 +181,9 @@ let package = Package(
         tests("StorageTests", of: ["DeP2PStorage", "DeP2PIdentity"]),
         tests("WireTests", of: ["DeP2PWire", "DeP2PIdentity"]),
         tests("ReactorTests", of: ["DeP2PIdentity", logging]),
-        tests("QUICTests", of: ["DeP2PQUIC", "CDeP2PQUICShim", "DeP2PIdentity"], resources: [.copy("Vectors")]),
+        tests(
+            "QUICTests", of: ["DeP2PQUIC", "CDeP2PQUICShim", "CDeP2PGnuTLS", "DeP2PIdentity"],
+            resources: [.copy("Vectors")]),
         tests(
             "SessionsTests",
             of: ["DeP2PSessions", "DeP2PStorage", "DeP2PWire", "DeP2PQUIC", "DeP2PIdentity"]),

@@ -266,20 +266,24 @@ static X509 *parse(const uint8_t *der, size_t length, OSSL_LIB_CTX *library) {
 
 /// The certificate's key where it is an uncompressed point of P-256, which nearly all peers have (RFC 5480, 2.1 and 2.2).
 static EVP_PKEY *point_of(const X509 *certificate) {
-    enum { POINT = 65, UNCOMPRESSED = 4 };
+    enum { UNCOMPRESSED = 4 };
     ASN1_OBJECT *kind = NULL;
     X509_ALGOR *algorithm = NULL;
     const uint8_t *point = NULL;
     int length = 0, type = 0;
     const void *curve = NULL;
     if (X509_PUBKEY_get0_param(&kind, &point, &length, &algorithm, X509_get_X509_PUBKEY(certificate)) != 1 ||
-        OBJ_obj2nid(kind) != NID_X9_62_id_ecPublicKey || length != POINT || point[0] != UNCOMPRESSED)
+        OBJ_obj2nid(kind) != NID_X9_62_id_ecPublicKey || length != DEP2P_P256_POINT || point[0] != UNCOMPRESSED)
         return NULL;
     X509_ALGOR_get0(NULL, &type, &curve, algorithm);
-    if (type != V_ASN1_OBJECT || OBJ_obj2nid(curve) != NID_X9_62_prime256v1) return NULL;
+    return type == V_ASN1_OBJECT && OBJ_obj2nid(curve) == NID_X9_62_prime256v1 ? dep2p_p256_key(point) : NULL;
+}
+
+EVP_PKEY *dep2p_p256_key(const uint8_t *point) {
     OSSL_PARAM fields[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char[]){SN_X9_62_prime256v1}, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, POINT), OSSL_PARAM_construct_end()};
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, DEP2P_P256_POINT),
+        OSSL_PARAM_construct_end()};
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, NULL);
     // Who is no point of the curve is refused here.

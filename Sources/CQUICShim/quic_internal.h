@@ -8,12 +8,18 @@
 #include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
+#include <openssl/types.h>
 #include <stdlib.h>
 #include <string.h>
 
 #if NGTCP2_VERSION_NUM < 0x010b00
 #error "ngtcp2 1.11 or later is needed: Sources/quickstart.sh --packages installs it (README.md, What it needs)"
 #endif
+
+/// Bytes of an uncompressed point of P-256.
+enum { DEP2P_P256_POINT = 65 };
+/// The public key of one, which the caller frees; nothing where it is no point of the curve (certificate.c).
+EVP_PKEY *dep2p_p256_key(const uint8_t *point);
 
 struct dep2p_credentials {
     gnutls_certificate_credentials_t certificate;

@@ -53,6 +53,9 @@ int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, ui
                               uint8_t *extension, size_t *extension_length, int64_t *not_before,
                               int64_t *not_after);
 
+/// Signatures over handshakes that OpenSSL has checked in this process (ecdsa.c).
+unsigned long dep2p_ecdsa_checks(void);
+
 // ---- QUIC (quic.c) ----
 
 typedef struct {

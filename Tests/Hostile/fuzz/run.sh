@@ -15,8 +15,8 @@ flags=(-std=gnu11 -g -O1 -Wall -Wextra -Werror -D_GNU_SOURCE "-I$door" "-I$door/
 [ -z "${DEP2P_SANITIZE:-}" ] || flags+=("-fsanitize=$DEP2P_SANITIZE" -fno-omit-frame-pointer)
 read -ra libraries < <(pkg-config --cflags --libs libngtcp2 libngtcp2_crypto_gnutls gnutls openssl)
 "$compiler" "${flags[@]}" "$top"/Tests/Hostile/fuzz/*.c \
-    "$door"/{quic,quic_guard,quic_guarded,quic_callbacks,quic_tls,quic_packets,quic_memory,certificate}.c "$reactor/address.c" \
-    "${libraries[@]}" -o "$work/fuzz"
+    "$door"/{quic,quic_guard,quic_guarded,quic_callbacks,quic_tls,quic_packets,quic_memory,certificate,ecdsa}.c "$reactor/address.c" \
+    "${libraries[@]}" -lhogweed -lgmp -o "$work/fuzz"
 if [ "${1:-}" = --bare ]; then
     "$work/fuzz" proofs --bare || true
     exit 0
