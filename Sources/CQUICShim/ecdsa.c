@@ -38,8 +38,8 @@ static int verify_with_nettle(const struct ecc_point *key, size_t length, const 
 static int write_number(const mpz_t number, uint8_t *result) {
     uint8_t bytes[NUMBER];
     size_t count = 0;
-    if (mpz_sgn(number) < 0 || mpz_sizeinbase(number, 256) > NUMBER) return 0;
-    // No more than were counted.
+    if (mpz_sgn(number) < 0 || mpz_sizeinbase(number, 2) > 8 * NUMBER) return 0;
+    // No more than the bits that were counted take.
     mpz_export(bytes, &count, 1, 1, 1, 0, number);
     memset(result, 0, NUMBER - count);
     memcpy(result + NUMBER - count, bytes, count);
@@ -82,6 +82,8 @@ int nettle_ecdsa_verify(const struct ecc_point *key, size_t length, const uint8_
                         const struct dsa_signature *signature) {
     if (key->ecc != nettle_get_secp_256r1() || length != SHA256) return verify_with_nettle(key, length, digest, signature);
     atomic_fetch_add_explicit(&checks, 1, memory_order_relaxed);
+    // Others' errors stay: an application may use GnuTLS, and OpenSSL, for its own purposes.
+    ERR_set_mark();
     uint8_t point[DEP2P_P256_POINT], der[2 * (NUMBER + 3) + 2];
     int der_length = write_signature(signature, der);
     EVP_PKEY *public = der_length && write_point(key, point) ? dep2p_p256_key(point) : NULL;
@@ -90,6 +92,6 @@ int nettle_ecdsa_verify(const struct ecc_point *key, size_t length, const uint8_
                   EVP_PKEY_verify(context, der, (size_t)der_length, digest, length) == 1;
     EVP_PKEY_CTX_free(context);
     EVP_PKEY_free(public);
-    ERR_clear_error();
+    ERR_pop_to_mark();
     return matches;
 }
