@@ -75,7 +75,7 @@ private struct RealmNode {
             let connection = try #require(left.node.transport.connections.last)
             for proof in [SecureRandom.bytes(32), [], SecureRandom.bytes(7)] {
                 let raw = try await connection.openByteStream()
-                let message = try AdmissionMessage(mac: proof).encoded()
+                let message = try AdmissionMessage.encode(proof: proof)
                 let flight = MultistreamDialer([ProtocolRegistry.admissionID]).firstFlight
                 try await raw.write(Chunk(flight + Frame.encode(message)))
                 raw.finish()
@@ -253,7 +253,7 @@ private struct RealmNode {
         var answers = 0
         for _ in 0..<20 {
             let raw = try await connection.openByteStream()
-            try await raw.write(Chunk(flight + Frame.encode(try proof.encoded())))
+            try await raw.write(Chunk(flight + Frame.encode(try AdmissionMessage.encode(proof: proof))))
             raw.finish()
             while let chunk = try? await raw.read() { answers += chunk.count > 40 ? 1 : 0 }
         }

@@ -115,14 +115,14 @@ final class Admission {
                 exporter: exporter, opener: session.localNodeID, acceptor: session.remoteNodeID)
             opener = AdmissionOpener(context: context, key: key, greeting: greeting)
             stream = try await session.openStream(ProtocolRegistry.admissionID)
-            try await stream.writeFrame(try opener.proof.encoded())
+            try await stream.writeFrame(try AdmissionMessage.encode(proof: opener.proof))
             stream.finish()
         }
 
         func isAccepted() async throws -> Bool {
             defer { stream.stopReading(StreamCode.done.rawValue) }
             let answer = try await FrameReader(stream, limit: AdmissionMessage.limit).required()
-            return opener.receive(try AdmissionMessage(answer)) == .admitted
+            return opener.receive(try AdmissionMessage.decode(answer)) == .admitted
         }
     }
 
@@ -132,9 +132,11 @@ final class Admission {
         do {
             if try await session.clock.withDeadline(deadline, { try await proving.isAccepted() }) { return }
         } catch {
-            switch realmError(error, on: session).code {
+            let error = realmError(error, on: session)
+            switch error.code {
             case .timeout, .closed: return
-            default: break
+            case .refused: break
+            default: return session.close(.normal, reason: "its membership was not looked at: \(error)")
             }
         }
         session.close(.normal, reason: "the node has left the realm")
@@ -163,11 +165,11 @@ final class Admission {
             session.proofJudged()
         }
         let frame = try await FrameReader(stream, limit: AdmissionMessage.limit).required()
-        let proof = try AdmissionMessage(frame)
+        let proof = try AdmissionMessage.decode(frame)
         let exporter = try session.exportKeyingMaterial(
             label: AdmissionContext.exporterLabel, count: AdmissionContext.exporterLength)
         let (verdict, delay) = judge(proof, exporter: exporter, session)
-        let answer = try verdict.answer.encoded()
+        let answer = try AdmissionMessage.encode(proof: verdict.answer)
         if verdict.isAdmitted { admitted(session) }
         if delay > .zero { try await connections.clock.sleep(for: delay) }
         try await stream.writeFrame(answer)
@@ -197,7 +199,7 @@ final class Admission {
     }
 
     private func judge(
-        _ proof: AdmissionMessage, exporter: [UInt8], _ session: Session
+        _ proof: [UInt8], exporter: [UInt8], _ session: Session
     ) -> (AdmissionAcceptor.OnProof, delay: Duration) {
         let context = AdmissionContext(
             exporter: exporter, opener: session.remoteNodeID, acceptor: session.localNodeID)

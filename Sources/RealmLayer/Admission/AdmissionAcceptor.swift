@@ -2,12 +2,11 @@ internal import DeP2PIdentity
 
 /// The other side: checks the opener's proof and answers with its own, or with one that proves nothing.
 ///
-/// A node with another key and one with none do the same work and answer with 32 bytes that look alike. To a right proof of
-/// an opener that says that it knows this side from the handshake, the answer is no more than that it was right.
+/// A node with another key and one with none do the same work and answer with 32 bytes that look alike.
 struct AdmissionAcceptor {
     struct OnProof: Equatable {
         let isAdmitted: Bool
-        let answer: AdmissionMessage
+        let answer: [UInt8]
     }
 
     private let context: AdmissionContext
@@ -23,15 +22,13 @@ struct AdmissionAcceptor {
         self.standIn = standIn
     }
 
-    func receive(_ proof: AdmissionMessage) -> OnProof {
-        let isEqual = constantTimeEqual(proof.mac, authenticate(context.message(of: .opener)))
+    func receive(_ proof: [UInt8]) -> OnProof {
+        let isEqual = constantTimeEqual(proof, authenticate(context.message(of: .opener)))
         let isAdmitted = isEqual && key != nil
-        if isAdmitted, proof.isProven { return OnProof(isAdmitted: true, answer: AdmissionMessage(isProven: true)) }
         let answer = context.message(of: .acceptor)
         return OnProof(
             isAdmitted: isAdmitted,
-            answer: AdmissionMessage(
-                mac: isAdmitted ? authenticate(answer) : hmacSHA256(key: standIn, message: answer)))
+            answer: isAdmitted ? authenticate(answer) : hmacSHA256(key: standIn, message: answer))
     }
 
     private func authenticate(_ message: [UInt8]) -> [UInt8] {

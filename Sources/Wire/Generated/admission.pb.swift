@@ -35,10 +35,6 @@ package nonisolated struct Dep2p_Admission_Proof: Sendable {
   /// HMAC-SHA256 over the sender's role label, the connection's TLS exporter value and both NodeIDs: 32 bytes.
   package var mac: Data = Data()
 
-  /// From the opener: the acceptor has proven itself in the handshake, and need not do so again. From the acceptor, to such
-  /// an opener and instead of a mac: the opener's proof was right.
-  package var proven: Bool = false
-
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -50,7 +46,7 @@ fileprivate nonisolated let _protobuf_package = "dep2p.admission"
 
 nonisolated extension Dep2p_Admission_Proof: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Proof"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mac\0\u{1}proven\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mac\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -59,7 +55,6 @@ nonisolated extension Dep2p_Admission_Proof: SwiftProtobuf.Message, SwiftProtobu
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.mac) }()
-      case 2: try { try decoder.decodeSingularBoolField(value: &self.proven) }()
       default: break
       }
     }
@@ -69,15 +64,11 @@ nonisolated extension Dep2p_Admission_Proof: SwiftProtobuf.Message, SwiftProtobu
     if !self.mac.isEmpty {
       try visitor.visitSingularBytesField(value: self.mac, fieldNumber: 1)
     }
-    if self.proven != false {
-      try visitor.visitSingularBoolField(value: self.proven, fieldNumber: 2)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Dep2p_Admission_Proof, rhs: Dep2p_Admission_Proof) -> Bool {
     if lhs.mac != rhs.mac {return false}
-    if lhs.proven != rhs.proven {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

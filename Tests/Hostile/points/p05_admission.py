@@ -116,7 +116,7 @@ def p05_early_proof_of_no_member(lab):
         for peer in (one, two):
             assert len(peer.greeting) == 32 and len(set(peer.greeting)) > 8
             assert peer.greeting != stranger.early_proof(peer.exporter, peer.node_id)
-            # The word that this side knows the other is no proof of its own.
+            # A wrong proof with more in it is answered as any.
             stream = peer.open(ADMISSION, framed(field(1, os.urandom(32)) + field(2, 1)), fin=True)
             frames = stream.wait(lambda stream: stream.ended).frames
             assert [sorted(fields(frame)) for frame in frames] == [[1]] and len(fields(frames[0])[1][0]) == 32

@@ -30,7 +30,7 @@ import Testing
         let other = acceptor(context(), key: AuthenticationKey(SecureRandom.bytes(32))).receive(opener.proof)
         let none = acceptor(context(), key: nil).receive(opener.proof)
         #expect(other == none)
-        #expect(!none.isAdmitted && none.answer.mac.count == AdmissionContext.proofLength)
+        #expect(!none.isAdmitted && none.answer.count == AdmissionContext.proofLength)
         #expect(opener.receive(none.answer) == .refused)
     }
 
@@ -72,15 +72,16 @@ import Testing
         AdmissionContext.earlyProof(of: nodes[node], exporter: exporter ?? self.exporter, key: key ?? self.key)
     }
 
-    @Test func whoHasProvenItselfInTheHandshakeNeedNotDoSoAgain() {
+    /// And nobody can tell by what is sent then, or by how long it is.
+    @Test func whoHasProvenItselfInTheHandshakeIsAMemberAlready() {
         let opener = AdmissionOpener(context: context(), key: key, greeting: early(of: 1))
-        #expect(opener.isPeerProven && opener.proof.isProven)
+        let unknowing = AdmissionOpener(context: context(), key: key)
+        #expect(opener.isPeerProven && !unknowing.isPeerProven && opener.proof == unknowing.proof)
         let verdict = acceptor(context(), key: key).receive(opener.proof)
-        #expect(verdict.isAdmitted && verdict.answer == AdmissionMessage(isProven: true))
-        #expect(opener.receive(verdict.answer) == .admitted)
-        // One that knows nothing of that answers with a proof.
-        let old = acceptor(context(), key: key).receive(AdmissionMessage(mac: opener.proof.mac))
-        #expect(old.answer.mac.count == 32 && opener.receive(old.answer) == .admitted)
+        let refusal = acceptor(context(), key: nil).receive(opener.proof)
+        #expect(verdict.isAdmitted && opener.receive(verdict.answer) == .admitted)
+        #expect(!refusal.isAdmitted && opener.receive(refusal.answer) == .refused)
+        #expect(verdict.answer.count == refusal.answer.count)
     }
 
     /// Of another session, another node, another realm, or no bytes of the sort: and then its word counts for nothing.
@@ -94,28 +95,19 @@ import Testing
         ]
         for greeting in wrong.map(Optional.some) + [nil] {
             let opener = AdmissionOpener(context: context(), key: key, greeting: greeting)
-            #expect(!opener.isPeerProven && !opener.proof.isProven)
-            #expect(opener.receive(AdmissionMessage(isProven: true)) == .refused)
-            #expect(opener.receive(AdmissionMessage(mac: right, isProven: true)) == .refused)
+            #expect(!opener.isPeerProven)
+            #expect(opener.receive([]) == .refused)
+            #expect(opener.receive(right) == .refused)
         }
     }
 
     @Test func aGreetingIsNoOtherProof() {
         for node in 0..<2 {
-            let verdict = acceptor(context(), key: key).receive(AdmissionMessage(mac: early(of: node)))
+            let verdict = acceptor(context(), key: key).receive(early(of: node))
             #expect(!verdict.isAdmitted)
             let opener = AdmissionOpener(context: context(), key: key)
-            #expect(opener.receive(AdmissionMessage(mac: early(of: node))) == .refused)
+            #expect(opener.receive(early(of: node)) == .refused)
         }
-    }
-
-    /// A stranger that says so of itself gets what any wrong proof gets.
-    @Test func aWrongProofOfWhoSaysThatItKnowsTheOtherSideIsAnsweredAlike() {
-        let proof = AdmissionMessage(mac: SecureRandom.bytes(32), isProven: true)
-        let here = acceptor(context(), key: key).receive(proof)
-        let none = acceptor(context(), key: nil).receive(proof)
-        #expect(here == none && !none.isAdmitted && none.answer.mac.count == 32 && !none.answer.isProven)
-        #expect(!acceptor(context(), key: nil).receive(AdmissionMessage(isProven: true)).isAdmitted)
     }
 
     @Test func wrongLengthsAndRandomBytesAreRefused() {
@@ -124,10 +116,10 @@ import Testing
         let proof = AdmissionOpener(context: context(), key: key).proof
         for _ in 0..<500 {
             let bytes = random.bytes(upTo: 64)
-            if let decoded = try? AdmissionMessage(bytes) { #expect(!acceptor.receive(decoded).isAdmitted) }
-            #expect(!acceptor.receive(AdmissionMessage(mac: bytes)).isAdmitted)
-            #expect(!acceptor.receive(AdmissionMessage(mac: Array(proof.mac.prefix(bytes.count % 32)))).isAdmitted)
+            if let decoded = try? AdmissionMessage.decode(bytes) { #expect(!acceptor.receive(decoded).isAdmitted) }
+            #expect(!acceptor.receive(bytes).isAdmitted)
+            #expect(!acceptor.receive(Array(proof.prefix(bytes.count % 32))).isAdmitted)
         }
-        #expect(!acceptor.receive(AdmissionMessage(mac: proof.mac + [0])).isAdmitted)
+        #expect(!acceptor.receive(proof + [0]).isAdmitted)
     }
 }
