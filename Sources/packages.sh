@@ -102,7 +102,7 @@ apt() {
 # What every build needs beside the Swift toolchain, ngtcp2 and this architecture's own.
 build_packages() {
     local packages=(ca-certificates git pkg-config binutils libc6-dev
-        libgnutls28-dev libssl-dev libsodium-dev libminiupnpc-dev libc-ares-dev libsqlite3-dev zlib1g-dev)
+        libgnutls28-dev nettle-dev libgmp-dev libssl-dev libsodium-dev libminiupnpc-dev libc-ares-dev libsqlite3-dev zlib1g-dev)
     # Many hashes at once: exists for this architecture only.
     [ "$(dpkg --print-architecture)" != amd64 ] || packages+=(libipsec-mb-dev)
     # The Swift toolchain links with the C++ library of whichever gcc the system has, and dep2p takes the static one.
@@ -112,7 +112,7 @@ build_packages() {
 
 install_build_packages() {
     local packages
-    needs_apt libngtcp2-dev "(1.11 or later)" libngtcp2-crypto-gnutls-dev libgnutls28-dev libssl-dev libsodium-dev libminiupnpc-dev libc-ares-dev libsqlite3-dev zlib1g-dev
+    needs_apt libngtcp2-dev "(1.11 or later)" libngtcp2-crypto-gnutls-dev libgnutls28-dev nettle-dev libgmp-dev libssl-dev libsodium-dev libminiupnpc-dev libc-ares-dev libsqlite3-dev zlib1g-dev
     mapfile -t packages < <(build_packages)
     if ! can_be_root && ! ngtcp2_suffices; then fail_without_root_for_all; fi
     install_packages "${packages[@]}"
