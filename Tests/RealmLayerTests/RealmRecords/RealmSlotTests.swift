@@ -36,7 +36,7 @@ import Testing
     @Test func everyItemIsAsLongAsTheLimitAllows() throws {
         for count in [0, 1, 8, 30] {
             let item = try item(addresses: count)
-            #expect(item.value.count == MutableItem.valueLimit && item.salt.isEmpty)
+            #expect(item.value.count == 852 && item.salt.isEmpty)
         }
         let long = [UInt8](repeating: 1, count: RealmSlot.contentLength + 1)
         #expect(try slot().item(sealing: long, seq: 1, random: random) == nil)
@@ -89,7 +89,7 @@ import Testing
                 publicKey: item.publicKey, salt: [], seq: item.seq, value: value, signature: item.signature)
             #expect(slot.record(in: changed) == nil)
         }
-        for length in [1, 4, 5, 40, 999] {
+        for length in [1, 4, 5, 40, 851] {
             let short = try MutableItem(
                 publicKey: item.publicKey, salt: [], seq: item.seq, value: Array(item.value.prefix(length)),
                 signature: item.signature)
@@ -109,7 +109,7 @@ import Testing
                 info: (0..<8).map { UInt8(truncatingIfNeeded: epoch.number >> (56 - 8 * UInt64($0))) }
                     + member.nodeID.bytes))
         #expect(signer.publicKey.data == slot.key)
-        for value in [Array("0:".utf8), Array("996:".utf8), Array("996:".utf8) + [UInt8](repeating: 0, count: 996)] {
+        for value in [Array("0:".utf8), Array("848:".utf8), Array("848:".utf8) + [UInt8](repeating: 0, count: 848)] {
             #expect(slot.record(in: try MutableItem(by: signer, salt: [], seq: 1, value: value)) == nil)
         }
     }
