@@ -132,7 +132,8 @@ let package = Package(
         .target(name: "CDeP2PSystem", path: "Sources/CSystem"),
         .target(name: "CDeP2PReactor", dependencies: ["CDeP2POpenSSL"], path: "Sources/CReactor"),
         .target(
-            name: "CDeP2PQUICShim", dependencies: ["CDeP2PReactor", "CDeP2PNgtcp2", "CDeP2PGnuTLS", "CDeP2POpenSSL"],
+            name: "CDeP2PQUICShim",
+            dependencies: ["CDeP2PReactor", "CDeP2PNgtcp2", "CDeP2PGnuTLS", "CDeP2POpenSSL", "CDeP2PSodium"],
             path: "Sources/CQUICShim", linkerSettings: [.linkedLibrary("hogweed"), .linkedLibrary("gmp")]),
         // libminiupnpc-dev: UPnP port mapping.
         .target(name: "CDeP2PMiniUPnPc", path: "Sources/CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),

@@ -75,7 +75,7 @@ import Testing
             let good = sign(data)
             let before = dep2p_ecdsa_checks()
             #expect(isTaken(good, of: data, by: certificate))
-            #expect(dep2p_ecdsa_checks() == before + 1)
+            #expect(dep2p_ecdsa_checks() > before)
             #expect(!isTaken(good, of: data + [0], by: certificate))
             for bit in stride(from: round, to: good.count * 8, by: 5) {
                 var forged = good
