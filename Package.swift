@@ -175,7 +175,7 @@ let package = Package(
         .target(
             name: "DeP2PTestSupport", dependencies: ["DeP2PReactor", "DeP2PIdentity"], path: "Tests/TestSupport",
             swiftSettings: house),
-        tests("IdentityTests", of: ["DeP2PIdentity"], resources: [.copy("Vectors")]),
+        tests("IdentityTests", of: ["DeP2PIdentity", "CDeP2PSodium"], resources: [.copy("Vectors")]),
         tests(
             "SimulationTests",
             of: ["DeP2P", "DeP2PApp", "DeP2PDiscovery", "DeP2PReach", "DeP2PSessions", "DeP2PQUIC", "DeP2PIdentity"]),

@@ -91,7 +91,6 @@ int nettle_ecdsa_verify(const struct ecc_point *key, size_t length, const uint8_
     int matches = context && EVP_PKEY_verify_init(context) == 1 &&
                   EVP_PKEY_verify(context, der, (size_t)der_length, digest, length) == 1;
     EVP_PKEY_CTX_free(context);
-    EVP_PKEY_free(public);
     ERR_pop_to_mark();
     return matches;
 }

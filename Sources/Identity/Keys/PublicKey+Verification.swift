@@ -16,6 +16,23 @@ extension PublicKey {
         }
     }
 
+    /// Whose signature it is. Where it is one of an Ed25519 key, that is all there is to check: libsodium refuses signatures by
+    /// what is no key.
+    ///
+    /// - Parameter bytes: the protobuf `PublicKey`.
+    /// - Returns: `nil` where the key is one and did not make the signature.
+    package static func signer(
+        protobuf bytes: [UInt8], of message: [UInt8], signature: [UInt8]
+    ) throws(IdentityError) -> PublicKey? {
+        let (kind, data) = try fields(ofProtobuf: bytes)
+        if kind == .ed25519, data.count == Int(crypto_core_ed25519_BYTES) {
+            let key = PublicKey(trusted: kind, data: data)
+            if key.isValidSignature(signature, for: message) { return key }
+        }
+        let key = try PublicKey(kind: kind, data: data)
+        return kind != .ed25519 && key.isValidSignature(signature, for: message) ? key : nil
+    }
+
     /// A DER SubjectPublicKeyInfo (RFC 5480) for a compressed secp256k1 point, up to the point.
     private static let secp256k1Prefix: [UInt8] = [
         0x30, 0x36, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04,
@@ -41,9 +58,30 @@ extension PublicKey {
         guard data.count == Int(crypto_core_ed25519_BYTES) else {
             throw IdentityError(.malformedPublicKey, "an Ed25519 key has 32 bytes, not \(data.count)")
         }
-        guard crypto_core_ed25519_is_valid_point(data) == 1 else {
+        // A point of the curve plus the neutral one is itself, in canonical form. Whether it is in the group of the base point
+        // is not asked: that takes as long as checking a signature, and who makes a key that is not harms nobody but himself.
+        var sum = [UInt8](repeating: 0, count: data.count)
+        guard crypto_core_ed25519_add(&sum, data, smallOrder[0]) == 0, sum == data, !smallOrder.contains(data) else {
             throw IdentityError(.malformedPublicKey, "these 32 bytes are not an Ed25519 key")
         }
+    }
+
+    /// The points of order 1, 2, 4 and 8, the neutral one first: with them as a key, one signature fits many messages.
+    private static let smallOrder: [[UInt8]] = [
+        [1] + [UInt8](repeating: 0, count: 31),
+        [0xec] + [UInt8](repeating: 0xff, count: 30) + [0x7f],
+        [UInt8](repeating: 0, count: 32),
+        [UInt8](repeating: 0, count: 31) + [0x80],
+        ofOrderEight(0xc7, 0x7a), ofOrderEight(0xc7, 0xfa), ofOrderEight(0x26, 0x05), ofOrderEight(0x26, 0x85),
+    ]
+
+    /// The two heights at which such points are are each the other's negative.
+    private static func ofOrderEight(_ first: UInt8, _ last: UInt8) -> [UInt8] {
+        let height: [UInt8] = [
+            0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53,
+            0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03,
+        ]
+        return [first] + (first == 0xc7 ? height : height.map { ~$0 }) + [last]
     }
 
     private static func checkSecp256k1(_ data: [UInt8]) throws(IdentityError) {

@@ -19,7 +19,7 @@ package struct PublicKey: Hashable, Sendable {
     package let data: [UInt8]
 
     /// - Throws: `malformedPublicKey` when the bytes are no key of that kind, small-order and non-canonical Ed25519
-    ///   points among them; `unsupportedKeyType` for an ECDSA curve other than P-256 or an RSA key that is not
+    ///   points among them (but not those outside the base point's group); `unsupportedKeyType` for an ECDSA curve other than P-256 or an RSA key that is not
     ///   2048 to 8192 bits.
     package init(kind: KeyKind, data: [UInt8]) throws(IdentityError) {
         guard data.count <= Self.maximumDataLength else {

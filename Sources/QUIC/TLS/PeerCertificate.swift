@@ -25,14 +25,16 @@ package struct PeerCertificate: Sendable {
         if let error = Self.error(status) { throw error }
         validity = notBefore...notAfter  // in order: `now` was found between them
         let signedKey = try SignedKey(der: Array(value[..<valueLength]))
+        let signer: PublicKey?
         do throws(IdentityError) {
-            publicKey = try PublicKey(protobuf: signedKey.publicKey)
+            signer = try PublicKey.signer(
+                protobuf: signedKey.publicKey, of: Self.signaturePrefix + spki[..<spkiLength],
+                signature: signedKey.signature)
         } catch {
             throw .malformed(error.description)
         }
-        guard publicKey.isValidSignature(signedKey.signature, for: Self.signaturePrefix + spki[..<spkiLength]) else {
-            throw .badIdentitySignature
-        }
+        guard let signer else { throw .badIdentitySignature }
+        publicKey = signer
     }
 
     private static func error(_ status: Int32) -> CertificateError? {

@@ -1,3 +1,4 @@
+import CDeP2PSodium
 import DeP2PSimulation
 import Testing
 
@@ -58,6 +59,46 @@ import Testing
         let neutral: [UInt8] = [1] + [UInt8](repeating: 0, count: 31)
         let key = PublicKey(trusted: .ed25519, data: neutral)
         #expect(!key.isValidSignature(neutral + [UInt8](repeating: 0, count: 32), for: [1, 2, 3]))
+    }
+
+    @Test func whoSignedIsFoundWithoutALookAtTheKeyAlone() throws {
+        let (message, other) = ([UInt8]([1, 2, 3]), [UInt8]([1, 2]))
+        for row in try Vectors.rows("peer-ids.txt") {
+            let key = try PublicKey(protobuf: try Vectors.bytes(row[1]))
+            let ones = [UInt8](repeating: 1, count: 64)
+            #expect(try PublicKey.signer(protobuf: key.protobuf, of: message, signature: ones) == nil)
+        }
+        let key = IdentityKey.generate()
+        let (signature, bytes) = (key.sign(message), key.publicKey.protobuf)
+        #expect(try PublicKey.signer(protobuf: bytes, of: message, signature: signature) == key.publicKey)
+        #expect(try PublicKey.signer(protobuf: bytes, of: other, signature: signature) == nil)
+        #expect(try PublicKey.signer(protobuf: bytes, of: message, signature: []) == nil)
+    }
+
+    /// What is no key has signed nothing, be it a signature that fits every message.
+    @Test func whatIsNoKeyHasSignedNothing() throws {
+        let neutral: [UInt8] = [1] + [UInt8](repeating: 0, count: 31)
+        for row in try Vectors.rows("bad-public-keys.txt") {
+            let bytes = try Vectors.bytes(row[2])
+            for start in [neutral, Array(bytes.suffix(32))] {
+                let signature = start + [UInt8](repeating: 0, count: 64 - start.count)
+                #expect(throws: IdentityError.self, "\(row[1])") {
+                    try PublicKey.signer(protobuf: bytes, of: [1, 2, 3], signature: signature)
+                }
+            }
+        }
+    }
+
+    /// A key and a point of small order together: others take it as a key, and so does everything here.
+    @Test func aKeyBesideTheGroupIsOne() throws {
+        let eight = try #require(Hex.decode("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"))
+        let key = IdentityKey.generate()
+        var mixed = [UInt8](repeating: 0, count: 32)
+        #expect(crypto_core_ed25519_add(&mixed, key.publicKey.data, eight) == 0)
+        let beside = try PublicKey(kind: .ed25519, data: mixed)
+        let message: [UInt8] = [1, 2, 3]
+        #expect(!beside.isValidSignature(key.sign(message), for: message))
+        #expect(beside.nodeID.publicKey == beside && beside != key.publicKey)
     }
 
     /// RFC 8032 section 5.1.7: S must be below the group order, or signatures could be changed into others.
