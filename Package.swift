@@ -133,7 +133,9 @@ let package = Package(
         .target(name: "CDeP2PReactor", dependencies: ["CDeP2POpenSSL"], path: "Sources/CReactor"),
         .target(
             name: "CDeP2PQUICShim",
-            dependencies: ["CDeP2PReactor", "CDeP2PNgtcp2", "CDeP2PGnuTLS", "CDeP2POpenSSL", "CDeP2PSodium"],
+            dependencies: [
+                "CDeP2PReactor", "CDeP2PNgtcp2", "CDeP2PGnuTLS", "CDeP2POpenSSL", "CDeP2PSodium", "CDeP2PIPSecMB",
+            ],
             path: "Sources/CQUICShim", linkerSettings: [.linkedLibrary("hogweed"), .linkedLibrary("gmp")]),
         // libminiupnpc-dev: UPnP port mapping.
         .target(name: "CDeP2PMiniUPnPc", path: "Sources/CMiniUPnPc", linkerSettings: [.linkedLibrary("miniupnpc")]),
@@ -183,7 +185,7 @@ let package = Package(
         tests("WireTests", of: ["DeP2PWire", "DeP2PIdentity"]),
         tests("ReactorTests", of: ["DeP2PIdentity", logging]),
         tests(
-            "QUICTests", of: ["DeP2PQUIC", "CDeP2PQUICShim", "CDeP2PGnuTLS", "DeP2PIdentity"],
+            "QUICTests", of: ["DeP2PQUIC", "CDeP2PQUICShim", "CDeP2PGnuTLS", "CDeP2PIPSecMB", "DeP2PIdentity"],
             resources: [.copy("Vectors")]),
         tests(
             "SessionsTests",

@@ -99,8 +99,7 @@ uint64_t dep2p_quic_acknowledged(dep2p_quic *self) { return self->guard.acknowle
 int dep2p_guard_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                         const uint8_t *ciphertext, size_t length, const uint8_t *nonce, size_t nonce_length,
                         const uint8_t *header, size_t header_length) {
-    int status = ngtcp2_crypto_decrypt_cb(dest, aead, context, ciphertext, length, nonce, nonce_length, header,
-                                          header_length);
+    int status = dep2p_keys_decrypt(dest, aead, context, ciphertext, length, nonce, nonce_length, header, header_length);
     if (status != 0) return status;
     dep2p_quic *self = reading;
     if (!self || length < aead->max_overhead) return NGTCP2_ERR_DECRYPT;

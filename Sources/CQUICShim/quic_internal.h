@@ -95,6 +95,22 @@ int dep2p_guard_crypto_data(ngtcp2_conn *conn, ngtcp2_encryption_level level, ui
 int dep2p_guard_rx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user);
 int dep2p_guard_tx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user);
 
+// The keys of packets (quic_keys.c): as callbacks, and once for each session.
+int dep2p_keys_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
+                       const uint8_t *plain, size_t length, const uint8_t *nonce, size_t nonce_length,
+                       const uint8_t *header, size_t header_length);
+int dep2p_keys_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
+                       const uint8_t *sealed, size_t length, const uint8_t *nonce, size_t nonce_length,
+                       const uint8_t *header, size_t header_length);
+int dep2p_keys_mask(uint8_t *dest, const ngtcp2_crypto_cipher *cipher, const ngtcp2_crypto_cipher_ctx *context,
+                    const uint8_t *sample);
+int dep2p_keys_update(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secret, ngtcp2_crypto_aead_ctx *rx,
+                      uint8_t *rx_iv, ngtcp2_crypto_aead_ctx *tx, uint8_t *tx_iv, const uint8_t *current_rx,
+                      const uint8_t *current_tx, size_t length, void *user);
+void dep2p_keys_delete_aead(ngtcp2_conn *conn, ngtcp2_crypto_aead_ctx *context, void *user);
+void dep2p_keys_delete_cipher(ngtcp2_conn *conn, ngtcp2_crypto_cipher_ctx *context, void *user);
+void dep2p_keys_watch(gnutls_session_t session);
+
 /// The length of the header in front of an Initial packet's Length; 0 when the packet is none.
 size_t dep2p_initial_header(const uint8_t *packet, size_t length);
 

@@ -194,8 +194,11 @@ int dep2p_session_make(dep2p_quic *self, dep2p_credentials *credentials, int is_
     self->reference.get_conn = get_conn;
     self->reference.user_data = self;
     gnutls_session_set_ptr(self->session, &self->reference);
-    return is_server ? ngtcp2_crypto_gnutls_configure_server_session(self->session)
-                     : ngtcp2_crypto_gnutls_configure_client_session(self->session);
+    if ((is_server ? ngtcp2_crypto_gnutls_configure_server_session(self->session)
+                   : ngtcp2_crypto_gnutls_configure_client_session(self->session)) != 0)
+        return -1;
+    dep2p_keys_watch(self->session);
+    return 0;
 }
 
 int dep2p_quic_export(dep2p_quic *self, const char *label, size_t label_length, uint8_t *result, size_t length) {

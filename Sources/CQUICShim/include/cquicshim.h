@@ -56,6 +56,9 @@ int dep2p_certificate_inspect(const uint8_t *der, size_t length, int64_t now, ui
 /// Signatures over handshakes that OpenSSL has checked in this process (ecdsa.c).
 unsigned long dep2p_ecdsa_checks(void);
 
+/// Directions of connections whose packets libipsec-mb protects since this process began (quic_keys.c).
+unsigned long dep2p_keys_installed(void);
+
 /// RFC 7748's X25519, of 32 bytes each: zeros where there is none, for a point of small order.
 void dep2p_x25519(uint8_t *result, const uint8_t *secret, const uint8_t *point);
 /// Shared secrets of handshakes that it has made in this process (x25519.c).
