@@ -66,9 +66,10 @@ package struct RealmSlot: Sendable {
 
     /// The member's record in an item that was found, if it is one.
     package func record(in item: MutableItem) -> PeerRecord? {
-        let prefix = Array("\(Self.sealedLength):".utf8)
-        guard item.publicKey == key, item.salt.isEmpty, item.value.starts(with: prefix), item.isSigned,
-            let plain = seal.open([UInt8](item.value.dropFirst(prefix.count)), context: key), plain.count >= 2
+        // Of any length: what others write may be longer.
+        guard item.publicKey == key, item.salt.isEmpty, let colon = item.value.firstIndex(of: UInt8(ascii: ":")),
+            item.value.starts(with: Array("\(item.value.count - colon - 1):".utf8)), item.isSigned,
+            let plain = seal.open([UInt8](item.value[(colon + 1)...]), context: key), plain.count >= 2
         else { return nil }
         let length = Int(plain[0]) << 8 | Int(plain[1])
         guard length <= plain.count - 2 else { return nil }

@@ -114,6 +114,28 @@ import Testing
         }
     }
 
+    /// A version that writes longer ones.
+    @Test func recordsOfOtherLengthsAreRead() throws {
+        let info =
+            (0..<8).map { UInt8(truncatingIfNeeded: epoch.number >> (56 - 8 * UInt64($0))) } + member.nodeID.bytes
+        let signer = try #require(realm.deriveIdentity(label: "record-member", info: info))
+        let seal = realm.deriveSealingKey(label: "record-member-seal", info: info)
+        let envelope = try envelope(of: member)
+        for padding in [0, 1, 700 - envelope.count] {
+            let plain =
+                [UInt8(envelope.count >> 8), UInt8(envelope.count & 0xff)] + envelope
+                + [UInt8](repeating: 0, count: padding)
+            let sealed = seal.seal(plain, context: signer.publicKey.data, nonce: [UInt8](1...24))
+            let value = Array("\(sealed.count):".utf8) + sealed
+            let item = try MutableItem(by: signer, salt: [], seq: 7, value: value)
+            #expect(try slot().record(in: item)?.nodeID == member.nodeID)
+            let longer = try MutableItem(by: signer, salt: [], seq: 7, value: value + [0])
+            #expect(try slot().record(in: longer) == nil)
+            let padded = try MutableItem(by: signer, salt: [], seq: 7, value: Array("0".utf8) + value)
+            #expect(try slot().record(in: padded) == nil)
+        }
+    }
+
     @Test func epochsOverlap() {
         let day = RealmEpoch.length
         #expect(RealmEpoch.published(at: 10 * day + day / 2).map(\.number) == [10])
