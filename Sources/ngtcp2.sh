@@ -33,6 +33,10 @@ ngtcp2_prefix=/usr/local
 # milliseconds later: over a relay each costs 44 bytes. Not in packets longer than every path takes: on a path that has
 # become narrower both sides' acknowledgements would be lost with their data, and neither learnt what arrives.
 #
+# What may be under way is never less than three milliseconds bring, at any rate: 1.11 counts three bursts for that, of a
+# millisecond each but of 64 KiB at most, so that from half a gigabit on the time shrinks, and processes that wait for each
+# other's turns leave a short path empty.
+#
 # The shortest round trip is looked for each 10 s and believed for 20, instead of 5 and 10 (BBR version 1 looks each 10 s):
 # each look leaves the link half empty for 200 ms and a round trip.
 ngtcp2_changes=(
@@ -41,6 +45,7 @@ ngtcp2_changes=(
     lib/ngtcp2_bbr.c 's/^ *if (bbr_is_in_probe_bw_state(bbr) && !bbr->rst->rs.is_app_limited) {$/bbr->ack_phase = NGTCP2_BBR_ACK_PHASE_ACKS_PROBE_FEEDBACK; &/'
     lib/ngtcp2_bbr.c 's/^\(#define NGTCP2_BBR_PROBE_RTT_INTERVAL (\)5 /\110 /'
     lib/ngtcp2_bbr.c 's/^\(#define NGTCP2_BBR_MIN_RTT_FILTERLEN (\)10 /\120 /'
+    lib/ngtcp2_bbr.c 's/^\( *bbr->offload_budget = \)\(3 \* cstat->send_quantum\);$/\1ngtcp2_max_uint64(\2, bbr->bw \/ 1000 * 3);/'
     lib/ngtcp2_conn.c 's/^\( *&pktns->acktr, &mfr.fr, type, ts,\) \(conn_compute_ack_delay(conn),\)$/\1 send_stream \&\& destlen <= NGTCP2_MAX_UDP_PAYLOAD_SIZE ? 0 : \2/'
 )
 
