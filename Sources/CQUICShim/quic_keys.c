@@ -11,7 +11,7 @@
 // ngtcp2 holds a pointer for each key and gives it back to be freed. That of a key made here has its lowest bit set, which that of
 // no allocated object has.
 
-enum { KEY = 16, NONCE = 12, TAG = 16, SAMPLE = 16, MASK = 5, SECRET_LIMIT = 64 };
+enum { KEY = 16, NONCE = 12, SAMPLE = 16, MASK = 5, SECRET_LIMIT = 64 };
 
 static atomic_ulong installed;
 
@@ -32,8 +32,7 @@ int dep2p_keys_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtc
     if (!key)
         return ngtcp2_crypto_encrypt_cb(dest, aead, context, plain, length, nonce, nonce_length, header, header_length);
     if (nonce_length != NONCE) return NGTCP2_ERR_CALLBACK_FAILURE;
-    dep2p_gcm_seal(key, dest, plain, length, nonce, header, header_length);
-    return 0;
+    return dep2p_gcm_seal(key, dest, plain, length, nonce, header, header_length) == 0 ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
 int dep2p_keys_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
@@ -100,34 +99,40 @@ static int is_ours(ngtcp2_conn *conn) {
 typedef int installer(ngtcp2_conn *, const uint8_t *, size_t, const ngtcp2_crypto_aead_ctx *, const uint8_t *, size_t,
                       const ngtcp2_crypto_cipher_ctx *);
 
-/// 1 when the keys of this direction are installed, 0 when GnuTLS has to, -1 when it can't be done.
-static int install(ngtcp2_conn *conn, installer *give, const uint8_t *secret, size_t length) {
-    if (!is_ours(conn)) return 0;
-    const ngtcp2_crypto_md *hash = &ngtcp2_conn_get_crypto_ctx(conn)->md;
+/// What RFC 9001 5.1 makes of a secret.
+typedef struct {
     uint8_t key[KEY], iv[NONCE], header_key[KEY];
-    if (expand(key, sizeof key, hash, secret, length, "quic key") != 0 ||
-        expand(iv, sizeof iv, hash, secret, length, "quic iv") != 0 ||
-        expand(header_key, sizeof header_key, hash, secret, length, "quic hp") != 0)
-        return -1;
-    dep2p_gcm *gcm = dep2p_gcm_create(key);
-    dep2p_block *block = gcm ? dep2p_block_create(header_key) : NULL;
-    gnutls_memset(key, 0, sizeof key);
-    gnutls_memset(header_key, 0, sizeof header_key);
+} key_material;
+
+/// 1 when the keys of this direction are the connection's, 0 when GnuTLS has to make them, -1 when it can't be done.
+static int give_keys(ngtcp2_conn *conn, installer *give, const uint8_t *secret, size_t length, const key_material *made) {
+    dep2p_gcm *gcm = dep2p_gcm_create(made->key);
+    dep2p_block *block = gcm ? dep2p_block_create(made->header_key) : NULL;
+    int status = 0;
     if (gcm && block) {
         ngtcp2_crypto_aead_ctx aead = {tagged(gcm)};
         ngtcp2_crypto_cipher_ctx cipher = {tagged(block)};
-        // From now on they are the connection's.
-        if (give(conn, secret, length, &aead, iv, sizeof iv, &cipher) == 0) {
+        if (give(conn, secret, length, &aead, made->iv, sizeof made->iv, &cipher) == 0) {
             atomic_fetch_add_explicit(&installed, 1, memory_order_relaxed);
             return 1;
         }
-        dep2p_gcm_free(gcm);
-        dep2p_block_free(block);
-        return -1;
+        status = -1;
     }
     dep2p_gcm_free(gcm);
     dep2p_block_free(block);
-    return 0;
+    return status;
+}
+
+static int install(ngtcp2_conn *conn, installer *give, const uint8_t *secret, size_t length) {
+    if (!is_ours(conn)) return 0;
+    const ngtcp2_crypto_md *hash = &ngtcp2_conn_get_crypto_ctx(conn)->md;
+    key_material made;
+    int is_made = expand(made.key, sizeof made.key, hash, secret, length, "quic key") == 0 &&
+                  expand(made.iv, sizeof made.iv, hash, secret, length, "quic iv") == 0 &&
+                  expand(made.header_key, sizeof made.header_key, hash, secret, length, "quic hp") == 0;
+    int status = is_made ? give_keys(conn, give, secret, length, &made) : -1;
+    gnutls_memset(&made, 0, sizeof made);
+    return status;
 }
 
 static int derive(ngtcp2_conn *conn, ngtcp2_encryption_level level, const uint8_t *rx, const uint8_t *tx, size_t length) {
@@ -163,14 +168,13 @@ int dep2p_keys_update(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secret,
                       uint8_t *rx_iv, ngtcp2_crypto_aead_ctx *tx, uint8_t *tx_iv, const uint8_t *current_rx,
                       const uint8_t *current_tx, size_t length, void *user) {
     uint8_t rx_key[SECRET_LIMIT], tx_key[SECRET_LIMIT];
-    if (ngtcp2_crypto_update_key(conn, rx_secret, tx_secret, rx, rx_key, rx_iv, tx, tx_key, tx_iv, current_rx, current_tx,
-                                 length) != 0)
-        return NGTCP2_ERR_CALLBACK_FAILURE;
-    if (is_ours(conn)) {
+    int status = ngtcp2_crypto_update_key(conn, rx_secret, tx_secret, rx, rx_key, rx_iv, tx, tx_key, tx_iv, current_rx,
+                                          current_tx, length);
+    if (status == 0 && is_ours(conn)) {
         replace(conn, rx, rx_key, user);
         replace(conn, tx, tx_key, user);
     }
     gnutls_memset(rx_key, 0, sizeof rx_key);
     gnutls_memset(tx_key, 0, sizeof tx_key);
-    return 0;
+    return status == 0 ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
 }

@@ -38,14 +38,15 @@ int dep2p_hash_lanes_sha256(
 // call. `result` may be `plain`, or `sealed`.
 typedef struct dep2p_gcm dep2p_gcm;
 
-// Of a key of 16 bytes. NULL where there is no memory, or the processor has no AVX2.
+// Of a key of 16 bytes. NULL where there is no memory, the processor has no AVX2, or the library is not of the version that this was
+// built with.
 dep2p_gcm *dep2p_gcm_create(const uint8_t *key);
 void dep2p_gcm_free(dep2p_gcm *self);
-// Writes `length` bytes and the tag.
-void dep2p_gcm_seal(
+// Writes `length` bytes and the tag. 0, or -1 and nothing written.
+int dep2p_gcm_seal(
     const dep2p_gcm *self, uint8_t *result, const uint8_t *plain, size_t length, const uint8_t *nonce, const uint8_t *extra,
     size_t extra_length);
-// `length` with the tag. 0 when it is right; else zeros.
+// `length` with the tag. 0 when it is right; else zeros (nothing where there is not even a tag).
 int dep2p_gcm_open(
     const dep2p_gcm *self, uint8_t *result, const uint8_t *sealed, size_t length, const uint8_t *nonce, const uint8_t *extra,
     size_t extra_length);

@@ -96,11 +96,10 @@ static int hostile_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const 
     uint8_t copy[65536];
     // Retry's integrity tag is an encryption too, and of nothing.
     if (!writing || !writing->rewrite || length == 0 || length > sizeof copy)
-        return ngtcp2_crypto_encrypt_cb(dest, aead, context, plaintext, length, nonce, nonce_length, header,
-                                        header_length);
+        return dep2p_keys_encrypt(dest, aead, context, plaintext, length, nonce, nonce_length, header, header_length);
     memcpy(copy, plaintext, length);
     writing->rewrite(writing, header[0], copy, length);
-    return ngtcp2_crypto_encrypt_cb(dest, aead, context, copy, length, nonce, nonce_length, header, header_length);
+    return dep2p_keys_encrypt(dest, aead, context, copy, length, nonce, nonce_length, header, header_length);
 }
 
 static size_t varint_length(const uint8_t *at) { return (size_t)1 << (*at >> 6); }
@@ -124,8 +123,7 @@ static void only_acknowledgement(uint8_t *payload, size_t length) {
 static int hostile_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                            const uint8_t *ciphertext, size_t length, const uint8_t *nonce, size_t nonce_length,
                            const uint8_t *header, size_t header_length) {
-    int status = ngtcp2_crypto_decrypt_cb(dest, aead, context, ciphertext, length, nonce, nonce_length, header,
-                                          header_length);
+    int status = dep2p_keys_decrypt(dest, aead, context, ciphertext, length, nonce, nonce_length, header, header_length);
     if (status == 0 && listening && listening->is_deaf && !(header[0] & 0x80) && length > aead->max_overhead + 4)
         only_acknowledgement(dest, length - aead->max_overhead);
     return status;
@@ -167,7 +165,7 @@ static int hidden_session(dep2p_quic *self, dep2p_credentials *credentials, int 
 static dep2p_quic *bare(peer *owner, const dep2p_initial *initial, int is_hostile) {
     static ngtcp2_callbacks table;
     table = dep2p_callback_table;
-    table.decrypt = ngtcp2_crypto_decrypt_cb;
+    table.decrypt = dep2p_keys_decrypt;
     table.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
     table.recv_rx_key = NULL;
     table.recv_tx_key = NULL;

@@ -10,13 +10,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 door=$top/Sources/CQUICShim
 reactor=$top/Sources/CReactor
+lanes=$top/Sources/CIPSecMB
 compiler=$(command -v clang || command -v gcc)
-flags=(-std=gnu11 -g -O1 -Wall -Wextra -Werror -D_GNU_SOURCE "-I$door" "-I$door/include" "-I$reactor/include")
+flags=(-std=gnu11 -g -O1 -Wall -Wextra -Werror -D_GNU_SOURCE "-I$door" "-I$door/include" "-I$reactor/include" "-I$lanes/include")
 [ -z "${DEP2P_SANITIZE:-}" ] || flags+=("-fsanitize=$DEP2P_SANITIZE" -fno-omit-frame-pointer)
-read -ra libraries < <(pkg-config --cflags --libs libngtcp2 libngtcp2_crypto_gnutls gnutls openssl)
-"$compiler" "${flags[@]}" "$top"/Tests/Hostile/fuzz/*.c \
-    "$door"/{quic,quic_guard,quic_guarded,quic_callbacks,quic_tls,quic_packets,quic_memory,certificate,ecdsa}.c "$reactor/address.c" \
-    "${libraries[@]}" -lhogweed -lgmp -o "$work/fuzz"
+read -ra libraries < <(pkg-config --cflags --libs libngtcp2 libngtcp2_crypto_gnutls gnutls openssl libsodium)
+[ "$(uname -m)" != x86_64 ] || libraries+=(-lIPSec_MB)
+"$compiler" "${flags[@]}" "$top"/Tests/Hostile/fuzz/*.c "$door"/*.c "$lanes/gcm.c" "$reactor/address.c" \
+    "${libraries[@]}" -lhogweed -lnettle -lgmp -o "$work/fuzz"
 if [ "${1:-}" = --bare ]; then
     "$work/fuzz" proofs --bare || true
     exit 0

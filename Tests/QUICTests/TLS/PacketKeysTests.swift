@@ -27,7 +27,9 @@ struct PacketKeysTests {
         // In place, as packets are.
         var result = plain + [UInt8](repeating: 0xee, count: Self.tag + 1)
         result.withUnsafeMutableBufferPointer { bytes in
-            dep2p_gcm_seal(key, bytes.baseAddress, bytes.baseAddress, plain.count, nonce, extra, extra.count)
+            let status = dep2p_gcm_seal(
+                key, bytes.baseAddress, bytes.baseAddress, plain.count, nonce, extra, extra.count)
+            #expect(status == 0)
         }
         #expect(result.popLast() == 0xee)
         return result
