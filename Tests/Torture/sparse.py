@@ -84,7 +84,7 @@ def a_sparse_file_larger_than_the_disk_arrives(house):
 
 def a_sparse_file_goes_on_where_it_was_cut(house):
     """Either side is killed at any moment; holes are neither hashed byte by byte nor sent anew."""
-    places = [(number * 20 * GIB + 12_345, 40 * MIB) for number in range(8)]
+    places = [(number * 20 * GIB + 12_345, 64 * MIB) for number in range(8)]
     source = sparse(house, "image", 200 * GIB, places)
     listener, address = house.listen()
     port = address.split("/udp/")[1].split("/")[0]
@@ -93,7 +93,7 @@ def a_sparse_file_goes_on_where_it_was_cut(house):
         sender = house.send(address, source)
         while sender.until("progress")["bytes"] == resumed:
             pass
-        time.sleep(house.random.uniform(0, 0.2))
+        time.sleep(house.random.uniform(0, 0.1))
         victim = house.random.choice([sender, listener])
         victim.kill(signal.SIGKILL)
         if victim is listener:
@@ -103,8 +103,13 @@ def a_sparse_file_goes_on_where_it_was_cut(house):
         sender.wait()
         if (house.inbox / source.name).exists():
             break
-    house.sent(address, source)
-    assert_same_data(source, house.inbox / source.name, 330 * MIB)
+    # It may have arrived before who was killed was; then a line after it has begun another copy.
+    has_arrived = (house.inbox / source.name).exists()
+    if not has_arrived:
+        house.sent(address, source)
+    assert_same_data(source, house.inbox / source.name, 522 * MIB)
+    if has_arrived:
+        return
     # An empty journal of a listener that was killed goes with its age, as ReceiveFolderTests shows.
     left = {name: os.stat(house.inbox / name).st_size for name in os.listdir(house.inbox) if name != source.name}
     assert all(name.startswith(".dep2p-resume-") and size == 0 for name, size in left.items()), left
