@@ -139,15 +139,21 @@ import Testing
         try await nodes(left: nil, right: isInARealm ? key : nil).run { pair in
             let session = try await pair.left.connect(to: pair.right)
             let start = pair.now
-            let early = try await raw(session, Self.echo, [7])
+            let early = try await raw(session, Self.echo, [UInt8](repeating: 7, count: 20_000))
             try await pair.world.network.sleep(for: .seconds(1))
+            // A stranger's bytes meanwhile: they count.
+            let waiting = try #require((early as? LightStream)?.otherEnd)
+            #expect(waiting.kept > 20_000)
             let proof = try await raw(session, ProtocolRegistry.admissionID, try proof(session, key))
             var answer: [UInt8] = []
             while let chunk = try await proof.read() { answer += chunk.array() }
             // The names, and the frame: 32 bytes, right or not.
             #expect(answer.count == 50 + 35)
             if isInARealm {
-                #expect(try await early.read()?.array().last == 7)
+                var echoed: [UInt8] = []
+                while echoed.count < 20_000, let chunk = try await early.read() { echoed += chunk.array() }
+                #expect(echoed.last == 7)
+                #expect(waiting.kept == 0)
                 early.reset(0)
             } else {
                 await #expect(throws: StreamError(.reset(StreamCode.notMember.rawValue))) { _ = try await early.read() }

@@ -23,6 +23,9 @@ package final class LightStream: ByteStream {
     private var reader: Waiter<Void>?
     private var writer: Waiter<Void>?
     package private(set) var acknowledgedBytes: UInt64 = 0
+    /// What its reader has said last that it keeps.
+    package private(set) var kept = 0
+    package var otherEnd: LightStream? { other }
     package let peerHeardAt: NetworkInstant? = nil
 
     /// Called once, when nothing more comes or goes.
@@ -40,6 +43,8 @@ package final class LightStream: ByteStream {
         right.other = left
         return (left, right)
     }
+
+    package func keeps(_ bytes: Int) { kept = bytes }
 
     /// Whether nothing more comes or goes.
     var isOver: Bool { sendFailure != nil && (failure != nil || (inbound.isEmpty && inboundEnded)) }

@@ -80,6 +80,7 @@ struct InboundStream {
     private func negotiate(_ first: Chunk?) async throws -> (NegotiatedStream, Registration)? {
         var listener = MultistreamListener()
         first.map { listener.receive($0.array()) }
+        var taken = first?.count ?? 0
         var deadline: TimerToken?
         defer { deadline.map(session.clock.cancel) }
         func startDeadline() {
@@ -100,6 +101,7 @@ struct InboundStream {
                     return nil
                 }
                 listener.receive(chunk.array())
+                taken += chunk.count
             case .failed where hasRefused:
                 // What follows a refused proposal is the data that rode along with it: the refusal has to arrive.
                 startDeadline()
@@ -109,6 +111,9 @@ struct InboundStream {
                 return nil
             case .failed(let error): throw error
             case .proposal(let name):
+                // What has come behind the proposal is a stranger's, maybe, and may wait for a while.
+                raw.keeps(taken)
+                defer { raw.keeps(0) }
                 guard let registration = try await registration(for: name) else {
                     listener.refuse()
                     hasRefused = true
