@@ -83,7 +83,7 @@ extension RelayClient {
     ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
         let ways = ways(to: addresses.isEmpty ? ways(toRelay: relay) : addresses)
         let dial = DialTarget(nodeID: relay, addresses: ways)
-        guard let present = connections.session(with: relay), isSilent(present) else {
+        guard let present = connections.session(with: relay), isSilent(present) || isUncertain(present) else {
             let session = try await connections.connect(to: dial, timeout: Self.returnDeadline)
             return try await openCircuit(to: target, over: session, at: ways)
         }

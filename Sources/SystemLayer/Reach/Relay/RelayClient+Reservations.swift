@@ -145,4 +145,13 @@ extension RelayClient {
 
     /// Whether the relay that `session` leads to does not answer any more.
     func isSilent(_ session: Session) -> Bool { watches[session.id]?.isSilent ?? false }
+
+    /// Whether nobody watches that relay, since nothing rides on its session, and it has not been heard for a while: its path may
+    /// be as dead as the one that a circuit is to replace.
+    func isUncertain(_ session: Session) -> Bool {
+        guard legs[session.id] == nil, !isRelay(session) else { return false }
+        return clock.now.duration(since: session.connection.receivedAt) > Self.certainty
+    }
+
+    nonisolated static let certainty = Duration.seconds(1)
 }
