@@ -18,7 +18,7 @@
 
 /// Bytes of an uncompressed point of P-256.
 enum { DEP2P_P256_POINT = 65 };
-/// The public key of one, until this thread asks for another; nothing where it is no point of the curve (certificate.c).
+/// The public key of one, until this thread asks for another; nothing where it is no point of the curve (p256.c).
 EVP_PKEY *dep2p_p256_key(const uint8_t *point);
 
 struct dep2p_credentials {
