@@ -124,6 +124,65 @@ import Testing
         }
     }
 
+    /// What idle session with the relay there is when the direct path dies.
+    enum Idle: CaseIterable, Sendable { case none, alive, dead, deadForAWhile }
+
+    /// Nobody watches a session with a relay that nothing rides on.
+    @Test("an idle session with the relay may be as dead as the path", arguments: Idle.allCases, [true, false])
+    func idleRelay(idle: Idle, beganDirectly: Bool) async throws {
+        try await withPunchNetwork(seed: 9) { world in
+            let (near, far, session) = try await straight(
+                world, beganDirectly: beganDirectly, isIdleRelay: idle != .none)
+            let relay = world.relay.nodeID
+            @NetworkActor func sessions() -> [Session] {
+                near.node.connections.sessions.filter { $0.remoteNodeID == relay }
+            }
+            let sink = PunchTransfer(at: far)
+            let end = world.network.now.advanced(by: .seconds(20))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            let home = try #require(near.gateway?.external)
+            let cut = world.network.now.advanced(by: .seconds(10))
+            let isDead = idle == .dead || idle == .deadForAWhile
+            var before: Set<[UInt8]> = []
+            world.network.filter = { bytes, from, to in
+                guard from.ip == home || to.ip == home else { return true }
+                // Connections by their IDs, which stand behind the first byte, but for handshakes.
+                let (id, now) = (Array(bytes.dropFirst().prefix(8)), world.network.now)
+                if now < cut { before.insert(id) }
+                if now < cut || idle == .deadForAWhile && now > cut.advanced(by: .seconds(6)) { return true }
+                guard from.ip == world.relay.socket.ip || to.ip == world.relay.socket.ip else { return false }
+                guard isDead, let first = bytes.first, first < 0x80 else { return true }
+                return !before.contains(id)
+            }
+            try await world.network.sleep(for: .seconds(10))
+            #expect(session.path.isStraight && sessions().count == (idle == .none ? 0 : 1))
+            let received = sink.received
+            #expect(try await world.wait(atMost: .seconds(3)) { sink.received > received + 100_000 })
+            #expect(session.path.kind == .relay(relay))
+            #expect(sessions().count == (isDead ? 2 : 1))
+            let sent = try await task.value
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+            #expect(sessions().count == 1, "the other is not needed")
+        }
+    }
+
+    private func straight(
+        _ world: PunchNetwork, beganDirectly: Bool, isIdleRelay: Bool
+    ) async throws -> (near: PunchNode, far: PunchNode, session: Session) {
+        let near: PunchNode, far: PunchNode, session: Session
+        if beganDirectly {
+            (near, far, session, _) = try await connect(world)
+            if isIdleRelay { _ = try await near.node.connect(world.relay.address) }
+        } else {
+            (near, far) = (try world.node(.portRestricted), try world.node(.portRestricted))
+            session = try await world.connect(near, far).near
+            #expect(try await world.wait(atMost: .seconds(3)) { session.path.isStraight })
+            try await world.network.sleep(for: .seconds(isIdleRelay ? 6 : 40))
+        }
+        return (near, far, session)
+    }
+
     @Test("a peer that is gone is given up in time")
     func deadPeer() async throws {
         try await withPunchNetwork(seed: 6) { world in

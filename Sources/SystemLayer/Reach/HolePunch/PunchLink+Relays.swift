@@ -172,7 +172,7 @@ extension PunchLink {
     /// The relays that may lead to the peer, by each the ways to it: those that this node is connected with first, and the
     /// one that carried the connection before all others; where that was lost behind them, for it may be back, or there by
     /// another way.
-    private var detours: [Detour] {
+    var detours: [Detour] {
         guard let peer = session?.remoteNodeID, hub.surroundings.usesRelays else { return [] }
         var last = hub.relays.relay(of: connection)
         var found: [Detour] = []

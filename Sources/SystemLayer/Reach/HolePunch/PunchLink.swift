@@ -306,7 +306,10 @@ final class PunchLink {
         let finding = watch.look(connection.counters, isPatient: keeper.isDirect, now: now)
         if finding == .acknowledged { repeats = 0 }
         let isStraight = connection.path.peerAddress != nil
-        if watch.isUnanswered, !isStraight { hub.relays.doubt(connection) }
+        if watch.isUnanswered {
+            if !isStraight { hub.relays.doubt(connection) }
+            if connection.isInitiator { hub.relays.doubt(detours.lazy.map(\.relay)) }
+        }
         // A relay, or a path that is narrow, is left for another path, which is looked at anew.
         if connection.isInitiator, finding == .stalled || finding == .silent && !isStraight {
             watch.reset(connection.counters, now: now)

@@ -17,10 +17,12 @@ extension RelayClient {
     func connect(to target: NodeID, viaAny relay: [Address]) async throws -> RelayedConnection {
         let ways = ways(to: relay)
         let known = ways.first?.nodeID.flatMap(connections.session(with:))
-        let session = try await connections.connect(to: DialTarget(addresses: ways), timeout: Self.dialDeadline)
+        let ((way, ends), session) = try await ask(DialTarget(addresses: ways), within: Self.dialDeadline) {
+            [self] session in
+            try await openCircuitSoon(to: target, over: session, at: ways)
+        }
         let used = ways.first { $0.isOverTCP == (session.path.tcpPeer != nil) }
         let attempts = known === session ? [] : session.attempts
-        let (way, ends) = try await openCircuitSoon(to: target, over: session, at: ways)
         do {
             let connection = try await endpoint.connect(
                 to: ends.remote, from: ends.local, kind: .relay(way.leg.relayID), expecting: target)
@@ -83,19 +85,9 @@ extension RelayClient {
     ) async throws -> (way: CircuitWay, ends: RelayLeg.Ends) {
         let ways = ways(to: addresses.isEmpty ? ways(toRelay: relay) : addresses)
         let dial = DialTarget(nodeID: relay, addresses: ways)
-        guard let present = connections.session(with: relay), isSilent(present) || isUncertain(present) else {
-            let session = try await connections.connect(to: dial, timeout: Self.returnDeadline)
-            return try await openCircuit(to: target, over: session, at: ways)
-        }
-        let patience = min(max(Self.returnDeadline, (present.roundTripTime ?? .zero) * 8), Self.dialDeadline)
-        let session = try await connections.connectAnew(to: dial, timeout: patience)
-        do {
-            return try await openCircuit(to: target, over: session, at: ways)
-        } catch {
-            // Nobody else knows of it.
-            session.close(.normal)
-            throw error
-        }
+        return try await ask(dial, within: Self.returnDeadline) { [self] session in
+            try await openCircuit(to: target, over: session, at: ways)
+        }.answer
     }
 
     private func openCircuit(

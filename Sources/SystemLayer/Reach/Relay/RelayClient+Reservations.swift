@@ -52,7 +52,7 @@ extension RelayClient {
         let target = DialTarget(addresses: relay)
         let session =
             try await anew
-            ? connections.connectAnew(to: target, timeout: patience) : connections.connect(to: target)
+            ? connections.connectAnew(to: target, timeout: patience, isShared: true) : connections.connect(to: target)
         do {
             switch try await exchange(.reserve, on: session).reply {
             case .reservation(let time, let terms) where time >= ReservationMachine.shortestTime:
@@ -61,8 +61,7 @@ extension RelayClient {
             default: throw RelayError(.malformed)
             }
         } catch {
-            // Nobody else knows of it.
-            if anew { session.close(.normal) }
+            if anew { leaveLater(session) }
             throw error
         }
     }
@@ -145,13 +144,4 @@ extension RelayClient {
 
     /// Whether the relay that `session` leads to does not answer any more.
     func isSilent(_ session: Session) -> Bool { watches[session.id]?.isSilent ?? false }
-
-    /// Whether nobody watches that relay, since nothing rides on its session, and it has not been heard for a while: its path may
-    /// be as dead as the one that a circuit is to replace.
-    func isUncertain(_ session: Session) -> Bool {
-        guard legs[session.id] == nil, !isRelay(session) else { return false }
-        return clock.now.duration(since: session.connection.receivedAt) > Self.certainty
-    }
-
-    nonisolated static let certainty = Duration.seconds(1)
 }

@@ -288,9 +288,14 @@ package final class RelayClient {
         guard let way = circuits[ObjectIdentifier(connection)], way.leg.circuitCount > 0 else { return }
         way.end()
         let carrier = legs.first { $0.value === way.leg }?.key
-        _ = clock.schedule(after: Self.parting) { [weak self] in
-            guard let self, let session = carrier.flatMap({ self.connections.session(id: $0) }), session.isInitiator,
-                !session.isAskedFor, !isRelay(session), !connections.isProtected(session.remoteNodeID),
+        if let session = carrier.flatMap({ connections.session(id: $0) }) { leaveLater(session) }
+    }
+
+    /// Leaves the relay that `session` leads to, where nothing needs that any more by then.
+    func leaveLater(_ session: Session) {
+        _ = clock.schedule(after: Self.parting) { [weak self, weak session] in
+            guard let self, let session, session.isOpen, session.isInitiator, !session.isAskedFor, !isRelay(session),
+                !connections.isProtected(session.remoteNodeID),
                 session.openStreamCount == 0, session.commitments == 0
             else { return }
             session.close(.normal)

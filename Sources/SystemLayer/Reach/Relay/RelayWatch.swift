@@ -11,6 +11,9 @@ final class RelayWatch {
     var isReserved = false { didSet { look() } }
     var onSilence: (@NetworkActor () -> Void)?
     var onHeard: (@NetworkActor () -> Void)?
+    /// What waits for the relay, by its number.
+    private var waiting: [Int: @NetworkActor () -> Void] = [:]
+    private var nextNumber = 0
     private weak var session: Session?
     private let clock: any NetworkClock
     private let rest: Duration
@@ -39,6 +42,17 @@ final class RelayWatch {
         look()
     }
 
+    /// Has `act` called when the relay falls silent.
+    ///
+    /// - Returns: what to ``forget(_:)`` it by.
+    func onceSilent(_ act: @escaping @NetworkActor () -> Void) -> Int {
+        nextNumber += 1
+        waiting[nextNumber] = act
+        return nextNumber
+    }
+
+    func forget(_ number: Int) { waiting[number] = nil }
+
     private func signs(_ session: Session) -> RelayPulse.Signs {
         let answered = session.connection.receivedAt
         return RelayPulse.Signs(
@@ -57,6 +71,7 @@ final class RelayWatch {
         case .ask: session.connection.nudge()
         case .silent:
             session.connection.nudge()
+            for act in waiting.valuesInOrder { act() }
             onSilence?()
         case .heard: onHeard?()
         case nil: break

@@ -166,11 +166,14 @@ package final class Connections {
     /// Dials under way.
     var dialCount: Int { dials.count }
 
-    /// A session of its own with the target, whatever is open: for another way than the present one.
+    /// Another session with the target, whatever is open: for another way than the present one.
     ///
+    /// - Parameter isShared: whether it may be that of a dial which is under way, and others may have it too.
     /// - Throws: ``ConnectError``.
-    package func connectAnew(to target: DialTarget, timeout: Duration?) async throws -> Session {
-        let dial = try dial(target.nodeID, target.addresses, isShared: false)
+    package func connectAnew(
+        to target: DialTarget, timeout: Duration?, isShared: Bool = false
+    ) async throws -> Session {
+        let dial = try dial(target.nodeID, target.addresses, isShared: isShared)
         dial.complete()
         return try await dial.session(within: timeout ?? limits.connectDeadline)
     }
