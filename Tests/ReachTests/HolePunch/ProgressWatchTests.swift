@@ -22,6 +22,12 @@ import Testing
         looks.map { watch.look($0, now: watch.nextLook) }
     }
 
+    @Test func aPathThatIsSlowGetsMoreTime() {
+        var watch = watch()
+        let looks = (1...5).map { _ in counters(0, 0, waits: true, rtt: 600) }
+        #expect(findings(&watch, looks) == [.acknowledged, .quiet, .quiet, .quiet, .silent])
+    }
+
     @Test func whatIsAcknowledgedGetsOn() {
         var watch = watch()
         let looks = (1...20).map { counters(UInt64($0), UInt64($0), waits: true) }
@@ -44,8 +50,8 @@ import Testing
 
     @Test func aDeadRelayShowsSoonerWhenSomethingIsUnderWay() {
         var watch = watch()
-        let looks = (1...4).map { _ in counters(0, 0, waits: true) }
-        #expect(findings(&watch, looks) == [.quiet, .quiet, .quiet, .silent])
+        let looks = (1...4).map { _ in counters(0, 0, waits: true, rtt: 400) }
+        #expect(findings(&watch, looks) == [.acknowledged, .quiet, .quiet, .silent])
         watch.reset(counters(9, 9, waits: true), now: .milliseconds(60_000))
         #expect(findings(&watch, [counters(9, 9, waits: true)]) == [.quiet], "another path begins anew")
     }

@@ -11,8 +11,8 @@ struct ProgressWatch {
     static let idleInterval = Duration.milliseconds(1_500)
     /// Looks in a row at which something was under way and nothing had been acknowledged.
     static let unansweredLooks = 6
-    /// Such looks, when nothing at all came meanwhile.
-    static let silentLooks = 4
+    /// Such looks, when nothing at all came meanwhile; at the least four round trips.
+    static let silentLooks = 3
     /// Beyond the keep-alive.
     static let margin = Duration.milliseconds(1_500)
 
@@ -74,7 +74,8 @@ struct ProgressWatch {
         if unanswered >= Self.unansweredLooks { return .stalled }
         let silence = now.duration(since: heardAt)
         if silence >= keepAlive + Self.margin { return .silent }
-        if unanswered >= Self.silentLooks, silence >= Self.interval * Self.silentLooks { return .silent }
+        let limit = max(Self.interval * Self.silentLooks, counters.latestRTT * 4)
+        if unanswered >= Self.silentLooks, silence >= limit { return .silent }
         return heardAt == now ? .heard : .quiet
     }
 }
