@@ -86,6 +86,39 @@ import Testing
         }
     }
 
+    /// The way that was just taken had been found to work when it ended.
+    @Test("a circuit that ends soon after an outage is replaced at once", arguments: 0..<12, [true, false])
+    func afterAnOutage(step: Int, ofListener: Bool) async throws {
+        try await withPunchNetwork(seed: UInt64(30 + step)) { world in
+            let (near, far) = (try world.node(.symmetricRandom), try world.node(.symmetricRandom))
+            world.secondRelay.stop()
+            let sink = PunchTransfer(at: far)
+            let (session, _) = try await world.connect(near, far)
+            let end = world.network.now.advanced(by: .seconds(25))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            try await world.network.sleep(for: .seconds(3))
+            let outside = try #require((ofListener ? far : near).gateway?.external)
+            world.network.filter = { _, from, to in from.ip != outside && to.ip != outside }
+            try await world.network.sleep(for: .seconds(12))
+            world.network.filter = nil
+            let before = sink.received
+            #expect(try await world.wait(atMost: .seconds(2)) { sink.received > before })
+            try await world.network.sleep(for: .milliseconds(100) * step)
+            world.relay.connections.session(with: far.node.nodeID)?.close(.normal)
+            var (still, longest) = (0, 0)
+            while world.network.now < end {
+                let before = sink.received
+                try await world.network.sleep(for: .milliseconds(100))
+                still = sink.received > before ? 0 : still + 1
+                longest = max(longest, still)
+            }
+            #expect(longest <= 10, "\(longest) tenths of a second")
+            let sent = try await task.value
+            #expect(try await world.wait(atMost: .seconds(10)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent)
+        }
+    }
+
     @Test(
         "a circuit that is asked for while its target comes anew to the relay is refused at once, and asked for again")
     func askedMeanwhile() async throws {

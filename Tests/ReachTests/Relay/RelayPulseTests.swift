@@ -51,8 +51,9 @@ import Testing
         let after = signs(heard: 5, answered: 0, frames: 1_000)
         let found = findings(&pulse, after, count: 4)
         #expect(found.map(\.at) == [5.25, 5.5, 5.75, 6] && found.map(\.1).last == .silent)
-        #expect(pulse.isSilent)
-        #expect(pulse.look(signs(heard: 7, frames: 1_000), now: at(7)) == .heard && !pulse.isSilent)
+        #expect(pulse.isSilent(after) && !pulse.isSilent(signs(heard: 7, frames: 1_000)))
+        #expect(pulse.look(signs(heard: 7, frames: 1_000), now: at(7)) == .heard)
+        #expect(!pulse.isSilent(after))
         #expect(pulse.due(signs(heard: 7, frames: 1_000)) == nil, "it has answered, and nothing moved since")
     }
 
@@ -96,13 +97,15 @@ import Testing
             let seen = signs(heard: time - 0.01, acknowledged: 2.03, frames: 100 + UInt64(step) * 10)
             if let finding = pulse.look(seen, now: at(time)) { found.append(finding) }
         }
-        #expect(found.prefix(4).elementsEqual([.ask, .ask, .ask, .silent]) && pulse.isSilent)
+        #expect(found.prefix(4).elementsEqual([.ask, .ask, .ask, .silent]))
+        #expect(pulse.isSilent(signs(heard: 4, acknowledged: 2.03)) && !pulse.isSilent(signs(heard: 4)))
         // The same, where its questions are answered.
         pulse = RelayPulse()
         _ = pulse.look(signs(heard: 0, frames: 100), now: at(0))
         pulse.doubt(now: at(2))
         #expect(pulse.look(signs(heard: 1.9, frames: 100), now: at(2)) == .ask)
-        #expect(pulse.look(signs(heard: 2.06, acknowledged: 2.06, frames: 104), now: at(2.3)) == nil && !pulse.isSilent)
+        let answer = signs(heard: 2.06, acknowledged: 2.06, frames: 104)
+        #expect(pulse.look(answer, now: at(2.3)) == nil && !pulse.isSilent(answer))
     }
 
     /// Each peer that falls silent makes a doubt; many do when the network dies.

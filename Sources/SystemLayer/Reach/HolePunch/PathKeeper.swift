@@ -126,6 +126,7 @@ struct PathKeeper {
     }
 
     var isActive: Bool { state != .stopped }
+    var isReturning: Bool { if case .returning = state { true } else { false } }
     var isStraight: Bool { if case .straight = state { true } else { false } }
     /// Whether the connection is where it began: nothing but what QUIC says tells of such a path.
     var isDirect: Bool { if case .direct = state { true } else { false } }

@@ -37,12 +37,14 @@ extension PunchLink {
             return true
         }
         guard keeper.isActive, !detours.isEmpty else { return false }
-        guard isAbandoning else {
+        let wasAbandoning = isAbandoning
+        isAbandoning = false
+        guard wasAbandoning, keeper.isReturning else {
             carryOut(keeper.relayLost(now: clock.now))
             return true
         }
-        // It was the way that was just taken: not again at once, whatever a relay grants and takes back.
-        isAbandoning = false
+        // It was the way that was just taken, and has not been seen to work: not again at once, whatever a relay grants and
+        // takes back.
         carryOut(keeper.migrationEnded(false, now: clock.now))
         return true
     }

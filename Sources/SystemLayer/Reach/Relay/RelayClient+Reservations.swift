@@ -53,6 +53,9 @@ extension RelayClient {
         let session =
             try await anew
             ? connections.connectAnew(to: target, timeout: patience, isShared: true) : connections.connect(to: target)
+        // Whether that one answers is known by the time that it is to be given up.
+        let former = anew ? relays.first { $0.address.nodeID == session.remoteNodeID }?.session : nil
+        former?.connection.nudge()
         do {
             switch try await exchange(.reserve, on: session).reply {
             case .reservation(let time, let terms) where time >= ReservationMachine.shortestTime:

@@ -56,7 +56,10 @@ struct RelayPulse {
     private var question: Question?
     private var answeredAt: NetworkInstant?
     private var framesThen: UInt64 = 0
-    private(set) var isSilent = false
+    private var isSilent = false
+
+    /// Whether the relay does not answer any more: what has come since the last look counts.
+    func isSilent(_ signs: Signs) -> Bool { isSilent && question?.isAnswered(signs) != true }
 
     /// When to look again; `nil` when nothing is due before the next frame.
     func due(_ signs: Signs) -> NetworkInstant? {

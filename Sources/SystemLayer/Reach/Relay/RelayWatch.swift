@@ -28,7 +28,7 @@ final class RelayWatch {
         timer.onWake = { [weak self] in self?.look() }
     }
 
-    var isSilent: Bool { pulse.isSilent }
+    var isSilent: Bool { session.map { pulse.isSilent(signs($0)) } ?? false }
 
     func stop() {
         session = nil
