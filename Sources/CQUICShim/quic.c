@@ -7,6 +7,7 @@ static void settings_fill(dep2p_quic *self, ngtcp2_settings *settings, ngtcp2_tr
     ngtcp2_settings_default(settings);
     ngtcp2_transport_params_default(params);
     self->random_state = from->random_seed;
+    self->gnutls_keys = from->gnutls_keys;
     self->path.initial_rtt = from->initial_rtt;
     settings->rand_ctx.native_handle = &self->random_state;
     settings->initial_ts = from->initial_ts;

@@ -39,6 +39,7 @@ struct dep2p_quic {
     uint64_t random_state;
     int last_failure;
     int wants_protocol;
+    int gnutls_keys;
     dep2p_guard guard;
     /// Of the peer's packets with short headers: the number behind the highest, and when that came (0: not yet).
     struct {

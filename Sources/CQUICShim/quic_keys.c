@@ -90,9 +90,9 @@ static int expand(uint8_t *result, size_t length, const ngtcp2_crypto_md *hash, 
     return ngtcp2_crypto_hkdf_expand(result, length, hash, secret, secret_length, info, 4 + prefix_length + label_length);
 }
 
-static int is_ours(ngtcp2_conn *conn) {
+static int is_ours(const dep2p_quic *self, ngtcp2_conn *conn) {
     const ngtcp2_crypto_ctx *context = ngtcp2_conn_get_crypto_ctx(conn);
-    return context->aead.native_handle == (void *)GNUTLS_CIPHER_AES_128_GCM &&
+    return !self->gnutls_keys && context->aead.native_handle == (void *)GNUTLS_CIPHER_AES_128_GCM &&
            ngtcp2_conn_get_negotiated_version(conn) == NGTCP2_PROTO_VER_V1;
 }
 
@@ -123,8 +123,9 @@ static int give_keys(ngtcp2_conn *conn, installer *give, const uint8_t *secret, 
     return status;
 }
 
-static int install(ngtcp2_conn *conn, installer *give, const uint8_t *secret, size_t length) {
-    if (!is_ours(conn)) return 0;
+static int install(const dep2p_quic *self, installer *give, const uint8_t *secret, size_t length) {
+    ngtcp2_conn *conn = self->conn;
+    if (!is_ours(self, conn)) return 0;
     const ngtcp2_crypto_md *hash = &ngtcp2_conn_get_crypto_ctx(conn)->md;
     key_material made;
     int is_made = expand(made.key, sizeof made.key, hash, secret, length, "quic key") == 0 &&
@@ -135,12 +136,13 @@ static int install(ngtcp2_conn *conn, installer *give, const uint8_t *secret, si
     return status;
 }
 
-static int derive(ngtcp2_conn *conn, ngtcp2_encryption_level level, const uint8_t *rx, const uint8_t *tx, size_t length) {
+static int derive(const dep2p_quic *self, ngtcp2_encryption_level level, const uint8_t *rx, const uint8_t *tx, size_t length) {
+    ngtcp2_conn *conn = self->conn;
     int is_data = level == NGTCP2_ENCRYPTION_LEVEL_1RTT;
-    int has_rx = rx && is_data ? install(conn, ngtcp2_conn_install_rx_key, rx, length) : 0;
+    int has_rx = rx && is_data ? install(self, ngtcp2_conn_install_rx_key, rx, length) : 0;
     if (has_rx < 0) return -1;
     if (rx && !has_rx && ngtcp2_crypto_derive_and_install_rx_key(conn, NULL, NULL, NULL, level, rx, length) != 0) return -1;
-    int has_tx = tx && is_data ? install(conn, ngtcp2_conn_install_tx_key, tx, length) : 0;
+    int has_tx = tx && is_data ? install(self, ngtcp2_conn_install_tx_key, tx, length) : 0;
     if (has_tx < 0) return -1;
     if (tx && !has_tx && ngtcp2_crypto_derive_and_install_tx_key(conn, NULL, NULL, NULL, level, tx, length) != 0) return -1;
     return 0;
@@ -150,7 +152,7 @@ static int derive(ngtcp2_conn *conn, ngtcp2_encryption_level level, const uint8_
 static int secret_made(gnutls_session_t session, gnutls_record_encryption_level_t level, const void *rx, const void *tx,
                        size_t length) {
     ngtcp2_crypto_conn_ref *reference = gnutls_session_get_ptr(session);
-    return derive(reference->get_conn(reference), ngtcp2_crypto_gnutls_from_gnutls_record_encryption_level(level), rx, tx,
+    return derive(reference->user_data, ngtcp2_crypto_gnutls_from_gnutls_record_encryption_level(level), rx, tx,
                   length);
 }
 
@@ -170,7 +172,7 @@ int dep2p_keys_update(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secret,
     uint8_t rx_key[SECRET_LIMIT], tx_key[SECRET_LIMIT];
     int status = ngtcp2_crypto_update_key(conn, rx_secret, tx_secret, rx, rx_key, rx_iv, tx, tx_key, tx_iv, current_rx,
                                           current_tx, length);
-    if (status == 0 && is_ours(conn)) {
+    if (status == 0 && is_ours(user, conn)) {
         replace(conn, rx, rx_key, user);
         replace(conn, tx, tx_key, user);
     }

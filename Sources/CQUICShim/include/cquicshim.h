@@ -152,6 +152,8 @@ typedef struct {
     /// Start with datagram_size at once, without probing: for a path whose MTU is known.
     int fixed_datagram_size;
     int use_bbr;
+    /// GnuTLS protects all packets, also those that libipsec-mb could (quic_keys.c).
+    int gnutls_keys;
     int grease;
 } dep2p_quic_settings;
 

@@ -26,7 +26,7 @@ extension Endpoint {
             random_seed: random.isReplayed ? random.next() | 1 : 0, datagram_size: known ?? largest,
             fixed_datagram_size: known == nil ? 0 : 1,
             use_bbr: configuration.congestionControl == .bbr && known == nil ? 1 : 0,
-            grease: 0)
+            gnutls_keys: configuration.packetKeys == .gnuTLS ? 1 : 0, grease: 0)
     }
 
     /// What a handshake takes for the round trip, a third of the time until it is sent again: on a circuit that is known,

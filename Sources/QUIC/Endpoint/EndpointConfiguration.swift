@@ -3,6 +3,7 @@ package import DeP2PIdentity
 /// What an endpoint allows and how it paces itself. Every limit that a peer can push against is here.
 package struct EndpointConfiguration: Sendable {
     package enum CongestionControl: Sendable { case cubic, bbr }
+    package enum PacketKeys: Sendable { case fastest, gnuTLS }
 
     /// Connections held at once, server's handshakes not counted; further Initials are refused with
     /// CONNECTION_REFUSED.
@@ -44,6 +45,8 @@ package struct EndpointConfiguration: Sendable {
     /// BBR keeps its rate where packets are lost at random, as on radio links: at 10 % loss and 40 ms a file takes
     /// seconds instead of minutes. Between addresses of one machine it is CUBIC always, which paces less.
     package var congestionControl = CongestionControl.bbr
+    /// Who protects packets: libipsec-mb where the processor has what that needs, or GnuTLS, as everywhere else.
+    package var packetKeys = PacketKeys.fastest
     /// The largest datagram that path MTU discovery tries.
     package var maxDatagramSize = 1_472
     /// What tells this machine from others that run the same identity; the same after a restart. See

@@ -97,8 +97,16 @@ struct NetworkConditionTests {
         }
     }
 
-    @Test func updatesKeysDuringATransfer() async throws {
-        try await withPair { pair, network in
+    /// Whoever protects the packets of either side.
+    @Test(
+        arguments: [EndpointConfiguration.PacketKeys.fastest, .gnuTLS],
+        [EndpointConfiguration.PacketKeys.fastest, .gnuTLS])
+    func updatesKeysDuringATransfer(
+        atServer: EndpointConfiguration.PacketKeys, atClient: EndpointConfiguration.PacketKeys
+    ) async throws {
+        var (one, other) = (EndpointConfiguration(), EndpointConfiguration())
+        (one.packetKeys, other.packetKeys) = (atServer, atClient)
+        try await withPair(server: one, client: other) { pair, network in
             let (client, server) = try await pair.connectBoth()
             let transfer = networkTask { try await exchange(client, pattern(1_500_000)) }
             #expect(!client.updateKeys(), "the handshake is not confirmed yet")

@@ -133,5 +133,14 @@ struct PacketKeysTests {
             #expect(dep2p_keys_installed() >= before + 4)
             connection.close(code: 0)
         }
+        var configuration = EndpointConfiguration()
+        configuration.packetKeys = .gnuTLS
+        let before = dep2p_keys_installed()
+        try await withPair(server: configuration, client: configuration) { pair, network in
+            let connection = try await pair.client.connect(to: pair.serverAddress, expecting: nil)
+            try await network.sleep(for: .seconds(1))
+            connection.close(code: 0)
+        }
+        #expect(dep2p_keys_installed() == before, "GnuTLS alone, where that is wanted")
     }
 }
