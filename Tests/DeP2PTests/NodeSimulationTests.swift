@@ -3,12 +3,12 @@ import DeP2PIdentity
 import DeP2PQUIC
 import DeP2PReactor
 import DeP2PRealm
-import DeP2PSessions
 import DeP2PSimulation
 import DeP2PTestSupport
 import Testing
 
 @testable import DeP2P
+@testable import DeP2PSessions
 
 /// Whole nodes over a simulated network on virtual time.
 @Suite @NetworkActor struct NodeSimulationTests {
@@ -55,6 +55,22 @@ import Testing
             let elapsed = world.network.now.duration(since: start)
             #expect(elapsed >= .milliseconds(100) && elapsed < .milliseconds(130), "\(elapsed)")
             await left.stop(grace: .zero)
+            await right.stop(grace: .zero)
+        }
+    }
+
+    /// Who a peer is, it is asked while the node stops: nobody misses the answer.
+    @Test func stoppingWaitsForNothingThatWasOnlyAsked() async throws {
+        let world = SimulatedWorld(seed: 13)
+        world.network.link.latency = .milliseconds(75)
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
+            _ = try await left.connections.connect(to: DialTarget(addresses: right.addresses))
+            try await world.network.sleep(for: Identify.askDelay + .milliseconds(20))
+            #expect(left.connections.sessions.first?.openStreamCount == 1)
+            let start = world.network.now
+            await left.stop()
+            #expect(world.network.now.duration(since: start) < .milliseconds(10))
             await right.stop(grace: .zero)
         }
     }

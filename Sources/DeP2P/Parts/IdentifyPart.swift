@@ -22,6 +22,8 @@ final class IdentifyPart: NodePart {
     /// Peers that were told of addresses are told of those that there are now.
     func networkChanged() { push() }
 
+    func streamsKeptOpen(on session: Session) -> Int { identify.streamsKeptOpen(on: session) }
+
     /// Says it all to one peer.
     func tell(_ session: Session) { identify.push(to: session) }
 

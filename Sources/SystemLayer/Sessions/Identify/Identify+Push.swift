@@ -31,9 +31,9 @@ extension Identify {
             session.learned(information)
         }
         connections.onAdmission { [weak self] session in self?.admitted(session) }
-        connections.onSession { session in
+        connections.onSession { [weak self] session in
             guard session.isInitiator else { return }
-            networkTask { [weak session] in
+            networkTask { [weak self, weak session] in
                 // Cancelled: there is nothing to ask any more.
                 guard let clock = session?.clock, (try? await clock.sleep(for: Self.askDelay)) != nil else { return }
                 let deadline = clock.now.advanced(by: Self.relayedAskDelay)
@@ -41,11 +41,19 @@ extension Identify {
                     // Nobody tells when a relay has carried much.
                     guard (try? await clock.sleep(for: Self.relayedLookInterval)) != nil else { return }
                 }
-                guard let session, session.isOpen,
-                    let information = await traced(awaiting: "who a peer is", { try await Self.ask(session) })
-                else { return }
-                session.learned(information)
+                if let session, session.isOpen { await self?.learn(from: session) }
             }
+        }
+    }
+
+    private func learn(from session: Session) async {
+        questions[session.id, default: 0] += 1
+        defer {
+            let left = (questions[session.id] ?? 1) - 1
+            questions[session.id] = left > 0 ? left : nil
+        }
+        if let information = await traced(awaiting: "who a peer is", { try await Self.ask(session) }) {
+            session.learned(information)
         }
     }
 

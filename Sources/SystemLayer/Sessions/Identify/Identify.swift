@@ -21,6 +21,8 @@ package final class Identify {
     /// Sessions whose peers, as strangers, were not told every address: they are once they are admitted.
     private var withheld: Set<UInt64> = []
     weak var connections: Connections?
+    /// Streams on which peers are asked, by their sessions.
+    var questions: [UInt64: Int] = [:]
     /// A push that is about to be sent.
     var pending: TimerToken?
 
@@ -73,6 +75,9 @@ package final class Identify {
         }
         return told
     }
+
+    /// Streams on `session` that nobody misses where the node stops.
+    package func streamsKeptOpen(on session: Session) -> Int { questions[session.id] ?? 0 }
 
     /// The peer of `session` is a member now.
     func admitted(_ session: Session) {
