@@ -124,7 +124,7 @@ import Testing
 
     @Test func aSilentRelayIsKeptUntilItsEnd() {
         var machine = machine(relays: 3)
-        #expect(machine.silent(1, now: at(5)) == [.reserveAnew(1), .reserve(2)])
+        #expect(machine.silent(1, now: at(5)) == [.reserve(1), .reserve(2)])
         #expect(machine.silent(1, now: at(6)) == [])
         #expect(machine.standing == [0, 1])
         _ = machine.granted(2, time: .seconds(100), now: at(6))
@@ -135,9 +135,9 @@ import Testing
 
     @Test func aSilentRelayIsAskedByAnotherConnectionUntilItIsHeard() {
         var machine = machine(relays: 1)
-        #expect(machine.silent(0, now: at(5)) == [.reserveAnew(0)])
+        #expect(machine.silent(0, now: at(5)) == [.reserve(0)])
         #expect(machine.failed(0, now: at(6)) == [] && machine.wake == at(6.25))
-        #expect(machine.timerFired(now: at(6.25)) == [.reserveAnew(0)])
+        #expect(machine.timerFired(now: at(6.25)) == [.reserve(0)])
         #expect(machine.failed(0, now: at(7)) == [])
         machine.heard(0)
         #expect(machine.timerFired(now: at(7.25)) == [.reserve(0)])

@@ -38,8 +38,9 @@ struct ProgressWatch {
         case silent
     }
 
-    /// Whether nothing that was under way at the last look had been acknowledged since the one before.
-    var isUnanswered: Bool { unanswered > 0 }
+    /// Whether nothing that was under way at the last look had been acknowledged since the one before, and for longer than an
+    /// answer takes.
+    var isUnanswered: Bool { unanswered > 0 && Self.interval * unanswered > last.latestRTT }
 
     private let keepAlive: Duration
     private var last: Counters

@@ -21,27 +21,48 @@ extension RelayClient {
         _ relay: DialTarget, within patience: Duration,
         _ question: @escaping @NetworkActor @Sendable (Session) async throws -> Answer
     ) async throws -> (answer: Answer, session: Session) {
+        let began = clock.now
         var silent = relay.nodeID.flatMap(connections.session(with:))
         if silent.map(isSilent) != true {
             let session = try await connections.connect(to: relay, timeout: patience)
             do {
                 return (try await whileHeard(session, question), session)
             } catch {
-                guard isSilent(session), !Task.isCancelled else { throw error }
+                guard isSilent(session) || !session.isOpen, !Task.isCancelled else { throw error }
                 silent = session
             }
         }
-        let longest = max(patience, min((silent?.roundTripTime ?? .zero) * 8, Self.dialDeadline))
+        // Both together take no longer than one attempt of a connect may.
+        let left = max(patience - clock.now.duration(since: began), Self.returnDeadline)
+        let longest = max(left, min((silent?.roundTripTime ?? .zero) * 4, Self.dialDeadline))
         let session = try await connections.connectAnew(to: relay, timeout: longest, isShared: true)
+        if let silent, silent !== session {
+            // Whether it answers after all is known by the time that this is decided for what rides on it.
+            silent.connection.nudge()
+            leave(silent)
+        }
         do {
-            let answer = try await question(session)
-            // A reservation on it comes anew by itself.
-            if let silent, !isRelay(silent) { connections.retire(silent) }
-            return (answer, session)
+            return (try await question(session), session)
         } catch {
-            leaveLater(session)
+            // One on which nothing comes is of no use to anybody, and a node has few places for them.
+            let isMute = clock.now.duration(since: session.connection.receivedAt) >= RelayPulse.silence
+            if isMute, circuitCount(on: session) == 0, !isRelay(session), !session.isAskedFor, session.commitments == 0
+            {
+                session.close(.normal)
+            } else {
+                leaveLater(session)
+            }
             throw error
         }
+    }
+
+    /// Another session is used instead of one that was silent, which may be there after all: an application may hold it, and the
+    /// relay a reservation with this node; this node's own comes anew by itself.
+    private func leave(_ silent: Session) {
+        guard silent.isOpen, !silent.isRetired, !silent.isAskedFor, silent.commitments == 0, !isRelay(silent) else {
+            return
+        }
+        connections.retire(silent)
     }
 
     /// What is asked is given up as soon as the relay does not answer any more.
@@ -49,7 +70,8 @@ extension RelayClient {
         _ session: Session, _ question: @escaping @NetworkActor @Sendable (Session) async throws -> Answer
     ) async throws -> Answer {
         let watch = watch(session)
-        if clock.now.duration(since: session.connection.receivedAt) > RelayPulse.interval { watch.doubt() }
+        // However lately it was heard: what dies now is not asked by anybody else.
+        watch.doubt()
         let task = networkTask { try await question(session) }
         let number = watch.onceSilent { task.cancel() }
         defer { watch.forget(number) }

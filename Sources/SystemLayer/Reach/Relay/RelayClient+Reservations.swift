@@ -8,8 +8,8 @@ extension RelayClient {
     func carryOut(_ actions: [ReservationMachine.Action]) {
         for action in actions {
             switch action {
-            case .reserve(let index): reserve(index, anew: false)
-            case .reserveAnew(let index): reserve(index, anew: true)
+            // Over which session is found out as it is asked.
+            case .reserve(let index): reserve(index)
             case .changed:
                 changes.send()
                 onAddressChange?()
@@ -17,8 +17,7 @@ extension RelayClient {
         }
     }
 
-    /// - Parameter anew: whether over another connection than the present one.
-    private func reserve(_ index: Int, anew: Bool) {
+    private func reserve(_ index: Int) {
         let isReturning = machine.isReturning(index, now: clock.now)
         let shortest = max(Self.returnDeadline, (relays[index].roundTrip ?? .zero) * 8)
         let patience = isReturning ? min(shortest, Self.reserveDeadline) : Self.reserveDeadline
@@ -26,7 +25,7 @@ extension RelayClient {
             do {
                 let (session, time, terms) = try await clock.withDeadline(patience) {
                     guard let self else { throw CancellationError() }
-                    return try await self.ask(self.ways(of: index), anew: anew, within: patience)
+                    return try await self.ask(self.ways(of: index), within: patience)
                 }
                 self?.granted(index, session, time, terms)
             } catch {
@@ -47,25 +46,20 @@ extension RelayClient {
     }
 
     private func ask(
-        _ relay: [Address], anew: Bool, within patience: Duration
+        _ relay: [Address], within patience: Duration
     ) async throws -> (Session, Duration, RelayTerms) {
         let target = DialTarget(addresses: relay)
-        let session =
-            try await anew
-            ? connections.connectAnew(to: target, timeout: patience, isShared: true) : connections.connect(to: target)
-        // Whether that one answers is known by the time that it is to be given up.
-        let former = anew ? relays.first { $0.address.nodeID == session.remoteNodeID }?.session : nil
-        former?.connection.nudge()
-        do {
-            switch try await exchange(.reserve, on: session).reply {
-            case .reservation(let time, let terms) where time >= ReservationMachine.shortestTime:
-                return (session, time, terms)
-            case .refusal(let error): throw error
-            default: throw RelayError(.malformed)
-            }
-        } catch {
-            if anew { leaveLater(session) }
-            throw error
+        let ((time, terms), session) = try await ask(target, within: patience) { [self] session in
+            try await reservation(on: session)
+        }
+        return (session, time, terms)
+    }
+
+    private func reservation(on session: Session) async throws -> (time: Duration, terms: RelayTerms) {
+        switch try await exchange(.reserve, on: session).reply {
+        case .reservation(let time, let terms) where time >= ReservationMachine.shortestTime: return (time, terms)
+        case .refusal(let error): throw error
+        default: throw RelayError(.malformed)
         }
     }
 

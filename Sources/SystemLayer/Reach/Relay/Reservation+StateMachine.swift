@@ -4,8 +4,8 @@ internal import DeP2PReactor
 ///
 /// Each relay is `idle` (not asked before an instant), `asking` (perhaps still holding the reservation that it renews)
 /// or `held`. ``Self/wanted`` reservations stand at a time: when one is lost or its relay falls silent, the next relay is
-/// asked at once, and that one too, over and over for a while: it may have been restarted, or be reached another way
-/// (``Action/reserveAnew(_:)``). What the silent one granted is kept until it stands anew. Once others are preferred
+/// asked at once, and that one too, over and over for a while: it may have been restarted, or be reached another way.
+/// What the silent one granted is kept until it stands anew. Once others are preferred
 /// (``prefer(_:now:)``) those are asked whatever stands, and as soon as they stand the rest is *released*: told to nobody and
 /// not renewed, but used until its time by who has heard of it. A relay that is none any more is *withdrawn*: released, and
 /// not asked. Calling order: ``add(now:)`` for each relay; for each ``Action/reserve(_:)`` one of ``granted(_:time:now:)`` or
@@ -30,10 +30,8 @@ struct ReservationMachine: TimedMachine {
     static let shortestTime = Duration.seconds(5)
 
     enum Action: Equatable {
-        /// Ask this relay for a reservation.
+        /// Ask this relay for a reservation; over another connection, and by another way to it perhaps, where it is silent.
         case reserve(Int)
-        /// The same, over another connection than the one that is silent: by another way to it, perhaps.
-        case reserveAnew(Int)
         /// What stands has changed.
         case changed
     }
@@ -199,7 +197,7 @@ struct ReservationMachine: TimedMachine {
         var actions: [Action] = []
         if case .held(let held) = relays[index].phase {
             relays[index].phase = .asking(held)
-            actions = [.reserveAnew(index)]
+            actions = [.reserve(index)]
         }
         return actions + advance(now: now)
     }
@@ -355,7 +353,7 @@ struct ReservationMachine: TimedMachine {
             return []
         }
         relays[index].phase = .asking(held)
-        return [relays[index].isSilent ? .reserveAnew(index) : .reserve(index)]
+        return [.reserve(index)]
     }
 
     private static func backoff(_ failures: Int) -> Duration {

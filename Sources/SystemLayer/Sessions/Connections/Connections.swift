@@ -168,21 +168,21 @@ package final class Connections {
 
     /// Another session with the target, whatever is open: for another way than the present one.
     ///
-    /// - Parameter isShared: whether it may be that of a dial which is under way, and others may have it too.
+    /// - Parameter isShared: whether it may be that of a dial which has just begun, and others may have it too.
     /// - Throws: ``ConnectError``.
     package func connectAnew(
         to target: DialTarget, timeout: Duration?, isShared: Bool = false
     ) async throws -> Session {
-        let dial = try dial(target.nodeID, target.addresses, isShared: isShared)
+        let dial = try dial(target.nodeID, target.addresses, sharing: isShared ? .young : .none)
         dial.complete()
         return try await dial.session(within: timeout ?? limits.connectDeadline)
     }
 
     private func dial(
-        _ nodeID: NodeID?, _ addresses: [Address], isShared: Bool = true, isErrand: Bool = false
+        _ nodeID: NodeID?, _ addresses: [Address], sharing: Dials.Sharing = .any, isErrand: Bool = false
     ) throws -> SharedDial {
         do throws(LimitExceeded) {
-            return try dials.dial(nodeID, addresses, isShared: isShared, isErrand: isErrand) {
+            return try dials.dial(nodeID, addresses, sharing: sharing, isErrand: isErrand) {
                 [self] connection, attempts, isErrand in
                 do throws(LimitExceeded) {
                     return try adopt(connection, attempts: attempts, isErrand: isErrand)

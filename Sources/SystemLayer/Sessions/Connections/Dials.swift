@@ -4,6 +4,12 @@ internal import DeP2PReactor
 /// The dials under way: one for each node, that who asks for the node meanwhile joins.
 @NetworkActor
 final class Dials {
+    /// Which dials under way may be joined; all but ``none`` may be joined by others.
+    enum Sharing { case none, young, any }
+
+    /// An older one repeats its packets ever more seldom.
+    private static let youth = Duration.milliseconds(500)
+
     private let dialer: any Dialling
     private let clock: any NetworkClock
     private let limit: Int
@@ -22,13 +28,16 @@ final class Dials {
     /// The dial to the node that is under way, or else a new one; with these addresses.
     ///
     /// - Parameters:
-    ///   - isShared: whether it may be one that is under way, and others may join it.
+    ///   - sharing: whether it may be one that is under way.
     ///   - isErrand: whether this asker does not want the node itself.
     ///   - adopt: makes a session of the connection.
     func dial(
-        _ nodeID: NodeID?, _ addresses: [Address], isShared: Bool, isErrand: Bool, adopt: @escaping SharedDial.Adopt
+        _ nodeID: NodeID?, _ addresses: [Address], sharing: Sharing, isErrand: Bool,
+        adopt: @escaping SharedDial.Adopt
     ) throws(LimitExceeded) -> SharedDial {
-        if isShared, let dial = nodeID.flatMap({ shared[$0] }), dial.join(addresses, isErrand: isErrand) { return dial }
+        if let dial = nodeID.flatMap({ shared[$0] }), mayJoin(dial, sharing), dial.join(addresses, isErrand: isErrand) {
+            return dial
+        }
         guard all.count < limit else { throw LimitExceeded(name: "connects at once", value: all.count, limit: limit) }
         nextNumber += 1
         let number = nextNumber
@@ -36,9 +45,17 @@ final class Dials {
             self?.ended(dial, number, nodeID)
         }
         all[number] = dial
-        if isShared, let nodeID { shared[nodeID] = dial }
+        if sharing != .none, let nodeID { shared[nodeID] = dial }
         _ = dial.join(addresses, isErrand: isErrand)
         return dial
+    }
+
+    private func mayJoin(_ dial: SharedDial, _ sharing: Sharing) -> Bool {
+        switch sharing {
+        case .none: false
+        case .young: clock.now.duration(since: dial.beganAt) < Self.youth
+        case .any: true
+        }
     }
 
     private func ended(_ dial: SharedDial, _ number: UInt64, _ nodeID: NodeID?) {

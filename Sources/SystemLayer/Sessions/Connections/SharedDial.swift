@@ -16,6 +16,8 @@ final class SharedDial {
 
     private let dial: any Dial
     private let clock: any NetworkClock
+    /// When its first packets were about to go.
+    let beganAt: NetworkInstant
     private var work: Task<Void, Never>?
     private var result: Result<Session, any Error>?
     private var waiters: [Waiter<Session>] = []
@@ -41,6 +43,7 @@ final class SharedDial {
     ) {
         self.dial = dial
         self.clock = clock
+        beganAt = clock.now
         self.onEnd = onEnd
         work = networkTask { [self] in
             do {
