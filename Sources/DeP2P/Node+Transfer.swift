@@ -32,10 +32,12 @@ extension Node {
         let subject = NodeEvent.TransferSubject(direction: .outgoing, id: lastTransfer, peer: session.remoteNodeID)
         do {
             let stream = try await session.openStream(Transfer.protocolID)
-            let summary = try await TransferSender(source: source).run(over: stream, clock: clock) { [hub] event in
+            let sender = TransferSender(source: source)
+            let summary = try await sender.run(over: stream, clock: clock) { [hub] event in
                 hub.emit(.transfer(subject, .event(event)))
                 events(event)
             }
+            if let parting = sender.parting { transferPart?.sent(on: session, parting: parting) }
             hub.emit(.transfer(subject, .ended(.success(summary))))
             return summary
         } catch {

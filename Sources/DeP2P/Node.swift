@@ -49,6 +49,7 @@ public final class Node {
     var identifyPart: IdentifyPart? { parts.lazy.compactMap { $0 as? IdentifyPart }.first }
     var realmRelayPart: RealmRelayPart? { parts.lazy.compactMap { $0 as? RealmRelayPart }.first }
     var relayClientPart: RelayClientPart? { parts.lazy.compactMap { $0 as? RelayClientPart }.first }
+    var transferPart: TransferPart? { parts.lazy.compactMap { $0 as? TransferPart }.first }
     private var accessPart: AccessPart? { parts.lazy.compactMap { $0 as? AccessPart }.first }
     /// Who accepts the application's streams.
     private(set) lazy var acceptors = StreamAcceptors(streams, clock: clock) { [weak self] nodeID in

@@ -59,6 +59,26 @@ import Testing
         await right.stop()
     }
 
+    /// Neither waits for the other's last word, nor takes its absence for a failure.
+    @Test func aSenderThatStopsAtOnceHasSent() async throws {
+        let key = RealmKey.generate()
+        let (source, inbox) = (try Folder(), try Folder())
+        let file = source.write("x", [1, 2, 3])
+        let right = try await node(key)
+        let folder = try ReceiveFolder(path: inbox.path)
+        let ends = await Waiter<Bool>()
+        await right.receiveTransfers(
+            to: .folder(folder),
+            completion: { result, _ in
+                ends.resume(returning: (try? result.get()) != nil)
+            })
+        let left = try await node(key)
+        try await left.send(files: [file], to: DialTarget(addresses: right.addresses))
+        await left.stop(grace: .zero)
+        #expect(try await ends.value())
+        await right.stop()
+    }
+
     @Test func aNodeThatTakesNoTransfersSaysSo() async throws {
         let key = RealmKey.generate()
         let source = try Folder()

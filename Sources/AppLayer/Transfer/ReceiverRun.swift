@@ -92,6 +92,9 @@ final class ReceiverRun {
     private func read() async throws -> Chunk? {
         do {
             return try await stream.read()
+        } catch let error as StreamError where error.code == .connectionClosed && doneSummary != nil {
+            // All that was offered is stored; the sender had nothing left to say but that it knows.
+            return nil
         } catch {
             streamFailure = streamFailure ?? (error as? StreamError)
             throw error

@@ -8,6 +8,9 @@ package final class TransferSender {
     private let source: SendSource
     private let timing: TransferTiming
     private let descriptors: DescriptorBudget
+    /// Ends once the receiver has ended its side too, or was given the time to; there is one when ``run(over:clock:events:)`` has
+    /// succeeded. Who closes the connection before leaves the receiver to conclude that its receipts were read.
+    package private(set) var parting: Task<Void, Never>?
 
     package convenience init(source: SendSource, timing: TransferTiming = TransferTiming()) {
         self.init(source: source, timing: timing, descriptors: .shared)
@@ -17,7 +20,7 @@ package final class TransferSender {
         (self.source, self.timing, self.descriptors) = (source, timing, descriptors)
     }
 
-    /// Runs the transfer; the stream is finished or reset when this returns.
+    /// Runs the transfer, once; the stream is finished or reset when this returns.
     ///
     /// Files that could not be read or that changed meanwhile are in the summary's `failed`; the others arrived.
     /// - Throws: ``TransferError``: what the receiver refused or cancelled with, `.stalled`, `.connectionLost`,
@@ -29,7 +32,9 @@ package final class TransferSender {
         let run = SenderRun(
             source: source, stream: stream, clock: clock, timing: timing, descriptors: descriptors, events: events)
         do {
-            return try await run.transfer()
+            let summary = try await run.transfer()
+            parting = run.part()
+            return summary
         } catch {
             let cancelled = Task.isCancelled
             // Saying goodbye must not be cancelled itself.
@@ -82,12 +87,18 @@ private final class SenderRun {
         ])
         guard let summary = outcome else { throw CancellationError() }
         report()
-        stream.finish()
-        // The receiver ends its side once it knows that we know; waiting for that keeps the connection open so long.
-        _ = try? await clock.withDeadline(timing.farewell) { [stream] in
-            while try await stream.read() != nil {}
-        }
         return summary
+    }
+
+    /// Tells the receiver that its receipts were read.
+    func part() -> Task<Void, Never> {
+        stream.finish()
+        return networkTask { [clock, stream, timing] in
+            // All has arrived: how the stream ends now is nobody's business.
+            _ = try? await clock.withDeadline(timing.farewell) {
+                while try await stream.read() != nil {}
+            }
+        }
     }
 
     // MARK: From the receiver

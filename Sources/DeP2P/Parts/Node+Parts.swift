@@ -37,6 +37,7 @@ extension Node {
                 relays: ownRelays),
             AccessPart(of: self),
             StreamsPart(acceptors),
+            TransferPart(),
             PubSubPart(of: self, configuration),
             LivenessPart(connections, livenessTimes(configuration), hub),
             IdentifyPart(identify(configuration, materials), of: self),

@@ -57,6 +57,8 @@ final class CutStream: ByteStream {
     private var remaining: Int
     private(set) var bytesRead = 0
     private(set) var isReadInBulk = false
+    /// Whether the connection ends where the sender's side of the stream would.
+    var closesAtTheEnd = false
     let peerHeardAt: NetworkInstant?
 
     init(_ inner: LightStream, after bytes: Int = .max, peerHeardAt: NetworkInstant? = nil) {
@@ -67,7 +69,10 @@ final class CutStream: ByteStream {
 
     func read() async throws -> Chunk? {
         if peerHeardAt != nil { try await SystemNetworkClock.shared.sleep(for: .milliseconds(40)) }
-        guard let chunk = try await inner.read() else { return nil }
+        guard let chunk = try await inner.read() else {
+            if closesAtTheEnd { throw StreamError(.connectionClosed) }
+            return nil
+        }
         guard chunk.count <= remaining else {
             defer { inner.reset(0) }
             guard remaining > 0 else { throw StreamError(.connectionClosed) }
@@ -133,12 +138,14 @@ extension Sender {
 func transfer(
     _ source: SendSource, to destination: TransferReceiver.Destination, policy: ReceivePolicy = ReceivePolicy(),
     from sender: NodeID? = testSender, timing: TransferTiming = TransferTiming(), cutAfter: Int = .max,
+    closesAtTheEnd: Bool = false,
     descriptors: DescriptorBudget? = nil,
     senderEvents: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in },
     receiverEvents: @escaping @NetworkActor @Sendable (TransferEvent) -> Void = { _ in }
 ) async throws -> TransferOutcome {
     let (left, right) = LightStream.pair()
     let cut = CutStream(right, after: cutAfter)
+    cut.closesAtTheEnd = closesAtTheEnd
     let sender = try #require(sender)
     let clock = SystemNetworkClock.shared
     let budget = descriptors ?? .shared

@@ -229,6 +229,15 @@ import Testing
         #expect(!Scratch.names(in: inbox).contains("log"))
     }
 
+    /// It has read the receipts, and is gone: that it says so may be lost, or come behind the end of the connection.
+    @Test func aSenderThatClosesTheConnectionBehindTheReceiptsHasSent() async throws {
+        let path = try scratch.file("x", Array("hello".utf8))
+        let outcome = try await transfer(
+            try SendSource(paths: [path]), to: .folder(folder), closesAtTheEnd: true)
+        try outcome.expectBothSidesAgree()
+        #expect(try read("\(inbox)/x") == Array("hello".utf8))
+    }
+
     // MARK: Cancelling
 
     @Test(arguments: [true, false])

@@ -82,7 +82,8 @@ import Testing
             #expect(
                 names(plain) == [
                     "EventsPart", "EventLogPart", "IntrospectionPart", "InterfacesPart", "PortMappingPart",
-                    "StoragePart", "SocketsPart", "SessionsPart", "AccessPart", "StreamsPart", "PubSubPart",
+                    "StoragePart", "SocketsPart", "SessionsPart", "AccessPart", "StreamsPart", "TransferPart",
+                    "PubSubPart",
                     "LivenessPart",
                     "IdentifyPart", "PingPart", "DialBackPart",
                     "RelayClientPart", "ReachabilityPart", "HolePunchPart", "NetworkWatchPart",

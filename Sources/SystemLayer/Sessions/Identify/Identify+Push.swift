@@ -47,11 +47,8 @@ extension Identify {
     }
 
     private func learn(from session: Session) async {
-        questions[session.id, default: 0] += 1
-        defer {
-            let left = (questions[session.id] ?? 1) - 1
-            questions[session.id] = left > 0 ? left : nil
-        }
+        questions.add(on: session)
+        defer { questions.remove(on: session) }
         if let information = await traced(awaiting: "who a peer is", { try await Self.ask(session) }) {
             session.learned(information)
         }

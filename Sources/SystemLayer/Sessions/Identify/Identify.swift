@@ -22,7 +22,7 @@ package final class Identify {
     private var withheld: Set<UInt64> = []
     weak var connections: Connections?
     /// Streams on which peers are asked, by their sessions.
-    var questions: [UInt64: Int] = [:]
+    var questions = StreamCounts()
     /// A push that is about to be sent.
     var pending: TimerToken?
 
@@ -77,7 +77,7 @@ package final class Identify {
     }
 
     /// Streams on `session` that nobody misses where the node stops.
-    package func streamsKeptOpen(on session: Session) -> Int { questions[session.id] ?? 0 }
+    package func streamsKeptOpen(on session: Session) -> Int { questions.count(on: session) }
 
     /// The peer of `session` is a member now.
     func admitted(_ session: Session) {
