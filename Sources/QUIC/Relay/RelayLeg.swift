@@ -110,6 +110,12 @@ package final class RelayLeg: PacketDriver {
         return id
     }
 
+    /// How long the other end of that circuit takes to answer, as far as it is known.
+    package func roundTrip(of path: ConnectionPath) -> Duration? {
+        guard circuit(of: path) != nil, let remote = path.remote else { return nil }
+        return roundTrip(to: remote, now: endpoint.clock.now)
+    }
+
     private func usable(_ size: Int?) -> Int? {
         guard let size, let path = connection.currentAddresses,
             let known = endpoint.knownDatagramSize(from: path.local, to: path.remote), size >= 1_200

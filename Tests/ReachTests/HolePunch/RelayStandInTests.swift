@@ -56,6 +56,39 @@ import Testing
         }
     }
 
+    /// QUIC gives up to validate the path before the first answer comes.
+    @Test("a relay far away takes over a near path that died", arguments: [100, 175, 200, 300, 500, 900])
+    func farRelay(latency: Int) async throws {
+        try await withPunchNetwork(seed: 9) { world in
+            let (near, far) = (try world.node(.portRestricted), try world.node(.open))
+            far.node.client.use(world.relay.address)
+            #expect(try await world.wait(atMost: .seconds(5)) { !far.node.client.standing.isEmpty })
+            let home = try #require(near.gateway?.external)
+            var link = SimulatedNetwork.Link()
+            link.latency = .milliseconds(Int64(latency))
+            for host in [home, near.node.socket.ip] {
+                world.network.links[.init(from: host, to: world.relay.socket.ip)] = link
+                world.network.links[.init(from: world.relay.socket.ip, to: host)] = link
+            }
+            let session = try await near.node.connect(far.node.address)
+            _ = try await near.node.connect(world.relay.address)
+            let sink = PunchTransfer(at: far)
+            let end = world.network.now.advanced(by: .seconds(30))
+            let task = networkTask { try await sink.send(on: session) { world.network.now >= end } }
+            try await world.network.sleep(for: .seconds(10))
+            world.network.filter = { _, from, to in
+                from.ip != home && to.ip != home || from.ip == world.relay.socket.ip || to.ip == world.relay.socket.ip
+            }
+            let received = sink.received
+            let limit = Duration.seconds(2.5) + .milliseconds(latency) * 8
+            #expect(try await world.wait(atMost: limit) { sink.received > received + 20_000 })
+            let circuits = world.relay.service?.statistics.openedCircuits ?? 0
+            let sent = try await task.value
+            #expect(try await world.wait(atMost: .seconds(20)) { sink.isComplete })
+            #expect(session.isOpen && sink.isIntact && sink.received == sent && circuits <= 2, "\(circuits)")
+        }
+    }
+
     /// A relay, or what stands before it, with which a connection lasts for a moment only.
     @Test("connections with the relay that die soon are not heaped up", arguments: [true, false])
     func shortLived(isReserved: Bool) async throws {

@@ -89,6 +89,7 @@ extension PunchLink {
     }
 
     func goBack(to relay: PathKeeper.Relay) {
+        verdict.map(clock.cancel)
         stay()
         let relays = detours
         if (relay == .known && mayRepeat) || relays.isEmpty, let (ends, leg) = hub.relays.wayBack(for: connection) {
@@ -111,6 +112,7 @@ extension PunchLink {
 
     /// Back to the straight path that was there before a better one.
     func goStraight(to remote: SocketAddress) {
+        verdict.map(clock.cancel)
         stay()
         isAbandoning = connection.abandonPath(to: remote, kind: formerKind)
         if !isAbandoning { cannotMigrate() }

@@ -17,6 +17,9 @@ final class PunchLink {
     static let longestSettling = Duration.milliseconds(200)
     /// How long the way of an answer to the client may be taken to be.
     static let longestLead = Duration.seconds(1)
+    /// A path that was taken at once is validated for no longer: three timeouts that follow from `initialRTT`.
+    static let validation = Duration.milliseconds(250)
+    static let longestVerdict = Duration.seconds(4)
     /// From one round that the peer asks for to the next.
     static let askInterval = Duration.seconds(10)
     /// Rounds that a peer may begin, a minute's worth.
@@ -28,6 +31,8 @@ final class PunchLink {
     private(set) lazy var name = ProbeKeys.link(secret)
     private(set) lazy var keys = ProbeKeys(secret, isClient: isClient)
     private let isClient: Bool
+    /// Says whether the slow path works that was taken off a dead one.
+    var verdict: TimerToken?
     /// The cycle ends with the session, at the latest in `HolePunch.stop`.
     let hub: HolePunch
     weak var session: Session?
@@ -108,6 +113,7 @@ final class PunchLink {
         trial?.stop()
         timer.set(nil)
         settling.map(clock.cancel)
+        verdict.map(clock.cancel)
     }
 
     private func moved(to path: ConnectionPath) {
@@ -141,6 +147,26 @@ final class PunchLink {
         }
         // Moving off a dead path began the estimate of the round trip anew, and with it how long validation may take: a
         // slow path that something was acknowledged on works all the same.
+        let path = connection.path
+        if !isValidated, let patience = patienceWithSlowPath {
+            verdict = clock.schedule(after: patience) { [weak self] in
+                guard let self, isAbandoning, connection.path == path else { return }
+                concludeMigration(false)
+            }
+            return
+        }
+        concludeMigration(isValidated)
+    }
+
+    /// How long a circuit is given, that is slower than the validation of a path that QUIC knows nothing of.
+    private var patienceWithSlowPath: Duration? {
+        guard isAbandoning, connection.path.peerAddress == nil, connection.statistics.latestRTT == .zero,
+            let roundTrip = hub.relays.roundTrip(of: connection), roundTrip > Self.validation
+        else { return nil }
+        return min(roundTrip * 2, Self.longestVerdict)
+    }
+
+    private func concludeMigration(_ isValidated: Bool) {
         let path = connection.path
         let isThere = path.peerAddress == nil || (keeper.former != nil && path.remote == keeper.former)
         let succeeded = isValidated || (isAbandoning && isThere && connection.statistics.latestRTT > .zero)

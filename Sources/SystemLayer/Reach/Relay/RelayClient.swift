@@ -269,6 +269,12 @@ package final class RelayClient {
         return way.leg.circuit(of: connection.path) == way.circuit
     }
 
+    /// How long an answer takes by the circuit that `connection` is on.
+    func roundTrip(of connection: any SecureConnection) -> Duration? {
+        let path = connection.path
+        return legs.values.lazy.compactMap { $0.roundTrip(of: path) }.first
+    }
+
     /// The relay by which `connection` is or was relayed, whether or not this node is connected with it now.
     func relay(of connection: any SecureConnection) -> (relay: NodeID, addresses: [Address])? {
         circuits[ObjectIdentifier(connection)].map { ($0.leg.relayID, $0.relayAddresses) }
