@@ -368,3 +368,10 @@ TESTS = [
     a_home_that_cannot_be_written_names_the_way_out,
     the_line_to_paste_names_the_best_address,
 ]
+
+
+def cleared(folder):
+    """The names in a folder, once the receiver has cleared up: when it hears that its receipts were read, for which the sender
+    does not wait."""
+    until(lambda: not any(name.startswith(".dep2p-resume-") for name in os.listdir(folder)), "a receiver that clears up")
+    return os.listdir(folder)

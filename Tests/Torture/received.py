@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 
+from machine import cleared
 from nodes import DATA, NO_INPUT, OK, USAGE, assert_same
 
 ODD_NAMES = [
@@ -40,6 +41,7 @@ def hostile_names_reach_neither_terminal_nor_folder(house):
             assert done.returncode in (OK, DATA, NO_INPUT, USAGE), f"{name}: {done.returncode} {done.stderr}"
             no_control_bytes(done.stdout + done.stderr, f"what send says of {name}")
             accepted += done.returncode == OK
+        cleared(house.inbox)
         names = os.listdir(os.fsencode(house.inbox))
         assert len(names) == accepted > len(ODD_NAMES) // 2, names
         for name in names:

@@ -26,6 +26,8 @@ final class ReceiverRun {
     private var monitor: ReceiveMonitor
     private var isAccepted = false
     private var doneSummary: TransferSummary?
+    /// Whether the sender knows that all is stored: until then it may send the same again.
+    private var isConfirmed = true
     private var frameCount = 0
     /// How the stream failed, when it did: then neither side cancelled.
     private var streamFailure: StreamError?
@@ -61,7 +63,7 @@ final class ReceiverRun {
         guard let summary = outcome else { throw CancellationError() }
         disk.stopTimer()
         report()
-        await disk.finish(confirmed: true)
+        await disk.finish(confirmed: isConfirmed)
         stream.finish()
         return summary
     }
@@ -93,7 +95,8 @@ final class ReceiverRun {
         do {
             return try await stream.read()
         } catch let error as StreamError where error.code == .connectionClosed && doneSummary != nil {
-            // All that was offered is stored; the sender had nothing left to say but that it knows.
+            // All that was offered is stored; the sender had nothing left to say but that it knows, which is open then.
+            isConfirmed = false
             return nil
         } catch {
             streamFailure = streamFailure ?? (error as? StreamError)

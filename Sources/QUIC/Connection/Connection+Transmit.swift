@@ -40,6 +40,9 @@ extension Connection {
         }
     }
 
+    /// Sends what waits to be sent and may be, at once and not at the end of this turn of the network thread.
+    package func sendPending() { if isDirty { flush() } }
+
     /// Sends what may be sent now and sets the timer.
     func flush() {
         isDirty = false

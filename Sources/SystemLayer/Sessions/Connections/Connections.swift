@@ -378,6 +378,7 @@ package final class Connections {
         isStopped = true
         timer.set(nil)
         dials.cancelAll()
+        for session in sessions { session.connection.sendPending() }
         // What goes through a relay first: its goodbye needs the connection to the relay.
         for session in sessions where session.path.peerAddress == nil { session.close(code, reason: reason) }
         for session in sessions { session.close(code, reason: reason) }

@@ -43,6 +43,9 @@ package protocol SecureConnection: AnyObject, Sendable {
     /// Calls `handler` whenever the connection has moved to another path.
     func setPathHandler(_ handler: @escaping @NetworkActor (ConnectionPath) -> Void)
 
+    /// Sends what waits to be sent and may be, at once: before the connection is closed.
+    func sendPending()
+
     // MARK: Its path, for who keeps that
 
     /// What the transport has counted.
@@ -113,6 +116,7 @@ package protocol SecureConnection: AnyObject, Sendable {
 }
 
 extension SecureConnection {
+    package func sendPending() {}
     package var traffic: ConnectionTraffic { ConnectionTraffic() }
     package var relayedBeforeStraight: ByteTotals? { nil }
     package var namelessTally: TrafficTally? {
