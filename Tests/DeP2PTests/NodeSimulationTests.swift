@@ -75,6 +75,25 @@ import Testing
         }
     }
 
+    /// Who is shown proofs of another realm's takes ever more time for them; a node that stops has no use for the answer.
+    @Test func stoppingWaitsForNoProof() async throws {
+        let world = SimulatedWorld(seed: 14)
+        try await world.run {
+            let (left, right) = (try node(in: world, host: 1), try node(in: world, host: 2))
+            try left.join(key)
+            try right.join(RealmKey.generate())
+            for _ in 0..<6 { _ = try? await left.connectMember(DialTarget(addresses: right.addresses)) }
+            let task = networkTask { _ = try? await left.connectMember(DialTarget(addresses: right.addresses)) }
+            try await world.network.sleep(for: .milliseconds(100))
+            #expect(left.connections.sessions.contains { $0.openStreamCount > 0 })
+            let start = world.network.now
+            await left.stop()
+            #expect(world.network.now.duration(since: start) < .milliseconds(10))
+            await task.value
+            await right.stop(grace: .zero)
+        }
+    }
+
     @Test func messagesSurviveAnHourOfLoss() async throws {
         let world = SimulatedWorld(seed: 3)
         world.network.link.loss = 0.05

@@ -20,5 +20,8 @@ final class SessionsPart: NodePart {
         for nodeID in relays { connections.protect(nodeID, for: .relay) }
     }
 
+    /// Who is shown proofs of other realms takes his time for them.
+    func streamsKeptOpen(on session: Session) -> Int { session.admissionsUnderWay }
+
     func stop() async { connections.stop() }
 }

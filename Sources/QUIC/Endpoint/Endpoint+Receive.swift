@@ -220,6 +220,20 @@ extension Endpoint {
         }
     }
 
+    /// Who asks late will not be answered any more: each connection's close goes once more, for one may be lost.
+    func repeatCloses() {
+        var told: Set<[UInt8]> = []
+        // In an order that is the same wherever this runs.
+        for (_, entry) in lingering.sorted(by: { $0.key.words < $1.key.words }) where told.insert(entry.packet).inserted
+        {
+            entry.packet.withUnsafeBytes { bytes in
+                send(
+                    PacketBurst(
+                        bytes: bytes, segment: bytes.count, local: entry.local, remote: entry.remote, ecn: 0))
+            }
+        }
+    }
+
     private func answerLate(_ id: ConnectionID) {
         guard var entry = lingering[id], entry.answersLeft > 0 else { return }
         entry.answersLeft -= 1

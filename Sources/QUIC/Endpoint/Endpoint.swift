@@ -316,6 +316,7 @@ package final class Endpoint {
         }
         for connection in relayed { connection.close(code: code, reason: reason) }
         for connection in connections.valuesInOrder { connection.close(code: code, reason: reason) }
+        repeatCloses()
         isClosed = true
         onConnection = nil
         datagrams.removeAll()

@@ -227,7 +227,10 @@ package final class UDPDriver: PacketDriver {
             bytes.count, burst.segment, burst.ecn)
         switch -status {
         case 0: return .sent
-        case EAGAIN, ENOBUFS:
+        // A queue of this machine's is full: lost, as if on the way. The socket goes on to take what is sent, so that who waits for
+        // that would try again without end.
+        case ENOBUFS: return .sent
+        case EAGAIN:
             if !sockets[index].wantsWritable {
                 sockets[index].wantsWritable = true
                 sockets[index].watch?.change(to: [.readable, .writable])

@@ -97,6 +97,44 @@ import Testing
         }
     }
 
+    /// The relay waits for its answer from the target, who is gone: it has nothing to say meanwhile.
+    @Test("a session by which a relay was reached anew is not closed under what others do on it")
+    func usedByOthers() async throws {
+        let world = SimulatedWorld.near(seed: 120)
+        try await world.run {
+            let (relay, left, right) = try await three(world)
+            let name = "/dep2p/sys/test/1.0.0"
+            relay.connections.registry.register(name, deadline: .unlimited(because: "a test")) {
+                [network = world.network] _, stream in
+                try await network.sleep(for: .seconds(4))
+                try await stream.write(Chunk([1]))
+                stream.finish()
+            }
+            let cut = world.network.now.advanced(by: .seconds(5))
+            mute(world, left, relay, at: cut)
+            _ = try await left.connect(relay.address)
+            try await world.network.sleep(for: cut.duration(since: world.network.now))
+            world.block(relay, right)
+            // A path was in doubt: the session is known to be silent.
+            left.client.doubt([relay.nodeID])
+            try await world.network.sleep(for: .milliseconds(1_200))
+            let detour = networkTask {
+                _ = try await left.clock.withDeadline(PunchLink.detourDeadline) {
+                    try await left.client.openCircuit(
+                        to: right.nodeID, via: relay.nodeID, at: [relay.address], again: [])
+                }
+            }
+            #expect(try await world.wait(atMost: .seconds(2)) { sessions(left, with: relay).count == 2 })
+            let session = try #require(left.connections.session(with: relay.nodeID))
+            let stream = try await session.openStream(name)
+            stream.finish()
+            _ = await detour.result
+            #expect(session.isOpen, "\(String(describing: session.end))")
+            #expect((try? await stream.read())?.count == 1)
+            for node in [relay, left, right] { node.stop() }
+        }
+    }
+
     @Test("a relay that refuses while the session before is silent is not left with a heap of sessions")
     func refusedAnew() async throws {
         let world = SimulatedWorld.near(seed: 103)

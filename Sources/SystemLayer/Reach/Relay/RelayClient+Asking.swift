@@ -1,4 +1,5 @@
 internal import DeP2PIdentity
+internal import DeP2PQUIC
 internal import DeP2PReactor
 internal import DeP2PSessions
 
@@ -45,8 +46,8 @@ extension RelayClient {
             return (try await question(session), session)
         } catch {
             // One on which nothing comes is of no use to anybody, and a node has few places for them.
-            let isMute = clock.now.duration(since: session.connection.receivedAt) >= RelayPulse.silence
-            if isMute, circuitCount(on: session) == 0, !isRelay(session), !session.isAskedFor, session.commitments == 0
+            if isMute(session), circuitCount(on: session) == 0, !isRelay(session), !session.isAskedFor,
+                session.commitments == 0
             {
                 session.close(.normal)
             } else {
@@ -54,6 +55,14 @@ extension RelayClient {
             }
             throw error
         }
+    }
+
+    /// Whether nothing answers what was sent on it: a relay that waits for the target has nothing to say, but has acknowledged
+    /// what it was asked.
+    private func isMute(_ session: Session) -> Bool {
+        let patience = max(RelayPulse.silence, (session.roundTripTime ?? .zero) * 2)
+        return clock.now.duration(since: session.connection.receivedAt) >= patience
+            && session.connection.statistics.hasUnacknowledged
     }
 
     /// Another session is used instead of one that was silent, which may be there after all: an application may hold it, and the

@@ -42,7 +42,8 @@ package final class Session: Identifiable {
     /// Counts what the streams carry.
     var meter: BandwidthMeter?
     var membershipWaiters: [Waiter<Void>] = []
-    var admissionsUnderWay = 0
+    /// Proofs of membership that are looked at, or wait for that: each has a stream.
+    package internal(set) var admissionsUnderWay = 0
     /// Whether the peer has proven itself, or failed to, since it was greeted.
     var isProofJudged = false
     private var endWaiters: [Waiter<SessionEnd>] = []
