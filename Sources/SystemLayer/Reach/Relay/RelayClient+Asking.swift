@@ -46,9 +46,7 @@ extension RelayClient {
             return (try await question(session), session)
         } catch {
             // One on which nothing comes is of no use to anybody, and a node has few places for them.
-            if isMute(session), circuitCount(on: session) == 0, !isRelay(session), !session.isAskedFor,
-                session.commitments == 0
-            {
+            if isMute(session), circuitCount(on: session) == 0, !isHeld(session) {
                 session.close(.normal)
             } else {
                 leaveLater(session)
@@ -65,14 +63,14 @@ extension RelayClient {
             && session.connection.statistics.hasUnacknowledged
     }
 
-    /// Another session is used instead of one that was silent, which may be there after all: an application may hold it, and the
-    /// relay a reservation with this node; this node's own comes anew by itself.
+    /// Another session is used instead of one that was silent, which may be there after all.
     private func leave(_ silent: Session) {
-        guard silent.isOpen, !silent.isRetired, !silent.isAskedFor, silent.commitments == 0, !isRelay(silent) else {
-            return
-        }
-        connections.retire(silent)
+        if silent.isOpen, !silent.isRetired, !isHeld(silent) { connections.retire(silent) }
     }
+
+    /// Whether that very session is somebody's: an application's, or that of a reservation, the relay's with this node or this
+    /// node's with the relay, which comes anew by itself.
+    func isHeld(_ session: Session) -> Bool { session.isAskedFor || session.commitments > 0 || isRelay(session) }
 
     /// What is asked is given up as soon as the relay does not answer any more.
     private func whileHeard<Answer: Sendable>(

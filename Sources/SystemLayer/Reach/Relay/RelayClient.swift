@@ -300,9 +300,8 @@ package final class RelayClient {
     /// Leaves the relay that `session` leads to, where nothing needs that any more by then.
     func leaveLater(_ session: Session) {
         _ = clock.schedule(after: Self.parting) { [weak self, weak session] in
-            guard let self, let session, session.isOpen, session.isInitiator, !session.isAskedFor, !isRelay(session),
-                !connections.isProtected(session.remoteNodeID),
-                session.openStreamCount == 0, session.commitments == 0
+            guard let self, let session, session.isOpen, session.isInitiator, session.openStreamCount == 0,
+                !isHeld(session), !connections.isProtected(session.remoteNodeID)
             else { return }
             session.close(.normal)
         }
