@@ -9,6 +9,8 @@ extension Endpoint {
         let packet: [UInt8]
         let local: SocketAddress
         let remote: SocketAddress
+        /// Whether the peer is there: who has not answered may be a third party.
+        let isConfirmed: Bool
         var answersLeft: Int
     }
 
@@ -213,19 +215,21 @@ extension Endpoint {
         let ids = connection.connectionIDs
         guard !isClosed, lingering.count + ids.count <= Self.maxLingering else { return }
         for id in ids {
-            lingering[id] = Lingering(packet: packet, local: local, remote: remote, answersLeft: Self.closeAnswers)
+            lingering[id] = Lingering(
+                packet: packet, local: local, remote: remote, isConfirmed: connection.isConfirmed,
+                answersLeft: Self.closeAnswers)
         }
         _ = clock.schedule(after: lifetime) { [weak self] in
             for id in ids { self?.lingering[id] = nil }
         }
     }
 
-    /// Who asks late will not be answered any more: each connection's close goes once more, for one may be lost.
+    /// Who asks late will not be answered any more: the close of each connection that stood goes once more, for one may be lost.
     func repeatCloses() {
         var told: Set<[UInt8]> = []
         // In an order that is the same wherever this runs.
-        for (_, entry) in lingering.sorted(by: { $0.key.words < $1.key.words }) where told.insert(entry.packet).inserted
-        {
+        for (_, entry) in lingering.sorted(by: { $0.key.words < $1.key.words })
+        where entry.isConfirmed && told.insert(entry.packet).inserted {
             entry.packet.withUnsafeBytes { bytes in
                 send(
                     PacketBurst(
