@@ -26,8 +26,8 @@ final class ReceiverRun {
     private var monitor: ReceiveMonitor
     private var isAccepted = false
     private var doneSummary: TransferSummary?
-    /// Whether the sender knows that all is stored: until then it may send the same again.
-    private var isConfirmed = true
+    /// Whether the sender has said that it knows that all is stored: until then it may send the same again.
+    private var isConfirmed = false
     private var frameCount = 0
     /// How the stream failed, when it did: then neither side cancelled.
     private var streamFailure: StreamError?
@@ -93,10 +93,11 @@ final class ReceiverRun {
 
     private func read() async throws -> Chunk? {
         do {
-            return try await stream.read()
+            let chunk = try await stream.read()
+            if chunk == nil { isConfirmed = true }
+            return chunk
         } catch let error as StreamError where error.code == .connectionClosed && doneSummary != nil {
             // All that was offered is stored; the sender had nothing left to say but that it knows, which is open then.
-            isConfirmed = false
             return nil
         } catch {
             streamFailure = streamFailure ?? (error as? StreamError)
@@ -350,8 +351,8 @@ final class ReceiverRun {
         report()
         await disk.finish(confirmed: false)
         // The end of a connection cancels what runs on it: that is not this side's wish.
-        if let failure = (error as? StreamError) ?? streamFailure { return close(Self.lost(failure)) }
-        let reason = Self.reason(error, cancelled: cancelled)
+        if let failure = (error as? StreamError) ?? streamFailure { return close(TransferError(lost: failure)) }
+        let reason = TransferError(receiving: error, cancelled: cancelled)
         if reason.isFromPeer || reason.code == .connectionLost { return close(reason) }
         let frame: TransferReceiverFrame = isAccepted ? .cancel(reason) : .refuse(reason)
         do {
@@ -361,7 +362,7 @@ final class ReceiverRun {
                 try await self.readToTheEnd(of: reason)
             }
         } catch let failure as StreamError where cancelled && failure.code == .connectionClosed {
-            return close(Self.lost(failure))
+            return close(TransferError(lost: failure))
         } catch {}
         return close(reason)
     }
@@ -382,25 +383,5 @@ final class ReceiverRun {
     private func close(_ error: TransferError) -> TransferError {
         stream.reset(error.streamCode)
         return error
-    }
-
-    /// What a failed stream says of the other side.
-    private static func lost(_ failure: StreamError) -> TransferError {
-        switch failure.code {
-        case .reset(TransferStreamCode.cancelled), .stopped(TransferStreamCode.cancelled):
-            TransferError(.cancelled, "it cancelled the transfer", from: .sender, underlying: failure)
-        case .reset(TransferStreamCode.stalled), .stopped(TransferStreamCode.stalled):
-            TransferError(.stalled, "no byte was acknowledged for too long", from: .sender, underlying: failure)
-        default: TransferError(.connectionLost, "the sender is gone: \(failure)", underlying: failure)
-        }
-    }
-
-    /// What to tell: words of this protocol only, as an unknown error's may be anything.
-    private static func reason(_ error: any Error, cancelled: Bool) -> TransferError {
-        if let error = error as? TransferError, !cancelled || error.code != .cancelled { return error }
-        if cancelled || error is CancellationError {
-            return TransferError(.cancelled, "the transfer was cancelled", underlying: error)
-        }
-        return TransferError(.failed, "an internal error", underlying: error)
     }
 }

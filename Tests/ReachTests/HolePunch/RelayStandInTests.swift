@@ -121,7 +121,6 @@ import Testing
                 isBack = sink.received > received + 100_000
                 try await world.network.sleep(for: .milliseconds(10))
             }
-            for event in near.node.clientEvents { print("A14 \(isReserved) event \("\(event)".prefix(300))") }
             #expect(isBack && session.isOpen && most.value <= 4, "\(most.value)")
             task.cancel()
         }
@@ -147,7 +146,6 @@ import Testing
             let end = world.network.now.advanced(by: .seconds(60))
             // Something now and then.
             let sink = PunchTransfer(at: far)
-            defer { #expect(sink.isIntact || sink.received > 0) }
             let task: Task<Void, any Error> = networkTask { () async throws -> Void in
                 let stream = try await session.openStream(PunchTransfer.id)
                 while world.network.now < end {
@@ -161,7 +159,7 @@ import Testing
                 return true
             }
             try await world.network.sleep(for: .seconds(50))
-            #expect(packets.value < 60, "\(packets.value)")
+            #expect(packets.value < 60 && sink.received > 40, "\(packets.value) \(sink.received)")
             task.cancel()
         }
     }
